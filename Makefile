@@ -1,0 +1,72 @@
+# make demo   the chat on http://127.0.0.1:6543
+# make test   everything that can be checked
+
+PYTHON ?= python3
+VENV = .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+CLIENT = sockjs_bridge/static/sockjs.min.js
+NODE_MODULES = js/node_modules/.package-lock.json
+LOCK = js/package.json js/package-lock.json
+BUILD = setup.cfg pyproject.toml buildtools/browser_client.py buildtools/build_with_client.py
+
+# A stamp per set of requirements: what is up to date is not installed again.
+DEMO = $(VENV)/.installed-demo
+TEST = $(VENV)/.installed-test
+
+.PHONY: demo test lint format browsers dist clean
+
+demo: $(DEMO) $(CLIENT)
+	$(BIN)/pserve demo.ini
+
+test: lint $(NODE_MODULES) browsers
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(TEST)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(TEST)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+dist: $(TEST) $(CLIENT)
+	rm -rf dist
+	$(BIN)/python -m build
+
+# Chromium and ChromeDriver, by apt where they are missing and we may.
+browsers:
+	sh tests/tools/browsers.sh
+
+clean:
+	rm -rf $(VENV) js/node_modules sockjs_bridge/static build dist *.egg-info
+	rm -rf .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is older than Python 3.11; name another one: make PYTHON=python3.11" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO): $(BIN)/python $(BUILD) $(CLIENT)
+	$(PIP) install -e '.[chat]'
+	@touch $@
+
+$(TEST): $(BIN)/python $(BUILD) $(CLIENT)
+	$(PIP) install -e '.[chat,test]'
+	@touch $(DEMO) $@
+
+$(CLIENT): $(LOCK) buildtools/browser_client.py
+	$(PYTHON) buildtools/browser_client.py
+	@touch $@
+
+# After the client, whose fetching installs the same packages.
+$(NODE_MODULES): $(LOCK) | $(CLIENT)
+	cd js && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@

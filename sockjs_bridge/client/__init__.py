@@ -1,0 +1,161 @@
+"""A SockJS client for Python, for tests, load tests and services.
+
+async with connect("http://localhost:6543/chat", transport="xhr-polling") as ws:
+    await ws.send("hello")
+    async for message in ws:
+        ...
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Generator, Mapping
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from .connection import Connection, ConnectionClosed, HandshakeError, Options
+from .http import HTTPConnection
+from .websocket import RawWebSocketConnection, WebSocketConnection
+from .wire import HTTP_TRANSPORTS, WEBSOCKET_TRANSPORTS, extend_url
+
+__all__ = ["TRANSPORTS", "Connection", "ConnectionClosed", "HandshakeError", "connect"]
+
+TRANSPORTS = (*WEBSOCKET_TRANSPORTS, *HTTP_TRANSPORTS)
+"""The transports that `connect` knows, by the SockJS client's names."""
+
+
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+_last_timestamp = 0
+
+
+def unique_milliseconds() -> int:
+    """Tell the time in milliseconds since 1970, and no time twice.
+
+    Servers take an identical `t` for the repeat of a request, and programs send more than one
+    request in a millisecond.
+    """
+    global _last_timestamp
+    _last_timestamp = max(_last_timestamp + 1, time.time_ns() // 1_000_000)
+    return _last_timestamp
+
+
+class connect:
+    """Connect to a SockJS endpoint over one transport.
+
+    Await it for an open `Connection`, or use it as an asynchronous context manager that closes
+    the connection at its end. There is no fallback from one transport to another.
+
+    Args:
+        url: The endpoint's base URL, http or https (ws and wss mean the same). Its query is
+            kept and sent with each request.
+        transport: One of `TRANSPORTS`.
+        headers: Headers for each request, `Origin`, `Cookie` or `Authorization` for instance.
+        session: The aiohttp session to use; it is not closed, and its cookies, TLS settings and
+            limit of connections apply (an HTTP transport needs two). By default each connection
+            has its own session, with a cookie jar that accepts cookies of hosts that are IP
+            addresses.
+        session_id: The SockJS session id; drawn at random by default.
+        timestamp: Gives the `t` parameter of each HTTP request, None to leave it out. By
+            default the time in milliseconds, no value twice.
+        open_timeout: Seconds until the session must be open.
+        close_timeout: Seconds for the closing handshake of a WebSocket, after which the socket
+            is closed without it.
+        send_timeout: Seconds for one send, after which the connection is closed with 1006.
+        idle_timeout: Seconds without a byte from the server, heartbeats included, after which
+            the connection is closed with 1006. A WebSocket is sent a ping when two thirds
+            of the time are over.
+        max_size: Bytes of one frame, beyond which the connection is closed with 1009.
+        max_queue: Messages that may wait for `recv` before reading from the server stops. The
+            frame that crosses the limit is still taken as a whole.
+
+    None stands for no limit, where the type allows it.
+
+    Raises:
+        ValueError: The URL or the transport is none.
+        HandshakeError: The server could not be reached, or answered with a status other than
+            200 or 101. Redirects are not followed.
+        ConnectionClosed: The server closed the session without opening it, or was no SockJS
+            server. A session that opens and closes at once is returned instead, and its
+            `recv` raises.
+        TimeoutError: `open_timeout` is over.
+    """
+
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        transport: str = "websocket",
+        headers: Mapping[str, str] | None = None,
+        session: aiohttp.ClientSession | None = None,
+        session_id: str | None = None,
+        timestamp: Callable[[], int] | None = unique_milliseconds,
+        open_timeout: float | None = 10.0,
+        close_timeout: float = 5.0,
+        send_timeout: float | None = 60.0,
+        idle_timeout: float | None = 60.0,
+        max_size: int | None = 16 * 1024 * 1024,
+        max_queue: int | None = 1024,
+    ) -> None:
+        if transport not in TRANSPORTS:
+            raise ValueError(f"no transport {transport!r}: known are {', '.join(TRANSPORTS)}")
+        base = URL(url)
+        scheme = _SCHEMES.get(base.scheme)
+        if scheme is None or not base.host:
+            raise ValueError(f"not an http or https URL: {url}")
+        self._base = base.with_scheme(scheme)
+        self._http = session
+        self._session_id = session_id
+        self._timestamp = timestamp
+        self._options = Options(
+            transport=transport,
+            headers=headers or {},
+            open_timeout=open_timeout,
+            close_timeout=close_timeout,
+            send_timeout=send_timeout,
+            idle_timeout=idle_timeout,
+            max_size=max_size,
+            max_queue=max_queue,
+        )
+        self._connection: Connection | None = None
+
+    def __await__(self) -> Generator[Any, None, Connection]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._connect()
+        return self._connection
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._connection is not None  # __aenter__ returned
+        await self._connection.close()
+
+    async def _connect(self) -> Connection:
+        owns_http = self._http is None
+        http = self._http or aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        session_id = self._session_id or secrets.token_hex(16)
+        session_url = extend_url(self._base, f"/{secrets.randbelow(1000):03}/{session_id}")
+        connection: Connection
+        match self._options.transport:
+            case "raw-websocket":
+                url = extend_url(self._base, "/websocket")
+                connection = RawWebSocketConnection(http, owns_http, url, session_id, self._options)
+            case "websocket":
+                connection = WebSocketConnection(
+                    http, owns_http, session_url, session_id, self._options
+                )
+            case _:
+                connection = HTTPConnection(
+                    http, owns_http, session_url, session_id, self._options, self._timestamp
+                )
+        await connection.open()
+        return connection

@@ -1,0 +1,303 @@
+"""A connection: what all transports share. How bytes move is left to the subclasses."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from .wire import ProtocolError, decode_close, decode_message, decode_messages
+
+QUIET_CODES = frozenset({1000, 1001, 3000})
+"""Close codes of an ordinary ending: iteration ends without an error."""
+
+
+class ConnectionClosed(ConnectionError):
+    """The connection is over.
+
+    Attributes:
+        code: The close code, as a browser's `CloseEvent` has it: the application's own, or 1006
+            when the connection was lost or the server broke the protocol.
+        reason: The close reason, possibly empty.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}".rstrip())
+        self.code = code
+        self.reason = reason
+
+
+class HandshakeError(ConnectionError):
+    """The connection did not open.
+
+    Attributes:
+        status: The HTTP status of the server's answer, None when there was none.
+    """
+
+    def __init__(self, status: int | None, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `connect` was asked for. Times are in seconds, sizes in bytes."""
+
+    transport: str
+    headers: Mapping[str, str]
+    open_timeout: float | None
+    close_timeout: float
+    send_timeout: float | None
+    idle_timeout: float | None
+    max_size: int | None
+    max_queue: int | None
+
+
+class Connection(abc.ABC):
+    """An open SockJS connection, made by `connect`."""
+
+    status: int | None
+    """HTTP status of the answer to the opening request."""
+    response_headers: CIMultiDictProxy[str]
+    """Headers of the answer to the opening request."""
+    heartbeats: int
+    """Heartbeat frames received so far."""
+    close_code: int | None
+    """Close code once the connection is over, None before."""
+    close_reason: str | None
+    """Close reason once the connection is over, None before."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        owns_http: bool,
+        url: URL,
+        session_id: str,
+        options: Options,
+    ) -> None:
+        self.status = None
+        self.response_headers = CIMultiDictProxy(CIMultiDict())
+        self.heartbeats = 0
+        self.close_code = None
+        self.close_reason = None
+        self._http = http
+        self._owns_http = owns_http
+        self._url = url
+        self._session_id = session_id
+        self._options = options
+        self._messages: deque[str] = deque()
+        self._readable = asyncio.Event()
+        self._has_room = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = loop.create_future()
+        self._over: asyncio.Future[None] = loop.create_future()
+        self._wire_close = (1000, "")
+        self._runner: asyncio.Task[None] | None = None
+
+    @property
+    def transport(self) -> str:
+        """The transport, by the SockJS client's name."""
+        return self._options.transport
+
+    @property
+    def url(self) -> str:
+        """The session's URL; on raw-websocket, which has no sessions, that of the WebSocket."""
+        return str(self._url)
+
+    @property
+    def session_id(self) -> str:
+        """The session's id, which this client drew; on raw-websocket the server never hears it."""
+        return self._session_id
+
+    async def send(self, message: str) -> None:
+        """Send a message.
+
+        Returns when the message was written (WebSocket) or when the server has taken it (HTTP).
+        Over HTTP one request is under way at a time: messages that other tasks send meanwhile
+        leave together in the next one. A cancelled call may still deliver its message.
+
+        Raises:
+            TypeError: The message is not a string.
+            ValueError: The message holds a lone surrogate, which raw-websocket cannot carry.
+            ConnectionClosed: The connection is over, or ended before the message was sent.
+        """
+        if not isinstance(message, str):
+            raise TypeError(f"a message is a str, not {type(message).__name__}")
+        self._check_open()
+        await self._send(message)
+
+    async def recv(self) -> str:
+        """Wait for the next message.
+
+        Messages that arrived before the end are still returned after it.
+
+        Raises:
+            ConnectionClosed: The connection is over and all messages were returned.
+        """
+        while not self._messages:
+            self._check_open()
+            self._readable.clear()
+            await self._readable.wait()
+        message = self._messages.popleft()
+        self._has_room.set()
+        return message
+
+    def __aiter__(self) -> Connection:
+        return self
+
+    async def __anext__(self) -> str:
+        try:
+            return await self.recv()
+        except ConnectionClosed as closed:
+            if closed.code in QUIET_CODES:
+                raise StopAsyncIteration from None
+            raise
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection, and wait until its tasks and sockets are gone.
+
+        WebSockets carry code and reason to the server. HTTP has no way to do so: the receiving
+        request is aborted. On a connection that is over already this only waits.
+
+        Args:
+            code: 1000 or 3000 to 4999 (RFC 6455, section 7.4).
+            reason: At most 123 bytes of UTF-8 (RFC 6455, section 5.5).
+
+        Raises:
+            ValueError: The code or the reason may not be sent.
+        """
+        if code != 1000 and not 3000 <= code <= 4999:
+            raise ValueError(f"a close code is 1000 or 3000 to 4999, not {code}")
+        if len(reason.encode()) > 123:
+            raise ValueError("a close reason is at most 123 bytes of UTF-8")
+        self._finish(code, reason, wire_close=(code, reason))
+        if self._runner is not None:
+            await asyncio.wait({self._runner})
+
+    async def open(self) -> None:
+        """Connect; `connect` has done so.
+
+        Raises:
+            HandshakeError: The server could not be reached or refused.
+            ConnectionClosed: The server closed the session without opening it.
+            TimeoutError: `open_timeout` is over.
+        """
+        self._runner = asyncio.create_task(self._run(), name=f"sockjs client {self._session_id}")
+        try:
+            async with asyncio.timeout(self._options.open_timeout):
+                await self._opened
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"{self._url} did not open in time") from None
+            raise
+
+    def _check_open(self) -> None:
+        if self.close_code is not None:
+            raise ConnectionClosed(self.close_code, self.close_reason or "")
+
+    def _accept(self, status: int, headers: CIMultiDictProxy[str]) -> None:
+        """Note the answer to the opening request."""
+        self.status = status
+        self.response_headers = headers
+
+    def _finish(
+        self,
+        code: int,
+        reason: str,
+        *,
+        wire_close: tuple[int, str] = (1000, ""),
+        error: HandshakeError | None = None,
+    ) -> None:
+        """Declare the connection over, and wake everybody who waits. Only the first call counts."""
+        if self._over.done():
+            return
+        self.close_code = code
+        self.close_reason = reason
+        self._wire_close = wire_close
+        if not self._opened.done():
+            self._opened.set_exception(error or ConnectionClosed(code, reason))
+        self._over.set_result(None)
+        self._readable.set()
+
+    async def _run(self) -> None:
+        """Receive until the connection is over, then let go of everything that it holds."""
+        receiver = asyncio.create_task(self._receive(), name=f"sockjs receiver {self._session_id}")
+        try:
+            await self._over
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._options.close_timeout):
+                    await self._disconnect(*self._wire_close)
+            receiver.cancel()
+            await asyncio.wait({receiver})
+            if self._owns_http:
+                await self._http.close()
+
+    async def _receive(self) -> None:
+        try:
+            async with contextlib.aclosing(self._frames()) as frames:
+                async for frame in frames:
+                    self._take(frame)
+                    await self._wait_for_room()
+        except HandshakeError as error:
+            self._finish(1006, str(error), error=error)
+        except ConnectionClosed as closed:
+            self._finish(closed.code, closed.reason)
+        except ProtocolError as broken:
+            self._finish(broken.code, broken.reason, wire_close=(1002, ""))
+        except (aiohttp.ClientError, OSError) as lost:
+            reason = f"Connection lost: {lost or type(lost).__name__}"
+            refusal = HandshakeError(None, reason) if self.status is None else None
+            self._finish(1006, reason, error=refusal)
+        finally:
+            self._finish(1006, "Connection lost")
+
+    async def _wait_for_room(self) -> None:
+        limit = self._options.max_queue
+        while limit is not None and len(self._messages) >= limit:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    def _take(self, frame: str) -> None:
+        """Act on one SockJS frame (sockjs-protocol, section "Protocol and framing")."""
+        kind, payload = frame[:1], frame[1:]
+        if frame == "o":
+            if self._opened.done():
+                raise ProtocolError("Server lost session")
+            self._opened.set_result(None)
+        elif kind == "c":
+            raise ConnectionClosed(*decode_close(payload))
+        elif not self._opened.done():
+            raise ProtocolError(f"Broken framing: {frame[:20]!r} before the open frame")
+        elif kind == "a":
+            self._deliver(decode_messages(payload))
+        elif kind == "m":
+            self._deliver([decode_message(payload)])
+        elif frame == "h":
+            self.heartbeats += 1
+        else:
+            raise ProtocolError(f"Broken framing: unknown frame {frame[:20]!r}")
+
+    def _deliver(self, messages: list[str]) -> None:
+        self._messages.extend(messages)
+        self._readable.set()
+
+    @abc.abstractmethod
+    def _frames(self) -> AsyncGenerator[str, None]:
+        """Connect and yield frames; raise when the connection is over."""
+
+    @abc.abstractmethod
+    async def _send(self, message: str) -> None:
+        """Bring one message to the server."""
+
+    @abc.abstractmethod
+    async def _disconnect(self, code: int, reason: str) -> None:
+        """End what the transport has open, apart from the generator of frames."""

@@ -1,0 +1,126 @@
+"""Time for the core: the one object through which it meets an event loop, and its deadlines."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the core needs of an event loop; tests hold one that they wind by hand."""
+
+    def time(self) -> float:
+        """Returns monotonic seconds."""
+        raise NotImplementedError
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Calls back at the end of the loop's present tick."""
+        raise NotImplementedError
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> None:
+        """Calls back at a time of this clock."""
+        raise NotImplementedError
+
+    def call_from_thread(self, callback: Callable[[], object]) -> None:
+        """Calls back on the loop; safe in any thread, keeps the order of one thread's calls."""
+        raise NotImplementedError
+
+
+class Timed(Protocol):
+    """Something that has a deadline.
+
+    Attributes:
+        slot: where the wheel keeps it; the wheel's own note.
+    """
+
+    slot: int | None
+
+    def deadline(self) -> float | None:
+        """Returns when it wants to be called next, None for never."""
+        raise NotImplementedError
+
+    def on_deadline(self, now: float) -> None:
+        """Does what is due."""
+        raise NotImplementedError
+
+
+class DeadlineWheel:
+    """The deadlines of many objects behind one timer.
+
+    Deadlines are kept in slots of `GRANULARITY` seconds, so setting and dropping one costs the
+    same whatever their number, and an object is called at most that much late. A deadline that
+    moves later is not touched: the object is looked at when its old slot comes, and put back.
+    """
+
+    #: Seconds.
+    GRANULARITY = 0.05
+    #: How many objects are called in one go, so that a crowd cannot hold up the loop.
+    BATCH = 100
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._slots: dict[int, dict[Timed, None]] = {}
+        self._order: list[int] = []
+        self._timer_at: int | None = None
+
+    def update(self, timed: Timed, after: float = 0.0) -> None:
+        """Sees to it that an object is called by its deadline.
+
+        Args:
+            timed: the object.
+            after: the time that was served already, in seconds: what is still due then has to
+                wait for the next slot.
+        """
+        due = timed.deadline()
+        if due is None:
+            self.drop(timed)
+            return
+        # Rounded up: nothing is called early.
+        slot = max(math.ceil(due / self.GRANULARITY), int(after / self.GRANULARITY) + 1)
+        if timed.slot is not None:
+            if timed.slot <= slot:
+                return
+            self.drop(timed)
+        if slot not in self._slots:
+            self._slots[slot] = {}
+            heapq.heappush(self._order, slot)
+        self._slots[slot][timed] = None
+        timed.slot = slot
+        self._arm()
+
+    def drop(self, timed: Timed) -> None:
+        """Forgets an object."""
+        if timed.slot is not None:
+            del self._slots[timed.slot][timed]
+            timed.slot = None
+
+    def _arm(self) -> None:
+        if self._order and (self._timer_at is None or self._order[0] < self._timer_at):
+            slot = self._timer_at = self._order[0]
+            self._clock.call_at(slot * self.GRANULARITY, partial(self._turn, slot))
+
+    def _turn(self, armed: int) -> None:
+        if armed != self._timer_at:
+            return
+        self._timer_at = None
+        now = self._clock.time()
+        left = self.BATCH
+        while self._order and self._order[0] * self.GRANULARITY <= now:
+            waiting = self._slots[self._order[0]]
+            while waiting:
+                if not left:
+                    again = self._timer_at = self._order[0]
+                    self._clock.call_soon(partial(self._turn, again))
+                    return
+                left -= 1
+                timed = next(iter(waiting))
+                self.drop(timed)
+                due = timed.deadline()
+                if due is not None and due <= now:
+                    timed.on_deadline(now)
+                self.update(timed, now)
+            del self._slots[heapq.heappop(self._order)]
+        self._arm()

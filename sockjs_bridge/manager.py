@@ -1,0 +1,151 @@
+"""All sessions of an endpoint: birth, look-up, expiry, limits, closing down."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+
+from sockjs_bridge import protocol
+from sockjs_bridge.clock import Clock, DeadlineWheel
+from sockjs_bridge.session import Session, SharedFrames, State
+from sockjs_bridge.settings import Settings
+from sockjs_bridge.transports import Transport
+
+logger = logging.getLogger("sockjs_bridge.session")
+
+
+class TooManySessions(Exception):
+    """There are ``max_sessions`` already."""
+
+
+class Capacity:
+    """Counts the sessions of one process against ``max_sessions``.
+
+    Args:
+        limit: how many there may be.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken = 0
+
+    def take(self) -> None:
+        """Takes a place.
+
+        Raises:
+            TooManySessions: none is left.
+        """
+        if self._taken >= self._limit:
+            raise TooManySessions
+        self._taken += 1
+
+    def give_back(self) -> None:
+        """Frees a place."""
+        self._taken -= 1
+
+
+class Manager:
+    """The sessions of one endpoint.
+
+    Args:
+        settings: of the endpoint.
+        clock: the loop's.
+        capacity: shared by the endpoints of a process.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, capacity: Capacity) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.wheel = DeadlineWheel(clock)
+        self._capacity = capacity
+        # WebSocket sessions are in the second set only: an HTTP request cannot find them.
+        self._by_id: dict[str, Session] = {}
+        self._all: set[Session] = set()
+        self._dirty: list[Session] = []
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._all))
+
+    def get(self, session_id: str) -> Session | None:
+        """Looks up the session of an HTTP transport."""
+        return self._by_id.get(session_id)
+
+    def create(self, session_id: str, transport: Transport) -> Session:
+        """Makes a session.
+
+        Args:
+            session_id: from the URL; a WebSocket gets a random one, because it is no key to it.
+            transport: the one that opens it.
+
+        Raises:
+            TooManySessions: there are ``max_sessions`` already.
+        """
+        self._capacity.take()
+        if transport.websocket:
+            session = Session(self, secrets.token_urlsafe(12), transport)
+        else:
+            session = self._by_id[session_id] = Session(self, session_id, transport)
+        self._all.add(session)
+        self.wheel.update(session)
+        return session
+
+    def forget(self, session: Session) -> None:
+        """Drops a session that is over, and logs what it was."""
+        self._all.discard(session)
+        if self._by_id.get(session.id) is session:
+            del self._by_id[session.id]
+        self.wheel.drop(session)
+        self._capacity.give_back()
+        if session.close_code is not None:
+            logger.info(
+                "%s %s ended after %.1f s with %d %r: in %d messages, %d bytes; "
+                "out %d messages, %d bytes",
+                session.id,
+                session.transport.name,
+                self.clock.time() - session.opened_at,
+                session.close_code,
+                session.close_reason,
+                session.messages_in,
+                session.bytes_in,
+                session.messages_out,
+                session.bytes_out,
+            )
+
+    def broadcast(self, text: str) -> None:
+        """Sends a message to every session; it is encoded once for each kind of transport."""
+        encoded: dict[object, bytes] = {}
+        for session in self:
+            encode = session.transport.encode
+            if encode not in encoded:
+                encoded[encode] = encode(text)
+            session.send_encoded(encoded[encode])
+
+    def schedule_flush(self, session: Session) -> None:
+        """Has a session written at the end of the loop's tick."""
+        if not session.dirty:
+            session.dirty = True
+            if not self._dirty:
+                self.clock.call_soon(self._flush)
+            self._dirty.append(session)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        # One session alone has nobody to share its frames with.
+        shared: SharedFrames | None = {} if len(dirty) > 1 else None
+        for session in dirty:
+            session.dirty = False
+            session.flush(shared)
+            if session.state is State.CLOSING:
+                self.wheel.update(session)
+
+    def close(self, code: int = protocol.GO_AWAY[0], reason: str = protocol.GO_AWAY[1]) -> None:
+        """Closes every session for good, and writes at once what leads there."""
+        for session in self:
+            session.close(code, reason)
+        self._flush()
+        for session in self:
+            session.finish()

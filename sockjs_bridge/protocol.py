@@ -1,0 +1,208 @@
+"""The SockJS 0.3 wire format: frames, escaping, payloads, close codes, URL grammar.
+
+Pure functions on bytes and strings, without any state.
+Source: the published protocol description, https://sockjs.github.io/sockjs-protocol/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring_ascii
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+OPEN = b"o"
+HEARTBEAT = b"h"
+
+#: What a receiver gets while another one of the same session is attached.
+ALREADY_OPEN = (2010, "Another connection still open")
+#: What the next receiver gets when the connection of the one before was lost.
+INTERRUPTED = (1002, "Connection interrupted")
+#: The server goes down.
+GO_AWAY = (3000, "Go away!")
+#: A WebSocket peer that did not send a byte after a ping.
+NO_HEARTBEAT = (3000, "No response from heartbeat")
+#: A WebSocket peer that sent something that is no SockJS message.
+BROKEN_FRAMING = (3000, "Broken framing.")
+#: The peer reads too slowly: more than ``max_queue_size`` bytes wait for it.
+SLOW_CONSUMER = (4008, "Slow consumer")
+#: No receiver came back within ``disconnect_delay``.
+TIMED_OUT = (1006, "Session timed out")
+#: The application's view or hook is done.
+NORMAL = (1000, "Normal closure")
+
+
+class PayloadError(ValueError):
+    """A payload that the protocol does not allow; the text is the answer to the sender."""
+
+
+#: `Protocol: xhr_send`: the two complaints about a payload.
+PAYLOAD_EXPECTED = "Payload expected."
+BROKEN_JSON = "Broken JSON encoding."
+
+
+def quote(text: str) -> bytes:
+    r"""Encodes a message as a JSON string in ASCII.
+
+    Everything outside of printable ASCII leaves as ``\uxxxx``, which covers the characters
+    that the protocol wants escaped (`JSON Unicode encoding`) and keeps lone surrogates.
+
+    Args:
+        text: the message.
+
+    Raises:
+        TypeError: the message is no string.
+    """
+    return encode_basestring_ascii(text).encode("ascii")
+
+
+def array_frame(quoted: Iterable[bytes]) -> bytes:
+    """Builds the ``a[...]`` frame of messages that `quote` encoded."""
+    return b"a[" + b",".join(quoted) + b"]"
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """Builds the ``c[code,"reason"]`` frame."""
+    return b"c[%d,%s]" % (code, quote(reason))
+
+
+def utf8(text: str) -> bytes:
+    """Encodes a message for a raw WebSocket; lone surrogates become U+FFFD (RFC 6455, 5.6)."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def websocket_text(payload: bytes) -> bytes:
+    """Frames a server's text message (RFC 6455, 5.2: final, unmasked)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81%c%b" % (size, payload)
+    if size < 65536:
+        return b"\x81\x7e" + struct.pack(">H", size) + payload
+    return b"\x81\x7f" + struct.pack(">Q", size) + payload
+
+
+def websocket_texts(payloads: Iterable[bytes]) -> bytes:
+    """Frames several text messages, each in a frame of its own, for one write."""
+    return b"".join(map(websocket_text, payloads))
+
+
+#: An empty ping (RFC 6455, 5.5.2).
+WEBSOCKET_PING = b"\x89\x00"
+
+
+def decode_messages(payload: bytes) -> list[str]:
+    """Decodes the body of a send: a JSON array of strings.
+
+    Raises:
+        PayloadError: nothing, bad UTF-8, bad JSON, or anything but an array of strings.
+    """
+    if not payload:
+        raise PayloadError(PAYLOAD_EXPECTED)
+    try:
+        return _strings(_json(payload.decode()))
+    except UnicodeDecodeError:
+        raise PayloadError(BROKEN_JSON) from None
+
+
+def decode_websocket(text: str) -> list[str]:
+    """Decodes one WebSocket text message: an array of strings, or one bare string.
+
+    The empty text is no message (`Protocol: websocket`).
+
+    Raises:
+        PayloadError: bad JSON or anything else.
+    """
+    if not text:
+        return []
+    value = _json(text)
+    return [value] if isinstance(value, str) else _strings(value)
+
+
+def decode_form(body: bytes, content_type: str) -> list[str]:
+    """Decodes a jsonp_send: the field ``d`` of a form, or the raw body.
+
+    Raises:
+        PayloadError: as `decode_messages`.
+    """
+    if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+        try:
+            fields = parse_qs(body.decode("ascii"), errors="strict", max_num_fields=64)
+        except UnicodeDecodeError:
+            raise PayloadError(BROKEN_JSON) from None
+        except ValueError:
+            raise PayloadError(PAYLOAD_EXPECTED) from None
+        body = fields.get("d", [""])[0].encode()
+    return decode_messages(body)
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise PayloadError(BROKEN_JSON) from None
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise PayloadError(PAYLOAD_EXPECTED)
+
+
+class Target(NamedTuple):
+    """What a path asks for, once its base is cut off.
+
+    Attributes:
+        base: the path up to the endpoint, as it stands in the URL (still percent-encoded).
+        action: ``greeting``, ``info``, ``iframe``, ``raw-websocket``, or the last segment of a
+            session URL (``xhr``, ``xhr_send``, ``websocket`` …).
+        session_id: of a session URL, as it stands in the URL.
+    """
+
+    base: str
+    action: str
+    session_id: str = ""
+
+
+_SESSION = re.compile(
+    r"(?P<base>.*)/[^/.]+/(?P<session>[^/.]+)"
+    r"/(?P<action>websocket|xhr|xhr_send|xhr_streaming|eventsource|htmlfile|jsonp|jsonp_send)/?",
+    re.DOTALL,
+)
+_STATIC = re.compile(
+    r"(?P<base>.*)/(?:(?P<action>info|websocket)/?|iframe[0-9-.a-z_]*\.html)", re.DOTALL
+)
+
+
+def targets(path: str) -> Sequence[Target]:
+    """Lists what a path may mean, the longest SockJS suffix first.
+
+    A path fits several ways (``/a/b/c/websocket`` is a session URL below ``/a``, and the raw
+    WebSocket of ``/a/b/c``): which one is meant is told by the endpoints that exist.
+
+    Args:
+        path: the path of a request, percent-encoded, without its query.
+    """
+    found = []
+    if match := _SESSION.fullmatch(path):
+        found.append(Target(match["base"], match["action"], match["session"]))
+    if match := _STATIC.fullmatch(path):
+        action = {"info": "info", "websocket": "raw-websocket", None: "iframe"}[match["action"]]
+        found.append(Target(match["base"], action))
+    found.append(Target(path, "greeting"))
+    if path.endswith("/"):
+        found.append(Target(path[:-1], "greeting"))
+    return found
+
+
+_CALLBACK = re.compile(r"[a-zA-Z0-9\-_.]+", re.ASCII)
+
+
+def valid_callback(name: str) -> bool:
+    """Tells whether a jsonp or htmlfile callback is harmless in a script."""
+    return len(name) <= 32 and _CALLBACK.fullmatch(name) is not None

@@ -1,0 +1,1 @@
+"""The marriage with Pyramid."""

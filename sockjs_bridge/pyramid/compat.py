@@ -1,0 +1,47 @@
+"""The names that code written for pyramid_sockjs 0.3 uses."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from sockjs_bridge.manager import Manager
+from sockjs_bridge.pyramid.views import WebSocketSession, checked_message
+
+
+class SessionManager:
+    """The sessions of an endpoint, with the names that pyramid_sockjs 0.3 gave them.
+
+    Args:
+        name: of the route.
+        sessions: of the endpoint.
+    """
+
+    def __init__(self, name: str, sessions: Manager) -> None:
+        self.name = name
+        self._sessions = sessions
+
+    def broadcast(self, message: str) -> None:
+        """Sends a message to every session of the endpoint; callable in any thread.
+
+        Raises:
+            TypeError: the message is no string.
+        """
+        checked_message(message)
+        self._sessions.clock.call_from_thread(partial(self._sessions.broadcast, message))
+
+
+class Session(WebSocketSession):
+    """A session class for code that was written for pyramid_sockjs 0.3.
+
+    It also calls ``on_closed``, after `on_close`.
+    """
+
+    def on_closed(self) -> Any:
+        """Called after `on_close`."""
+
+    @property
+    def manager(self) -> SessionManager:
+        """All sessions of the endpoint."""
+        manager: SessionManager = self.request.get_sockjs_manager(self.request.matched_route.name)
+        return manager

@@ -1,0 +1,204 @@
+"""Directives, predicate, derivers, request methods and settings."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pyramid.config import PHASE2_CONFIG, Configurator
+from pyramid.exceptions import ConfigurationError
+from pyramid.interfaces import IRoutesMapper, ISecurityPolicy
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.tweens import MAIN
+from pyramid.viewderivers import INGRESS, VIEW
+
+from sockjs_bridge.endpoint import YEAR, Endpoint
+from sockjs_bridge.endpoints import Endpoints
+from sockjs_bridge.pyramid import handshake
+from sockjs_bridge.pyramid.compat import SessionManager
+from sockjs_bridge.pyramid.handlers import BlockingThreads
+from sockjs_bridge.settings import SettingError, Settings
+
+logger = logging.getLogger("sockjs_bridge")
+
+STATIC = "sockjs_bridge:static/"
+CLIENT = "sockjs.min.js"
+
+# Bounds of the whole process: no single route can have its own.
+_PROCESS_WIDE = {"max_sessions", "blocking_threads"}
+_KEYWORDS = {item.name for item in fields(Settings)} - _PROCESS_WIDE
+
+
+class WrongSetting(ConfigurationError, SystemExit):  # type: ignore[misc]
+    """A setting that cannot be.
+
+    As an exit too, it ends a server's start with its one sentence in place of a traceback.
+    """
+
+
+class SockJS:
+    """What the bridge keeps in an application's registry, as ``registry.sockjs``.
+
+    Args:
+        settings: the defaults of every endpoint.
+        client_path: of the browser client, below the application's root.
+
+    Attributes:
+        endpoints: by the name of their route.
+        settings: the defaults of every endpoint.
+        threads: of the blocking views.
+        connection_routes: the names of the routes with a view that asks for connections.
+        client_path: of the browser client, below the application's root.
+    """
+
+    def __init__(self, settings: Settings, client_path: str) -> None:
+        self.endpoints = Endpoints(settings.max_sessions)
+        self.settings = settings
+        self.threads = BlockingThreads(settings.blocking_threads)
+        self.connection_routes: set[str] = set()
+        self.client_path = client_path
+
+
+def add_sockjs_route(
+    config: Configurator,
+    name: str = "",
+    pattern: str | None = None,
+    *,
+    prefix: str | None = None,
+    session: type | None = None,
+    **keywords: Any,
+) -> None:
+    """Adds a route, and a SockJS endpoint below it.
+
+    Args:
+        config: the configurator (this is a directive).
+        name: of the route.
+        pattern: of the route; it is the base URL that a client connects to.
+        prefix: the same as `pattern`, for code that was written for pyramid_sockjs.
+        session: a session class for the connections, in place of a view of the route.
+        **keywords: the endpoint's settings (``transports``, ``allowed_origins``,
+            ``response_limit`` …), which override the ini's ``sockjs.*``; all others go to
+            `pyramid.config.Configurator.add_route`.
+
+    Raises:
+        pyramid.exceptions.ConfigurationError: a setting cannot be, or no pattern is given.
+    """
+    pattern = pattern if pattern is not None else prefix
+    if pattern is None:
+        raise ConfigurationError(f"the SockJS route {name!r} needs a pattern")
+    for key in _PROCESS_WIDE & set(keywords):
+        raise ConfigurationError(
+            f"{key} holds for the whole process: set sockjs.{key} in the ini, not on {name!r}"
+        )
+    own = {key: keywords.pop(key) for key in _KEYWORDS & set(keywords)}
+    sockjs: SockJS = config.registry.sockjs
+    try:
+        settings = sockjs.settings.override(own)
+    except SettingError as error:
+        raise ConfigurationError(f"the SockJS route {name!r}: {error}") from None
+    registry = config.registry
+    config.add_route(name, pattern.rstrip("/") or "/", **keywords)
+
+    def match(base: str) -> bool:
+        route = registry.getUtility(IRoutesMapper).get_route(name)
+        return route is not None and route.match(base or "/") is not None
+
+    def register() -> None:
+        sockjs.endpoints.add(Endpoint(name, match, settings, sockjs.client_path))
+
+    def warn() -> None:
+        if "*" in settings.allowed_origins and registry.queryUtility(ISecurityPolicy):
+            logger.warning(
+                "the SockJS route %r lets pages of every origin connect with their users' "
+                "cookies (allowed_origins = *)",
+                name,
+            )
+
+    introspectable = config.introspectable("sockjs endpoints", name, name, "sockjs endpoint")
+    introspectable.update({"name": name, "pattern": pattern, "settings": settings})
+    introspectable.relate("routes", name)
+    config.action(
+        ("sockjs endpoint", name), register, order=PHASE2_CONFIG, introspectables=(introspectable,)
+    )
+    config.action(None, warn)
+    if session is not None:
+        config.add_websocket_view(session, route_name=name)
+
+
+def add_websocket_view(config: Configurator, view: Any = None, **keywords: Any) -> None:
+    """Adds a view for the connections of a SockJS route: `websocket_view` as a directive.
+
+    Args:
+        config: the configurator.
+        view: a function, a method's class with ``attr``, or a `WebSocketSession`.
+        **keywords: as for `pyramid.config.Configurator.add_view`.
+    """
+    config.add_view(view, **{"websocket": True, **keywords})
+
+
+def sockjs_client_url(request: Request) -> str:
+    """Returns the URL path of the SockJS browser client, which the application serves itself."""
+    path: str = request.static_path(STATIC + CLIENT)
+    return path
+
+
+def get_sockjs_manager(request: Request, name: str = "") -> SessionManager:
+    """Returns the sessions of an endpoint, as pyramid_sockjs called them.
+
+    Raises:
+        KeyError: there is no endpoint of that name.
+    """
+    return SessionManager(name, request.registry.sockjs.endpoints[name].manager)
+
+
+def _settings(registry: Registry) -> Settings:
+    raw: Mapping[str, Any] = registry.settings or {}
+    prefix = "sockjs."
+    own = {key[len(prefix) :]: value for key, value in raw.items() if key.startswith(prefix)}
+    try:
+        return Settings().override(own, prefix)
+    except SettingError as error:
+        raise WrongSetting(str(error)) from None
+
+
+def _client_path() -> str:
+    file = Path(__file__).parent.parent / "static" / CLIENT
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    except OSError:
+        raise ConfigurationError(
+            f"the SockJS browser client {file} is missing: install the project"
+            " (pip install -e .) where npm is"
+        ) from None
+    return f"_sockjs/{digest}"
+
+
+def includeme(config: Configurator) -> None:
+    """Turns the bridge on: ``config.include("sockjs_bridge")``.
+
+    Raises:
+        pyramid.exceptions.ConfigurationError: a ``sockjs.*`` setting cannot be.
+    """
+    static = _client_path()
+    config.registry.sockjs = SockJS(_settings(config.registry), f"{static}/{CLIENT}")
+    config.add_directive("add_sockjs_route", add_sockjs_route)
+    config.add_directive("add_websocket_view", add_websocket_view)
+    config.add_view_predicate("websocket", handshake.WebSocketPredicate)
+    config.add_view_deriver(
+        handshake.precedence_deriver, "sockjs_precedence", under=INGRESS, over="secured_view"
+    )
+    config.add_view_deriver(
+        handshake.handover_deriver, "sockjs_handover", under="rendered_view", over=VIEW
+    )
+    config.add_tween("sockjs_bridge.pyramid.handshake.greeting_tween_factory", over=MAIN)
+    config.add_request_method(handshake.websocket, reify=True)
+    config.add_request_method(lambda request: request.websocket, "ws_connection", property=True)
+    config.add_request_method(handshake.receive)
+    config.add_request_method(sockjs_client_url)
+    config.add_request_method(get_sockjs_manager)
+    config.add_static_view(static, STATIC, cache_max_age=YEAR)

@@ -1,0 +1,521 @@
+"""aiohttp requests and WebSockets <-> endpoints: the reference skin around the core."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from io import BytesIO
+from typing import cast
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from sockjs_bridge import protocol
+from sockjs_bridge.endpoint import Endpoint, Headers, Reply, Request
+from sockjs_bridge.endpoints import HANDSHAKE, Endpoints, Handshake
+from sockjs_bridge.server.accesslog import POLL
+from sockjs_bridge.server.proxy import MalformedForwarded
+from sockjs_bridge.server.wsgi import WSGIHost
+from sockjs_bridge.session import Session, State
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+#: Seconds that the peer of a closed WebSocket has to answer the close frame.
+CLOSE_TIMEOUT = 5.0
+
+# Headers of the handshake's response that speak of its body, its caching or its connection.
+_NOT_PASSED_ON = {
+    *("age", "cache-control", "connection", "content-disposition", "content-encoding"),
+    *("content-language", "content-length", "content-type", "date", "etag", "expires"),
+    *("keep-alive", "last-modified", "server", "transfer-encoding", "upgrade", "vary"),
+}
+
+
+class Connection(asyncio.Protocol):
+    """The protocol of one connection: aiohttp's, seen from outside.
+
+    It notes what aiohttp's handlers are not told: that bytes arrived, that the peer reads
+    slowly, and, at once, that it is gone.
+
+    Args:
+        inner: aiohttp's protocol.
+        now: the loop's time.
+
+    Attributes:
+        number: unique in this process.
+        heard: when the last byte arrived, in seconds of the loop's time.
+        paused: more waits in the kernel and the transport than the peer should owe.
+        lost: the peer is gone.
+        receiver: what is attached to a session at present.
+    """
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, inner: asyncio.Protocol, now: Callable[[], float]) -> None:
+        self._inner = inner
+        self._now = now
+        self.number = next(self._numbers)
+        self.heard = 0.0
+        self.paused = False
+        self.lost = False
+        self.receiver: ConnectionReceiver | None = None
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        # uvloop's transports are none by their class.
+        self.transport = cast(asyncio.Transport, transport)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        self.heard = self._now()
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Called by the loop."""
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        """Called by the loop."""
+        self.paused = True
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Called by the loop."""
+        self.paused = False
+        self._inner.resume_writing()
+        if self.receiver is not None:
+            self.receiver.session.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop."""
+        self.lost = True
+        if self.receiver is not None:
+            self.receiver.connection_lost()
+        self._inner.connection_lost(exc)
+
+
+class ConnectionReceiver:
+    """What the receivers have in common: they write to the connection's transport."""
+
+    def __init__(self, connection: Connection, session: Session, reply: Reply) -> None:
+        assert connection.transport is not None
+        self.transport = reply.transport
+        self.callback = reply.callback
+        self.tag = reply.tag
+        self.peer = connection.number
+        self.session = session
+        self.ended = False
+        self._started = False
+        self._connection = connection
+        self._out = connection.transport
+        connection.receiver = self
+
+    @property
+    def heard(self) -> float:
+        """When the last byte arrived from the peer."""
+        return self._connection.heard
+
+    @property
+    def writable(self) -> bool:
+        """Whether a frame would be accepted now."""
+        connection = self._connection
+        return self._started and not (self.ended or connection.paused or connection.lost)
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes."""
+        raise NotImplementedError
+
+    def ping(self) -> None:
+        """Pings the peer, where that is possible: HTTP knows no ping."""
+
+    def end(self) -> None:
+        """Ends the response in good order."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Says that the response's head was written: frames may follow."""
+        self._started = True
+        self.session.flush()
+
+    def abort(self) -> None:
+        """Drops the connection."""
+        self._out.abort()
+
+    def connection_lost(self) -> None:
+        """Called when the peer is gone."""
+        self.session.detach(self, lost=True)
+
+
+class HttpReceiver(ConnectionReceiver):
+    """A poll or a stream.
+
+    Attributes:
+        finished: done when the response may end, or the peer is gone.
+        body: what was written before the response's head: a poll's whole body.
+    """
+
+    def __init__(
+        self, connection: Connection, session: Session, reply: Reply, *, chunked: bool
+    ) -> None:
+        super().__init__(connection, session, reply)
+        self._chunked = chunked
+        self.body = b""
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes."""
+        if not (self._started and self.transport.streaming):
+            self.body += data
+        elif self._chunked:
+            # A chunk of its own for each frame (RFC 9112, 7.1), in one write.
+            self._out.write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._out.write(data)
+        return True
+
+    def end(self) -> None:
+        """Ends the response in good order."""
+        self.ended = True
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+    def connection_lost(self) -> None:
+        """Called when the peer is gone."""
+        super().connection_lost()
+        self.end()
+
+
+class WebSocketReceiver(ConnectionReceiver):
+    """A WebSocket, raw or not.
+
+    Frames go to the transport as they are: nothing compresses them, and aiohttp's own way would
+    cost two switches of tasks for each.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: Session,
+        reply: Reply,
+        websocket: web.WebSocketResponse,
+    ) -> None:
+        super().__init__(connection, session, reply)
+        self._websocket = websocket
+        self.closing: asyncio.Task[bool] | None = None
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes."""
+        self._out.write(data)
+        return True
+
+    def ping(self) -> None:
+        """Pings the peer."""
+        if not self.ended:
+            self._out.write(protocol.WEBSOCKET_PING)
+
+    def end(self) -> None:
+        """Closes the WebSocket in good order."""
+        self.ended = True
+        code, reason = protocol.NORMAL[0], ""
+        if not self.transport.control_frames:
+            code, reason = self.session.close_code or code, self.session.close_reason
+        # RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code.
+        message = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
+        loop = asyncio.get_running_loop()
+        self.closing = loop.create_task(self._websocket.close(code=code, message=message))
+
+
+class Bridge:
+    """The handler of all requests: SockJS goes to its endpoint, the rest to the application.
+
+    Args:
+        endpoints: of the application, or of several behind one.
+        host: the WSGI application.
+        body_timeout: seconds that the body of a send may take to arrive.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoints],
+        host: WSGIHost,
+        body_timeout: float,
+    ) -> None:
+        self._endpoints = endpoints
+        self._host = host
+        self._body_timeout = body_timeout
+        self._openings: dict[Session, asyncio.Future[tuple[int, Headers]]] = {}
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers a request."""
+        path = _path(request)
+        for endpoints in self._endpoints:
+            if found := endpoints.find(path):
+                endpoint, target = found
+                if target.action == "greeting" and _wants_websocket(request):
+                    target = target._replace(action="raw-websocket")
+                if target.action != "greeting":
+                    return await self._serve(request, endpoint, target, path)
+        return await self._host.serve(request)
+
+    async def _serve(
+        self, request: web.BaseRequest, endpoint: Endpoint, target: protocol.Target, path: str
+    ) -> web.StreamResponse:
+        transport = request.transport
+        connection = transport.get_protocol() if transport is not None else None
+        if not isinstance(connection, Connection):
+            raise ConnectionResetError("the peer is gone")
+        request[POLL] = bool(target.session_id) and target.action != "websocket"
+        try:
+            client = self._host.client(request)
+        except MalformedForwarded as error:
+            return _respond(Reply(400, [("Content-Type", "text/plain")], str(error).encode()))
+        try:
+            parts = await self._parts(request, connection, endpoint, client.host)
+        except _Refused as refused:
+            logger.info("%s %s: %d", request.method, path, refused.reply.status)
+            response = _respond(refused.reply)
+            # What is left of the body is not read.
+            response.force_close()
+            return response
+        if connection.lost:
+            raise ConnectionResetError("the peer is gone")
+        reply = endpoint.handle(target, parts)
+        if reply.busy is not None:
+            await _until_ready(reply.busy)
+        if reply.session is None:
+            return _respond(reply)
+        if reply.transport.websocket:
+            return await self._websocket(request, connection, endpoint, target, reply)
+        return await self._receive(request, connection, endpoint, target, reply)
+
+    async def _parts(
+        self, request: web.BaseRequest, connection: Connection, endpoint: Endpoint, host: str
+    ) -> Request:
+        query = request.raw_path.partition("?")[2]
+        parts = Request(request.method, query, request.headers, host, b"", connection.number)
+        if not request.body_exists:
+            return parts
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                body = await _body(request, endpoint.settings.max_message_size)
+        except TimeoutError:
+            raise _Refused(endpoint.too_slow(parts)) from None
+        except web.RequestPayloadError:
+            raise ConnectionResetError("the peer is gone") from None
+        if body is None:
+            raise _Refused(endpoint.too_large(parts))
+        return replace(parts, body=body)
+
+    # The handshake
+
+    async def _open(
+        self, request: web.BaseRequest, endpoint: Endpoint, base: str, session: Session
+    ) -> tuple[int, Headers]:
+        """Leads an opening through the application.
+
+        Returns:
+            The status, below 400 when the session is open, and the headers for the client.
+        """
+        if session in self._openings:
+            return await asyncio.shield(self._openings[session])
+        opening = self._openings[session] = asyncio.get_running_loop().create_future()
+        status, headers = 500, Headers()
+        try:
+            status, headers = await self._handshake(request, endpoint, base, session)
+        finally:
+            del self._openings[session]
+            opening.set_result((status, headers))
+        return status, headers
+
+    async def _handshake(
+        self, request: web.BaseRequest, endpoint: Endpoint, base: str, session: Session
+    ) -> tuple[int, Headers]:
+        handshake = Handshake(endpoint, session)
+        environ = self._host.environ(request)
+        environ.update(
+            {
+                "REQUEST_METHOD": "GET",
+                "PATH_INFO": unquote_to_bytes(base).decode("latin-1"),
+                "CONTENT_LENGTH": "0",
+                "wsgi.input": BytesIO(),
+                HANDSHAKE: handshake,
+            }
+        )
+        environ.pop("CONTENT_TYPE", None)
+        try:
+            status, _, raw = await self._host.call(environ)
+        except Exception:
+            logger.exception("the handshake of %s failed", base)
+            status, raw = 500, []
+        headers = [item for item in raw if item[0].lower() not in _NOT_PASSED_ON]
+        if status >= 400:
+            return status, headers
+        if handshake.handler is None:
+            logger.warning("no view of %s took the connection: answered 404", base)
+            return 404, headers
+        session.accept(handshake.handler)
+        return status, headers
+
+    # HTTP transports
+
+    async def _receive(
+        self,
+        request: web.BaseRequest,
+        connection: Connection,
+        endpoint: Endpoint,
+        target: protocol.Target,
+        reply: Reply,
+    ) -> web.StreamResponse:
+        session = reply.session
+        assert session is not None
+        chunked = request.version >= (1, 1)
+        receiver = HttpReceiver(connection, session, reply, chunked=chunked)
+        session.attach(receiver)
+        if session.state is State.NEW and not receiver.ended:
+            status, headers = await self._open(request, endpoint, target.base, session)
+            reply.headers += headers
+            if status >= 400:
+                session.refuse(4000 + status, _phrase(status))
+        if reply.transport.streaming:
+            response = web.StreamResponse(status=reply.status)
+            _add_headers(response, reply.headers)
+            await response.prepare(request)
+            prelude = reply.transport.prelude(reply.callback)
+            await response.write(prelude)
+            if receiver.body:
+                await response.write(receiver.body)
+            receiver.start()
+            await receiver.finished
+        else:
+            receiver.start()
+            await receiver.finished
+            reply.body = receiver.body
+            response = _respond(reply)
+            if not connection.lost:
+                await response.prepare(request)
+        if not connection.lost:
+            await response.write_eof()
+            session.detach(receiver, lost=connection.lost)
+        connection.receiver = None
+        return response
+
+    # WebSockets
+
+    async def _websocket(
+        self,
+        request: web.BaseRequest,
+        connection: Connection,
+        endpoint: Endpoint,
+        target: protocol.Target,
+        reply: Reply,
+    ) -> web.StreamResponse:
+        session = reply.session
+        assert session is not None
+        websocket = web.WebSocketResponse(
+            timeout=CLOSE_TIMEOUT,
+            compress=False,
+            max_msg_size=endpoint.settings.max_message_size,
+        )
+        if not websocket.can_prepare(request):
+            session.abandon()
+            return _respond(Reply(400, [("Content-Type", "text/plain")], b"Bad handshake."))
+        status, headers = await self._open(request, endpoint, target.base, session)
+        if status >= 400:
+            session.abandon()
+            text = _phrase(status).encode()
+            return _respond(Reply(status, [("Content-Type", "text/plain"), *headers], text))
+        _add_headers(websocket, [*reply.headers, *headers])
+        await websocket.prepare(request)
+        receiver = WebSocketReceiver(connection, session, reply, websocket)
+        session.attach(receiver)
+        receiver.start()
+        try:
+            await self._read(websocket, session)
+        finally:
+            if receiver.closing is not None:
+                await receiver.closing
+            code = websocket.close_code or WSCloseCode.ABNORMAL_CLOSURE
+            session.detach(receiver, lost=connection.lost, code=code)
+            connection.receiver = None
+        return websocket
+
+    async def _read(self, websocket: web.WebSocketResponse, session: Session) -> None:
+        async for message in websocket:
+            if message.type is WSMsgType.TEXT and session.transport.control_frames:
+                try:
+                    messages = protocol.decode_websocket(message.data)
+                except protocol.PayloadError as error:
+                    logger.info("session %s: %s", session.id, error)
+                    session.close(*protocol.BROKEN_FRAMING)
+                    continue
+            elif message.type is WSMsgType.TEXT:
+                messages = [message.data]
+            else:
+                session.close(*protocol.BROKEN_FRAMING)
+                continue
+            if messages:
+                session.deliver(messages, len(message.data))
+                if session.full:
+                    await _until_ready(session)
+
+
+class _Refused(Exception):
+    """A request that is answered before its body is complete."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+def _path(request: web.BaseRequest) -> str:
+    path = request.raw_path.partition("?")[0]
+    if not path.startswith("/"):
+        # RFC 9112, 3.2.2: the absolute form.
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    return path
+
+
+def _wants_websocket(request: web.BaseRequest) -> bool:
+    return request.headers.get("Upgrade", "").strip().lower() == "websocket"
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Refused"
+
+
+def _add_headers(response: web.StreamResponse, headers: Headers) -> None:
+    for name, value in headers:
+        response.headers.add(name, value)
+
+
+def _respond(reply: Reply) -> web.Response:
+    response = web.Response(status=reply.status, body=reply.body or None)
+    response.headers.popall("Content-Type", None)
+    _add_headers(response, reply.headers)
+    return response
+
+
+async def _body(request: web.BaseRequest, limit: int) -> bytes | None:
+    if (request.content_length or 0) > limit:
+        return None
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+async def _until_ready(session: Session) -> None:
+    ready = asyncio.Event()
+    session.when_ready(ready.set)
+    await ready.wait()

@@ -1,0 +1,170 @@
+"""The settings of ``[server:main]``: what each does, its default, what is allowed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sockjs_bridge.server import proxy
+from sockjs_bridge.server.proxy import TrustedProxy
+from sockjs_bridge.settings import SettingError, count, flag, number
+
+
+def _scheme(value: Any) -> str:
+    if value not in ("http", "https"):
+        raise ValueError("http or https")
+    return str(value)
+
+
+def _permissions(value: Any) -> int:
+    try:
+        return int(str(value), 8)
+    except ValueError:
+        raise ValueError("permissions in octal, as 600") from None
+
+
+def _listen(value: Any) -> tuple[str, ...]:
+    words = tuple(str(value).replace(",", " ").split())
+    for word in words:
+        host, colon, port = word.rpartition(":")
+        if word.startswith("unix:"):
+            right = len(word) > len("unix:")
+        else:
+            right = bool(host and colon) and port.isascii() and port.isdigit()
+            right = right and int(port) < 65536 and (":" not in host or host[0] + host[-1] == "[]")
+        if not right:
+            raise ValueError("one or more of host:port, [ipv6]:port, *:port, unix:/path")
+    if not words:
+        raise ValueError("one or more of host:port, [ipv6]:port, *:port, unix:/path")
+    return words
+
+
+def _option(default: Any, parse: Callable[[Any], Any]) -> Any:
+    return field(default=default, metadata={"parse": parse})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """The settings of the server.
+
+    Attributes:
+        listen: where to accept connections: ``host:port``, ``[ipv6]:port``, ``*:port`` and
+            ``unix:/path``, one or several.
+        unix_socket_perms: of sockets of the file system, in octal.
+        threads: how many run the WSGI application, and as many the plain hooks of sessions.
+        shutdown_timeout: seconds that requests under way get at the end.
+        keepalive_timeout: seconds that a connection may stay without a complete request's head.
+        body_timeout: seconds without a byte of a request's body after which it is refused (408).
+        max_body_size: bytes of a request's body (SockJS has its own ``max_message_size``).
+        url_scheme: ``http`` or ``https``, as clients reach the server.
+        access_log_polls: whether the requests of SockJS sessions are logged too.
+        proxy: the trusted proxies, made of the settings that waitress has for them.
+    """
+
+    listen: tuple[str, ...] = _option(("127.0.0.1:6543",), _listen)
+    unix_socket_perms: int = _option(0o600, _permissions)
+    threads: int = _option(8, count(1, "threads"))
+    shutdown_timeout: float = _option(10.0, number(0, 3600, "seconds"))
+    keepalive_timeout: float = _option(75.0, number(0.05, 86400, "seconds"))
+    body_timeout: float = _option(30.0, number(0.05, 3600, "seconds"))
+    max_body_size: int = _option(1073741824, count(0, "bytes"))
+    url_scheme: str = _option("http", _scheme)
+    access_log_polls: bool = _option(False, flag)
+    proxy: TrustedProxy = field(default_factory=TrustedProxy)
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> ServerOptions:
+        """Makes options of the strings of an ini file, or of values of the right types.
+
+        Raises:
+            SettingError: an unknown name, or a value that cannot be.
+        """
+        parsers = {item.name: item.metadata["parse"] for item in fields(cls) if item.metadata}
+        chosen: dict[str, Any] = {}
+        for name, value in raw.items():
+            if name in proxy.SETTINGS:
+                continue
+            if name not in parsers:
+                known = ", ".join(sorted(parsers.keys() | proxy.SETTINGS))
+                raise SettingError(f"{name} is no setting of the server; there are: {known}")
+            try:
+                chosen[name] = parsers[name](value)
+            except ValueError as error:
+                raise SettingError(f"{name} = {value!r} cannot be: allowed is {error}") from None
+        forwarding = {name: value for name, value in raw.items() if name in proxy.SETTINGS}
+        try:
+            chosen["proxy"] = TrustedProxy.from_settings(forwarding)
+        except ValueError as error:
+            raise SettingError(str(error)) from None
+        return cls(**chosen)
+
+    def bind(self) -> list[socket.socket]:
+        """Binds the sockets of `listen`.
+
+        Raises:
+            SettingError: one cannot be had; it says why.
+        """
+        sockets: list[socket.socket] = []
+        for address in self.listen:
+            try:
+                if address.startswith("unix:"):
+                    sockets.append(_bind_unix(address[len("unix:") :], self.unix_socket_perms))
+                else:
+                    sockets += _bind_tcp(address)
+            except OSError as error:
+                for sock in sockets:
+                    sock.close()
+                reason = error.strerror or str(error)
+                raise SettingError(f"cannot listen on {address}: {reason}") from None
+        return sockets
+
+
+def _bind_tcp(address: str) -> list[socket.socket]:
+    host, _, port = address.rpartition(":")
+    found = socket.getaddrinfo(
+        None if host == "*" else host.strip("[]"),
+        int(port),
+        type=socket.SOCK_STREAM,
+        flags=socket.AI_PASSIVE,
+    )
+    sockets = []
+    for family, kind, number_, _, place in dict.fromkeys(found):
+        sock = socket.socket(family, kind, number_)
+        sockets.append(sock)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(place)
+        except OSError:
+            for other in sockets:
+                other.close()
+            raise
+    return sockets
+
+
+def _bind_unix(path: str, permissions: int) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode) and _abandoned(path):
+            os.unlink(path)
+        sock.bind(path)
+        os.chmod(path, permissions)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _abandoned(path: str) -> bool:
+    """Tells whether a socket of the file system is left over from a process that is gone."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+    return False

@@ -1,0 +1,78 @@
+"""The server behind ``pserve``: ``[server:main] use = egg:sockjs-bridge``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from wsgiref.types import WSGIApplication
+
+from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.runner import Runner, new_event_loop
+from sockjs_bridge.settings import SettingError
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+
+def server_factory(
+    global_conf: Mapping[str, str], **settings: str
+) -> Callable[[WSGIApplication], None]:
+    """Makes the server that an ini file describes (``paste.server_factory``).
+
+    The sockets are bound here, before the application is loaded, so that a port in use is told
+    at once.
+
+    Args:
+        global_conf: the ini's ``[DEFAULT]``; unused.
+        **settings: of `ServerOptions`, and those that waitress has for trusted proxies.
+
+    Raises:
+        SystemExit: with one sentence: a setting cannot be, or a socket cannot be had.
+    """
+    try:
+        options = ServerOptions.parse(settings)
+        sockets = options.bind()
+    except SettingError as error:
+        raise SystemExit(f"[server] {error}") from None
+
+    def serve(app: WSGIApplication) -> None:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(app, options, sockets))
+
+    return serve
+
+
+async def _serve(
+    app: WSGIApplication, options: ServerOptions, sockets: list[socket.socket]
+) -> None:
+    """Serves until SIGTERM or SIGINT; a second one ends the waiting for requests."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    hurry = asyncio.Event()
+
+    def on_signal() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    runner = Runner(app, options)
+    await runner.start(sockets)
+    for sock in sockets:
+        logger.info("serving on %s", _address(sock, options.url_scheme))
+    await stop.wait()
+    logger.info("shutting down, waiting up to %g s for requests", options.shutdown_timeout)
+    stopping = asyncio.create_task(runner.stop())
+    hurrying = asyncio.create_task(hurry.wait())
+    await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    hurrying.cancel()
+    stopping.cancel()
+
+
+def _address(sock: socket.socket, scheme: str) -> str:
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if sock.family == socket.AF_INET6 else name[0]
+    return f"{scheme}://{host}:{name[1]}"

@@ -1,0 +1,338 @@
+"""What a reverse proxy says about the client, believed only from peers that are named.
+
+The settings have the names and the meaning that they have in waitress.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+PROXY_HEADERS = frozenset(
+    {
+        "forwarded",
+        "x-forwarded-by",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+    }
+)
+UNIX_PEER = "unix"
+SETTINGS = frozenset(
+    {
+        "trusted_proxy",
+        "trusted_proxy_count",
+        "trusted_proxy_headers",
+        "clear_untrusted_proxy_headers",
+    }
+)
+
+# Some proxies name the scheme of an upgrade request after WebSocket (RFC 6455 section 3).
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.~%-]+)(?::(?P<port>\d{1,5}))?", re.ASCII)
+_NODE = re.compile(
+    r"\[(?P<bracketed>[^\]]+)\](?::(?P<port>\d{1,5}))?"
+    r"|(?P<ipv4>[0-9.]+)(?::(?P<ipv4_port>\d{1,5}))?"
+    r"|(?P<bare>[0-9A-Fa-f:.]+)",
+    re.ASCII,
+)
+_HIDDEN_NODE = re.compile(r"unknown|_[\w.-]+", re.ASCII | re.IGNORECASE)
+# One forwarded-pair and what ends it (RFC 7239 section 4).
+_FORWARDED_PAIR = re.compile(
+    r"[ \t]*(?:(?P<token>[\w!#$%&'*+.^`|~-]+)="
+    r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<value>[^",; \t]+))[ \t]*)?(?P<end>[;,]|$)',
+    re.ASCII,
+)
+
+
+class MalformedForwarded(ValueError):
+    """A trusted proxy sent a forwarding header that cannot be understood.
+
+    Args:
+        header: Name of the header.
+        value: What it held.
+    """
+
+    def __init__(self, header: str, value: str) -> None:
+        super().__init__(f"malformed {header} header: {value!r}")
+        self.header = header
+        self.value = value
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who made a request, and under which URL."""
+
+    remote: str
+    """Address of the client, or ``unix`` for the peer of a Unix socket."""
+    scheme: str
+    """``http`` or ``https``, as the client sees it."""
+    host: str
+    """Value of the ``Host`` header, or what the proxy forwarded; empty where there is none."""
+    untrusted: frozenset[str] = frozenset()
+    """Names (lower case) of the forwarding headers that the application must not see."""
+    remote_port: str = ""
+    """Port of the client, where the proxy told it."""
+    server_port: str = ""
+    """Port that the client connected to, where the proxy told it."""
+    trimmed: Mapping[str, str] = field(default_factory=dict)
+    """Forwarding headers cut to the trusted hops: name (lower case) to value."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxy:
+    """Which peers are proxies, and which of their headers count."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Peers that are trusted, by address."""
+    any_peer: bool = False
+    """Trust whoever connects: ``trusted_proxy = *``."""
+    unix: bool = False
+    """Trust the peers of Unix sockets."""
+    count: int = 1
+    """How many proxies stand in a row before this server."""
+    headers: frozenset[str] = frozenset()
+    """The headers (lower case) that a trusted peer is believed."""
+    clear_untrusted: bool = True
+    """Hide every other forwarding header from the application."""
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> TrustedProxy:
+        """Read the four settings; every other key is left alone.
+
+        Args:
+            settings: Values as an ini file gives them, or already of their type.
+
+        Raises:
+            ValueError: A value is wrong; the message names key, value and what is allowed.
+        """
+        peers = _words(settings.get("trusted_proxy"))
+        if not peers:
+            for key in ("trusted_proxy_count", "trusted_proxy_headers"):
+                if settings.get(key) not in (None, ""):
+                    raise ValueError(
+                        f"{key} = {settings[key]}: has no meaning without trusted_proxy"
+                    )
+        return cls(
+            networks=tuple(_network(peer) for peer in peers if peer not in ("*", UNIX_PEER)),
+            any_peer="*" in peers,
+            unix=UNIX_PEER in peers,
+            count=_count(settings.get("trusted_proxy_count")),
+            headers=_headers(settings.get("trusted_proxy_headers")) if peers else frozenset(),
+            clear_untrusted=_boolean(settings.get("clear_untrusted_proxy_headers", True)),
+        )
+
+    def trusts(self, peer: str) -> bool:
+        """Return whether the immediate peer is a trusted proxy.
+
+        Args:
+            peer: IP address, or ``unix``.
+        """
+        if self.any_peer:
+            return True
+        if peer == UNIX_PEER:
+            return self.unix
+        if not self.networks:
+            return False
+        address = ip_address(peer)
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self.networks)
+
+    def apply(self, peer: str, scheme: str, headers: Mapping[str, str]) -> Client:
+        """Work out the client behind a request.
+
+        Args:
+            peer: Address of the immediate peer, or ``unix``.
+            scheme: ``http`` or ``https``, as this server was reached.
+            headers: The request's headers; one that was repeated may be there several
+                times (a multi-dict) or joined by commas.
+
+        Raises:
+            MalformedForwarded: A header that counts cannot be understood.
+        """
+        trusted = self.headers if self.trusts(peer) else frozenset()
+        host = ""
+        said: dict[str, str] = {}
+        # items() of a multi-dict has every occurrence: a proxy may append a line of its own
+        # after one that the client made up.
+        for name, value in headers.items():
+            name = name.lower()
+            if name == "host":
+                host = value
+            elif name in trusted and value.strip():
+                said[name] = f"{said[name]}, {value}" if name in said else value
+        untrusted = PROXY_HEADERS - trusted if self.clear_untrusted else frozenset()
+        direct = Client(peer, scheme, host, untrusted)
+        if not said:
+            return direct
+        if "forwarded" in said:
+            elements = _forwarded_elements(said["forwarded"])[-self.count :]
+            pairs: dict[str, str] = {}
+            # The outermost trusted proxy saw what the client asked for: it has the last word.
+            for told, _ in reversed(elements):
+                pairs.update(told)
+            trimmed = {"forwarded": ", ".join(text for _, text in elements)}
+            return _believe(direct, pairs, trimmed, "forwarded ")
+        hops = {
+            name: [hop.strip() for hop in value.split(",")][-self.count :]
+            for name, value in said.items()
+        }
+        pairs = {name.removeprefix("x-forwarded-"): _unquoted(hop[0]) for name, hop in hops.items()}
+        trimmed = {name: ", ".join(hop) for name, hop in hops.items()}
+        return _believe(direct, pairs, trimmed, "x-forwarded-")
+
+
+def _believe(
+    direct: Client, told: Mapping[str, str], trimmed: Mapping[str, str], prefix: str
+) -> Client:
+    """Put what the proxy told in place of what the connection shows."""
+    remote, scheme, host = direct.remote, direct.scheme, direct.host
+    remote_port = server_port = ""
+    if node := told.get("for"):
+        address = _node(node)
+        if address is None:
+            raise MalformedForwarded(f"{prefix}for", node)
+        if address[0]:
+            remote, remote_port = address
+    if proto := told.get("proto"):
+        if proto.lower() not in _SCHEMES:
+            raise MalformedForwarded(f"{prefix}proto", proto)
+        scheme = _SCHEMES[proto.lower()]
+        server_port = _DEFAULT_PORTS[scheme]
+    if port := told.get("port"):
+        if not _is_port(port):
+            raise MalformedForwarded(f"{prefix}port", port)
+        server_port = port
+    if told_host := told.get("host"):
+        match = _HOST.fullmatch(told_host)
+        if match is None or (match["port"] and not _is_port(match["port"])):
+            raise MalformedForwarded(f"{prefix}host", told_host)
+        host = told_host
+        # A port within the host is what the client itself wrote.
+        server_port = match["port"] or server_port or _DEFAULT_PORTS[scheme]
+        if not match["port"] and server_port != _DEFAULT_PORTS[scheme]:
+            host = f"{told_host}:{server_port}"
+    return replace(
+        direct,
+        remote=remote,
+        scheme=scheme,
+        host=host,
+        remote_port=remote_port,
+        server_port=server_port,
+        trimmed=trimmed,
+    )
+
+
+def _node(text: str) -> tuple[str, str] | None:
+    """Read a node (RFC 7239 section 6): address and port, both empty for a hidden one."""
+    if _HIDDEN_NODE.fullmatch(text):
+        return "", ""
+    match = _NODE.fullmatch(text)
+    if match is None:
+        return None
+    address = match["bracketed"] or match["ipv4"] or match["bare"]
+    port = match["port"] or match["ipv4_port"] or ""
+    try:
+        ip_address(address)
+    except ValueError:
+        return None
+    if port and not _is_port(port):
+        return None
+    return address, port
+
+
+def _forwarded_elements(value: str) -> list[tuple[dict[str, str], str]]:
+    """Split a ``Forwarded`` header: the pairs of each hop, and the hop's own text."""
+    elements: list[tuple[dict[str, str], str]] = []
+    pairs: dict[str, str] = {}
+    start = position = 0
+    while position <= len(value):
+        match = _FORWARDED_PAIR.match(value, position)
+        if match is None:
+            raise MalformedForwarded("forwarded", value)
+        if match["token"]:
+            quoted = match["quoted"]
+            text = match["value"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            pairs[match["token"].lower()] = text
+        if match["end"] != ";":
+            if pairs:
+                elements.append((pairs, value[start : match.start("end")].strip()))
+            pairs = {}
+            start = match.end()
+        # An empty end is the end of the value.
+        position = match.end() if match["end"] else len(value) + 1
+    return elements
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536
+
+
+def _words(value: object) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    if isinstance(value, Iterable):
+        return [str(word) for word in value]
+    return [str(value)]
+
+
+def _network(peer: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(peer)
+    except ValueError as error:
+        raise ValueError(
+            f"trusted_proxy = {peer}: {error}; allowed are IP addresses, networks such as "
+            f"10.0.0.0/8, {UNIX_PEER} for Unix sockets, or * for every peer"
+        ) from None
+
+
+def _count(value: object) -> int:
+    if value in (None, ""):
+        return 1
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueError(f"trusted_proxy_count = {value}: must be a whole number of 1 or more")
+    return int(text)
+
+
+def _headers(value: object) -> frozenset[str]:
+    # Without a list waitress believes the scheme only; a proxy that does not overwrite the
+    # other headers would let clients make up their address.
+    headers = frozenset(word.lower() for word in _words(value)) or frozenset({"x-forwarded-proto"})
+    if unknown := headers - PROXY_HEADERS:
+        raise ValueError(
+            f"trusted_proxy_headers = {' '.join(sorted(unknown))}: "
+            f"allowed are {' '.join(sorted(PROXY_HEADERS))}"
+        )
+    if "forwarded" in headers and len(headers) > 1:
+        raise ValueError(
+            f"trusted_proxy_headers = {' '.join(sorted(headers))}: "
+            "forwarded cannot be combined with the x-forwarded headers"
+        )
+    return headers
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    try:
+        return _BOOLEANS[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError(
+            f"clear_untrusted_proxy_headers = {value}: must be true or false"
+        ) from None

@@ -1,0 +1,102 @@
+"""One process's server: a WSGI application and its SockJS endpoints, on given sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from wsgiref.types import WSGIApplication
+
+from aiohttp import web
+
+from sockjs_bridge import protocol
+from sockjs_bridge.endpoints import Endpoints
+from sockjs_bridge.server.accesslog import make_access_logger
+from sockjs_bridge.server.aiohttp import Bridge, Connection
+from sockjs_bridge.server.loop import LoopClock
+from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+#: Connections that the kernel holds while the loop is busy.
+BACKLOG = 1024
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Makes a loop: uvloop's where it is installed."""
+    if sys.platform != "win32":
+        try:
+            import uvloop
+        except ImportError:
+            pass
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+class Runner:
+    """Serves an application; made, started and stopped on the loop.
+
+    Args:
+        app: the WSGI application, in whatever it is wrapped.
+        options: of the server.
+    """
+
+    def __init__(self, app: WSGIApplication, options: ServerOptions) -> None:
+        self._options = options
+        self._endpoints = Endpoints.of(app)
+        self._requests = ThreadPool(options.threads, "wsgi")
+        # Of their own: slow hooks must not keep pages waiting, nor slow pages hooks.
+        self._hooks = ThreadPool(options.threads, "sockjs-hooks")
+        host = WSGIHost(
+            app,
+            self._requests,
+            proxy=options.proxy,
+            max_body_size=options.max_body_size,
+            body_timeout=options.body_timeout,
+            url_scheme=options.url_scheme,
+        )
+        self._bridge = Bridge(self._endpoints, host, options.body_timeout)
+        self._servers: list[asyncio.Server] = []
+        self._web: web.Server | None = None
+
+    async def start(self, sockets: list[socket.socket]) -> None:
+        """Begins to accept connections on bound sockets."""
+        loop = asyncio.get_running_loop()
+        clock = LoopClock(loop)
+        for endpoints in self._endpoints:
+            endpoints.start(clock, self._hooks)
+        server = self._web = web.Server(
+            self._bridge,
+            access_log=logging.getLogger("sockjs_bridge.access"),
+            access_log_class=make_access_logger(polls=self._options.access_log_polls),
+            auto_decompress=False,
+            keepalive_timeout=self._options.keepalive_timeout,
+            logger=logger,
+        )
+        factory: Callable[[], asyncio.Protocol] = lambda: Connection(server(), loop.time)  # noqa: E731
+        for sock in sockets:
+            if sock.family == socket.AF_UNIX:
+                serving = await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+            else:
+                serving = await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+            self._servers.append(serving)
+
+    async def stop(self) -> None:
+        """Stops accepting, tells every client, and waits for requests that are under way.
+
+        After ``shutdown_timeout`` seconds the rest is dropped: threads are daemons, so a view
+        that hangs holds nothing.
+        """
+        for serving in self._servers:
+            serving.close()
+        for endpoints in self._endpoints:
+            endpoints.close(*protocol.GO_AWAY)
+        if self._web is not None:
+            self._web.pre_shutdown()
+            await self._web.shutdown(self._options.shutdown_timeout)
+        self._requests.close()
+        self._hooks.close()

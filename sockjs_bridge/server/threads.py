@@ -1,0 +1,170 @@
+"""A pool of daemon threads for blocking code."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_Job = tuple["concurrent.futures.Future[Any]", Callable[[], Any]]
+
+
+class ThreadPool:
+    """Run functions in at most ``size`` threads, started when they are first needed.
+
+    The threads are daemon threads: unlike those of ``concurrent.futures``, which are joined at
+    exit, a stuck one cannot keep the process from ending.
+
+    Args:
+        size: Most threads that run at once.
+        name: Prefix of the threads' names.
+
+    Raises:
+        ValueError: ``size`` is less than 1.
+    """
+
+    WARNING_INTERVAL = 60.0
+    """Seconds between two warnings about a deep queue."""
+
+    def __init__(self, size: int, name: str) -> None:
+        if size < 1:
+            raise ValueError(f"size of the thread pool {name} = {size}: must be 1 or more")
+        self.size = size
+        self.name = name
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._unfinished = 0
+        self._closed = False
+        self._next_warning = 0.0
+
+    @property
+    def busy(self) -> int:
+        """How many threads are at work."""
+        return min(self._unfinished, self._threads)
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return max(0, self._unfinished - self._threads)
+
+    def submit(
+        self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> concurrent.futures.Future[T]:
+        """Have ``fn(*args, **kwargs)`` run in a thread.
+
+        An exception that would stop an event loop (``SystemExit`` and its like) or that a
+        future cannot carry arrives as the cause of a ``RuntimeError``.
+
+        Raises:
+            RuntimeError: The pool is closed, or the system gives no thread at all.
+        """
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the thread pool {self.name} is closed")
+            if self._unfinished >= self._threads < self.size:
+                self._start_thread()
+            self._unfinished += 1
+            self._jobs.put((future, lambda: fn(*args, **kwargs)))
+        self._warn_if_deep()
+        return future
+
+    async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``fn(*args, **kwargs)`` in a thread and wait for what it returns.
+
+        Cancelled, it takes back a job that still waits; a running one goes on unobserved.
+
+        Raises:
+            RuntimeError: As `submit`.
+        """
+        return await asyncio.wrap_future(self.submit(fn, *args, **kwargs))
+
+    def close(self) -> None:
+        """Take no more jobs, cancel those that wait, and let each thread end after its own.
+
+        It does not wait for the threads.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            while not self._jobs.empty():
+                job = self._take_back()
+                if job is not None:
+                    job[0].cancel()
+            for _ in range(self._threads):
+                self._jobs.put(None)
+
+    def _take_back(self) -> _Job | None:
+        try:
+            job = self._jobs.get_nowait()
+        except queue.Empty:
+            return None
+        self._unfinished -= 1
+        return job
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(
+            target=self._work, name=f"{self.name}-{self._threads + 1}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system has no thread left: those that run have to do.
+            if not self._threads:
+                raise
+            logger.exception("the thread pool %s cannot grow", self.name)
+            return
+        self._threads += 1
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, function = job
+            if future.set_running_or_notify_cancel():
+                _settle(future, function)
+            # Whatever the job holds must not live on until the next one comes.
+            del job, future, function
+            with self._lock:
+                self._unfinished -= 1
+
+    def _warn_if_deep(self) -> None:
+        if self.waiting < self.size:
+            return
+        now = time.monotonic()
+        if now >= self._next_warning:
+            self._next_warning = now + self.WARNING_INTERVAL
+            logger.warning(
+                "%d jobs wait for one of the %d threads of the pool %s",
+                self.waiting,
+                self.size,
+                self.name,
+            )
+
+
+def _settle(future: concurrent.futures.Future[Any], function: Callable[[], Any]) -> None:
+    try:
+        result = function()
+    except BaseException as error:
+        # An event loop ends at SystemExit and KeyboardInterrupt, takes CancelledError for a
+        # cancellation, and its futures refuse StopIteration.
+        if not isinstance(error, Exception) or isinstance(
+            error, (StopIteration, concurrent.futures.CancelledError)
+        ):
+            wrapped = RuntimeError(f"{type(error).__name__} was raised in a thread")
+            wrapped.__cause__ = error
+            future.set_exception(wrapped)
+        else:
+            future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -1,0 +1,394 @@
+"""A WSGI application hosted on aiohttp, in a pool of daemon threads.
+
+Section names refer to PEP 3333.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import io
+import logging
+import re
+import sys
+import tempfile
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
+from urllib.parse import unquote_to_bytes
+from wsgiref.types import WSGIApplication
+
+from aiohttp import HttpVersion11, web
+
+from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
+from sockjs_bridge.server.proxy import UNIX_PEER, Client, MalformedForwarded, TrustedProxy
+from sockjs_bridge.server.threads import ThreadPool
+from sockjs_bridge.server.wsgi_exchange import ClientGone, Exchange, Head
+from sockjs_bridge.server.wsgi_response import WSGIResponse
+
+__all__ = ("ThreadPool", "WSGIHost")
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+# RFC 9112 section 3.2.2: scheme, authority (without user information), path and query.
+_ABSOLUTE_FORM = re.compile(rb"[A-Za-z][\w+.-]*://(?:[^/?#]*@)?([^/?#]*)(.*)", re.DOTALL)
+# Who is gone hears no status; the access log tells it by nginx's number.
+_CLIENT_CLOSED_REQUEST = 499
+
+
+class WSGIHost:
+    """Call a WSGI application for the requests that aiohttp reads.
+
+    The low-level ``aiohttp.web.Server`` around it must be made with ``auto_decompress=False``.
+
+    Args:
+        app: The application.
+        pool: Where it runs.
+        proxy: Which proxies are believed; by default none.
+        spool_size: Bytes of a request body kept in memory; a longer one goes to disk.
+        max_body_size: Most bytes of a request body; beyond: 413.
+        body_timeout: Seconds without a byte of the body after which 408 is answered.
+        send_timeout: Seconds in which a client must take the next 256 KiB of a response.
+        url_scheme: ``http`` or ``https``, as the server is reached without a proxy.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        pool: ThreadPool,
+        *,
+        proxy: TrustedProxy | None = None,
+        spool_size: int = 524_288,
+        max_body_size: int = 1_073_741_824,
+        body_timeout: float = 60.0,
+        send_timeout: float = 60.0,
+        url_scheme: str = "http",
+    ) -> None:
+        self._app = app
+        self._pool = pool
+        self._proxy = proxy or TrustedProxy()
+        self._spool_size = spool_size
+        self._max_body_size = max_body_size
+        self._body_timeout = body_timeout
+        self._send_timeout = send_timeout
+        self._url_scheme = url_scheme
+
+    def client(self, request: web.BaseRequest) -> Client:
+        """Return who made the request, and remember it on the request for the access log.
+
+        Raises:
+            MalformedForwarded: A trusted proxy sent nonsense; 400 is the answer.
+        """
+        known: Client | None = request.get(CLIENT)
+        if known is not None:
+            return known
+        client = self._proxy.apply(_peer(request), self._url_scheme, request.headers)
+        authority, _, _ = _split_target(request.raw_path)
+        # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
+        if authority and client.host == request.headers.get("Host", ""):
+            client = replace(client, host=authority)
+        request[CLIENT] = client
+        return client
+
+    def environ(self, request: web.BaseRequest, *, body: BinaryIO | None = None) -> dict[str, Any]:
+        """Build the environ of a request ("environ Variables").
+
+        Args:
+            request: The request.
+            body: Its body, read to the end and rewound; None for an empty one.
+
+        Raises:
+            MalformedForwarded: As `client`.
+        """
+        client = self.client(request)
+        _, path, query = _split_target(request.raw_path)
+        version = request.version
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": request.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+            "QUERY_STRING": query,
+            "REQUEST_URI": _native(request.raw_path),
+            "SERVER_PROTOCOL": f"HTTP/{version.major}.{version.minor}",
+            "REMOTE_ADDR": client.remote,
+            "REMOTE_HOST": client.remote,
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": client.scheme,
+            "wsgi.input": io.BytesIO() if body is None else body,
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+        }
+        _add_addresses(environ, request, client)
+        _add_headers(environ, request, client)
+        chunked = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
+        if chunked or "CONTENT_LENGTH" in environ:
+            # The length is known by now, also of a body that came in chunks.
+            stream = environ["wsgi.input"]
+            environ["CONTENT_LENGTH"] = str(stream.seek(0, io.SEEK_END))
+            stream.seek(0)
+        return environ
+
+    async def call(self, environ: dict[str, Any]) -> tuple[int, str, list[tuple[str, str]]]:
+        """Run the application to its end and drop the body.
+
+        Args:
+            environ: The environ; the application may change it.
+
+        Returns:
+            Status code, reason and headers.
+
+        Raises:
+            Exception: Whatever the application raised.
+        """
+        exchange = Exchange(self._app, environ, _discard)
+        head = await self._pool.run(exchange.drain)
+        return head.status, head.reason, head.headers
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request with what the application says."""
+        try:
+            self.client(request)
+            body = await self._read_body(request)
+        except _Refused as refused:
+            return self._refusal(request, refused.status, refused.text)
+        except MalformedForwarded as error:
+            logger.warning("refused a request of %s: %s", _peer(request), error)
+            return self._refusal(request, 400, "Bad Request")
+        except ConnectionError:
+            return self._gone(request)
+        return await self._run(request, body)
+
+    async def _run(self, request: web.BaseRequest, body: BinaryIO) -> web.StreamResponse:
+        environ = self.environ(request, body=body)
+        stream = _Stream(request, self._send_timeout)
+        exchange = Exchange(self._app, environ, stream.send)
+        try:
+            job = self._pool.submit(_run_exchange, exchange, stream, environ, body)
+        except RuntimeError as error:
+            body.close()
+            logger.error("refused a request: %s", error)
+            return self._refusal(request, 503, "Service Unavailable")
+        try:
+            whole = await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            if job.cancel():
+                body.close()
+            stream.abandon()
+            raise
+        except Exception:
+            # Logged where it was raised.
+            return self._failed(request, stream)
+        user = environ.get("REMOTE_USER")
+        if user:
+            request[REMOTE_USER] = str(user)
+        if stream.response is not None:
+            return stream.response
+        return WSGIResponse(request, cast(Head, exchange.head), whole, self._send_timeout)
+
+    async def _read_body(self, request: web.BaseRequest) -> BinaryIO:
+        """Read the body to its end, into memory or, if it is long, to disk."""
+        if request.transport is None:
+            raise ConnectionResetError("the client is gone")
+        if (request.content_length or 0) > self._max_body_size:
+            raise _Refused(413, "Content Too Large")
+        body: BinaryIO = io.BytesIO()
+        if not request.can_read_body:
+            return body
+        await _continue(request)
+        size = 0
+        try:
+            while block := await self._next_block(request):
+                size += len(block)
+                if size > self._max_body_size:
+                    raise _Refused(413, "Content Too Large")
+                if size > self._spool_size and isinstance(body, io.BytesIO):
+                    body = await asyncio.to_thread(_to_disk, body)
+                if isinstance(body, io.BytesIO):
+                    body.write(block)
+                else:
+                    await asyncio.to_thread(body.write, block)
+        except BaseException:
+            body.close()
+            raise
+        body.seek(0)
+        return body
+
+    async def _next_block(self, request: web.BaseRequest) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                return await request.content.readany()
+        except TimeoutError:
+            raise _Refused(408, "Request Timeout") from None
+        except web.RequestPayloadError:
+            raise _Refused(400, "Bad Request") from None
+
+    def _failed(self, request: web.BaseRequest, stream: _Stream) -> WSGIResponse:
+        if stream.response is not None:
+            stream.response.abort()
+            return stream.response
+        if stream.broken:
+            return self._gone(request)
+        return WSGIResponse.plain(request, 500, "Internal Server Error", self._send_timeout)
+
+    def _refusal(self, request: web.BaseRequest, status: int, text: str) -> WSGIResponse:
+        response = WSGIResponse.plain(request, status, text, self._send_timeout)
+        response.force_close()
+        return response
+
+    def _gone(self, request: web.BaseRequest) -> WSGIResponse:
+        response = self._refusal(request, _CLIENT_CLOSED_REQUEST, "Client Closed Request")
+        response.abort()
+        return response
+
+
+class _Refused(Exception):
+    """A request that is answered without the application."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class _Stream:
+    """Carries blocks from the application's thread to the loop, one at a time."""
+
+    def __init__(self, request: web.BaseRequest, send_timeout: float) -> None:
+        self.response: WSGIResponse | None = None
+        self.broken = False
+        self._request = request
+        self._send_timeout = send_timeout
+        self._loop = asyncio.get_running_loop()
+
+    def send(self, head: Head, block: bytes) -> None:
+        """Send a block and wait until the next may come; called in the thread."""
+        coroutine = self._write(head, block)
+        try:
+            sent = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
+            # The loop ended while the application was at work.
+            coroutine.close()
+            self.broken = True
+            raise ClientGone("the server has stopped") from None
+        try:
+            sent.result()
+        except (ConnectionError, concurrent.futures.CancelledError):
+            self.broken = True
+            raise ClientGone("the client is gone") from None
+
+    def abandon(self) -> None:
+        """Have the thread's next block fail; called on the loop."""
+        self.broken = True
+        if self.response is not None:
+            self.response.abort()
+
+    async def _write(self, head: Head, block: bytes) -> None:
+        if self.broken:
+            raise ConnectionResetError("the request was given up")
+        if self.response is None:
+            self.response = WSGIResponse(self._request, head, None, self._send_timeout)
+        await self.response.write(block)
+
+
+def _run_exchange(
+    exchange: Exchange, stream: _Stream, environ: dict[str, Any], body: BinaryIO
+) -> bytes | None:
+    try:
+        return exchange.run()
+    except BaseException:
+        # The application cannot help it that its client left.
+        level = logging.DEBUG if stream.broken else logging.ERROR
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        logger.log(level, "%s %r failed", method, path, exc_info=True)
+        raise
+    finally:
+        body.close()
+
+
+def _discard(head: Head, block: bytes) -> None:
+    """Take a block of a body that nobody reads."""
+
+
+def _to_disk(body: io.BytesIO) -> BinaryIO:
+    # Whoever runs the application closes it.
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
+    file.write(body.getbuffer())
+    return file
+
+
+async def _continue(request: web.BaseRequest) -> None:
+    """Ask a client that waits for it to go on with its body (RFC 9110 section 10.1.1)."""
+    if (
+        request.version >= HttpVersion11
+        and request.headers.get("Expect", "").lower() == "100-continue"
+    ):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # aiohttp takes a response for begun when something was sent.
+        request.writer.output_size = 0
+
+
+def _peer(request: web.BaseRequest) -> str:
+    name = request.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else UNIX_PEER
+
+
+def _split_target(raw_path: str) -> tuple[str, bytes, str]:
+    """Split a request target (RFC 9112 section 3.2): authority, path, query."""
+    target = raw_path.encode("utf-8", "surrogateescape")
+    authority = b""
+    if not target.startswith(b"/"):
+        match = _ABSOLUTE_FORM.fullmatch(target)
+        if match is None:
+            # "*" and the authority of CONNECT: a target without a path.
+            return "", b"", ""
+        authority, target = match[1], match[2]
+        if not target.startswith(b"/"):
+            target = b"/" + target
+    path, _, query = target.partition(b"?")
+    return authority.decode("latin-1"), path, query.decode("latin-1")
+
+
+def _native(text: str) -> str:
+    """Turn what aiohttp decoded as UTF-8 into a native string ("Unicode Issues")."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _add_addresses(environ: dict[str, Any], request: web.BaseRequest, client: Client) -> None:
+    local = request.get_extra_info("sockname")
+    if isinstance(local, tuple):
+        host, port = str(local[0]), str(local[1])
+        environ["SERVER_NAME"] = f"[{host}]" if ":" in host else host
+    else:
+        environ["SERVER_NAME"] = "localhost"
+        port = "443" if client.scheme == "https" else "80"
+    environ["SERVER_PORT"] = client.server_port or port
+    peer = request.get_extra_info("peername")
+    if client.remote_port:
+        environ["REMOTE_PORT"] = client.remote_port
+    elif isinstance(peer, tuple) and client.remote == peer[0]:
+        environ["REMOTE_PORT"] = str(peer[1])
+
+
+def _add_headers(environ: dict[str, Any], request: web.BaseRequest, client: Client) -> None:
+    for raw_name, raw_value in request.raw_headers:
+        # X_In and X-In would be one variable, so that a client could overwrite what a proxy set.
+        if b"_" in raw_name:
+            continue
+        name = raw_name.decode("latin-1")
+        if name.lower() in client.untrusted:
+            continue
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        value = raw_value.decode("latin-1")
+        if key in environ:
+            # RFC 6265 section 5.4 and RFC 9110 section 5.3.
+            separator = "; " if key == "HTTP_COOKIE" else ","
+            value = f"{environ[key]}{separator}{value}"
+        environ[key] = value
+    for name, value in client.trimmed.items():
+        environ[f"HTTP_{name.upper().replace('-', '_')}"] = _native(value)
+    if client.host:
+        environ["HTTP_HOST"] = _native(client.host)

@@ -1,0 +1,220 @@
+"""The application's side of one request, in a thread: start_response, write and the iterable.
+
+Section names refer to PEP 3333.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from wsgiref.types import WSGIApplication, WSGIEnvironment
+from wsgiref.util import is_hop_by_hop
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+_STATUS = re.compile(r"([2-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?", re.ASCII)
+# RFC 9110 section 5.6.2.
+_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+# RFC 9110 section 5.5: no control characters, of which CR, LF and NUL split a response.
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+class ClientGone(ConnectionError):
+    """Nobody is left to take the response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Status and headers of a response, checked."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    """As the application gave them, without the hop-by-hop ones; bytes as latin-1."""
+    length: int | None
+    """The application's own Content-Length, in bytes."""
+
+    @classmethod
+    def parse(cls, status: str, headers: Iterable[tuple[str, str]]) -> Head:
+        """Check what was handed to ``start_response``.
+
+        Raises:
+            ValueError: A value that cannot be sent.
+            TypeError: A name or value that is no string.
+        """
+        match = _STATUS.fullmatch(status)
+        if match is None:
+            raise ValueError(f"status {status!r} is not of the form '200 OK'")
+        kept: list[tuple[str, str]] = []
+        lengths: set[str] = set()
+        for name, value in headers:
+            if _TOKEN.fullmatch(name) is None:
+                raise ValueError(f"{name!r} cannot be the name of a header")
+            if _VALUE.fullmatch(value) is None:
+                raise ValueError(f"{value!r} cannot be the value of the header {name}")
+            if is_hop_by_hop(name):
+                # "Other HTTP Features": the connection belongs to the server.
+                logger.warning("dropped the hop-by-hop header %s: %r", name, value)
+                continue
+            if name.lower() == "content-length":
+                lengths.add(value.strip())
+                if len(lengths) > 1 or _LENGTH.fullmatch(value.strip()) is None:
+                    raise ValueError(f"Content-Length {value!r} is not one number of bytes")
+                continue
+            kept.append((name, value))
+        return cls(int(match[1]), match[2] or "", kept, int(lengths.pop()) if lengths else None)
+
+    def has_body(self, method: str) -> bool:
+        """Return whether a body follows (RFC 9110 section 6.4.1).
+
+        Args:
+            method: The request's method.
+        """
+        return method != "HEAD" and self.status not in (204, 304)
+
+
+class Exchange:
+    """One call of the application.
+
+    Args:
+        app: The WSGI application.
+        environ: Its environ.
+        send: Takes the head and a block of the body, and returns when the next block may come.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, environ: WSGIEnvironment, send: Callable[[Head, bytes], None]
+    ) -> None:
+        self.head: Head | None = None
+        self._app = app
+        self._environ = environ
+        self._send = send
+        self._head_sent = False
+        self._written = 0
+        self._full = False
+
+    def run(self) -> bytes | None:
+        """Call the application and send its body.
+
+        Returns:
+            The whole body, unsent, if the application gave it in one piece; else None.
+
+        Raises:
+            Exception: Whatever the application raised, or what is wrong with its response.
+        """
+        iterable = self._app(self._environ, self._start_response)
+        try:
+            if isinstance(iterable, (list, tuple)) and not self._head_sent:
+                return self._whole(iterable)
+            for block in iterable:
+                if block:
+                    self._write(block)
+                if self._full:
+                    break
+            return self._end()
+        finally:
+            self._close(iterable)
+
+    def drain(self) -> Head:
+        """Call the application to the end of its body, and return the head of its response.
+
+        Raises:
+            Exception: Whatever the application raised, or what is wrong with its head.
+        """
+        iterable = self._app(self._environ, self._start_response)
+        try:
+            for _ in iterable:
+                pass
+            return self._checked_head()
+        finally:
+            self._close(iterable)
+
+    def _start_response(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: ExcInfo | None = None,
+        /,
+    ) -> Callable[[bytes], Any]:
+        try:
+            if exc_info is None:
+                if self.head is not None:
+                    raise AssertionError("start_response was called twice without exc_info")
+            elif self._head_sent and exc_info[1] is not None:
+                raise exc_info[1].with_traceback(exc_info[2])
+        finally:
+            # "The start_response() Callable": no circle through the traceback.
+            exc_info = None
+        self.head = Head.parse(status, headers)
+        return self._write
+
+    def _checked_head(self) -> Head:
+        if self.head is None:
+            raise AssertionError("the application did not call start_response")
+        return self.head
+
+    def _whole(self, blocks: list[bytes] | tuple[bytes, ...]) -> bytes:
+        head = self._checked_head()
+        body = b"".join(blocks)
+        self._written = len(body)
+        if not head.has_body(self._environ["REQUEST_METHOD"]):
+            return body
+        if head.length is not None and len(body) > head.length:
+            self._log_cut(head.length)
+            return body[: head.length]
+        self._check_length(head)
+        return body
+
+    def _write(self, block: bytes) -> None:
+        head = self._checked_head()
+        if not isinstance(block, bytes):
+            raise TypeError(f"a block of the body is {type(block).__name__}, not bytes")
+        if not head.has_body(self._environ["REQUEST_METHOD"]):
+            self._full = True
+            return
+        if self._full:
+            return
+        if head.length is not None and self._written + len(block) > head.length:
+            self._log_cut(head.length)
+            self._full = True
+            block = block[: head.length - self._written]
+        self._written += len(block)
+        if block:
+            self._head_sent = True
+            self._send(head, block)
+
+    def _end(self) -> bytes | None:
+        head = self._checked_head()
+        if head.has_body(self._environ["REQUEST_METHOD"]):
+            self._check_length(head)
+        return None if self._head_sent else b""
+
+    def _check_length(self, head: Head) -> None:
+        if head.length is not None and self._written < head.length:
+            raise ValueError(
+                f"the body has {self._written} bytes, its Content-Length is {head.length}"
+            )
+
+    def _log_cut(self, length: int) -> None:
+        logger.warning(
+            "%s %r: the body is longer than its Content-Length and was cut at %d bytes",
+            self._environ["REQUEST_METHOD"],
+            self._environ.get("PATH_INFO", ""),
+            length,
+        )
+
+    def _close(self, iterable: object) -> None:
+        # The response is complete or lost by now: an error here is only worth a log line.
+        close = getattr(iterable, "close", None)
+        if close is not None:
+            try:
+                close()
+            except BaseException:
+                logger.exception("close() of a response's iterable failed")

@@ -1,0 +1,555 @@
+"""One SockJS session: its states, its outbound queue, its deadlines. No I/O.
+
+The states and what may follow them stand in `TRANSITIONS`; nothing outside of this module
+assigns one.
+
+======== ============================ ===================================================
+state    what holds                   a receiver that arrives (none attached) gets
+======== ============================ ===================================================
+NEW      the handshake is under way   nothing yet
+OPEN     messages flow                ``o`` (once in a life), then what is queued
+CLOSING  the application was told     what is queued, then ``c[…]``
+CLOSED   the session is forgotten     --
+======== ============================ ===================================================
+
+A receiver that arrives while another one is attached gets ``c[2010,…]``, in any state.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from sockjs_bridge import protocol
+from sockjs_bridge.transports import Transport
+
+if TYPE_CHECKING:
+    from sockjs_bridge.manager import Manager
+
+
+class State(enum.Enum):
+    """Where a session stands."""
+
+    NEW = "new"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Event(enum.Enum):
+    """What moves a session on."""
+
+    ACCEPT = "accept"
+    CLOSE = "close"
+    END = "end"
+
+
+TRANSITIONS = {
+    (State.NEW, Event.ACCEPT): State.OPEN,
+    (State.NEW, Event.CLOSE): State.CLOSING,
+    (State.NEW, Event.END): State.CLOSED,
+    (State.OPEN, Event.CLOSE): State.CLOSING,
+    (State.CLOSING, Event.END): State.CLOSED,
+}
+
+#: Seconds in which a browser's silent repeat of a lost request is waited for.
+REPEAT_WINDOW = 1.0
+#: Bytes of a stream that are kept for such a repeat. It repeats only what it has not begun to
+#: read, so a longer stream needs no memory.
+REPEAT_MEMORY = 16384
+#: How many sends are remembered to recognise their repeats.
+REPEATED_SENDS = 4
+#: Seconds that a WebSocket's peer has to show any sign of life after a ping.
+PONG_TIMEOUT = 10.0
+
+
+#: Frames that were made in this tick, with and without their transport's wrapping, by transport,
+#: callback and messages: sessions that queued the same share them.
+SharedFrames = dict[tuple[str, str, tuple[bytes, ...]], tuple[bytes, bytes]]
+
+
+class Receiver(Protocol):
+    """What is attached to a session: the open poll, stream or WebSocket.
+
+    The server implements it. It calls `Session.flush` when `writable` becomes true, and
+    `Session.detach` when the response is over or the peer is gone.
+
+    Attributes:
+        transport: how frames become bytes.
+        callback: the function that a jsonp or htmlfile client named.
+        tag: the request's ``t`` parameter, by which a browser's repeat is recognised.
+        peer: the connection, as an opaque number.
+    """
+
+    transport: Transport
+    callback: str
+    tag: str | None
+    peer: int
+
+    @property
+    def heard(self) -> float:
+        """When the last byte arrived from the peer, in seconds of the clock."""
+        raise NotImplementedError
+
+    @property
+    def writable(self) -> bool:
+        """Whether a frame would be accepted now."""
+        raise NotImplementedError
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes; False when it does not."""
+        raise NotImplementedError
+
+    def ping(self) -> None:
+        """Pings the peer (WebSocket only)."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Ends the response in good order; nothing is written afterwards."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Drops the connection."""
+        raise NotImplementedError
+
+
+class Handler(Protocol):
+    """The application's side of a session. Everything is called on the loop."""
+
+    def opened(self, session: Session) -> None:
+        """The session is open; called once, first."""
+        raise NotImplementedError
+
+    def received(self, messages: list[str]) -> None:
+        """Messages arrived."""
+        raise NotImplementedError
+
+    def backlog(self) -> int:
+        """Returns how many messages arrived and are not handled yet."""
+        raise NotImplementedError
+
+    def closed(self, code: int, reason: str) -> None:
+        """The session is over; called once, last."""
+        raise NotImplementedError
+
+
+class Session:
+    """A client's session; made by `Manager`, used on the loop only.
+
+    Attributes:
+        id: the session's id in the URL, or a random one of a WebSocket.
+        transport: the last transport that received.
+        state: where it stands.
+        close_code: the code it was closed with, None before.
+        close_reason: the reason that goes with it.
+        opened_at: when it was made, in seconds of the clock.
+        messages_in: how many messages arrived.
+        messages_out: how many messages left.
+        bytes_in: the bytes in which they arrived.
+        bytes_out: the bytes of the frames that left.
+    """
+
+    def __init__(self, manager: Manager, session_id: str, transport: Transport) -> None:
+        self.id = session_id
+        self.transport = transport
+        self.state = State.NEW
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.opened_at = manager.clock.time()
+        self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
+        self.slot: int | None = None
+        self.dirty = False
+        self._manager = manager
+        self._settings = manager.settings
+        self._handler: Handler | None = None
+        self._receiver: Receiver | None = None
+        # Encoded messages that wait, and frames that go before them: `o`, a repeat.
+        self._queue: deque[bytes] = deque()
+        self._queue_bytes = 0
+        self._frames: deque[bytes] = deque()
+        # When the receiver came or went, when the last frame left, what its response holds.
+        self._since = self._wrote = self._beat = self.opened_at
+        self._beats = 0
+        self._pinged: float | None = None
+        self._response_bytes = 0
+        # For a browser's silent repeat: the last request that received, and what it got.
+        self._tag: str | None = None
+        self._peer = 0
+        self._sent: list[bytes] | None = None
+        self._lost = False
+        self._sends: deque[tuple[str, int, bytes]] = deque(maxlen=REPEATED_SENDS)
+        self._ready: list[Callable[[], object]] = []
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} {self.transport.name} {self.state.value}>"
+
+    def _enter(self, event: Event) -> bool:
+        state = TRANSITIONS.get((self.state, event))
+        if state is None:
+            return False
+        self.state = state
+        return True
+
+    # The application's side
+
+    def accept(self, handler: Handler) -> bool:
+        """Opens the session: the handshake succeeded.
+
+        Returns:
+            False when the session was over before; the handler is not called then.
+        """
+        if not self._enter(Event.ACCEPT):
+            return False
+        self._handler = handler
+        if self.transport.control_frames:
+            self._frames.append(protocol.OPEN)
+        handler.opened(self)
+        self._touch()
+        return True
+
+    def refuse(self, code: int, reason: str) -> None:
+        """Opens and closes the session at once: the handshake was refused.
+
+        A browser's client would retry over its other transports if it did not see ``o``.
+        """
+        if self.state is State.NEW:
+            if self.transport.control_frames:
+                self._frames.append(protocol.OPEN)
+            self.close(code, reason)
+
+    def send(self, text: str) -> bool:
+        """Queues a message; it leaves at the end of the loop's tick.
+
+        Returns:
+            False when the session is over.
+        """
+        return self.send_encoded(self.transport.encode(text))
+
+    def send_encoded(self, message: bytes) -> bool:
+        """Queues a message that this transport's ``encode`` has made."""
+        if self.state not in (State.NEW, State.OPEN):
+            return False
+        self._queue.append(message)
+        self._queue_bytes += len(message) + 1
+        if self._queue_bytes > self._settings.max_queue_size:
+            # What waits is useless to a client that cannot keep up, and holds the memory.
+            self._drop_queue()
+            self.close(*protocol.SLOW_CONSUMER)
+            return False
+        self._touch()
+        return True
+
+    def abandon(self) -> None:
+        """Forgets a session that never opened: its WebSocket's handshake was refused."""
+        if self.state is State.NEW:
+            self._end()
+
+    def close(self, code: int, reason: str) -> None:
+        """Closes the session: what is queued leaves first, then the close frame."""
+        handler = self._handler
+        if not self._enter(Event.CLOSE):
+            return
+        self.close_code, self.close_reason = code, reason
+        self._handler = None
+        if self._receiver is None:
+            self._since = self._manager.clock.time()
+        if handler is not None:
+            handler.closed(code, reason)
+        self.ready()
+        self._touch()
+
+    def finish(self) -> None:
+        """Forgets a closed session whose client will not come back: the server stops."""
+        if self._receiver is None:
+            self._end()
+
+    def _drop_queue(self) -> None:
+        self._queue.clear()
+        self._queue_bytes = 0
+
+    def _touch(self) -> None:
+        self._manager.schedule_flush(self)
+
+    # Messages that arrive
+
+    def deliver(self, messages: list[str], size: int) -> None:
+        """Hands messages to the application; drops them when the session is closing.
+
+        Args:
+            messages: in the order in which they were sent.
+            size: the bytes in which they arrived.
+        """
+        if self._handler is not None:
+            self.messages_in += len(messages)
+            self.bytes_in += size
+            self._handler.received(messages)
+
+    @property
+    def full(self) -> bool:
+        """Whether more messages wait for the application than ``max_inbound``."""
+        return self._handler is not None and self._handler.backlog() >= self._settings.max_inbound
+
+    def when_ready(self, callback: Callable[[], object]) -> None:
+        """Calls back once, when the session is not `full` any more or is over."""
+        self._ready.append(callback)
+
+    def ready(self) -> None:
+        """Says that messages were handled."""
+        if self._ready and not self.full:
+            callbacks, self._ready = self._ready, []
+            for callback in callbacks:
+                callback()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for `ready`; may be read in any thread."""
+        return bool(self._ready)
+
+    def repeated_send(self, tag: str, peer: int, body: bytes) -> bool:
+        """Tells whether a send is the browser's silent repeat of an earlier one.
+
+        A browser repeats a request over a new connection, so the same one over the same
+        connection is a new message: clocks are coarse, and people do say things twice.
+
+        Args:
+            tag: the request's ``t`` parameter.
+            peer: the connection, as an opaque number.
+            body: of the request.
+        """
+        digest = hashlib.blake2b(body, digest_size=16).digest()
+        for known_tag, known_peer, known_digest in self._sends:
+            if known_tag == tag and known_digest == digest and known_peer != peer:
+                return True
+        self._sends.append((tag, peer, digest))
+        return False
+
+    # The receiver's side
+
+    def attach(self, receiver: Receiver) -> None:
+        """Attaches a receiver, or answers it at once when another one is attached."""
+        if self._is_repeat(receiver):
+            if self._receiver is not None:
+                lost, self._receiver = self._receiver, None
+                lost.abort()
+            if self._sent:
+                self._frames.extendleft(reversed(self._sent))
+        elif self._receiver is not None:
+            self._turn_away(receiver, *protocol.ALREADY_OPEN)
+            return
+        elif self._lost:
+            self._interrupt()
+        now = self._manager.clock.time()
+        self._lost = False
+        self._receiver = receiver
+        self.transport = receiver.transport
+        self._since = self._wrote = self._beat = now
+        self._response_bytes = 0
+        self._tag, self._peer = receiver.tag, receiver.peer
+        self._sent = [] if receiver.tag is not None else None
+        self.flush()
+        self._manager.wheel.update(self)
+
+    def _is_repeat(self, receiver: Receiver) -> bool:
+        return (
+            receiver.tag is not None
+            and receiver.tag == self._tag
+            and receiver.peer != self._peer
+            and receiver.transport is self.transport
+            and self._sent is not None
+        )
+
+    @staticmethod
+    def _turn_away(receiver: Receiver, code: int, reason: str) -> None:
+        frame = receiver.transport.frame(protocol.close_frame(code, reason), receiver.callback)
+        receiver.write(frame)
+        receiver.end()
+
+    def detach(self, receiver: Receiver, *, lost: bool, code: int = 1006, reason: str = "") -> None:
+        """Says that a receiver is gone.
+
+        Args:
+            receiver: the one; ignored unless it is the attached one.
+            lost: its connection broke before the response was complete.
+            code: the close code of a WebSocket's peer.
+            reason: the reason of a WebSocket's peer.
+        """
+        if receiver is not self._receiver:
+            return
+        self._receiver = None
+        self._since = self._manager.clock.time()
+        if receiver.transport.websocket:
+            self._drop_queue()
+            self.close(code, reason)
+            self._end()
+            return
+        if lost and self.state in (State.NEW, State.OPEN):
+            if receiver.tag is not None and self._sent is not None:
+                self._lost = True
+            else:
+                self._interrupt()
+        self._manager.wheel.update(self)
+
+    def _interrupt(self) -> None:
+        self._lost = False
+        self._drop_queue()
+        self._frames.clear()
+        self.close(*protocol.INTERRUPTED)
+
+    def _end(self) -> None:
+        if self._enter(Event.END):
+            receiver, self._receiver = self._receiver, None
+            if receiver is not None:
+                receiver.abort()
+            self._manager.forget(self)
+
+    # Writing
+
+    def flush(self, shared: SharedFrames | None = None) -> None:
+        """Writes what waits to the receiver, as far as it takes it.
+
+        Args:
+            shared: frames that other sessions have made in this tick, by what they hold.
+        """
+        while (receiver := self._receiver) is not None and receiver.writable:
+            if self._frames:
+                if not self._write(receiver, self._frames[0]):
+                    return
+                self._frames.popleft()
+            elif self.state is State.NEW:
+                return
+            elif self._queue:
+                if not self._write_messages(receiver, shared):
+                    return
+            elif self.state is State.OPEN:
+                return
+            else:
+                self._write_close(receiver)
+                return
+            self._end_response(receiver)
+
+    def _write_messages(self, receiver: Receiver, shared: SharedFrames | None) -> bool:
+        count, size = self._next_batch()
+        batch = tuple(islice(self._queue, count))
+        transport = receiver.transport
+        key = (transport.name, receiver.callback, batch)
+        made = shared.get(key) if shared is not None else None
+        if made is None:
+            text = transport.pack(batch)
+            made = text, transport.frame(text, receiver.callback)
+            if shared is not None:
+                shared[key] = made
+        if not self._write(receiver, *made):
+            return False
+        for _ in range(count):
+            self._queue.popleft()
+        self._queue_bytes -= size
+        self.messages_out += count
+        return True
+
+    def _next_batch(self) -> tuple[int, int]:
+        limit = self._settings.response_limit
+        if self._queue_bytes <= limit:
+            return len(self._queue), self._queue_bytes
+        count = size = 0
+        for message in self._queue:
+            if count and size + len(message) >= limit:
+                break
+            count += 1
+            size += len(message) + 1
+        return count, size
+
+    def _write(self, receiver: Receiver, text: bytes, data: bytes | None = None) -> bool:
+        if data is None:
+            data = receiver.transport.frame(text, receiver.callback)
+        if not receiver.write(data):
+            return False
+        size = len(data)
+        self._wrote = self._manager.clock.time()
+        self._response_bytes += size
+        self.bytes_out += size
+        if self._sent is not None:
+            streaming = receiver.transport.streaming
+            if streaming and self._response_bytes > REPEAT_MEMORY:
+                self._sent = None
+            else:
+                self._sent.append(text)
+        return True
+
+    def _write_close(self, receiver: Receiver) -> None:
+        if receiver.transport.control_frames:
+            code = self.close_code or protocol.NORMAL[0]
+            text = protocol.close_frame(code, self.close_reason)
+            # Not kept for a repeat: every receiver gets it anyway.
+            self._sent = None
+            self._write(receiver, text)
+        receiver.end()
+
+    def _end_response(self, receiver: Receiver) -> None:
+        transport = receiver.transport
+        if transport.websocket:
+            return
+        if not transport.streaming or self._response_bytes >= self._settings.response_limit:
+            receiver.end()
+
+    # Time
+
+    def deadline(self) -> float | None:
+        """Returns when `on_deadline` wants to be called, in seconds of the clock."""
+        settings = self._settings
+        receiver = self._receiver
+        if self.state is State.CLOSED:
+            return None
+        if receiver is None:
+            return self._since + (REPEAT_WINDOW if self._lost else settings.disconnect_delay)
+        if self.state is State.CLOSING:
+            return max(self._since, self._wrote) + settings.disconnect_delay
+        if receiver.transport.websocket:
+            due = self._beat + settings.heartbeat_delay
+            return due if self._pinged is None else min(due, self._pinged + PONG_TIMEOUT)
+        due = self._wrote + settings.heartbeat_delay
+        if receiver.transport.streaming:
+            due = min(due, self._since + settings.response_max_age)
+        return due
+
+    def on_deadline(self, now: float) -> None:
+        """Does what is due: ends the session or the response, or sends a heartbeat."""
+        receiver = self._receiver
+        if self._lost:
+            self._interrupt()
+        elif receiver is None or self.state is State.CLOSING:
+            self.close(*protocol.TIMED_OUT)
+            self._end()
+        elif receiver.transport.websocket:
+            self._beat_websocket(receiver, now)
+        elif self.state is State.NEW or not receiver.writable:
+            # The handshake hangs, or the client reads slowly: a heartbeat would not arrive, and
+            # an end would not either.
+            self._wrote = self._since = now
+        elif receiver.transport.streaming and (
+            now >= self._since + self._settings.response_max_age
+        ):
+            receiver.end()
+            self._since = now
+        else:
+            self._write(receiver, protocol.HEARTBEAT)
+            self._end_response(receiver)
+
+    def _beat_websocket(self, receiver: Receiver, now: float) -> None:
+        if self._pinged is not None and (receiver.heard >= self._pinged or self.full):
+            # Where the application is slow, reading stopped on our side: no sign can come.
+            self._pinged = None
+        if self._pinged is not None and now >= self._pinged + PONG_TIMEOUT:
+            self.close(*protocol.NO_HEARTBEAT)
+        elif now >= self._beat + self._settings.heartbeat_delay:
+            self._beat = now
+            self._beats += 1
+            if self._pinged is None:
+                self._pinged = now
+            receiver.ping()
+            # A page's script cannot see a ping.
+            if self._beats % 2 == 0 and receiver.transport.control_frames and receiver.writable:
+                self._write(receiver, protocol.HEARTBEAT)

@@ -1,0 +1,74 @@
+"""The server under test: ours, or any other whose URL is in ``SOCKJS_TEST_URL``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.wire import Client
+
+FOREIGN_URL = os.environ.get("SOCKJS_TEST_URL", "").rstrip("/")
+
+Launch = Callable[..., AbstractContextManager[Client]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "ours: behaviour beyond the protocol text, skipped for a foreign server"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.conformance)
+            if FOREIGN_URL and item.get_closest_marker("ours"):
+                item.add_marker(pytest.mark.skip(reason="not required of a foreign server"))
+
+
+@contextmanager
+def launch_application(**settings: str) -> Iterator[Client]:
+    """Start the conformance application on a free port.
+
+    Args:
+        settings: endpoint defaults without their ``sockjs.`` prefix.
+    """
+    from sockjs_bridge.testing import serve
+    from tests.pkgs.conformance_app import main
+
+    app = main(**{f"sockjs.{name}": value for name, value in settings.items()})
+    with serve(app) as url:
+        client = Client(url.rstrip("/"))
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of the server under test, where every origin is allowed."""
+    if FOREIGN_URL:
+        yield FOREIGN_URL
+    else:
+        with launch_application(allowed_origins="*") as client:
+            yield client.url
+
+
+@pytest.fixture
+def client(server: str) -> Iterator[Client]:
+    """Connections to the server under test."""
+    client = Client(server)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def launch() -> Launch:
+    """Starts a further server with other settings: ``with launch(max_sessions="2") as client``."""
+    return launch_application

@@ -1,0 +1,251 @@
+"""The wheel, the sdist and the build hook, in a copy of the checkout.
+
+The copy holds what git would hold: no virtual environment, no node_modules, no browser client.
+"""
+
+from __future__ import annotations
+
+import email
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = "sockjs_bridge/static"
+CLIENT = f"{STATIC}/sockjs.min.js"
+CLIENT_FILES = {CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE"}
+PACKAGES = ("sockjs_bridge", "pyramid_chat")
+NOT_IN_GIT = shutil.ignore_patterns(
+    ".*_cache", ".coverage*", ".git", ".hypothesis", ".venv", "*.egg-info", "*.pyc",
+    "__pycache__", "build", "dist", "htmlcov", "node_modules",
+)  # fmt: skip
+
+
+class Built(NamedTuple):
+    """A checkout and what was built from it."""
+
+    checkout: Path
+    wheel: Path
+    sdist: Path
+
+
+def environment(path: str) -> dict[str, str]:
+    """Return the environment with ``path`` as PATH, and without measuring the build's coverage."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    return {**kept, "PATH": path}
+
+
+def run(*command: str | Path, cwd: Path, path: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; the caller looks at the status."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment(path),
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+    )
+
+
+def build(checkout: Path, *what: str, path: str) -> subprocess.CompletedProcess[str]:
+    """Build in ``checkout`` with this environment's setuptools, so that nothing is downloaded."""
+    command = [sys.executable, "-m", "build", "--no-isolation", *what]
+    return run(*command, cwd=checkout, path=path)
+
+
+def copy_checkout(target: Path) -> Path:
+    """Copy the tree as a fresh clone would have it."""
+    shutil.copytree(ROOT, target, ignore=NOT_IN_GIT)
+    shutil.rmtree(target / STATIC, ignore_errors=True)
+    return target
+
+
+def wheel_files(wheel: Path) -> set[str]:
+    """Return the names in a wheel, the metadata directory apart."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+def wheel_text(wheel: Path, name: str) -> str:
+    """Return a file of the wheel's metadata directory."""
+    with zipfile.ZipFile(wheel) as archive:
+        path = next(path for path in archive.namelist() if path.endswith(f".dist-info/{name}"))
+        return archive.read(path).decode()
+
+
+@pytest.fixture
+def no_npm(tmp_path: Path) -> str:
+    """A PATH on which there is no npm, nor anything else."""
+    empty = tmp_path / "empty-path"
+    empty.mkdir()
+    return str(empty)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    """A wheel and an sdist, built from a checkout that had to fetch the client."""
+    directory = tmp_path_factory.mktemp("packaging")
+    checkout = copy_checkout(directory / "checkout")
+    result = build(checkout, "--sdist", "--wheel", path=os.environ["PATH"])
+    assert result.returncode == 0, result.stdout
+    (wheel,) = (checkout / "dist").glob("*.whl")
+    (sdist,) = (checkout / "dist").glob("*.tar.gz")
+    yield Built(checkout, wheel, sdist)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def metadata(built: Built) -> Message:
+    """The wheel's METADATA."""
+    return email.message_from_string(wheel_text(built.wheel, "METADATA"))
+
+
+def test_wheel_and_sdist_contain_the_browser_client(built: Built) -> None:
+    """Both hold the client, its source map and its licence."""
+    assert wheel_files(built.wheel) >= CLIENT_FILES
+    with tarfile.open(built.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names >= CLIENT_FILES
+
+
+def test_wheel_contains_all_files_of_the_packages_and_nothing_else(built: Built) -> None:
+    """No module, template or data file is forgotten, no test or tool is installed."""
+    expected = {
+        path.relative_to(built.checkout).as_posix()
+        for package in PACKAGES
+        for path in (built.checkout / package).rglob("*")
+        if path.is_file()
+    }
+    assert wheel_files(built.wheel) == expected
+
+
+def test_sdist_contains_what_a_build_and_a_test_run_need(built: Built) -> None:
+    """The sdist holds the build hook, the lock file, the tests and the demo; no node_modules."""
+    with tarfile.open(built.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    needed = "LICENSE Makefile demo.ini js/package-lock.json buildtools/browser_client.py"
+    assert names >= {*needed.split(), "buildtools/build_with_client.py", "tests/packaging"}
+    assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
+
+
+def test_name_version_and_python_of_the_metadata(metadata: Message) -> None:
+    """The distribution is sockjs-bridge, MIT, for Python 3.11 to 3.13."""
+    assert metadata["Name"] == "sockjs-bridge"
+    assert metadata["Version"] == "0.1.0"
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Requires-Python"] == ">=3.11"
+    prefix = "Programming Language :: Python :: 3."
+    classifiers = metadata.get_all("Classifier", [])
+    minors = {line.removeprefix(prefix) for line in classifiers if line.startswith(prefix)}
+    assert minors == {"11", "12", "13"}
+
+
+def test_every_requirement_has_an_upper_bound_or_is_a_tool(metadata: Message) -> None:
+    """A major release of a library that we run on does not reach users untested."""
+    runtime = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert {line.partition("<")[0] for line in runtime} == {
+        "aiohttp",
+        "plaster_pastedeploy",
+        "pyramid",
+        "setuptools",
+        "uvloop",
+    }
+
+
+def test_entry_points_of_pserve(built: Built) -> None:
+    """``egg:sockjs-bridge`` is the server, ``egg:sockjs-bridge#chat`` the chat."""
+    assert wheel_text(built.wheel, "entry_points.txt").split("\n\n") == [
+        "[paste.app_factory]\nchat = pyramid_chat:main",
+        "[paste.server_factory]\nmain = sockjs_bridge.server.paste:server_factory\n",
+    ]
+
+
+def test_wheel_installs_without_network_and_npm(built: Built, tmp_path: Path, no_npm: str) -> None:
+    """A fresh virtual environment gets the package and its client from the wheel alone."""
+    venv = tmp_path / "venv"
+    command = [sys.executable, "-m", "venv", "--without-pip", venv]
+    made = run(*command, cwd=tmp_path, path=no_npm)
+    assert made.returncode == 0, made.stdout
+    python = venv / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--no-deps"]
+    installed = run(*pip, built.wheel, cwd=tmp_path, path=no_npm)
+    assert installed.returncode == 0, installed.stdout
+    script = (
+        "from importlib import metadata, util\n"
+        "from pathlib import Path\n"
+        "package = Path(util.find_spec('sockjs_bridge').origin).parent\n"
+        "assert package.is_relative_to(Path(__import__('sys').prefix)), package\n"
+        "banner = (package / 'static' / 'sockjs.min.js').read_text().partition('\\n')[0]\n"
+        "print(metadata.version('sockjs-bridge'), banner)\n"
+    )
+    shown = run(python, "-I", "-c", script, cwd=tmp_path, path=no_npm)
+    assert shown.stdout.startswith("0.1.0 /* sockjs-client v1.6.1 "), shown.stdout
+
+
+def test_sdist_builds_the_same_wheel_without_npm(built: Built, tmp_path: Path, no_npm: str) -> None:
+    """Who builds from the sdist needs no Node."""
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.glob("sockjs_bridge-*")
+    result = build(source, "--wheel", path=no_npm)
+    assert result.returncode == 0, result.stdout
+    (wheel,) = (source / "dist").glob("*.whl")
+    assert wheel_files(wheel) == wheel_files(built.wheel)
+
+
+def test_checkout_without_npm_says_what_to_do(tmp_path: Path, no_npm: str) -> None:
+    """The build of a checkout fails with one sentence and no traceback of ours."""
+    checkout = copy_checkout(tmp_path / "checkout")
+    result = run(sys.executable, "buildtools/browser_client.py", cwd=checkout, path=no_npm)
+    assert result.returncode == 1
+    assert result.stdout.startswith("error: A checkout needs npm (Node 20 or later) to fetch ")
+    assert result.stdout.count("\n") == 1
+
+
+def test_a_client_of_another_release_is_replaced(built: Built, tmp_path: Path, no_npm: str) -> None:
+    """A changed lock file takes effect on the next build; an unchanged one runs no npm."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(built.checkout, checkout)
+    client = checkout / CLIENT
+    client.write_text("/* sockjs-client v1.6.0 | an older one */\n")
+    fetch = [sys.executable, "buildtools/browser_client.py"]
+
+    result = run(*fetch, cwd=checkout, path=os.environ["PATH"])
+    assert result.returncode == 0, result.stdout
+    assert client.read_text().startswith("/* sockjs-client v1.6.1 ")
+
+    again = run(*fetch, cwd=checkout, path=no_npm)
+    assert again.returncode == 0, again.stdout
+
+
+def test_lock_file_pins_by_checksum_and_names_no_registry() -> None:
+    """The client is pinned to one release, and any mirror of the registry can serve it."""
+    manifest = json.loads((ROOT / "js" / "package.json").read_text())
+    lock = json.loads((ROOT / "js" / "package-lock.json").read_text())
+    assert manifest["private"] is True
+    pins = [*manifest["dependencies"].values(), *manifest.get("devDependencies", {}).values()]
+    assert all(pin[0].isdigit() and not set(pin) & set("^~*<> |x") for pin in pins)
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
+    assert not [name for name, entry in packages.items() if "resolved" in entry]
+
+
+def test_version_in_the_change_log() -> None:
+    """The newest heading of CHANGES.md is the version in setup.cfg."""
+    changes = (ROOT / "CHANGES.md").read_text()
+    headings = [line for line in changes.splitlines() if line.startswith("## ")]
+    setup = (ROOT / "setup.cfg").read_text()
+    version = next(line for line in setup.splitlines() if line.startswith("version = "))
+    assert headings[0].split()[1] == version.removeprefix("version = ")

@@ -1,0 +1,249 @@
+"""The application that the conformance tests talk to.
+
+Its endpoints are those that the published protocol suite asks for (``/echo``, ``/close``, ...) and
+some that obey their client: a *script* endpoint takes each message as a JSON list of steps, and
+``/events`` tells what its hooks saw. A test names its session by ``?tag=`` in the opening request,
+because an application never learns a session id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import defaultdict
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPForbidden
+from pyramid.request import Request
+from pyramid.response import Response
+
+from sockjs_bridge import ConnectionClosed, WebSocketSession, websocket_view
+
+HOLD_LIMIT = 20.0
+"""Seconds after which a held handler goes on by itself, so that a failed test cannot hang."""
+
+
+class Recorder:
+    """What the hooks saw, by tag, and the gates at which they wait."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._events: dict[str, list[list[Any]]] = defaultdict(list)
+        self._gates: dict[str, threading.Event] = defaultdict(threading.Event)
+
+    def record(self, tag: str | None, *event: Any) -> None:
+        """Append an event and wake those who wait for it."""
+        if tag is None:
+            return
+        with self._changed:
+            self._events[tag].append(list(event))
+            self._changed.notify_all()
+
+    def wait(self, tag: str, count: int, timeout: float) -> list[list[Any]]:
+        """Return the events of a tag as soon as there are `count`, or after `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._events[tag]) >= count, timeout)
+            return list(self._events[tag])
+
+    def gate(self, tag: str) -> threading.Event:
+        """Return the gate at which the handlers of a tag wait."""
+        with self._changed:
+            return self._gates[tag]
+
+
+def recorder_of(request: Request) -> Recorder:
+    return request.registry.conformance_recorder  # type: ignore[no-any-return]
+
+
+def tag_of(request: Request) -> str | None:
+    return request.GET.get("tag")  # type: ignore[no-any-return]
+
+
+class RecordingSession(WebSocketSession):
+    """Records when it was opened, what it was told, and how it was closed."""
+
+    def record(self, *event: Any) -> None:
+        recorder_of(self.request).record(tag_of(self.request), *event)
+
+    def on_open(self) -> None:
+        self.record("open")
+
+    def on_message(self, message: str) -> None:
+        self.record("message", message)
+
+    def on_close(self) -> None:
+        self.record("close", self.close_code, self.close_reason)
+
+    def step(self, name: str, *arguments: Any) -> None:
+        """Do one step of a script that does not wait."""
+        if name == "send":
+            self.send(*arguments)
+        elif name == "repeat":
+            count, text = arguments
+            for _ in range(count):
+                self.send(text)
+        elif name == "close":
+            self.close(*arguments)
+        elif name == "try_close":
+            try:
+                self.close(*arguments)
+            except ValueError:
+                self.record("refused", *arguments)
+        elif name == "fail":
+            raise RuntimeError("the script asked for it")
+
+
+@websocket_view(route_name="echo")
+@websocket_view(route_name="cookie_needed_echo")
+@websocket_view(route_name="disabled_websocket_echo")
+@websocket_view(route_name="small_messages")
+@websocket_view(route_name="listed_origins")
+@websocket_view(route_name="slow_open")
+@websocket_view(route_name="forbidden")
+@websocket_view(route_name="patterned")
+class EchoSession(RecordingSession):
+    """Sends every message back."""
+
+    def on_message(self, message: str) -> None:
+        super().on_message(message)
+        self.send(message)
+
+
+@websocket_view(route_name="close")
+class CloseSession(RecordingSession):
+    """Closes as soon as it is open."""
+
+    def on_open(self) -> None:
+        super().on_open()
+        self.close(3000, "Go away!")
+
+
+@websocket_view(route_name="script")
+@websocket_view(route_name="fast_heartbeat")
+@websocket_view(route_name="fast_disconnect")
+@websocket_view(route_name="short_responses")
+@websocket_view(route_name="small_queue")
+@websocket_view(route_name="small_inbound")
+class ScriptSession(RecordingSession):
+    """Obeys the client, in plain hooks."""
+
+    def on_message(self, message: str) -> None:
+        super().on_message(message)
+        for name, *arguments in json.loads(message):
+            if name == "hold":
+                recorder_of(self.request).gate(str(tag_of(self.request))).wait(HOLD_LIMIT)
+            else:
+                self.step(name, *arguments)
+
+
+@websocket_view(route_name="async_script")
+@websocket_view(route_name="async_fast_disconnect")
+class AsyncScriptSession(RecordingSession):
+    """Obeys the client, in asynchronous hooks."""
+
+    async def on_open(self) -> None:  # type: ignore[override]
+        super().on_open()
+
+    async def on_message(self, message: str) -> None:  # type: ignore[override]
+        super().on_message(message)
+        for name, *arguments in json.loads(message):
+            if name == "hold":
+                gate = recorder_of(self.request).gate(str(tag_of(self.request)))
+                await asyncio.to_thread(gate.wait, HOLD_LIMIT)
+            else:
+                self.step(name, *arguments)
+
+    async def on_close(self) -> None:  # type: ignore[override]
+        super().on_close()
+
+
+@websocket_view(route_name="blocking_echo")
+def blocking_echo(request: Request) -> None:
+    """Sends every message back, in the style of one thread per connection."""
+    recorder, tag = recorder_of(request), tag_of(request)
+    recorder.record(tag, "open")
+    try:
+        while True:
+            message = request.receive()
+            recorder.record(tag, "message", message)
+            request.ws_connection.send(message)
+    except ConnectionClosed as closed:
+        recorder.record(tag, "close", closed.code, closed.reason)
+        raise
+
+
+@websocket_view(route_name="blocking_close")
+def blocking_close(request: Request) -> None:
+    """Closes as soon as it is open, in the style of one thread per connection."""
+    request.websocket.close(3000, "Go away!")
+
+
+def events(request: Request) -> Response:
+    """Answer with the events of a tag, as soon as there are enough."""
+    tag, count = request.GET["tag"], int(request.GET["count"])
+    found = recorder_of(request).wait(tag, count, float(request.GET["timeout"]))
+    return Response(json.dumps(found), content_type="application/json", charset="UTF-8")
+
+
+def release(request: Request) -> Response:
+    """Open the gate at which the handlers of a tag wait."""
+    recorder_of(request).gate(request.GET["tag"]).set()
+    return Response("ok")
+
+
+def slow_factory(request: Request) -> None:
+    """Make the opening of a session wait at the gate of its tag."""
+    if request.websocket:
+        recorder = recorder_of(request)
+        recorder.record(tag_of(request), "handshake")
+        recorder.gate(str(tag_of(request))).wait(HOLD_LIMIT)
+
+
+def forbidden_factory(request: Request) -> None:
+    """Refuse every visitor."""
+    raise HTTPForbidden()
+
+
+def main(global_config: Any = None, **settings: str) -> Any:
+    """Make the WSGI application.
+
+    Args:
+        global_config: what PasteDeploy passes; unused.
+        settings: the application's settings, ``sockjs.*`` among them.
+    """
+    with Configurator(settings=settings) as config:
+        config.include("sockjs_bridge")
+        config.registry.conformance_recorder = Recorder()
+        add = config.add_sockjs_route
+        http_only = ["xhr-streaming", "xhr-polling", "eventsource", "htmlfile", "jsonp-polling"]
+        add("echo", "/echo", response_limit=4096)
+        add("blocking_echo", "/blocking_echo", response_limit=4096)
+        add("disabled_websocket_echo", "/disabled_websocket_echo", transports=http_only)
+        add("cookie_needed_echo", "/cookie_needed_echo", jsessionid=True)
+        add("close", "/close")
+        add("blocking_close", "/blocking_close")
+        add("script", "/script")
+        add("async_script", "/async_script")
+        add("fast_heartbeat", "/fast_heartbeat", heartbeat_delay=0.2)
+        add("fast_disconnect", "/fast_disconnect", disconnect_delay=0.3)
+        add("async_fast_disconnect", "/async_fast_disconnect", disconnect_delay=0.3)
+        add("short_responses", "/short_responses", response_max_age=0.3)
+        add("small_messages", "/small_messages", max_message_size=1024)
+        add("small_queue", "/small_queue", max_queue_size=4096)
+        add("small_inbound", "/small_inbound", max_inbound=2, heartbeat_delay=0.2)
+        add(
+            "listed_origins",
+            "/listed_origins",
+            allowed_origins=["https://app.example.com", "https://*.example.org"],
+        )
+        add("slow_open", "/slow_open", factory=slow_factory)
+        add("forbidden", "/forbidden", factory=forbidden_factory)
+        add("patterned", "/rooms/{room}")
+        config.add_route("events", "/events")
+        config.add_view(events, route_name="events")
+        config.add_route("release", "/release")
+        config.add_view(release, route_name="release")
+        config.scan()
+        return config.make_wsgi_app()

@@ -1,0 +1,158 @@
+"""A WSGI application on a real socket, and a client that sees every byte of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from sockjs_bridge.server.accesslog import make_access_logger
+from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
+
+PATIENCE = 10.0
+"""Seconds after which a test that waits for an event has failed."""
+
+
+@dataclass
+class Answer:
+    """An HTTP response, taken apart."""
+
+    version: str
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    complete: bool
+    """Whether the framing says that the body is whole."""
+
+    @classmethod
+    def parse(cls, raw: bytes, method: str = "GET") -> Answer:
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        version, status, reason = first.split(" ", 2)
+        headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        answer = cls(version, int(status), reason, headers, rest, True)
+        if answer["Transfer-Encoding"] == "chunked":
+            answer.body, answer.complete = _unchunked(rest)
+        elif answer["Content-Length"] is not None and method != "HEAD":
+            answer.complete = len(rest) == int(answer["Content-Length"])
+        return answer
+
+    def __getitem__(self, name: str) -> str | None:
+        values = self.all(name)
+        assert len(values) < 2, f"{name} is there {len(values)} times"
+        return values[0] if values else None
+
+    def all(self, name: str) -> list[str]:
+        return [value for other, value in self.headers if other.lower() == name.lower()]
+
+
+def _unchunked(raw: bytes) -> tuple[bytes, bool]:
+    body = b""
+    while True:
+        size, found, raw = raw.partition(b"\r\n")
+        if not found:
+            return body, False
+        length = int(size, 16)
+        if not length:
+            return body, raw == b"\r\n"
+        body += raw[:length]
+        if raw[length : length + 2] != b"\r\n":
+            return body, False
+        raw = raw[length + 2 :]
+
+
+@dataclass
+class Served:
+    """An application being served."""
+
+    host: WSGIHost
+    pool: ThreadPool
+    server: web.Server
+    address: tuple[str, int] | str
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.address, str):
+            reader, writer = await asyncio.open_unix_connection(self.address)
+        else:
+            reader, writer = await asyncio.open_connection(*self.address)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def exchange(self, data: bytes) -> bytes:
+        """Send bytes and return all that comes until the server closes."""
+        reader, writer = await self.connect()
+        writer.write(data)
+        return await asyncio.wait_for(reader.read(), PATIENCE)
+
+    async def ask(
+        self,
+        target: str = "/",
+        *,
+        method: str = "GET",
+        version: str = "HTTP/1.1",
+        headers: tuple[str, ...] = ("Host: localhost",),
+        body: bytes = b"",
+        close: bool = True,
+    ) -> Answer:
+        """Make one request on a connection of its own."""
+        lines = [f"{method} {target} {version}", *headers]
+        if close:
+            lines.append("Connection: close")
+        raw = await self.exchange("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        return Answer.parse(raw, method)
+
+
+@asynccontextmanager
+async def serving(
+    app: Callable[..., Any],
+    *,
+    threads: int = 4,
+    unix: str | None = None,
+    address: str = "127.0.0.1",
+    polls: bool = False,
+    handler: Callable[[WSGIHost, web.BaseRequest], Any] | None = None,
+    **options: Any,
+) -> AsyncIterator[Served]:
+    """Serve an application on a free port of the loopback interface, or on a Unix socket."""
+    pool = ThreadPool(threads, "test")
+    host = WSGIHost(app, pool, **options)
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return await (handler(host, request) if handler else host.serve(request))
+
+    server = web.Server(
+        handle,
+        access_log=logging.getLogger("sockjs_bridge.access"),
+        access_log_class=make_access_logger(polls=polls),
+        auto_decompress=False,
+        lingering_time=0.5,
+    )
+    loop = asyncio.get_running_loop()
+    if unix is not None:
+        listener = await loop.create_unix_server(server, unix)
+        served = Served(host, pool, server, unix)
+    else:
+        listener = await loop.create_server(server, address, 0)
+        served = Served(host, pool, server, listener.sockets[0].getsockname()[:2])
+    try:
+        yield served
+    finally:
+        listener.close()
+        for writer in served.writers:
+            writer.close()
+        await server.shutdown(2.0)
+        pool.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds that no event tells of."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,165 @@
+"""The pool of daemon threads."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from sockjs_bridge.server.threads import ThreadPool
+from tests.server.support import PATIENCE, until
+
+
+@pytest.fixture
+def pool():
+    pool = ThreadPool(2, "test")
+    yield pool
+    pool.close()
+
+
+async def test_run_returns_the_result(pool):
+    assert await pool.run(lambda a, b: a + b, 1, b=2) == 3
+
+
+async def test_run_raises_what_the_function_raises(pool):
+    with pytest.raises(ZeroDivisionError):
+        await pool.run(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit, KeyboardInterrupt, StopIteration, concurrent.futures.CancelledError]
+)
+async def test_an_exception_that_a_loop_cannot_bear_is_the_cause_of_another(pool, error):
+    def fail():
+        raise error
+
+    with pytest.raises(RuntimeError, match=error.__name__) as caught:
+        await pool.run(fail)
+    assert isinstance(caught.value.__cause__, error)
+
+
+def test_threads_are_started_when_needed_and_used_again(pool):
+    """One job after another needs one thread; two at once need two; a third one waits."""
+    first = {pool.submit(threading.current_thread).result(PATIENCE) for _ in range(5)}
+    names = {thread.name for thread in first}
+    assert names <= {"test-1", "test-2"}
+    assert all(thread.daemon for thread in first)
+
+    release = threading.Event()
+    jobs = [pool.submit(release.wait, PATIENCE) for _ in range(3)]
+    assert (pool.busy, pool.waiting) == (2, 1)
+    release.set()
+    assert all(job.result(PATIENCE) for job in jobs)
+
+
+async def test_a_cancelled_job_that_waits_is_not_run(pool):
+    release = threading.Event()
+    ran = []
+    blockers = [pool.submit(release.wait, PATIENCE) for _ in range(2)]
+    task = asyncio.create_task(pool.run(ran.append, 1))
+    await until(lambda: pool.waiting == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    release.set()
+    await asyncio.gather(*map(asyncio.wrap_future, blockers))
+    assert await pool.run(len, ran) == 0
+    await until(lambda: pool.busy == 0)
+
+
+def test_close_cancels_what_waits_and_lets_the_running_end():
+    pool = ThreadPool(1, "test")
+    entered, release = threading.Event(), threading.Event()
+
+    def job():
+        entered.set()
+        release.wait(PATIENCE)
+        return threading.current_thread()
+
+    running = pool.submit(job)
+    assert entered.wait(PATIENCE)
+    waiting = pool.submit(job)
+    pool.close()
+    pool.close()
+    assert waiting.cancelled()
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.submit(job)
+    release.set()
+    thread = running.result(PATIENCE)
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_a_deep_queue_is_warned_of_once_a_minute(caplog, monkeypatch):
+    pool = ThreadPool(1, "views")
+    release = threading.Event()
+    jobs = [pool.submit(release.wait, PATIENCE) for _ in range(4)]
+    assert [record.getMessage() for record in caplog.records] == [
+        "1 jobs wait for one of the 1 threads of the pool views"
+    ]
+    monkeypatch.setattr(pool, "WARNING_INTERVAL", 0.0)
+    pool._next_warning = 0.0
+    jobs += [pool.submit(release.wait, PATIENCE) for _ in range(2)]
+    assert len(caplog.records) == 3
+    release.set()
+    concurrent.futures.wait(jobs, PATIENCE)
+    pool.close()
+
+
+def test_a_system_without_threads(monkeypatch, caplog):
+    """No thread at all is an error of the caller; no further thread is only logged."""
+    real = threading.Thread.start
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    pool = ThreadPool(2, "test")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="can't start"):
+        pool.submit(int)
+    assert (pool.busy, pool.waiting) == (0, 0)
+    monkeypatch.setattr(threading.Thread, "start", real)
+    release = threading.Event()
+    first = pool.submit(release.wait, PATIENCE)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    second = pool.submit(int)
+    assert (pool.busy, pool.waiting) == (1, 1)
+    assert "cannot grow" in caplog.text
+    release.set()
+    assert first.result(PATIENCE)
+    assert second.result(PATIENCE) == 0
+    pool.close()
+
+
+def test_a_pool_needs_a_thread():
+    with pytest.raises(ValueError, match="1 or more"):
+        ThreadPool(0, "test")
+
+
+STUCK = """
+import threading
+from sockjs_bridge.server.threads import ThreadPool
+
+entered = threading.Event()
+
+def stuck():
+    entered.set()
+    threading.Event().wait()
+
+ThreadPool(1, "stuck").submit(stuck)
+entered.wait()
+print("leaving", flush=True)
+"""
+
+
+def test_a_stuck_job_does_not_hold_the_exit():
+    """The interpreter joins the threads of concurrent.futures at exit; it must not join ours."""
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "leaving\n"
