@@ -169,7 +169,7 @@ class Endpoint:
             reply = self._send(target, request, SENDING[target.action])
         else:
             reply = self._info(request)
-        reply.headers += self._cors(origin)
+        reply.headers += self._cors(request, origin)
         return reply
 
     def too_large(self, request: Request) -> Reply:
@@ -184,7 +184,7 @@ class Endpoint:
         reply = Reply(status, [("Content-Type", PLAIN), NO_CACHE], text)
         origin = self.origins.of(request.headers)
         if self.origins.allows(origin, request.headers, request.host):
-            reply.headers += self._cors(origin)
+            reply.headers += self._cors(request, origin)
         return reply
 
     # Plain resources
@@ -228,19 +228,16 @@ class Endpoint:
             ("Access-Control-Max-Age", str(YEAR)),
             ("Access-Control-Allow-Methods", methods),
         ]
-        if wanted := request.headers.get("Access-Control-Request-Headers"):
-            headers.append(("Access-Control-Allow-Headers", wanted))
         return Reply(204, headers)
 
     @staticmethod
-    def _cors(origin: str | None) -> Headers:
-        if origin is None:
-            return [("Access-Control-Allow-Origin", "*"), ("Vary", "Origin")]
-        return [
-            ("Access-Control-Allow-Origin", origin),
-            ("Access-Control-Allow-Credentials", "true"),
-            ("Vary", "Origin"),
-        ]
+    def _cors(request: Request, origin: str | None) -> Headers:
+        headers = [("Access-Control-Allow-Origin", "*" if origin is None else origin)]
+        if origin is not None:
+            headers.append(("Access-Control-Allow-Credentials", "true"))
+        if wanted := request.headers.get("Access-Control-Request-Headers"):
+            headers.append(("Access-Control-Allow-Headers", wanted))
+        return [*headers, ("Vary", "Origin")]
 
     def _cookie(self, request: Request) -> Headers:
         if not self.settings.jsessionid:
@@ -278,7 +275,7 @@ class Endpoint:
             headers.append(("X-Content-Type-Options", "nosniff"))
         session = self._session(target, transport)
         if session is None:
-            return _full(headers)
+            return _busy(headers, "Too many sessions.")
         headers += [("Content-Type", transport.content_type), ("X-Accel-Buffering", "no")]
         tag = query.get("t", [None])[0]
         return Reply(200, headers, b"", session, transport, callback, tag)
@@ -306,6 +303,8 @@ class Endpoint:
         session = self.manager.get(target.session_id)
         if session is None or session.state is State.NEW:
             return Reply(404, [*headers, ("Content-Type", PLAIN)], b"Not found")
+        if session.crowded:
+            return _busy(headers, "Too many sends at once.")
         try:
             messages = sending.decode(request.body, request.headers.get("Content-Type", ""))
         except protocol.PayloadError as error:
@@ -332,7 +331,7 @@ class Endpoint:
         try:
             session = self.manager.create(target.session_id, transport)
         except TooManySessions:
-            return _full([])
+            return _busy([], "Too many sessions.")
         return Reply(101, self._cookie(request), b"", session, transport)
 
 
@@ -348,10 +347,8 @@ def _wrong(headers: Headers, text: str) -> Reply:
     return Reply(500, [*headers, ("Content-Type", PLAIN)], text.encode())
 
 
-def _full(headers: Headers) -> Reply:
-    return Reply(
-        503, [*headers, ("Content-Type", PLAIN), ("Retry-After", "5")], b"Too many sessions."
-    )
+def _busy(headers: Headers, text: str) -> Reply:
+    return Reply(503, [*headers, ("Content-Type", PLAIN), ("Retry-After", "5")], text.encode())
 
 
 def _cached_for_a_year() -> Headers:

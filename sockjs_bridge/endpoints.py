@@ -6,8 +6,8 @@ Here the server and the framework meet; neither knows the other.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, ClassVar, Protocol
 from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge import protocol
@@ -38,10 +38,25 @@ class Handshake:
 
 
 class Workers(Protocol):
-    """The threads in which an application's plain code runs."""
+    """Where the application's code for sessions runs; the server implements it.
 
-    def submit(self, function: Callable[[], object]) -> object:
-        """Runs a function in one of them."""
+    At its end the server waits a while for what still runs there.
+    """
+
+    def submit(self, function: Callable[[], object]) -> None:
+        """Runs a short function in a pool of threads."""
+        raise NotImplementedError
+
+    def start(self, function: Callable[[], object], name: str) -> None:
+        """Runs a function in a thread of its own.
+
+        Raises:
+            RuntimeError: the system gives no thread.
+        """
+        raise NotImplementedError
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs a coroutine on the loop."""
         raise NotImplementedError
 
 
@@ -89,7 +104,7 @@ class Endpoints:
 
     @property
     def workers(self) -> Workers:
-        """The threads in which plain hooks run.
+        """Where views and hooks run.
 
         Raises:
             RuntimeError: no server of ours serves the application.

@@ -63,6 +63,9 @@ REPEAT_WINDOW = 1.0
 REPEAT_MEMORY = 16384
 #: How many sends are remembered to recognise their repeats.
 REPEATED_SENDS = 4
+#: How many sends of one session may wait until its application takes messages again; a client
+#: sends one after another, so that more are an attack on the memory.
+WAITING_SENDS = 8
 #: Seconds that a WebSocket's peer has to show any sign of life after a ping.
 PONG_TIMEOUT = 10.0
 
@@ -305,6 +308,11 @@ class Session:
                 callback()
 
     @property
+    def crowded(self) -> bool:
+        """Whether more sends wait for `ready` than a client that sends in turn can have."""
+        return len(self._ready) >= WAITING_SENDS
+
+    @property
     def awaited(self) -> bool:
         """Whether somebody waits for `ready`; may be read in any thread."""
         return bool(self._ready)
@@ -504,6 +512,9 @@ class Session:
         if self.state is State.CLOSED:
             return None
         if receiver is None:
+            if self.state is State.NEW and self.transport.websocket:
+                # Its connection is upgraded when the handshake has succeeded.
+                return None
             return self._since + (REPEAT_WINDOW if self._lost else settings.disconnect_delay)
         if self.state is State.CLOSING:
             return max(self._since, self._wrote) + settings.disconnect_delay

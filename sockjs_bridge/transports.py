@@ -77,7 +77,7 @@ _HTMLFILE = """<!doctype html>
     var c = parent.%s;
     c.start();
     function p(d) {c.message(d);};
-    window.onload = c.stop;
+    window.onload = function() {c.stop();};
   </script>
 """
 

@@ -51,8 +51,8 @@ class connect:
     the connection at its end. There is no fallback from one transport to another.
 
     Args:
-        url: The endpoint's base URL, http or https (ws and wss mean the same). Its query is
-            kept and sent with each request.
+        url: The endpoint's base URL, http or https (ws and wss mean the same). Its query, in
+            yarl's canonical form, is sent with each request.
         transport: One of `TRANSPORTS`.
         headers: Headers for each request, `Origin`, `Cookie` or `Authorization` for instance.
         session: The aiohttp session to use; it is not closed, and its cookies, TLS settings and

@@ -46,6 +46,11 @@ class HandshakeError(ConnectionError):
         self.status = status
 
 
+def describe(error: Exception) -> str:
+    """Tell an error in a few words; time-outs often carry none."""
+    return str(error) or type(error).__name__
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What `connect` was asked for. Times are in seconds, sizes in bytes."""
@@ -254,7 +259,7 @@ class Connection(abc.ABC):
         except ProtocolError as broken:
             self._finish(broken.code, broken.reason, wire_close=(1002, ""))
         except (aiohttp.ClientError, OSError) as lost:
-            reason = f"Connection lost: {lost or type(lost).__name__}"
+            reason = f"Connection lost: {describe(lost)}"
             refusal = HandshakeError(None, reason) if self.status is None else None
             self._finish(1006, reason, error=refusal)
         finally:

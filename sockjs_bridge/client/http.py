@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from .connection import Connection, HandshakeError, Options
+from .connection import Connection, HandshakeError, Options, describe
 from .wire import CALLBACK, HTTP_TRANSPORTS, FrameReader, extend_url
 
 _EMPTY_RESPONSE_PAUSE = 0.1
@@ -104,7 +104,7 @@ class HTTPConnection(Connection):
                 await self._post(json.dumps(batch.messages, separators=(",", ":")))
                 batch.taken.set_result(None)
         except (aiohttp.ClientError, OSError) as error:
-            self._finish(1006, f"Sending error: {error or type(error).__name__}")
+            self._finish(1006, f"Sending error: {describe(error)}")
         finally:
             self._sender = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from yarl import URL
@@ -141,8 +141,8 @@ class FrameReader:
         self._max_size = max_size
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[str]:
-        """Take the next bytes of the response, and return the frames that they complete.
+    def feed(self, data: bytes) -> Iterator[str]:
+        """Take the next bytes of the response, and yield the frames that they complete.
 
         Raises:
             ProtocolError: The bytes are no frames, or a frame is larger than `max_size`.
@@ -150,18 +150,15 @@ class FrameReader:
         # The unread rest holds no whole terminator, though it may end with the beginning of one.
         scan_from = max(0, len(self._buffer) - _LONGEST_TERMINATOR + 1)
         self._buffer += data
-        ends = [
-            match.span() for match in self._transport.terminator.finditer(self._buffer, scan_from)
-        ]
-        frames: list[str] = []
+        terminator = self._transport.terminator
+        ends = [match.span() for match in terminator.finditer(self._buffer, scan_from)]
         begin = 0
         for end, next_begin in ends:
             if frame := self._decode(bytes(self._buffer[begin:end])):
-                frames.append(frame)
+                yield frame
             begin = next_begin
         del self._buffer[:begin]
         self._check_size(len(self._buffer))
-        return frames
 
     def _decode(self, piece: bytes) -> str:
         self._check_size(len(piece))

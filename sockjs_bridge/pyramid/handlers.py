@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import threading
@@ -28,8 +27,6 @@ NO_THREAD = (4503, "Too many connections")
 class BlockingThreads:
     """Starts the threads of blocking views.
 
-    Daemon threads: a view that hangs does not hold the process.
-
     Args:
         limit: how many may run at once.
     """
@@ -37,8 +34,13 @@ class BlockingThreads:
     def __init__(self, limit: int) -> None:
         self._free = threading.BoundedSemaphore(limit)
 
-    def start(self, function: Callable[[], object], name: str) -> bool:
+    def start(self, workers: Workers, function: Callable[[], object], name: str) -> bool:
         """Runs a function in a new thread.
+
+        Args:
+            workers: of the server.
+            function: to run.
+            name: of the thread.
 
         Returns:
             False when too many run already.
@@ -53,7 +55,7 @@ class BlockingThreads:
                 self._free.release()
 
         try:
-            threading.Thread(target=run, name=name, daemon=True).start()
+            workers.start(run, name)
         except RuntimeError:
             logger.exception("the system starts no more threads")
             self._free.release()
@@ -78,22 +80,28 @@ class ViewHandler:
     Args:
         view: the view, bound to its context and request.
         request: the handshake's.
-        threads: where it runs.
+        threads: how many such views may run.
+        workers: where it runs.
     """
 
     def __init__(
-        self, view: Callable[[], object], request: Request, threads: BlockingThreads
+        self,
+        view: Callable[[], object],
+        request: Request,
+        threads: BlockingThreads,
+        workers: Workers,
     ) -> None:
         self._view = view
         self._request = request
         self._threads = threads
+        self._workers = workers
         self._websocket: WebSocket = request.websocket
         # The router takes the context away when the handshake is over.
         self._context = request.context
 
     def opened(self, session: Session) -> None:
         """Starts the view."""
-        if not self._threads.start(self._run, f"sockjs-view-{session.id}"):
+        if not self._threads.start(self._workers, self._run, f"sockjs-view-{session.id}"):
             logger.warning("%s: all threads for blocking views are taken", self._request.path)
             session.close(*NO_THREAD)
 
@@ -127,7 +135,7 @@ class SessionHandler:
         make: makes the instance.
         request: the handshake's.
         clock: of the loop.
-        workers: where plain hooks run.
+        workers: where hooks run.
     """
 
     #: How many plain hooks of one session run in a row before other sessions have their turn.
@@ -149,7 +157,6 @@ class SessionHandler:
         self._instance = make()
         self._calls: deque[tuple[str, tuple[str, ...]]] = deque()
         self._running = False
-        self._task: asyncio.Task[None] | None = None
 
     def opened(self, session: Session) -> None:
         """Has ``on_open`` called."""
@@ -183,7 +190,7 @@ class SessionHandler:
             return
         self._running = True
         if self._next_is_async():
-            self._task = asyncio.ensure_future(self._run_async())
+            self._workers.spawn(self._run_async())
         else:
             self._workers.submit(self._run_plain)
 

@@ -124,7 +124,10 @@ def handover_deriver(view: View, info: Any) -> View:
             )
         else:
             handshake.handler = ViewHandler(
-                partial(view, context, request), request, sockjs.threads
+                partial(view, context, request),
+                request,
+                sockjs.threads,
+                sockjs.endpoints.workers,
             )
         # What was set on it so far (cookies, headers) belongs to the handshake.
         return request.response

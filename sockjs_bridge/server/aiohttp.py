@@ -12,14 +12,14 @@ from io import BytesIO
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from sockjs_bridge import protocol
 from sockjs_bridge.endpoint import Endpoint, Headers, Reply, Request
 from sockjs_bridge.endpoints import HANDSHAKE, Endpoints, Handshake
 from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.proxy import MalformedForwarded
-from sockjs_bridge.server.wsgi import WSGIHost
+from sockjs_bridge.server.wsgi import WSGIHost, send_continue
 from sockjs_bridge.session import Session, State
 
 logger = logging.getLogger("sockjs_bridge.server")
@@ -33,6 +33,10 @@ _NOT_PASSED_ON = {
     *("content-language", "content-length", "content-type", "date", "etag", "expires"),
     *("keep-alive", "last-modified", "server", "transfer-encoding", "upgrade", "vary"),
 }
+
+
+# What aiohttp's receive() returns when a WebSocket is over without a word from the peer.
+_ENDS = {WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
 
 
 class Connection(asyncio.Protocol):
@@ -196,6 +200,10 @@ class WebSocketReceiver(ConnectionReceiver):
 
     Frames go to the transport as they are: nothing compresses them, and aiohttp's own way would
     cost two switches of tasks for each.
+
+    Attributes:
+        closing: sends the close frame and waits for the peer's, once the session has ended.
+        reading: somebody waits for the peer's next frame.
     """
 
     def __init__(
@@ -208,6 +216,7 @@ class WebSocketReceiver(ConnectionReceiver):
         super().__init__(connection, session, reply)
         self._websocket = websocket
         self.closing: asyncio.Task[bool] | None = None
+        self.reading = False
 
     def write(self, data: bytes) -> bool:
         """Takes one frame's bytes."""
@@ -229,6 +238,12 @@ class WebSocketReceiver(ConnectionReceiver):
         message = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
         loop = asyncio.get_running_loop()
         self.closing = loop.create_task(self._websocket.close(code=code, message=message))
+
+    def connection_lost(self) -> None:
+        """Called when the peer is gone."""
+        # Who reads is told too, and knows what the peer's last frame said.
+        if not self.reading:
+            super().connection_lost()
 
 
 class Bridge:
@@ -269,7 +284,7 @@ class Bridge:
         transport = request.transport
         connection = transport.get_protocol() if transport is not None else None
         if not isinstance(connection, Connection):
-            raise ConnectionResetError("the peer is gone")
+            return _gone()
         request[POLL] = bool(target.session_id) and target.action != "websocket"
         try:
             client = self._host.client(request)
@@ -284,7 +299,7 @@ class Bridge:
             response.force_close()
             return response
         if connection.lost:
-            raise ConnectionResetError("the peer is gone")
+            return _gone()
         reply = endpoint.handle(target, parts)
         if reply.busy is not None:
             await _until_ready(reply.busy)
@@ -303,11 +318,13 @@ class Bridge:
             return parts
         try:
             async with asyncio.timeout(self._body_timeout):
+                await send_continue(request)
                 body = await _body(request, endpoint.settings.max_message_size)
         except TimeoutError:
             raise _Refused(endpoint.too_slow(parts)) from None
         except web.RequestPayloadError:
-            raise ConnectionResetError("the peer is gone") from None
+            # The peer is gone, or its chunks are broken.
+            raise _Refused(Reply(400)) from None
         if body is None:
             raise _Refused(endpoint.too_large(parts))
         return replace(parts, body=body)
@@ -382,12 +399,30 @@ class Bridge:
             reply.headers += headers
             if status >= 400:
                 session.refuse(4000 + status, _phrase(status))
+        try:
+            return await self._respond_to_receiver(request, connection, receiver, reply)
+        finally:
+            # Whatever went wrong, the session must not believe that it is attached.
+            session.detach(receiver, lost=True)
+            connection.receiver = None
+
+    async def _respond_to_receiver(
+        self,
+        request: web.BaseRequest,
+        connection: Connection,
+        receiver: HttpReceiver,
+        reply: Reply,
+    ) -> web.StreamResponse:
+        if connection.lost:
+            return _gone()
         if reply.transport.streaming:
             response = web.StreamResponse(status=reply.status)
             _add_headers(response, reply.headers)
+            if request.version < (1, 1):
+                # Without chunks, the end of the connection is the end of the stream.
+                response.force_close()
             await response.prepare(request)
-            prelude = reply.transport.prelude(reply.callback)
-            await response.write(prelude)
+            await response.write(reply.transport.prelude(reply.callback))
             if receiver.body:
                 await response.write(receiver.body)
             receiver.start()
@@ -397,12 +432,9 @@ class Bridge:
             await receiver.finished
             reply.body = receiver.body
             response = _respond(reply)
-            if not connection.lost:
-                await response.prepare(request)
-        if not connection.lost:
-            await response.write_eof()
-            session.detach(receiver, lost=connection.lost)
-        connection.receiver = None
+            await response.prepare(request)
+        await response.write_eof()
+        receiver.session.detach(receiver, lost=connection.lost)
         return response
 
     # WebSockets
@@ -420,7 +452,8 @@ class Bridge:
         websocket = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT,
             compress=False,
-            max_msg_size=endpoint.settings.max_message_size,
+            # aiohttp refuses what reaches its limit.
+            max_msg_size=endpoint.settings.max_message_size + 1,
         )
         if not websocket.can_prepare(request):
             session.abandon()
@@ -430,23 +463,41 @@ class Bridge:
             session.abandon()
             text = _phrase(status).encode()
             return _respond(Reply(status, [("Content-Type", "text/plain"), *headers], text))
+        if connection.lost or session.state is State.CLOSED:
+            session.close(WSCloseCode.ABNORMAL_CLOSURE, "")
+            session.finish()
+            return _gone()
         _add_headers(websocket, [*reply.headers, *headers])
         await websocket.prepare(request)
         receiver = WebSocketReceiver(connection, session, reply, websocket)
         session.attach(receiver)
         receiver.start()
+        code, reason = int(WSCloseCode.ABNORMAL_CLOSURE), ""
         try:
-            await self._read(websocket, session)
-        finally:
+            code, reason = await self._read(websocket, receiver)
             if receiver.closing is not None:
                 await receiver.closing
-            code = websocket.close_code or WSCloseCode.ABNORMAL_CLOSURE
-            session.detach(receiver, lost=connection.lost, code=code)
+        finally:
+            session.detach(receiver, lost=connection.lost, code=code, reason=reason)
             connection.receiver = None
         return websocket
 
-    async def _read(self, websocket: web.WebSocketResponse, session: Session) -> None:
-        async for message in websocket:
+    async def _read(
+        self, websocket: web.WebSocketResponse, receiver: WebSocketReceiver
+    ) -> tuple[int, str]:
+        """Reads until the WebSocket is over; returns the code and the reason of that."""
+        session = receiver.session
+        while True:
+            receiver.reading = True
+            message = await websocket.receive()
+            receiver.reading = False
+            if message.type is WSMsgType.CLOSE:
+                return int(message.data), str(message.extra or "")
+            if isinstance(message.data, WebSocketError):
+                logger.info("session %s: %s", session.id, message.data)
+                return int(message.data.code), ""
+            if message.type in _ENDS:
+                return int(WSCloseCode.ABNORMAL_CLOSURE), ""
             if message.type is WSMsgType.TEXT and session.transport.control_frames:
                 try:
                     messages = protocol.decode_websocket(message.data)
@@ -502,6 +553,11 @@ def _respond(reply: Reply) -> web.Response:
     response.headers.popall("Content-Type", None)
     _add_headers(response, reply.headers)
     return response
+
+
+def _gone() -> web.Response:
+    # Nobody is left to read it; the access log tells it by nginx's number.
+    return web.Response(status=499, reason="Client Closed Request")
 
 
 async def _body(request: web.BaseRequest, limit: int) -> bytes | None:

@@ -17,6 +17,7 @@ from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge, Connection
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.workers import SessionWorkers
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
@@ -49,8 +50,7 @@ class Runner:
         self._options = options
         self._endpoints = Endpoints.of(app)
         self._requests = ThreadPool(options.threads, "wsgi")
-        # Of their own: slow hooks must not keep pages waiting, nor slow pages hooks.
-        self._hooks = ThreadPool(options.threads, "sockjs-hooks")
+        self._workers = SessionWorkers(options.threads)
         host = WSGIHost(
             app,
             self._requests,
@@ -68,7 +68,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         clock = LoopClock(loop)
         for endpoints in self._endpoints:
-            endpoints.start(clock, self._hooks)
+            endpoints.start(clock, self._workers)
         server = self._web = web.Server(
             self._bridge,
             access_log=logging.getLogger("sockjs_bridge.access"),
@@ -86,11 +86,13 @@ class Runner:
             self._servers.append(serving)
 
     async def stop(self) -> None:
-        """Stops accepting, tells every client, and waits for requests that are under way.
+        """Stops accepting, tells every client, waits for requests, views and hooks to end.
 
         After ``shutdown_timeout`` seconds the rest is dropped: threads are daemons, so a view
         that hangs holds nothing.
         """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._options.shutdown_timeout
         for serving in self._servers:
             serving.close()
         for endpoints in self._endpoints:
@@ -98,5 +100,5 @@ class Runner:
         if self._web is not None:
             self._web.pre_shutdown()
             await self._web.shutdown(self._options.shutdown_timeout)
+        await self._workers.stop(end - loop.time())
         self._requests.close()
-        self._hooks.close()

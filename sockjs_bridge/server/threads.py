@@ -99,20 +99,12 @@ class ThreadPool:
             if self._closed:
                 return
             self._closed = True
-            while not self._jobs.empty():
-                job = self._take_back()
-                if job is not None:
-                    job[0].cancel()
-            for _ in range(self._threads):
+            # One for each thread, and one that marks the end of what waits.
+            for _ in range(self._threads + 1):
                 self._jobs.put(None)
-
-    def _take_back(self) -> _Job | None:
-        try:
-            job = self._jobs.get_nowait()
-        except queue.Empty:
-            return None
-        self._unfinished -= 1
-        return job
+            while (job := self._jobs.get()) is not None:
+                job[0].cancel()
+                self._unfinished -= 1
 
     def _start_thread(self) -> None:
         thread = threading.Thread(
@@ -131,12 +123,17 @@ class ThreadPool:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             future, function = job
-            if future.set_running_or_notify_cancel():
-                _settle(future, function)
-            # Whatever the job holds must not live on until the next one comes.
-            del job, future, function
+            wanted = future.set_running_or_notify_cancel()
+            result, error = _outcome(function) if wanted else (None, None)
+            # Before the result is told: who hears it may bring the next job at once.
             with self._lock:
                 self._unfinished -= 1
+            if error is not None:
+                future.set_exception(error)
+            elif wanted:
+                future.set_result(result)
+            # Nothing of a job may live on until the next one comes.
+            del job, future, function, result, error
 
     def _warn_if_deep(self) -> None:
         if self.waiting < self.size:
@@ -152,19 +149,16 @@ class ThreadPool:
             )
 
 
-def _settle(future: concurrent.futures.Future[Any], function: Callable[[], Any]) -> None:
+def _outcome(function: Callable[[], Any]) -> tuple[Any, Exception | None]:
     try:
-        result = function()
+        return function(), None
     except BaseException as error:
         # An event loop ends at SystemExit and KeyboardInterrupt, takes CancelledError for a
         # cancellation, and its futures refuse StopIteration.
-        if not isinstance(error, Exception) or isinstance(
+        if isinstance(error, Exception) and not isinstance(
             error, (StopIteration, concurrent.futures.CancelledError)
         ):
-            wrapped = RuntimeError(f"{type(error).__name__} was raised in a thread")
-            wrapped.__cause__ = error
-            future.set_exception(wrapped)
-        else:
-            future.set_exception(error)
-    else:
-        future.set_result(result)
+            return None, error
+        wrapped = RuntimeError(f"{type(error).__name__} was raised in a thread")
+        wrapped.__cause__ = error
+        return None, wrapped

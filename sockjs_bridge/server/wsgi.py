@@ -196,7 +196,7 @@ class WSGIHost:
         body: BinaryIO = io.BytesIO()
         if not request.can_read_body:
             return body
-        await _continue(request)
+        await send_continue(request)
         size = 0
         try:
             while block := await self._next_block(request):
@@ -228,8 +228,6 @@ class WSGIHost:
         if stream.response is not None:
             stream.response.abort()
             return stream.response
-        if stream.broken:
-            return self._gone(request)
         return WSGIResponse.plain(request, 500, "Internal Server Error", self._send_timeout)
 
     def _refusal(self, request: web.BaseRequest, status: int, text: str) -> WSGIResponse:
@@ -318,7 +316,7 @@ def _to_disk(body: io.BytesIO) -> BinaryIO:
     return file
 
 
-async def _continue(request: web.BaseRequest) -> None:
+async def send_continue(request: web.BaseRequest) -> None:
     """Ask a client that waits for it to go on with its body (RFC 9110 section 10.1.1)."""
     if (
         request.version >= HttpVersion11

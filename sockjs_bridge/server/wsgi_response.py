@@ -53,7 +53,6 @@ class WSGIResponse(web.StreamResponse):
         self._persistent = request.keep_alive and self._delimited
         self._length = length
         self._head_sent = False
-        self._ended = False
         self._aborted = False
         self._sent = 0
 
@@ -126,16 +125,11 @@ class WSGIResponse(web.StreamResponse):
         Raises:
             ConnectionError: As `write`.
         """
-        if self._ended:
-            return
         await self.write(self._whole or data)
         if self._framed:
             await self._put(b"0\r\n\r\n")
-        self._ended = True
 
     async def _put(self, data: bytes) -> None:
-        if self._aborted:
-            raise ConnectionResetError("the response was broken off")
         writer = self._request.writer
         try:
             async with asyncio.timeout(self._send_timeout):

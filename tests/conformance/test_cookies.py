@@ -38,6 +38,25 @@ def test_sends_set_the_cookie(client: Client, name: str) -> None:
     assert_cookie(session.post('["x"]'), "dummy")
 
 
+@pytest.mark.ours
+@pytest.mark.parametrize("name", HTTP_TRANSPORTS)
+def test_cookies_of_the_handshake(client: Client, name: str) -> None:
+    """api.md 7: cookies that the application sets in the handshake come with the open frame."""
+    session = client.session("/with_cookie", name)
+    opening = session.attach()
+    assert [cookie.split(";")[0] for cookie in opening.all("Set-Cookie")] == ["seen=1"]
+    assert session.first_frame(opening) == "o"
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("path", ["/000/0/websocket", "/websocket"])
+def test_cookies_of_a_websocket_handshake(client: Client, path: str) -> None:
+    """api.md 7: they come with the 101 of a WebSocket too."""
+    handshake = client.websocket("/with_cookie" + path).handshake
+    assert handshake.status == 101
+    assert [cookie.split(";")[0] for cookie in handshake.all("Set-Cookie")] == ["seen=1"]
+
+
 @pytest.mark.parametrize("name", HTTP_TRANSPORTS)
 def test_no_cookie_where_it_is_off(client: Client, name: str) -> None:
     """Without ``jsessionid`` no session URL sets a cookie, not even when one comes in."""

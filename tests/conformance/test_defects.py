@@ -338,5 +338,5 @@ def test_14_no_close_without_open(client: Client, name: str) -> None:
     assert client.events(tag, 1) == [["handshake"]]
     connection.reset()
     client.release(tag)
-    events = [event for event, *_ in client.events(tag, 3, timeout=1.5)]
+    events = [event for event, *_ in client.events(tag, 3, timeout=0.5)]
     assert events in (["handshake"], ["handshake", "open", "close"])

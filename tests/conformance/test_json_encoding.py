@@ -62,7 +62,7 @@ def test_control_characters(client: Client, name: str) -> None:
     [
         "\u00e4\u00f6\u00fc \u0416 \u4f60\u597d \u0627",
         "\U0001f600\U0010ffff\U00010000",
-        'quote " backslash \\ slash / <>&\'',
+        "quote \" backslash \\ slash / <>&'",
         "\x7f\x80\x9f\xad\u0600\u17b4\ufeff",
     ],
 )

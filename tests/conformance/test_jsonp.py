@@ -50,7 +50,9 @@ def test_missing_callback(client: Client, name: str, query: str) -> None:
 
 
 @CALLBACK_USERS
-@pytest.mark.parametrize("callback", ["%20", "*", "abc(", "abc%28", "a%0Ab", "%C3%A4", "a;b", "a%0A"])
+@pytest.mark.parametrize(
+    "callback", ["%20", "*", "abc(", "abc%28", "a%0Ab", "%C3%A4", "a;b", "a%0A"]
+)
 def test_bad_callback(client: Client, name: str, callback: str) -> None:
     """JsonPolling, HtmlFile: 500 with a callback that is no plain name, and no session is made."""
     session = client.session("/echo", "jsonp")

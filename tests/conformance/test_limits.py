@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_queue_of_an_absent_poller(client: Client, name: str) -> None:
     """Beyond ``max_queue_size`` bytes for an absent poller the session is closed with 4008."""
     tag = new_tag()
     session = client.session("/small_queue", name, f"tag={tag}").open()
-    session.run(["repeat", 100, "x" * 100])
+    session.run(["repeat", 100, 100])
     waiting = 0
     while (frame := session.receive()) != SLOW_CONSUMER:
         assert frame[0] == "a"
@@ -110,7 +111,7 @@ def test_queue_within_the_limit(client: Client, name: str) -> None:
     """What stays within the limit is kept and delivered whole."""
     session = client.session("/small_queue", name).open()
     for _ in range(3):
-        session.run(["repeat", 30, "x" * 100])
+        session.run(["repeat", 30, 100])
         assert receive_messages(session, 30) == ["x" * 100] * 30
 
 
@@ -130,7 +131,7 @@ def test_queue_of_a_reader_that_stopped(client: Client, name: str) -> None:
     count = 2
     # Kernel buffers take some megabytes before anything waits in the server itself.
     for _ in range(200):
-        run(["repeat", 40, "x" * 100_000])
+        run(["repeat", 40, 100_000])
         events = client.events(tag, count, timeout=1)
         if events[-1][0] == "close":
             break
@@ -239,7 +240,7 @@ def test_absurd_requests(client: Client, garbage: bytes) -> None:
     except OSError:
         pass
     answer = connection.receive()
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer[:80]
+    assert answer == b"" or re.match(rb"HTTP/1\.[01] 4\d\d ", answer), answer[:80]
     session.send("undisturbed")
     assert session.receive() == 'a["undisturbed"]'
 

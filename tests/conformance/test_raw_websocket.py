@@ -45,6 +45,15 @@ def test_no_upgrade(client: Client, headers: list[tuple[str, str]]) -> None:
 
 
 @pytest.mark.ours
+def test_base_url_itself(client: Client) -> None:
+    """api.md 3: ``new WebSocket`` with the base URL is a raw WebSocket as well."""
+    socket = client.websocket("/echo")
+    assert socket.handshake.status == 101
+    socket.send("hello")
+    assert socket.recv() == "hello"
+
+
+@pytest.mark.ours
 def test_pings_without_h(client: Client) -> None:
     """No heartbeat frames on a raw WebSocket: four in a row are four pings, and no ``h``.
 

@@ -118,12 +118,12 @@ def test_expiry(client: Client, endpoint: str, name: str) -> None:
     tag = new_tag()
     session = client.session(endpoint, name, f"tag={tag}").open()
     if session.stream is not None:
-        session.run(["send", "x" * 131072])
+        session.run(["repeat", 1, 131072])
         assert session.receive().startswith("a")
         assert session.stream.chunk() == b""
         session.stream = None
     eventually(lambda: not session.exists())
-    names = [event for event, *_ in client.events(tag, 9, timeout=0.3)]
+    names = [event for event, *_ in client.events(tag, 9, timeout=0.1)]
     assert names.count("open") == 1
     assert names.count("close") == 1
     assert names[-1] == "close"
@@ -143,6 +143,22 @@ def test_a_waiting_receiver_keeps_the_session(client: Client, name: str) -> None
     frame = session.finish(waiting) if session.stream is None else session.receive()
     assert frame == 'a["still here"]'
     assert [event for event, *_ in client.events(tag, 2)] == ["open", "message"]
+
+
+@pytest.mark.ours
+def test_transports_that_are_off(client: Client) -> None:
+    """A disabled transport is 404, its sending half too where no other transport uses it."""
+    session = client.session("/xhr_only").open()
+    session.send("a")
+    assert session.receive() == 'a["a"]'
+    assert client.post(session.url("xhr_streaming")).status == 404
+    for segment in ("eventsource", "htmlfile?c=x", "jsonp?c=x"):
+        assert client.get(session.url(segment)).status == 404
+    assert client.post(session.url("jsonp_send"), "d=[]").status == 404
+    assert client.request("OPTIONS", session.url("xhr_streaming")).status == 404
+    for path in ("/xhr_only/000/0/websocket", "/xhr_only/websocket", "/xhr_only"):
+        assert client.websocket(path).handshake.status in (200, 404)
+    assert b'"websocket": false' in client.get("/xhr_only/info").body
 
 
 @pytest.mark.ours

@@ -6,7 +6,15 @@ import struct
 
 import pytest
 
-from tests.conformance.rawclient import CLOSE, CONTINUATION, PING, PONG, TEXT, WebSocketClosed
+from tests.conformance.rawclient import (
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    WebSocketClosed,
+    encode_frame,
+)
 from tests.conformance.wire import Client, WebSocketSession, new_tag, quoted
 
 KEY = ("Sec-WebSocket-Key", "x3JJHMbDL1EzLkh9GBhXDw==")
@@ -141,6 +149,18 @@ def test_broken_framing(client: Client, endpoint: str, text: str) -> None:
     assert session.receive() == quoted(3000, "Broken framing.")
     assert session.socket.closed().code == 1000
     assert client.events(tag, 2) == [["open"], ["close", 3000, "Broken framing."]]
+
+
+@pytest.mark.ours
+def test_nothing_is_delivered_after_broken_framing(client: Client) -> None:
+    """What follows the broken message in the same packet is not delivered either."""
+    tag = new_tag()
+    session = WebSocketSession(client, "/echo", f"tag={tag}").open()
+    frames = [encode_frame(TEXT, text) for text in (b'["good"]', b"[1]", b'["late"]')]
+    session.socket.connection.send(b"".join(frames))
+    expected = [["open"], ["message", "good"], ["close", 3000, "Broken framing."]]
+    assert client.events(tag, 3) == expected
+    assert client.events(tag, 4, timeout=0.1) == expected
 
 
 @pytest.mark.parametrize("path", ["/echo/000/{id}/websocket", "/echo/websocket"])

@@ -240,7 +240,9 @@ class Session:
         assert self.receive() == "o"
         return self
 
-    def post(self, body: str | bytes, *query: str, connection: Connection | None = None) -> Response:
+    def post(
+        self, body: str | bytes, *query: str, connection: Connection | None = None
+    ) -> Response:
         """Send a raw payload, in the manner of the transport."""
         segment = self.transport.send_path
         headers = list(self.headers)

@@ -12,6 +12,7 @@ import threading
 from wsgiref.validate import validator
 
 import pytest
+from aiohttp import web
 
 from sockjs_bridge.server.proxy import TrustedProxy
 from tests.server.support import PATIENCE, Answer, serving, until
@@ -266,7 +267,6 @@ async def test_a_long_body_is_on_disk_and_closed_afterwards():
             await served.ask(method="POST", headers=headers, body=b"x" * size)
     short, long = inputs
     assert isinstance(short, io.BytesIO)
-    assert isinstance(long.fileno if hasattr(long, "fileno") else None, object)
     assert not isinstance(long, io.BytesIO)
     assert short.closed
     assert long.closed
@@ -288,7 +288,9 @@ async def test_no_thread_is_taken_before_the_body_is_there():
     """With one thread, a slow upload holds nobody up."""
     async with serving(show, threads=1) as served:
         reader, writer = await served.connect()
-        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\na")
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\na"
+        )
         assert (await served.ask()).status == 200
         writer.write(b"b")
         answer = Answer.parse(await asyncio.wait_for(reader.read(), PATIENCE))
@@ -314,16 +316,34 @@ async def test_a_body_that_does_not_come_is_408():
     assert (answer.status, answer["Connection"]) == (408, "close")
 
 
-async def test_a_body_that_ends_in_nonsense_is_400():
-    """The first chunk is in order, the second has no size; the application is not called."""
+async def test_a_body_that_ends_in_nonsense_does_not_reach_the_application():
+    """The first chunk is in order, the second has no size.
+
+    aiohttp's C parser stops without a word to who reads the body, so the time-out answers.
+    """
     called = []
-    async with serving(lambda *args: called.append(args)) as served:
+    async with serving(lambda *args: called.append(args), body_timeout=0.2) as served:
         reader, writer = await served.connect()
         writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
         await until(lambda: served.server.requests_count == 1)
         writer.write(b"zz\r\n")
         answer = Answer.parse(await asyncio.wait_for(reader.read(), PATIENCE))
-    assert answer.status == 400
+    assert (answer.status, answer["Connection"]) == (408, "close")
+    assert not called
+
+
+async def test_a_body_that_aiohttp_gives_up_is_400():
+    """aiohttp's Python parser tells who reads the body what is wrong with it."""
+    called = []
+
+    async def handle(host, request):
+        request.content.set_exception(web.RequestPayloadError("bad chunk"))
+        return await host.serve(request)
+
+    async with serving(lambda *args: called.append(args), handler=handle) as served:
+        headers = ("Host: h", "Content-Length: 2")
+        answer = await served.ask(method="POST", headers=headers, body=b"a")
+    assert (answer.status, answer["Connection"]) == (400, "close")
     assert not called
 
 
@@ -451,7 +471,7 @@ async def test_cancellation_at_shutdown(server_log, running):
         release.set()
         await until(lambda: not served.pool.busy)
     assert ended == ["/first"]
-    assert server_log() == []
+    assert not [line for line in server_log() if "jobs wait" not in line]
 
 
 async def test_cancellation_in_the_middle_of_a_stream(server_log):
@@ -477,20 +497,11 @@ async def test_cancellation_in_the_middle_of_a_stream(server_log):
         await reader.readexactly(100)
         tasks[0].cancel()
         await until(closed.is_set)
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await asyncio.wait_for(reader.readuntil(b"\r\n0\r\n\r\n"), PATIENCE) if False else (
-                await _read_to_zero_chunk(reader)
-            )
+        last = b""
+        while block := await asyncio.wait_for(reader.read(65536), PATIENCE):
+            last = (last + block)[-8:]
+    assert not last.endswith(b"0\r\n\r\n")
     assert server_log() == []
-
-
-async def _read_to_zero_chunk(reader):
-    """Read a body whose blocks hold no line ends up to the chunk that ends it."""
-    last = b""
-    while block := await asyncio.wait_for(reader.read(65536), PATIENCE):
-        last = (last + block)[-16:]
-    if not last.endswith(b"0\r\n\r\n"):
-        raise asyncio.IncompleteReadError(last, None)
 
 
 async def test_call():
@@ -499,7 +510,8 @@ async def test_call():
 
     def app(environ, start_response):
         start_response(
-            "302 Found \xe9", [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Connection", "close")]
+            "302 Found \xe9",
+            [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Connection", "close")],
         )
         try:
             yield b"body"

@@ -81,9 +81,9 @@ class RecordingSession(WebSocketSession):
         if name == "send":
             self.send(*arguments)
         elif name == "repeat":
-            count, text = arguments
+            count, size = arguments
             for _ in range(count):
-                self.send(text)
+                self.send("x" * size)
         elif name == "close":
             self.close(*arguments)
         elif name == "try_close":
@@ -103,6 +103,8 @@ class RecordingSession(WebSocketSession):
 @websocket_view(route_name="slow_open")
 @websocket_view(route_name="forbidden")
 @websocket_view(route_name="patterned")
+@websocket_view(route_name="xhr_only")
+@websocket_view(route_name="with_cookie")
 class EchoSession(RecordingSession):
     """Sends every message back."""
 
@@ -206,6 +208,11 @@ def forbidden_factory(request: Request) -> None:
     raise HTTPForbidden()
 
 
+def cookie_factory(request: Request) -> None:
+    """Set a cookie in the response of whatever is requested."""
+    request.add_response_callback(lambda request, response: response.set_cookie("seen", "1"))
+
+
 def main(global_config: Any = None, **settings: str) -> Any:
     """Make the WSGI application.
 
@@ -241,6 +248,8 @@ def main(global_config: Any = None, **settings: str) -> Any:
         add("slow_open", "/slow_open", factory=slow_factory)
         add("forbidden", "/forbidden", factory=forbidden_factory)
         add("patterned", "/rooms/{room}")
+        add("xhr_only", "/xhr_only", transports="xhr-polling")
+        add("with_cookie", "/with_cookie", factory=cookie_factory)
         config.add_route("events", "/events")
         config.add_view(events, route_name="events")
         config.add_route("release", "/release")

@@ -1,0 +1,74 @@
+"""Where the application's code for sessions runs: pool, threads of their own, and the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from sockjs_bridge.server.threads import ThreadPool
+
+
+class SessionWorkers:
+    """Fulfils `sockjs_bridge.endpoints.Workers`.
+
+    Args:
+        size: how many threads the pool for plain hooks has.
+    """
+
+    #: Seconds between two looks at what still runs, when the server stops.
+    LOOK = 0.01
+
+    def __init__(self, size: int) -> None:
+        # Not the pool of the WSGI application: slow hooks must not keep pages waiting.
+        self._pool = ThreadPool(size, "sockjs-hooks")
+        self._threads: set[threading.Thread] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, function: Callable[[], object]) -> None:
+        """Runs a function in the pool; drops it when the server has stopped."""
+        try:
+            self._pool.submit(function)
+        except RuntimeError:
+            return
+
+    def start(self, function: Callable[[], object], name: str) -> None:
+        """Runs a function in a thread of its own, a daemon: it cannot hold the process.
+
+        Raises:
+            RuntimeError: the system gives no thread.
+        """
+
+        def run() -> None:
+            try:
+                function()
+            finally:
+                self._threads.discard(threading.current_thread())
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._threads.discard(thread)
+            raise
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs a coroutine on the loop."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self, timeout: float) -> None:
+        """Waits until all of it has ended, and drops the rest.
+
+        Args:
+            timeout: in seconds.
+        """
+        end = asyncio.get_running_loop().time() + timeout
+        while self._tasks or self._threads or self._pool.busy:
+            if asyncio.get_running_loop().time() >= end:
+                break
+            await asyncio.sleep(self.LOOK)
+        self._pool.close()
