@@ -18,7 +18,8 @@ TEST = $(VENV)/.installed-test
 .PHONY: demo test lint format browsers dist clean
 
 demo: $(DEMO) $(CLIENT)
-	$(BIN)/pserve demo.ini
+	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
+	PYTHONWARNINGS='ignore:pkg_resources is deprecated' $(BIN)/pserve demo.ini
 
 test: lint $(NODE_MODULES) browsers
 	$(BIN)/python -m pytest --cov --cov-report=term

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyramid_chat.models import Join, Refused, Room, parse
+from pyramid_chat.messages import Join, Refused, parse
+from pyramid_chat.models import Room
 from sockjs_bridge import WebSocketSession, websocket_view
 
 

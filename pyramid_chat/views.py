@@ -8,7 +8,7 @@ from pyramid.httpexceptions import HTTPFound
 from pyramid.request import Request
 from pyramid.view import view_config
 
-from pyramid_chat.models import HISTORY, MAX_NAME, MAX_TEXT
+from pyramid_chat.messages import MAX_NAME, MAX_TEXT
 
 # No inline script, and nothing from elsewhere.
 POLICY = "; ".join(
@@ -27,13 +27,15 @@ POLICY = "; ".join(
 )
 
 
-@view_config(route_name="home", request_method="GET", permission="view")
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="home", request_method="GET", permission="view"
+)
 def home(request: Request) -> HTTPFound:
     """Sends visitors to the chat."""
     return HTTPFound(request.route_path("chat"))
 
 
-@view_config(
+@view_config(  # type: ignore[untyped-decorator]
     route_name="chat",
     request_method="GET",
     renderer="pyramid_chat:templates/chat.pt",
@@ -46,4 +48,4 @@ def chat(request: Request) -> dict[str, Any]:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "same-origin"
     headers["Cache-Control"] = "no-cache"
-    return {"max_name": MAX_NAME, "max_text": MAX_TEXT, "history": HISTORY}
+    return {"max_name": MAX_NAME, "max_text": MAX_TEXT}

@@ -106,7 +106,7 @@ class Endpoint:
         name: of the route.
         match: tells whether a base path, percent-decoded, is this endpoint's.
         settings: of this endpoint.
-        client_path: of the browser client, below the application's root.
+        client_path: the URL path of the browser client, for the iframe page.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Endpoint:
         """
         origin = self.origins.of(request.headers)
         if target.action == "iframe":
-            return self._iframe(target, request)
+            return self._iframe(request)
         if target.action == "greeting":
             return self._greeting(request)
         if not self.origins.allows(origin, request.headers, request.host):
@@ -194,13 +194,12 @@ class Endpoint:
             return _not_allowed("GET")
         return Reply(200, [("Content-Type", PLAIN)], b"Welcome to SockJS!\n")
 
-    def _iframe(self, target: protocol.Target, request: Request) -> Reply:
+    def _iframe(self, request: Request) -> Reply:
         if self.origins.same_only:
             return _not_found()
         if request.method not in ("GET", "HEAD"):
             return _not_allowed("GET")
-        # Relative, so that it holds wherever the application is mounted.
-        body = (_IFRAME % ("../" * target.base.count("/") + self._client_path)).encode()
+        body = (_IFRAME % self._client_path).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = [*_cached_for_a_year(), ("ETag", etag)]
         known = request.headers.get("If-None-Match", "")

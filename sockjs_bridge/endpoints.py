@@ -12,9 +12,10 @@ from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge import protocol
 from sockjs_bridge.clock import Clock
+from sockjs_bridge.contracts import Handler
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.manager import Capacity
-from sockjs_bridge.session import Handler, Session
+from sockjs_bridge.session import Session
 
 #: The key of the `Handshake` in the WSGI environ.
 HANDSHAKE = "sockjs_bridge.handshake"

@@ -22,9 +22,10 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sockjs_bridge import protocol
+from sockjs_bridge.contracts import Handler, Receiver
 from sockjs_bridge.transports import Transport
 
 if TYPE_CHECKING:
@@ -73,71 +74,6 @@ PONG_TIMEOUT = 10.0
 #: Frames that were made in this tick, with and without their transport's wrapping, by transport,
 #: callback and messages: sessions that queued the same share them.
 SharedFrames = dict[tuple[str, str, tuple[bytes, ...]], tuple[bytes, bytes]]
-
-
-class Receiver(Protocol):
-    """What is attached to a session: the open poll, stream or WebSocket.
-
-    The server implements it. It calls `Session.flush` when `writable` becomes true, and
-    `Session.detach` when the response is over or the peer is gone.
-
-    Attributes:
-        transport: how frames become bytes.
-        callback: the function that a jsonp or htmlfile client named.
-        tag: the request's ``t`` parameter, by which a browser's repeat is recognised.
-        peer: the connection, as an opaque number.
-    """
-
-    transport: Transport
-    callback: str
-    tag: str | None
-    peer: int
-
-    @property
-    def heard(self) -> float:
-        """When the last byte arrived from the peer, in seconds of the clock."""
-        raise NotImplementedError
-
-    @property
-    def writable(self) -> bool:
-        """Whether a frame would be accepted now."""
-        raise NotImplementedError
-
-    def write(self, data: bytes) -> bool:
-        """Takes one frame's bytes; False when it does not."""
-        raise NotImplementedError
-
-    def ping(self) -> None:
-        """Pings the peer (WebSocket only)."""
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """Ends the response in good order; nothing is written afterwards."""
-        raise NotImplementedError
-
-    def abort(self) -> None:
-        """Drops the connection."""
-        raise NotImplementedError
-
-
-class Handler(Protocol):
-    """The application's side of a session. Everything is called on the loop."""
-
-    def opened(self, session: Session) -> None:
-        """The session is open; called once, first."""
-        raise NotImplementedError
-
-    def received(self, messages: list[str]) -> None:
-        """Messages arrived."""
-        raise NotImplementedError
-
-    def backlog(self) -> int:
-        """Returns how many messages arrived and are not handled yet."""
-        raise NotImplementedError
-
-    def closed(self, code: int, reason: str) -> None:
-        """The session is over; called once, last."""
-        raise NotImplementedError
 
 
 class Session:

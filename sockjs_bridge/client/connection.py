@@ -79,6 +79,8 @@ class Connection(abc.ABC):
     close_reason: str | None
     """Close reason once the connection is over, None before."""
 
+    _runner: asyncio.Task[None]
+
     def __init__(
         self,
         http: aiohttp.ClientSession,
@@ -104,7 +106,6 @@ class Connection(abc.ABC):
         self._opened: asyncio.Future[None] = loop.create_future()
         self._over: asyncio.Future[None] = loop.create_future()
         self._wire_close = (1000, "")
-        self._runner: asyncio.Task[None] | None = None
 
     @property
     def transport(self) -> str:
@@ -183,8 +184,7 @@ class Connection(abc.ABC):
         if len(reason.encode()) > 123:
             raise ValueError("a close reason is at most 123 bytes of UTF-8")
         self._finish(code, reason, wire_close=(code, reason))
-        if self._runner is not None:
-            await asyncio.wait({self._runner})
+        await asyncio.wait({self._runner})
 
     async def open(self) -> None:
         """Connect; `connect` has done so.
@@ -236,8 +236,10 @@ class Connection(abc.ABC):
         """Receive until the connection is over, then let go of everything that it holds."""
         receiver = asyncio.create_task(self._receive(), name=f"sockjs receiver {self._session_id}")
         try:
-            await self._over
+            # A plain await would hand a cancellation on to the future that others wait for.
+            await asyncio.wait({self._over})
         finally:
+            self._finish(1006, "Cancelled")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._options.close_timeout):
                     await self._disconnect(*self._wire_close)

@@ -116,8 +116,9 @@ class HTTPConnection(Connection):
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=self._options.send_timeout),
         ) as response:
-            if response.status not in (200, 204):
-                raise HandshakeError(response.status, f"HTTP status {response.status}")
+            status = response.status
+        if status not in (200, 204):
+            raise HandshakeError(status, f"HTTP status {status}")
 
     async def _disconnect(self, code: int, reason: str) -> None:
         if self._sender is not None:

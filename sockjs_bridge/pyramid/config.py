@@ -46,14 +46,14 @@ class SockJS:
 
     Args:
         settings: the defaults of every endpoint.
-        client_path: of the browser client, below the application's root.
+        client_path: the URL path of the browser client.
 
     Attributes:
         endpoints: by the name of their route.
         settings: the defaults of every endpoint.
         threads: of the blocking views.
         connection_routes: the names of the routes with a view that asks for connections.
-        client_path: of the browser client, below the application's root.
+        client_path: the URL path of the browser client.
     """
 
     def __init__(self, settings: Settings, client_path: str) -> None:
@@ -185,7 +185,9 @@ def includeme(config: Configurator) -> None:
         pyramid.exceptions.ConfigurationError: a ``sockjs.*`` setting cannot be.
     """
     static = _client_path()
-    config.registry.sockjs = SockJS(_settings(config.registry), f"{static}/{CLIENT}")
+    prefix = f"/{config.route_prefix}" if config.route_prefix else ""
+    client_path = f"{prefix}/{static}/{CLIENT}"
+    config.registry.sockjs = SockJS(_settings(config.registry), client_path)
     config.add_directive("add_sockjs_route", add_sockjs_route)
     config.add_directive("add_websocket_view", add_websocket_view)
     config.add_view_predicate("websocket", handshake.WebSocketPredicate)

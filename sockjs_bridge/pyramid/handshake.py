@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from pyramid.exceptions import ConfigurationError, PredicateMismatch
 from pyramid.httpexceptions import HTTPNotFound
@@ -19,6 +20,7 @@ from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 
+from sockjs_bridge.endpoint import Request as EndpointRequest
 from sockjs_bridge.endpoints import HANDSHAKE, Handshake
 from sockjs_bridge.pyramid.handlers import SessionHandler, ViewHandler
 from sockjs_bridge.pyramid.views import WebSocket, WebSocketSession
@@ -148,14 +150,14 @@ def greeting_tween_factory(
             # A view's own 404 is its answer; the router's says that there was no view.
             found = None
             if isinstance(error, PredicateMismatch) or request.matched_route is None:
-                found = sockjs.endpoints.find(request.path_info)
+                found = sockjs.endpoints.find(quote(request.path_info))
             if found is None or found[1].action != "greeting" or HANDSHAKE in request.environ:
                 raise
             if request.method not in ("GET", "HEAD"):
                 raise
-            return Response(body=GREETING, content_type="text/plain", charset="UTF-8")
+            endpoint, target = found
+            parts = EndpointRequest(request.method, "", request.headers, request.host)
+            reply = endpoint.handle(target, parts)
+            return Response(status=reply.status, headerlist=reply.headers, body=reply.body)
 
     return greeting_tween
-
-
-GREETING = b"Welcome to SockJS!\n"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from io import BytesIO
-from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
@@ -19,6 +17,7 @@ from sockjs_bridge.endpoint import Endpoint, Headers, Reply, Request
 from sockjs_bridge.endpoints import HANDSHAKE, Endpoints, Handshake
 from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.proxy import MalformedForwarded
+from sockjs_bridge.server.receivers import Connection, HttpReceiver, WebSocketReceiver
 from sockjs_bridge.server.wsgi import WSGIHost, send_continue
 from sockjs_bridge.session import Session, State
 
@@ -37,213 +36,6 @@ _NOT_PASSED_ON = {
 
 # What aiohttp's receive() returns when a WebSocket is over without a word from the peer.
 _ENDS = {WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
-
-
-class Connection(asyncio.Protocol):
-    """The protocol of one connection: aiohttp's, seen from outside.
-
-    It notes what aiohttp's handlers are not told: that bytes arrived, that the peer reads
-    slowly, and, at once, that it is gone.
-
-    Args:
-        inner: aiohttp's protocol.
-        now: the loop's time.
-
-    Attributes:
-        number: unique in this process.
-        heard: when the last byte arrived, in seconds of the loop's time.
-        paused: more waits in the kernel and the transport than the peer should owe.
-        lost: the peer is gone.
-        receiver: what is attached to a session at present.
-    """
-
-    _numbers = itertools.count(1)
-
-    def __init__(self, inner: asyncio.Protocol, now: Callable[[], float]) -> None:
-        self._inner = inner
-        self._now = now
-        self.number = next(self._numbers)
-        self.heard = 0.0
-        self.paused = False
-        self.lost = False
-        self.receiver: ConnectionReceiver | None = None
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the loop."""
-        # uvloop's transports are none by their class.
-        self.transport = cast(asyncio.Transport, transport)
-        self._inner.connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
-        self.heard = self._now()
-        self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        """Called by the loop."""
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        """Called by the loop."""
-        self.paused = True
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Called by the loop."""
-        self.paused = False
-        self._inner.resume_writing()
-        if self.receiver is not None:
-            self.receiver.session.flush()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop."""
-        self.lost = True
-        if self.receiver is not None:
-            self.receiver.connection_lost()
-        self._inner.connection_lost(exc)
-
-
-class ConnectionReceiver:
-    """What the receivers have in common: they write to the connection's transport."""
-
-    def __init__(self, connection: Connection, session: Session, reply: Reply) -> None:
-        assert connection.transport is not None
-        self.transport = reply.transport
-        self.callback = reply.callback
-        self.tag = reply.tag
-        self.peer = connection.number
-        self.session = session
-        self.ended = False
-        self._started = False
-        self._connection = connection
-        self._out = connection.transport
-        connection.receiver = self
-
-    @property
-    def heard(self) -> float:
-        """When the last byte arrived from the peer."""
-        return self._connection.heard
-
-    @property
-    def writable(self) -> bool:
-        """Whether a frame would be accepted now."""
-        connection = self._connection
-        return self._started and not (self.ended or connection.paused or connection.lost)
-
-    def write(self, data: bytes) -> bool:
-        """Takes one frame's bytes."""
-        raise NotImplementedError
-
-    def ping(self) -> None:
-        """Pings the peer, where that is possible: HTTP knows no ping."""
-
-    def end(self) -> None:
-        """Ends the response in good order."""
-        raise NotImplementedError
-
-    def start(self) -> None:
-        """Says that the response's head was written: frames may follow."""
-        self._started = True
-        self.session.flush()
-
-    def abort(self) -> None:
-        """Drops the connection."""
-        self._out.abort()
-
-    def connection_lost(self) -> None:
-        """Called when the peer is gone."""
-        self.session.detach(self, lost=True)
-
-
-class HttpReceiver(ConnectionReceiver):
-    """A poll or a stream.
-
-    Attributes:
-        finished: done when the response may end, or the peer is gone.
-        body: what was written before the response's head: a poll's whole body.
-    """
-
-    def __init__(
-        self, connection: Connection, session: Session, reply: Reply, *, chunked: bool
-    ) -> None:
-        super().__init__(connection, session, reply)
-        self._chunked = chunked
-        self.body = b""
-        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def write(self, data: bytes) -> bool:
-        """Takes one frame's bytes."""
-        if not (self._started and self.transport.streaming):
-            self.body += data
-        elif self._chunked:
-            # A chunk of its own for each frame (RFC 9112, 7.1), in one write.
-            self._out.write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            self._out.write(data)
-        return True
-
-    def end(self) -> None:
-        """Ends the response in good order."""
-        self.ended = True
-        if not self.finished.done():
-            self.finished.set_result(None)
-
-    def connection_lost(self) -> None:
-        """Called when the peer is gone."""
-        super().connection_lost()
-        self.end()
-
-
-class WebSocketReceiver(ConnectionReceiver):
-    """A WebSocket, raw or not.
-
-    Frames go to the transport as they are: nothing compresses them, and aiohttp's own way would
-    cost two switches of tasks for each.
-
-    Attributes:
-        closing: sends the close frame and waits for the peer's, once the session has ended.
-        reading: somebody waits for the peer's next frame.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        session: Session,
-        reply: Reply,
-        websocket: web.WebSocketResponse,
-    ) -> None:
-        super().__init__(connection, session, reply)
-        self._websocket = websocket
-        self.closing: asyncio.Task[bool] | None = None
-        self.reading = False
-
-    def write(self, data: bytes) -> bool:
-        """Takes one frame's bytes."""
-        self._out.write(data)
-        return True
-
-    def ping(self) -> None:
-        """Pings the peer."""
-        if not self.ended:
-            self._out.write(protocol.WEBSOCKET_PING)
-
-    def end(self) -> None:
-        """Closes the WebSocket in good order."""
-        self.ended = True
-        code, reason = protocol.NORMAL[0], ""
-        if not self.transport.control_frames:
-            code, reason = self.session.close_code or code, self.session.close_reason
-        # RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code.
-        message = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
-        loop = asyncio.get_running_loop()
-        self.closing = loop.create_task(self._websocket.close(code=code, message=message))
-
-    def connection_lost(self) -> None:
-        """Called when the peer is gone."""
-        # Who reads is told too, and knows what the peer's last frame said.
-        if not self.reading:
-            super().connection_lost()
 
 
 class Bridge:
@@ -393,14 +185,17 @@ class Bridge:
         assert session is not None
         chunked = request.version >= (1, 1)
         receiver = HttpReceiver(connection, session, reply, chunked=chunked)
-        session.attach(receiver)
-        if session.state is State.NEW and not receiver.ended:
-            status, headers = await self._open(request, endpoint, target.base, session)
-            reply.headers += headers
-            if status >= 400:
-                session.refuse(4000 + status, _phrase(status))
         try:
+            session.attach(receiver)
+            if session.state is State.NEW and not receiver.ended:
+                status, headers = await self._open(request, endpoint, target.base, session)
+                reply.headers += headers
+                if status >= 400:
+                    session.refuse(4000 + status, _phrase(status))
             return await self._respond_to_receiver(request, connection, receiver, reply)
+        except ConnectionResetError:
+            # The connection is closing; the loop tells that later.
+            return _gone()
         finally:
             # Whatever went wrong, the session must not believe that it is attached.
             session.detach(receiver, lost=True)
@@ -463,7 +258,8 @@ class Bridge:
             session.abandon()
             text = _phrase(status).encode()
             return _respond(Reply(status, [("Content-Type", "text/plain"), *headers], text))
-        if connection.lost or session.state is State.CLOSED:
+        transport = request.transport
+        if transport is None or transport.is_closing() or session.state is State.CLOSED:
             session.close(WSCloseCode.ABNORMAL_CLOSURE, "")
             session.finish()
             return _gone()
@@ -511,7 +307,7 @@ class Bridge:
                 session.close(*protocol.BROKEN_FRAMING)
                 continue
             if messages:
-                session.deliver(messages, len(message.data))
+                session.deliver(messages, _size(message.data))
                 if session.full:
                     await _until_ready(session)
 
@@ -534,6 +330,10 @@ def _path(request: web.BaseRequest) -> str:
 
 def _wants_websocket(request: web.BaseRequest) -> bool:
     return request.headers.get("Upgrade", "").strip().lower() == "websocket"
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _phrase(status: int) -> str:

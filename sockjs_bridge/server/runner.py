@@ -14,9 +14,10 @@ from aiohttp import web
 from sockjs_bridge import protocol
 from sockjs_bridge.endpoints import Endpoints
 from sockjs_bridge.server.accesslog import make_access_logger
-from sockjs_bridge.server.aiohttp import Bridge, Connection
+from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.workers import SessionWorkers
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
 

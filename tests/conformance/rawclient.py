@@ -84,7 +84,7 @@ class Connection:
     def response(self, method: str = "GET") -> Response:
         """Read the head of the next response."""
         status_line = self.read_line().decode("latin-1")
-        version, status, *reason = status_line.split(" ", 2)
+        version, status = status_line.split(" ", 2)[:2]
         headers: list[tuple[str, str]] = []
         while line := self.read_line().decode("latin-1"):
             name, _, value = line.partition(":")

@@ -135,7 +135,7 @@ def test_6_an_aborted_receiver_is_noticed(client: Client, endpoint: str, name: s
 @ours
 @pytest.mark.parametrize("name", HTTP_TRANSPORTS)
 def test_7_receivers_racing_through_an_open(client: Client, name: str) -> None:
-    """7: while the handshake still runs, a second receiver is turned away; one session is opened."""
+    """7: while the handshake runs, a second receiver is turned away; one session is opened."""
     tag = new_tag()
     session = client.session("/slow_open", name, f"tag={tag}")
     first = session.start()

@@ -76,8 +76,9 @@ def test_silent_and_busy_websockets(client: Client) -> None:
     slow.run(["hold"])
     full = WebSocketSession(client, "/small_inbound", f"tag={full_tag}").open()
     full.run(["hold"])
+    # More than any buffer on the way takes, so that not even a pong is read any more.
     for number in range(50):
-        full.run(["send", str(number)])
+        full.run(["send", str(number)], ["ignored", "x" * 60_000])
     alive = [slow.socket, full.socket]
     closed: list[str] = []
     silent.socket.answers_pings = False

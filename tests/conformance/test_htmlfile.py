@@ -31,7 +31,7 @@ def test_transport(client: Client, endpoint: str) -> None:
 
 @pytest.mark.ours
 def test_type_is_not_guessed(client: Client) -> None:
-    """``X-Content-Type-Options: nosniff`` is on htmlfile too; the reference has it on jsonp only."""
+    """``X-Content-Type-Options: nosniff`` is on htmlfile too; the reference has none."""
     assert client.session("/echo", "htmlfile").attach()["X-Content-Type-Options"] == "nosniff"
 
 

@@ -60,6 +60,12 @@ def test_body_is_fixed(client: Client) -> None:
     assert client.get(posixpath.normpath(posixpath.join("/echo", sources[0]))).status == 200
 
 
+def test_client_url(client: Client) -> None:
+    """IframePage: the published text wants the client's URL absolute, or a path from the root."""
+    page = client.get("/echo/iframe.html").text
+    assert re.search('<script src="(/|https?://)[^"]*">', page)
+
+
 @pytest.mark.parametrize("suffix", INVALID)
 def test_invalid_names(client: Client, suffix: str) -> None:
     """IframePage: the name is case-sensitive and strict; anything else is 404."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 
 import pytest
 
@@ -166,9 +167,11 @@ def test_max_sessions(launch: Launch) -> None:
 
 @ours
 def test_a_place_is_given_back(launch: Launch) -> None:
-    """When a session ends, another one may come."""
+    """When a session ends, or was never opened, another one may come."""
     with launch(allowed_origins="*", max_sessions="1") as client:
         for _ in range(3):
+            assert client.get("/echo/000/0/jsonp?c=*").status == 500
+            assert client.websocket("/forbidden/websocket").handshake.status == 403
             tag = new_tag()
             session = WebSocketSession(client, "/echo", f"tag={tag}").open()
             session.send("a")
@@ -180,7 +183,7 @@ def test_a_place_is_given_back(launch: Launch) -> None:
 @ours
 @pytest.mark.parametrize("name", ["xhr", "jsonp"])
 def test_max_inbound_answers_late(client: Client, name: str) -> None:
-    """Beyond ``max_inbound`` messages for a slow handler the send is answered late, none is lost."""
+    """Beyond ``max_inbound`` messages for a slow handler a send is answered late; none is lost."""
     tag = new_tag()
     session = client.session("/small_inbound", name, f"tag={tag}").open()
     session.run(["hold"])
@@ -212,10 +215,25 @@ def test_max_inbound_stops_reading(client: Client) -> None:
     tag = new_tag()
     session = WebSocketSession(client, "/small_inbound", f"tag={tag}").open()
     session.run(["hold"])
-    for number in range(200):
-        session.run(["send", str(number)])
+    sent: list[str] = []
+
+    def send_more_than_buffers_take() -> None:
+        for number in range(400):
+            session.run(["send", str(number)], ["ignored", "x" * 60_000])
+            sent.append(str(number))
+
+    session.socket.connection.socket.settimeout(20)
+    sender = threading.Thread(target=send_more_than_buffers_take)
+    sender.start()
+    count = -1
+    while count < len(sent):
+        count = len(sent)
+        sender.join(0.3)
+    stopped = sender.is_alive()
     client.release(tag)
-    assert receive_messages(session, 200) == [str(number) for number in range(200)]
+    assert receive_messages(session, 400) == [str(number) for number in range(400)]
+    sender.join()
+    assert stopped
 
 
 @pytest.mark.parametrize(
@@ -226,7 +244,7 @@ def test_max_inbound_stops_reading(client: Client) -> None:
         b"GET /echo/info HTTP/1.1\r\n" + b"X-Many: x\r\n" * 20_000 + b"\r\n",
         b"POST /echo/000/1/xhr HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         b"POST /echo/000/1/xhr HTTP/1.1\r\nHost: x\r\nContent-Length: 1e3\r\n\r\n",
-        b"POST /echo/000/1/xhr_send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /echo/0/1/xhr_send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz",
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )

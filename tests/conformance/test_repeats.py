@@ -83,6 +83,18 @@ def test_repeat_of_a_lost_poll(client: Client, name: str) -> None:
     assert [event for event, *_ in client.events(tag, 2)] == ["open", "message"]
 
 
+def test_repeat_half_a_second_later(client: Client) -> None:
+    """The repeat has a second: a browser first has to make its new connection."""
+    session = client.session("/script")
+    assert poll(session, "1") == "o"
+    lost = session.start("2")
+    assert lost.is_quiet(0.1)
+    lost.reset()
+    session.run(["send", "kept"])
+    assert client.connect().is_quiet(0.5)
+    assert poll(session, "2") == 'a["kept"]'
+
+
 @pytest.mark.parametrize("name", POLLING)
 def test_message_for_a_lost_poll_is_kept(client: Client, name: str) -> None:
     """Defect 5: what was sent while the connection was lost waits for the repeat."""
@@ -117,7 +129,7 @@ def test_other_t_after_a_loss(client: Client, name: str) -> None:
 
 @pytest.mark.parametrize("name", POLLING)
 def test_loss_without_a_repeat(client: Client, name: str) -> None:
-    """No repeat within a second: the session ends, the application is told, a late repeat is too late."""
+    """Without a repeat within a second the session ends, and the application is told."""
     tag = new_tag()
     session = client.session("/script", name, f"tag={tag}")
     assert poll(session, "1") == "o"

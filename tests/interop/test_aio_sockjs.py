@@ -173,7 +173,7 @@ async def test_server_that_vanishes(url: str, transport: str) -> None:
 @each_transport
 async def test_handshake_refused(url: str, transport: str) -> None:
     with pytest.raises(HandshakeError) as caught:
-        await within(connect(url + "/elsewhere/no", transport=transport))
+        await within(connect(url + "-not", transport=transport))
     assert caught.value.status == 404
 
 

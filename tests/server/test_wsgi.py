@@ -319,7 +319,8 @@ async def test_a_body_that_does_not_come_is_408():
 async def test_a_body_that_ends_in_nonsense_does_not_reach_the_application():
     """The first chunk is in order, the second has no size.
 
-    aiohttp's C parser stops without a word to who reads the body, so the time-out answers.
+    aiohttp's C parser stops without a word to who reads the body, so the time-out answers; its
+    Python parser tells.
     """
     called = []
     async with serving(lambda *args: called.append(args), body_timeout=0.2) as served:
@@ -328,7 +329,8 @@ async def test_a_body_that_ends_in_nonsense_does_not_reach_the_application():
         await until(lambda: served.server.requests_count == 1)
         writer.write(b"zz\r\n")
         answer = Answer.parse(await asyncio.wait_for(reader.read(), PATIENCE))
-    assert (answer.status, answer["Connection"]) == (408, "close")
+    assert answer.status in (400, 408)
+    assert answer["Connection"] == "close"
     assert not called
 
 

@@ -1,0 +1,221 @@
+"""Connections as the loop sees them, and the receivers that sessions write to."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import cast
+
+from aiohttp import web
+
+from sockjs_bridge import protocol
+from sockjs_bridge.endpoint import Reply
+from sockjs_bridge.session import Session
+
+
+class Connection(asyncio.Protocol):
+    """The protocol of one connection: aiohttp's, seen from outside.
+
+    It notes what aiohttp's handlers are not told: that bytes arrived, that the peer reads
+    slowly, and, at once, that it is gone.
+
+    Args:
+        inner: aiohttp's protocol.
+        now: the loop's time.
+
+    Attributes:
+        number: unique in this process.
+        heard: when the last byte arrived, in seconds of the loop's time.
+        paused: more waits in the kernel and the transport than the peer should owe.
+        lost: the peer is gone.
+        receiver: what is attached to a session at present.
+    """
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, inner: asyncio.Protocol, now: Callable[[], float]) -> None:
+        self._inner = inner
+        self._now = now
+        self.number = next(self._numbers)
+        self.heard = 0.0
+        self.paused = False
+        self.lost = False
+        self.receiver: ConnectionReceiver | None = None
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        # uvloop's transports are none by their class.
+        self.transport = cast(asyncio.Transport, transport)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        self.heard = self._now()
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Called by the loop."""
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        """Called by the loop."""
+        self.paused = True
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Called by the loop."""
+        self.paused = False
+        self._inner.resume_writing()
+        if self.receiver is not None:
+            self.receiver.session.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop."""
+        self.lost = True
+        if self.receiver is not None:
+            self.receiver.connection_lost()
+        self._inner.connection_lost(exc)
+
+
+class ConnectionReceiver:
+    """What the receivers have in common: they write to the connection's transport."""
+
+    def __init__(self, connection: Connection, session: Session, reply: Reply) -> None:
+        assert connection.transport is not None
+        self.transport = reply.transport
+        self.callback = reply.callback
+        self.tag = reply.tag
+        self.peer = connection.number
+        self.session = session
+        self.ended = False
+        self._started = False
+        self._connection = connection
+        self._out = connection.transport
+        connection.receiver = self
+
+    @property
+    def heard(self) -> float:
+        """When the last byte arrived from the peer."""
+        return self._connection.heard
+
+    @property
+    def writable(self) -> bool:
+        """Whether a frame would be accepted now."""
+        connection = self._connection
+        return self._started and not (self.ended or connection.paused or connection.lost)
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes."""
+        raise NotImplementedError
+
+    def ping(self) -> None:
+        """Pings the peer, where that is possible: HTTP knows no ping."""
+
+    def end(self) -> None:
+        """Ends the response in good order."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Says that the response's head was written: frames may follow."""
+        self._started = True
+        self.session.flush()
+
+    def abort(self) -> None:
+        """Drops the connection."""
+        self._out.abort()
+
+    def connection_lost(self) -> None:
+        """Called when the peer is gone."""
+        self.session.detach(self, lost=True)
+
+
+class HttpReceiver(ConnectionReceiver):
+    """A poll or a stream.
+
+    Attributes:
+        finished: done when the response may end, or the peer is gone.
+        body: what was written before the response's head: a poll's whole body.
+    """
+
+    def __init__(
+        self, connection: Connection, session: Session, reply: Reply, *, chunked: bool
+    ) -> None:
+        super().__init__(connection, session, reply)
+        self._chunked = chunked
+        self.body = b""
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes."""
+        if not (self._started and self.transport.streaming):
+            self.body += data
+        elif self._chunked:
+            # A chunk of its own for each frame (RFC 9112, 7.1), in one write.
+            self._out.write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._out.write(data)
+        return True
+
+    def end(self) -> None:
+        """Ends the response in good order."""
+        self.ended = True
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+    def connection_lost(self) -> None:
+        """Called when the peer is gone."""
+        super().connection_lost()
+        self.end()
+
+
+class WebSocketReceiver(ConnectionReceiver):
+    """A WebSocket, raw or not.
+
+    Frames go to the transport as they are: nothing compresses them, and aiohttp's own way would
+    cost two switches of tasks for each.
+
+    Attributes:
+        closing: sends the close frame and waits for the peer's, once the session has ended.
+        reading: somebody waits for the peer's next frame.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: Session,
+        reply: Reply,
+        websocket: web.WebSocketResponse,
+    ) -> None:
+        super().__init__(connection, session, reply)
+        self._websocket = websocket
+        self.closing: asyncio.Task[bool] | None = None
+        self.reading = False
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes."""
+        self._out.write(data)
+        return True
+
+    def ping(self) -> None:
+        """Pings the peer."""
+        if not self.ended:
+            self._out.write(protocol.WEBSOCKET_PING)
+
+    def end(self) -> None:
+        """Closes the WebSocket in good order."""
+        self.ended = True
+        code, reason = protocol.NORMAL[0], ""
+        if not self.transport.control_frames:
+            code, reason = self.session.close_code or code, self.session.close_reason
+        # RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code.
+        message = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
+        loop = asyncio.get_running_loop()
+        self.closing = loop.create_task(self._websocket.close(code=code, message=message))
+
+    def connection_lost(self) -> None:
+        """Called when the peer is gone."""
+        # Who reads is told too, and knows what the peer's last frame said.
+        if not self.reading:
+            super().connection_lost()
