@@ -1,9 +1,9 @@
 """A SockJS-compatible real-time layer for the Pyramid web framework."""
 
+from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.compat import Session
 from sockjs_bridge.pyramid.config import includeme
 from sockjs_bridge.pyramid.views import (
-    ConnectionClosed,
     WebSocket,
     WebSocketSession,
     websocket_view,

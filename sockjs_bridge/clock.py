@@ -108,19 +108,21 @@ class DeadlineWheel:
         self._timer_at = None
         now = self._clock.time()
         left = self.BATCH
-        while self._order and self._order[0] * self.GRANULARITY <= now:
-            waiting = self._slots[self._order[0]]
-            while waiting:
-                if not left:
-                    again = self._timer_at = self._order[0]
-                    self._clock.call_soon(partial(self._turn, again))
-                    return
-                left -= 1
-                timed = next(iter(waiting))
-                self.drop(timed)
-                due = timed.deadline()
-                if due is not None and due <= now:
-                    timed.on_deadline(now)
-                self.update(timed, now)
-            del self._slots[heapq.heappop(self._order)]
+        # The first slot anew each time: what is called may add one before it.
+        while self._order and (slot := self._order[0]) * self.GRANULARITY <= now:
+            waiting = self._slots[slot]
+            if not waiting:
+                del self._slots[heapq.heappop(self._order)]
+                continue
+            if not left:
+                self._timer_at = slot
+                self._clock.call_soon(partial(self._turn, slot))
+                return
+            left -= 1
+            timed = next(iter(waiting))
+            self.drop(timed)
+            due = timed.deadline()
+            if due is not None and due <= now:
+                timed.on_deadline(now)
+            self.update(timed, now)
         self._arm()

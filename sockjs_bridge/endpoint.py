@@ -272,22 +272,14 @@ class Endpoint:
             if not protocol.valid_callback(callback):
                 return _wrong(headers, 'invalid "callback" parameter')
             headers.append(("X-Content-Type-Options", "nosniff"))
-        session = self._session(target, transport)
-        if session is None:
-            return _busy(headers, "Too many sessions.")
+        manager = self.manager
+        try:
+            session = manager.get(target.session_id) or manager.create(target.session_id, transport)
+        except TooManySessions as error:
+            return _busy(headers, str(error))
         headers += [("Content-Type", transport.content_type), ("X-Accel-Buffering", "no")]
         tag = query.get("t", [None])[0]
         return Reply(200, headers, b"", session, transport, callback, tag)
-
-    def _session(self, target: protocol.Target, transport: Transport) -> Session | None:
-        manager = self.manager
-        session = manager.get(target.session_id)
-        if session is None:
-            try:
-                session = manager.create(target.session_id, transport)
-            except TooManySessions:
-                return None
-        return session
 
     def _send(self, target: protocol.Target, request: Request, sending: Sending) -> Reply:
         if not sending.serves & self._transports:
@@ -329,8 +321,8 @@ class Endpoint:
             return Reply(400, headers, b'"Connection" must be "Upgrade".')
         try:
             session = self.manager.create(target.session_id, transport)
-        except TooManySessions:
-            return _busy([], "Too many sessions.")
+        except TooManySessions as error:
+            return _busy([], str(error))
         return Reply(101, self._cookie(request), b"", session, transport)
 
 

@@ -135,7 +135,7 @@ class Endpoints:
         for target in protocol.targets(path):
             try:
                 base = unquote_to_bytes(target.base).decode()
-            except UnicodeDecodeError:
+            except UnicodeError:
                 return None
             for endpoint in self:
                 if endpoint.match(base):

@@ -16,7 +16,7 @@ logger = logging.getLogger("sockjs_bridge.session")
 
 
 class TooManySessions(Exception):
-    """There are ``max_sessions`` already."""
+    """No session may begin: there are ``max_sessions``, or the server stops; the text says it."""
 
 
 class Capacity:
@@ -37,7 +37,7 @@ class Capacity:
             TooManySessions: none is left.
         """
         if self._taken >= self._limit:
-            raise TooManySessions
+            raise TooManySessions("Too many sessions.")
         self._taken += 1
 
     def give_back(self) -> None:
@@ -63,6 +63,7 @@ class Manager:
         self._by_id: dict[str, Session] = {}
         self._all: set[Session] = set()
         self._dirty: list[Session] = []
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._all)
@@ -82,8 +83,11 @@ class Manager:
             transport: the one that opens it.
 
         Raises:
-            TooManySessions: there are ``max_sessions`` already.
+            TooManySessions: there are ``max_sessions`` already, or the server stops.
         """
+        if self._closed:
+            # Its request was under way: nobody would end what it begins.
+            raise TooManySessions("The server stops.")
         self._capacity.take()
         if transport.websocket:
             session = Session(self, secrets.token_urlsafe(12), transport)
@@ -143,7 +147,11 @@ class Manager:
                 self.wheel.update(session)
 
     def close(self, code: int = protocol.GO_AWAY[0], reason: str = protocol.GO_AWAY[1]) -> None:
-        """Closes every session for good, and writes at once what leads there."""
+        """Closes every session for good, and writes at once what leads there.
+
+        No session begins any more.
+        """
+        self._closed = True
         for session in self:
             session.close(code, reason)
         self._flush()

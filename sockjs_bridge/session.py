@@ -235,6 +235,8 @@ class Session:
     def when_ready(self, callback: Callable[[], object]) -> None:
         """Calls back once, when the session is not `full` any more or is over."""
         self._ready.append(callback)
+        # A thread that took a message just before saw nobody waiting.
+        self.ready()
 
     def ready(self) -> None:
         """Says that messages were handled."""
@@ -486,7 +488,7 @@ class Session:
             self._end_response(receiver)
 
     def _beat_websocket(self, receiver: Receiver, now: float) -> None:
-        if self._pinged is not None and (receiver.heard >= self._pinged or self.full):
+        if self._pinged is not None and (receiver.heard >= self._pinged or self.awaited):
             # Where the application is slow, reading stopped on our side: no sign can come.
             self._pinged = None
         if self._pinged is not None and now >= self._pinged + PONG_TIMEOUT:

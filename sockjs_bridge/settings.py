@@ -22,7 +22,7 @@ def number(low: float, high: float, unit: str) -> Callable[[Any], float]:
     def parse(value: Any) -> float:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = float("nan")
         if isinstance(value, bool) or not low <= number <= high:
             raise ValueError(f"a number of {unit} from {low:g} to {high:g}")
@@ -37,7 +37,7 @@ def count(low: int, unit: str) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         try:
             number = int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = low - 1
         if isinstance(value, (bool, float)) or number < low:
             raise ValueError(f"a whole number of {unit}, {low} or more")

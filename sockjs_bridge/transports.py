@@ -56,8 +56,9 @@ def _event(text: bytes, callback: str) -> bytes:
 
 
 def _script(text: bytes, callback: str) -> bytes:
-    # `</script>` in a message would end the element: script injection.
-    escaped = protocol.quote(text.decode("ascii")).replace(b"</", b"<\\/")
+    # `</script>` in a message would end the element: script injection. `<!--<script>` would keep
+    # it from ending (HTML, 13.2.5.17).
+    escaped = protocol.quote(text.decode("ascii")).replace(b"<", b"\\u003c")
     return b"<script>\np(" + escaped + b");\n</script>\r\n"
 
 

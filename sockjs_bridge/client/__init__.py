@@ -17,7 +17,8 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from .connection import Connection, ConnectionClosed, HandshakeError, Options
+from ..errors import ConnectionClosed
+from .connection import Connection, HandshakeError, Options
 from .http import HTTPConnection
 from .websocket import RawWebSocketConnection, WebSocketConnection
 from .wire import HTTP_TRANSPORTS, WEBSOCKET_TRANSPORTS, extend_url

@@ -13,25 +13,11 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from ..errors import ConnectionClosed
 from .wire import ProtocolError, decode_close, decode_message, decode_messages
 
 QUIET_CODES = frozenset({1000, 1001, 3000})
 """Close codes of an ordinary ending: iteration ends without an error."""
-
-
-class ConnectionClosed(ConnectionError):
-    """The connection is over.
-
-    Attributes:
-        code: The close code, as a browser's `CloseEvent` has it: the application's own, or 1006
-            when the connection was lost or the server broke the protocol.
-        reason: The close reason, possibly empty.
-    """
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"{code} {reason}".rstrip())
-        self.code = code
-        self.reason = reason
 
 
 class HandshakeError(ConnectionError):

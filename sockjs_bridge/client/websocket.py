@@ -10,7 +10,8 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from .connection import Connection, ConnectionClosed, HandshakeError
+from ..errors import ConnectionClosed
+from .connection import Connection, HandshakeError
 from .wire import ProtocolError, extend_url
 
 

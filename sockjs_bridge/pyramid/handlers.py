@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pyramid.httpexceptions import HTTPException
@@ -15,7 +16,8 @@ from pyramid.threadlocal import RequestContext
 
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.endpoints import Workers
-from sockjs_bridge.pyramid.views import ConnectionClosed, WebSocket, WebSocketSession
+from sockjs_bridge.errors import ConnectionClosed
+from sockjs_bridge.pyramid.views import WebSocket, WebSocketSession
 from sockjs_bridge.session import Session
 
 logger = logging.getLogger("sockjs_bridge.views")
@@ -63,14 +65,15 @@ class BlockingThreads:
         return True
 
 
-def _close_by(error: Exception, request: Request, websocket: WebSocket) -> None:
+def _close_by(error: BaseException, request: Request, websocket: WebSocket) -> None:
     """Closes a connection whose view or hook raised an exception."""
     if isinstance(error, ConnectionClosed):
         websocket.close()
     elif isinstance(error, HTTPException) and error.code >= 400:
         websocket.close(4000 + error.code, error.title)
     else:
-        logger.error("%s: a view raised an exception", request.path, exc_info=error)
+        name = request.matched_route.name
+        logger.error("route %r, %s: a view raised", name, request.path, exc_info=error)
         websocket.close(4500, "Internal Server Error")
 
 
@@ -122,7 +125,7 @@ class ViewHandler:
         with RequestContext(self._request):
             try:
                 self._view()
-            except Exception as error:
+            except BaseException as error:
                 _close_by(error, self._request, self._websocket)
             else:
                 self._websocket.close()
@@ -197,35 +200,38 @@ class SessionHandler:
     def _next_is_async(self) -> bool:
         return inspect.iscoroutinefunction(getattr(self._instance, self._calls[0][0]))
 
-    def _paused(self) -> None:
-        """Goes on when a run of hooks has ended. Called on the loop."""
-        self._running = False
-        self._pump()
-        if self._session is not None:
-            self._session.ready()
+    def _take(self) -> Callable[[], Any]:
+        """Takes the next call out of the queue, which may make room for messages."""
+        hook, arguments = self._calls.popleft()
+        if self._session is not None and self._session.awaited:
+            self._clock.call_from_thread(self._session.ready)
+        call: Callable[[], Any] = partial(getattr(self._instance, hook), *arguments)
+        return call
 
     async def _run_async(self) -> None:
-        while self._calls and self._next_is_async():
-            hook, arguments = self._calls.popleft()
-            try:
-                await getattr(self._instance, hook)(*arguments)
-            except Exception as error:
-                _close_by(error, self._request, self._websocket)
-            if self._session is not None:
-                self._session.ready()
-        self._paused()
+        try:
+            while self._calls and self._next_is_async():
+                call = self._take()
+                try:
+                    await call()
+                except Exception as error:
+                    _close_by(error, self._request, self._websocket)
+        finally:
+            self._paused()
 
     def _run_plain(self) -> None:
         with RequestContext(self._request):
             for _ in range(self.FAIR):
                 if not self._calls or self._next_is_async():
                     break
-                hook, arguments = self._calls.popleft()
+                call = self._take()
                 try:
-                    self._call(hook, arguments)
-                except Exception as error:
+                    call()
+                except BaseException as error:
                     _close_by(error, self._request, self._websocket)
         self._clock.call_from_thread(self._paused)
 
-    def _call(self, hook: str, arguments: tuple[str, ...]) -> Any:
-        return getattr(self._instance, hook)(*arguments)
+    def _paused(self) -> None:
+        """Goes on when a run of hooks has ended. Called on the loop."""
+        self._running = False
+        self._pump()

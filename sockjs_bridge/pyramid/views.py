@@ -9,25 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pyramid.request import Request
 from pyramid.view import view_config
 
+from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.protocol import NORMAL
 from sockjs_bridge.session import Session, State
 
 if TYPE_CHECKING:
     from sockjs_bridge.clock import Clock
-
-
-class ConnectionClosed(Exception):
-    """The connection is over. Raised out of a view, it ends the view quietly.
-
-    Attributes:
-        code: the close code.
-        reason: the reason that goes with it.
-    """
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
 
 
 class websocket_view(view_config):  # type: ignore[misc]
@@ -39,7 +26,10 @@ class websocket_view(view_config):  # type: ignore[misc]
     """
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**{"websocket": True, **settings})
+        depth = settings.pop("_depth", 0)
+        # One frame more, so that conflicts name the line of the decorator.
+        super().__init__(**{"websocket": True, **settings, "_depth": depth + 1})
+        self._depth = depth
 
 
 def checked_message(message: object) -> None:
@@ -65,6 +55,8 @@ class WebSocket:
         self._session = session
         self._clock = clock
         self._inbox: SimpleQueue[Any] = SimpleQueue()
+        # The loop closes the session later than a thread asks for it.
+        self._closing = False
 
     def __repr__(self) -> str:
         return f"<WebSocket {self._session!r}>"
@@ -82,7 +74,7 @@ class WebSocket:
     @property
     def closed(self) -> bool:
         """Whether the connection is over."""
-        return self._session.state in (State.CLOSING, State.CLOSED)
+        return self._closing or self._session.state in (State.CLOSING, State.CLOSED)
 
     @property
     def close_code(self) -> int | None:
@@ -129,6 +121,7 @@ class WebSocket:
             raise ValueError(f"a close code is 1000, or 3000 to 4999, not {code}")
         if not isinstance(reason, str):
             raise TypeError(f"a reason is a str, not {type(reason).__name__}")
+        self._closing = True
         self._clock.call_from_thread(partial(self._session.close, code, reason))
 
     def receive(self, timeout: float | None = None) -> str:

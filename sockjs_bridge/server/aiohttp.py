@@ -160,13 +160,15 @@ class Bridge:
         try:
             status, _, raw = await self._host.call(environ)
         except Exception:
-            logger.exception("the handshake of %s failed", base)
+            logger.exception("route %r, %s: the handshake failed", endpoint.name, base)
             status, raw = 500, []
         headers = [item for item in raw if item[0].lower() not in _NOT_PASSED_ON]
         if status >= 400:
             return status, headers
         if handshake.handler is None:
-            logger.warning("no view of %s took the connection: answered 404", base)
+            logger.warning(
+                "route %r, %s: no view took the connection, answered 404", endpoint.name, base
+            )
             return 404, headers
         session.accept(handshake.handler)
         return status, headers
@@ -193,7 +195,7 @@ class Bridge:
                 if status >= 400:
                     session.refuse(4000 + status, _phrase(status))
             return await self._respond_to_receiver(request, connection, receiver, reply)
-        except ConnectionResetError:
+        except ConnectionError:
             # The connection is closing; the loop tells that later.
             return _gone()
         finally:
@@ -264,7 +266,12 @@ class Bridge:
             session.finish()
             return _gone()
         _add_headers(websocket, [*reply.headers, *headers])
-        await websocket.prepare(request)
+        try:
+            await websocket.prepare(request)
+        except ConnectionError:
+            session.close(WSCloseCode.ABNORMAL_CLOSURE, "")
+            session.finish()
+            return _gone()
         receiver = WebSocketReceiver(connection, session, reply, websocket)
         session.attach(receiver)
         receiver.start()

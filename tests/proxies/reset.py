@@ -57,14 +57,14 @@ class ResettingProxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        self.reset_all()
+        self.vanish()
         if self._links:
             await asyncio.wait(self._links)
 
-    def reset_all(self) -> None:
-        """Reset all connections, on both sides."""
+    def vanish(self) -> None:
+        """Reset all connections, on both sides, and accept none any more."""
+        assert self._server is not None
+        self._server.close()
         for link in list(self._links.values()):
             link.reset()
 

@@ -109,6 +109,8 @@ def test_a_line_that_the_proxy_added_comes_after_the_clients_own():
     """HAProxy appends a header line of its own in place of changing the one it finds."""
     headers = CIMultiDict([("X-Forwarded-For", "6.6.6.6"), ("x-forwarded-for", "203.0.113.9")])
     assert proxy().apply(PEER, "http", headers).remote == "203.0.113.9"
+    client = proxy(count=2).apply(PEER, "http", headers)
+    assert (client.remote, client.trimmed["x-forwarded-for"]) == ("6.6.6.6", "6.6.6.6, 203.0.113.9")
 
 
 def test_an_empty_header_says_nothing():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import threading
 from wsgiref.validate import validator
 
@@ -15,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from sockjs_bridge.server.proxy import TrustedProxy
+from sockjs_bridge.server.wsgi import send_continue
 from tests.server.support import PATIENCE, Answer, serving, until
 
 
@@ -368,6 +370,20 @@ async def test_expect_100_continue(length):
     assert json.loads(answer.body)["body"] == "ab"
 
 
+async def test_an_error_after_100_continue_is_answered():
+    """aiohttp must not take the 100 for the beginning of the response."""
+
+    async def handle(host, request):
+        await send_continue(request)
+        raise ZeroDivisionError
+
+    async with serving(show, handler=handle) as served:
+        raw = await served.exchange(
+            b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+        )
+    assert re.match(rb"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 ", raw)
+
+
 @pytest.mark.parametrize(
     ("version", "headers"),
     [
@@ -460,13 +476,14 @@ async def test_cancellation_at_shutdown(server_log, running):
         tasks.append(asyncio.current_task())
         return await host.serve(request)
 
-    async with serving(app, threads=1, handler=handle) as served:
+    # A file that nobody closes would fail the test as a ResourceWarning.
+    async with serving(app, threads=1, handler=handle, spool_size=1) as served:
         _, writer = await served.connect()
         writer.write(b"GET /first HTTP/1.1\r\nHost: h\r\n\r\n")
         await until(entered.is_set)
         if not running:
             _, writer = await served.connect()
-            writer.write(b"GET /second HTTP/1.1\r\nHost: h\r\n\r\n")
+            writer.write(b"POST /second HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
             await until(lambda: served.pool.waiting)
         tasks[-1].cancel()
         await asyncio.wait(tasks[-1:])
@@ -476,8 +493,9 @@ async def test_cancellation_at_shutdown(server_log, running):
     assert not [line for line in server_log() if "jobs wait" not in line]
 
 
-async def test_cancellation_in_the_middle_of_a_stream(server_log):
-    """The client must not take what it has for complete, and the iterable is closed."""
+@pytest.mark.parametrize("reads", [True, False])
+async def test_cancellation_in_the_middle_of_a_stream(server_log, reads):
+    """The client must not take what it has for complete, and the thread waits for nobody."""
     closed = threading.Event()
     tasks = []
 
@@ -497,10 +515,14 @@ async def test_cancellation_in_the_middle_of_a_stream(server_log):
         reader, writer = await served.connect()
         writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         await reader.readexactly(100)
+        if not reads:
+            writer.transport.pause_reading()
+            connection = served.server.connections[0]
+            await until(lambda: connection.writing_paused)
         tasks[0].cancel()
         await until(closed.is_set)
         last = b""
-        while block := await asyncio.wait_for(reader.read(65536), PATIENCE):
+        while reads and (block := await asyncio.wait_for(reader.read(65536), PATIENCE)):
             last = (last + block)[-8:]
     assert not last.endswith(b"0\r\n\r\n")
     assert server_log() == []

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
@@ -38,10 +39,10 @@ class Desk:
         self.gate = threading.Event()
         self.gate.set()
         self._changed = threading.Condition()
-        self._connections: dict[str, WebSocket] = {}
+        self._connections: dict[str, Any] = {}
         self._events: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
 
-    def opened(self, tag: str, connection: WebSocket) -> None:
+    def opened(self, tag: str, connection: WebSocket | Session) -> None:
         """Put a connection on the desk."""
         with self._changed:
             self._connections[tag] = connection
@@ -53,8 +54,8 @@ class Desk:
             self._events[tag].append(event)
             self._changed.notify_all()
 
-    def connection(self, tag: str) -> WebSocket:
-        """Wait for a connection."""
+    def connection(self, tag: str) -> Any:
+        """Wait for a connection: a `WebSocket`, or the `Session` that stands for it."""
         with self._changed:
             assert self._changed.wait_for(lambda: tag in self._connections, PATIENCE), tag
             return self._connections[tag]
@@ -91,7 +92,7 @@ class DeskSession(Session):
         return self.request.GET.get("tag", "")  # type: ignore[no-any-return]
 
     def on_open(self) -> None:
-        desk_of(self.request).opened(self.tag, self.websocket)
+        desk_of(self.request).opened(self.tag, self)
 
     def on_message(self, message: str) -> None:
         desk = desk_of(self.request)
@@ -181,6 +182,12 @@ class Served:
     url: str
     desk: Desk
     app: Any
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the server."""
+        parts = urlsplit(self.url)
+        return str(parts.hostname), int(parts.port or 80)
 
     def endpoint(self, name: str, tag: str = "") -> str:
         """Return an endpoint's URL."""

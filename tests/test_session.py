@@ -1,0 +1,1270 @@
+"""`sockjs_bridge.session`: one session, driven by calls and a clock that stands still."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sockjs_bridge
+from sockjs_bridge.manager import Manager
+from sockjs_bridge.session import (
+    PONG_TIMEOUT,
+    REPEAT_MEMORY,
+    REPEAT_WINDOW,
+    REPEATED_SENDS,
+    TRANSITIONS,
+    WAITING_SENDS,
+    Event,
+    Handler,
+    Receiver,
+    Session,
+    State,
+)
+from sockjs_bridge.transports import RAW_WEBSOCKET, WEBSOCKET, Transport
+from tests.core import (
+    BY_NAME,
+    HTTP,
+    POLLING,
+    STREAM,
+    STREAMING,
+    XHR,
+    HandClock,
+    Recorder,
+    RecordingHandler,
+    make_manager,
+)
+
+INTERRUPTED = 'c[1002,"Connection interrupted"]'
+SLOW = 'c[4008,"Slow consumer"]'
+
+every_http = pytest.mark.parametrize("name", HTTP)
+every_poll = pytest.mark.parametrize("name", POLLING)
+every_stream = pytest.mark.parametrize("name", STREAMING)
+every_transport = pytest.mark.parametrize("name", sorted(BY_NAME))
+
+
+class Bench:
+    """A session on a manager of its own, with what the server does around it."""
+
+    def __init__(
+        self, transport: str | Transport = XHR, *, accept: bool = True, **settings: Any
+    ) -> None:
+        self.transport = BY_NAME[transport] if isinstance(transport, str) else transport
+        self.clock = HandClock()
+        self.manager: Manager = make_manager(self.clock, **settings)
+        self.session: Session = self.manager.create("s", self.transport)
+        self.handler = RecordingHandler()
+        self.peers = 0
+        if accept:
+            assert self.session.accept(self.handler)
+
+    def attach(self, tag: str | None = None, **arguments: Any) -> Recorder:
+        """Attach a receiver over a new connection."""
+        self.peers += 1
+        arguments.setdefault("peer", self.peers)
+        transport = arguments.pop("transport", self.transport)
+        receiver = Recorder(transport, tag=tag, **arguments)
+        self.session.attach(receiver)
+        return receiver
+
+    def poll(self, tag: str | None = None) -> list[str]:
+        """Attach, end the tick, and detach when the response is over."""
+        receiver = self.attach(tag)
+        self.clock.settle()
+        self.over(receiver)
+        return receiver.frames
+
+    def over(self, receiver: Recorder) -> None:
+        """Do what the server does when it has sent a response."""
+        if receiver.ended:
+            self.session.detach(receiver, lost=False)
+
+    def opened(self) -> Recorder:
+        """Attach a receiver that is past `o`, and stays."""
+        receiver = self.attach()
+        if receiver.ended:
+            self.over(receiver)
+            receiver = self.attach()
+        receiver.written.clear()
+        return receiver
+
+    def send(self, *messages: str) -> None:
+        for message in messages:
+            assert self.session.send(message)
+        self.clock.settle()
+
+    @property
+    def forgotten(self) -> bool:
+        return self.session.state is State.CLOSED and len(self.manager) == 0
+
+
+# States
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("event", Event)
+def test_transition(state: State, event: Event) -> None:
+    """The table is all there is: what does not stand in it changes nothing."""
+    bench = Bench(accept=False)
+    session = bench.session
+    session.state = state
+    moved = session._enter(event)
+    assert moved is ((state, event) in TRANSITIONS)
+    assert session.state is TRANSITIONS.get((state, event), state)
+
+
+def test_a_state_is_assigned_in_one_place() -> None:
+    """architecture.md: a state is assigned in `session.py` only, and there by `_enter`."""
+    package = Path(sockjs_bridge.__file__).parent
+    places = []
+    for path in package.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            for node in ast.walk(function):
+                targets = getattr(node, "targets", [getattr(node, "target", None)])
+                if isinstance(node, (ast.Assign, ast.AnnAssign)) and any(
+                    isinstance(target, ast.Attribute)
+                    and target.attr == "state"
+                    and "State" in ast.unparse(node) + ast.unparse(function)
+                    for target in targets
+                ):
+                    places.append((path.name, function.name))
+    assert sorted(set(places)) == [("session.py", "__init__"), ("session.py", "_enter")]
+
+
+def test_repr_names_the_session() -> None:
+    bench = Bench()
+    assert repr(bench.session) == "<Session s xhr-polling open>"
+
+
+# The handshake
+
+
+@every_http
+def test_nothing_before_the_handshake(name: str) -> None:
+    """NEW: a receiver gets nothing yet, and what the application sends waits."""
+    bench = Bench(name, accept=False)
+    receiver = bench.attach()
+    assert bench.session.send("early")
+    bench.clock.settle()
+    assert receiver.written == []
+    bench.session.accept(bench.handler)
+    bench.clock.settle()
+    assert receiver.frames[0] == "o"
+    bench.over(receiver)
+    frames = receiver.frames[1:] if receiver.transport.streaming else bench.poll()
+    assert frames == ['a["early"]']
+
+
+@every_http
+def test_open_frame_once(name: str) -> None:
+    """Sessions: `o` exactly once in a session's life."""
+    bench = Bench(name)
+    first = bench.attach()
+    assert first.frames == ["o"]
+    assert first.ended is not first.transport.streaming
+    bench.session.detach(first, lost=False)
+    for text in "ab":
+        bench.session.send(text)
+        receiver = bench.attach()
+        assert receiver.frames == [f'a["{text}"]']
+        bench.session.detach(receiver, lost=False)
+
+
+def test_opened_before_anything_else() -> None:
+    """The handler hears `opened` first, once; `send` works in it, and `o` goes before."""
+    bench = Bench(STREAM, accept=False)
+    bench.handler.on_open = lambda session: session.send("welcome")
+    receiver = bench.attach()
+    bench.session.deliver(["too early"], 9)
+    assert bench.session.accept(bench.handler)
+    bench.clock.settle()
+    assert bench.handler.calls == [("opened",)]
+    assert receiver.frames == ["o", 'a["welcome"]']
+    assert bench.session.messages_in == 0
+
+
+def test_accepted_twice() -> None:
+    bench = Bench()
+    other = RecordingHandler()
+    assert not bench.session.accept(other)
+    assert other.calls == []
+    assert bench.poll() == ["o"]
+
+
+def test_accepted_after_the_end() -> None:
+    """A client that left during the handshake: the application never hears of it."""
+    bench = Bench(accept=False)
+    bench.session.detach(bench.attach(), lost=True)
+    assert not bench.session.accept(bench.handler)
+    assert bench.handler.calls == []
+    assert bench.poll() == [INTERRUPTED]
+
+
+def test_closed_while_it_opens() -> None:
+    """The handler may close in `opened`: `opened`, then `closed`, and `o` before `c`."""
+    bench = Bench(STREAM, accept=False)
+    bench.handler.on_open = lambda session: session.close(4503, "Too many connections")
+    receiver = bench.attach()
+    bench.session.accept(bench.handler)
+    bench.clock.settle()
+    assert bench.handler.calls == [("opened",), ("closed", 4503, "Too many connections")]
+    assert receiver.frames == ["o", 'c[4503,"Too many connections"]']
+
+
+@every_http
+def test_refused(name: str) -> None:
+    """api.md 7: the session opens and closes at once, `c[4403,"Forbidden"]`."""
+    bench = Bench(name, accept=False)
+    receiver = bench.attach()
+    bench.session.refuse(4403, "Forbidden")
+    bench.clock.settle()
+    frames = receiver.frames
+    if not receiver.transport.streaming:
+        bench.over(receiver)
+        frames += bench.poll()
+    assert frames == ["o", 'c[4403,"Forbidden"]']
+    assert not bench.session.accept(bench.handler)
+    assert bench.handler.calls == []
+
+
+def test_refused_after_it_opened() -> None:
+    bench = Bench()
+    bench.session.refuse(4403, "Forbidden")
+    assert bench.session.state is State.OPEN
+
+
+def test_refused_client_reads_nothing() -> None:
+    """What was broadcast during the handshake is not for a client that is then refused."""
+    bench = Bench(STREAM, accept=False)
+    receiver = bench.attach()
+    bench.manager.broadcast("for members only")
+    bench.session.refuse(4403, "Forbidden")
+    bench.clock.settle()
+    assert receiver.frames == ["o", 'c[4403,"Forbidden"]']
+
+
+def test_closed_before_it_opened_reads_nothing() -> None:
+    """The server goes down during a handshake: nobody has allowed the client to read."""
+    bench = Bench(STREAM, accept=False)
+    receiver = bench.attach()
+    bench.manager.broadcast("for members only")
+    bench.session.close(3000, "Go away!")
+    bench.clock.settle()
+    assert receiver.frames == ['c[3000,"Go away!"]']
+
+
+def test_refused_raw_websocket_has_no_open_frame() -> None:
+    bench = Bench(RAW_WEBSOCKET, accept=False)
+    receiver = bench.attach()
+    bench.session.refuse(4403, "Forbidden")
+    bench.clock.settle()
+    assert receiver.written == []
+    assert receiver.ended
+
+
+def test_abandoned() -> None:
+    """A WebSocket whose handshake was refused was answered by HTTP: nothing is left."""
+    bench = Bench(WEBSOCKET, accept=False)
+    bench.session.abandon()
+    assert bench.forgotten
+    bench.session.abandon()
+    assert bench.forgotten
+
+
+def test_abandoned_too_late() -> None:
+    bench = Bench(WEBSOCKET)
+    bench.session.abandon()
+    assert bench.session.state is State.OPEN
+
+
+def test_handshake_may_hang() -> None:
+    """A receiver that waits for the handshake gets no heartbeat before `o`, and stays."""
+    bench = Bench(STREAM, accept=False)
+    receiver = bench.attach()
+    bench.clock.advance(100)
+    assert receiver.written == []
+    assert not receiver.ended
+    bench.session.accept(bench.handler)
+    bench.clock.settle()
+    assert receiver.frames == ["o"]
+
+
+def test_handshake_of_a_websocket_may_hang() -> None:
+    """It has no receiver before its handshake is over, and does not expire in it."""
+    bench = Bench(WEBSOCKET, accept=False)
+    bench.clock.advance(100)
+    assert bench.session.state is State.NEW
+    bench.session.accept(bench.handler)
+    bench.clock.advance(0.5)
+    assert bench.session.state is State.OPEN
+    assert bench.attach().frames == ["o"]
+
+
+def test_accepted_websocket_that_never_comes() -> None:
+    """Its connection broke while it was upgraded: the session expires as any without receiver."""
+    bench = Bench(WEBSOCKET)
+    bench.clock.advance(5.1)
+    assert bench.forgotten
+    assert bench.handler.calls == [("opened",), ("closed", 1006, "Session timed out")]
+
+
+def test_new_session_expires_without_a_receiver() -> None:
+    bench = Bench(accept=False)
+    bench.clock.advance(5.1)
+    assert bench.forgotten
+    assert bench.clock.timers == []
+
+
+# Messages out
+
+
+@every_transport
+def test_one_write_for_a_tick(name: str) -> None:
+    """All that is queued in a tick leaves in ONE write, however many messages there are."""
+    bench = Bench(name)
+    receiver = bench.opened()
+    soon, timers = bench.clock.soon_calls, bench.clock.timer_calls
+    for number in range(500):
+        assert bench.session.send(str(number))
+    assert receiver.written == []
+    assert bench.clock.soon_calls == soon + 1
+    bench.clock.settle()
+    assert len(receiver.written) == 1
+    assert receiver.messages == [str(number) for number in range(500)]
+    # No timer, no callback is made per message, and none is left.
+    assert bench.clock.timer_calls == timers
+    assert bench.clock.soon == []
+    assert bench.session.messages_out == 500
+
+
+def test_nothing_scheduled_for_an_absent_client_but_the_flush() -> None:
+    bench = Bench()
+    soon, timers = bench.clock.soon_calls, bench.clock.timer_calls
+    for _ in range(10):
+        bench.send("a", "b", "c")
+    assert bench.clock.soon_calls == soon + 10
+    assert bench.clock.timer_calls == timers
+
+
+@every_poll
+def test_poll_ends_after_one_frame(name: str) -> None:
+    bench = Bench(name)
+    receiver = bench.opened()
+    bench.send("a", "b")
+    assert receiver.frames == ['a["a","b"]']
+    assert receiver.ended
+    bench.send("c")
+    bench.over(receiver)
+    assert bench.poll() == ['a["c"]']
+
+
+@every_stream
+def test_stream_goes_on(name: str) -> None:
+    bench = Bench(name)
+    receiver = bench.opened()
+    bench.send("a", "b")
+    bench.send("c")
+    assert receiver.frames == ['a["a","b"]', 'a["c"]']
+    assert not receiver.ended
+
+
+@every_stream
+def test_stream_ends_by_size(name: str) -> None:
+    """It ends once at least `response_limit` bytes were sent, framing counted, frames whole."""
+    bench = Bench(name, response_limit=200)
+    receiver = bench.attach()
+    sent = []
+    while not receiver.ended:
+        assert sum(map(len, receiver.written)) < 200
+        sent.append("x" * 20)
+        bench.send(sent[-1])
+    assert sum(map(len, receiver.written)) >= 200
+    assert receiver.messages == sent
+    bench.session.detach(receiver, lost=False)
+    bench.send("next")
+    assert bench.attach().messages == ["next"]
+
+
+@every_http
+def test_frames_are_bounded(name: str) -> None:
+    """Defect 9: what waited leaves in frames of about `response_limit` bytes, never split."""
+    bench = Bench(name, response_limit=100)
+    bench.poll()
+    bench.send(*["x" * 30] * 20, "y" * 500, "z")
+    received = []
+    while len(received) < 22:
+        receiver = bench.attach()
+        assert receiver.ended
+        frames = [frame for frame in receiver.frames if frame != "o"]
+        assert frames
+        for frame in frames:
+            assert len(frame) <= 103 or json.loads(frame[1:]) == ["y" * 500]
+        received += receiver.messages
+        bench.over(receiver)
+    assert received == ["x" * 30] * 20 + ["y" * 500, "z"]
+
+
+@pytest.mark.parametrize("transport", [WEBSOCKET, RAW_WEBSOCKET])
+def test_websocket_never_ends_by_size(transport: Transport) -> None:
+    bench = Bench(transport, response_limit=10)
+    receiver = bench.opened()
+    bench.send(*["x" * 30] * 5)
+    assert receiver.messages == ["x" * 30] * 5
+    assert not receiver.ended
+
+
+def test_numbers_of_a_session() -> None:
+    """What the log line at a session's end tells."""
+    bench = Bench(STREAM)
+    receiver = bench.attach()
+    bench.send("a", "b")
+    bench.session.deliver(["x", "y", "z"], 13)
+    session = bench.session
+    assert (session.messages_out, session.bytes_out) == (2, sum(map(len, receiver.written)))
+    assert (session.messages_in, session.bytes_in) == (3, 13)
+
+
+# A peer that reads slowly
+
+
+@every_transport
+def test_slow_peer(name: str) -> None:
+    """Nothing is written while the receiver is not writable; all of it in order afterwards."""
+    bench = Bench(name)
+    receiver = bench.opened()
+    receiver.open = False
+    bench.send("a")
+    bench.send("b")
+    assert receiver.written == []
+    receiver.open = True
+    bench.session.flush()
+    assert receiver.messages == ["a", "b"]
+    assert len(receiver.written) == 1
+
+
+@every_transport
+@pytest.mark.parametrize("stubborn", [True, False])
+def test_refused_write_keeps_the_frame(name: str, stubborn: bool) -> None:
+    """A frame leaves the queue when its write was accepted, not before (defect 5)."""
+    bench = Bench(name)
+    receiver = bench.opened()
+    receiver.stubborn, receiver.refuse = stubborn, not stubborn
+    bench.send("a")
+    assert receiver.written == []
+    assert not receiver.ended
+    receiver.stubborn, receiver.open = False, True
+    bench.session.flush()
+    assert receiver.messages == ["a"]
+
+
+@every_http
+def test_refused_open_frame_is_kept(name: str) -> None:
+    bench = Bench(name)
+    receiver = Recorder(bench.transport)
+    receiver.refuse = True
+    bench.session.attach(receiver)
+    assert receiver.written == []
+    assert not receiver.ended
+    receiver.open = True
+    bench.session.flush()
+    assert receiver.frames == ["o"]
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(BY_NAME) if name != "raw-websocket"])
+def test_refused_close_frame_is_kept(name: str) -> None:
+    """The response does not end without the close frame that its client waits for."""
+    bench = Bench(name)
+    receiver = bench.opened()
+    receiver.refuse = True
+    bench.session.close(3001, "bye")
+    bench.clock.settle()
+    assert not receiver.ended
+    receiver.open = True
+    bench.session.flush()
+    assert receiver.frames == ['c[3001,"bye"]']
+    assert receiver.ended
+
+
+@every_http
+def test_refused_heartbeat(name: str) -> None:
+    """A heartbeat that was not accepted is tried again, and ends no response."""
+    bench = Bench(name, heartbeat_delay=10, response_max_age=100)
+    receiver = bench.opened()
+    receiver.stubborn = True
+    bench.clock.advance(10.1)
+    assert not receiver.ended
+    receiver.stubborn = False
+    bench.clock.advance(0.1)
+    assert receiver.frames == ["h"]
+
+
+@every_transport
+def test_slow_consumer(name: str) -> None:
+    """`max_queue_size`: the session is closed with 4008, and what waited is dropped."""
+    bench = Bench(name, max_queue_size=100)
+    receiver = bench.opened()
+    receiver.open = False
+    while bench.session.send("0123456789"):
+        pass
+    assert bench.session.state is State.CLOSING
+    assert bench.handler.calls[-1] == ("closed", 4008, "Slow consumer")
+    receiver.open = True
+    bench.session.flush()
+    assert receiver.frames == ([SLOW] if receiver.transport.control_frames else [])
+    assert receiver.ended
+
+
+def test_slow_consumer_is_a_matter_of_bytes() -> None:
+    """The queue holds exactly `max_queue_size` bytes, and is empty after a flush."""
+    bench = Bench(max_queue_size=100)
+    receiver = bench.opened()
+    for _ in range(3):
+        receiver.open = False
+        # Two quotes and a comma go with each message.
+        bench.send("x" * 47, "x" * 47)
+        receiver.open = True
+        bench.session.flush()
+        assert receiver.messages == ["x" * 47] * 2
+        bench.over(receiver)
+        receiver = bench.attach()
+    assert bench.session.send("x" * 98) is False
+
+
+@every_transport
+def test_send_after_the_end(name: str) -> None:
+    """api.md 2: `send` never raises because the peer is gone: it returns False."""
+    bench = Bench(name)
+    bench.session.close(1000, "")
+    assert bench.session.send("late") is False
+
+
+# Receivers
+
+
+@every_http
+def test_second_receiver(name: str) -> None:
+    """The newcomer gets 2010; the first receiver stays untouched (defect 2)."""
+    bench = Bench(name)
+    first = bench.opened()
+    second = bench.attach(tag="other")
+    assert second.frames == ['c[2010,"Another connection still open"]']
+    assert second.ended
+    bench.session.detach(second, lost=False)
+    assert not first.ended
+    assert not first.aborted
+    bench.send("a")
+    assert first.messages == ["a"]
+
+
+def test_second_receiver_during_the_handshake() -> None:
+    """Defect 7: two receivers that race through an asynchronous open."""
+    bench = Bench(STREAM, accept=False)
+    first = bench.attach()
+    second = bench.attach()
+    assert second.frames == ['c[2010,"Another connection still open"]']
+    bench.session.accept(bench.handler)
+    bench.clock.settle()
+    assert first.frames == ["o"]
+
+
+def test_second_receiver_while_closing() -> None:
+    bench = Bench(STREAM)
+    first = bench.opened()
+    first.open = False
+    bench.session.close(3000, "bye")
+    assert bench.attach().frames == ['c[2010,"Another connection still open"]']
+    assert not first.ended
+
+
+def test_receiver_that_is_not_attached_leaves() -> None:
+    """The server may say so twice, and of the one that was turned away."""
+    bench = Bench(STREAM)
+    first = bench.opened()
+    second = bench.attach()
+    bench.session.detach(second, lost=True)
+    assert bench.session.state is State.OPEN
+    bench.send("a")
+    assert first.messages == ["a"]
+
+
+@pytest.mark.parametrize("name", ["xhr-polling", "jsonp-polling"])
+def test_transport_may_change(name: str) -> None:
+    """A session is not bound to the transport that opened it."""
+    bench = Bench(name)
+    bench.poll()
+    bench.send("a")
+    receiver = bench.attach(transport=STREAM)
+    assert receiver.messages == ["a"]
+    assert bench.session.transport is STREAM
+
+
+def test_attached_after_the_end() -> None:
+    """A receiver that comes too late gets the close frame."""
+    bench = Bench()
+    bench.clock.advance(6)
+    assert bench.forgotten
+    receiver = bench.attach()
+    assert receiver.frames == ['c[1006,"Session timed out"]']
+    bench.session.detach(receiver, lost=False)
+    assert len(bench.manager) == 0
+    assert bench.clock.timers == []
+
+
+# Closing
+
+
+@every_http
+def test_queue_leaves_before_the_close_frame(name: str) -> None:
+    """Defect 3: pending messages first, then the application's own code and reason."""
+    bench = Bench(name)
+    bench.poll()
+    bench.session.send("last")
+    bench.session.close(3999, "So long")
+    frames = [frame for _ in range(3) for frame in bench.poll() if frame != "o"]
+    assert frames[0] == 'a["last"]'
+    assert set(frames[1:]) == {'c[3999,"So long"]'}
+    assert len(frames) >= 3
+
+
+@every_http
+def test_close_frame_is_repeated_until_the_end(name: str) -> None:
+    """It is repeated to every poll until the session times out."""
+    bench = Bench(name)
+    bench.poll()
+    bench.session.close(3000, "bye")
+    for _ in range(3):
+        bench.clock.advance(4)
+        assert bench.poll()[-1] == 'c[3000,"bye"]'
+    bench.clock.advance(5.1)
+    assert bench.forgotten
+
+
+@every_transport
+def test_closed_is_called_once(name: str) -> None:
+    """The application hears it at once, with the first code."""
+    bench = Bench(name)
+    receiver = bench.opened()
+    bench.session.close(3001, "first")
+    assert bench.handler.calls[1:] == [("closed", 3001, "first")]
+    bench.session.close(3002, "second")
+    bench.clock.settle()
+    bench.session.detach(receiver, lost=True)
+    bench.clock.advance(20)
+    assert bench.handler.calls[1:] == [("closed", 3001, "first")]
+    assert (bench.session.close_code, bench.session.close_reason) == (3001, "first")
+    assert bench.forgotten
+
+
+def test_nothing_is_delivered_after_the_end() -> None:
+    """Closing session: 204, dropped."""
+    bench = Bench()
+    bench.session.close(3000, "bye")
+    bench.session.deliver(["late"], 8)
+    assert bench.handler.calls[-1] == ("closed", 3000, "bye")
+    assert bench.session.messages_in == 0
+
+
+def test_raw_websocket_ends_without_a_close_frame() -> None:
+    """Raw: no framing, no `o`; the code and reason are the WebSocket's own."""
+    bench = Bench(RAW_WEBSOCKET)
+    receiver = bench.attach()
+    bench.session.send("a")
+    bench.session.close(3000, "bye")
+    bench.clock.settle()
+    assert receiver.frames == ["a"]
+    assert receiver.ended
+
+
+@every_transport
+def test_receiver_that_never_goes(name: str) -> None:
+    """A closed session does not wait for a client that does not read, nor close in its turn."""
+    bench = Bench(name)
+    receiver = bench.opened()
+    receiver.open = False
+    bench.session.send("a")
+    bench.session.close(3000, "bye")
+    bench.clock.advance(5.1)
+    assert receiver.aborted
+    assert bench.forgotten
+
+
+def test_finished() -> None:
+    """The server stops: a closed session without a receiver is forgotten at once."""
+    bench = Bench()
+    bench.session.close(3000, "Go away!")
+    bench.session.finish()
+    assert bench.forgotten
+
+
+def test_not_finished_while_somebody_reads() -> None:
+    bench = Bench(STREAM)
+    receiver = bench.opened()
+    receiver.open = False
+    bench.session.close(3000, "Go away!")
+    bench.session.finish()
+    assert not bench.forgotten
+    receiver.open = True
+    bench.session.flush()
+    assert receiver.frames == ['c[3000,"Go away!"]']
+
+
+@pytest.mark.parametrize("transport", [WEBSOCKET, RAW_WEBSOCKET])
+def test_websocket_is_gone(transport: Transport) -> None:
+    """The session lives as long as its connection; the peer's code is the application's."""
+    bench = Bench(transport)
+    receiver = bench.opened()
+    bench.session.send("unsent")
+    bench.session.detach(receiver, lost=False, code=1001, reason="leaving")
+    assert bench.handler.calls == [("opened",), ("closed", 1001, "leaving")]
+    assert bench.forgotten
+    bench.clock.settle()
+    assert receiver.written == []
+
+
+# A receiver whose connection is lost
+
+
+@every_http
+def test_lost_receiver(name: str) -> None:
+    """Noticed at once: the application is told, and the next one gets 1002 and nothing else."""
+    bench = Bench(name)
+    receiver = bench.opened()
+    bench.session.detach(receiver, lost=True)
+    assert bench.handler.calls[-1] == ("closed", 1002, "Connection interrupted")
+    assert not bench.session.send("too late")
+    assert bench.poll() == [INTERRUPTED]
+    assert bench.poll() == [INTERRUPTED]
+    bench.clock.advance(5.1)
+    assert bench.forgotten
+
+
+@every_http
+def test_lost_before_the_open_frame(name: str) -> None:
+    bench = Bench(name)
+    receiver = bench.attach(open=False)
+    bench.session.send("a")
+    bench.session.detach(receiver, lost=True)
+    assert bench.poll() == [INTERRUPTED]
+
+
+@every_http
+def test_repeat_of_a_lost_request(name: str) -> None:
+    """The same `t` within a second attaches again as if nothing had happened."""
+    bench = Bench(name)
+    bench.poll(tag="1")
+    receiver = bench.attach(tag="2")
+    bench.session.detach(receiver, lost=True)
+    bench.send("kept")
+    bench.clock.advance(REPEAT_WINDOW - 0.1)
+    assert bench.attach(tag="2").messages == ["kept"]
+    bench.clock.advance(4)
+    assert bench.handler.calls == [("opened",)]
+
+
+@every_http
+def test_other_receiver_after_a_loss(name: str) -> None:
+    """Any other `t` gets 1002, within the second as well."""
+    bench = Bench(name)
+    bench.poll(tag="1")
+    bench.session.detach(bench.attach(tag="2"), lost=True)
+    bench.session.send("lost with it")
+    assert bench.poll(tag="3") == [INTERRUPTED]
+    assert bench.handler.calls[-1] == ("closed", 1002, "Connection interrupted")
+
+
+@every_http
+@pytest.mark.parametrize("message", [[], ["written"]])
+def test_loss_without_a_repeat(name: str, message: list[str]) -> None:
+    """No repeat within a second: the session ends, and a late repeat gets 1002, nothing else."""
+    bench = Bench(name)
+    bench.poll(tag="1")
+    receiver = bench.attach(tag="2")
+    bench.send(*message)
+    bench.session.detach(receiver, lost=True)
+    bench.clock.advance(REPEAT_WINDOW + 0.1)
+    assert bench.handler.calls[-1] == ("closed", 1002, "Connection interrupted")
+    assert bench.poll(tag="2") == [INTERRUPTED]
+
+
+def test_loss_while_closing() -> None:
+    """The application closed it already: that is what the client hears."""
+    bench = Bench(STREAM)
+    receiver = bench.opened()
+    receiver.open = False
+    bench.session.close(3000, "bye")
+    bench.session.detach(receiver, lost=True)
+    assert bench.poll() == ["c" + '[3000,"bye"]']
+    assert bench.session.close_code == 3000
+
+
+def test_closed_while_a_repeat_is_waited_for() -> None:
+    """The application's code stays; the second of waiting does not end the session."""
+    bench = Bench(STREAM)
+    bench.attach(tag="1")
+    bench.session.detach(bench.session._receiver, lost=True)  # type: ignore[arg-type]
+    bench.session.close(3000, "bye")
+    bench.clock.advance(REPEAT_WINDOW + 0.1)
+    assert bench.poll() == ['c[3000,"bye"]']
+    assert bench.handler.calls == [("opened",), ("closed", 3000, "bye")]
+    bench.clock.advance(5.1)
+    assert bench.forgotten
+
+
+# A browser's silent repeat
+
+
+@every_poll
+def test_repeated_poll(name: str) -> None:
+    """A repeated poll gets the same response again, each of them, `o` and messages alike."""
+    bench = Bench(name)
+    assert bench.poll(tag="1") == ["o"]
+    assert bench.poll(tag="1") == ["o"]
+    bench.send("a", "b")
+    for _ in range(3):
+        assert bench.poll(tag="2") == ['a["a","b"]']
+    bench.send("c")
+    assert bench.poll(tag="3") == ['a["c"]']
+    assert bench.session.messages_out == 3
+
+
+@every_poll
+def test_repeated_poll_that_got_a_heartbeat(name: str) -> None:
+    bench = Bench(name, heartbeat_delay=10)
+    bench.poll(tag="1")
+    receiver = bench.attach(tag="2")
+    bench.clock.advance(10)
+    assert receiver.frames == ["h"]
+    bench.over(receiver)
+    assert bench.poll(tag="2") == ["h"]
+
+
+@every_stream
+def test_repeated_stream(name: str) -> None:
+    """A stream that broke at its start gets all that it got, and goes on."""
+    bench = Bench(name)
+    first = bench.attach(tag="1")
+    bench.send("a")
+    bench.send("b")
+    bench.session.detach(first, lost=True)
+    bench.session.send("c")
+    second = bench.attach(tag="1")
+    bench.clock.settle()
+    assert second.frames == ["o", 'a["a"]', 'a["b"]', 'a["c"]']
+    bench.send("d")
+    third = bench.attach(tag="1")
+    assert third.frames == [*second.frames, 'a["d"]']
+
+
+@every_http
+def test_repeat_before_the_loss_is_noticed(name: str) -> None:
+    """The repeat takes the place of the receiver whose connection is dead."""
+    bench = Bench(name)
+    bench.poll(tag="1")
+    dead = bench.attach(tag="2")
+    dead.open = False
+    bench.send("a")
+    alive = bench.attach(tag="2")
+    assert dead.aborted
+    assert alive.messages == ["a"]
+    bench.session.detach(dead, lost=True)
+    assert bench.session.state is State.OPEN
+
+
+@every_http
+def test_repeat_during_the_handshake(name: str) -> None:
+    bench = Bench(name, accept=False)
+    dead = bench.attach(tag="1")
+    bench.session.detach(dead, lost=True)
+    alive = bench.attach(tag="1")
+    bench.session.accept(bench.handler)
+    bench.clock.settle()
+    assert alive.frames == ["o"]
+
+
+@every_poll
+def test_only_the_last_response_is_repeated(name: str) -> None:
+    bench = Bench(name)
+    bench.poll(tag="1")
+    bench.send("a")
+    assert bench.poll(tag="2") == ['a["a"]']
+    bench.send("b")
+    assert bench.poll(tag="1") == ['a["b"]']
+
+
+@every_poll
+def test_same_connection_is_no_repeat(name: str) -> None:
+    """A browser repeats over a new connection; the same one holds a new poll."""
+    bench = Bench(name)
+    receiver = bench.attach(tag="1", peer=7)
+    bench.over(receiver)
+    bench.send("a")
+    assert bench.attach(tag="1", peer=7).frames == ['a["a"]']
+
+
+@every_poll
+def test_without_a_tag_there_is_no_repeat(name: str) -> None:
+    bench = Bench(name)
+    bench.poll()
+    bench.send("a")
+    assert bench.poll() == ['a["a"]']
+    bench.send("b")
+    assert bench.poll() == ['a["b"]']
+
+
+def test_other_transport_is_no_repeat() -> None:
+    bench = Bench(XHR)
+    assert bench.poll(tag="1") == ["o"]
+    bench.send("a")
+    assert bench.attach(tag="1", transport=STREAM).frames == ['a["a"]']
+
+
+def test_second_receiver_of_the_same_connection_and_tag() -> None:
+    """No repeat, so another connection is still open."""
+    bench = Bench(STREAM)
+    bench.attach(tag="1", peer=7)
+    assert bench.attach(tag="1", peer=7).frames == ['c[2010,"Another connection still open"]']
+
+
+@every_stream
+def test_long_stream_needs_no_memory(name: str) -> None:
+    """A browser repeats only what it has not begun to read: a longer stream is not kept."""
+    bench = Bench(name)
+    receiver = bench.attach(tag="1")
+    bench.send("x" * REPEAT_MEMORY)
+    bench.send("y")
+    assert bench.session._sent is None
+    bench.session.detach(receiver, lost=True)
+    assert bench.poll(tag="1") == [INTERRUPTED]
+
+
+@every_poll
+def test_long_poll_is_repeated(name: str) -> None:
+    bench = Bench(name)
+    bench.poll(tag="1")
+    bench.send("x" * REPEAT_MEMORY)
+    for _ in range(2):
+        assert bench.poll(tag="2") == [f'a["{"x" * REPEAT_MEMORY}"]']
+
+
+@every_http
+def test_repeat_of_a_closed_session(name: str) -> None:
+    """Its response again, then the close frame: no receiver gets that twice."""
+    bench = Bench(name)
+    bench.poll(tag="1")
+    bench.send("a")
+    bench.session.close(3000, "bye")
+    first = bench.poll(tag="2")
+    assert first[0] == 'a["a"]'
+    if not bench.transport.streaming:
+        assert bench.poll(tag="2") == first
+    assert bench.poll(tag="3") == ['c[3000,"bye"]']
+    assert bench.poll(tag="3") == ['c[3000,"bye"]']
+
+
+# Sends
+
+
+def test_repeated_send() -> None:
+    """Same `t`, same body, another connection: a browser's repeat."""
+    session = Bench().session
+    assert not session.repeated_send("7", 1, b'["a"]')
+    assert session.repeated_send("7", 2, b'["a"]')
+    assert session.repeated_send("7", 3, b'["a"]')
+
+
+@pytest.mark.parametrize(
+    ("tag", "peer", "body"), [("8", 2, b'["a"]'), ("7", 2, b'["b"]'), ("7", 1, b'["a"]')]
+)
+def test_no_repeated_send(tag: str, peer: int, body: bytes) -> None:
+    """Another `t`, another body, or the same connection: said twice."""
+    session = Bench().session
+    assert not session.repeated_send("7", 1, b'["a"]')
+    assert not session.repeated_send(tag, peer, body)
+
+
+def test_memory_of_sends_is_bounded() -> None:
+    session = Bench().session
+    for number in range(REPEATED_SENDS + 1):
+        assert not session.repeated_send(str(number), 1, b"[]")
+    assert not session.repeated_send("0", 2, b"[]")
+    assert session.repeated_send(str(REPEATED_SENDS), 2, b"[]")
+    assert len(session._sends) == REPEATED_SENDS
+
+
+def test_full_handler() -> None:
+    """`max_inbound`: who reads waits until messages were handled, and is told once."""
+    bench = Bench(max_inbound=2)
+    session, handler = bench.session, bench.handler
+    called: list[str] = []
+    session.deliver(["a"], 1)
+    assert not session.full
+    session.deliver(["b"], 1)
+    assert session.full
+    session.when_ready(lambda: called.append("first"))
+    session.when_ready(lambda: called.append("second"))
+    assert session.awaited
+    session.ready()
+    assert called == []
+    handler.inbox.pop()
+    session.ready()
+    assert called == ["first", "second"]
+    assert not session.awaited
+    session.ready()
+    assert called == ["first", "second"]
+
+
+def test_full_handler_of_a_session_that_ends() -> None:
+    """Nobody waits for a session that is over."""
+    bench = Bench(max_inbound=1)
+    called: list[str] = []
+    bench.session.deliver(["a"], 1)
+    bench.session.when_ready(lambda: called.append("over"))
+    bench.session.close(3000, "bye")
+    assert called == ["over"]
+    assert not bench.session.full
+
+
+def test_crowd_of_sends() -> None:
+    """A client sends in turn; more sends than that may not wait."""
+    bench = Bench()
+    for _ in range(WAITING_SENDS):
+        assert not bench.session.crowded
+        bench.session.when_ready(lambda: None)
+    assert bench.session.crowded
+
+
+# Time
+
+
+@every_http
+def test_expires_without_a_receiver(name: str) -> None:
+    """`disconnect_delay`: the application is told once; releasing the receiver restarts it
+    (defect 1)."""
+    bench = Bench(name)
+    for _ in range(3):
+        receiver = bench.attach()
+        bench.clock.advance(20)
+        bench.session.send("a")
+        bench.clock.settle()
+        bench.session.detach(receiver, lost=False)
+        bench.clock.advance(4.9)
+        assert bench.session.state is State.OPEN
+    bench.clock.advance(0.2)
+    assert bench.forgotten
+    assert bench.handler.calls == [("opened",), ("closed", 1006, "Session timed out")]
+    bench.clock.advance(100)
+    assert bench.clock.timers == []
+
+
+def test_sending_does_not_keep_a_session_alive() -> None:
+    bench = Bench()
+    for _ in range(6):
+        bench.session.send("a")
+        bench.clock.advance(1)
+    assert bench.forgotten
+
+
+@every_poll
+def test_heartbeat_ends_a_poll(name: str) -> None:
+    bench = Bench(name, heartbeat_delay=10)
+    receiver = bench.opened()
+    bench.clock.advance(9.9)
+    assert receiver.frames == []
+    bench.clock.advance(0.2)
+    assert receiver.frames == ["h"]
+    assert receiver.ended
+
+
+@every_stream
+def test_heartbeat_of_a_stream(name: str) -> None:
+    """Only silence is filled: a frame puts the heartbeat off."""
+    bench = Bench(name, heartbeat_delay=10, response_max_age=100)
+    receiver = bench.opened()
+    bench.clock.advance(6)
+    bench.send("a")
+    bench.clock.advance(9.9)
+    assert receiver.frames == ['a["a"]']
+    bench.clock.advance(10.2)
+    assert receiver.frames == ['a["a"]', "h", "h"]
+
+
+@every_http
+def test_no_heartbeat_for_a_slow_peer(name: str) -> None:
+    bench = Bench(name, heartbeat_delay=10, response_max_age=15)
+    receiver = bench.opened()
+    receiver.open = False
+    bench.clock.advance(50)
+    assert receiver.written == []
+    assert not receiver.ended
+    receiver.open = True
+    bench.session.flush()
+    bench.clock.advance(10.1)
+    assert receiver.frames == ["h"]
+
+
+@every_stream
+def test_stream_ends_by_age(name: str) -> None:
+    """`response_max_age`: at a frame boundary; the client goes on and nothing is lost."""
+    bench = Bench(name, response_max_age=20)
+    receiver = bench.attach()
+    for _ in range(19):
+        bench.clock.advance(1)
+        bench.send("a")
+    assert not receiver.ended
+    bench.clock.advance(1.1)
+    assert receiver.ended
+    bench.send("b")
+    bench.session.detach(receiver, lost=False)
+    following = bench.attach()
+    assert receiver.messages + following.messages == ["a"] * 19 + ["b"]
+    assert following.frames == ['a["b"]']
+
+
+@every_stream
+def test_ended_stream_is_not_ended_again(name: str) -> None:
+    """The server may take a while to end a response."""
+    bench = Bench(name, response_max_age=20)
+    receiver = bench.opened()
+    bench.clock.advance(120)
+    assert receiver.ended
+    assert bench.session.state is State.OPEN
+
+
+@every_poll
+def test_poll_has_no_age(name: str) -> None:
+    bench = Bench(name, response_max_age=5, heartbeat_delay=25)
+    receiver = bench.opened()
+    bench.clock.advance(24)
+    assert not receiver.ended
+
+
+# WebSockets and time
+
+
+def heard(bench: Bench, receiver: Recorder) -> None:
+    receiver.heard = bench.clock.now
+
+
+def test_ping_and_every_second_time_a_heartbeat() -> None:
+    """A ping is invisible to the page's script, an `h` frame is not."""
+    bench = Bench(WEBSOCKET, heartbeat_delay=25)
+    receiver = bench.opened()
+    for beat in range(1, 7):
+        bench.clock.advance(25)
+        heard(bench, receiver)
+        assert receiver.pings == beat
+        assert receiver.frames == ["h"] * (beat // 2)
+
+
+def test_raw_websocket_is_pinged_only() -> None:
+    """Raw: no heartbeat frames."""
+    bench = Bench(RAW_WEBSOCKET, heartbeat_delay=25)
+    receiver = bench.opened()
+    for _ in range(4):
+        bench.clock.advance(25)
+        heard(bench, receiver)
+    assert receiver.pings == 4
+    assert receiver.written == []
+
+
+def test_no_heartbeat_frame_for_a_slow_websocket() -> None:
+    bench = Bench(WEBSOCKET, heartbeat_delay=25)
+    receiver = bench.opened()
+    receiver.open = False
+    for _ in range(2):
+        bench.clock.advance(25)
+        heard(bench, receiver)
+    assert receiver.pings == 2
+    assert receiver.written == []
+
+
+@pytest.mark.parametrize("transport", [WEBSOCKET, RAW_WEBSOCKET])
+@pytest.mark.parametrize("delay", [25, 4])
+def test_dead_websocket(transport: Transport, delay: float) -> None:
+    """3000 "No response from heartbeat" after 10 s without any inbound byte."""
+    bench = Bench(transport, heartbeat_delay=delay)
+    receiver = bench.opened()
+    bench.clock.advance(delay + PONG_TIMEOUT - 0.1)
+    assert bench.session.state is State.OPEN
+    bench.clock.advance(0.2)
+    assert bench.handler.calls[-1] == ("closed", 3000, "No response from heartbeat")
+    assert receiver.ended
+    if transport is WEBSOCKET:
+        assert receiver.frames[-1] == 'c[3000,"No response from heartbeat"]'
+    bench.clock.advance(5.1)
+    assert receiver.aborted
+    assert bench.forgotten
+
+
+def test_any_byte_is_a_sign_of_life() -> None:
+    bench = Bench(WEBSOCKET, heartbeat_delay=25)
+    receiver = bench.opened()
+    for _ in range(10):
+        bench.clock.advance(25)
+        bench.clock.advance(9)
+        heard(bench, receiver)
+    assert bench.session.state is State.OPEN
+
+
+def test_slow_handler_is_no_dead_client() -> None:
+    """Defect 10: where the application is slow, reading stopped on our side."""
+    bench = Bench(WEBSOCKET, heartbeat_delay=25, max_inbound=1)
+    bench.opened()
+    bench.session.deliver(["a"], 5)
+    bench.clock.advance(300)
+    assert bench.session.state is State.OPEN
+    bench.handler.inbox.clear()
+    bench.clock.advance(25 + PONG_TIMEOUT + 1)
+    assert bench.session.state is not State.OPEN
+
+
+# Frames that are shared
+
+
+def test_flush_makes_what_is_not_shared_yet() -> None:
+    bench = Bench(STREAM)
+    receiver = bench.opened()
+    shared: dict[tuple[str, str, tuple[bytes, ...]], tuple[bytes, bytes]] = {}
+    bench.session.send("a")
+    bench.session.flush(shared)
+    assert shared == {("xhr-streaming", "cb", (b'"a"',)): (b'a["a"]', b'a["a"]\n')}
+    bench.session.send("a")
+    shared[("xhr-streaming", "cb", (b'"a"',))] = b"a[]", b"a[]\n"
+    bench.session.flush(shared)
+    assert receiver.written == [b'a["a"]\n', b"a[]\n"]
+
+
+class BareReceiver(Receiver):
+    pass
+
+
+class BareHandler(Handler):
+    pass
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: BareReceiver().heard,
+        lambda: BareReceiver().writable,
+        lambda: BareReceiver().write(b""),
+        lambda: BareReceiver().ping(),
+        lambda: BareReceiver().end(),
+        lambda: BareReceiver().abort(),
+        lambda: BareHandler().opened(Bench().session),
+        lambda: BareHandler().received([]),
+        lambda: BareHandler().backlog(),
+        lambda: BareHandler().closed(1000, ""),
+    ],
+)
+def test_contract_has_no_behaviour_of_its_own(call: Callable[[], object]) -> None:
+    """An implementation that leaves something out says so."""
+    with pytest.raises(NotImplementedError):
+        call()
