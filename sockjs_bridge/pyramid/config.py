@@ -34,7 +34,7 @@ _PROCESS_WIDE = {"max_sessions", "blocking_threads"}
 _KEYWORDS = {item.name for item in fields(Settings)} - _PROCESS_WIDE
 
 
-class WrongSetting(ConfigurationError, SystemExit):  # type: ignore[misc]
+class WrongSetting(SystemExit, ConfigurationError):  # type: ignore[misc]
     """A setting that cannot be.
 
     As an exit too, it ends a server's start with its one sentence in place of a traceback.
@@ -184,6 +184,9 @@ def includeme(config: Configurator) -> None:
     Raises:
         pyramid.exceptions.ConfigurationError: a ``sockjs.*`` setting cannot be.
     """
+    if hasattr(config.registry, "sockjs"):
+        # By ``pyramid.includes`` in the ini, which Pyramid commits before the application's own.
+        return
     static = _client_path()
     prefix = f"/{config.route_prefix}" if config.route_prefix else ""
     client_path = f"{prefix}/{static}/{CLIENT}"

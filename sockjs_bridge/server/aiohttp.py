@@ -19,6 +19,7 @@ from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import Connection, HttpReceiver, WebSocketReceiver
 from sockjs_bridge.server.wsgi import WSGIHost, send_continue
+from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 
 logger = logging.getLogger("sockjs_bridge.server")
@@ -353,6 +354,7 @@ def _phrase(status: int) -> str:
 def _add_headers(response: web.StreamResponse, headers: Headers) -> None:
     for name, value in headers:
         response.headers.add(name, value)
+    response.headers.setdefault("Server", SERVER_NAME)
 
 
 def _respond(reply: Reply) -> web.Response:

@@ -7,9 +7,11 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any, cast
 from wsgiref.types import WSGIApplication
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge import protocol
 from sockjs_bridge.endpoints import Endpoints
@@ -37,6 +39,17 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         else:
             return uvloop.new_event_loop()
     return asyncio.new_event_loop()
+
+
+class _AiohttpLog(logging.LoggerAdapter[logging.Logger]):
+    """What aiohttp logs of its connections: a client's nonsense is no error of ours."""
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **keywords: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError):
+            first_line = exc_info.message.strip().partition("\n")[0]
+            self.info("a malformed request from %s: %r", *args, first_line)
+        else:
+            super().exception(msg, *args, exc_info=exc_info, **keywords)
 
 
 class Runner:
@@ -76,7 +89,7 @@ class Runner:
             access_log_class=make_access_logger(polls=self._options.access_log_polls),
             auto_decompress=False,
             keepalive_timeout=self._options.keepalive_timeout,
-            logger=logger,
+            logger=cast(logging.Logger, _AiohttpLog(logger, {})),
         )
         factory: Callable[[], asyncio.Protocol] = lambda: Connection(server(), loop.time)  # noqa: E731
         for sock in sockets:

@@ -58,9 +58,9 @@ class ChatPage:
         field.send_keys(name, Keys.ENTER)
         self.until(lambda: self.element("text").is_displayed(), "the conversation")
 
-    def say(self, text: str) -> None:
-        """Type a message and press Enter."""
-        self.element("text").send_keys(text, Keys.ENTER)
+    def say(self, *texts: str) -> None:
+        """Type messages, with Enter after each."""
+        self.element("text").send_keys(*(key for text in texts for key in (text, Keys.ENTER)))
 
     def element(self, id_: str) -> WebElement:
         """Return an element by its id."""

@@ -89,8 +89,7 @@ def test_two_browsers_chat(browsers: list[ChatPage], serve: Serve, way: Way) -> 
         page.driver.execute_script("window.loadedOnce = true")
     ada.until(lambda: "Grace joined" in ada.notes(), "who came")
     said = ["Hello Grace", NASTY, *(f"message {number}" for number in range(20))]
-    for text in said:
-        ada.say(text)
+    ada.say(*said)
     grace.until_texts(said)
     grace.say("Hello Ada")
     for page in browsers:
@@ -143,8 +142,7 @@ def test_a_newcomer_sees_what_was_said_and_a_reload_loses_nothing(
     ada, grace = browsers
     ada.open(server.url)
     ada.join("Ada")
-    for text in ("one", "two"):
-        ada.say(text)
+    ada.say("one", "two")
     ada.until_texts(["one", "two"])
     grace.open(server.url)
     grace.join("Grace")
@@ -235,11 +233,9 @@ def test_the_page_fits_every_screen_in_light_and_dark(
         "https://example.com/" + "an-address-without-any-break" * 5,
         "x" * 200,
     ]
-    for text in said:
-        ada.say(text)
+    ada.say(*said)
     grace.until_texts(said)
-    for number in range(8):
-        grace.say(f"answer {number}")
+    grace.say(*(f"answer {number}" for number in range(8)))
     for page in browsers:
         page.until(lambda page=page: len(page.texts()) == len(said) + 8, "all messages")
     try_screens(browsers, "chat")

@@ -1,0 +1,410 @@
+"""Directives, settings, predicate, the browser client (api.md, sections 1, 3, 7, 8, 9, 11)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+
+import pytest
+from pyramid.authorization import Everyone
+from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationConflictError, ConfigurationError
+from pyramid.request import Request
+from pyramid.response import Response
+
+from sockjs_bridge import Session, WebSocketSession, websocket_view
+from sockjs_bridge.pyramid import config as configuration
+from sockjs_bridge.pyramid.handshake import WebSocketPredicate
+from sockjs_bridge.settings import Settings
+
+
+class Quiet(WebSocketSession):
+    """Does nothing."""
+
+
+def configurator(**settings):
+    config = Configurator(settings={key.replace("__", "."): v for key, v in settings.items()})
+    config.include("sockjs_bridge")
+    return config
+
+
+def get(app, path, **headers):
+    return Request.blank(path, headers=headers).get_response(app)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("heartbeat_delay", "36", "a number of seconds from 0.05 to 35"),
+        ("heartbeat_delay", "25s", "a number of seconds from 0.05 to 35"),
+        ("disconnect_delay", "0", "a number of seconds from 0.05 to 3600"),
+        ("response_limit", "128k", "a whole number of bytes, 1 or more"),
+        ("response_max_age", "", "a number of seconds from 0.05 to 86400"),
+        ("max_message_size", "-1", "a whole number of bytes, 1 or more"),
+        ("max_queue_size", "1.5", "a whole number of bytes, 1 or more"),
+        ("max_inbound", "0", "a whole number of messages, 1 or more"),
+        ("max_sessions", "many", "a whole number of sessions, 1 or more"),
+        ("blocking_threads", "0", "a whole number of threads, 1 or more"),
+        ("transports", "websocket carrier-pigeon", "xhr-streaming"),
+        ("allowed_origins", "example.com", "origins as https://app.example.com"),
+        ("jsessionid", "maybe", "true or false"),
+    ],
+)
+def test_wrong_setting(name, value, allowed):
+    """Section 11: the error names the key, the value and what is allowed."""
+    with pytest.raises(ConfigurationError) as wrong:
+        configurator(**{f"sockjs.{name}": value})
+    text = str(wrong.value)
+    assert f"sockjs.{name} = {value!r}" in text
+    assert allowed in text
+    assert "\n" not in text
+    # pserve prints a SystemExit as one sentence, without a traceback.
+    assert isinstance(wrong.value, SystemExit)
+    assert wrong.value.code == text
+
+
+def test_unknown_setting():
+    """Section 11: an unknown key is named, and those that there are."""
+    with pytest.raises(ConfigurationError) as wrong:
+        configurator(**{"sockjs.heartbeat": "25"})
+    assert "sockjs.heartbeat is no setting" in str(wrong.value)
+    assert "heartbeat_delay" in str(wrong.value)
+
+
+def test_settings_of_the_ini_are_the_defaults():
+    """Section 11: sockjs.* holds for every endpoint, a keyword for one."""
+    config = configurator(
+        **{
+            "sockjs.heartbeat_delay": "10",
+            "sockjs.transports": "\n  xhr-polling\n  websocket\n",
+            "sockjs.allowed_origins": "https://a.example https://*.b.example",
+            "sockjs.jsessionid": "on",
+            "other.setting": "x",
+        }
+    )
+    config.add_sockjs_route("one", "/one")
+    config.add_sockjs_route(
+        "two",
+        "/two",
+        response_limit=4096,
+        heartbeat_delay=2.5,
+        jsessionid=False,
+        transports=["websocket"],
+        allowed_origins=[],
+    )
+    config.commit()
+    endpoints = config.registry.sockjs.endpoints
+    assert endpoints["one"].settings == Settings(
+        heartbeat_delay=10.0,
+        transports=("xhr-polling", "websocket"),
+        allowed_origins=("https://a.example", "https://*.b.example"),
+        jsessionid=True,
+    )
+    assert endpoints["two"].settings == Settings(
+        heartbeat_delay=2.5, response_limit=4096, transports=("websocket",)
+    )
+
+
+def test_wrong_keyword():
+    """A keyword's error names the route as well."""
+    config = configurator()
+    with pytest.raises(ConfigurationError) as wrong:
+        config.add_sockjs_route("chat", "/chat", transports="websocket,smoke")
+    assert "'chat'" in str(wrong.value)
+    assert "transports = 'websocket,smoke'" in str(wrong.value)
+
+
+@pytest.mark.parametrize("key", ["max_sessions", "blocking_threads"])
+def test_process_wide_setting_on_a_route(key):
+    """What bounds the process cannot be another number for one route: the error says where."""
+    config = configurator()
+    with pytest.raises(ConfigurationError) as wrong:
+        config.add_sockjs_route("chat", "/chat", **{key: 10})
+    assert f"sockjs.{key}" in str(wrong.value)
+    assert "'chat'" in str(wrong.value)
+
+
+def test_unknown_keyword():
+    """A keyword that is neither a setting nor the route's own is an error at start-up."""
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat", heartbeat_dely=5)
+    with pytest.raises(ConfigurationError, match="heartbeat_dely"):
+        config.commit()
+
+
+def test_route_without_a_pattern():
+    with pytest.raises(ConfigurationError, match="'chat' needs a pattern"):
+        configurator().add_sockjs_route("chat")
+
+
+# Routes
+
+
+def test_two_routes_of_one_name_conflict():
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat")
+    config.add_sockjs_route("chat", "/chat2")
+    with pytest.raises(ConfigurationConflictError):
+        config.commit()
+
+
+def test_an_endpoint_and_a_route_of_one_name_conflict():
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat")
+    config.add_route("chat", "/elsewhere")
+    with pytest.raises(ConfigurationConflictError):
+        config.commit()
+
+
+def test_two_views_for_connections_conflict():
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat", session=Quiet)
+    config.add_websocket_view(Quiet, route_name="chat")
+    with pytest.raises(ConfigurationConflictError):
+        config.commit()
+
+
+def test_conflict_of_decorators_names_their_lines():
+    """A conflict tells the user's lines, not the bridge's."""
+    from tests.pyramid import conflicting
+
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat")
+    config.scan(conflicting)
+    with pytest.raises(ConfigurationConflictError) as conflict:
+        config.commit()
+    assert str(conflict.value).count("conflicting.py") == 2
+    assert '@websocket_view(route_name="chat")' in str(conflict.value)
+
+
+def test_page_and_connection_do_not_conflict():
+    """Section 3: the predicate tells the two views of a route apart."""
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat")
+    config.add_view(lambda request: Response("page"), route_name="chat")
+    config.add_websocket_view(Quiet, route_name="chat")
+    config.add_view(lambda request: Response("page"), route_name="chat", websocket=False)
+    config.commit()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/chat", "/chat"),
+        ("chat", "/chat"),
+        ("/chat/", "/chat"),
+        ("/", "/"),
+        ("/rooms/{room}", "/rooms/kitchen"),
+        (r"/n/{number:\d+}", "/n/12"),
+    ],
+)
+def test_endpoints_are_found_by_their_route(pattern, path):
+    """Section 7: the base URL may hold patterns."""
+    config = configurator()
+    config.add_sockjs_route("chat", pattern)
+    config.commit()
+    endpoints = config.registry.sockjs.endpoints
+    for below in ("/info", "/000/1/xhr", "/websocket"):
+        endpoint, target = endpoints.find(path.rstrip("/") + below)
+        assert endpoint.name == "chat"
+        assert target.base == path.rstrip("/")
+    assert endpoints.find("/other/info") is None
+    assert endpoints.find("/n/abc/info") is None or pattern != r"/n/{number:\d+}"
+
+
+def test_route_prefix():
+    """An endpoint within an include with a route prefix is below the prefix, like any route."""
+
+    def included(config):
+        config.add_sockjs_route("chat", "/chat", session=Quiet)
+
+    config = configurator()
+    config.include(included, route_prefix="/api")
+    config.commit()
+    endpoints = config.registry.sockjs.endpoints
+    assert endpoints.find("/api/chat/info")[0].name == "chat"
+    assert endpoints.find("/chat/info") is None
+
+
+def test_a_route_before_its_commit():
+    """Until the configuration is committed there is nothing to match."""
+    config = Configurator(autocommit=False)
+    config.include("sockjs_bridge")
+    config.commit()
+    config.add_sockjs_route("chat", "/chat")
+    assert config.registry.sockjs.endpoints.find("/chat/info") is None
+    assert "chat" not in config.registry.sockjs.endpoints
+    config.commit()
+    assert "chat" in config.registry.sockjs.endpoints
+
+
+def test_old_signature():
+    """Section 5: pyramid_sockjs wrote add_sockjs_route(prefix=..., session=...)."""
+    config = configurator()
+    config.add_sockjs_route(prefix="/__sockjs__", session=Session)
+    config.commit()
+    assert config.registry.sockjs.endpoints.find("/__sockjs__/info")[0].name == ""
+
+
+def test_introspection():
+    """proutes and the debug toolbar show what exists."""
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat", response_limit=100)
+    config.commit()
+    ((entry,)) = config.introspector.get_category("sockjs endpoints")
+    shown = entry["introspectable"]
+    assert (shown["name"], shown["pattern"]) == ("chat", "/chat")
+    assert shown["settings"].response_limit == 100
+    assert [related.category_name for related in config.introspector.related(shown)] == ["routes"]
+
+
+def test_predicate_is_shown():
+    """pviews shows the predicate by its text."""
+    predicate = WebSocketPredicate(True, None)
+    assert predicate.text() == predicate.phash() == "websocket = True"
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat", session=Quiet)
+    config.commit()
+    views = [entry["introspectable"] for entry in config.introspector.get_category("views")]
+    assert [view.get("websocket") for view in views if view["route_name"] == "chat"] == [True]
+
+
+# Including
+
+
+def test_included_twice():
+    """By the ini's pyramid.includes and by the application: what the first did stays."""
+
+    def routes(config):
+        config.add_sockjs_route("early", "/early")
+
+    settings = {"pyramid.includes": "sockjs_bridge", "sockjs.max_inbound": "7"}
+    config = Configurator(settings=settings)
+    config.include(routes)
+    config.commit()
+    config.include("sockjs_bridge")
+    config.add_sockjs_route("late", "/late")
+    config.commit()
+    endpoints = config.registry.sockjs.endpoints
+    assert {endpoint.name for endpoint in endpoints} == {"early", "late"}
+    assert endpoints["late"].settings.max_inbound == 7
+
+
+def test_without_the_browser_client(monkeypatch):
+    """A checkout without the client says what to do."""
+    monkeypatch.setattr(configuration, "CLIENT", "missing.js")
+    with pytest.raises(ConfigurationError, match=r"missing\.js is missing: install the project"):
+        configurator()
+
+
+# The browser client
+
+
+def test_client_url():
+    """Section 9: served by the application itself, with a content hash and long caching."""
+    config = configurator()
+    urls = []
+
+    def page(request):
+        urls.append(request.sockjs_client_url())
+        return Response("page")
+
+    config.add_view(page)
+    app = config.make_wsgi_app()
+    get(app, "/")
+    response = get(app, urls[0])
+    digest = hashlib.sha256(response.body).hexdigest()
+    assert re.fullmatch(rf"/_sockjs/{digest[:16]}/sockjs\.min\.js", urls[0])
+    assert response.content_type in ("application/javascript", "text/javascript")
+    assert response.cache_control.max_age == 31536000
+    assert config.registry.sockjs.client_path == urls[0]
+
+
+def test_client_url_below_a_mount_point():
+    """The URL holds where the application is mounted below a path."""
+    config = configurator()
+    config.add_view(lambda request: Response(request.sockjs_client_url()))
+    app = config.make_wsgi_app()
+    request = Request.blank("/mount/")
+    request.script_name, request.path_info = "/mount", "/"
+    assert request.get_response(app).text.startswith("/mount/_sockjs/")
+
+
+# Origins
+
+
+class Policy:
+    def identity(self, request):
+        return None
+
+    def permits(self, request, context, permission):
+        return Everyone
+
+
+@pytest.mark.parametrize("policy", [None, Policy()])
+@pytest.mark.parametrize("origins", ["*", "https://a.example", ""])
+def test_every_origin_with_cookies_is_warned_of(caplog, policy, origins):
+    """Section 8: `*` logs a warning at start-up when cookies authenticate."""
+    config = configurator(**{"sockjs.allowed_origins": origins})
+    config.add_sockjs_route("chat", "/chat")
+    # Later than the route, as an application may well do it.
+    if policy is not None:
+        config.set_security_policy(policy)
+    config.make_wsgi_app()
+    warnings = [
+        record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
+    ]
+    if origins == "*" and policy is not None:
+        (warning,) = warnings
+        assert "'chat'" in warning
+        assert "allowed_origins = *" in warning
+    else:
+        assert warnings == []
+
+
+# Asynchronous views
+
+
+async def asynchronous(request):
+    """Not yet."""
+
+
+class Views:
+    async def method(self):
+        """Not yet."""
+
+    async def __call__(self):
+        """Not yet."""
+
+
+@pytest.mark.parametrize(
+    ("view", "keywords"), [(asynchronous, {}), (Views, {"attr": "method"}), (Views, {})]
+)
+def test_asynchronous_view_is_refused(view, keywords):
+    """Issue 2: asynchronous views are not there yet; that is said at start-up."""
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat")
+    config.add_websocket_view(view, route_name="chat", **keywords)
+    with pytest.raises(ConfigurationError, match="async def"):
+        config.commit()
+
+
+def test_asynchronous_view_elsewhere_is_not_ours():
+    """A view of a route without an endpoint is left alone."""
+    config = configurator()
+    config.add_route("page", "/page")
+    config.add_view(asynchronous, route_name="page")
+    config.commit()
+
+
+def test_decorator_outside_of_a_route():
+    """A websocket view without a SockJS route is found by nobody, and disturbs nobody."""
+    config = configurator()
+    config.add_view(lambda request: Response("page"))
+    config.add_websocket_view(Quiet)
+    assert get(config.make_wsgi_app(), "/").text == "page"
+    assert websocket_view(route_name="x").websocket is True
