@@ -146,6 +146,10 @@ class Session:
         self._handler = handler
         if self.transport.control_frames:
             self._frames.append(protocol.OPEN)
+        if self.transport.websocket:
+            # Only now its connection is upgraded; should that fail, the session expires.
+            self._since = self._manager.clock.time()
+            self._manager.wheel.update(self)
         handler.opened(self)
         self._touch()
         return True
@@ -190,12 +194,14 @@ class Session:
     def close(self, code: int, reason: str) -> None:
         """Closes the session: what is queued leaves first, then the close frame."""
         handler = self._handler
+        if self.state is State.NEW:
+            # Nobody has allowed this client to read.
+            self._drop_queue()
         if not self._enter(Event.CLOSE):
             return
         self.close_code, self.close_reason = code, reason
         self._handler = None
-        if self._receiver is None:
-            self._since = self._manager.clock.time()
+        self._since = self._manager.clock.time()
         if handler is not None:
             handler.closed(code, reason)
         self.ready()
@@ -341,6 +347,7 @@ class Session:
 
     def _interrupt(self) -> None:
         self._lost = False
+        self._sent = None
         self._drop_queue()
         self._frames.clear()
         self.close(*protocol.INTERRUPTED)
@@ -411,12 +418,8 @@ class Session:
     def _write(self, receiver: Receiver, text: bytes, data: bytes | None = None) -> bool:
         if data is None:
             data = receiver.transport.frame(text, receiver.callback)
-        if not receiver.write(data):
+        if not self._put(receiver, data):
             return False
-        size = len(data)
-        self._wrote = self._manager.clock.time()
-        self._response_bytes += size
-        self.bytes_out += size
         if self._sent is not None:
             streaming = receiver.transport.streaming
             if streaming and self._response_bytes > REPEAT_MEMORY:
@@ -425,13 +428,21 @@ class Session:
                 self._sent.append(text)
         return True
 
+    def _put(self, receiver: Receiver, data: bytes) -> bool:
+        if not receiver.write(data):
+            return False
+        self._wrote = self._manager.clock.time()
+        self._response_bytes += len(data)
+        self.bytes_out += len(data)
+        return True
+
     def _write_close(self, receiver: Receiver) -> None:
         if receiver.transport.control_frames:
             code = self.close_code or protocol.NORMAL[0]
             text = protocol.close_frame(code, self.close_reason)
             # Not kept for a repeat: every receiver gets it anyway.
-            self._sent = None
-            self._write(receiver, text)
+            if not self._put(receiver, receiver.transport.frame(text, receiver.callback)):
+                return
         receiver.end()
 
     def _end_response(self, receiver: Receiver) -> None:
@@ -483,8 +494,7 @@ class Session:
         ):
             receiver.end()
             self._since = now
-        else:
-            self._write(receiver, protocol.HEARTBEAT)
+        elif self._write(receiver, protocol.HEARTBEAT):
             self._end_response(receiver)
 
     def _beat_websocket(self, receiver: Receiver, now: float) -> None:

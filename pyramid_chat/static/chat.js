@@ -250,4 +250,5 @@ document.addEventListener("visibilitychange", () => {
 
 $("name").value = name ?? stored("localStorage", "chat.name") ?? "";
 if (!name) showForm();
-connection.connect();
+if (window.SockJS) connection.connect();
+else showStatus("stopped", "The SockJS client did not load. Please reload the page.", "");

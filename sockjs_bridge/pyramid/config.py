@@ -52,7 +52,8 @@ class SockJS:
         endpoints: by the name of their route.
         settings: the defaults of every endpoint.
         threads: of the blocking views.
-        connection_routes: the names of the routes with a view that asks for connections.
+        viewed_routes: the names of the routes with a view.
+        connection_routes: those with a view that asks for connections.
         client_path: the URL path of the browser client.
     """
 
@@ -60,6 +61,7 @@ class SockJS:
         self.endpoints = Endpoints(settings.max_sessions)
         self.settings = settings
         self.threads = BlockingThreads(settings.blocking_threads)
+        self.viewed_routes: set[str] = set()
         self.connection_routes: set[str] = set()
         self.client_path = client_path
 

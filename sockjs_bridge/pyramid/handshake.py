@@ -88,8 +88,9 @@ def precedence_deriver(view: View, info: Any) -> View:
     """
     sockjs: SockJS = info.registry.sockjs
     route_name = info.options.get("route_name")
-    if route_name not in sockjs.endpoints:
+    if info.exception_only or route_name not in sockjs.endpoints:
         return view
+    sockjs.viewed_routes.add(route_name)
     if _wants_connections(info):
         sockjs.connection_routes.add(route_name)
         return view
@@ -149,7 +150,9 @@ def greeting_tween_factory(
         except HTTPNotFound as error:
             # A view's own 404 is its answer; the router's says that there was no view.
             found = None
-            if isinstance(error, PredicateMismatch) or request.matched_route is None:
+            route = request.matched_route
+            viewed = route is not None and route.name in sockjs.viewed_routes
+            if isinstance(error, PredicateMismatch) or not viewed:
                 found = sockjs.endpoints.find(quote(request.path_info))
             if found is None or found[1].action != "greeting" or HANDSHAKE in request.environ:
                 raise

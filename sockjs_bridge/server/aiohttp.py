@@ -27,6 +27,9 @@ logger = logging.getLogger("sockjs_bridge.server")
 #: Seconds that the peer of a closed WebSocket has to answer the close frame.
 CLOSE_TIMEOUT = 5.0
 
+#: RFC 6455, 7.4.1: the close frame held no code.
+NO_STATUS = 1005
+
 # Headers of the handshake's response that speak of its body, its caching or its connection.
 _NOT_PASSED_ON = {
     *("age", "cache-control", "connection", "content-disposition", "content-encoding"),
@@ -296,7 +299,8 @@ class Bridge:
             message = await websocket.receive()
             receiver.reading = False
             if message.type is WSMsgType.CLOSE:
-                return int(message.data), str(message.extra or "")
+                # RFC 6455, 7.1.5: 1005 stands for a close frame without a code.
+                return int(message.data) or NO_STATUS, str(message.extra or "")
             if isinstance(message.data, WebSocketError):
                 logger.info("session %s: %s", session.id, message.data)
                 return int(message.data.code), ""

@@ -71,6 +71,20 @@ def test_close_ends_a_waiting_poll(client: Client, name: str) -> None:
     assert session.receive() == BYE
 
 
+def test_close_after_a_silence(client: Client) -> None:
+    """A receiver that has waited longer than ``disconnect_delay`` gets the close frame whole."""
+    polls = {name: client.session("/fast_disconnect", name).open() for name in POLLING}
+    waiting = {name: session.start() for name, session in polls.items()}
+    others = [open_session(client, "/fast_disconnect", name) for name in [*STREAMING, "websocket"]]
+    assert waiting["xhr"].is_quiet(0.5)
+    for name, session in polls.items():
+        session.run(["close", 4321, "bye"])
+        assert session.finish(waiting[name]) == BYE
+    for other in others:
+        other.run(["close", 4321, "bye"])
+        assert other.receive() == BYE
+
+
 @pytest.mark.parametrize("name", ["xhr", "jsonp"])
 def test_sends_to_a_closing_session_are_dropped(client: Client, name: str) -> None:
     """A closing session takes sends and drops them."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
+from urllib.parse import urljoin
 
 import pytest
 
 from tests.conformance.wire import Client, assert_content_type
 
+SCRIPT = r'<script src="([^"]*)">'
 VALID = [
     "/iframe.html",
     "/iframe-a.html",
@@ -54,16 +55,24 @@ def test_body_is_fixed(client: Client) -> None:
     assert body.strip().lower().startswith("<!doctype html>")
     assert "document.domain = document.domain;" in body
     assert "SockJS.bootstrap_iframe();" in body
-    sources = re.findall(r'<script src="([^"]*)">', body)
-    assert len(sources) == 1
-    # Relative to the page, so that it holds below a prefix too.
-    assert client.get(posixpath.normpath(posixpath.join("/echo", sources[0]))).status == 200
+    assert len(re.findall(SCRIPT, body)) == 1
 
 
 def test_client_url(client: Client) -> None:
     """IframePage: the published text wants the client's URL absolute, or a path from the root."""
-    page = client.get("/echo/iframe.html").text
-    assert re.search('<script src="(/|https?://)[^"]*">', page)
+    (source,) = re.findall(SCRIPT, client.get("/echo/iframe.html").text)
+    assert source.startswith(("/", "http://", "https://"))
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("base", ["/echo", "/rooms/lobby"])
+def test_client_is_served(client: Client, base: str) -> None:
+    """api.md 9: the page loads the client from the application itself."""
+    page = f"{base}/iframe-1.6.1.html"
+    (source,) = re.findall(SCRIPT, client.get(page).text)
+    answer = client.get(urljoin(page, source))
+    assert answer.status == 200
+    assert b"bootstrap_iframe" in answer.body
 
 
 @pytest.mark.parametrize("suffix", INVALID)

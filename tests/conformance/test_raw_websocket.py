@@ -38,6 +38,16 @@ def test_pending_messages_go_before_the_close(client: Client) -> None:
     assert (closed.code, closed.reason) == (4321, "bye")
 
 
+def test_close_after_a_silence(client: Client) -> None:
+    """The close frame comes where nothing was said for longer than ``disconnect_delay`` too."""
+    sockets = [client.websocket("/fast_disconnect/websocket") for _ in range(8)]
+    assert sockets[0].connection.is_quiet(0.5)
+    for socket in sockets:
+        socket.send('[["close",4321,"bye"]]')
+        closed = socket.closed()
+        assert (closed.code, closed.reason) == (4321, "bye")
+
+
 @pytest.mark.parametrize("headers", [[], [("Upgrade", "websocket"), ("Connection", "close")]])
 def test_no_upgrade(client: Client, headers: list[tuple[str, str]]) -> None:
     """Without an upgrade the answer is 400."""

@@ -233,9 +233,7 @@ async def test_close_from_the_server(lab, journal, transport, style, tag):
     events = await journal.wait(tag, "close")
     assert ("sent", False) in events
     assert ("send", False, True) in events
-    assert [event for event in events if event[0] == "close"] == [
-        ("close", 4321, "as you “asked”")
-    ]
+    assert [event for event in events if event[0] == "close"] == [("close", 4321, "as you “asked”")]
     if style == "view":
         # Section 2: receive() raises ConnectionClosed with code and reason, as often as asked.
         assert ("ends", *[(4321, "as you “asked”")] * 3) in events

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
@@ -182,12 +181,6 @@ class Served:
     url: str
     desk: Desk
     app: Any
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of the server."""
-        parts = urlsplit(self.url)
-        return str(parts.hostname), int(parts.port or 80)
 
     def endpoint(self, name: str, tag: str = "") -> str:
         """Return an endpoint's URL."""

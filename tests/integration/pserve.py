@@ -1,0 +1,173 @@
+"""A real `pserve` process."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PSERVE = Path(sys.executable).with_name("pserve")
+
+PATIENCE = 20.0
+"""Seconds after which a wait for an event has failed; they hold the start of a process."""
+
+INI = """
+[app:main]
+paste.app_factory = tests.pkgs.pserve_app:main
+{app}
+
+[server:main]
+use = egg:sockjs-bridge
+{server}
+
+[loggers]
+keys = root, access
+
+[handlers]
+keys = console, plain
+
+[formatters]
+keys = generic, message
+
+[logger_root]
+level = {level}
+handlers = console
+
+[logger_access]
+level = INFO
+handlers = plain
+qualname = sockjs_bridge.access
+propagate = 0
+
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = generic
+
+[handler_plain]
+class = StreamHandler
+args = (sys.stdout,)
+formatter = message
+
+[formatter_generic]
+format = %(levelname)s [%(name)s] %(message)s
+
+[formatter_message]
+format = %(message)s
+"""
+
+
+def write_ini(
+    folder: Path, server: str = "listen = 127.0.0.1:0", app: str = "", level: str = "INFO"
+) -> Path:
+    """Write an ini file with further lines in its sections."""
+    path = folder / "test.ini"
+    path.write_text(INI.format(app=app, server=server, level=level))
+    return path
+
+
+class Pserve:
+    """The process, and what it says.
+
+    Args:
+        ini: what it serves.
+        arguments: of the command line.
+    """
+
+    def __init__(self, ini: Path, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [PSERVE, *arguments, str(ini)],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONWARNINGS": "ignore",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._changed = threading.Condition()
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=arguments, daemon=True)
+            for arguments in (
+                (self.process.stdout, self.out),
+                (self.process.stderr, self.err),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, pipe, lines: list[str]) -> None:
+        for line in pipe:
+            with self._changed:
+                lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        pipe.close()
+
+    @property
+    def said(self) -> str:
+        """All that it said so far."""
+        return "\n".join([*self.err, *self.out])
+
+    def wait_for(self, pattern: str, count: int = 1) -> list[re.Match[str]]:
+        """Wait until lines match a pattern `count` times, and return the matches."""
+
+        def found() -> list[re.Match[str]]:
+            return [match for line in (*self.err, *self.out) for match in re.finditer(pattern, line)]
+
+        with self._changed:
+            enough = self._changed.wait_for(lambda: len(found()) >= count, PATIENCE)
+        assert enough, f"{pattern!r} is not there {count} times:\n{self.said}"
+        return found()
+
+    def urls(self, count: int = 1) -> list[str]:
+        """Wait until it serves, and return where."""
+        return [match[1] for match in self.wait_for(r"serving on (\S+)", count)]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, and to no child of it."""
+        self.process.send_signal(number)
+
+    def exit_code(self) -> int:
+        """Wait for the end; a process that ran is to leave within the bound."""
+        code = self.process.wait(PATIENCE)
+        for reader in self._readers:
+            reader.join(PATIENCE)
+        return code
+
+    def end(self) -> None:
+        """End it, by the process group that it leads."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            end = time.monotonic() + 5
+            while self.process.poll() is None and time.monotonic() < end:
+                time.sleep(0.01)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+        for reader in self._readers:
+            reader.join(PATIENCE)
+
+
+@contextmanager
+def running(ini: Path, *arguments: str) -> Iterator[Pserve]:
+    """Run pserve, and end it."""
+    process = Pserve(ini, *arguments)
+    try:
+        yield process
+    finally:
+        process.end()

@@ -1,0 +1,88 @@
+"""A request that opened a session, on a clock and with threads that the test holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
+from typing import Any
+
+from pyramid.registry import Registry
+from pyramid.request import Request
+
+from sockjs_bridge import WebSocket
+from sockjs_bridge.session import Session
+from tests.core import BY_NAME, HandClock, Recorder, make_manager
+
+
+class HandWorkers:
+    """Fulfils `sockjs_bridge.endpoints.Workers`: things run when the test says so.
+
+    Attributes:
+        jobs: what waits for a thread of the pool.
+        threads: what waits for a thread of its own, by name.
+        coroutines: what waits for the loop.
+        exhausted: the system gives no more threads.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], object]] = []
+        self.threads: dict[str, Callable[[], object]] = {}
+        self.coroutines: list[Coroutine[Any, Any, None]] = []
+        self.exhausted = False
+
+    def submit(self, function: Callable[[], object]) -> None:
+        self.jobs.append(function)
+
+    def start(self, function: Callable[[], object], name: str) -> None:
+        if self.exhausted:
+            raise RuntimeError("can't start new thread")
+        self.threads[name] = function
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self.coroutines.append(coroutine)
+
+    def run(self) -> None:
+        """Run what waits, once."""
+        jobs, self.jobs = self.jobs, []
+        for job in jobs:
+            job()
+        threads, self.threads = self.threads, {}
+        for thread in threads.values():
+            thread()
+        coroutines, self.coroutines = self.coroutines, []
+        for coroutine in coroutines:
+            asyncio.run(coroutine)
+
+
+class Opening:
+    """A session with its receiver and its request.
+
+    Args:
+        transport: by name.
+        settings: of the endpoint.
+    """
+
+    def __init__(self, transport: str = "websocket", **settings: Any) -> None:
+        self.clock = HandClock()
+        self.manager = make_manager(self.clock, **settings)
+        self.session: Session = self.manager.create("s1", BY_NAME[transport])
+        self.receiver = Recorder(BY_NAME[transport])
+        self.session.attach(self.receiver)
+        self.websocket = WebSocket(self.session, self.clock)
+        self.request = Request.blank("/chat")
+        self.request.registry = Registry()
+        self.request.websocket = self.websocket
+        self.request.context = SimpleNamespace(name="context")
+        self.request.matched_route = SimpleNamespace(name="chat")
+        self.workers = HandWorkers()
+
+    def settle(self) -> None:
+        """Run everything that waits, in threads and on the loop, until nothing does."""
+        workers = self.workers
+        for _ in range(1000):
+            self.clock.settle()
+            if not (workers.jobs or workers.threads or workers.coroutines):
+                return
+            workers.run()
+        raise AssertionError("it does not settle")

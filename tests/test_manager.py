@@ -1,0 +1,418 @@
+"""`sockjs_bridge.manager`: all sessions of an endpoint."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from sockjs_bridge.manager import Capacity, Manager, TooManySessions
+from sockjs_bridge.session import Session, State
+from sockjs_bridge.settings import Settings
+from sockjs_bridge.transports import RAW_WEBSOCKET, WEBSOCKET, Transport
+from tests.core import (
+    BY_NAME,
+    STREAM,
+    XHR,
+    HandClock,
+    Recorder,
+    RecordingHandler,
+    make_manager,
+    settle,
+)
+
+
+def join(manager: Manager, transport: Transport, name: str = "", callback: str = "cb") -> Recorder:
+    """Open a session and attach a receiver that is past `o`."""
+    session = manager.create(name or f"session {len(manager)}", transport)
+    session.accept(RecordingHandler())
+    receiver = Recorder(transport, callback=callback)
+    session.attach(receiver)
+    if receiver.ended:
+        session.detach(receiver, lost=False)
+        receiver = Recorder(transport, callback=callback)
+        session.attach(receiver)
+    settle(manager)
+    receiver.written.clear()
+    return receiver
+
+
+class Counted:
+    """Counts the calls of a transport's functions."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.encoded = self.packed = self.framed = 0
+        self.transport = replace(
+            transport, encode=self.encode, pack=self.pack, frame=self.frame
+        )
+        self._original = transport
+
+    def encode(self, text: str) -> bytes:
+        self.encoded += 1
+        return self._original.encode(text)
+
+    def pack(self, quoted: tuple[bytes, ...]) -> bytes:
+        self.packed += 1
+        return self._original.pack(quoted)
+
+    def frame(self, text: bytes, callback: str) -> bytes:
+        self.framed += 1
+        return self._original.frame(text, callback)
+
+    def forget(self) -> None:
+        self.encoded = self.packed = self.framed = 0
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        return self.encoded, self.packed, self.framed
+
+
+# Birth and look-up
+
+
+def test_session_of_an_http_transport() -> None:
+    manager = make_manager()
+    assert manager.get("abc") is None
+    session = manager.create("abc", XHR)
+    assert manager.get("abc") is session
+    assert list(manager) == [session]
+    assert len(manager) == 1
+    assert session.id == "abc"
+
+
+@pytest.mark.parametrize("transport", [WEBSOCKET, RAW_WEBSOCKET])
+def test_websocket_session_is_unknown_to_http(transport: Transport) -> None:
+    """Defect 4: its id is no key to it, and it is drawn at random."""
+    manager = make_manager()
+    first, second = (manager.create("abc", transport) for _ in range(2))
+    assert manager.get("abc") is None
+    assert manager.get(first.id) is None
+    assert len({"abc", first.id, second.id}) == 3
+    assert len(first.id) >= 16
+    assert len(manager) == 2
+
+
+def test_session_id_is_used_by_websockets_and_http_at_once() -> None:
+    """WebSocket: a session id may be used by several at once."""
+    manager = make_manager()
+    websocket = manager.create("abc", WEBSOCKET)
+    polling = manager.create("abc", XHR)
+    websocket.abandon()
+    assert manager.get("abc") is polling
+
+
+def test_forgotten_session_makes_room_for_a_new_one() -> None:
+    """N: after its end the same id begins a fresh session."""
+    clock = HandClock()
+    manager = make_manager(clock)
+    old = manager.create("abc", XHR)
+    clock.advance(5.1)
+    assert manager.get("abc") is None
+    new = manager.create("abc", XHR)
+    assert new is not old
+    old.finish()
+    assert manager.get("abc") is new
+
+
+# Limits
+
+
+def test_too_many_sessions() -> None:
+    clock = HandClock()
+    manager = make_manager(clock, limit=2)
+    manager.create("a", XHR)
+    manager.create("b", WEBSOCKET).accept(RecordingHandler())
+    for transport in (XHR, WEBSOCKET):
+        with pytest.raises(TooManySessions, match=r"Too many sessions\."):
+            manager.create("c", transport)
+    assert manager.get("c") is None
+    assert len(manager) == 2
+    clock.advance(5.1)
+    assert len(manager) == 0
+    for name in "ab":
+        manager.create(name, XHR)
+    with pytest.raises(TooManySessions):
+        manager.create("c", XHR)
+
+
+def test_capacity_is_shared() -> None:
+    """`max_sessions` is of one process: the endpoints share it."""
+    capacity = Capacity(1)
+    clock = HandClock()
+    first, second = (Manager(Settings(), clock, capacity) for _ in range(2))
+    session = first.create("a", WEBSOCKET)
+    with pytest.raises(TooManySessions):
+        second.create("a", XHR)
+    session.abandon()
+    second.create("a", XHR)
+
+
+@pytest.mark.parametrize("transport", BY_NAME.values(), ids=BY_NAME)
+def test_place_is_given_back_once(transport: Transport) -> None:
+    """However often the end of a session is told."""
+    clock = HandClock()
+    manager = make_manager(clock, limit=1)
+    for _ in range(3):
+        session = manager.create("a", transport)
+        session.accept(RecordingHandler())
+        receiver = Recorder(transport)
+        session.attach(receiver)
+        session.detach(receiver, lost=True)
+        session.detach(receiver, lost=True)
+        session.close(1000, "")
+        clock.advance(6)
+        session.finish()
+        session.abandon()
+        assert session.state is State.CLOSED
+    manager.create("a", transport)
+    with pytest.raises(TooManySessions):
+        manager.create("b", transport)
+
+
+# Broadcast
+
+
+def test_broadcast_reaches_every_session() -> None:
+    manager = make_manager()
+    receivers = [join(manager, transport) for transport in BY_NAME.values()]
+    manager.broadcast("to all %41 </script>")
+    settle(manager)
+    assert [receiver.messages for receiver in receivers] == [["to all %41 </script>"]] * 7
+
+
+def test_broadcast_passes_over_closed_sessions() -> None:
+    manager = make_manager()
+    receiver = join(manager, STREAM)
+    manager.create("closing", XHR).close(1000, "")
+    manager.broadcast("a")
+    settle(manager)
+    assert receiver.messages == ["a"]
+
+
+@pytest.mark.parametrize("size", [2, 40])
+def test_broadcast_encodes_once_and_frames_once(size: int) -> None:
+    """Nothing is re-encoded per receiver, whatever their number; ONE callback, ONE write each."""
+    counted = Counted(STREAM)
+    clock = HandClock()
+    manager = make_manager(clock)
+    receivers = [join(manager, counted.transport) for _ in range(size)]
+    counted.forget()
+    soon, timers = clock.soon_calls, clock.timer_calls
+    for text in "abc":
+        manager.broadcast(text)
+    assert clock.soon_calls == soon + 1
+    settle(manager)
+    assert counted.counts == (3, 1, 1)
+    assert clock.timer_calls == timers
+    assert clock.soon == []
+    assert [receiver.frames for receiver in receivers] == [['a["a","b","c"]']] * size
+    assert all(receiver.written[0] is receivers[0].written[0] for receiver in receivers)
+
+
+def test_one_session_keeps_no_frames_to_share() -> None:
+    counted = Counted(WEBSOCKET)
+    manager = make_manager()
+    receiver = join(manager, counted.transport)
+    counted.forget()
+    manager.broadcast("a")
+    settle(manager)
+    assert counted.counts == (1, 1, 1)
+    assert receiver.messages == ["a"]
+
+
+def test_frames_are_shared_by_what_they_hold() -> None:
+    """Who queued something else in the tick gets that."""
+    counted = Counted(STREAM)
+    manager = make_manager()
+    receivers = [join(manager, counted.transport, str(number)) for number in range(4)]
+    sessions = [manager.get(str(number)) for number in range(4)]
+    counted.forget()
+    manager.broadcast("all")
+    for number in (1, 3):
+        session = sessions[number]
+        assert session is not None
+        session.send("odd")
+    settle(manager)
+    assert [receiver.messages for receiver in receivers] == [["all"], ["all", "odd"]] * 2
+    assert counted.packed == counted.framed == 2
+
+
+def test_sharing_never_mixes_transports_or_callbacks() -> None:
+    """Each receiver gets its own framing and its own callback, all in one tick."""
+    manager = make_manager()
+    receivers = [
+        join(manager, transport, callback=callback)
+        for callback in ("one", "two")
+        for transport in BY_NAME.values()
+    ]
+    manager.broadcast("%<é")
+    settle(manager)
+    for receiver in receivers:
+        transport = receiver.transport
+        text = transport.pack([transport.encode("%<é")])
+        assert receiver.written == [transport.frame(text, receiver.callback)]
+        if transport.name == "jsonp-polling":
+            assert receiver.written[0].startswith(b"/**/%b(" % receiver.callback.encode())
+        assert receiver.messages == ["%<é"]
+
+
+def test_message_of_a_raw_websocket_is_no_message_of_another() -> None:
+    """Raw and framed WebSockets may queue the same bytes: they are not the same frame."""
+    manager = make_manager()
+    raw, framed = join(manager, RAW_WEBSOCKET), join(manager, WEBSOCKET)
+    raw_session, framed_session = sorted(
+        manager, key=lambda session: session.transport.name
+    )
+    assert raw_session.send('"a"')
+    assert framed_session.send("a")
+    settle(manager)
+    assert (raw.messages, framed.messages) == (['"a"'], ["a"])
+
+
+def test_shared_frames_last_one_tick() -> None:
+    """The memory of a tick is gone with it."""
+    counted = Counted(STREAM)
+    manager = make_manager()
+    for _ in range(2):
+        join(manager, counted.transport)
+    counted.forget()
+    for _ in range(2):
+        manager.broadcast("a")
+        settle(manager)
+    assert counted.counts == (2, 2, 2)
+
+
+def test_session_that_sends_while_the_tick_ends() -> None:
+    """What a flush leads to is written in the next tick, and not lost."""
+    manager = make_manager()
+    first, second = join(manager, STREAM, "first"), join(manager, STREAM, "second")
+    answering = manager.get("second")
+    assert answering is not None
+    original = first.write
+
+    def write(data: bytes) -> bool:
+        answering.send("seen")
+        return original(data)
+
+    first.write = write  # type: ignore[method-assign]
+    manager.broadcast("a")
+    settle(manager)
+    assert first.messages == ["a"]
+    assert second.messages == ["a", "seen"]
+
+
+# Time
+
+
+def test_deadlines_of_all_sessions_behind_one_timer() -> None:
+    """Defect 8: no task, no timer per session, no sweep."""
+    clock = HandClock()
+    manager = make_manager(clock)
+    for number in range(1000):
+        manager.create(str(number), XHR)
+    assert len(clock.timers) == 1
+    clock.advance(5.1)
+    assert len(manager) == 0
+    assert clock.timers == []
+
+
+def test_handler_that_closes_others_when_it_ends() -> None:
+    """Defect 8: what one session's end leads to disturbs no other one."""
+    clock = HandClock()
+    manager = make_manager(clock)
+    handler = RecordingHandler()
+    handler.on_closed = manager.close
+    sessions: list[Session] = []
+    for number in range(3):
+        sessions.append(manager.create(str(number), XHR))
+        sessions[-1].accept(handler if number == 1 else RecordingHandler())
+    websocket = join(manager, WEBSOCKET)
+    websocket.open = False
+    clock.advance(30)
+    assert len(manager) == 0
+    assert websocket.aborted
+    assert clock.timers == []
+
+
+# Closing down
+
+
+def test_close() -> None:
+    """SIGTERM: every session is closed with `c[3000,"Go away!"]`, at once."""
+    clock = HandClock()
+    manager = make_manager(clock)
+    receivers = [join(manager, transport) for transport in BY_NAME.values()]
+    absent = manager.create("absent", XHR)
+    handler = RecordingHandler()
+    absent.accept(handler)
+    manager.broadcast("last")
+    manager.close()
+    for receiver in receivers:
+        assert receiver.messages == ["last"]
+        if receiver.transport.streaming:
+            assert receiver.ended
+            if receiver.transport.control_frames:
+                assert receiver.frames[-1] == 'c[3000,"Go away!"]'
+    assert handler.calls == [("opened",), ("closed", 3000, "Go away!")]
+    assert absent not in list(manager)
+    settle(manager)
+    clock.advance(6)
+    assert len(manager) == 0
+    assert clock.timers == []
+
+
+def test_close_with_a_code() -> None:
+    manager = make_manager()
+    receiver = join(manager, STREAM)
+    manager.close(1001, "elsewhere")
+    assert receiver.frames == ['c[1001,"elsewhere"]']
+
+
+def test_close_twice() -> None:
+    manager = make_manager()
+    receiver = join(manager, STREAM)
+    manager.close()
+    manager.close()
+    assert receiver.frames == ['c[3000,"Go away!"]']
+
+
+@pytest.mark.parametrize("transport", [XHR, WEBSOCKET])
+def test_no_session_begins_after_close(transport: Transport) -> None:
+    """Its request was under way; nobody would end what it begins."""
+    manager = make_manager()
+    manager.close()
+    with pytest.raises(TooManySessions, match=r"The server stops\."):
+        manager.create("a", transport)
+    assert len(manager) == 0
+
+
+# The log
+
+
+def test_line_at_the_end_of_a_session(caplog: pytest.LogCaptureFixture) -> None:
+    """Id, transport, duration, messages and bytes each way, close code."""
+    caplog.set_level(logging.INFO, "sockjs_bridge.session")
+    clock = HandClock()
+    manager = make_manager(clock)
+    session = manager.create("abc", STREAM)
+    session.accept(RecordingHandler())
+    receiver = Recorder(STREAM)
+    session.attach(receiver)
+    session.send("xy")
+    session.deliver(["a", "b"], 9)
+    clock.advance(2)
+    session.detach(receiver, lost=False)
+    session.close(3001, "b'ye")
+    clock.advance(5.1)
+    assert caplog.messages == [
+        "abc xhr-streaming ended after 7.0 s with 3001 \"b'ye\": in 2 messages, 9 bytes; "
+        f"out 1 messages, {len(b''.join(receiver.written))} bytes"
+    ]
+
+
+def test_no_line_for_a_session_that_never_opened(caplog: pytest.LogCaptureFixture) -> None:
+    """The refused handshake of a WebSocket has its line in the access log."""
+    caplog.set_level(logging.INFO, "sockjs_bridge.session")
+    make_manager().create("abc", WEBSOCKET).abandon()
+    assert caplog.messages == []
