@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
+
+logger = logging.getLogger("sockjs_bridge.session")
 
 
 class Clock(Protocol):
@@ -44,6 +47,10 @@ class Timed(Protocol):
 
     def on_deadline(self, now: float) -> None:
         """Does what is due."""
+        raise NotImplementedError
+
+    def fail(self) -> None:
+        """Ends: what was due raised an exception."""
         raise NotImplementedError
 
 
@@ -123,6 +130,11 @@ class DeadlineWheel:
             self.drop(timed)
             due = timed.deadline()
             if due is not None and due <= now:
-                timed.on_deadline(now)
+                try:
+                    timed.on_deadline(now)
+                except Exception:
+                    # The others must not wait for ever because of this one.
+                    logger.exception("%r: what was due failed", timed)
+                    timed.fail()
             self.update(timed, now)
         self._arm()

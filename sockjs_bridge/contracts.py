@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from sockjs_bridge.session import Session
 
 
+class Peer:
+    """The other end of a connection.
+
+    Attributes:
+        broken: the connection was reset, or ended in the middle of a request; a browser repeats
+            the request then.
+    """
+
+    __slots__ = ("broken",)
+
+    def __init__(self) -> None:
+        self.broken = False
+
+
 class Receiver(Protocol):
     """What is attached to a session: the open poll, stream or WebSocket.
 
@@ -20,13 +34,13 @@ class Receiver(Protocol):
         transport: how frames become bytes.
         callback: the function that a jsonp or htmlfile client named.
         tag: the request's ``t`` parameter, by which a browser's repeat is recognised.
-        peer: the connection, as an opaque number.
+        peer: the other end of its connection.
     """
 
     transport: Transport
     callback: str
     tag: str | None
-    peer: int
+    peer: Peer
 
     @property
     def heard(self) -> float:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from sockjs_bridge import protocol
 from sockjs_bridge.clock import Clock
+from sockjs_bridge.contracts import Peer
 from sockjs_bridge.manager import Capacity, Manager, TooManySessions
 from sockjs_bridge.origins import OriginPolicy
 from sockjs_bridge.session import Session, State
@@ -34,6 +35,9 @@ NO_CACHE = ("Cache-Control", "no-store, no-cache, no-transform, must-revalidate,
 YEAR = 31536000
 
 Headers = list[tuple[str, str]]
+
+# By hand: http.cookies gives up on all cookies where one of them has an odd name.
+_JSESSIONID = re.compile(r"(?:^|;)[ \t]*JSESSIONID=([!-:<-~](?:[ !-:<-~]*[!-:<-~])?)")
 
 _IFRAME = """<!DOCTYPE html>
 <html>
@@ -63,7 +67,7 @@ class Request:
         headers: by name; the look-up ignores case, or the names are written as usual.
         host: the value of ``Host``, or what a trusted proxy says instead.
         body: complete.
-        peer: the connection, as an opaque number.
+        peer: the other end of its connection.
     """
 
     method: str
@@ -71,7 +75,7 @@ class Request:
     headers: Mapping[str, str]
     host: str
     body: bytes = b""
-    peer: int = 0
+    peer: Peer = field(default_factory=Peer)
 
 
 @dataclass(slots=True)
@@ -203,13 +207,15 @@ class Endpoint:
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = [*_cached_for_a_year(), ("ETag", etag)]
         known = request.headers.get("If-None-Match", "")
-        if etag in (item.strip().removeprefix("W/") for item in known.split(",")):
+        if known.strip() == "*" or etag in (
+            item.strip().removeprefix("W/") for item in known.split(",")
+        ):
             return Reply(304, headers)
         return Reply(200, [("Content-Type", HTML), *headers], body)
 
     def _info(self, request: Request) -> Reply:
         if request.method == "OPTIONS":
-            return self._preflight(request, "OPTIONS, GET")
+            return self._preflight("OPTIONS, GET")
         if request.method != "GET":
             return _not_allowed("OPTIONS, GET")
         info = {
@@ -221,7 +227,7 @@ class Endpoint:
         headers = [("Content-Type", "application/json; charset=UTF-8"), NO_CACHE]
         return Reply(200, headers, json.dumps(info).encode())
 
-    def _preflight(self, request: Request, methods: str) -> Reply:
+    def _preflight(self, methods: str) -> Reply:
         headers = [
             *_cached_for_a_year(),
             ("Access-Control-Max-Age", str(YEAR)),
@@ -241,11 +247,8 @@ class Endpoint:
     def _cookie(self, request: Request) -> Headers:
         if not self.settings.jsessionid:
             return []
-        try:
-            morsel = SimpleCookie(request.headers.get("Cookie", "")).get("JSESSIONID")
-        except CookieError:
-            morsel = None
-        return [("Set-Cookie", f"JSESSIONID={morsel.coded_value if morsel else 'dummy'}; path=/")]
+        found = _JSESSIONID.search(request.headers.get("Cookie", ""))
+        return [("Set-Cookie", f"JSESSIONID={found[1] if found else 'dummy'}; path=/")]
 
     # Sessions
 
@@ -258,7 +261,7 @@ class Endpoint:
         methods = f"OPTIONS, {transport.method}"
         headers = self._session_headers(request)
         if request.method == "OPTIONS":
-            reply = self._preflight(request, methods)
+            reply = self._preflight(methods)
             reply.headers += self._cookie(request)
             return reply
         if request.method != transport.method:
@@ -272,26 +275,26 @@ class Endpoint:
             if not protocol.valid_callback(callback):
                 return _wrong(headers, 'invalid "callback" parameter')
             headers.append(("X-Content-Type-Options", "nosniff"))
-        manager = self.manager
+        manager, place = self.manager, (target.session_id, unquote(target.base))
         try:
-            session = manager.get(target.session_id) or manager.create(target.session_id, transport)
+            session = manager.get(*place) or manager.create(place[0], transport, place[1])
         except TooManySessions as error:
             return _busy(headers, str(error))
         headers += [("Content-Type", transport.content_type), ("X-Accel-Buffering", "no")]
-        tag = query.get("t", [None])[0]
+        tag = _tag(query)
         return Reply(200, headers, b"", session, transport, callback, tag)
 
     def _send(self, target: protocol.Target, request: Request, sending: Sending) -> Reply:
         if not sending.serves & self._transports:
             return _not_found()
         if request.method == "OPTIONS":
-            reply = self._preflight(request, "OPTIONS, POST")
+            reply = self._preflight("OPTIONS, POST")
             reply.headers += self._cookie(request)
             return reply
         if request.method != "POST":
             return _not_allowed("OPTIONS, POST")
         headers = self._session_headers(request)
-        session = self.manager.get(target.session_id)
+        session = self.manager.get(target.session_id, unquote(target.base))
         if session is None or session.state is State.NEW:
             return Reply(404, [*headers, ("Content-Type", PLAIN)], b"Not found")
         if session.crowded:
@@ -300,8 +303,8 @@ class Endpoint:
             messages = sending.decode(request.body, request.headers.get("Content-Type", ""))
         except protocol.PayloadError as error:
             return _wrong(headers, str(error))
-        tag = parse_qs(request.query).get("t", [None])[0]
-        if tag is None or not session.repeated_send(tag, request.peer, request.body):
+        tag = _tag(parse_qs(request.query))
+        if tag is None or not session.repeats.recognises_send(tag, request.peer, request.body):
             session.deliver(messages, len(request.body))
         reply = Reply(sending.status, [*headers, ("Content-Type", PLAIN)], sending.body)
         reply.busy = session if session.full else None
@@ -324,6 +327,12 @@ class Endpoint:
         except TooManySessions as error:
             return _busy([], str(error))
         return Reply(101, self._cookie(request), b"", session, transport)
+
+
+def _tag(query: Mapping[str, list[str]]) -> str | None:
+    tag = query.get("t", [""])[0]
+    # Clients send milliseconds; a session remembers a few of them.
+    return tag if 0 < len(tag) <= 64 else None
 
 
 def _not_found() -> Reply:

@@ -60,7 +60,7 @@ class Manager:
         self.wheel = DeadlineWheel(clock)
         self._capacity = capacity
         # WebSocket sessions are in the second set only: an HTTP request cannot find them.
-        self._by_id: dict[str, Session] = {}
+        self._by_id: dict[tuple[str, str], Session] = {}
         self._all: set[Session] = set()
         self._dirty: list[Session] = []
         self._closed = False
@@ -71,16 +71,23 @@ class Manager:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._all))
 
-    def get(self, session_id: str) -> Session | None:
-        """Looks up the session of an HTTP transport."""
-        return self._by_id.get(session_id)
+    def get(self, session_id: str, base: str = "") -> Session | None:
+        """Looks up the session of an HTTP transport.
 
-    def create(self, session_id: str, transport: Transport) -> Session:
+        Args:
+            session_id: from the URL.
+            base: the URL path of the endpoint; a pattern may match many, and a session that was
+                opened below one is none of another.
+        """
+        return self._by_id.get((base, session_id))
+
+    def create(self, session_id: str, transport: Transport, base: str = "") -> Session:
         """Makes a session.
 
         Args:
             session_id: from the URL; a WebSocket gets a random one, because it is no key to it.
             transport: the one that opens it.
+            base: the URL path of the endpoint.
 
         Raises:
             TooManySessions: there are ``max_sessions`` already, or the server stops.
@@ -92,7 +99,8 @@ class Manager:
         if transport.websocket:
             session = Session(self, secrets.token_urlsafe(12), transport)
         else:
-            session = self._by_id[session_id] = Session(self, session_id, transport)
+            session = Session(self, session_id, transport, base)
+            self._by_id[session.key] = session
         self._all.add(session)
         self.wheel.update(session)
         return session
@@ -100,8 +108,8 @@ class Manager:
     def forget(self, session: Session) -> None:
         """Drops a session that is over, and logs what it was."""
         self._all.discard(session)
-        if self._by_id.get(session.id) is session:
-            del self._by_id[session.id]
+        if self._by_id.get(session.key) is session:
+            del self._by_id[session.key]
         self.wheel.drop(session)
         self._capacity.give_back()
         if session.close_code is not None:
@@ -142,7 +150,12 @@ class Manager:
         shared: SharedFrames | None = {} if len(dirty) > 1 else None
         for session in dirty:
             session.dirty = False
-            session.flush(shared)
+            try:
+                session.flush(shared)
+            except Exception:
+                # The others must not wait for ever because of this one.
+                logger.exception("%s: writing failed", session.id)
+                session.fail()
             if session.state is State.CLOSING:
                 self.wheel.update(session)
 

@@ -23,7 +23,7 @@ class OriginPolicy:
         for item in allowed:
             scheme, separator, domain = _without_default_port(item).partition("://*")
             if separator:
-                self._suffixes.append((f"{scheme}://", domain))
+                self._suffixes.append((scheme, domain))
         #: Whether no other origin than the page's own may connect.
         self.same_only = not allowed
 
@@ -59,11 +59,13 @@ class OriginPolicy:
             return headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
         origin = _without_default_port(origin.lower())
         scheme, _, netloc = origin.partition("://")
-        if netloc and netloc == host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, " ")):
+        if scheme not in _DEFAULT_PORTS or not netloc or "/" in netloc:
+            return False
+        if netloc == host.lower().removesuffix(_DEFAULT_PORTS[scheme]):
             return True
         return origin in self._exact or any(
-            origin.startswith(scheme) and origin.endswith(domain)
-            for scheme, domain in self._suffixes
+            scheme == allowed_scheme and netloc.endswith(domain)
+            for allowed_scheme, domain in self._suffixes
         )
 
 

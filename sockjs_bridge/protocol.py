@@ -29,6 +29,8 @@ NO_HEARTBEAT = (3000, "No response from heartbeat")
 BROKEN_FRAMING = (3000, "Broken framing.")
 #: The peer reads too slowly: more than ``max_queue_size`` bytes wait for it.
 SLOW_CONSUMER = (4008, "Slow consumer")
+#: Something went wrong on this side.
+FAILED = (4500, "Internal Server Error")
 #: No receiver came back within ``disconnect_delay``.
 TIMED_OUT = (1006, "Session timed out")
 #: The application's view or hook is done.

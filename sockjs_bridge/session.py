@@ -18,7 +18,6 @@ A receiver that arrives while another one is attached gets ``c[2010,…]``, in a
 from __future__ import annotations
 
 import enum
-import hashlib
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Handler, Receiver
+from sockjs_bridge.repeats import WINDOW, RepeatMemory
 from sockjs_bridge.transports import Transport
 
 if TYPE_CHECKING:
@@ -57,13 +57,6 @@ TRANSITIONS = {
     (State.CLOSING, Event.END): State.CLOSED,
 }
 
-#: Seconds in which a browser's silent repeat of a lost request is waited for.
-REPEAT_WINDOW = 1.0
-#: Bytes of a stream that are kept for such a repeat. It repeats only what it has not begun to
-#: read, so a longer stream needs no memory.
-REPEAT_MEMORY = 16384
-#: How many sends are remembered to recognise their repeats.
-REPEATED_SENDS = 4
 #: How many sends of one session may wait until its application takes messages again; a client
 #: sends one after another, so that more are an attack on the memory.
 WAITING_SENDS = 8
@@ -81,19 +74,24 @@ class Session:
 
     Attributes:
         id: the session's id in the URL, or a random one of a WebSocket.
+        key: its place in the endpoint, whose pattern may match many base URLs, and the id.
         transport: the last transport that received.
         state: where it stands.
         close_code: the code it was closed with, None before.
         close_reason: the reason that goes with it.
         opened_at: when it was made, in seconds of the clock.
+        repeats: the requests that a browser may repeat.
         messages_in: how many messages arrived.
         messages_out: how many messages left.
         bytes_in: the bytes in which they arrived.
         bytes_out: the bytes of the frames that left.
     """
 
-    def __init__(self, manager: Manager, session_id: str, transport: Transport) -> None:
+    def __init__(
+        self, manager: Manager, session_id: str, transport: Transport, base: str = ""
+    ) -> None:
         self.id = session_id
+        self.key = (base, session_id)
         self.transport = transport
         self.state = State.NEW
         self.close_code: int | None = None
@@ -115,12 +113,11 @@ class Session:
         self._beats = 0
         self._pinged: float | None = None
         self._response_bytes = 0
-        # For a browser's silent repeat: the last request that received, and what it got.
-        self._tag: str | None = None
-        self._peer = 0
-        self._sent: list[bytes] | None = None
+        # Since when the client takes nothing.
+        self._stalled: float | None = None
+        self.repeats = RepeatMemory()
+        # A response broke off, and its request may be repeated yet.
         self._lost = False
-        self._sends: deque[tuple[str, int, bytes]] = deque(maxlen=REPEATED_SENDS)
         self._ready: list[Callable[[], object]] = []
 
     def __repr__(self) -> str:
@@ -146,10 +143,6 @@ class Session:
         self._handler = handler
         if self.transport.control_frames:
             self._frames.append(protocol.OPEN)
-        if self.transport.websocket:
-            # Only now its connection is upgraded; should that fail, the session expires.
-            self._since = self._manager.clock.time()
-            self._manager.wheel.update(self)
         handler.opened(self)
         self._touch()
         return True
@@ -179,6 +172,9 @@ class Session:
         self._queue.append(message)
         self._queue_bytes += len(message) + 1
         if self._queue_bytes > self._settings.max_queue_size:
+            # The client may be quick, and the sender quicker than a tick.
+            self.flush()
+        if self._queue_bytes > self._settings.max_queue_size:
             # What waits is useless to a client that cannot keep up, and holds the memory.
             self._drop_queue()
             self.close(*protocol.SLOW_CONSUMER)
@@ -188,8 +184,8 @@ class Session:
 
     def abandon(self) -> None:
         """Forgets a session that never opened: its WebSocket's handshake was refused."""
-        if self.state is State.NEW:
-            self._end()
+        self._receiver = None
+        self._end()
 
     def close(self, code: int, reason: str) -> None:
         """Closes the session: what is queued leaves first, then the close frame."""
@@ -206,6 +202,12 @@ class Session:
             handler.closed(code, reason)
         self.ready()
         self._touch()
+
+    def fail(self) -> None:
+        """Ends the session at once: something in it went wrong."""
+        self._drop_queue()
+        self.close(*protocol.FAILED)
+        self._end()
 
     def finish(self) -> None:
         """Forgets a closed session whose client will not come back: the server stops."""
@@ -261,58 +263,30 @@ class Session:
         """Whether somebody waits for `ready`; may be read in any thread."""
         return bool(self._ready)
 
-    def repeated_send(self, tag: str, peer: int, body: bytes) -> bool:
-        """Tells whether a send is the browser's silent repeat of an earlier one.
-
-        A browser repeats a request over a new connection, so the same one over the same
-        connection is a new message: clocks are coarse, and people do say things twice.
-
-        Args:
-            tag: the request's ``t`` parameter.
-            peer: the connection, as an opaque number.
-            body: of the request.
-        """
-        digest = hashlib.blake2b(body, digest_size=16).digest()
-        for known_tag, known_peer, known_digest in self._sends:
-            if known_tag == tag and known_digest == digest and known_peer != peer:
-                return True
-        self._sends.append((tag, peer, digest))
-        return False
-
     # The receiver's side
 
     def attach(self, receiver: Receiver) -> None:
         """Attaches a receiver, or answers it at once when another one is attached."""
-        if self._is_repeat(receiver):
+        unfinished = self._receiver is not None or self._lost
+        if self.repeats.recognises(receiver, unfinished=unfinished):
             if self._receiver is not None:
                 lost, self._receiver = self._receiver, None
                 lost.abort()
-            if self._sent:
-                self._frames.extendleft(reversed(self._sent))
+            self._frames.extendleft(reversed(self.repeats.frames or ()))
         elif self._receiver is not None:
             self._turn_away(receiver, *protocol.ALREADY_OPEN)
             return
         elif self._lost:
             self._interrupt()
-        now = self._manager.clock.time()
         self._lost = False
         self._receiver = receiver
         self.transport = receiver.transport
-        self._since = self._wrote = self._beat = now
+        self._since = self._wrote = self._beat = self._manager.clock.time()
+        self._stalled = None
         self._response_bytes = 0
-        self._tag, self._peer = receiver.tag, receiver.peer
-        self._sent = [] if receiver.tag is not None else None
+        self.repeats.begin(receiver)
         self.flush()
         self._manager.wheel.update(self)
-
-    def _is_repeat(self, receiver: Receiver) -> bool:
-        return (
-            receiver.tag is not None
-            and receiver.tag == self._tag
-            and receiver.peer != self._peer
-            and receiver.transport is self.transport
-            and self._sent is not None
-        )
 
     @staticmethod
     def _turn_away(receiver: Receiver, code: int, reason: str) -> None:
@@ -338,8 +312,8 @@ class Session:
             self.close(code, reason)
             self._end()
             return
-        if lost and self.state in (State.NEW, State.OPEN):
-            if receiver.tag is not None and self._sent is not None:
+        if lost:
+            if self.repeats.frames is not None:
                 self._lost = True
             else:
                 self._interrupt()
@@ -347,10 +321,12 @@ class Session:
 
     def _interrupt(self) -> None:
         self._lost = False
-        self._sent = None
+        self.repeats.forget()
         self._drop_queue()
         self._frames.clear()
         self.close(*protocol.INTERRUPTED)
+        # The application may have closed it meanwhile; but the client misses messages.
+        self.close_code, self.close_reason = protocol.INTERRUPTED
 
     def _end(self) -> None:
         if self._enter(Event.END):
@@ -420,18 +396,14 @@ class Session:
             data = receiver.transport.frame(text, receiver.callback)
         if not self._put(receiver, data):
             return False
-        if self._sent is not None:
-            streaming = receiver.transport.streaming
-            if streaming and self._response_bytes > REPEAT_MEMORY:
-                self._sent = None
-            else:
-                self._sent.append(text)
+        self.repeats.wrote(text)
         return True
 
     def _put(self, receiver: Receiver, data: bytes) -> bool:
         if not receiver.write(data):
             return False
         self._wrote = self._manager.clock.time()
+        self._stalled = None
         self._response_bytes += len(data)
         self.bytes_out += len(data)
         return True
@@ -461,10 +433,7 @@ class Session:
         if self.state is State.CLOSED:
             return None
         if receiver is None:
-            if self.state is State.NEW and self.transport.websocket:
-                # Its connection is upgraded when the handshake has succeeded.
-                return None
-            return self._since + (REPEAT_WINDOW if self._lost else settings.disconnect_delay)
+            return self._since + (WINDOW if self._lost else settings.disconnect_delay)
         if self.state is State.CLOSING:
             return max(self._since, self._wrote) + settings.disconnect_delay
         if receiver.transport.websocket:
@@ -483,12 +452,13 @@ class Session:
         elif receiver is None or self.state is State.CLOSING:
             self.close(*protocol.TIMED_OUT)
             self._end()
+        elif self.state is State.NEW:
+            # The handshake takes its time; nothing may be written before it ends.
+            self._wrote = self._since = self._beat = now
         elif receiver.transport.websocket:
             self._beat_websocket(receiver, now)
-        elif self.state is State.NEW or not receiver.writable:
-            # The handshake hangs, or the client reads slowly: a heartbeat would not arrive, and
-            # an end would not either.
-            self._wrote = self._since = now
+        elif not receiver.writable:
+            self._wait_for_reader(receiver, now)
         elif receiver.transport.streaming and (
             now >= self._since + self._settings.response_max_age
         ):
@@ -496,6 +466,17 @@ class Session:
             self._since = now
         elif self._write(receiver, protocol.HEARTBEAT):
             self._end_response(receiver)
+
+    def _wait_for_reader(self, receiver: Receiver, now: float) -> None:
+        """Gives a client that reads slowly some time before its connection is dropped.
+
+        Neither a heartbeat nor an end would reach it now.
+        """
+        if self._stalled is None:
+            self._stalled = now
+        if now >= self._stalled + self._settings.response_max_age:
+            receiver.abort()
+        self._wrote = self._since = now
 
     def _beat_websocket(self, receiver: Receiver, now: float) -> None:
         if self._pinged is not None and (receiver.heard >= self._pinged or self.awaited):

@@ -51,6 +51,8 @@ def serve(app: WSGIApplication, **settings: Any) -> Iterator[str]:
         except BaseException as error:
             failures.append(error)
         finally:
+            for sock in sockets:
+                sock.close()
             started.set()
 
     thread = threading.Thread(target=main, name="sockjs-testing")

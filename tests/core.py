@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from sockjs_bridge.contracts import Peer
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.manager import Capacity, Manager
 from sockjs_bridge.session import Session
@@ -31,8 +32,11 @@ STREAM = BY_NAME["xhr-streaming"]
 TEXT = st.lists(
     st.text(st.characters(exclude_categories=()))
     | st.sampled_from(
-        ["</script>", "</SCRIPT ", "<!--<script>", "-->", "%41", "%", "\r\n\r\n", "\0", "]", '"']
-        + ["\\", "\u2028", "\u200d", "\ud800", "\udc00", "\uffff", "\U0001f600", "');", "h", "o"]
+        [
+            *("</script>", "</SCRIPT ", "<!--<script>", "-->", "%41", "%", "\r\n\r\n", "\0"),
+            *("]", '"', "\\", "\u2028", "\u200d", "\ud800", "\udc00", "\uffff"),
+            *("\U0001f600", "');", "h", "o"),
+        ]
     ),
     max_size=4,
 ).map("".join)
@@ -105,6 +109,7 @@ class Recorder:
         refuse: the next write is refused, and closes it until it is opened again.
         stubborn: every write is refused although it says that it is writable.
         written: what was accepted, by writes.
+        on_abort: called by `abort`.
     """
 
     def __init__(
@@ -112,14 +117,14 @@ class Recorder:
         transport: Transport = XHR,
         *,
         tag: str | None = None,
-        peer: int = 0,
+        peer: Peer | None = None,
         callback: str = "cb",
         open: bool = True,
     ) -> None:
         self.transport = transport
         self.callback = callback
         self.tag = tag
-        self.peer = peer
+        self.peer = peer or Peer()
         self.heard = 0.0
         self.open = open
         self.refuse = False
@@ -128,6 +133,7 @@ class Recorder:
         self.pings = 0
         self.ended = False
         self.aborted = False
+        self.on_abort: Callable[[], object] = lambda: None
 
     @property
     def writable(self) -> bool:
@@ -153,6 +159,7 @@ class Recorder:
 
     def abort(self) -> None:
         self.aborted = True
+        self.on_abort()
 
     @property
     def frames(self) -> list[str]:

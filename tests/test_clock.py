@@ -22,6 +22,7 @@ class Alarm:
         self.clock = clock
         self.times = list(times)
         self.called: list[float] = []
+        self.failed = False
         self.then: Callable[[], object] = lambda: None
 
     def deadline(self) -> float | None:
@@ -32,6 +33,10 @@ class Alarm:
         self.times.pop(0)
         self.called.append(now)
         self.then()
+
+    def fail(self) -> None:
+        self.failed = True
+        self.times.clear()
 
 
 @pytest.fixture
@@ -181,6 +186,22 @@ def test_past_deadline_set_from_within(clock: HandClock, wheel: DeadlineWheel) -
     assert clock.timers == []
 
 
+def test_one_that_fails(
+    clock: HandClock, wheel: DeadlineWheel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Defect 8: it is ended and logged, and stops nothing for the others."""
+    alarms = [Alarm(clock, 1.0, 2.0) for _ in range(3)]
+    alarms[1].then = lambda: 1 / 0
+    for alarm in alarms:
+        wheel.update(alarm)
+    clock.advance(3)
+    assert [alarm.called for alarm in alarms] == [[1.0, 2.0], [1.0], [1.0, 2.0]]
+    assert [alarm.failed for alarm in alarms] == [False, True, False]
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert clock.timers == []
+
+
 def test_timer_that_fires_early_is_set_again(clock: HandClock, wheel: DeadlineWheel) -> None:
     """A loop's timers may fire a clock's resolution too early."""
     alarm = Alarm(clock, 1.0)
@@ -278,6 +299,7 @@ class BareTimed(Timed):
         lambda: BareClock().call_from_thread(print),
         lambda: BareTimed().deadline(),
         lambda: BareTimed().on_deadline(1.0),
+        lambda: BareTimed().fail(),
     ],
 )
 def test_contract_has_no_behaviour_of_its_own(call: Callable[[], object]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -43,9 +45,7 @@ class Counted:
 
     def __init__(self, transport: Transport) -> None:
         self.encoded = self.packed = self.framed = 0
-        self.transport = replace(
-            transport, encode=self.encode, pack=self.pack, frame=self.frame
-        )
+        self.transport = replace(transport, encode=self.encode, pack=self.pack, frame=self.frame)
         self._original = transport
 
     def encode(self, text: str) -> bytes:
@@ -113,6 +113,22 @@ def test_forgotten_session_makes_room_for_a_new_one() -> None:
     assert new is not old
     old.finish()
     assert manager.get("abc") is new
+
+
+def test_forgotten_session_is_not_kept() -> None:
+    """Neither by the wheel until its deadline, nor by anything else."""
+    manager = make_manager()
+    session = manager.create("abc", WEBSOCKET)
+    session.accept(RecordingHandler())
+    receiver = Recorder(WEBSOCKET)
+    session.attach(receiver)
+    settle(manager)
+    session.detach(receiver, lost=True)
+    settle(manager)
+    kept = weakref.ref(session)
+    del session
+    gc.collect()
+    assert kept() is None
 
 
 # Limits
@@ -261,9 +277,7 @@ def test_message_of_a_raw_websocket_is_no_message_of_another() -> None:
     """Raw and framed WebSockets may queue the same bytes: they are not the same frame."""
     manager = make_manager()
     raw, framed = join(manager, RAW_WEBSOCKET), join(manager, WEBSOCKET)
-    raw_session, framed_session = sorted(
-        manager, key=lambda session: session.transport.name
-    )
+    raw_session, framed_session = sorted(manager, key=lambda session: session.transport.name)
     assert raw_session.send('"a"')
     assert framed_session.send("a")
     settle(manager)
@@ -300,6 +314,36 @@ def test_session_that_sends_while_the_tick_ends() -> None:
     settle(manager)
     assert first.messages == ["a"]
     assert second.messages == ["a", "seen"]
+
+
+@pytest.mark.parametrize("transport", [STREAM, WEBSOCKET])
+def test_session_that_cannot_be_written(
+    transport: Transport, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is closed with 4500 and forgotten; the others of the tick get what is theirs."""
+    manager = make_manager()
+    receivers = [join(manager, transport) for _ in range(3)]
+    broken = manager.create("broken", transport)
+    handler = RecordingHandler()
+    broken.accept(handler)
+    receiver = Recorder(transport)
+    broken.attach(receiver)
+
+    def write(data: bytes) -> bool:
+        raise ZeroDivisionError
+
+    receiver.write = write  # type: ignore[method-assign]
+    manager.broadcast("a")
+    settle(manager)
+    manager.broadcast("b")
+    settle(manager)
+    assert [other.messages for other in receivers] == [["a", "b"]] * 3
+    assert handler.calls == [("opened",), ("closed", 4500, "Internal Server Error")]
+    assert receiver.aborted
+    assert broken.state is State.CLOSED
+    assert len(manager) == 3
+    (record,) = caplog.records
+    assert record.exc_info is not None
 
 
 # Time
@@ -406,7 +450,7 @@ def test_line_at_the_end_of_a_session(caplog: pytest.LogCaptureFixture) -> None:
     session.close(3001, "b'ye")
     clock.advance(5.1)
     assert caplog.messages == [
-        "abc xhr-streaming ended after 7.0 s with 3001 \"b'ye\": in 2 messages, 9 bytes; "
+        'abc xhr-streaming ended after 7.0 s with 3001 "b\'ye": in 2 messages, 9 bytes; '
         f"out 1 messages, {len(b''.join(receiver.written))} bytes"
     ]
 

@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 
 import sockjs_bridge
-from sockjs_bridge.contracts import Handler, Receiver
+from sockjs_bridge.contracts import Handler, Peer, Receiver
 from sockjs_bridge.manager import Manager
+from sockjs_bridge.repeats import SENDS, STREAM_MEMORY, WINDOW
 from sockjs_bridge.session import (
     PONG_TIMEOUT,
-    REPEAT_MEMORY,
-    REPEAT_WINDOW,
-    REPEATED_SENDS,
     TRANSITIONS,
     WAITING_SENDS,
     Event,
@@ -58,19 +56,23 @@ class Bench:
         self.manager: Manager = make_manager(self.clock, **settings)
         self.session: Session = self.manager.create("s", self.transport)
         self.handler = RecordingHandler()
-        self.peers = 0
+        self.peer = Peer()
         if accept:
             assert self.session.accept(self.handler)
             self.clock.settle()
 
     def attach(self, tag: str | None = None, **arguments: Any) -> Recorder:
         """Attach a receiver over a new connection."""
-        self.peers += 1
-        arguments.setdefault("peer", self.peers)
+        self.peer = arguments.setdefault("peer", Peer())
         transport = arguments.pop("transport", self.transport)
         receiver = Recorder(transport, tag=tag, **arguments)
         self.session.attach(receiver)
         return receiver
+
+    def repeat(self, tag: str) -> list[str]:
+        """Poll once more: the last connection broke, and the browser has seen nothing."""
+        self.peer.broken = True
+        return self.poll(tag)
 
     def poll(self, tag: str | None = None) -> list[str]:
         """Attach, end the tick, and detach: a stream's response ends by its age then."""
@@ -272,8 +274,11 @@ def test_refused_raw_websocket_has_no_open_frame() -> None:
 def test_abandoned() -> None:
     """A WebSocket whose handshake was refused was answered by HTTP: nothing is left."""
     bench = Bench(WEBSOCKET, accept=False)
+    receiver = bench.attach(open=False)
     bench.session.abandon()
     assert bench.forgotten
+    # Its connection holds the answer yet.
+    assert not receiver.aborted
     bench.session.abandon()
     assert bench.forgotten
 
@@ -297,14 +302,18 @@ def test_handshake_may_hang() -> None:
 
 
 def test_handshake_of_a_websocket_may_hang() -> None:
-    """It has no receiver before its handshake is over, and does not expire in it."""
+    """It does not expire in it, and is not pinged before its upgrade is answered."""
     bench = Bench(WEBSOCKET, accept=False)
+    receiver = bench.attach(open=False)
     bench.clock.advance(100)
     assert bench.session.state is State.NEW
+    assert receiver.pings == 0
     bench.session.accept(bench.handler)
-    bench.clock.advance(0.5)
+    receiver.open = True
+    bench.session.flush()
+    assert receiver.frames == ["o"]
+    bench.clock.advance(10)
     assert bench.session.state is State.OPEN
-    assert bench.attach().frames == ["o"]
 
 
 def test_accepted_websocket_that_never_comes() -> None:
@@ -342,6 +351,17 @@ def test_one_write_for_a_tick(name: str) -> None:
     assert bench.clock.timer_calls == timers
     assert bench.clock.soon == []
     assert bench.session.messages_out == 500
+
+
+def test_one_flush_for_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session stands in the manager's list of the tick once, however much it sends."""
+    bench = Bench()
+    flushed: list[object] = []
+    monkeypatch.setattr(bench.session, "flush", flushed.append)
+    bench.send(*"abc")
+    assert len(flushed) == 1
+    bench.send(*"abc")
+    assert len(flushed) == 2
 
 
 def test_nothing_scheduled_for_an_absent_client_but_the_flush() -> None:
@@ -533,7 +553,25 @@ def test_slow_consumer_is_a_matter_of_bytes() -> None:
         assert receiver.messages == ["x" * 47] * 2
         bench.over(receiver)
         receiver = bench.attach()
+    receiver.open = False
     assert bench.session.send("x" * 98) is False
+
+
+@every_transport
+def test_quick_client_of_a_quicker_sender(name: str) -> None:
+    """A peer that reads is no slow consumer, however much is sent within a tick."""
+    bench = Bench(name, max_queue_size=100, response_limit=1000)
+    receiver = bench.opened()
+    sent = [str(number) for number in range(50)]
+    received: list[str] = []
+    for text in sent:
+        assert bench.session.send(text)
+        if receiver.ended:
+            received += receiver.messages
+            bench.over(receiver)
+            receiver = bench.attach()
+    bench.clock.settle()
+    assert received + receiver.messages == sent
 
 
 @every_transport
@@ -655,7 +693,7 @@ def test_closed_is_called_once(name: str) -> None:
     assert bench.handler.calls[1:] == [("closed", 3001, "first")]
     bench.session.close(3002, "second")
     bench.clock.settle()
-    bench.session.detach(receiver, lost=True)
+    bench.session.detach(receiver, lost=False)
     bench.clock.advance(20)
     assert bench.handler.calls[1:] == [("closed", 3001, "first")]
     assert (bench.session.close_code, bench.session.close_reason) == (3001, "first")
@@ -688,6 +726,8 @@ def test_receiver_that_never_goes(name: str) -> None:
     bench = Bench(name)
     receiver = bench.opened()
     receiver.open = False
+    # Past the deadline of its birth: the next one is far.
+    bench.clock.advance(6)
     bench.session.send("a")
     bench.session.close(3000, "bye")
     bench.clock.advance(5.1)
@@ -762,7 +802,7 @@ def test_repeat_of_a_lost_request(name: str) -> None:
     receiver = bench.attach(tag="2")
     bench.session.detach(receiver, lost=True)
     bench.send("kept")
-    bench.clock.advance(REPEAT_WINDOW - 0.1)
+    bench.clock.advance(WINDOW - 0.1)
     assert bench.attach(tag="2").messages == ["kept"]
     bench.clock.advance(4)
     assert bench.handler.calls == [("opened",)]
@@ -788,30 +828,58 @@ def test_loss_without_a_repeat(name: str, message: list[str]) -> None:
     receiver = bench.attach(tag="2")
     bench.send(*message)
     bench.session.detach(receiver, lost=True)
-    bench.clock.advance(REPEAT_WINDOW + 0.1)
+    bench.clock.advance(WINDOW + 0.1)
     assert bench.handler.calls[-1] == ("closed", 1002, "Connection interrupted")
     assert bench.poll(tag="2") == [INTERRUPTED]
 
 
 def test_loss_while_closing() -> None:
-    """The application closed it already: that is what the client hears."""
+    """The application closed it already, and knows its own code; the client has missed messages
+    and hears that."""
     bench = Bench(STREAM)
     receiver = bench.opened()
     receiver.open = False
     bench.session.close(3000, "bye")
     bench.session.detach(receiver, lost=True)
-    assert bench.poll() == ["c" + '[3000,"bye"]']
-    assert bench.session.close_code == 3000
+    assert bench.poll() == [INTERRUPTED]
+    assert bench.handler.calls == [("opened",), ("closed", 3000, "bye")]
+
+
+@every_http
+@pytest.mark.parametrize("tag", [None, "1"])
+def test_loss_while_closing_leaves_no_gap(name: str, tag: str | None) -> None:
+    """What was written is lost, so what waits behind it may not follow: only the close frame."""
+    bench = Bench(name)
+    receiver = bench.attach(tag=tag, open=False)
+    receiver.open = True
+    bench.session.flush()
+    bench.session.send("behind")
+    bench.session.close(3000, "bye")
+    bench.session.detach(receiver, lost=True)
+    assert bench.poll(tag="2") == [INTERRUPTED]
+
+
+@every_http
+def test_repeat_while_closing(name: str) -> None:
+    """The browser's repeat gets what was lost, what waits behind it, and the close frame."""
+    bench = Bench(name)
+    receiver = bench.attach(tag="1")
+    bench.session.send("behind")
+    bench.session.close(3000, "bye")
+    bench.session.detach(receiver, lost=True)
+    frames = bench.poll(tag="1")
+    if not bench.transport.streaming:
+        frames += bench.poll(tag="2") + bench.poll(tag="3")
+    assert frames == ["o", 'a["behind"]', 'c[3000,"bye"]']
 
 
 def test_closed_while_a_repeat_is_waited_for() -> None:
-    """The application's code stays; the second of waiting does not end the session."""
+    """Nobody repeats, so the client has missed messages; the application is told once."""
     bench = Bench(STREAM)
-    bench.attach(tag="1")
-    bench.session.detach(bench.session._receiver, lost=True)  # type: ignore[arg-type]
+    bench.session.detach(bench.attach(tag="1"), lost=True)
     bench.session.close(3000, "bye")
-    bench.clock.advance(REPEAT_WINDOW + 0.1)
-    assert bench.poll() == ['c[3000,"bye"]']
+    bench.clock.advance(WINDOW + 0.1)
+    assert bench.poll() == [INTERRUPTED]
     assert bench.handler.calls == [("opened",), ("closed", 3000, "bye")]
     bench.clock.advance(5.1)
     assert bench.forgotten
@@ -825,10 +893,11 @@ def test_repeated_poll(name: str) -> None:
     """A repeated poll gets the same response again, each of them, `o` and messages alike."""
     bench = Bench(name)
     assert bench.poll(tag="1") == ["o"]
-    assert bench.poll(tag="1") == ["o"]
+    assert bench.repeat(tag="1") == ["o"]
     bench.send("a", "b")
-    for _ in range(3):
-        assert bench.poll(tag="2") == ['a["a","b"]']
+    assert bench.poll(tag="2") == ['a["a","b"]']
+    for _ in range(2):
+        assert bench.repeat(tag="2") == ['a["a","b"]']
     bench.send("c")
     assert bench.poll(tag="3") == ['a["c"]']
     assert bench.session.messages_out == 3
@@ -842,7 +911,7 @@ def test_repeated_poll_that_got_a_heartbeat(name: str) -> None:
     bench.clock.advance(10)
     assert receiver.frames == ["h"]
     bench.over(receiver)
-    assert bench.poll(tag="2") == ["h"]
+    assert bench.repeat(tag="2") == ["h"]
 
 
 @every_stream
@@ -896,17 +965,58 @@ def test_only_the_last_response_is_repeated(name: str) -> None:
     bench.send("a")
     assert bench.poll(tag="2") == ['a["a"]']
     bench.send("b")
-    assert bench.poll(tag="1") == ['a["b"]']
+    assert bench.repeat(tag="1") == ['a["b"]']
 
 
 @every_poll
 def test_same_connection_is_no_repeat(name: str) -> None:
     """A browser repeats over a new connection; the same one holds a new poll."""
     bench = Bench(name)
-    receiver = bench.attach(tag="1", peer=7)
+    receiver = bench.attach(tag="1")
     bench.over(receiver)
     bench.send("a")
-    assert bench.attach(tag="1", peer=7).frames == ['a["a"]']
+    receiver.peer.broken = True
+    assert bench.attach(tag="1", peer=receiver.peer).frames == ['a["a"]']
+
+
+#: Milliseconds as blurred clocks have them: in steps of 100 ms, and of a 60th of a second.
+BLURRED = ["1700000000100", "1700000000150", "1700000000016", "1700000000033", "1700000000083"]
+
+
+@every_poll
+@pytest.mark.parametrize("tag", BLURRED)
+def test_blurred_clock(name: str, tag: str) -> None:
+    """Some browsers' clocks are coarse: two polls may carry the same `t`. Unless the connection of
+    the first has broken, the second is a new one."""
+    bench = Bench(name)
+    assert bench.poll(tag) == ["o"]
+    bench.send("a")
+    assert bench.poll(tag) == ['a["a"]']
+    assert bench.repeat(tag) == ['a["a"]']
+    bench.send("b")
+    assert bench.poll(tag) == ['a["b"]']
+
+
+@every_poll
+@pytest.mark.parametrize("tag", ["1700000000101", "1700000000017", "x", "1.5"])
+def test_sharp_clock(name: str, tag: str) -> None:
+    """Where the clock is sharp the same `t` tells enough: a loss may be noticed late, or never."""
+    bench = Bench(name)
+    bench.poll("0")
+    bench.send("a")
+    for _ in range(2):
+        assert bench.poll(tag) == ['a["a"]']
+
+
+@pytest.mark.parametrize("tag", BLURRED)
+def test_blurred_clock_of_a_send(tag: str) -> None:
+    """The same words twice within a step of the clock are two messages."""
+    repeats, first = Bench().session.repeats, Peer()
+    assert not repeats.recognises_send(tag, first, b'["a"]')
+    second = Peer()
+    assert not repeats.recognises_send(tag, second, b'["a"]')
+    second.broken = True
+    assert repeats.recognises_send(tag, Peer(), b'["a"]')
 
 
 @every_poll
@@ -923,14 +1033,15 @@ def test_other_transport_is_no_repeat() -> None:
     bench = Bench(XHR)
     assert bench.poll(tag="1") == ["o"]
     bench.send("a")
+    bench.peer.broken = True
     assert bench.attach(tag="1", transport=STREAM).frames == ['a["a"]']
 
 
 def test_second_receiver_of_the_same_connection_and_tag() -> None:
     """No repeat, so another connection is still open."""
     bench = Bench(STREAM)
-    bench.attach(tag="1", peer=7)
-    assert bench.attach(tag="1", peer=7).frames == ['c[2010,"Another connection still open"]']
+    peer = bench.attach(tag="1").peer
+    assert bench.attach(tag="1", peer=peer).frames == ['c[2010,"Another connection still open"]']
 
 
 @every_stream
@@ -938,9 +1049,9 @@ def test_long_stream_needs_no_memory(name: str) -> None:
     """A browser repeats only what it has not begun to read: a longer stream is not kept."""
     bench = Bench(name)
     receiver = bench.attach(tag="1")
-    bench.send("x" * REPEAT_MEMORY)
+    bench.send("x" * STREAM_MEMORY)
     bench.send("y")
-    assert bench.session._sent is None
+    assert bench.session.repeats.frames is None
     bench.session.detach(receiver, lost=True)
     assert bench.poll(tag="1") == [INTERRUPTED]
 
@@ -949,9 +1060,9 @@ def test_long_stream_needs_no_memory(name: str) -> None:
 def test_long_poll_is_repeated(name: str) -> None:
     bench = Bench(name)
     bench.poll(tag="1")
-    bench.send("x" * REPEAT_MEMORY)
-    for _ in range(2):
-        assert bench.poll(tag="2") == [f'a["{"x" * REPEAT_MEMORY}"]']
+    bench.send("x" * STREAM_MEMORY)
+    for poll in (bench.poll, bench.repeat):
+        assert poll(tag="2") == [f'a["{"x" * STREAM_MEMORY}"]']
 
 
 @every_http
@@ -964,7 +1075,7 @@ def test_repeat_of_a_closed_session(name: str) -> None:
     first = bench.poll(tag="2")
     assert first[0] == 'a["a"]'
     for _ in range(2):
-        assert bench.poll(tag="2") == first
+        assert bench.repeat(tag="2") == first
     assert bench.poll(tag="3") == ['c[3000,"bye"]']
     assert bench.poll(tag="3") == ['c[3000,"bye"]']
 
@@ -974,29 +1085,31 @@ def test_repeat_of_a_closed_session(name: str) -> None:
 
 def test_repeated_send() -> None:
     """Same `t`, same body, another connection: a browser's repeat."""
-    session = Bench().session
-    assert not session.repeated_send("7", 1, b'["a"]')
-    assert session.repeated_send("7", 2, b'["a"]')
-    assert session.repeated_send("7", 3, b'["a"]')
+    repeats = Bench().session.repeats
+    assert not repeats.recognises_send("7", Peer(), b'["a"]')
+    assert repeats.recognises_send("7", Peer(), b'["a"]')
+    assert repeats.recognises_send("7", Peer(), b'["a"]')
 
 
 @pytest.mark.parametrize(
-    ("tag", "peer", "body"), [("8", 2, b'["a"]'), ("7", 2, b'["b"]'), ("7", 1, b'["a"]')]
+    ("tag", "body", "same"),
+    [("8", b'["a"]', False), ("7", b'["b"]', False), ("7", b'["a"]', True)],
 )
-def test_no_repeated_send(tag: str, peer: int, body: bytes) -> None:
+def test_no_repeated_send(tag: str, body: bytes, same: bool) -> None:
     """Another `t`, another body, or the same connection: said twice."""
-    session = Bench().session
-    assert not session.repeated_send("7", 1, b'["a"]')
-    assert not session.repeated_send(tag, peer, body)
+    repeats, first = Bench().session.repeats, Peer()
+    assert not repeats.recognises_send("7", first, b'["a"]')
+    first.broken = True
+    assert not repeats.recognises_send(tag, first if same else Peer(), body)
 
 
 def test_memory_of_sends_is_bounded() -> None:
-    session = Bench().session
-    for number in range(REPEATED_SENDS + 1):
-        assert not session.repeated_send(str(number), 1, b"[]")
-    assert not session.repeated_send("0", 2, b"[]")
-    assert session.repeated_send(str(REPEATED_SENDS), 2, b"[]")
-    assert len(session._sends) == REPEATED_SENDS
+    repeats, first = Bench().session.repeats, Peer()
+    first.broken = True
+    for number in range(SENDS + 1):
+        assert not repeats.recognises_send(str(number), first, b"[]")
+    assert repeats.recognises_send("1", Peer(), b"[]")
+    assert not repeats.recognises_send("0", Peer(), b"[]")
 
 
 def test_full_handler() -> None:
@@ -1101,16 +1214,45 @@ def test_heartbeat_of_a_stream(name: str) -> None:
 
 @every_http
 def test_no_heartbeat_for_a_slow_peer(name: str) -> None:
-    bench = Bench(name, heartbeat_delay=10, response_max_age=15)
+    bench = Bench(name, heartbeat_delay=10, response_max_age=80)
     receiver = bench.opened()
     receiver.open = False
     bench.clock.advance(50)
     assert receiver.written == []
     assert not receiver.ended
+    assert not receiver.aborted
     receiver.open = True
     bench.session.flush()
     bench.clock.advance(10.1)
     assert receiver.frames == ["h"]
+
+
+@every_http
+def test_peer_that_has_stopped_reading(name: str) -> None:
+    """It has `response_max_age` to go on before its connection is dropped."""
+    bench = Bench(name, heartbeat_delay=10, response_max_age=25)
+    receiver = bench.opened()
+    receiver.open = False
+    bench.clock.advance(30)
+    assert not receiver.aborted
+    bench.clock.advance(10.1)
+    assert receiver.aborted
+    assert receiver.written == []
+
+
+@every_stream
+def test_peer_that_reads_now_and_then(name: str) -> None:
+    """Each frame that it takes gives it its time anew."""
+    bench = Bench(name, heartbeat_delay=10, response_max_age=25)
+    receiver = bench.opened()
+    for _ in range(5):
+        receiver.open = False
+        bench.clock.advance(20.1)
+        bench.send("a")
+        receiver.open = True
+        bench.session.flush()
+    assert not receiver.aborted
+    assert receiver.messages == ["a"] * 5
 
 
 @every_stream

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import threading
@@ -17,6 +18,7 @@ from pyramid.threadlocal import RequestContext
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
+from sockjs_bridge.protocol import FAILED
 from sockjs_bridge.pyramid.views import WebSocket, WebSocketSession
 from sockjs_bridge.session import Session
 
@@ -74,7 +76,7 @@ def _close_by(error: BaseException, request: Request, websocket: WebSocket) -> N
     else:
         name = request.matched_route.name
         logger.error("route %r, %s: a view raised", name, request.path, exc_info=error)
-        websocket.close(4500, "Internal Server Error")
+        websocket.close(*FAILED)
 
 
 class ViewHandler:
@@ -141,7 +143,7 @@ class SessionHandler:
         workers: where hooks run.
     """
 
-    #: How many plain hooks of one session run in a row before other sessions have their turn.
+    #: How many hooks of one session run in a row before other sessions have their turn.
     FAIR = 16
 
     def __init__(
@@ -179,7 +181,7 @@ class SessionHandler:
     def closed(self, code: int, reason: str) -> None:
         """Has ``on_close`` called."""
         self._queue("on_close")
-        if hasattr(self._instance, "on_closed"):
+        if hasattr(type(self._instance), "on_closed"):
             self._queue("on_closed")
 
     def _queue(self, hook: str, *arguments: str) -> None:
@@ -195,7 +197,13 @@ class SessionHandler:
         if self._next_is_async():
             self._workers.spawn(self._run_async())
         else:
-            self._workers.submit(self._run_plain)
+            try:
+                self._workers.submit(self._run_plain)
+            except RuntimeError:
+                logger.exception("the system starts no threads")
+                self._calls.clear()
+                self._running = False
+                self._websocket.close(*NO_THREAD)
 
     def _next_is_async(self) -> bool:
         return inspect.iscoroutinefunction(getattr(self._instance, self._calls[0][0]))
@@ -209,8 +217,12 @@ class SessionHandler:
         return call
 
     async def _run_async(self) -> None:
+        turns = 0
         try:
             while self._calls and self._next_is_async():
+                turns += 1
+                if turns % self.FAIR == 0:
+                    await asyncio.sleep(0)
                 call = self._take()
                 try:
                     await call()

@@ -7,20 +7,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from io import BytesIO
-from urllib.parse import unquote_to_bytes
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from sockjs_bridge import protocol
 from sockjs_bridge.endpoint import Endpoint, Headers, Reply, Request
-from sockjs_bridge.endpoints import HANDSHAKE, Endpoints, Handshake
+from sockjs_bridge.endpoints import Endpoints
 from sockjs_bridge.server.accesslog import POLL
+from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import Connection, HttpReceiver, WebSocketReceiver
 from sockjs_bridge.server.wsgi import WSGIHost, send_continue
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
+from sockjs_bridge.transports import PLAIN
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -29,14 +29,6 @@ CLOSE_TIMEOUT = 5.0
 
 #: RFC 6455, 7.4.1: the close frame held no code.
 NO_STATUS = 1005
-
-# Headers of the handshake's response that speak of its body, its caching or its connection.
-_NOT_PASSED_ON = {
-    *("age", "cache-control", "connection", "content-disposition", "content-encoding"),
-    *("content-language", "content-length", "content-type", "date", "etag", "expires"),
-    *("keep-alive", "last-modified", "server", "transfer-encoding", "upgrade", "vary"),
-}
-
 
 # What aiohttp's receive() returns when a WebSocket is over without a word from the peer.
 _ENDS = {WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
@@ -60,10 +52,35 @@ class Bridge:
         self._endpoints = endpoints
         self._host = host
         self._body_timeout = body_timeout
-        self._openings: dict[Session, asyncio.Future[tuple[int, Headers]]] = {}
+        self._openings = Openings(host)
+        self._active = 0
+        self._stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request."""
+        self._active += 1
+        self._idle.clear()
+        try:
+            response = await self._answer(request)
+            if self._stopping:
+                response.force_close()
+            return response
+        except ConnectionError:
+            # The connection is closing; the loop may tell that later.
+            return _gone()
+        finally:
+            self._active -= 1
+            if not self._active:
+                self._idle.set()
+
+    async def finish(self) -> None:
+        """Waits until no request is under way; those that come yet are the last of theirs."""
+        self._stopping = True
+        await self._idle.wait()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request)
         for endpoints in self._endpoints:
             if found := endpoints.find(path):
@@ -82,100 +99,60 @@ class Bridge:
         if not isinstance(connection, Connection):
             return _gone()
         request[POLL] = bool(target.session_id) and target.action != "websocket"
+        connection.busy = True
         try:
-            client = self._host.client(request)
-        except MalformedForwarded as error:
-            return _respond(Reply(400, [("Content-Type", "text/plain")], str(error).encode()))
-        try:
-            parts = await self._parts(request, connection, endpoint, client.host)
+            parts = await self._parts(request, connection, endpoint)
+            reply = endpoint.handle(target, parts)
+            if reply.busy is not None:
+                ready = asyncio.Event()
+                reply.busy.when_ready(ready.set)
+                await ready.wait()
+            if reply.session is None:
+                return _respond(reply)
+            respond = self._websocket if reply.transport.websocket else self._receive
+            return await respond(request, connection, endpoint, target.base, reply)
         except _Refused as refused:
             logger.info("%s %s: %d", request.method, path, refused.reply.status)
             response = _respond(refused.reply)
             # What is left of the body is not read.
             response.force_close()
             return response
-        if connection.lost:
-            return _gone()
-        reply = endpoint.handle(target, parts)
-        if reply.busy is not None:
-            await _until_ready(reply.busy)
-        if reply.session is None:
-            return _respond(reply)
-        if reply.transport.websocket:
-            return await self._websocket(request, connection, endpoint, target, reply)
-        return await self._receive(request, connection, endpoint, target, reply)
+        finally:
+            connection.busy = False
 
     async def _parts(
-        self, request: web.BaseRequest, connection: Connection, endpoint: Endpoint, host: str
+        self, request: web.BaseRequest, connection: Connection, endpoint: Endpoint
     ) -> Request:
-        query = request.raw_path.partition("?")[2]
-        parts = Request(request.method, query, request.headers, host, b"", connection.number)
-        if not request.body_exists:
-            return parts
-        try:
-            async with asyncio.timeout(self._body_timeout):
-                await send_continue(request)
-                body = await _body(request, endpoint.settings.max_message_size)
-        except TimeoutError:
-            raise _Refused(endpoint.too_slow(parts)) from None
-        except web.RequestPayloadError:
-            # The peer is gone, or its chunks are broken.
-            raise _Refused(Reply(400)) from None
-        if body is None:
-            raise _Refused(endpoint.too_large(parts))
-        return replace(parts, body=body)
+        """Collects what the endpoint looks at.
 
-    # The handshake
-
-    async def _open(
-        self, request: web.BaseRequest, endpoint: Endpoint, base: str, session: Session
-    ) -> tuple[int, Headers]:
-        """Leads an opening through the application.
-
-        Returns:
-            The status, below 400 when the session is open, and the headers for the client.
+        Raises:
+            _Refused: the request cannot be read.
+            ConnectionError: the peer is gone.
         """
-        if session in self._openings:
-            return await asyncio.shield(self._openings[session])
-        opening = self._openings[session] = asyncio.get_running_loop().create_future()
-        status, headers = 500, Headers()
         try:
-            status, headers = await self._handshake(request, endpoint, base, session)
-        finally:
-            del self._openings[session]
-            opening.set_result((status, headers))
-        return status, headers
-
-    async def _handshake(
-        self, request: web.BaseRequest, endpoint: Endpoint, base: str, session: Session
-    ) -> tuple[int, Headers]:
-        handshake = Handshake(endpoint, session)
-        environ = self._host.environ(request)
-        environ.update(
-            {
-                "REQUEST_METHOD": "GET",
-                "PATH_INFO": unquote_to_bytes(base).decode("latin-1"),
-                "CONTENT_LENGTH": "0",
-                "wsgi.input": BytesIO(),
-                HANDSHAKE: handshake,
-            }
-        )
-        environ.pop("CONTENT_TYPE", None)
-        try:
-            status, _, raw = await self._host.call(environ)
-        except Exception:
-            logger.exception("route %r, %s: the handshake failed", endpoint.name, base)
-            status, raw = 500, []
-        headers = [item for item in raw if item[0].lower() not in _NOT_PASSED_ON]
-        if status >= 400:
-            return status, headers
-        if handshake.handler is None:
-            logger.warning(
-                "route %r, %s: no view took the connection, answered 404", endpoint.name, base
-            )
-            return 404, headers
-        session.accept(handshake.handler)
-        return status, headers
+            host = self._host.client(request).host
+        except MalformedForwarded as error:
+            raise _Refused(Reply(400, [("Content-Type", PLAIN)], str(error).encode())) from None
+        query = request.raw_path.partition("?")[2]
+        parts = Request(request.method, query, request.headers, host, b"", connection.peer)
+        if request.body_exists:
+            limit = endpoint.settings.max_message_size
+            if (request.content_length or 0) > limit:
+                raise _Refused(endpoint.too_large(parts))
+            try:
+                async with asyncio.timeout(self._body_timeout):
+                    body = await _body(request, limit)
+            except TimeoutError:
+                raise _Refused(endpoint.too_slow(parts)) from None
+            except web.RequestPayloadError:
+                # The peer is gone, or its chunks are broken.
+                raise _Refused(Reply(400)) from None
+            if body is None:
+                raise _Refused(endpoint.too_large(parts))
+            parts = replace(parts, body=body)
+        if connection.lost:
+            raise ConnectionResetError("the peer is gone")
+        return parts
 
     # HTTP transports
 
@@ -184,7 +161,7 @@ class Bridge:
         request: web.BaseRequest,
         connection: Connection,
         endpoint: Endpoint,
-        target: protocol.Target,
+        base: str,
         reply: Reply,
     ) -> web.StreamResponse:
         session = reply.session
@@ -194,28 +171,22 @@ class Bridge:
         try:
             session.attach(receiver)
             if session.state is State.NEW and not receiver.ended:
-                status, headers = await self._open(request, endpoint, target.base, session)
+                status, headers = await self._openings.lead(request, endpoint, base, session)
                 reply.headers += headers
                 if status >= 400:
                     session.refuse(4000 + status, _phrase(status))
-            return await self._respond_to_receiver(request, connection, receiver, reply)
-        except ConnectionError:
-            # The connection is closing; the loop tells that later.
-            return _gone()
+            if connection.lost:
+                return _gone()
+            return await self._respond_to_receiver(request, receiver, reply)
         finally:
             # Whatever went wrong, the session must not believe that it is attached.
             session.detach(receiver, lost=True)
             connection.receiver = None
 
+    @staticmethod
     async def _respond_to_receiver(
-        self,
-        request: web.BaseRequest,
-        connection: Connection,
-        receiver: HttpReceiver,
-        reply: Reply,
+        request: web.BaseRequest, receiver: HttpReceiver, reply: Reply
     ) -> web.StreamResponse:
-        if connection.lost:
-            return _gone()
         if reply.transport.streaming:
             response = web.StreamResponse(status=reply.status)
             _add_headers(response, reply.headers)
@@ -235,7 +206,7 @@ class Bridge:
             response = _respond(reply)
             await response.prepare(request)
         await response.write_eof()
-        receiver.session.detach(receiver, lost=connection.lost)
+        receiver.complete()
         return response
 
     # WebSockets
@@ -245,7 +216,7 @@ class Bridge:
         request: web.BaseRequest,
         connection: Connection,
         endpoint: Endpoint,
-        target: protocol.Target,
+        base: str,
         reply: Reply,
     ) -> web.StreamResponse:
         session = reply.session
@@ -256,38 +227,35 @@ class Bridge:
             # aiohttp refuses what reaches its limit.
             max_msg_size=endpoint.settings.max_message_size + 1,
         )
-        if not websocket.can_prepare(request):
-            session.abandon()
-            return _respond(Reply(400, [("Content-Type", "text/plain")], b"Bad handshake."))
-        status, headers = await self._open(request, endpoint, target.base, session)
-        if status >= 400:
-            session.abandon()
-            text = _phrase(status).encode()
-            return _respond(Reply(status, [("Content-Type", "text/plain"), *headers], text))
-        transport = request.transport
-        if transport is None or transport.is_closing() or session.state is State.CLOSED:
-            session.close(WSCloseCode.ABNORMAL_CLOSURE, "")
-            session.finish()
-            return _gone()
-        _add_headers(websocket, [*reply.headers, *headers])
-        try:
-            await websocket.prepare(request)
-        except ConnectionError:
-            session.close(WSCloseCode.ABNORMAL_CLOSURE, "")
-            session.finish()
-            return _gone()
         receiver = WebSocketReceiver(connection, session, reply, websocket)
-        session.attach(receiver)
-        receiver.start()
         code, reason = int(WSCloseCode.ABNORMAL_CLOSURE), ""
         try:
+            session.attach(receiver)
+            if request.version < (1, 1) or not websocket.can_prepare(request):
+                # RFC 6455, 4.4: which version would do.
+                headers = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
+                return self._abandon(session, Reply(400, headers, b"Bad handshake."))
+            status, headers = await self._openings.lead(request, endpoint, base, session)
+            if status >= 400:
+                text = _phrase(status).encode()
+                return self._abandon(
+                    session, Reply(status, [("Content-Type", PLAIN), *headers], text)
+                )
+            _add_headers(websocket, [*reply.headers, *headers])
+            await websocket.prepare(request)
+            receiver.start()
             code, reason = await self._read(websocket, receiver)
             if receiver.closing is not None:
                 await receiver.closing
+            return websocket
         finally:
             session.detach(receiver, lost=connection.lost, code=code, reason=reason)
             connection.receiver = None
-        return websocket
+
+    @staticmethod
+    def _abandon(session: Session, reply: Reply) -> web.Response:
+        session.abandon()
+        return _respond(reply)
 
     async def _read(
         self, websocket: web.WebSocketResponse, receiver: WebSocketReceiver
@@ -295,9 +263,11 @@ class Bridge:
         """Reads until the WebSocket is over; returns the code and the reason of that."""
         session = receiver.session
         while True:
-            receiver.reading = True
-            message = await websocket.receive()
-            receiver.reading = False
+            try:
+                message = await websocket.receive()
+            except ConnectionError:
+                # It could not answer a ping.
+                return int(WSCloseCode.ABNORMAL_CLOSURE), ""
             if message.type is WSMsgType.CLOSE:
                 # RFC 6455, 7.1.5: 1005 stands for a close frame without a code.
                 return int(message.data) or NO_STATUS, str(message.extra or "")
@@ -321,7 +291,7 @@ class Bridge:
             if messages:
                 session.deliver(messages, _size(message.data))
                 if session.full:
-                    await _until_ready(session)
+                    await receiver.until_ready()
 
 
 class _Refused(Exception):
@@ -374,17 +344,10 @@ def _gone() -> web.Response:
 
 
 async def _body(request: web.BaseRequest, limit: int) -> bytes | None:
-    if (request.content_length or 0) > limit:
-        return None
+    await send_continue(request)
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > limit:
             return None
     return bytes(body)
-
-
-async def _until_ready(session: Session) -> None:
-    ready = asyncio.Event()
-    session.when_ready(ready.set)
-    await ready.wait()

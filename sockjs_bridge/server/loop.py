@@ -49,6 +49,7 @@ class LoopClock:
                 self._loop.call_soon_threadsafe(self._run_calls)
             except RuntimeError:
                 self._calls.clear()
+                self._scheduled = False
 
     def _run_calls(self) -> None:
         # Before the queue is read: a thread that appends from here on schedules again.

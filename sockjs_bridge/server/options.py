@@ -13,6 +13,9 @@ from sockjs_bridge.server import proxy
 from sockjs_bridge.server.proxy import TrustedProxy
 from sockjs_bridge.settings import SettingError, count, flag, number
 
+#: Connections that the kernel holds while the loop is busy.
+BACKLOG = 1024
+
 
 def _scheme(value: Any) -> str:
     if value not in ("http", "https"):
@@ -22,9 +25,12 @@ def _scheme(value: Any) -> str:
 
 def _permissions(value: Any) -> int:
     try:
-        return int(str(value), 8)
+        permissions = int(str(value), 8)
     except ValueError:
-        raise ValueError("permissions in octal, as 600") from None
+        permissions = -1
+    if not 0 <= permissions <= 0o777:
+        raise ValueError("permissions in octal, as 600")
+    return permissions
 
 
 def _listen(value: Any) -> tuple[str, ...]:
@@ -58,7 +64,8 @@ class ServerOptions:
         threads: how many run the WSGI application, and as many the plain hooks of sessions.
         shutdown_timeout: seconds that requests under way get at the end.
         keepalive_timeout: seconds that a connection may stay without a complete request's head.
-        body_timeout: seconds without a byte of a request's body after which it is refused (408).
+        body_timeout: seconds without a byte of a request's body, and for the whole body of a
+            SockJS send, after which it is refused (408).
         max_body_size: bytes of a request's body (SockJS has its own ``max_message_size``).
         url_scheme: ``http`` or ``https``, as clients reach the server.
         access_log_polls: whether the requests of SockJS sessions are logged too.
@@ -103,7 +110,7 @@ class ServerOptions:
         return cls(**chosen)
 
     def bind(self) -> list[socket.socket]:
-        """Binds the sockets of `listen`.
+        """Binds the sockets of `listen`; connections queue there until they are accepted.
 
         Raises:
             SettingError: one cannot be had; it says why.
@@ -112,13 +119,18 @@ class ServerOptions:
         for address in self.listen:
             try:
                 if address.startswith("unix:"):
-                    sockets.append(_bind_unix(address[len("unix:") :], self.unix_socket_perms))
+                    bound = [_bind_unix(address[len("unix:") :], self.unix_socket_perms)]
                 else:
-                    sockets += _bind_tcp(address)
-            except OSError as error:
+                    bound = _bind_tcp(address)
+                sockets += bound
+                for sock in bound:
+                    # Of two servers that start at once, both may bind, but only one may listen.
+                    sock.listen(BACKLOG)
+            except (OSError, UnicodeError) as error:
+                # A host name that cannot be encoded (RFC 3490) is no OSError.
                 for sock in sockets:
                     sock.close()
-                reason = error.strerror or str(error)
+                reason = getattr(error, "strerror", None) or str(error)
                 raise SettingError(f"cannot listen on {address}: {reason}") from None
         return sockets
 

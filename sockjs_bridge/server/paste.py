@@ -67,6 +67,8 @@ async def _serve(
     hurrying = asyncio.create_task(hurry.wait())
     await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
     hurrying.cancel()
+    if stopping.done():
+        stopping.result()
     stopping.cancel()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable
 from typing import cast
 
 from aiohttp import web
 
 from sockjs_bridge import protocol
+from sockjs_bridge.contracts import Peer
 from sockjs_bridge.endpoint import Reply
 from sockjs_bridge.session import Session
 
@@ -25,19 +25,19 @@ class Connection(asyncio.Protocol):
         now: the loop's time.
 
     Attributes:
-        number: unique in this process.
+        peer: the other end, as sessions know it.
+        busy: a request is under way.
         heard: when the last byte arrived, in seconds of the loop's time.
         paused: more waits in the kernel and the transport than the peer should owe.
         lost: the peer is gone.
         receiver: what is attached to a session at present.
     """
 
-    _numbers = itertools.count(1)
-
     def __init__(self, inner: asyncio.Protocol, now: Callable[[], float]) -> None:
         self._inner = inner
         self._now = now
-        self.number = next(self._numbers)
+        self.peer = Peer()
+        self.busy = False
         self.heard = 0.0
         self.paused = False
         self.lost = False
@@ -74,6 +74,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self.lost = True
+        self.peer.broken = self.busy or exc is not None
         if self.receiver is not None:
             self.receiver.connection_lost()
         self._inner.connection_lost(exc)
@@ -87,7 +88,7 @@ class ConnectionReceiver:
         self.transport = reply.transport
         self.callback = reply.callback
         self.tag = reply.tag
-        self.peer = connection.number
+        self.peer = connection.peer
         self.session = session
         self.ended = False
         self._started = False
@@ -164,6 +165,10 @@ class HttpReceiver(ConnectionReceiver):
         if not self.finished.done():
             self.finished.set_result(None)
 
+    def complete(self) -> None:
+        """Says that the whole response was handed to the transport."""
+        self.session.detach(self, lost=self._connection.lost)
+
     def connection_lost(self) -> None:
         """Called when the peer is gone."""
         super().connection_lost()
@@ -178,7 +183,6 @@ class WebSocketReceiver(ConnectionReceiver):
 
     Attributes:
         closing: sends the close frame and waits for the peer's, once the session has ended.
-        reading: somebody waits for the peer's next frame.
     """
 
     def __init__(
@@ -191,7 +195,7 @@ class WebSocketReceiver(ConnectionReceiver):
         super().__init__(connection, session, reply)
         self._websocket = websocket
         self.closing: asyncio.Task[bool] | None = None
-        self.reading = False
+        self._wake = asyncio.Event()
 
     def write(self, data: bytes) -> bool:
         """Takes one frame's bytes."""
@@ -200,7 +204,7 @@ class WebSocketReceiver(ConnectionReceiver):
 
     def ping(self) -> None:
         """Pings the peer."""
-        if not self.ended:
+        if self._started and not self.ended:
             self._out.write(protocol.WEBSOCKET_PING)
 
     def end(self) -> None:
@@ -214,8 +218,20 @@ class WebSocketReceiver(ConnectionReceiver):
         loop = asyncio.get_running_loop()
         self.closing = loop.create_task(self._websocket.close(code=code, message=message))
 
+    async def until_ready(self) -> None:
+        """Waits until the session takes messages again, or the peer is gone.
+
+        What a peer sent before it left is still handed on: aiohttp holds only so much of it.
+        """
+        self.session.when_ready(self._wake.set)
+        if not self._connection.lost:
+            await self._wake.wait()
+            self._wake.clear()
+
     def connection_lost(self) -> None:
         """Called when the peer is gone."""
-        # Who reads is told too, and knows what the peer's last frame said.
-        if not self.reading:
+        if self._started:
+            # Who reads is told too, and knows what the peer's last frames said.
+            self._wake.set()
+        else:
             super().connection_lost()

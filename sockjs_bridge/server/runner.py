@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import sys
@@ -18,15 +19,16 @@ from sockjs_bridge.endpoints import Endpoints
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.loop import LoopClock
-from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.workers import SessionWorkers
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
 
-#: Connections that the kernel holds while the loop is busy.
-BACKLOG = 1024
+#: Seconds that aiohttp gets for requests that ``shutdown_timeout`` was not enough for; to it 0
+#: would mean for ever.
+CUT = 0.05
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -48,6 +50,9 @@ class _AiohttpLog(logging.LoggerAdapter[logging.Logger]):
         if isinstance(exc_info, HttpProcessingError):
             first_line = exc_info.message.strip().partition("\n")[0]
             self.info("a malformed request from %s: %r", *args, first_line)
+        elif isinstance(exc_info, asyncio.InvalidStateError):
+            # Of an end that a second signal cut short: aiohttp wakes a waiter that is gone.
+            self.debug(msg, *args, exc_info=exc_info)
         else:
             super().exception(msg, *args, exc_info=exc_info, **keywords)
 
@@ -109,10 +114,20 @@ class Runner:
         end = loop.time() + self._options.shutdown_timeout
         for serving in self._servers:
             serving.close()
+        self._close_sessions()
+        try:
+            assert self._web is not None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._bridge.finish(), self._options.shutdown_timeout)
+            # aiohttp takes no bytes from here on: uploads had their time.
+            self._web.pre_shutdown()
+            await self._web.shutdown(CUT)
+            await self._workers.stop(end - loop.time())
+        finally:
+            # Now without receivers: nobody comes back, so that is the end of them.
+            self._close_sessions()
+            self._requests.close()
+
+    def _close_sessions(self) -> None:
         for endpoints in self._endpoints:
             endpoints.close(*protocol.GO_AWAY)
-        if self._web is not None:
-            self._web.pre_shutdown()
-            await self._web.shutdown(self._options.shutdown_timeout)
-        await self._workers.stop(end - loop.time())
-        self._requests.close()

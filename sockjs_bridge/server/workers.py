@@ -25,13 +25,16 @@ class SessionWorkers:
         self._pool = ThreadPool(size, "sockjs-hooks")
         self._threads: set[threading.Thread] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     def submit(self, function: Callable[[], object]) -> None:
-        """Runs a function in the pool; drops it when the server has stopped."""
-        try:
+        """Runs a function in the pool; drops it when the server has stopped.
+
+        Raises:
+            RuntimeError: the system gives no thread.
+        """
+        if not self._stopped:
             self._pool.submit(function)
-        except RuntimeError:
-            return
 
     def start(self, function: Callable[[], object], name: str) -> None:
         """Runs a function in a thread of its own, a daemon: it cannot hold the process.
@@ -71,4 +74,5 @@ class SessionWorkers:
             if asyncio.get_running_loop().time() >= end:
                 break
             await asyncio.sleep(self.LOOK)
+        self._stopped = True
         self._pool.close()

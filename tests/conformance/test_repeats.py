@@ -224,3 +224,41 @@ def test_refused_send_may_be_repeated(client: Client) -> None:
         assert session.post('["a', "t=7").status == 500
     session.send("end")
     assert session.receive() == 'a["end"]'
+
+
+#: Times of clocks with steps of 100 ms and of a 60th of a second.
+BLURRED = ["1700000000100", "1700000000166", "1700000000133"]
+
+
+@pytest.mark.parametrize("t", BLURRED)
+def test_blurred_clock_is_no_repeat(client: Client, t: str) -> None:
+    """With a blurred clock, and a connection each behind a proxy, other requests share a ``t``."""
+    session = client.session("/script")
+    for expected in ("o", 'a["1"]', 'a["2"]'):
+        connection = client.connect()
+        assert session.finish(session.start(t, connection)) == expected
+        connection.close()
+        session.run(["send", "2" if expected == 'a["1"]' else "1"])
+    echo = client.session("/echo").open()
+    for _ in range(2):
+        connection = client.connect()
+        assert echo.post('["a"]', f"t={t}", connection=connection).status == 204
+        connection.close()
+    assert echo.receive() == 'a["a","a"]'
+
+
+@pytest.mark.parametrize("t", BLURRED)
+def test_blurred_clock_and_a_reset(client: Client, t: str) -> None:
+    """Where the connection was reset, the same ``t`` is a repeat with any clock."""
+    session = client.session("/script")
+    first = client.connect()
+    assert session.finish(session.start(t, first)) == "o"
+    first.reset()
+    assert poll(session, t) == "o"
+    echo = client.session("/echo").open()
+    connection = client.connect()
+    assert echo.post('["a"]', f"t={t}", connection=connection).status == 204
+    connection.reset()
+    assert echo.post('["a"]', f"t={t}").status == 204
+    echo.send("end")
+    assert echo.receive() == 'a["a","end"]'

@@ -127,7 +127,9 @@ class Pserve:
         """Wait until lines match a pattern `count` times, and return the matches."""
 
         def found() -> list[re.Match[str]]:
-            return [match for line in (*self.err, *self.out) for match in re.finditer(pattern, line)]
+            return [
+                match for line in (*self.err, *self.out) for match in re.finditer(pattern, line)
+            ]
 
         with self._changed:
             enough = self._changed.wait_for(lambda: len(found()) >= count, PATIENCE)

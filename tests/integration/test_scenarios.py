@@ -175,8 +175,9 @@ async def test_slow_consumer(transport: str) -> None:
 async def test_slow_handler(transport: str, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a slow handler reading stops, nothing is lost, and heartbeats take it for alive."""
     monkeypatch.setattr(sockjs_bridge.session, "PONG_TIMEOUT", 0.2)
-    # More than the kernel's buffers hold on the way.
-    texts = [f"{number}:" + "x" * 60_000 for number in range(300)]
+    # A WebSocket's client is held up only when the kernel's buffers on the way are full.
+    count = 30 if transport in HTTP else 300
+    texts = [f"{number}:" + "x" * 60_000 for number in range(count)]
     with served(max_inbound=4, heartbeat_delay=0.1) as server:
         url = server.endpoint(endpoint, "a")
         async with (
@@ -200,7 +201,7 @@ async def test_slow_handler(transport: str, endpoint: str, monkeypatch: pytest.M
                 assert ws.close_code is None
             finally:
                 server.desk.gate.set()
-            assert await asyncio.to_thread(server.desk.messages, "a", 300) == texts
+            assert await asyncio.to_thread(server.desk.messages, "a", count) == texts
             await sending
             there = await asyncio.to_thread(server.desk.connection, "a")
             there.send("alive")

@@ -32,6 +32,8 @@ class HandWorkers:
         self.exhausted = False
 
     def submit(self, function: Callable[[], object]) -> None:
+        if self.exhausted:
+            raise RuntimeError("can't start new thread")
         self.jobs.append(function)
 
     def start(self, function: Callable[[], object], name: str) -> None:

@@ -53,7 +53,7 @@ def served(name="", **keywords):
 
 @pytest.mark.parametrize("name", ["", "named"])
 def test_get_sockjs_manager(name):
-    """request.get_sockjs_manager(name) is the endpoint of that name; the nameless is the default."""
+    """request.get_sockjs_manager(name) is the endpoint of that name; without, the nameless."""
     app, endpoints = served(name, session=Session)
     from pyramid.interfaces import IRequestExtensions
     from pyramid.request import apply_request_extensions

@@ -1,7 +1,8 @@
-"""What runs views and hooks (api.md, sections 2, 5 and 11; architecture.md, "A message's way in")."""
+"""What runs views and hooks (api.md, 2, 5, 11; architecture.md, "A message's way in")."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -239,7 +240,7 @@ def test_fairness():
         def on_message(self, message):
             calls.append(message)
 
-    opening, handler = run_class(Busy)
+    opening, _ = run_class(Busy)
     messages = [str(number) for number in range(SessionHandler.FAIR * 2 + 1)]
     opening.session.deliver(messages, 100)
     opening.workers.run()
@@ -249,6 +250,46 @@ def test_fairness():
     assert len(opening.workers.jobs) == 1
     opening.settle()
     assert calls == messages
+
+
+def test_fairness_on_the_loop():
+    """Asynchronous hooks that never wait let the loop have its turn as well."""
+    calls = []
+
+    class Busy(WebSocketSession):
+        async def on_message(self, message):
+            calls.append(message)
+
+    opening, _ = run_class(Busy)
+    messages = [str(number) for number in range(SessionHandler.FAIR * 2)]
+    opening.session.deliver(messages, 100)
+
+    async def run():
+        (coroutine,), opening.workers.coroutines = opening.workers.coroutines, []
+        task = asyncio.create_task(coroutine)
+        await asyncio.sleep(0)
+        seen = len(calls)
+        await task
+        return seen
+
+    assert 0 < asyncio.run(run()) < len(messages)
+    assert calls == messages
+
+
+def test_no_thread_for_a_hook(caplog):
+    """Where the system gives no thread for a hook, the client hears it, and nothing is kept."""
+    opening = Opening()
+    opening.workers.exhausted = True
+
+    class Plain(WebSocketSession):
+        def on_open(self):
+            raise AssertionError("there is no thread to run it")
+
+    _, handler = run_class(Plain, opening)
+    opening.settle()
+    assert opening.receiver.frames[-1] == 'c[4503,"Too many connections"]'
+    assert handler.backlog() == 0
+    assert "no threads" in caplog.text
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

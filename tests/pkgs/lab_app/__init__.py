@@ -181,7 +181,7 @@ def challenging_factory(request):
 class Room:
     """A context that lets everybody in who is signed in."""
 
-    __acl__ = [(Allow, Authenticated, "view"), (Allow, Everyone, "look")]
+    __acl__ = ((Allow, Authenticated, "view"), (Allow, Everyone, "look"))
 
     def __init__(self, request):
         self.request = request

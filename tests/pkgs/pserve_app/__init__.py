@@ -40,7 +40,12 @@ def blocking(request):
 
 def page(request):
     """Tell what the application sees of the request."""
-    seen = [request.remote_addr, request.scheme, request.host, request.registry.settings["greeting"]]
+    seen = [
+        request.remote_addr,
+        request.scheme,
+        request.host,
+        request.registry.settings["greeting"],
+    ]
     return Response(" ".join(map(str, seen)))
 
 

@@ -6,6 +6,7 @@ handlers from its own threads. A client names its connection by ``?tag=``.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict
@@ -209,14 +210,31 @@ class Served:
         self.eventually(lambda: not len(self.sessions(name)))
 
 
+class Errors(logging.Handler):
+    """Collects what the bridge logged as an error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
 @contextmanager
 def served(**settings: Any) -> Iterator[Served]:
-    """Serve the application on a free port.
+    """Serve the application on a free port, and see that no error is logged.
 
     Args:
         settings: of the endpoints, without their prefix.
     """
     settings = {"allowed_origins": "*", **settings}
     app = main(**{f"sockjs.{name}": value for name, value in settings.items()})
-    with serve(app, access_log_polls=True) as url:
-        yield Served(url, app.registry.desk, app)
+    errors = Errors()
+    logging.getLogger("sockjs_bridge").addHandler(errors)
+    try:
+        with serve(app, access_log_polls=True) as url:
+            yield Served(url, app.registry.desk, app)
+    finally:
+        logging.getLogger("sockjs_bridge").removeHandler(errors)
+    assert not errors.lines
