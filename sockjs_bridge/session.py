@@ -118,6 +118,8 @@ class Session:
         self.repeats = RepeatMemory()
         # A response broke off, and its request may be repeated yet.
         self._lost = False
+        # The client was told that it is over: it may drop the connection then.
+        self._said_close = False
         self._ready: list[Callable[[], object]] = []
 
     def __repr__(self) -> str:
@@ -312,7 +314,7 @@ class Session:
             self.close(code, reason)
             self._end()
             return
-        if lost:
+        if lost and not self._said_close:
             if self.repeats.frames is not None:
                 self._lost = True
             else:
@@ -415,6 +417,7 @@ class Session:
             # Not kept for a repeat: every receiver gets it anyway.
             if not self._put(receiver, receiver.transport.frame(text, receiver.callback)):
                 return
+            self._said_close = True
         receiver.end()
 
     def _end_response(self, receiver: Receiver) -> None:

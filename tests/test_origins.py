@@ -143,6 +143,8 @@ def test_no_origin_but_a_browser(site: str, may: bool) -> None:
         ("https://*.a.b:8443", "https://x.a.b:8443", True),
         ("https://*.a.b:443", "https://x.a.b", True),
         ("https://*.a.b", "null", False),
+        ("https://*.a.b", "https://evil.net/.a.b", False),
+        ("https://*.a.b", "https://evil.net/x.a.b", False),
         ("https://a.b https://*.a.b", "https://a.b", True),
         ("*", "https://anything.example", True),
         ("*", "null", True),

@@ -37,6 +37,7 @@ from tests.core import (
 )
 
 INTERRUPTED = 'c[1002,"Connection interrupted"]'
+GO_AWAY = 'c[3000,"Go away!"]'
 SLOW = 'c[4008,"Slow consumer"]'
 
 every_http = pytest.mark.parametrize("name", HTTP)
@@ -1240,6 +1241,20 @@ def test_peer_that_has_stopped_reading(name: str) -> None:
     assert receiver.written == []
 
 
+@every_http
+def test_peer_that_comes_back(name: str) -> None:
+    """A new receiver has all of its time."""
+    bench = Bench(name, heartbeat_delay=10, response_max_age=25)
+    bench.poll(tag="0")
+    first = bench.attach(tag="1", open=False)
+    bench.clock.advance(30)
+    bench.session.detach(first, lost=True)
+    second = bench.attach(tag="1", open=False)
+    bench.clock.advance(30)
+    assert not second.aborted
+    assert bench.session.state is State.OPEN
+
+
 @every_stream
 def test_peer_that_reads_now_and_then(name: str) -> None:
     """Each frame that it takes gives it its time anew."""
@@ -1416,3 +1431,19 @@ def test_contract_has_no_behaviour_of_its_own(call: Callable[[], object]) -> Non
     """An implementation that leaves something out says so."""
     with pytest.raises(NotImplementedError):
         call()
+
+
+@pytest.mark.parametrize("tag", [None, "7"])
+@every_stream
+def test_drop_after_the_close_frame_is_no_loss(name: str, tag: str | None) -> None:
+    """A client that hears `c` drops its stream, as browsers do: the code stays what it was."""
+    bench = Bench(name)
+    receiver = bench.attach(tag)
+    bench.session.close(3000, "Go away!")
+    bench.clock.settle()
+    assert receiver.frames[-1] == GO_AWAY
+    bench.session.detach(receiver, lost=True)
+    assert bench.poll("8")[-1] == GO_AWAY
+    bench.clock.advance(6)
+    assert bench.forgotten
+    assert bench.session.close_code == 3000

@@ -40,6 +40,11 @@ SIZES = st.sampled_from([1, 1, 2, 10, 60, 250])
 SECONDS = st.sampled_from([0.01, 0.3, 0.9, 1.1, 4.9, 5.2, 11.0, 26.0])
 
 
+def told_the_end(request: Recorder) -> bool:
+    """Whether a close frame was written to a receiver."""
+    return any(frame.startswith("c[") for frame in request.frames)
+
+
 class Life(RuleBasedStateMachine):
     """One session, its client, its application and the server in between.
 
@@ -269,7 +274,7 @@ class Life(RuleBasedStateMachine):
         frames = self.request.frames
         self.consume(frames[self.read : self.read + arrived])
         # What was on its way is lost: nothing but a close frame may follow.
-        self.must_be_interrupted = self.alive
+        self.must_be_interrupted = self.alive and not told_the_end(self.request)
         self.torn = True
         self.request = None
         self.lost_at = None
@@ -291,6 +296,8 @@ class Life(RuleBasedStateMachine):
         too_late = False
         if self.lost_at is not None:
             too_late = self.clock.now > self.lost_at + WINDOW + DeadlineWheel.GRANULARITY
+            # Who was told the end may drop the connection: nothing is interrupted then.
+            too_late = too_late and not told_the_end(dead)
             self.torn |= self.clock.now >= self.lost_at + WINDOW
             assert not too_late or self.state is State.CLOSING
         was_attached = self.attached

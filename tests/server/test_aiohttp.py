@@ -270,12 +270,19 @@ async def test_too_slow():
         assert head.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_broken_chunks():
-    async with serving() as lab:
-        answer = await lab.ask(
-            "POST /lab/0/1/xhr_send HTTP/1.1", "Transfer-Encoding: chunked", body=b"zz\r\n"
-        )
-        assert answer.status == 400
+@pytest.mark.parametrize(("late", "status"), [(False, b"400"), (True, b"408")])
+async def test_broken_chunks(late, status):
+    """Broken chunks are refused; aiohttp does not tell of those that come after a while."""
+    head = (
+        b"POST /lab/0/1/xhr_send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        b"Expect: 100-continue\r\n\r\n"
+    )
+    async with serving({"body_timeout": "0.2"}) as lab:
+        reader, writer = await lab.send(head if late else head + b"zz\r\n")
+        if late:
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"zz\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1] == status
 
 
 async def test_expect_100():
@@ -333,15 +340,24 @@ async def test_peer_that_goes_before_it_is_looked_at():
         pool.close()
 
 
-async def test_peer_that_goes_in_its_body():
+@pytest.mark.parametrize("how", ["reset", "end"])
+async def test_peer_that_goes_in_its_body(how):
     """Half a body delivers nothing; the session lives on."""
     async with serving(disconnect_delay="5") as lab:
         reader, _ = await lab.poll()
         assert (await reader.readuntil(b"o\n")).endswith(b"\r\n\r\no\n")
-        _, writer = await lab.send(
-            b'POST /lab/0/1/xhr_send HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n["a"]'
+        reader, writer = await lab.send(
+            b"POST /lab/0/1/xhr_send HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n"
+            b"Expect: 100-continue\r\n\r\n"
         )
-        reset(writer)
+        # It is reading by now.
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'["a"]')
+        await writer.drain()
+        if how == "reset":
+            reset(writer)
+        else:
+            writer.close()
         answer = await lab.ask(
             "POST /lab/0/1/xhr_send HTTP/1.1", "Content-Length: 5", body=b'["b"]'
         )
@@ -399,6 +415,20 @@ async def test_repeat_in_the_handshake():
         lab.shake.set()
         assert (await reader.readuntil(b"o\n")).startswith(b"HTTP/1.1 200 ")
         await until(lambda: lab.calls == ["open"])
+
+
+@pytest.mark.parametrize("path", ["xhr", "xhr_streaming"])
+async def test_second_receiver(path):
+    """sockjs-wire.md, Sessions: the newcomer gets 2010, after the prelude if it has one."""
+    async with serving() as lab:
+        head = f"POST /lab/0/1/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        first, _ = await lab.poll()
+        await first.readuntil(b"o\n")
+        await lab.poll()
+        (session,) = lab.sessions
+        await until(lambda: session._receiver is not None)
+        second, _ = await lab.send(head.encode())
+        assert await second.readuntil(b'c[2010,"Another connection still open"]\n')
 
 
 async def test_two_receivers_in_the_handshake():
@@ -532,6 +562,18 @@ async def test_too_big_message():
             message = await ws.receive()
             assert (message.type, message.data) == (WSMsgType.CLOSE, 1009)
         await until(lambda: lab.calls[-1:] == [("close", 1009, "")])
+
+
+async def test_bad_utf_8(caplog):
+    """RFC 6455, 7.4.1: 1007, for the peer, for the hooks and in the log."""
+    caplog.set_level(logging.INFO, "sockjs_bridge.server")
+    async with serving() as lab:
+        async with websocket(lab, "/lab/websocket") as ws:
+            await ws._writer.send_frame(b"\xff", WSMsgType.TEXT)
+            message = await ws.receive()
+            assert (message.type, message.data) == (WSMsgType.CLOSE, 1007)
+        await until(lambda: lab.calls[-1:] == [("close", 1007, "")])
+    assert any("Invalid UTF-8" in record.getMessage() for record in caplog.records)
 
 
 async def test_bytes_in_are_bytes():
