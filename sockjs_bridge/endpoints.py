@@ -126,6 +126,16 @@ class Endpoints:
         for endpoint in self:
             endpoint.manager.close(code, reason)
 
+    @property
+    def told(self) -> bool:
+        """Whether every client has heard that its session is over."""
+        return all(endpoint.manager.told for endpoint in self)
+
+    def finish(self) -> None:
+        """Forgets the sessions whose clients did not come back."""
+        for endpoint in self:
+            endpoint.manager.finish()
+
     def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a request's path is for.
 

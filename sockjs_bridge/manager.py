@@ -160,13 +160,21 @@ class Manager:
                 self.wheel.update(session)
 
     def close(self, code: int = protocol.GO_AWAY[0], reason: str = protocol.GO_AWAY[1]) -> None:
-        """Closes every session for good, and writes at once what leads there.
+        """Closes every session, and writes at once what leads there; none begins any more.
 
-        No session begins any more.
+        A client that is between two polls hears it when it comes back.
         """
         self._closed = True
         for session in self:
             session.close(code, reason)
         self._flush()
+
+    @property
+    def told(self) -> bool:
+        """Whether every client has heard that its session is over."""
+        return all(session.told for session in self)
+
+    def finish(self) -> None:
+        """Forgets the sessions whose clients did not come back."""
         for session in self:
             session.finish()

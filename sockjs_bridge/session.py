@@ -146,7 +146,7 @@ class Session:
         if self.transport.control_frames:
             self._frames.append(protocol.OPEN)
         handler.opened(self)
-        self._touch()
+        self._manager.schedule_flush(self)
         return True
 
     def refuse(self, code: int, reason: str) -> None:
@@ -181,7 +181,7 @@ class Session:
             self._drop_queue()
             self.close(*protocol.SLOW_CONSUMER)
             return False
-        self._touch()
+        self._manager.schedule_flush(self)
         return True
 
     def abandon(self) -> None:
@@ -203,13 +203,18 @@ class Session:
         if handler is not None:
             handler.closed(code, reason)
         self.ready()
-        self._touch()
+        self._manager.schedule_flush(self)
 
     def fail(self) -> None:
         """Ends the session at once: something in it went wrong."""
         self._drop_queue()
         self.close(*protocol.FAILED)
         self._end()
+
+    @property
+    def told(self) -> bool:
+        """Whether its client has heard, or hears now, that the session is over."""
+        return self._said_close or self._receiver is not None
 
     def finish(self) -> None:
         """Forgets a closed session whose client will not come back: the server stops."""
@@ -219,9 +224,6 @@ class Session:
     def _drop_queue(self) -> None:
         self._queue.clear()
         self._queue_bytes = 0
-
-    def _touch(self) -> None:
-        self._manager.schedule_flush(self)
 
     # Messages that arrive
 

@@ -399,11 +399,34 @@ def test_close() -> None:
             if receiver.transport.control_frames:
                 assert receiver.frames[-1] == 'c[3000,"Go away!"]'
     assert handler.calls == [("opened",), ("closed", 3000, "Go away!")]
-    assert absent not in list(manager)
+    # Who is between two polls hears it when it comes back.
+    assert not manager.told
+    poll = Recorder(XHR)
+    absent.attach(poll)
+    assert poll.frames == ["o"]
+    absent.detach(poll, lost=False)
+    for expected in ('a["last"]', 'c[3000,"Go away!"]'):
+        poll = Recorder(XHR)
+        absent.attach(poll)
+        assert poll.frames == [expected]
+        absent.detach(poll, lost=False)
     settle(manager)
+    assert manager.told
     clock.advance(6)
     assert len(manager) == 0
     assert clock.timers == []
+
+
+def test_finish() -> None:
+    """At the very end, who did not come back is forgotten; who is attached is not."""
+    manager = make_manager()
+    join(manager, STREAM)
+    absent = manager.create("absent", XHR)
+    absent.accept(RecordingHandler())
+    manager.close()
+    manager.finish()
+    assert len(manager) == 1
+    assert absent not in list(manager)
 
 
 def test_close_with_a_code() -> None:

@@ -112,7 +112,8 @@ class ConnectionReceiver:
         raise NotImplementedError
 
     def ping(self) -> None:
-        """Pings the peer, where that is possible: HTTP knows no ping."""
+        """Pings the peer (WebSocket only)."""
+        raise NotImplementedError
 
     def end(self) -> None:
         """Ends the response in good order."""

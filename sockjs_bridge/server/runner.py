@@ -26,9 +26,13 @@ from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
 
+#: Seconds in which a client may go on sending what is not read, so that it reads the refusal.
+LINGER = 2.0
 #: Seconds that aiohttp gets for requests that ``shutdown_timeout`` was not enough for; to it 0
 #: would mean for ever.
 CUT = 0.05
+#: Seconds between two looks at who was not told yet.
+LOOK = 0.01
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -94,6 +98,8 @@ class Runner:
             access_log_class=make_access_logger(polls=self._options.access_log_polls),
             auto_decompress=False,
             keepalive_timeout=self._options.keepalive_timeout,
+            # Of a request that was refused before its body was complete.
+            lingering_time=LINGER,
             logger=cast(logging.Logger, _AiohttpLog(logger, {})),
         )
         factory: Callable[[], asyncio.Protocol] = lambda: Connection(server(), loop.time)  # noqa: E731
@@ -108,26 +114,26 @@ class Runner:
         """Stops accepting, tells every client, waits for requests, views and hooks to end.
 
         After ``shutdown_timeout`` seconds the rest is dropped: threads are daemons, so a view
-        that hangs holds nothing.
+        that hangs holds nothing. A tenth of that time is for clients that are between two polls.
         """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._options.shutdown_timeout
+        now = asyncio.get_running_loop().time
+        timeout = self._options.shutdown_timeout
+        start = now()
         for serving in self._servers:
             serving.close()
-        self._close_sessions()
+        for endpoints in self._endpoints:
+            endpoints.close(*protocol.GO_AWAY)
         try:
             assert self._web is not None
+            while now() < start + timeout / 10 and not all(each.told for each in self._endpoints):
+                await asyncio.sleep(LOOK)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._bridge.finish(), self._options.shutdown_timeout)
+                await asyncio.wait_for(self._bridge.finish(), start + timeout - now())
             # aiohttp takes no bytes from here on: uploads had their time.
             self._web.pre_shutdown()
             await self._web.shutdown(CUT)
-            await self._workers.stop(end - loop.time())
+            await self._workers.stop(start + timeout - now())
         finally:
-            # Now without receivers: nobody comes back, so that is the end of them.
-            self._close_sessions()
+            for endpoints in self._endpoints:
+                endpoints.finish()
             self._requests.close()
-
-    def _close_sessions(self) -> None:
-        for endpoints in self._endpoints:
-            endpoints.close(*protocol.GO_AWAY)

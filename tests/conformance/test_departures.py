@@ -12,7 +12,14 @@ import pytest
 
 from tests.conformance.conftest import Launch
 from tests.conformance.rawclient import CLOSE, TEXT, Connection, WebSocket, encode_frame
-from tests.conformance.wire import Client, WebSocketSession, eventually, new_tag, open_session
+from tests.conformance.wire import (
+    Client,
+    WebSocketSession,
+    eventually,
+    new_tag,
+    open_session,
+    quoted,
+)
 
 pytestmark = pytest.mark.ours
 
@@ -113,6 +120,25 @@ def test_stop_in_the_middle_of_a_handshake(launch: Launch) -> None:
     for thread in threads:
         thread.join(5)
     assert answers == [503]
+
+
+def test_stop_between_two_polls(launch: Launch) -> None:
+    """A client that is between two polls when the server stops hears it at its next one."""
+    frames: list[str] = []
+
+    def poll_when_it_stops() -> None:
+        eventually(lambda: not accepts(client))
+        frames.append(session.finish(session.start("2", kept)))
+        kept.close()
+
+    with launch() as client:
+        kept = Connection(client.url)
+        session = client.session("/echo")
+        assert session.finish(session.start("1", kept)) == "o"
+        polling = threading.Thread(target=poll_when_it_stops)
+        polling.start()
+    polling.join(5)
+    assert frames == [quoted(3000, "Go away!")]
 
 
 @pytest.mark.usefixtures("no_errors")

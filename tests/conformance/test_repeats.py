@@ -11,6 +11,7 @@ from tests.conformance.wire import (
     Session,
     new_tag,
     quoted,
+    receive_messages,
 )
 
 pytestmark = pytest.mark.ours
@@ -163,7 +164,7 @@ def test_repeated_send(client: Client) -> None:
     session.send("end")
     expected = [["open"], ["message", "a"], ["message", "end"]]
     assert client.events(tag, 3) == expected
-    assert session.receive() == 'a["a","end"]'
+    assert receive_messages(session, 2) == ["a", "end"]
 
 
 def test_repeated_jsonp_send(client: Client) -> None:
@@ -172,7 +173,7 @@ def test_repeated_jsonp_send(client: Client) -> None:
     for _ in range(2):
         assert session.post('["a"]', "t=7").body == b"ok"
     session.send("end")
-    assert session.receive() == 'a["a","end"]'
+    assert receive_messages(session, 2) == ["a", "end"]
 
 
 def test_repeat_of_an_older_send(client: Client) -> None:
@@ -181,7 +182,7 @@ def test_repeat_of_an_older_send(client: Client) -> None:
     for t in ("1", "2", "1"):
         assert session.post(f'["{t}"]', f"t={t}").status == 204
     session.send("end")
-    assert session.receive() == 'a["1","2","end"]'
+    assert receive_messages(session, 3) == ["1", "2", "end"]
 
 
 def test_same_t_with_another_body(client: Client) -> None:
@@ -189,7 +190,7 @@ def test_same_t_with_another_body(client: Client) -> None:
     session = client.session("/echo").open()
     assert session.post('["a"]', "t=7").status == 204
     assert session.post('["b"]', "t=7").status == 204
-    assert session.receive() == 'a["a","b"]'
+    assert receive_messages(session, 2) == ["a", "b"]
 
 
 def test_same_connection_is_a_new_message(client: Client) -> None:
@@ -198,7 +199,7 @@ def test_same_connection_is_a_new_message(client: Client) -> None:
     connection = client.connect()
     for _ in range(2):
         assert session.post('["a"]', "t=7", connection=connection).status == 204
-    assert session.receive() == 'a["a","a"]'
+    assert receive_messages(session, 2) == ["a", "a"]
 
 
 def test_same_body_with_another_t(client: Client) -> None:
@@ -206,7 +207,7 @@ def test_same_body_with_another_t(client: Client) -> None:
     session = client.session("/echo").open()
     for query in ("t=7", "t=8", "", ""):
         assert session.post('["a"]', query).status == 204
-    assert session.receive() == 'a["a","a","a","a"]'
+    assert receive_messages(session, 4) == ["a", "a", "a", "a"]
 
 
 def test_repeat_in_another_session(client: Client) -> None:
@@ -244,7 +245,7 @@ def test_blurred_clock_is_no_repeat(client: Client, t: str) -> None:
         connection = client.connect()
         assert echo.post('["a"]', f"t={t}", connection=connection).status == 204
         connection.close()
-    assert echo.receive() == 'a["a","a"]'
+    assert receive_messages(echo, 2) == ["a", "a"]
 
 
 @pytest.mark.parametrize("t", BLURRED)
@@ -261,4 +262,4 @@ def test_blurred_clock_and_a_reset(client: Client, t: str) -> None:
     connection.reset()
     assert echo.post('["a"]', f"t={t}").status == 204
     echo.send("end")
-    assert echo.receive() == 'a["a","end"]'
+    assert receive_messages(echo, 2) == ["a", "end"]

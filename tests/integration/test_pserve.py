@@ -322,7 +322,8 @@ def test_reload(tmp_path, client):
         while session.connection.is_quiet(0.5):
             touched += 1
             assert touched < 30, pserve.said
-            os.utime(ini, (touched, touched))
+            later = time.time() + touched
+            os.utime(ini, (later, later))
         # The clients are told, as by any other end.
         assert session.recv() == GO_AWAY
         session.close()
