@@ -70,10 +70,17 @@ class AccessLogger(AbstractAccessLogger):
             version.major,
             version.minor,
             response.status,
-            response.body_length or "-",
+            _body_size(response) or "-",
             _escaped(request.headers.get("Referer", "-")),
             _escaped(request.headers.get("User-Agent", "-")),
         )
+
+
+def _body_size(response: web.StreamResponse) -> int:
+    if isinstance(response, web.Response):
+        # aiohttp counts the head too.
+        return len(response.body) if isinstance(response.body, bytes) else 0
+    return response.body_length
 
 
 class _EveryRequestLogger(AccessLogger):

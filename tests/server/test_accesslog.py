@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
 
 import pytest
+from aiohttp import web
 
 from sockjs_bridge.server.accesslog import POLL, AccessLogger, make_access_logger
 from sockjs_bridge.server.proxy import TrustedProxy
@@ -156,3 +158,31 @@ def test_a_logger_that_nobody_hears_is_not_enabled(caplog):
     assert not made.enabled
     caplog.set_level(logging.INFO, logger="sockjs_bridge.access")
     assert made.enabled
+
+
+async def test_size_is_the_body_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """The combined format counts the bytes of the body, without the head."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"12345" if request.raw_path == "/body" else None)
+
+    caplog.set_level(logging.INFO, "sockjs_bridge.access")
+    server = web.Server(
+        handle,
+        access_log=logging.getLogger("sockjs_bridge.access"),
+        access_log_class=make_access_logger(polls=False),
+    )
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    try:
+        for path in ("/body", "/none"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+    finally:
+        listening.close()
+        await server.shutdown(1)
+    sizes = [record.getMessage().split('" ')[1].split()[1] for record in caplog.records]
+    assert sizes == ["5", "-"]
