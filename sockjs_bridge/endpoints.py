@@ -132,7 +132,7 @@ class Endpoints:
         return all(endpoint.manager.told for endpoint in self)
 
     def finish(self) -> None:
-        """Forgets the sessions whose clients did not come back."""
+        """Forgets the sessions that are left: the server has stopped."""
         for endpoint in self:
             endpoint.manager.finish()
 

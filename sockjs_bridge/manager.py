@@ -175,6 +175,6 @@ class Manager:
         return all(session.told for session in self)
 
     def finish(self) -> None:
-        """Forgets the sessions whose clients did not come back."""
+        """Forgets the sessions that are left: the server has stopped."""
         for session in self:
             session.finish()

@@ -217,9 +217,8 @@ class Session:
         return self._said_close or self._receiver is not None
 
     def finish(self) -> None:
-        """Forgets a closed session whose client will not come back: the server stops."""
-        if self._receiver is None:
-            self._end()
+        """Forgets a closed session: the server has stopped."""
+        self._end()
 
     def _drop_queue(self) -> None:
         self._queue.clear()

@@ -744,18 +744,6 @@ def test_finished() -> None:
     assert bench.forgotten
 
 
-def test_not_finished_while_somebody_reads() -> None:
-    bench = Bench(STREAM)
-    receiver = bench.opened()
-    receiver.open = False
-    bench.session.close(3000, "Go away!")
-    bench.session.finish()
-    assert not bench.forgotten
-    receiver.open = True
-    bench.session.flush()
-    assert receiver.frames == ['c[3000,"Go away!"]']
-
-
 @pytest.mark.parametrize("transport", [WEBSOCKET, RAW_WEBSOCKET])
 def test_websocket_is_gone(transport: Transport) -> None:
     """The session lives as long as its connection; the peer's code is the application's."""
