@@ -14,8 +14,8 @@ class Peer:
     """The other end of a connection.
 
     Attributes:
-        broken: the connection was reset, or ended in the middle of a request; a browser repeats
-            the request then.
+        broken: the connection was reset, or ended while a request was being handled; a browser
+            repeats the request then.
     """
 
     __slots__ = ("broken",)

@@ -2,9 +2,11 @@
 
 A browser sends a request again by itself when a reused connection broke before the response
 began. The repeat carries the identical ``t`` parameter, the client's clock in milliseconds, and
-comes over another connection. Some browsers blur their clocks, to steps of 100 ms or of a 60th of
-a second, and then two different requests may carry the same ``t`` too: where the clock looks
-blurred, a repeat is only believed when the connection of the first is known to have broken.
+comes over another connection. (Behind a proxy that reuses its own connections it may come over the
+same, and is not recognised then.) Some browsers blur their clocks, to steps of 100 ms or of a 60th
+of a second, and then two different requests may carry the same ``t`` too: as long as all that a
+session has seen may come from such a clock, a repeat is only believed when the connection of the
+first is known to have broken.
 """
 
 from __future__ import annotations
@@ -37,11 +39,14 @@ class RepeatMemory:
         self._peer: Peer | None = None
         self._transport: Transport | None = None
         self._size = 0
+        # Some time was seen that no blurred clock shows.
+        self._exact = False
         self._sends: deque[tuple[str, Peer, bytes]] = deque(maxlen=SENDS)
 
     def begin(self, receiver: Receiver) -> None:
         """Forgets the response before: a new one begins."""
         self._tag, self._peer = receiver.tag, receiver.peer
+        self._exact |= receiver.tag is not None and not _blurred(receiver.tag)
         self._transport = receiver.transport
         self._size = 0
         self.frames = [] if receiver.tag is not None else None
@@ -74,7 +79,7 @@ class RepeatMemory:
             and receiver.tag == self._tag
             and receiver.peer is not self._peer
             and receiver.transport is self._transport
-            and (unfinished or self._peer.broken or not _blurred(receiver.tag))
+            and (unfinished or self._peer.broken or self._exact)
         )
 
     def recognises_send(self, tag: str, peer: Peer, body: bytes) -> bool:
@@ -85,16 +90,17 @@ class RepeatMemory:
             peer: its connection.
             body: its body.
         """
+        self._exact |= not _blurred(tag)
         digest = hashlib.blake2b(body, digest_size=16).digest()
         for known_tag, known_peer, known_digest in self._sends:
             same = known_tag == tag and known_digest == digest and known_peer is not peer
-            if same and (known_peer.broken or not _blurred(tag)):
+            if same and (known_peer.broken or self._exact):
                 return True
         self._sends.append((tag, peer, digest))
         return False
 
 
-def _blurred(tag: str | None) -> bool:
+def _blurred(tag: str) -> bool:
     """Tells whether a time may come from a clock with steps of 100 ms or of 1/60 s."""
     # The multiples of 1/60 s, rounded down, repeat every 50 ms.
-    return tag is not None and tag.isdecimal() and int(tag) % 50 in (0, 16, 33)
+    return tag.isdecimal() and int(tag) % 50 in (0, 16, 33)

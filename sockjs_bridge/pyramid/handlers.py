@@ -75,7 +75,7 @@ def _close_by(error: BaseException, request: Request, websocket: WebSocket) -> N
         websocket.close(4000 + error.code, error.title)
     else:
         name = request.matched_route.name
-        logger.error("route %r, %s: a view raised", name, request.path, exc_info=error)
+        logger.error("route %r, %s: a view or hook raised", name, request.path, exc_info=error)
         websocket.close(*FAILED)
 
 
@@ -218,18 +218,20 @@ class SessionHandler:
 
     async def _run_async(self) -> None:
         turns = 0
-        try:
-            while self._calls and self._next_is_async():
-                turns += 1
-                if turns % self.FAIR == 0:
-                    await asyncio.sleep(0)
-                call = self._take()
-                try:
-                    await call()
-                except Exception as error:
-                    _close_by(error, self._request, self._websocket)
-        finally:
-            self._paused()
+        while self._calls and self._next_is_async():
+            turns += 1
+            if turns % self.FAIR == 0:
+                await asyncio.sleep(0)
+            call = self._take()
+            try:
+                await call()
+            except BaseException as error:
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                    # The server stops; otherwise it is the hook's own, as any other error.
+                    raise
+                _close_by(error, self._request, self._websocket)
+        self._paused()
 
     def _run_plain(self) -> None:
         with RequestContext(self._request):

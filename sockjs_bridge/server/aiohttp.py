@@ -76,7 +76,10 @@ class Bridge:
                 self._idle.set()
 
     async def finish(self) -> None:
-        """Waits until no request is under way; those that come yet are the last of theirs."""
+        """Waits until no request is being handled; those that come yet are the last of theirs.
+
+        Responses may still be on their way out then.
+        """
         self._stopping = True
         await self._idle.wait()
 

@@ -23,6 +23,7 @@ class Connection(asyncio.Protocol):
     Args:
         inner: aiohttp's protocol.
         now: the loop's time.
+        open_ones: where it stands while it is open.
 
     Attributes:
         peer: the other end, as sessions know it.
@@ -33,7 +34,10 @@ class Connection(asyncio.Protocol):
         receiver: what is attached to a session at present.
     """
 
-    def __init__(self, inner: asyncio.Protocol, now: Callable[[], float]) -> None:
+    def __init__(
+        self, inner: asyncio.Protocol, now: Callable[[], float], open_ones: set[Connection]
+    ) -> None:
+        self._open_ones = open_ones
         self._inner = inner
         self._now = now
         self.peer = Peer()
@@ -48,7 +52,13 @@ class Connection(asyncio.Protocol):
         """Called by the loop."""
         # uvloop's transports are none by their class.
         self.transport = cast(asyncio.Transport, transport)
+        self._open_ones.add(self)
         self._inner.connection_made(transport)
+
+    def abort(self) -> None:
+        """Drops the connection."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
@@ -74,6 +84,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self.lost = True
+        self._open_ones.discard(self)
         self.peer.broken = self.busy or exc is not None
         if self.receiver is not None:
             self.receiver.connection_lost()
@@ -126,7 +137,7 @@ class ConnectionReceiver:
 
     def abort(self) -> None:
         """Drops the connection."""
-        self._out.abort()
+        self._connection.abort()
 
     def connection_lost(self) -> None:
         """Called when the peer is gone."""

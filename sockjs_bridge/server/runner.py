@@ -7,7 +7,6 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Callable
 from typing import Any, cast
 from wsgiref.types import WSGIApplication
 
@@ -83,6 +82,7 @@ class Runner:
             url_scheme=options.url_scheme,
         )
         self._bridge = Bridge(self._endpoints, host, options.body_timeout)
+        self._open_ones: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._web: web.Server | None = None
 
@@ -102,7 +102,10 @@ class Runner:
             lingering_time=LINGER,
             logger=cast(logging.Logger, _AiohttpLog(logger, {})),
         )
-        factory: Callable[[], asyncio.Protocol] = lambda: Connection(server(), loop.time)  # noqa: E731
+
+        def factory() -> asyncio.Protocol:
+            return Connection(server(), loop.time, self._open_ones)
+
         for sock in sockets:
             if sock.family == socket.AF_UNIX:
                 serving = await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
@@ -129,11 +132,17 @@ class Runner:
                 await asyncio.sleep(LOOK)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._bridge.finish(), start + timeout - now())
-            # aiohttp takes no bytes from here on: uploads had their time.
+                # aiohttp takes no bytes from here on, but goes on with responses.
+                self._web.pre_shutdown()
+                left = max(CUT, start + timeout - now())
+                await asyncio.wait_for(self._web.shutdown(left), left)
             self._web.pre_shutdown()
             await self._web.shutdown(CUT)
             await self._workers.stop(start + timeout - now())
         finally:
             for endpoints in self._endpoints:
                 endpoints.finish()
+            for connection in list(self._open_ones):
+                # Closed in good order it would wait for a peer that reads nothing.
+                connection.abort()
             self._requests.close()

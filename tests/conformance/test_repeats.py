@@ -263,3 +263,18 @@ def test_blurred_clock_and_a_reset(client: Client, t: str) -> None:
     assert echo.post('["a"]', f"t={t}").status == 204
     echo.send("end")
     assert receive_messages(echo, 2) == ["a", "end"]
+
+
+@pytest.mark.parametrize("t", BLURRED)
+def test_exact_clock_whose_time_looks_blurred(client: Client, t: str) -> None:
+    """One time that no blurred clock shows proves an exact one: a repeat is believed then."""
+    session = client.session("/script")
+    assert poll(session, "1700000000101") == "o"
+    session.run(["send", "a"])
+    assert poll(session, t) == 'a["a"]'
+    assert poll(session, t) == 'a["a"]'
+    echo = client.session("/echo").open()
+    for time in ("1700000000101", t, t):
+        assert echo.post(f'["{time}"]', f"t={time}").status == 204
+    echo.send("end")
+    assert receive_messages(echo, 3) == ["1700000000101", t, "end"]

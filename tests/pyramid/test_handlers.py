@@ -141,9 +141,12 @@ EXCEPTIONS = [
     ("style", "error", "code", "reason", "logged"),
     [
         *[(style, *row) for style in ("view", "plain", "asynchronous") for row in EXCEPTIONS],
-        # On the loop it would be the loop's own affair.
+        # One session's code does not end the server.
         ("view", SystemExit(1), 4500, "Internal Server Error", True),
         ("plain", SystemExit(1), 4500, "Internal Server Error", True),
+        ("asynchronous", SystemExit(1), 4500, "Internal Server Error", True),
+        # It comes out of a future that the hook awaits; nobody cancelled the hook.
+        ("asynchronous", asyncio.CancelledError(), 4500, "Internal Server Error", True),
     ],
 )
 def test_exceptions(caplog, style, error, code, reason, logged):
@@ -177,6 +180,31 @@ def test_exceptions(caplog, style, error, code, reason, logged):
         assert "/chat" in record.getMessage()
     else:
         assert caplog.records == []
+
+
+async def test_cancelled_hooks():
+    """The server stops: a hook that is cancelled ends, and none of its session follows."""
+    calls = []
+
+    class Waiting(WebSocketSession):
+        async def on_open(self):
+            calls.append("open")
+            await asyncio.Event().wait()
+
+        async def on_close(self):
+            calls.append("close")
+
+    opening, _ = run_class(Waiting)
+    (coroutine,) = opening.workers.coroutines
+    opening.workers.coroutines.clear()
+    task = asyncio.ensure_future(coroutine)
+    await asyncio.sleep(0)
+    opening.session.close(3000, "Go away!")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert calls == ["open"]
+    assert opening.workers.coroutines == []
 
 
 # A session class

@@ -329,7 +329,7 @@ async def test_peer_that_goes_before_it_is_looked_at():
         for lost in (False, True):
             request = make_mocked_request("GET", "/lab/info")
             if lost:
-                connection = Connection(asyncio.Protocol(), asyncio.get_running_loop().time)
+                connection = Connection(asyncio.Protocol(), asyncio.get_running_loop().time, set())
                 connection.lost = True
                 request.transport.get_protocol.return_value = connection
                 request.transport.get_extra_info = lambda name, default=None: ("127.0.0.1", 1)

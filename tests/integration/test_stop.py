@@ -1,0 +1,55 @@
+"""The end of the server, seen by requests that are under way."""
+
+from __future__ import annotations
+
+import threading
+
+from sockjs_bridge.testing import serve
+from tests.conformance.rawclient import Connection
+from tests.conformance.wire import eventually
+
+SIZE = 30_000_000
+
+
+def large(environ, start_response):
+    """A WSGI application whose response is more than any buffer on the way takes."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(SIZE))])
+    return [b"x" * SIZE]
+
+
+def accepts(url: str) -> bool:
+    """Tells whether the server takes new connections."""
+    try:
+        Connection(url).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_response_that_is_on_its_way_out() -> None:
+    """A response that is being written when the server stops arrives whole."""
+    lengths: list[int] = []
+
+    def read_when_it_stops() -> None:
+        eventually(lambda: not accepts(url))
+        lengths.append(len(response.body))
+
+    with serve(large, shutdown_timeout=20) as url:
+        connection = Connection(url)
+        response = connection.request("GET", "/")
+        assert response.status == 200
+        reading = threading.Thread(target=read_when_it_stops)
+        reading.start()
+    reading.join(20)
+    connection.close()
+    assert lengths == [SIZE]
+
+
+def test_client_that_does_not_read() -> None:
+    """It cannot hold the end beyond ``shutdown_timeout``."""
+    with serve(large, shutdown_timeout=0.3) as url:
+        connection = Connection(url)
+        assert connection.request("GET", "/").status == 200
+    # Its block is left: the server has ended, and nobody has read.
+    connection.close()
+    assert not accepts(url)
