@@ -130,19 +130,19 @@ class Runner:
             assert self._web is not None
             while now() < start + timeout / 10 and not all(each.told for each in self._endpoints):
                 await asyncio.sleep(LOOK)
+            left = CUT
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._bridge.finish(), start + timeout - now())
-                # aiohttp takes no bytes from here on, but goes on with responses.
-                self._web.pre_shutdown()
+                # Handlers have returned; aiohttp may still be writing what they returned.
                 left = max(CUT, start + timeout - now())
-                await asyncio.wait_for(self._web.shutdown(left), left)
+            # aiohttp takes no bytes from here on: uploads had their time.
             self._web.pre_shutdown()
-            await self._web.shutdown(CUT)
+            await self._web.shutdown(left)
             await self._workers.stop(start + timeout - now())
-        finally:
-            for endpoints in self._endpoints:
-                endpoints.finish()
             for connection in list(self._open_ones):
                 # Closed in good order it would wait for a peer that reads nothing.
                 connection.abort()
+        finally:
+            for endpoints in self._endpoints:
+                endpoints.finish()
             self._requests.close()
