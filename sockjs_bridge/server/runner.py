@@ -118,6 +118,7 @@ class Runner:
 
         After ``shutdown_timeout`` seconds the rest is dropped: threads are daemons, so a view
         that hangs holds nothing. A tenth of that time is for clients that are between two polls.
+        For a client that reads nothing of a response aiohttp takes up to twice the time.
         """
         now = asyncio.get_running_loop().time
         timeout = self._options.shutdown_timeout

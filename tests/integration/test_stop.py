@@ -46,7 +46,7 @@ def test_response_that_is_on_its_way_out() -> None:
 
 
 def test_client_that_does_not_read() -> None:
-    """It cannot hold the end beyond ``shutdown_timeout``."""
+    """It cannot hold the end for ever: about twice ``shutdown_timeout`` at the most."""
     with serve(large, shutdown_timeout=0.3) as url:
         connection = Connection(url)
         assert connection.request("GET", "/").status == 200
