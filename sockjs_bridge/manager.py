@@ -156,14 +156,23 @@ class Manager:
         shared: SharedFrames | None = {} if len(dirty) > 1 else None
         for session in dirty:
             session.dirty = False
-            try:
-                session.flush(shared)
-            except Exception:
-                # The others must not wait for ever because of this one.
-                logger.exception("%s: writing failed", session.id)
-                session.fail()
+            self.write(session, shared)
             if session.state is State.CLOSING:
                 self.wheel.update(session)
+
+    def write(self, session: Session, shared: SharedFrames | None = None) -> None:
+        """Writes what waits in a session; ends it where that fails.
+
+        Args:
+            session: one of these.
+            shared: see `Session.flush`.
+        """
+        try:
+            session.flush(shared)
+        except Exception:
+            # The others must not wait for ever because of this one.
+            logger.exception("%s: writing failed", session.id)
+            session.fail()
 
     def close(self, code: int = protocol.GO_AWAY[0], reason: str = protocol.GO_AWAY[1]) -> None:
         """Closes every session, and writes at once what leads there; none begins any more.

@@ -186,11 +186,12 @@ class Session:
         outbox.append(message)
         if outbox.too_large:
             # The client may be quick, and the sender quicker than a tick.
-            self.flush()
+            self._manager.write(self)
         if outbox.too_large:
             # What waits is useless to a client that cannot keep up, and holds the memory.
             outbox.clear()
             self.close(*protocol.SLOW_CONSUMER)
+        if self.over:
             return False
         self._manager.schedule_flush(self)
         return True

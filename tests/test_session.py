@@ -575,6 +575,21 @@ def test_quick_client_of_a_quicker_sender(name: str) -> None:
     assert received + receiver.messages == sent
 
 
+def test_overflow_of_a_peer_that_cannot_be_written(caplog: pytest.LogCaptureFixture) -> None:
+    """It ends that session; who sends to many goes on with the others."""
+
+    class Broken(Recorder):
+        def write(self, data: bytes) -> bool:
+            raise OSError("no route to host")
+
+    bench = Bench("websocket", max_queue_size=10)
+    bench.session._receiver = Broken(WEBSOCKET)
+    assert bench.session.send("more than ten bytes") is False
+    assert bench.handler.calls[-1] == ("closed", 4500, "Internal Server Error")
+    assert bench.forgotten
+    assert "writing failed" in caplog.text
+
+
 @every_transport
 def test_send_after_the_end(name: str) -> None:
     """api.md 2: `send` never raises because the peer is gone: it returns False."""
