@@ -484,3 +484,27 @@ def test_no_line_for_a_session_that_never_opened(caplog: pytest.LogCaptureFixtur
     caplog.set_level(logging.INFO, "sockjs_bridge.session")
     make_manager().create("abc", WEBSOCKET).abandon()
     assert caplog.messages == []
+
+
+# What other threads look at
+
+
+def test_open_sessions() -> None:
+    """Those whose handshake is over, and that are not closed: they hear a broadcast."""
+    manager = make_manager()
+    new, opened, closing, over = (manager.create(name, XHR) for name in ("n", "o", "c", "x"))
+    for session in (opened, closing, over):
+        session.accept(RecordingHandler())
+    closing.close(1000, "")
+    over.finish()
+    over.close(1000, "")
+    over.finish()
+    assert manager.open_sessions == [opened]
+    assert new.state is State.NEW
+
+
+def test_rooms_of_its_own() -> None:
+    """A manager that shares none has rooms all the same."""
+    one, other = make_manager(), make_manager()
+    assert one.rooms is not other.rooms
+    assert one.create("s", XHR).rooms is one.rooms

@@ -12,8 +12,10 @@ import pytest
 
 import sockjs_bridge
 from sockjs_bridge.contracts import Handler, Peer, Receiver
-from sockjs_bridge.manager import Manager
+from sockjs_bridge.credentials import Credentials
+from sockjs_bridge.manager import Capacity, Manager
 from sockjs_bridge.repeats import SENDS, STREAM_MEMORY, WINDOW
+from sockjs_bridge.rooms import Rooms
 from sockjs_bridge.session import (
     PONG_TIMEOUT,
     TRANSITIONS,
@@ -22,6 +24,7 @@ from sockjs_bridge.session import (
     Session,
     State,
 )
+from sockjs_bridge.settings import Settings
 from sockjs_bridge.transports import RAW_WEBSOCKET, WEBSOCKET, Transport
 from tests.core import (
     BY_NAME,
@@ -1450,3 +1453,163 @@ def test_drop_after_the_close_frame_is_no_loss(name: str, tag: str | None) -> No
     bench.clock.advance(6)
     assert bench.forgotten
     assert bench.session.close_code == 3000
+
+
+# Rooms
+
+
+def test_rooms_are_left_at_the_end() -> None:
+    """Section 6: before the application is told, which may ask where the session was."""
+    bench = Bench("websocket")
+    receiver = bench.opened()
+    seen: list[Any] = []
+
+    def on_closed() -> None:
+        session = bench.session
+        seen.append((session.rooms.of(session), session.last_rooms, session.rooms.names()))
+        seen.append(session.rooms.join(session, "attic"))
+
+    bench.handler.on_closed = on_closed
+    for room in ("lobby", "kitchen"):
+        assert bench.session.rooms.join(bench.session, room)
+    assert bench.session.last_rooms == frozenset()
+    receiver.aborted = True
+    bench.session.detach(receiver, lost=True)
+    assert seen == [(frozenset(), {"lobby", "kitchen"}, []), False]
+    assert bench.forgotten
+    assert bench.session.last_rooms == {"lobby", "kitchen"}, "the end after it changes nothing"
+
+
+@pytest.mark.parametrize("end", ["close", "fail", "expire", "refuse", "abandon"])
+def test_rooms_are_left_at_any_end(end: str) -> None:
+    bench = Bench(accept=end not in ("refuse", "abandon"))
+    bench.session.rooms.join(bench.session, "lobby")
+    if end == "expire":
+        bench.clock.advance(6)
+    else:
+        arguments = (1000, "") if end in ("close", "refuse") else ()
+        getattr(bench.session, end)(*arguments)
+    assert bench.manager.rooms.names() == []
+    assert bench.session.last_rooms == {"lobby"}
+
+
+def test_rooms_are_the_managers() -> None:
+    """Sessions of several endpoints meet in the rooms of their application."""
+    rooms = Rooms()
+    managers = [Manager(Settings(), HandClock(), Capacity(10), rooms) for _ in range(2)]
+    sessions = [manager.create("s", XHR) for manager in managers]
+    for session in sessions:
+        assert session.rooms is rooms
+        session.rooms.join(session, "lobby")
+    assert rooms.members("lobby") == sessions
+    assert managers[0].create("other", XHR).connection is None
+
+
+# Who waits for a slow client
+
+
+@every_transport
+def test_when_drained(name: str) -> None:
+    """It is called once, when the client has taken enough, however it takes it."""
+    bench = Bench(name, max_queue_size=1000, response_limit=400)
+    receivers = [bench.opened()]
+    receivers[0].open = False
+    taken: list[int] = []
+
+    def note() -> None:
+        taken.append(sum(len(receiver.messages) for receiver in receivers))
+
+    bench.session.when_drained(note)
+    assert taken == [0], "nothing waits"
+    for _ in range(4):
+        bench.send("x" * 200)
+    bench.session.when_drained(note)
+    bench.clock.settle()
+    assert taken == [0]
+    receivers[0].open = True
+    bench.session.flush()
+    while len(receivers) < 5:
+        if not receivers[-1].ended:
+            receivers[-1].end()
+        bench.over(receivers[-1])
+        if bench.transport.websocket:
+            break
+        receivers.append(Recorder(bench.transport))
+        bench.session.attach(receivers[-1])
+    # Of four messages of 200 bytes, three have left when a quarter of 1000 bytes waits.
+    assert taken == [0, 3]
+
+
+@every_transport
+@pytest.mark.parametrize("end", ["close", "fail", "lost", "revoke", "overflow"])
+def test_when_drained_at_the_end(name: str, end: str) -> None:
+    """Nobody waits for a client that is gone; and who asks then is answered at once."""
+    bench = Bench(name, max_queue_size=1000)
+    receiver = bench.opened()
+    receiver.open = False
+    bench.send("x" * 800)
+    calls: list[str] = []
+    bench.session.when_drained(lambda: calls.append("over"))
+    assert calls == []
+    match end:
+        case "close" | "revoke":
+            getattr(bench.session, end)(4001, "over")
+        case "lost":
+            receiver.aborted = True
+            bench.session.detach(receiver, lost=True)
+        case "overflow":
+            bench.session.send("x" * 800)
+        case _:
+            getattr(bench.session, end)()
+    assert calls == ["over"]
+    bench.session.when_drained(lambda: calls.append("again"))
+    assert calls == ["over", "again"]
+
+
+# A user who may not read any more
+
+
+@every_transport
+def test_revoke(name: str) -> None:
+    """What was queued is dropped: its user may not read it any more."""
+    bench = Bench(name)
+    receiver = bench.opened()
+    receiver.open = False
+    bench.send("secret")
+    bench.session.credentials = Credentials({})
+    bench.session.revoke(4401, "Unauthorized")
+    receiver.open = True
+    bench.session.flush()
+    assert bench.session.credentials is None, "whoever asks hears that it is over"
+    expected = [] if name == "raw-websocket" else ['c[4401,"Unauthorized"]']
+    assert receiver.frames == expected
+    assert bench.handler.calls[-1] == ("closed", 4401, "Unauthorized")
+
+
+@every_http
+def test_revoke_before_the_open_frame(name: str) -> None:
+    """The client has to hear `o` to believe in the end."""
+    bench = Bench(name)
+    bench.send("secret")
+    bench.session.revoke(4401, "Unauthorized")
+    heard = bench.poll() + ([] if BY_NAME[name].streaming else bench.poll())
+    assert heard == ["o", 'c[4401,"Unauthorized"]']
+
+
+@every_http
+def test_revoke_forgets_what_may_be_repeated(name: str) -> None:
+    """Neither is a response told again that was lost on its way, nor one that is being sent."""
+    bench = Bench(name)
+    bench.poll()
+    bench.send("secret")
+    assert 'a["secret"]' in bench.poll("1000001")
+    bench.session.revoke(4401, "Unauthorized")
+    assert bench.repeat("1000001") == ['c[4401,"Unauthorized"]']
+
+
+def test_revoked_after_the_end() -> None:
+    """The first end counts."""
+    bench = Bench()
+    bench.session.close(1000, "bye")
+    bench.session.revoke(4401, "Unauthorized")
+    assert bench.session.close_code == 1000
