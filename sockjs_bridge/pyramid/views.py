@@ -296,11 +296,15 @@ class AsyncWebSocket(Connection):
     What is awaited here is awaited on the server's event loop, where such views run.
     """
 
+    #: How many messages a view gets in a row before others have their turn.
+    FAIR: Final = 16
+
     def __init__(self, session: Session, clock: Clock) -> None:
         super().__init__(session, clock)
         self._inbox: deque[str] = deque()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: set[asyncio.Future[None]] = set()
         self._ended = False
+        self._in_a_row = 0
 
     async def receive(self, timeout: float | None = None) -> str:
         """Waits for the next message.
@@ -312,7 +316,13 @@ class AsyncWebSocket(Connection):
             ConnectionClosed: the client is gone, or the connection was closed.
             TimeoutError: no message came in time.
         """
+        self._in_a_row += 1
+        if self._in_a_row % self.FAIR == 0 or (self._ended and not self._inbox):
+            # A view that asks on and on, after the end even, must not keep the loop for itself.
+            await asyncio.sleep(0)
         if not self._inbox:
+            if self._ended:
+                raise self._end()
             try:
                 async with asyncio.timeout(timeout):
                     await self._wait()
@@ -327,8 +337,11 @@ class AsyncWebSocket(Connection):
             if self._ended:
                 raise self._end()
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            await waiting
+            self._waiting.add(waiting)
+            try:
+                await waiting
+            finally:
+                self._waiting.discard(waiting)
 
     def __aiter__(self) -> AsyncWebSocket:
         return self
@@ -362,8 +375,7 @@ class AsyncWebSocket(Connection):
         return len(self._inbox)
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
+        for future in self._waiting:
             _resolve(future)
 
 
