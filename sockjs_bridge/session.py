@@ -191,10 +191,8 @@ class Session:
             # What waits is useless to a client that cannot keep up, and holds the memory.
             outbox.clear()
             self.close(*protocol.SLOW_CONSUMER)
-        if self.over:
-            return False
         self._manager.schedule_flush(self)
-        return True
+        return not self.over
 
     def when_drained(self, callback: Callable[[], object]) -> None:
         """Calls back once, when little waits for the client (`Outbox.drained`) or it is over."""
