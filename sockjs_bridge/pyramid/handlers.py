@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections import deque
@@ -30,33 +31,51 @@ logger = logging.getLogger("sockjs_bridge.views")
 NO_THREAD = (4503, "Too many connections")
 
 
-def refuse_awaitable(result: object) -> None:
-    """Raises a TypeError for what a plain view or hook returned and nobody will await."""
+def refuse_unrun(result: object, advice: str = "declare it async def") -> None:
+    """Raises a TypeError for code that a view or hook returned in place of running it.
+
+    Args:
+        result: what was returned.
+        advice: how to write it where somebody had to await it.
+    """
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             # It never began.
             result.close()
+        raise TypeError(f"a view or hook returned {result!r}, which nobody awaits: {advice}")
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise TypeError(
-            f"a plain view or hook returned {result!r}, which nobody awaits: declare it async def"
+            f"a view or hook returned {result!r}, over which nobody iterates: it must not yield"
         )
 
 
-def _stopped(error: BaseException) -> bool:
+def _stopped(error: BaseException, websocket: Connection) -> bool:
     """Tells whether the server cancelled the present task; else it is the code's own error."""
     task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and bool(task and task.cancelling())
+    if not (isinstance(error, asyncio.CancelledError) and task and task.cancelling()):
+        return False
+    if websocket.session.over:
+        return True
+    # The server closes the session first: it was the code that cancelled itself.
+    for _ in range(task.cancelling()):
+        task.uncancel()
+    return False
 
 
 def _close_by(error: BaseException, request: Request, websocket: Connection) -> None:
     """Closes a connection whose view or hook raised an exception."""
     if isinstance(error, ConnectionClosed):
         websocket.close()
-    elif isinstance(error, HTTPException) and error.code >= 400:
-        websocket.close(4000 + error.code, error.title)
-    else:
-        name = request.matched_route.name
-        logger.error("route %r, %s: a view or hook raised", name, request.path, exc_info=error)
-        websocket.close(*FAILED)
+        return
+    if isinstance(error, HTTPException):
+        # Applications derive their own, with whatever they like in it.
+        with contextlib.suppress(TypeError, ValueError):
+            if error.code >= 400:
+                websocket.close(4000 + error.code, error.title or "")
+                return
+    name = request.matched_route.name
+    logger.error("route %r, %s: a view or hook raised", name, request.path, exc_info=error)
+    websocket.close(*FAILED)
 
 
 class ViewHandler:
@@ -106,7 +125,7 @@ class ViewHandler:
         self._request.context = self._context
         with RequestContext(self._request):
             try:
-                refuse_awaitable(self._view())
+                refuse_unrun(self._view())
             except BaseException as error:
                 _close_by(error, self._request, self._websocket)
             else:
@@ -156,9 +175,9 @@ class AsyncViewHandler:
 
     async def _run(self) -> None:
         try:
-            await self._watch(self._view())
+            refuse_unrun(await self._watch(self._view()), "return await it")
         except BaseException as error:
-            if _stopped(error):
+            if _stopped(error, self._websocket):
                 raise
             _close_by(error, self._request, self._websocket)
         else:
@@ -200,6 +219,8 @@ class SessionHandler:
         # The call that runs, and how often it failed.
         self._taken: tuple[str, tuple[str, ...]] | None = None
         self._tries = 0
+        # A hook raised: who wrote it does not count on the messages behind it.
+        self._broken = False
 
     def opened(self, session: Session) -> None:
         """Has ``on_open`` called."""
@@ -246,11 +267,17 @@ class SessionHandler:
     def _next_is_async(self) -> bool:
         return inspect.iscoroutinefunction(getattr(self._instance, self._calls[0][0]))
 
-    def _take(self) -> Callable[[], Any]:
-        """Takes the next call out of the queue, which may make room for messages."""
+    def _take(self) -> Callable[[], Any] | None:
+        """Takes the next call out of the queue, which may make room for messages.
+
+        Returns:
+            The call; None for a message that came after a hook had raised.
+        """
         hook, arguments = self._taken = self._calls.popleft()
         if self._session is not None and self._session.awaited:
             self._clock.call_from_thread(self._session.ready)
+        if self._broken and hook == "on_message":
+            return None
         call: Callable[[], Any] = partial(getattr(self._instance, hook), *arguments)
         return call
 
@@ -261,10 +288,12 @@ class SessionHandler:
             if turns % self.FAIR == 0:
                 await asyncio.sleep(0)
             call = self._take()
+            if call is None:
+                continue
             try:
-                await self._watch(call())
+                refuse_unrun(await self._watch(call()), "return await it")
             except BaseException as error:
-                if _stopped(error):
+                if _stopped(error, self._websocket):
                     raise
                 self._failed(error)
             else:
@@ -277,8 +306,10 @@ class SessionHandler:
                 if not self._calls or self._next_is_async():
                     break
                 call = self._take()
+                if call is None:
+                    continue
                 try:
-                    refuse_awaitable(call())
+                    refuse_unrun(call())
                 except BaseException as error:
                     self._failed(error)
                 else:
@@ -293,6 +324,7 @@ class SessionHandler:
             self._calls.appendleft(self._taken)
         else:
             self._tries = 0
+            self._broken = True
             _close_by(error, self._request, self._websocket)
 
     def _paused(self) -> None:
