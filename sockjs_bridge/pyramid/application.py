@@ -102,16 +102,21 @@ class SockJS:
             To how many it goes. Some of them may end before it has left.
 
         Raises:
-            TypeError: the message or the room's name is no string.
+            TypeError: the message or the room's name is no string, or `exclude` is no list of
+                connections.
             ValueError: the room's name is empty.
         """
         checked_message(message)
+        if isinstance(exclude, (Connection, WebSocketSession)):
+            # A blocking view's can be iterated over: that would wait for its messages.
+            raise TypeError("exclude is a list of connections: write exclude=[...]")
+        left_out = {_session_of(connection) for connection in exclude}
         if room is None:
             sessions = [session for endpoint in self.endpoints for session in endpoint.sessions]
         else:
             checked_room(room)
             sessions = self.endpoints.rooms.members(room)
-        if left_out := {_session_of(connection) for connection in exclude}:
+        if left_out:
             sessions = [session for session in sessions if session not in left_out]
         if sessions:
             self.endpoints.clock.call_from_thread(partial(broadcast, sessions, message))
@@ -138,7 +143,9 @@ class SockJS:
         return self.endpoints.rooms.names()
 
 
-def _session_of(connection: Connection | WebSocketSession) -> Session:
+def _session_of(connection: object) -> Session:
     if isinstance(connection, WebSocketSession):
         connection = connection.websocket
+    if not isinstance(connection, Connection):
+        raise TypeError(f"exclude takes connections, not {type(connection).__name__}")
     return connection.session

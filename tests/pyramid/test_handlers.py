@@ -26,7 +26,7 @@ from sockjs_bridge.pyramid.handlers import (
     ViewHandler,
 )
 from sockjs_bridge.pyramid.views import checked_message
-from tests.pyramid.support import HandWorkers, Opening
+from tests.pyramid.support import Opening
 
 
 def run_view(view, opening=None, limit=1):
@@ -92,41 +92,6 @@ def errors(caplog):
 
 
 # Threads
-
-
-def test_limit_of_threads():
-    """blocking_threads: no more run at once, and one that ends gives its place back."""
-    threads, workers = BlockingThreads(2), HandWorkers()
-    ran = []
-    assert threads.start(workers, lambda: ran.append(1), "a")
-    assert threads.start(workers, lambda: ran.append(2), "b")
-    assert not threads.start(workers, lambda: ran.append(3), "c")
-    workers.run()
-    assert threads.start(workers, lambda: ran.append(4), "d")
-    workers.run()
-    assert ran == [1, 2, 4]
-
-
-def test_place_is_given_back_after_an_exception():
-    threads, workers = BlockingThreads(1), HandWorkers()
-
-    def fails():
-        raise RuntimeError
-
-    assert threads.start(workers, fails, "a")
-    with pytest.raises(RuntimeError):
-        workers.run()
-    assert threads.start(workers, fails, "b")
-
-
-def test_no_thread_to_be_had(caplog):
-    """Where the system gives no thread, the client hears the same as beyond the limit."""
-    threads, workers = BlockingThreads(1), HandWorkers()
-    workers.exhausted = True
-    assert not threads.start(workers, lambda: None, "a")
-    assert "no more threads" in caplog.text
-    workers.exhausted = False
-    assert threads.start(workers, lambda: None, "b")
 
 
 def test_too_many_views():
