@@ -1,0 +1,193 @@
+"""`sockjs.debug`: who keeps the event loop from everybody else is logged (issue 3, "Threads")."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import pytest
+
+from sockjs_bridge.pyramid import debug
+from sockjs_bridge.pyramid.debug import STANDSTILL as LIMIT
+from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
+
+
+def test_standstill():
+    """Issue 3: more than 100 ms."""
+    assert LIMIT == 0.1
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch, caplog):
+    """A standstill for which a test need not wait long."""
+    monkeypatch.setattr(debug, "STANDSTILL", 0.05)
+    caplog.set_level(logging.DEBUG, "sockjs_bridge.views")
+
+
+def block():
+    """Keep the loop for more than what is allowed."""
+    time.sleep(0.06)
+
+
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records]
+
+
+watch = watch_of("app.views.slow")
+
+
+async def test_blocking_call(caplog):
+    """It is logged with the view's name, and with the time that it took."""
+
+    async def view():
+        block()
+        return "result"
+
+    assert await watch(view()) == "result"
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.name == "sockjs_bridge.views"
+    text = record.getMessage()
+    assert text.startswith("app.views.slow kept the event loop")
+    milliseconds = int(text.split(" for ")[1].split(" ms")[0])
+    assert 60 <= milliseconds < 5000
+    assert "asyncio.to_thread" in text
+
+
+async def test_each_step_counts_for_itself(caplog):
+    """Before an await and after it: two standstills are two lines; short ones add up to none."""
+
+    async def view():
+        block()
+        await asyncio.sleep(0)
+        block()
+        for _ in range(4):
+            time.sleep(0.02)
+            await asyncio.sleep(0)
+
+    await watch(view())
+    assert len(warnings(caplog)) == 2
+
+
+async def test_waiting_is_not_blocking(caplog):
+    """Whoever awaits, even something slow in a thread, keeps nobody."""
+
+    async def view():
+        await asyncio.sleep(0.06)
+        await asyncio.to_thread(block)
+        async with asyncio.timeout(1):
+            await asyncio.sleep(0.06)
+
+    await watch(view())
+    assert warnings(caplog) == []
+
+
+async def test_exceptions_pass(caplog):
+    """What is raised within, and what is thrown in, are as they were without the watch."""
+
+    async def view():
+        try:
+            await failing
+        except KeyError as error:
+            block()
+            raise ValueError("of the view") from error
+
+    failing = asyncio.get_running_loop().create_future()
+    failing.set_exception(KeyError("of what it awaits"))
+    with pytest.raises(ValueError, match="of the view") as raised:
+        await watch(view())
+    assert isinstance(raised.value.__cause__, KeyError)
+    assert len(warnings(caplog)) == 1
+
+
+async def test_cancellation():
+    """A watched task is cancelled as any other, and may clean up."""
+    cleaned = []
+
+    async def view():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    task = asyncio.create_task(watch(view()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cleaned == [True]
+
+
+async def test_a_view_that_refuses_to_be_cancelled():
+    """It goes on, and its result is still its own."""
+
+    async def view():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "not now"
+
+    task = asyncio.create_task(watch(view()))
+    await asyncio.sleep(0)
+    task.cancel()
+    assert await task == "not now"
+
+
+def test_closed():
+    """A coroutine that nobody finishes is closed through the watch."""
+    closed = []
+
+    async def view():
+        try:
+            await asyncio.sleep(0)
+        finally:
+            closed.append(True)
+
+    watched = watch(view())
+    watched.send(None)
+    watched.close()
+    assert closed == [True]
+
+
+async def test_unwatched(caplog):
+    """Without sockjs.debug nothing is measured, and nothing is wrapped."""
+
+    async def view():
+        block()
+        return "result"
+
+    coroutine = view()
+    assert unwatched(coroutine) is coroutine
+    assert await coroutine == "result"
+    assert warnings(caplog) == []
+
+
+# The name
+
+
+class Views:
+    """A view class, and one that is called."""
+
+    async def method(self):
+        """A view."""
+
+    async def __call__(self):
+        """A view."""
+
+
+@pytest.mark.parametrize(
+    ("view", "attr", "name"),
+    [
+        (block, None, "block"),
+        (Views, None, "Views"),
+        (Views, "method", "Views.method"),
+        (Views.method, None, "Views.method"),
+        (Views(), None, "Views"),
+        (Views(), "method", "Views.method"),
+    ],
+)
+def test_dotted_name(view, attr, name):
+    """Where a view is found in the code, whatever kind of view it is."""
+    assert dotted_name(view, attr) == f"{__name__}.{name}"
