@@ -1493,6 +1493,25 @@ def test_rooms_are_left_at_any_end(end: str) -> None:
     assert bench.session.last_rooms == {"lobby"}
 
 
+def test_join_while_a_session_ends() -> None:
+    """Another thread may join at any moment: who is over gets in no more."""
+    joined: list[bool] = []
+
+    class Slow(Rooms):
+        def leave_all(self, session: Session) -> frozenset[str]:
+            joined.append(self.join(session, "before"))
+            left = super().leave_all(session)
+            joined.append(self.join(session, "after"))
+            return left
+
+    manager = Manager(Settings(), HandClock(), Capacity(1), Slow())
+    session = manager.create("s", XHR)
+    session.accept(RecordingHandler())
+    session.close(1000, "")
+    assert joined == [False, False]
+    assert manager.rooms.names() == []
+
+
 def test_rooms_are_the_managers() -> None:
     """Sessions of several endpoints meet in the rooms of their application."""
     rooms = Rooms()
