@@ -385,8 +385,8 @@ class Crowd:
                     assert session in self.rooms.members(room) or session.over
                     assert room in self.rooms.of(session) or session.over
                 else:
+                    # It is taken out in the next moment.
                     assert session.over
-                    members.pop(session, None)
             case "leave":
                 was_in = session in members
                 assert self.rooms.leave(session, room) is was_in or session.over
