@@ -1,0 +1,279 @@
+"""From any thread, any view, any task (issue 3, "Threads"), over the real server."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import itertools
+import logging
+import resource
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sockjs_bridge.client import TRANSPORTS, ConnectionClosed, connect
+from sockjs_bridge.testing import serve
+from tests.integration.support import PATIENCE, Journal, closing, connected, until
+from tests.pkgs import puppet_app
+
+pytestmark = pytest.mark.integration
+
+# Section 8: jsonp only serves other origins, so it is on where one is allowed.
+SETTINGS = {"sockjs.allowed_origins": "https://app.example.com"}
+VIEWS = ["view", "async_view"]
+STYLES = [*VIEWS, "plain", "async"]
+ASYNCHRONOUS = ["async_view", "async"]
+
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+every_style = pytest.mark.parametrize("style", STYLES)
+two_transports = pytest.mark.parametrize("transport", ["websocket", "xhr-polling"])
+
+_numbers = itertools.count()
+
+
+class Puppets:
+    """A served `puppet_app`, and what a test makes it do.
+
+    Attributes:
+        url: where it is served.
+        journal: what was seen of each connection.
+        sockjs: the application's real-time side.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.journal = Journal()
+        self.jobs: dict[str, Callable[[Any], object]] = {}
+        app = puppet_app.main(journal=self.journal, jobs=self.jobs, **{**SETTINGS, **settings})
+        self.app = app
+        self.sockjs = app.registry.sockjs
+        self.url = ""
+
+    @contextmanager
+    def served(self, **server: Any):
+        with serve(self.app, **server) as self.url:
+            yield self
+
+    def job(self, function: Callable[[Any], object]) -> str:
+        """Add something to do, and return its name."""
+        name = f"job{next(_numbers)}"
+        self.jobs[name] = function
+        return name
+
+    @asynccontextmanager
+    async def client(self, style: str, transport: str = "websocket", **options: Any):
+        """Connect; yields the client, the server's side of the connection, and its tag."""
+        tag = f"tag{next(_numbers)}"
+        async with connected(f"{self.url}/{style}?tag={tag}", transport, **options) as client:
+            (opened,) = await self.journal.wait(tag, "open")
+            yield client, opened[1], tag
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One server for the tests that leave no trace on it."""
+    with Puppets().served() as puppets:
+        yield puppets
+
+
+@pytest.fixture(autouse=True)
+def short_repeat_window(monkeypatch):
+    """A browser's silent repeat is not waited for: no client of these tests repeats."""
+    monkeypatch.setattr("sockjs_bridge.session.WINDOW", 0.05)
+
+
+def problems(caplog):
+    """Return what was logged above INFO."""
+    return [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+
+
+# Where code may run
+
+
+async def in_page(puppets: Puppets, work: Callable[[], None]) -> None:
+    name = puppets.job(lambda connection: work())
+    async with aiohttp.ClientSession() as http, http.get(f"{puppets.url}/page?job={name}") as page:
+        assert page.status == 200
+
+
+async def in_style(style: str, puppets: Puppets, work: Callable[[], object]) -> None:
+    name = puppets.job(lambda connection: work())
+    async with puppets.client(style) as (client, _, _):
+        await client.send(name)
+        # The answer comes after it; what is broadcast to all, before.
+        await client.send("done")
+        while await client.recv() != "done":
+            pass
+
+
+async def in_another_task(puppets: Puppets, work: Callable[[], None]) -> None:
+    async def worker() -> None:
+        await asyncio.sleep(0)
+        work()
+
+    await in_style("async_view", puppets, lambda: asyncio.create_task(worker()))
+
+
+async def in_to_thread(puppets: Puppets, work: Callable[[], None]) -> None:
+    await in_style("async_view", puppets, lambda: asyncio.to_thread(work))
+
+
+async def in_bare_thread(puppets: Puppets, work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    await asyncio.to_thread(thread.join)
+
+
+PLACES: dict[str, Callable[[Puppets, Callable[[], None]], Awaitable[None]]] = {
+    "a page's view": in_page,
+    "a blocking view": partial(in_style, "view"),
+    "an async view": partial(in_style, "async_view"),
+    "a plain hook": partial(in_style, "plain"),
+    "an async hook": partial(in_style, "async"),
+    "another task of an async view": in_another_task,
+    "asyncio.to_thread": in_to_thread,
+    "a bare thread": in_bare_thread,
+}
+
+
+async def run(puppets: Puppets, place: str, work: Callable[[], None]) -> None:
+    """Have work done in a place; what it raises is raised here."""
+    done: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def observed() -> None:
+        try:
+            work()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    async with asyncio.timeout(PATIENCE):
+        await PLACES[place](puppets, observed)
+        await asyncio.wrap_future(done)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@every_style
+@two_transports
+async def test_everything_from_everywhere(shared, caplog, place, style, transport):
+    """send, close, broadcast, join and leave take effect, in the order of their calls."""
+    room = f"room{next(_numbers)}"
+    sockjs = shared.sockjs
+    async with (
+        shared.client(style, transport) as (client, target, _),
+        shared.client("plain") as (bystander, other, _),
+    ):
+
+        def work() -> None:
+            assert target.join(room) is True
+            assert other.join(room) is True
+            assert target.rooms == {room}
+            assert sockjs.members(room) == [target, other]
+            assert target.send("1") is True
+            assert sockjs.broadcast("2", room=room) == 2
+            assert sockjs.broadcast("not for the target", room=room, exclude=[target]) == 1
+            assert target.send("3") is True
+            assert target.leave(room) is True
+            assert sockjs.broadcast("when the target has left", room=room) == 1
+            for number in range(4, 50):
+                if number % 2:
+                    assert sockjs.broadcast(str(number), exclude=[other]) >= 1
+                else:
+                    assert target.send(str(number)) is True
+            assert other.leave(room) is True
+            assert room not in sockjs.rooms()
+            target.close(4001, "that was it")
+            assert target.send("too late") is False
+            assert target.join(room) is False
+            with pytest.raises(TypeError):
+                target.send(b"bytes")
+
+        await run(shared, place, work)
+        assert [await client.recv() for _ in range(1, 50)] == [str(n) for n in range(1, 50)]
+        assert await closing(client) == (4001, "that was it")
+        heard = [await bystander.recv() for _ in range(3)]
+        assert heard == ["2", "not for the target", "when the target has left"]
+    assert problems(caplog) == []
+
+
+@two_transports
+@every_style
+async def test_order_of_each_sender(shared, style, transport):
+    """Many send to one at once: what each has sent arrives whole and in its order."""
+    count = 100
+    room = f"room{next(_numbers)}"
+    async with shared.client(style, transport) as (client, target, _):
+        target.join(room)
+
+        def work(name: str) -> None:
+            for number in range(count):
+                if number % 3:
+                    assert target.send(f"{name} {number}")
+                else:
+                    assert shared.sockjs.broadcast(f"{name} {number}", room=room) == 1
+                if number % 10 == 0:
+                    # Lets the others have their turn.
+                    time.sleep(0)
+
+        async with asyncio.TaskGroup() as group:
+            for place in PLACES:
+                group.create_task(run(shared, place, partial(work, place)))
+        heard = [await client.recv() for _ in range(count * len(PLACES))]
+        for place in PLACES:
+            mine = [text for text in heard if text.startswith(f"{place} ")]
+            assert mine == [f"{place} {number}" for number in range(count)]
+
+
+# A view that waits
+
+
+@every_transport
+@pytest.mark.parametrize("style", VIEWS)
+@pytest.mark.parametrize("how", ["leaves", "close", "close by code that closes itself"])
+async def test_blocked_receive_is_released(shared, transport, style, how):
+    """A blocked receive() ends at once when the client leaves, and when somebody closes."""
+    async with shared.client(style, transport) as (client, target, tag):
+        start = time.monotonic()
+        if how == "leaves":
+            await client.close(4002, "gone")
+        elif how == "close":
+            await asyncio.to_thread(target.close, 4001, "away with you")
+        else:
+            # A sequence of closes: the first one counts.
+            await asyncio.to_thread(target.close, 4001, "away with you")
+            await asyncio.to_thread(target.close, 4003, "once more")
+        events = await shared.journal.wait(tag, "close")
+        released = time.monotonic() - start
+    if how != "leaves":
+        expected = (4001, "away with you")
+    elif "websocket" in transport:
+        expected = (4002, "gone")
+    else:
+        expected = (1002, "Connection interrupted")
+    assert events[-1] == ("close", *expected)
+    # No timer of ours is as short: heartbeat_delay and disconnect_delay are 25 and 5 seconds.
+    assert released < 2
+
+
+@every_transport
+async def test_blocked_receives_are_released_at_the_stop(transport):
+    """The server stops: every view that waits ends at once, with 3000."""
+    puppets = Puppets()
+    served = puppets.served(shutdown_timeout=20)
+    served.__enter__()
+    async with (
+        puppets.client("view", transport) as (_, _, blocking),
+        puppets.client("async_view", transport) as (_, _, asynchronous),
+    ):
+        start = time.monotonic()
+        await asyncio.to_thread(served.__exit__, None, None, None)
+        # A tenth of shutdown_timeout is for clients between two polls.
+        assert time.monotonic() - start < 5
+        for tag in (blocking, asynchronous):
+            assert puppets.journal.events(tag)[-1] == ("close", 3000, "Go away!")
