@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import itertools
+import json
 import logging
 import resource
 import threading
@@ -277,3 +278,211 @@ async def test_blocked_receives_are_released_at_the_stop(transport):
         assert time.monotonic() - start < 5
         for tag in (blocking, asynchronous):
             assert puppets.journal.events(tag)[-1] == ("close", 3000, "Go away!")
+
+
+# Fairness
+
+
+@pytest.mark.parametrize("style", STYLES)
+@two_transports
+async def test_flood_does_not_starve_others(style, transport):
+    """A session that is flooded works on, and others have their turn long before its end."""
+    flood = 3000
+    handled = itertools.count(1)
+    begun = threading.Event()
+    progress = []
+
+    def work(connection):
+        end = time.perf_counter() + 0.0003
+        begun.set()
+        while time.perf_counter() < end:
+            pass
+        progress.append(next(handled))
+
+    # With one thread for the plain hooks of all: each of them waits for its turn.
+    with Puppets(**{"sockjs.max_inbound": "10000"}).served(threads=1) as puppets:
+        name = puppets.job(work)
+        async with (
+            puppets.client(style, transport) as (client, _, _),
+            puppets.client(style) as (flooding, _, _),
+        ):
+            # In one frame of the wire: the server has them all before it handles the first.
+            await flooding._websocket.send_str(json.dumps([name] * flood))
+            await asyncio.to_thread(begun.wait, PATIENCE)
+            await client.send("my turn")
+            assert await client.recv() == "my turn"
+            assert len(progress) < flood
+            await flooding.send("at last")
+            assert await flooding.recv() == "at last"
+            assert progress == list(range(1, flood + 1))
+
+
+# Slowness
+
+
+@pytest.mark.parametrize("style", STYLES)
+@two_transports
+@pytest.mark.parametrize("behind", [0, 12], ids=["alone", "with messages behind it"])
+async def test_slow_code_delays_its_own_session_only(monkeypatch, caplog, style, transport, behind):
+    """The others go on, and the heartbeat calls no live client dead, its own included."""
+    monkeypatch.setattr("sockjs_bridge.session.PONG_TIMEOUT", 0.15)
+    go_on = threading.Event()
+    slow = []
+
+    def wait(connection):
+        slow.append(style)
+        if style in ASYNCHRONOUS:
+            return asyncio.to_thread(go_on.wait, PATIENCE)
+        return go_on.wait(PATIENCE)
+
+    settings = {"sockjs.heartbeat_delay": "0.1", "sockjs.max_inbound": "2"}
+    with Puppets(**settings).served(threads=2) as puppets:
+        name = puppets.job(wait)
+        async with (
+            puppets.client(style, transport) as (client, target, tag),
+            puppets.client(style) as (other, _, _),
+            puppets.client("plain", transport) as (another, _, _),
+        ):
+            await client.send(name)
+            await puppets.journal.wait(tag, "message")
+            # Beyond max_inbound the server reads no more: no sign of life reaches it.
+            sending = [asyncio.create_task(client.send(str(number))) for number in range(behind)]
+            beats = client.heartbeats + 5
+            while client.heartbeats < beats:
+                for friend in (other, another):
+                    await friend.send("are you there?")
+                    assert await friend.recv() == "are you there?"
+            assert not target.closed
+            go_on.set()
+            await asyncio.gather(*sending)
+            await client.send("and on we go")
+            answers = [await client.recv() for _ in range(behind + 1)]
+            assert answers == [*map(str, range(behind)), "and on we go"]
+            assert slow == [style]
+    assert problems(caplog) == []
+
+
+# Many
+
+
+@pytest.fixture
+def many_files():
+    """As many open files as the system lets us have, for a while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"the system allows {hard} open files only")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def side_by_side(function, arguments, width: int = 50) -> list[Any]:
+    """Call an asynchronous function for each argument, some at a time."""
+    places = asyncio.Semaphore(width)
+
+    async def call(argument):
+        async with places:
+            return await function(argument)
+
+    return await asyncio.gather(*map(call, arguments))
+
+
+async def test_a_thousand_blocking_views(many_files, caplog):
+    """Section 11: 1000 at once by default; the next is refused, and its place is given back."""
+    puppets = Puppets()
+    barrier = threading.Barrier(1001)
+    name = puppets.job(lambda connection: barrier.wait(PATIENCE))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        with puppets.served(shutdown_timeout=10):
+            url = f"{puppets.url}/view?tag="
+
+            async def open_one(number):
+                return await connect(f"{url}{number}", session=http, close_timeout=0.5)
+
+            clients = await side_by_side(open_one, range(1000))
+            for transport in ("websocket", "xhr-polling"):
+                async with connected(f"{url}too_many", transport) as refused:
+                    assert await closing(refused) == (4503, "Too many connections")
+            assert puppets.journal.events("too_many") == []
+            # All of them wait in their views at one time: the barrier takes no fewer.
+            await asyncio.gather(*[client.send(name) for client in clients])
+            await asyncio.to_thread(barrier.wait, PATIENCE)
+            await asyncio.gather(*[client.send("hello") for client in clients])
+            for client in clients:
+                assert await client.recv() == "hello"
+            assert puppets.sockjs.broadcast("all of you") == 1000
+            for client in clients:
+                assert await client.recv() == "all of you"
+            # One goes, another comes.
+            await clients[0].close()
+            await puppets.journal.wait("0", "close")
+
+            async def is_free():
+                client = await open_one("again")
+                await client.send("free?")
+                try:
+                    return client if await client.recv() == "free?" else None
+                except ConnectionClosed:
+                    return None
+
+            async with asyncio.timeout(PATIENCE):
+                while (client := await is_free()) is None:
+                    pass
+            await asyncio.gather(*[client.close() for client in (*clients, client)])
+    assert {text for text in problems(caplog)} == {
+        "/view: all threads for blocking views are taken"
+    }
+
+
+async def test_broadcast_of_which_some_die(many_files, caplog):
+    """500 real connections, some of which break off in the midst of it: the others hear all."""
+    count, rounds = 500, 40
+    puppets = Puppets()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        with puppets.served():
+
+            async def open_one(number):
+                style, transport = STYLES[number % 4], TRANSPORTS[number // 4 % 3]
+                return await connect(
+                    f"{puppets.url}/{style}?tag={number}",
+                    transport=transport,
+                    session=http,
+                    close_timeout=0.5,
+                )
+
+            clients = await side_by_side(open_one, range(count))
+            for number in range(count):
+                ((_, connection),) = await puppets.journal.wait(str(number), "open")
+                assert connection.join("everybody")
+            dying, living = clients[::5], [c for n, c in enumerate(clients) if n % 5]
+            halfway = threading.Event()
+
+            def talk() -> list[int]:
+                reached = []
+                for number in range(rounds):
+                    reached.append(puppets.sockjs.broadcast(f"{number}", room="everybody"))
+                    if number == rounds // 2:
+                        halfway.wait(PATIENCE)
+                return reached
+
+            talking = asyncio.create_task(asyncio.to_thread(talk))
+            for client in dying:
+                assert await client.recv() == "0"
+            leaving = asyncio.gather(*[client.close() for client in dying])
+            halfway.set()
+            reached = await talking
+            await leaving
+            assert reached[0] == count
+            for client in living:
+                assert [await client.recv() for _ in range(rounds)] == [
+                    str(number) for number in range(rounds)
+                ]
+            await until(lambda: len(puppets.sockjs.members("everybody")) == len(living))
+            assert puppets.sockjs.broadcast("in the end", room="everybody") == len(living)
+            for client in living:
+                assert await client.recv() == "in the end"
+            await asyncio.gather(*[client.close() for client in living])
+            await until(lambda: puppets.sockjs.rooms() == [])
+    assert problems(caplog) == []
