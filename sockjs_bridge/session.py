@@ -168,6 +168,8 @@ class Session:
         if self.state is State.NEW:
             if self.transport.control_frames:
                 self._frames.append(protocol.OPEN)
+            # The refusal may have set a cookie, and all that is left to hear is the end.
+            self.credentials = None
             self.close(code, reason)
 
     def send(self, text: str) -> bool:
