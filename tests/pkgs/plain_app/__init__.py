@@ -260,6 +260,17 @@ def long_headers(request):
     return response
 
 
+@view_config(route_name="own_headers")
+def own_headers(request):
+    """Headers that are the server's where the application does not send them."""
+    return Response("", headers={"Server": "the application's", "Date": "today"})
+
+
+@view_config(route_name="hop_by_hop")
+def hop_by_hop(request):
+    return Response("as asked", headers={"Connection": "close"})
+
+
 @view_config(route_name="cookies", renderer="json")
 def cookies(request):
     request.response.set_cookie("one", "1")
@@ -440,6 +451,8 @@ ROUTES = {
     "lines": "/lines",
     "headers": "/headers",
     "long_headers": "/long_headers",
+    "own_headers": "/own_headers",
+    "hop_by_hop": "/hop_by_hop",
     "cookies": "/cookies",
     "count": "/count",
     "page": "/page",
