@@ -4,12 +4,14 @@ from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.compat import Session
 from sockjs_bridge.pyramid.config import includeme
 from sockjs_bridge.pyramid.views import (
+    AsyncWebSocket,
     WebSocket,
     WebSocketSession,
     websocket_view,
 )
 
 __all__ = (
+    "AsyncWebSocket",
     "ConnectionClosed",
     "Session",
     "WebSocket",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from urllib.parse import parse_qs, unquote
+from http import HTTPStatus
+from urllib.parse import parse_qs, quote, unquote
 
 from sockjs_bridge import protocol
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.contracts import Peer
+from sockjs_bridge.credentials import JSESSIONID, UNKNOWN, Credentials
 from sockjs_bridge.manager import Capacity, Manager, TooManySessions
 from sockjs_bridge.origins import OriginPolicy
+from sockjs_bridge.rooms import Rooms
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.settings import Settings
 from sockjs_bridge.transports import (
@@ -35,9 +37,6 @@ NO_CACHE = ("Cache-Control", "no-store, no-cache, no-transform, must-revalidate,
 YEAR = 31536000
 
 Headers = list[tuple[str, str]]
-
-# By hand: http.cookies gives up on all cookies where one of them has an odd name.
-_JSESSIONID = re.compile(r"(?:^|;)[ \t]*JSESSIONID=([!-:<-~](?:[ !-:<-~]*[!-:<-~])?)")
 
 _IFRAME = """<!DOCTYPE html>
 <html>
@@ -91,6 +90,8 @@ class Reply:
         callback: of that receiver.
         tag: of that receiver: the ``t`` parameter.
         busy: the answer waits until this session takes messages again.
+        unproven: this session's request came with other credentials than before: the application
+            is to be asked who it is, and the request to be handled again with its `Proof`.
     """
 
     status: int
@@ -101,6 +102,25 @@ class Reply:
     callback: str = ""
     tag: str | None = None
     busy: Session | None = None
+    unproven: Session | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the application says of a request that came with other credentials.
+
+    Attributes:
+        session: the one that the request is for.
+        status: of the application's response; below 400 it would let in who asks.
+        identity: who that is; None stands for nobody, `UNKNOWN` for a request that was answered
+            before the application could tell.
+        headers: of the application's response, for the client.
+    """
+
+    session: Session
+    status: int
+    identity: object
+    headers: Headers
 
 
 class Endpoint:
@@ -133,9 +153,9 @@ class Endpoint:
             and not (transport.name == "jsonp-polling" and self.origins.same_only)
         }
 
-    def start(self, clock: Clock, capacity: Capacity) -> None:
+    def start(self, clock: Clock, capacity: Capacity, rooms: Rooms | None = None) -> None:
         """Makes it ready to serve."""
-        self._manager = Manager(self.settings, clock, capacity)
+        self._manager = Manager(self.settings, clock, capacity, rooms)
 
     @property
     def manager(self) -> Manager:
@@ -148,7 +168,14 @@ class Endpoint:
             raise RuntimeError(f"the SockJS endpoint {self.name} is not served")
         return self._manager
 
-    def handle(self, target: protocol.Target, request: Request) -> Reply:
+    @property
+    def sessions(self) -> list[Session]:
+        """The open sessions, none while nobody serves the application; in any thread."""
+        return [] if self._manager is None else self._manager.open_sessions
+
+    def handle(
+        self, target: protocol.Target, request: Request, proof: Proof | None = None
+    ) -> Reply:
         """Answers a request.
 
         A reply with a ``session`` asks the server to make a receiver, to attach it at once, and,
@@ -157,10 +184,11 @@ class Endpoint:
         Args:
             target: what the request asks for.
             request: the request.
+            proof: what the application said when a reply before this one was ``unproven``.
         """
         origin = self.origins.of(request.headers)
         if target.action == "iframe":
-            return self._iframe(request)
+            return self._iframe(request, target.script_name)
         if target.action == "greeting":
             return self._greeting(request)
         if not self.origins.allows(origin, request.headers, request.host):
@@ -168,9 +196,9 @@ class Endpoint:
         if target.action in ("websocket", "raw-websocket"):
             return self._websocket(target, request)
         if target.action in RECEIVING:
-            reply = self._receive(target, request, RECEIVING[target.action])
+            reply = self._receive(target, request, RECEIVING[target.action], proof)
         elif target.action in SENDING:
-            reply = self._send(target, request, SENDING[target.action])
+            reply = self._send(target, request, SENDING[target.action], proof)
         else:
             reply = self._info(request)
         reply.headers += self._cors(request, origin)
@@ -198,12 +226,12 @@ class Endpoint:
             return _not_allowed("GET")
         return Reply(200, [("Content-Type", PLAIN)], b"Welcome to SockJS!\n")
 
-    def _iframe(self, request: Request) -> Reply:
+    def _iframe(self, request: Request, script_name: str) -> Reply:
         if self.origins.same_only:
             return _not_found()
         if request.method not in ("GET", "HEAD"):
             return _not_allowed("GET")
-        body = (_IFRAME % self._client_path).encode()
+        body = (_IFRAME % (quote(script_name) + self._client_path)).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = [*_cached_for_a_year(), ("ETag", etag)]
         known = request.headers.get("If-None-Match", "")
@@ -247,7 +275,7 @@ class Endpoint:
     def _cookie(self, request: Request) -> Headers:
         if not self.settings.jsessionid:
             return []
-        found = _JSESSIONID.search(request.headers.get("Cookie", ""))
+        found = JSESSIONID.search(request.headers.get("Cookie", ""))
         return [("Set-Cookie", f"JSESSIONID={found[1] if found else 'dummy'}; path=/")]
 
     # Sessions
@@ -255,7 +283,13 @@ class Endpoint:
     def _session_headers(self, request: Request) -> Headers:
         return [NO_CACHE, *self._cookie(request)]
 
-    def _receive(self, target: protocol.Target, request: Request, transport: Transport) -> Reply:
+    def _receive(
+        self,
+        target: protocol.Target,
+        request: Request,
+        transport: Transport,
+        proof: Proof | None,
+    ) -> Reply:
         if transport.name not in self._transports:
             return _not_found()
         methods = f"OPTIONS, {transport.method}"
@@ -276,15 +310,58 @@ class Endpoint:
                 return _wrong(headers, 'invalid "callback" parameter')
             headers.append(("X-Content-Type-Options", "nosniff"))
         manager, place = self.manager, (target.session_id, unquote(target.base))
-        try:
-            session = manager.get(*place) or manager.create(place[0], transport, place[1])
-        except TooManySessions as error:
-            return _busy(headers, str(error))
+        session = manager.get(*place)
+        if session is not None:
+            refusal = self._check(session, request, proof, headers)
+            # A client hears of its session's end by the close frame.
+            if refusal is not None and session.credentials is not None:
+                return refusal
+        else:
+            try:
+                session = manager.create(place[0], transport, place[1])
+            except TooManySessions as error:
+                return _busy(headers, str(error))
+            session.credentials = Credentials(request.headers)
         headers += [("Content-Type", transport.content_type), ("X-Accel-Buffering", "no")]
         tag = _tag(query)
         return Reply(200, headers, b"", session, transport, callback, tag)
 
-    def _send(self, target: protocol.Target, request: Request, sending: Sending) -> Reply:
+    def _check(
+        self, session: Session, request: Request, proof: Proof | None, headers: Headers
+    ) -> Reply | None:
+        """Sees to it that a request of a session is made by who opened it.
+
+        Returns:
+            What to answer in place of what was asked; None to go on.
+        """
+        credentials = session.credentials
+        if credentials is None or credentials.passes(request.headers):
+            return None
+        forbidden = Reply(403, [*headers, ("Content-Type", PLAIN)], b"Forbidden")
+        if not credentials.settled:
+            return forbidden
+        if proof is None or proof.session is not session:
+            forbidden.unproven = session
+            return forbidden
+        headers += proof.headers
+        nobody = proof.identity is None or (proof.identity is UNKNOWN and proof.status == 401)
+        if nobody and proof.status < 500:
+            session.revoke(*protocol.SIGNED_OUT)
+        elif proof.identity == credentials.identity:
+            if proof.status < 400:
+                credentials.renew(request.headers)
+                return None
+            if proof.status < 500:
+                session.revoke(4000 + proof.status, phrase(proof.status))
+        return forbidden
+
+    def _send(
+        self,
+        target: protocol.Target,
+        request: Request,
+        sending: Sending,
+        proof: Proof | None,
+    ) -> Reply:
         if not sending.serves & self._transports:
             return _not_found()
         if request.method == "OPTIONS":
@@ -297,6 +374,8 @@ class Endpoint:
         session = self.manager.get(target.session_id, unquote(target.base))
         if session is None or session.state is State.NEW:
             return Reply(404, [*headers, ("Content-Type", PLAIN)], b"Not found")
+        if (refusal := self._check(session, request, proof, headers)) is not None:
+            return refusal
         if session.crowded:
             return _busy(headers, "Too many sends at once.")
         try:
@@ -327,6 +406,14 @@ class Endpoint:
         except TooManySessions as error:
             return _busy([], str(error))
         return Reply(101, self._cookie(request), b"", session, transport)
+
+
+def phrase(status: int) -> str:
+    """Returns the words that belong to a status."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Refused"
 
 
 def _tag(query: Mapping[str, list[str]]) -> str | None:

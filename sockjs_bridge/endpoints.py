@@ -5,37 +5,61 @@ Here the server and the framework meet; neither knows the other.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge import protocol
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.contracts import Handler
+from sockjs_bridge.credentials import UNKNOWN
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.manager import Capacity
+from sockjs_bridge.rooms import Rooms
 from sockjs_bridge.session import Session
 
 #: The key of the `Handshake` in the WSGI environ.
 HANDSHAKE = "sockjs_bridge.handshake"
+#: The key of the `Inquiry` in the WSGI environ of every other request: its server is ours.
+INQUIRY = "sockjs_bridge.inquiry"
 
 
 class Handshake:
-    """One opening's way through the application, as a GET request of the endpoint's base URL.
+    """A question to the application, asked by a GET request of the endpoint's base URL.
 
-    The server puts it into the WSGI environ; the application accepts by leaving a handler.
+    The server puts it into the WSGI environ; the application answers here and by its response.
 
     Attributes:
         endpoint: the one that is asked for.
-        session: the one that is to open.
-        handler: the application's side of the session; None while nobody accepted.
+        session: the one that is to open, or to go on.
+        renewal: the session is open; a request of it came with other credentials than before.
+        taken: a view would serve the connection.
+        handler: the application's side of a session that is to open.
+        identity: who asks, as the application's security policy says; None stands for nobody.
+        failure: the status of the exception that an exception view turned into a response.
     """
 
-    def __init__(self, endpoint: Endpoint, session: Session) -> None:
+    def __init__(self, endpoint: Endpoint, session: Session, *, renewal: bool = False) -> None:
         self.endpoint = endpoint
         self.session = session
+        self.renewal = renewal
+        self.taken = False
         self.handler: Handler | None = None
+        self.identity: object = UNKNOWN
+        self.failure: int | None = None
+
+
+class Inquiry:
+    """What an application says of a request that the server handed to it as to any page.
+
+    Attributes:
+        found: the application's endpoints, when the request is for one of them: where the
+            application is mounted behind other WSGI code, only it knows its own paths. With them
+            its ``SCRIPT_NAME`` and ``PATH_INFO``.
+    """
+
+    def __init__(self) -> None:
+        self.found: tuple[Endpoints, str, str] | None = None
 
 
 class Workers(Protocol):
@@ -66,16 +90,17 @@ class Endpoints:
 
     Args:
         max_sessions: of one process, all endpoints together.
-    """
 
-    _unserved: ClassVar[weakref.WeakSet[Endpoints]] = weakref.WeakSet()
+    Attributes:
+        rooms: of all endpoints together.
+    """
 
     def __init__(self, max_sessions: int) -> None:
         self._endpoints: dict[str, Endpoint] = {}
         self._capacity = Capacity(max_sessions)
         self._clock: Clock | None = None
         self._workers: Workers | None = None
-        Endpoints._unserved.add(self)
+        self.rooms = Rooms()
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())
@@ -90,7 +115,7 @@ class Endpoints:
         """Adds an endpoint; the order is that of the look-up."""
         self._endpoints[endpoint.name] = endpoint
         if self._clock is not None:
-            endpoint.start(self._clock, self._capacity)
+            endpoint.start(self._clock, self._capacity, self.rooms)
 
     @property
     def clock(self) -> Clock:
@@ -117,9 +142,8 @@ class Endpoints:
     def start(self, clock: Clock, workers: Workers) -> None:
         """Makes the endpoints ready; called by the server."""
         self._clock, self._workers = clock, workers
-        Endpoints._unserved.discard(self)
         for endpoint in self:
-            endpoint.start(clock, self._capacity)
+            endpoint.start(clock, self._capacity, self.rooms)
 
     def close(self, code: int, reason: str) -> None:
         """Closes all sessions of all endpoints."""
@@ -137,6 +161,69 @@ class Endpoints:
             endpoint.manager.finish()
 
     def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
+        """Finds the endpoint that a path within the application is for.
+
+        Args:
+            path: percent-encoded, without the query.
+        """
+        for target in protocol.targets(path):
+            try:
+                base = unquote_to_bytes(target.base).decode()
+            except UnicodeError:
+                return None
+            if (endpoint := self.match(base)) is not None:
+                return endpoint, target
+        return None
+
+    def match(self, base: str) -> Endpoint | None:
+        """Returns the endpoint with a base path, percent-decoded."""
+        return next((endpoint for endpoint in self if endpoint.match(base)), None)
+
+
+class Mount(NamedTuple):
+    """An application's place below a prefix of the server's paths.
+
+    Attributes:
+        endpoints: of the application.
+        script_name: what the application takes the prefix for; a filter may have changed it.
+    """
+
+    endpoints: Endpoints
+    script_name: str
+
+
+class Site:
+    """The applications with SockJS endpoints that one server serves, and where they are mounted.
+
+    An application that the server calls directly is at the root. Where other WSGI code stands in
+    between (filters, a composite), the first request for an endpoint goes the way of all pages,
+    and the application says by the `Inquiry` that the request is for the endpoint.
+
+    Args:
+        application: the WSGI application.
+    """
+
+    #: How many mounts are remembered: a composite may mount at any prefix.
+    MOUNTS = 1000
+
+    def __init__(self, application: object) -> None:
+        self._clock: Clock | None = None
+        self._workers: Workers | None = None
+        self._mounts: dict[str, list[Mount]] = {}
+        self._all: list[Endpoints] = []
+        registry = getattr(application, "registry", None)
+        endpoints = getattr(getattr(registry, "sockjs", None), "endpoints", None)
+        if isinstance(endpoints, Endpoints):
+            self._all.append(endpoints)
+            self._mounts[""] = [Mount(endpoints, "")]
+
+    def start(self, clock: Clock, workers: Workers) -> None:
+        """Makes the endpoints ready; those that are found later too."""
+        self._clock, self._workers = clock, workers
+        for endpoints in self._all:
+            endpoints.start(clock, workers)
+
+    def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a request's path is for.
 
         Args:
@@ -147,21 +234,65 @@ class Endpoints:
                 base = unquote_to_bytes(target.base).decode()
             except UnicodeError:
                 return None
-            for endpoint in self:
-                if endpoint.match(base):
-                    return endpoint, target
+            for prefix in _prefixes(base):
+                for mount in self._mounts.get(prefix, ()):
+                    if (endpoint := mount.endpoints.match(base[len(prefix) :])) is not None:
+                        return endpoint, target._replace(script_name=mount.script_name)
         return None
 
-    @classmethod
-    def of(cls, application: object) -> Sequence[Endpoints]:
-        """Returns the endpoints of a WSGI application.
+    def learn(self, path: str, inquiry: Inquiry) -> bool:
+        """Notes where an application is mounted, if a request has shown it.
 
         Args:
-            application: where other WSGI code (filters, a composite) hides what is inside, the
-                endpoints that no server serves yet are taken.
+            path: of that request, percent-encoded, without the query.
+            inquiry: what the application said.
+
+        Returns:
+            Whether that was unknown before.
         """
-        registry = getattr(application, "registry", None)
-        endpoints = getattr(getattr(registry, "sockjs", None), "endpoints", None)
-        if isinstance(endpoints, Endpoints):
-            return [endpoints]
-        return list(cls._unserved)
+        if inquiry.found is None or self._clock is None or self._workers is None:
+            return False
+        endpoints, script_name, inner = inquiry.found
+        try:
+            whole = unquote_to_bytes(path).decode()
+            inner = inner.encode("latin-1").decode()
+            mount = Mount(endpoints, script_name.encode("latin-1").decode())
+        except UnicodeError:
+            return False
+        prefix = whole.removesuffix(inner)
+        mounts = self._mounts.get(prefix, [])
+        if not whole.endswith(inner) or mount in mounts:
+            return False
+        if endpoints not in self._all:
+            self._all.append(endpoints)
+            endpoints.start(self._clock, self._workers)
+        if len(self._mounts) >= self.MOUNTS:
+            del self._mounts[next(iter(self._mounts))]
+        self._mounts[prefix] = [*mounts, mount]
+        return True
+
+    def close(self, code: int, reason: str) -> None:
+        """Closes all sessions of all endpoints."""
+        for endpoints in self._all:
+            endpoints.close(code, reason)
+
+    @property
+    def told(self) -> bool:
+        """Whether every client has heard that its session is over."""
+        return all(endpoints.told for endpoints in self._all)
+
+    def finish(self) -> None:
+        """Forgets the sessions that are left: the server has stopped."""
+        for endpoints in self._all:
+            endpoints.finish()
+
+
+def _prefixes(base: str) -> Iterator[str]:
+    """Yields what may be the mount's part of a path, the longest first, as composites choose."""
+    if base:
+        yield base
+    end = base.rfind("/")
+    while end > 0:
+        yield base[:end]
+        end = base.rfind("/", 0, end)
+    yield ""

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 from sockjs_bridge import protocol
 from sockjs_bridge.clock import Clock, DeadlineWheel
-from sockjs_bridge.session import Session, SharedFrames, State
+from sockjs_bridge.outbox import SharedFrames
+from sockjs_bridge.rooms import Rooms, broadcast
+from sockjs_bridge.session import Session, State
 from sockjs_bridge.settings import Settings
 from sockjs_bridge.transports import Transport
 
@@ -52,12 +54,16 @@ class Manager:
         settings: of the endpoint.
         clock: the loop's.
         capacity: shared by the endpoints of a process.
+        rooms: shared by the endpoints of an application.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, capacity: Capacity) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, capacity: Capacity, rooms: Rooms | None = None
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.wheel = DeadlineWheel(clock)
+        self.rooms = Rooms() if rooms is None else rooms
         self._capacity = capacity
         # WebSocket sessions are in the second set only: an HTTP request cannot find them.
         self._by_id: dict[tuple[str, str], Session] = {}
@@ -127,14 +133,14 @@ class Manager:
                 session.bytes_out,
             )
 
+    @property
+    def open_sessions(self) -> list[Session]:
+        """The sessions whose handshake is over; may be read in any thread."""
+        return [session for session in self if session.state is State.OPEN]
+
     def broadcast(self, text: str) -> None:
-        """Sends a message to every session; it is encoded once for each kind of transport."""
-        encoded: dict[object, bytes] = {}
-        for session in self:
-            encode = session.transport.encode
-            if encode not in encoded:
-                encoded[encode] = encode(text)
-            session.send_encoded(encoded[encode])
+        """Sends a message to every open session."""
+        broadcast(self.open_sessions, text)
 
     def schedule_flush(self, session: Session) -> None:
         """Has a session written at the end of the loop's tick."""

@@ -29,6 +29,8 @@ NO_HEARTBEAT = (3000, "No response from heartbeat")
 BROKEN_FRAMING = (3000, "Broken framing.")
 #: The peer reads too slowly: more than ``max_queue_size`` bytes wait for it.
 SLOW_CONSUMER = (4008, "Slow consumer")
+#: Nobody is signed in any more: 4000 and the status.
+SIGNED_OUT = (4401, "Unauthorized")
 #: Something went wrong on this side.
 FAILED = (4500, "Internal Server Error")
 #: No receiver came back within ``disconnect_delay``.
@@ -164,11 +166,13 @@ class Target(NamedTuple):
         action: ``greeting``, ``info``, ``iframe``, ``raw-websocket``, or the last segment of a
             session URL (``xhr``, ``xhr_send``, ``websocket`` …).
         session_id: of a session URL, as it stands in the URL.
+        script_name: the path at which the application believes to be mounted, percent-decoded.
     """
 
     base: str
     action: str
     session_id: str = ""
+    script_name: str = ""
 
 
 _SESSION = re.compile(

@@ -20,11 +20,12 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Handler, Receiver
+from sockjs_bridge.credentials import Credentials
+from sockjs_bridge.outbox import Outbox, SharedFrames, frame_of
 from sockjs_bridge.repeats import WINDOW, RepeatMemory
 from sockjs_bridge.transports import Transport
 
@@ -64,11 +65,6 @@ WAITING_SENDS = 8
 PONG_TIMEOUT = 10.0
 
 
-#: Frames that were made in this tick, with and without their transport's wrapping, by transport,
-#: callback and messages: sessions that queued the same share them.
-SharedFrames = dict[tuple[str, str, tuple[bytes, ...]], tuple[bytes, bytes]]
-
-
 class Session:
     """A client's session; made by `Manager`, used on the loop only.
 
@@ -80,6 +76,10 @@ class Session:
         close_code: the code it was closed with, None before.
         close_reason: the reason that goes with it.
         opened_at: when it was made, in seconds of the clock.
+        connection: what the application knows it by.
+        credentials: what later requests of it must come with; None where none are asked for.
+        rooms: those that it may enter, in any thread.
+        last_rooms: the rooms that it was in when it ended.
         repeats: the requests that a browser may repeat.
         messages_in: how many messages arrived.
         messages_out: how many messages left.
@@ -100,13 +100,16 @@ class Session:
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self.slot: int | None = None
         self.dirty = False
+        self.connection: Any = None
+        self.credentials: Credentials | None = None
+        self.rooms = manager.rooms
+        self.last_rooms: frozenset[str] = frozenset()
         self._manager = manager
         self._settings = manager.settings
         self._handler: Handler | None = None
         self._receiver: Receiver | None = None
-        # Encoded messages that wait, and frames that go before them: `o`, a repeat.
-        self._queue: deque[bytes] = deque()
-        self._queue_bytes = 0
+        self._outbox = Outbox(self._settings.max_queue_size, self._settings.response_limit)
+        # Frames that go before the messages that wait: `o`, a repeat.
         self._frames: deque[bytes] = deque()
         # When the receiver came or went, when the last frame left, what its response holds.
         self._since = self._wrote = self._beat = self.opened_at
@@ -130,7 +133,15 @@ class Session:
         if state is None:
             return False
         self.state = state
+        if event is not Event.ACCEPT:
+            # After the state: who joins from now on is refused.
+            self.last_rooms |= self.rooms.leave_all(self)
         return True
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is sent any more; may be read in any thread."""
+        return self.state in (State.CLOSING, State.CLOSED)
 
     # The application's side
 
@@ -169,20 +180,27 @@ class Session:
 
     def send_encoded(self, message: bytes) -> bool:
         """Queues a message that this transport's ``encode`` has made."""
-        if self.state not in (State.NEW, State.OPEN):
+        if self.over:
             return False
-        self._queue.append(message)
-        self._queue_bytes += len(message) + 1
-        if self._queue_bytes > self._settings.max_queue_size:
+        outbox = self._outbox
+        outbox.append(message)
+        if outbox.too_large:
             # The client may be quick, and the sender quicker than a tick.
             self.flush()
-        if self._queue_bytes > self._settings.max_queue_size:
+        if outbox.too_large:
             # What waits is useless to a client that cannot keep up, and holds the memory.
-            self._drop_queue()
+            outbox.clear()
             self.close(*protocol.SLOW_CONSUMER)
             return False
         self._manager.schedule_flush(self)
         return True
+
+    def when_drained(self, callback: Callable[[], object]) -> None:
+        """Calls back once, when little waits for the client (`Outbox.drained`) or it is over."""
+        if self.over:
+            callback()
+        else:
+            self._outbox.when_drained(callback)
 
     def abandon(self) -> None:
         """Forgets a session that never opened: its WebSocket's handshake was refused."""
@@ -194,7 +212,7 @@ class Session:
         handler = self._handler
         if self.state is State.NEW:
             # Nobody has allowed this client to read.
-            self._drop_queue()
+            self._outbox.clear()
         if not self._enter(Event.CLOSE):
             return
         self.close_code, self.close_reason = code, reason
@@ -203,11 +221,20 @@ class Session:
         if handler is not None:
             handler.closed(code, reason)
         self.ready()
+        self._outbox.release()
         self._manager.schedule_flush(self)
+
+    def revoke(self, code: int, reason: str) -> None:
+        """Closes the session without what is queued: its user may not read it any more."""
+        self._outbox.clear()
+        self._frames = deque(frame for frame in self._frames if frame is protocol.OPEN)
+        self.repeats.forget()
+        self.credentials = None
+        self.close(code, reason)
 
     def fail(self) -> None:
         """Ends the session at once: something in it went wrong."""
-        self._drop_queue()
+        self._outbox.clear()
         self.close(*protocol.FAILED)
         self._end()
 
@@ -219,10 +246,6 @@ class Session:
     def finish(self) -> None:
         """Forgets a closed session: the server has stopped."""
         self._end()
-
-    def _drop_queue(self) -> None:
-        self._queue.clear()
-        self._queue_bytes = 0
 
     # Messages that arrive
 
@@ -311,7 +334,7 @@ class Session:
         self._receiver = None
         self._since = self._manager.clock.time()
         if receiver.transport.websocket:
-            self._drop_queue()
+            self._outbox.clear()
             self.close(code, reason)
             self._end()
             return
@@ -325,7 +348,7 @@ class Session:
     def _interrupt(self) -> None:
         self._lost = False
         self.repeats.forget()
-        self._drop_queue()
+        self._outbox.clear()
         self._frames.clear()
         self.close(*protocol.INTERRUPTED)
         # The application may have closed it meanwhile; but the client misses messages.
@@ -336,6 +359,7 @@ class Session:
             receiver, self._receiver = self._receiver, None
             if receiver is not None:
                 receiver.abort()
+            self._outbox.release()
             self._manager.forget(self)
 
     # Writing
@@ -353,7 +377,7 @@ class Session:
                 self._frames.popleft()
             elif self.state is State.NEW:
                 return
-            elif self._queue:
+            elif self._outbox:
                 if not self._write_messages(receiver, shared):
                     return
             elif self.state is State.OPEN:
@@ -364,35 +388,12 @@ class Session:
             self._end_response(receiver)
 
     def _write_messages(self, receiver: Receiver, shared: SharedFrames | None) -> bool:
-        count, size = self._next_batch()
-        batch = tuple(islice(self._queue, count))
-        transport = receiver.transport
-        key = (transport.name, receiver.callback, batch)
-        made = shared.get(key) if shared is not None else None
-        if made is None:
-            text = transport.pack(batch)
-            made = text, transport.frame(text, receiver.callback)
-            if shared is not None:
-                shared[key] = made
-        if not self._write(receiver, *made):
+        batch = self._outbox.batch()
+        if not self._write(receiver, *frame_of(batch, receiver, shared)):
             return False
-        for _ in range(count):
-            self._queue.popleft()
-        self._queue_bytes -= size
-        self.messages_out += count
+        self._outbox.left(batch)
+        self.messages_out += len(batch)
         return True
-
-    def _next_batch(self) -> tuple[int, int]:
-        limit = self._settings.response_limit
-        if self._queue_bytes <= limit:
-            return len(self._queue), self._queue_bytes
-        count = size = 0
-        for message in self._queue:
-            if count and size + len(message) >= limit:
-                break
-            count += 1
-            size += len(message) + 1
-        return count, size
 
     def _write(self, receiver: Receiver, text: bytes, data: bytes | None = None) -> bool:
         if data is None:

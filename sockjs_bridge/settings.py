@@ -112,6 +112,8 @@ class Settings:
         transports: which are on, by the names that the SockJS client uses.
         allowed_origins: the origins that may connect beside the page's own; ``*`` for all.
         jsessionid: whether responses set the cookie ``JSESSIONID``, for sticky balancers.
+        debug: whether an asynchronous view or hook that keeps the event loop for more than 100 ms
+            is logged.
     """
 
     heartbeat_delay: float = _setting(25.0, number(0.05, 35, "seconds"))
@@ -126,6 +128,7 @@ class Settings:
     transports: tuple[str, ...] = _setting(NAMES, _transports)
     allowed_origins: tuple[str, ...] = _setting((), _origins)
     jsessionid: bool = _setting(False, flag)
+    debug: bool = _setting(False, flag)
 
     def override(self, raw: Mapping[str, Any], prefix: str = "") -> Settings:
         """Makes settings that differ from these.

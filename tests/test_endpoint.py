@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Peer
-from sockjs_bridge.endpoint import Endpoint, Reply, Request
+from sockjs_bridge.endpoint import Endpoint, Reply, Request, phrase
 from sockjs_bridge.manager import Capacity
 from sockjs_bridge.session import WAITING_SENDS, Session, State
 from sockjs_bridge.settings import Settings
@@ -741,3 +741,9 @@ def test_started_again_has_no_session() -> None:
     ask(endpoint, "xhr")
     endpoint.start(HandClock(), Capacity(1))
     assert len(endpoint.manager) == 0
+
+
+def test_phrase() -> None:
+    """A status that has no phrase is passed on with some word."""
+    assert phrase(403) == "Forbidden"
+    assert phrase(499) == "Refused"

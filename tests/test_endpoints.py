@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
-import gc
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.endpoints import Endpoints, Handshake, Workers
+from sockjs_bridge.endpoints import Endpoints, Handshake, Inquiry, Site, Workers
 from sockjs_bridge.manager import TooManySessions
 from sockjs_bridge.protocol import Target
+from sockjs_bridge.session import State
 from sockjs_bridge.settings import Settings
 from tests.core import STREAM, XHR, HandClock, Recorder, RecordingHandler
 
@@ -28,14 +29,6 @@ def make(*paths: str, max_sessions: int = 10) -> Endpoints:
     for path in paths:
         endpoints.add(Endpoint(f"at {path}", path.__eq__, Settings()))
     return endpoints
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_unserved() -> Iterator[None]:
-    """What other tests have left to the collector is not found here."""
-    gc.collect()
-    yield
-    gc.collect()
 
 
 # Look-up
@@ -158,41 +151,151 @@ def test_handshake() -> None:
     assert (handshake.endpoint, handshake.session, handshake.handler) == (endpoint, session, None)
 
 
-# Whose endpoints
+# Where applications are mounted
 
 
 def application(endpoints: Any) -> Any:
     return SimpleNamespace(registry=SimpleNamespace(sockjs=SimpleNamespace(endpoints=endpoints)))
 
 
-def test_of_an_application() -> None:
-    """Its registry's, whatever else there is."""
-    own, other = make("/own"), make("/other")
-    assert Endpoints.of(application(own)) == [own]
-    assert Endpoints.of(application(other)) == [other]
+def site(app: object = print) -> Site:
+    site = Site(app)
+    site.start(HandClock(), BareWorkers())
+    return site
+
+
+def inquiry(endpoints: Endpoints, script_name: str, path_info: str) -> Inquiry:
+    found = Inquiry()
+    found.found = endpoints, script_name, path_info
+    return found
+
+
+def test_application_at_the_root() -> None:
+    """What the server calls directly needs no first request to be found."""
+    endpoints = make("/chat")
+    here = site(application(endpoints))
+    found = here.find("/chat/info")
+    assert found == (endpoints["at /chat"], Target("/chat", "info"))
+    assert here.find("/prefix/chat/info") is None
+    assert endpoints.clock is not None
 
 
 @pytest.mark.parametrize(
     "hidden", [object(), application(None), SimpleNamespace(registry=None), print]
 )
-def test_of_wrapped_applications(hidden: object) -> None:
-    """Where a filter hides what is inside: those that no server serves yet."""
-    first, second, served = make("/first"), make("/second"), make("/served")
-    served.start(HandClock(), BareWorkers())
-    found = Endpoints.of(hidden)
-    assert first in found
-    assert second in found
-    assert served not in found
+def test_hidden_application(hidden: object) -> None:
+    """What other WSGI code hides is found when it says so, and only there."""
+    endpoints = make("/chat")
+    here = site(hidden)
+    assert here.find("/prefix/chat/info") is None
+    assert here.learn("/prefix/chat/info", inquiry(endpoints, "/prefix", "/chat/info"))
+    found = here.find("/prefix/chat/0/s/xhr")
+    target = Target("/prefix/chat", "xhr", "s", script_name="/prefix")
+    assert found == (endpoints["at /chat"], target)
+    for elsewhere in ("/chat/info", "/other/chat/info", "/prefix/prefix/chat/info", "/prefixchat"):
+        assert here.find(elsewhere) is None
+    assert endpoints.clock is not None
+    assert not here.learn("/prefix/chat/info", inquiry(endpoints, "/prefix", "/chat/info"))
 
 
-def test_unserved_endpoints_are_not_kept_alive() -> None:
-    """An application that is gone leaves nothing to be found."""
-    before = len(Endpoints.of(object()))
-    endpoints = make()
-    assert len(Endpoints.of(object())) == before + 1
-    del endpoints
-    gc.collect()
-    assert len(Endpoints.of(object())) == before
+def test_mount_that_is_the_endpoint() -> None:
+    """A route of the empty path, mounted: the endpoint is the mount itself."""
+    endpoints = Endpoints(10)
+    endpoints.add(Endpoint("root", lambda base: base in ("", "/"), Settings()))
+    here = site()
+    assert here.learn("/live/info", inquiry(endpoints, "/live", "/info"))
+    found = here.find("/live/0/s/xhr")
+    assert found is not None
+    assert found[1].base == "/live"
+
+
+def test_stripped_prefix() -> None:
+    """A proxy in front cut the prefix off, and a filter tells the application of it."""
+    endpoints = make("/chat")
+    here = site()
+    assert here.learn("/chat/info", inquiry(endpoints, "/app", "/chat/info"))
+    found = here.find("/chat/info")
+    assert found is not None
+    assert found[1] == Target("/chat", "info", script_name="/app")
+
+
+def test_non_ascii_mount() -> None:
+    endpoints = make("/chät")
+    here = site()
+    native = "/chät/info".encode().decode("latin-1")
+    assert here.learn(quote("/küche/chät/info"), inquiry(endpoints, "/k\xc3\xbcche", native))
+    found = here.find(quote("/küche/chät/info"))
+    assert found is not None
+    assert found[1].script_name == "/küche"
+
+
+def test_longest_mount_first() -> None:
+    """As a composite chooses: /a/b goes to who is mounted there, not to who is at /a."""
+    outer, inner = make("/b/chat"), make("/chat")
+    here = site()
+    assert here.learn("/a/b/chat/info", inquiry(outer, "/a", "/b/chat/info"))
+    assert here.learn("/a/b/chat/info", inquiry(inner, "/a/b", "/chat/info"))
+    found = here.find("/a/b/chat/info")
+    assert found is not None
+    assert found[0] is inner["at /chat"]
+
+
+def test_two_applications_at_one_place() -> None:
+    """A cascade: each has its own endpoints."""
+    first, second = make("/one"), make("/two")
+    here = site()
+    assert here.learn("/one/info", inquiry(first, "", "/one/info"))
+    assert here.learn("/two/info", inquiry(second, "", "/two/info"))
+    assert [here.find(path) is not None for path in ("/one/info", "/two/info")] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("path", "script_name", "path_info"),
+    [
+        ("/other/info", "", "/chat/info"),
+        ("/%ff/chat/info", "/\xff", "/chat/info"),
+        ("/x/chat/info", "/\xff", "/chat/info"),
+        ("/chat/info", "", "/\xff/chat/info"),
+    ],
+)
+def test_path_that_tells_nothing(path: str, script_name: str, path_info: str) -> None:
+    """A filter rewrote the path, or it is no UTF-8."""
+    here = site()
+    assert not here.learn(path, inquiry(make("/chat"), script_name, path_info))
+    assert here.find(path) is None
+
+
+def test_nothing_is_learned_of_a_page() -> None:
+    assert not site().learn("/chat/info", Inquiry())
+
+
+def test_memory_of_mounts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A composite that mounts at any prefix: the oldest are forgotten, and found again."""
+    monkeypatch.setattr(Site, "MOUNTS", 2)
+    endpoints = make("/chat")
+    here = site()
+    for prefix in ("/a", "/b", "/c"):
+        assert here.learn(f"{prefix}/chat/info", inquiry(endpoints, prefix, "/chat/info"))
+    assert here.find("/a/chat/info") is None
+    assert here.find("/c/chat/info") is not None
+    assert here.learn("/a/chat/info", inquiry(endpoints, "/a", "/chat/info"))
+
+
+def test_end_of_a_site() -> None:
+    """Closing and finishing reach every application."""
+    first, second = make("/one"), make("/two")
+    here = site(application(first))
+    here.learn("/two/info", inquiry(second, "", "/two/info"))
+    sessions = []
+    for endpoints in (first, second):
+        (endpoint,) = endpoints
+        sessions.append(endpoint.manager.create("s", XHR))
+    here.close(3000, "Go away!")
+    assert [session.close_code for session in sessions] == [3000, 3000]
+    assert not here.told
+    here.finish()
+    assert [session.state for session in sessions] == [State.CLOSED, State.CLOSED]
+    assert here.told
 
 
 @pytest.mark.parametrize(
@@ -217,6 +320,7 @@ def test_contract_has_no_behaviour_of_its_own(call: Callable[[], object]) -> Non
     [
         *("protocol", "transports", "session", "contracts", "manager", "clock"),
         *("settings", "origins", "endpoint", "endpoints"),
+        *("credentials", "outbox", "repeats", "rooms"),
     ],
 )
 def test_core_is_free_of_io(name: str) -> None:
@@ -232,6 +336,9 @@ def test_core_is_free_of_io(name: str) -> None:
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module or "")
     roots = {item.partition(".")[0] for item in imported}
+    if name == "rooms":
+        # Its lock: rooms are entered and left in any thread.
+        roots.remove("threading")
     assert not roots & {"aiohttp", "pyramid", "asyncio", "uvloop", "socket", "threading", "webob"}
     assert not {item for item in imported if item.startswith("sockjs_bridge.server")}
     assert not {item for item in imported if item.startswith("sockjs_bridge.pyramid")}

@@ -426,8 +426,10 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        assert self.session._queue_bytes == sum(len(item) + 1 for item in self.session._queue)
-        assert self.session._queue_bytes <= 1200
+        assert self.session._outbox._size == sum(
+            len(item) + 1 for item in self.session._outbox._messages
+        )
+        assert self.session._outbox._size <= 1200
 
     # The end of a life
 

@@ -18,10 +18,9 @@ from pyramid.tweens import MAIN
 from pyramid.viewderivers import INGRESS, VIEW
 
 from sockjs_bridge.endpoint import YEAR, Endpoint
-from sockjs_bridge.endpoints import Endpoints
 from sockjs_bridge.pyramid import handshake
+from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.compat import SessionManager
-from sockjs_bridge.pyramid.handlers import BlockingThreads
 from sockjs_bridge.settings import SettingError, Settings
 
 logger = logging.getLogger("sockjs_bridge")
@@ -41,31 +40,6 @@ class WrongSetting(SystemExit, ConfigurationError):  # type: ignore[misc]
     """
 
 
-class SockJS:
-    """What the bridge keeps in an application's registry, as ``registry.sockjs``.
-
-    Args:
-        settings: the defaults of every endpoint.
-        client_path: the URL path of the browser client.
-
-    Attributes:
-        endpoints: by the name of their route.
-        settings: the defaults of every endpoint.
-        threads: of the blocking views.
-        viewed_routes: the names of the routes with a view.
-        connection_routes: those with a view that asks for connections.
-        client_path: the URL path of the browser client.
-    """
-
-    def __init__(self, settings: Settings, client_path: str) -> None:
-        self.endpoints = Endpoints(settings.max_sessions)
-        self.settings = settings
-        self.threads = BlockingThreads(settings.blocking_threads)
-        self.viewed_routes: set[str] = set()
-        self.connection_routes: set[str] = set()
-        self.client_path = client_path
-
-
 def add_sockjs_route(
     config: Configurator,
     name: str = "",
@@ -73,6 +47,8 @@ def add_sockjs_route(
     *,
     prefix: str | None = None,
     session: type | None = None,
+    permission: str | None = None,
+    decorator: Any = None,
     **keywords: Any,
 ) -> None:
     """Adds a route, and a SockJS endpoint below it.
@@ -83,6 +59,8 @@ def add_sockjs_route(
         pattern: of the route; it is the base URL that a client connects to.
         prefix: the same as `pattern`, for code that was written for pyramid_sockjs.
         session: a session class for the connections, in place of a view of the route.
+        permission: of that session class, as of a view.
+        decorator: of that session class, as of a view.
         **keywords: the endpoint's settings (``transports``, ``allowed_origins``,
             ``response_limit`` …), which override the ini's ``sockjs.*``; all others go to
             `pyramid.config.Configurator.add_route`.
@@ -93,6 +71,11 @@ def add_sockjs_route(
     pattern = pattern if pattern is not None else prefix
     if pattern is None:
         raise ConfigurationError(f"the SockJS route {name!r} needs a pattern")
+    if session is None and (permission, decorator) != (None, None):
+        raise ConfigurationError(
+            f"the SockJS route {name!r}: permission and decorator belong to its view, or to"
+            " session=..."
+        )
     for key in _PROCESS_WIDE & set(keywords):
         raise ConfigurationError(
             f"{key} holds for the whole process: set sockjs.{key} in the ini, not on {name!r}"
@@ -129,7 +112,9 @@ def add_sockjs_route(
     )
     config.action(None, warn)
     if session is not None:
-        config.add_websocket_view(session, route_name=name)
+        config.add_websocket_view(
+            session, route_name=name, permission=permission, decorator=decorator
+        )
 
 
 def add_websocket_view(config: Configurator, view: Any = None, **keywords: Any) -> None:
@@ -202,10 +187,11 @@ def includeme(config: Configurator) -> None:
     config.add_view_deriver(
         handshake.handover_deriver, "sockjs_handover", under="rendered_view", over=VIEW
     )
-    config.add_tween("sockjs_bridge.pyramid.handshake.greeting_tween_factory", over=MAIN)
+    config.add_tween("sockjs_bridge.pyramid.handshake.sockjs_tween_factory", over=MAIN)
     config.add_request_method(handshake.websocket, reify=True)
     config.add_request_method(lambda request: request.websocket, "ws_connection", property=True)
     config.add_request_method(handshake.receive)
+    config.add_request_method(lambda request: request.registry.sockjs, "sockjs", property=True)
     config.add_request_method(sockjs_client_url)
     config.add_request_method(get_sockjs_manager)
     config.add_static_view(static, STATIC, cache_max_age=YEAR)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,10 @@ from sockjs_bridge.clock import Clock
 from sockjs_bridge.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.protocol import FAILED
-from sockjs_bridge.pyramid.views import WebSocket, WebSocketSession
+from sockjs_bridge.pyramid.application import BlockingThreads
+from sockjs_bridge.pyramid.debug import Watch, unwatched
+from sockjs_bridge.pyramid.transactions import attempts, retryable
+from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 from sockjs_bridge.session import Session
 
 logger = logging.getLogger("sockjs_bridge.views")
@@ -28,46 +30,24 @@ logger = logging.getLogger("sockjs_bridge.views")
 NO_THREAD = (4503, "Too many connections")
 
 
-class BlockingThreads:
-    """Starts the threads of blocking views.
-
-    Args:
-        limit: how many may run at once.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._free = threading.BoundedSemaphore(limit)
-
-    def start(self, workers: Workers, function: Callable[[], object], name: str) -> bool:
-        """Runs a function in a new thread.
-
-        Args:
-            workers: of the server.
-            function: to run.
-            name: of the thread.
-
-        Returns:
-            False when too many run already.
-        """
-        if not self._free.acquire(blocking=False):
-            return False
-
-        def run() -> None:
-            try:
-                function()
-            finally:
-                self._free.release()
-
-        try:
-            workers.start(run, name)
-        except RuntimeError:
-            logger.exception("the system starts no more threads")
-            self._free.release()
-            return False
-        return True
+def refuse_awaitable(result: object) -> None:
+    """Raises a TypeError for what a plain view or hook returned and nobody will await."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            # It never began.
+            result.close()
+        raise TypeError(
+            f"a plain view or hook returned {result!r}, which nobody awaits: declare it async def"
+        )
 
 
-def _close_by(error: BaseException, request: Request, websocket: WebSocket) -> None:
+def _stopped(error: BaseException) -> bool:
+    """Tells whether the server cancelled the present task; else it is the code's own error."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and bool(task and task.cancelling())
+
+
+def _close_by(error: BaseException, request: Request, websocket: Connection) -> None:
     """Closes a connection whose view or hook raised an exception."""
     if isinstance(error, ConnectionClosed):
         websocket.close()
@@ -126,11 +106,63 @@ class ViewHandler:
         self._request.context = self._context
         with RequestContext(self._request):
             try:
-                self._view()
+                refuse_awaitable(self._view())
             except BaseException as error:
                 _close_by(error, self._request, self._websocket)
             else:
                 self._websocket.close()
+
+
+class AsyncViewHandler:
+    """Runs an ``async def`` view: one task on the loop for one connection.
+
+    Args:
+        view: the view, bound to its context and request.
+        request: the handshake's.
+        workers: where it runs.
+        watch: wraps what the view returned.
+    """
+
+    def __init__(
+        self,
+        view: Callable[[], Coroutine[Any, Any, object]],
+        request: Request,
+        workers: Workers,
+        watch: Watch = unwatched,
+    ) -> None:
+        self._view = view
+        self._watch = watch
+        self._request = request
+        self._workers = workers
+        self._websocket: AsyncWebSocket = request.websocket
+        self._context = request.context
+
+    def opened(self, session: Session) -> None:
+        """Starts the view."""
+        self._request.context = self._context
+        self._workers.spawn(self._run())
+
+    def received(self, messages: list[str]) -> None:
+        """Hands messages to ``receive()``."""
+        self._websocket.arrived(messages)
+
+    def backlog(self) -> int:
+        """Returns how many messages the view did not receive yet."""
+        return self._websocket.backlog()
+
+    def closed(self, code: int, reason: str) -> None:
+        """Releases a view that waits in ``receive()``."""
+        self._websocket.ended()
+
+    async def _run(self) -> None:
+        try:
+            await self._watch(self._view())
+        except BaseException as error:
+            if _stopped(error):
+                raise
+            _close_by(error, self._request, self._websocket)
+        else:
+            self._websocket.close()
 
 
 class SessionHandler:
@@ -141,6 +173,7 @@ class SessionHandler:
         request: the handshake's.
         clock: of the loop.
         workers: where hooks run.
+        watch: wraps what an asynchronous hook awaits.
     """
 
     #: How many hooks of one session run in a row before other sessions have their turn.
@@ -152,16 +185,21 @@ class SessionHandler:
         request: Request,
         clock: Clock,
         workers: Workers,
+        watch: Watch = unwatched,
     ) -> None:
         self._request = request
-        self._websocket: WebSocket = request.websocket
+        self._websocket: Connection = request.websocket
         self._context = request.context
         self._clock = clock
         self._workers = workers
+        self._watch = watch
         self._session: Session | None = None
-        self._instance = make()
+        self._instance = self._websocket.session.connection = make()
         self._calls: deque[tuple[str, tuple[str, ...]]] = deque()
         self._running = False
+        # The call that runs, and how often it failed.
+        self._taken: tuple[str, tuple[str, ...]] | None = None
+        self._tries = 0
 
     def opened(self, session: Session) -> None:
         """Has ``on_open`` called."""
@@ -210,7 +248,7 @@ class SessionHandler:
 
     def _take(self) -> Callable[[], Any]:
         """Takes the next call out of the queue, which may make room for messages."""
-        hook, arguments = self._calls.popleft()
+        hook, arguments = self._taken = self._calls.popleft()
         if self._session is not None and self._session.awaited:
             self._clock.call_from_thread(self._session.ready)
         call: Callable[[], Any] = partial(getattr(self._instance, hook), *arguments)
@@ -224,13 +262,13 @@ class SessionHandler:
                 await asyncio.sleep(0)
             call = self._take()
             try:
-                await call()
+                await self._watch(call())
             except BaseException as error:
-                task = asyncio.current_task()
-                if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
-                    # The server stops; otherwise it is the hook's own, as any other error.
+                if _stopped(error):
                     raise
-                _close_by(error, self._request, self._websocket)
+                self._failed(error)
+            else:
+                self._tries = 0
         self._paused()
 
     def _run_plain(self) -> None:
@@ -240,10 +278,22 @@ class SessionHandler:
                     break
                 call = self._take()
                 try:
-                    call()
+                    refuse_awaitable(call())
                 except BaseException as error:
-                    _close_by(error, self._request, self._websocket)
+                    self._failed(error)
+                else:
+                    self._tries = 0
         self._clock.call_from_thread(self._paused)
+
+    def _failed(self, error: BaseException) -> None:
+        """Has a hook that raised run again, or closes the connection."""
+        self._tries += 1
+        if retryable(error) and self._tries < attempts(self._request):
+            assert self._taken is not None
+            self._calls.appendleft(self._taken)
+        else:
+            self._tries = 0
+            _close_by(error, self._request, self._websocket)
 
     def _paused(self) -> None:
         """Goes on when a run of hooks has ended. Called on the loop."""

@@ -8,25 +8,36 @@ the session is open.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pyramid.exceptions import ConfigurationError, PredicateMismatch
-from pyramid.httpexceptions import HTTPNotFound
+from pyramid.httpexceptions import HTTPException, HTTPNotFound
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 
+from sockjs_bridge.contracts import Handler
+from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoint import Request as EndpointRequest
-from sockjs_bridge.endpoints import HANDSHAKE, Handshake
-from sockjs_bridge.pyramid.handlers import SessionHandler, ViewHandler
-from sockjs_bridge.pyramid.views import WebSocket, WebSocketSession
+from sockjs_bridge.endpoints import HANDSHAKE, INQUIRY, Handshake, Inquiry
+from sockjs_bridge.protocol import Target
+from sockjs_bridge.pyramid.application import SockJS
+from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
+from sockjs_bridge.pyramid.handlers import AsyncViewHandler, SessionHandler, ViewHandler
+from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 
-if TYPE_CHECKING:
-    from sockjs_bridge.pyramid.config import SockJS
+#: What a server that is not ours answers on the URLs of an endpoint, with 501.
+HINT = (
+    "SockJS connections need the server of sockjs_bridge: write `use = egg:sockjs-bridge` into"
+    " [server:main] of the ini file, and start it with pserve.\n"
+)
+#: The status of a handshake in which something else than an HTTP exception was raised.
+FAILURE = 500
 
 View = Callable[[Any, Request], Any]
 
@@ -36,16 +47,27 @@ def websocket(request: Request) -> WebSocket | None:
     handshake: Handshake | None = request.environ.get(HANDSHAKE)
     if handshake is None:
         return None
-    return WebSocket(handshake.session, request.registry.sockjs.endpoints.clock)
+    return _face(WebSocket, handshake, request)
 
 
-def receive(request: Request, timeout: float | None = None) -> str:
-    """Waits for the next message, as `WebSocket.receive`.
+Face = TypeVar("Face", bound=Connection)
+
+
+def _face(kind: type[Face], handshake: Handshake, request: Request) -> Face:
+    """Shows a session to an application."""
+    face = kind(handshake.session, request.registry.sockjs.endpoints.clock)
+    if not handshake.renewal:
+        handshake.session.connection = face
+    return face
+
+
+def receive(request: Request, timeout: float | None = None) -> Any:
+    """Waits for the next message, as `WebSocket.receive` or `AsyncWebSocket.receive`.
 
     Raises:
         RuntimeError: the request is a page's and opens no connection.
     """
-    connection: WebSocket | None = request.websocket
+    connection: Connection | None = request.websocket
     if connection is None:
         raise RuntimeError("request.receive() is for websocket views: this request is a page's")
     return connection.receive(timeout)
@@ -57,9 +79,14 @@ class WebSocketPredicate:
     Args:
         wanted: which of the two.
         config: unused; part of Pyramid's interface.
+
+    Raises:
+        pyramid.exceptions.ConfigurationError: it is neither.
     """
 
     def __init__(self, wanted: bool, config: object) -> None:
+        if not isinstance(wanted, bool):
+            raise ConfigurationError(f"websocket={wanted!r} cannot be: allowed is True or False")
         self.wanted = wanted
 
     def text(self) -> str:
@@ -88,7 +115,11 @@ def precedence_deriver(view: View, info: Any) -> View:
     """
     sockjs: SockJS = info.registry.sockjs
     route_name = info.options.get("route_name")
-    if info.exception_only or route_name not in sockjs.endpoints:
+    if info.exception_only:
+        return view
+    if route_name not in sockjs.endpoints:
+        if _wants_connections(info) or _is_session_class(info.original_view):
+            raise ConfigurationError(_misplaced(info.original_view, route_name))
         return view
     sockjs.viewed_routes.add(route_name)
     if _wants_connections(info):
@@ -108,59 +139,140 @@ def handover_deriver(view: View, info: Any) -> View:
     sockjs: SockJS = info.registry.sockjs
     if info.exception_only or info.options.get("route_name") not in sockjs.endpoints:
         return view
-    original = info.original_view
-    attr = info.options.get("attr")
-    function = getattr(original, attr or "__call__") if inspect.isclass(original) else original
-    if inspect.iscoroutinefunction(function):
-        raise ConfigurationError(f"{original!r}: a view cannot be an async def yet")
+    original, attr = info.original_view, info.options.get("attr")
+    asynchronous = _is_asynchronous(original, attr)
+    if not _wants_connections(info):
+        if asynchronous:
+            raise ConfigurationError(
+                f"{dotted_name(original, attr)}: an async def view serves connections only, no"
+                " pages: declare it by websocket_view, or with websocket=True"
+            )
+        if _is_session_class(original):
+            raise ConfigurationError(
+                f"{dotted_name(original)}: a session class serves connections only, no pages:"
+                " declare it by websocket_view, or with websocket=True"
+            )
 
     def handover(context: Any, request: Request) -> Any:
         handshake: Handshake | None = request.environ.get(HANDSHAKE)
         if handshake is None:
             return view(context, request)
-        if inspect.isclass(original) and issubclass(original, WebSocketSession):
-            handshake.handler = SessionHandler(
-                partial(original, request),
-                request,
-                sockjs.endpoints.clock,
-                sockjs.endpoints.workers,
-            )
-        else:
-            handshake.handler = ViewHandler(
-                partial(view, context, request),
-                request,
-                sockjs.threads,
-                sockjs.endpoints.workers,
-            )
+        handshake.taken = True
+        if not handshake.renewal:
+            handshake.handler = make_handler(context, request, handshake)
         # What was set on it so far (cookies, headers) belongs to the handshake.
         return request.response
+
+    def make_handler(context: Any, request: Request, handshake: Handshake) -> Handler:
+        endpoints = sockjs.endpoints
+        debug = handshake.endpoint.settings.debug
+        watch = watch_of(dotted_name(original, attr)) if debug else unwatched
+        if _is_session_class(original):
+            request.websocket = _face(Connection, handshake, request)
+            make = partial(original, request)
+            return SessionHandler(make, request, endpoints.clock, endpoints.workers, watch)
+        body = partial(view, context, request)
+        if asynchronous:
+            request.websocket = _face(AsyncWebSocket, handshake, request)
+            return AsyncViewHandler(body, request, endpoints.workers, watch)
+        return ViewHandler(body, request, sockjs.threads, endpoints.workers)
 
     return handover
 
 
-def greeting_tween_factory(
+def _is_session_class(view: object) -> bool:
+    return inspect.isclass(view) and issubclass(view, WebSocketSession)
+
+
+def _is_asynchronous(view: Any, attr: str | None) -> bool:
+    if attr is None and not inspect.isclass(view) and inspect.iscoroutinefunction(view):
+        return True
+    return inspect.iscoroutinefunction(getattr(view, attr or "__call__", None))
+
+
+def _misplaced(view: object, route_name: str | None) -> str:
+    where = f"the route {route_name!r} is no SockJS route" if route_name else "it has no route_name"
+    return (
+        f"{dotted_name(view)}: a view for connections needs a route of"
+        f" config.add_sockjs_route(...), and {where}"
+    )
+
+
+def _identity(request: Request) -> object:
+    """Returns what tells one user from another, and stays the same from request to request."""
+    userid = request.authenticated_userid
+    return request.identity if userid is None else userid
+
+
+def sockjs_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """Answers a plain GET of an endpoint with the protocol's greeting where no view does."""
+    """Answers what is asked of an endpoint and reaches the application all the same.
+
+    A plain GET of an endpoint is the protocol's greeting where no view answers it. Of a handshake
+    it notes who makes it. The other URLs are the server's: it is told that they are, and of a
+    server that is not ours they cannot be had.
+    """
     sockjs: SockJS = registry.sockjs
 
-    def greeting_tween(request: Request) -> Response:
+    def sockjs_tween(request: Request) -> Response:
+        handshake: Handshake | None = request.environ.get(HANDSHAKE)
+        if handshake is not None:
+            return lead(request, handshake)
+        found = _find(sockjs, request)
+        if found is None:
+            return handler(request)
+        upgrade = request.headers.get("Upgrade", "").strip().lower()
+        if found[1].action != "greeting" or upgrade == "websocket":
+            return _elsewhere(sockjs, request)
+        return greet(request, *found)
+
+    def lead(request: Request, handshake: Handshake) -> Response:
+        request.add_finished_callback(note_failure)
+        try:
+            response = handler(request)
+        except Exception:
+            # That is what the client hears of, whatever the policy says now.
+            with contextlib.suppress(Exception):
+                handshake.identity = _identity(request)
+            raise
+        handshake.identity = _identity(request)
+        return response
+
+    def greet(request: Request, endpoint: Endpoint, target: Target) -> Response:
         try:
             return handler(request)
         except HTTPNotFound as error:
             # A view's own 404 is its answer; the router's says that there was no view.
-            found = None
             route = request.matched_route
             viewed = route is not None and route.name in sockjs.viewed_routes
-            if isinstance(error, PredicateMismatch) or not viewed:
-                found = sockjs.endpoints.find(quote(request.path_info))
-            if found is None or found[1].action != "greeting" or HANDSHAKE in request.environ:
+            no_view = isinstance(error, PredicateMismatch) or not viewed
+            if not no_view or request.method not in ("GET", "HEAD"):
                 raise
-            if request.method not in ("GET", "HEAD"):
-                raise
-            endpoint, target = found
             parts = EndpointRequest(request.method, "", request.headers, request.host)
             reply = endpoint.handle(target, parts)
             return Response(status=reply.status, headerlist=reply.headers, body=reply.body)
 
-    return greeting_tween
+    return sockjs_tween
+
+
+def note_failure(request: Request) -> None:
+    """Notes, when the response is made, which exception an exception view made it of."""
+    error = request.exception
+    if error is not None:
+        status = error.code if isinstance(error, HTTPException) else FAILURE
+        request.environ[HANDSHAKE].failure = status if status >= 400 else None
+
+
+def _find(sockjs: SockJS, request: Request) -> tuple[Endpoint, Target] | None:
+    # As bytes: what is no UTF-8 is the router's to refuse.
+    return sockjs.endpoints.find(quote(request.environ.get("PATH_INFO", "").encode("latin-1")))
+
+
+def _elsewhere(sockjs: SockJS, request: Request) -> Response:
+    environ = request.environ
+    inquiry: Inquiry | None = environ.get(INQUIRY)
+    if inquiry is None:
+        return Response(HINT, status=501, content_type="text/plain", charset="UTF-8")
+    inquiry.found = sockjs.endpoints, environ["SCRIPT_NAME"], environ["PATH_INFO"]
+    return Response("Not found", status=404, content_type="text/plain", charset="UTF-8")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +16,8 @@ from pyramid.view import view_config
 
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.protocol import NORMAL
-from sockjs_bridge.session import Session, State
+from sockjs_bridge.pyramid.transactions import transaction
+from sockjs_bridge.session import Session
 
 if TYPE_CHECKING:
     from sockjs_bridge.clock import Clock
@@ -21,8 +27,8 @@ class websocket_view(view_config):  # type: ignore[misc]
     """Declares a view for the connections of a SockJS route.
 
     Takes what `pyramid.view.view_config` takes, and is found by `config.scan` in the same way. It
-    decorates a function or method, which is run in a thread for each connection, or a
-    `WebSocketSession`.
+    decorates a function or method, or a `WebSocketSession`. A plain function is run in a thread
+    for each connection, an ``async def`` one as a task on the event loop.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -38,13 +44,18 @@ def checked_message(message: object) -> None:
         raise TypeError(f"a message is a str, not {type(message).__name__}")
 
 
-_END: Final = object()
+def checked_room(room: object) -> None:
+    """Raises a TypeError or a ValueError unless a room's name is a string that is not empty."""
+    if not isinstance(room, str):
+        raise TypeError(f"a room's name is a str, not {type(room).__name__}")
+    if not room:
+        raise ValueError("a room's name is not empty")
 
 
-class WebSocket:
-    """A client's connection, whatever its transport.
+class Connection:
+    """What all styles see of a client's connection, whatever its transport.
 
-    Every method may be called in any thread.
+    Every method may be called in any thread and any task, unless it says otherwise.
 
     Args:
         session: the session behind it.
@@ -54,12 +65,22 @@ class WebSocket:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
-        self._inbox: SimpleQueue[Any] = SimpleQueue()
         # The loop closes the session later than a thread asks for it.
         self._closing = False
 
+    @property
+    def session(self) -> Session:
+        """The session behind it, for the bridge itself."""
+        return self._session
+
     def __repr__(self) -> str:
-        return f"<WebSocket {self._session!r}>"
+        return f"<{type(self).__name__} {self._session!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Connection) and other._session is self._session
+
+    def __hash__(self) -> int:
+        return hash(self._session)
 
     @property
     def id(self) -> str:
@@ -74,7 +95,7 @@ class WebSocket:
     @property
     def closed(self) -> bool:
         """Whether the connection is over."""
-        return self._closing or self._session.state in (State.CLOSING, State.CLOSED)
+        return self._closing or self._session.over
 
     @property
     def close_code(self) -> int | None:
@@ -124,6 +145,91 @@ class WebSocket:
         self._closing = True
         self._clock.call_from_thread(partial(self._session.close, code, reason))
 
+    def join(self, room: str) -> bool:
+        """Enters a room; it leaves all rooms when it ends.
+
+        Args:
+            room: any name; a room exists as long as somebody is in it.
+
+        Returns:
+            False when the connection is over.
+
+        Raises:
+            TypeError: the name is no string.
+            ValueError: the name is empty.
+        """
+        checked_room(room)
+        return not self._closing and self._session.rooms.join(self._session, room)
+
+    def leave(self, room: str) -> bool:
+        """Leaves a room.
+
+        Args:
+            room: its name.
+
+        Returns:
+            False when it was not in.
+
+        Raises:
+            TypeError: the name is no string.
+            ValueError: the name is empty.
+        """
+        checked_room(room)
+        return self._session.rooms.leave(self._session, room)
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that it is in; none when it is over."""
+        return self._session.rooms.of(self._session)
+
+    @property
+    def last_rooms(self) -> frozenset[str]:
+        """The names of the rooms that it was in when it ended."""
+        return self._session.last_rooms
+
+    def receive(self, timeout: float | None = None) -> Any:
+        """Waits for the next message, in a view. In a session class messages go to its hooks.
+
+        Raises:
+            RuntimeError: always, here.
+        """
+        raise RuntimeError("the messages of a session class go to on_message, not to receive()")
+
+    async def _drain(self) -> None:
+        """Waits, on the loop, until the client has taken most of what was sent."""
+        # A producer that never waits would keep all others, and its own messages, from leaving.
+        await asyncio.sleep(0)
+        drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._session.when_drained(partial(_resolve, drained))
+        await drained
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise self._end()
+
+    def _end(self) -> ConnectionClosed:
+        return ConnectionClosed(self.close_code or NORMAL[0], self.close_reason)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+_END: Final = object()
+
+
+class WebSocket(Connection):
+    """A connection as a blocking view sees it.
+
+    Iterated over, it gives the messages until it is over.
+    """
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        super().__init__(session, clock)
+        self._inbox: SimpleQueue[Any] = SimpleQueue()
+
     def receive(self, timeout: float | None = None) -> str:
         """Waits for the next message.
 
@@ -141,11 +247,34 @@ class WebSocket:
         if message is _END:
             # For the next call.
             self._inbox.put(_END)
-            raise ConnectionClosed(self.close_code or NORMAL[0], self.close_reason)
+            raise self._end()
         if self._session.awaited:
             self._clock.call_from_thread(self._session.ready)
         text: str = message
         return text
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            while True:
+                yield self.receive()
+        except ConnectionClosed:
+            return
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Waits until at most a quarter of ``max_queue_size`` waits for the client.
+
+        Args:
+            timeout: in seconds; None waits for ever.
+
+        Raises:
+            ConnectionClosed: the client is gone, or the connection was closed.
+            TimeoutError: the client did not take enough in time.
+        """
+        drained = threading.Event()
+        self._clock.call_from_thread(partial(self._session.when_drained, drained.set))
+        if not drained.wait(timeout):
+            raise TimeoutError(f"the client did not take what was sent within {timeout} s")
+        self._check_open()
 
     def arrived(self, messages: list[str]) -> None:
         """Puts messages where `receive` takes them from. Called on the loop."""
@@ -159,6 +288,83 @@ class WebSocket:
     def backlog(self) -> int:
         """Returns how many messages wait for `receive`."""
         return self._inbox.qsize()
+
+
+class AsyncWebSocket(Connection):
+    """A connection as an ``async def`` view sees it.
+
+    What is awaited here is awaited on the server's event loop, where such views run.
+    """
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        super().__init__(session, clock)
+        self._inbox: deque[str] = deque()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._ended = False
+
+    async def receive(self, timeout: float | None = None) -> str:
+        """Waits for the next message.
+
+        Args:
+            timeout: in seconds; None waits for ever.
+
+        Raises:
+            ConnectionClosed: the client is gone, or the connection was closed.
+            TimeoutError: no message came in time.
+        """
+        if not self._inbox:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._wait()
+            except TimeoutError:
+                raise TimeoutError(f"no message within {timeout} s") from None
+        message = self._inbox.popleft()
+        self._session.ready()
+        return message
+
+    async def _wait(self) -> None:
+        while not self._inbox:
+            if self._ended:
+                raise self._end()
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting
+
+    def __aiter__(self) -> AsyncWebSocket:
+        return self
+
+    async def __anext__(self) -> str:
+        try:
+            return await self.receive()
+        except ConnectionClosed:
+            raise StopAsyncIteration from None
+
+    async def drain(self) -> None:
+        """Waits until at most a quarter of ``max_queue_size`` waits for the client.
+
+        Raises:
+            ConnectionClosed: the client is gone, or the connection was closed.
+        """
+        await self._drain()
+
+    def arrived(self, messages: list[str]) -> None:
+        """Puts messages where `receive` takes them from. Called on the loop."""
+        self._inbox.extend(messages)
+        self._wake()
+
+    def ended(self) -> None:
+        """Releases `receive`. Called on the loop."""
+        self._ended = True
+        self._wake()
+
+    def backlog(self) -> int:
+        """Returns how many messages wait for `receive`."""
+        return len(self._inbox)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            _resolve(future)
 
 
 class WebSocketSession:
@@ -177,7 +383,7 @@ class WebSocketSession:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.websocket: WebSocket = request.websocket
+        self.websocket: Connection = request.websocket
 
     def on_open(self) -> Any:
         """Called first, once."""
@@ -219,3 +425,52 @@ class WebSocketSession:
     def close(self, code: int = NORMAL[0], reason: str = NORMAL[1]) -> None:
         """Closes the connection, as `WebSocket.close`."""
         self.websocket.close(code, reason)
+
+    def join(self, room: str) -> bool:
+        """Enters a room, as `WebSocket.join`."""
+        return self.websocket.join(room)
+
+    def leave(self, room: str) -> bool:
+        """Leaves a room, as `WebSocket.leave`."""
+        return self.websocket.leave(room)
+
+    @property
+    def transport(self) -> str:
+        """The transport in use, by the name that the SockJS client gives it."""
+        return self.websocket.transport
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that it is in; none in `on_close`."""
+        return self.websocket.rooms
+
+    @property
+    def last_rooms(self) -> frozenset[str]:
+        """The names of the rooms that it was in when it ended."""
+        return self.websocket.last_rooms
+
+    async def drain(self) -> None:
+        """Waits, in an asynchronous hook, as `AsyncWebSocket.drain`.
+
+        Raises:
+            ConnectionClosed: the connection is over.
+        """
+        await self.websocket._drain()
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """Gives the block of a ``with`` statement a transaction of pyramid_tm.
+
+        It is committed at the end of the block, and aborted when the block raises or has doomed
+        it. An error that its data managers call retryable makes the whole hook run again with the
+        same message, up to ``retry.attempts`` (3) times in all: what must not happen twice, a
+        `send` for example, belongs behind the block.
+
+        Returns:
+            A context manager; its target is the transaction.
+
+        Raises:
+            RuntimeError: pyramid_tm is not in use; or the hook is asynchronous and the transaction
+                manager is one for all sessions of the thread (set ``tm.manager_hook`` to
+                ``pyramid_tm.explicit_manager``).
+        """
+        return transaction(self.request)

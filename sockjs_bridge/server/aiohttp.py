@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
-from http import HTTPStatus
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from sockjs_bridge import protocol
-from sockjs_bridge.endpoint import Endpoint, Headers, Reply, Request
-from sockjs_bridge.endpoints import Endpoints
+from sockjs_bridge.endpoint import Endpoint, Headers, Reply, Request, phrase
+from sockjs_bridge.endpoints import Inquiry, Site
 from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
@@ -38,18 +36,18 @@ class Bridge:
     """The handler of all requests: SockJS goes to its endpoint, the rest to the application.
 
     Args:
-        endpoints: of the application, or of several behind one.
+        site: where the endpoints are.
         host: the WSGI application.
         body_timeout: seconds that the body of a send may take to arrive.
     """
 
     def __init__(
         self,
-        endpoints: Sequence[Endpoints],
+        site: Site,
         host: WSGIHost,
         body_timeout: float,
     ) -> None:
-        self._endpoints = endpoints
+        self._site = site
         self._host = host
         self._body_timeout = body_timeout
         self._openings = Openings(host)
@@ -85,14 +83,27 @@ class Bridge:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request)
-        for endpoints in self._endpoints:
-            if found := endpoints.find(path):
-                endpoint, target = found
-                if target.action == "greeting" and _wants_websocket(request):
-                    target = target._replace(action="raw-websocket")
-                if target.action != "greeting":
-                    return await self._serve(request, endpoint, target, path)
-        return await self._host.serve(request)
+        response = await self._serve_endpoint(request, path)
+        if response is not None:
+            return response
+        inquiry = Inquiry()
+        response = await self._host.serve(request, inquiry)
+        if self._site.learn(path, inquiry):
+            return await self._serve_endpoint(request, path) or response
+        return response
+
+    async def _serve_endpoint(
+        self, request: web.BaseRequest, path: str
+    ) -> web.StreamResponse | None:
+        found = self._site.find(path)
+        if found is None:
+            return None
+        endpoint, target = found
+        if target.action == "greeting":
+            if not _wants_websocket(request):
+                return None
+            target = target._replace(action="raw-websocket")
+        return await self._serve(request, endpoint, target, path)
 
     async def _serve(
         self, request: web.BaseRequest, endpoint: Endpoint, target: protocol.Target, path: str
@@ -106,6 +117,12 @@ class Bridge:
         try:
             parts = await self._parts(request, connection, endpoint)
             reply = endpoint.handle(target, parts)
+            if reply.unproven is not None:
+                session = reply.unproven
+                proof = await self._openings.prove(request, endpoint, target.base, session)
+                if connection.lost:
+                    return _gone()
+                reply = endpoint.handle(target, parts, proof)
             if reply.busy is not None:
                 ready = asyncio.Event()
                 reply.busy.when_ready(ready.set)
@@ -176,8 +193,8 @@ class Bridge:
             if session.state is State.NEW and not receiver.ended:
                 status, headers = await self._openings.lead(request, endpoint, base, session)
                 reply.headers += headers
-                if status >= 400:
-                    session.refuse(4000 + status, _phrase(status))
+                if status >= 300:
+                    session.refuse(4000 + status, phrase(status))
             if connection.lost:
                 return _gone()
             return await self._respond_to_receiver(request, receiver, reply)
@@ -239,8 +256,8 @@ class Bridge:
                 headers = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
                 return self._abandon(session, Reply(400, headers, b"Bad handshake."))
             status, headers = await self._openings.lead(request, endpoint, base, session)
-            if status >= 400:
-                text = _phrase(status).encode()
+            if status >= 300:
+                text = phrase(status).encode()
                 return self._abandon(
                     session, Reply(status, [("Content-Type", PLAIN), *headers], text)
                 )
@@ -319,13 +336,6 @@ def _wants_websocket(request: web.BaseRequest) -> bool:
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Refused"
 
 
 def _add_headers(response: web.StreamResponse, headers: Headers) -> None:

@@ -9,7 +9,8 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
-from sockjs_bridge.endpoint import Endpoint, Headers
+from sockjs_bridge.credentials import UNKNOWN
+from sockjs_bridge.endpoint import Endpoint, Headers, Proof
 from sockjs_bridge.endpoints import HANDSHAKE, Handshake
 from sockjs_bridge.server.wsgi import WSGIHost
 from sockjs_bridge.session import Session
@@ -50,7 +51,7 @@ class Openings:
             session: the new one.
 
         Returns:
-            The status, below 400 when the session is open, and the headers for the client.
+            The status, below 300 when the session is open, and the headers for the client.
         """
         if session in self._under_way:
             return await asyncio.shield(self._under_way[session])
@@ -63,10 +64,44 @@ class Openings:
             opening.set_result((status, headers))
         return status, headers
 
+    async def prove(
+        self, request: web.BaseRequest, endpoint: Endpoint, base: str, session: Session
+    ) -> Proof:
+        """Asks the application who makes a request that came with other credentials.
+
+        Args:
+            request: the one.
+            endpoint: what it asks for.
+            base: the URL path of that, percent-encoded.
+            session: the open one that it is for.
+        """
+        handshake = Handshake(endpoint, session, renewal=True)
+        status, headers = await self._ask(request, base, handshake)
+        return Proof(session, status, handshake.identity, headers)
+
     async def _handshake(
         self, request: web.BaseRequest, endpoint: Endpoint, base: str, session: Session
     ) -> tuple[int, Headers]:
         handshake = Handshake(endpoint, session)
+        status, headers = await self._ask(request, base, handshake)
+        if status >= 300 or handshake.handler is None:
+            return status, headers
+        if session.credentials is not None:
+            known = handshake.identity is not UNKNOWN
+            session.credentials.settle(handshake.identity if known else None)
+        if not session.accept(handshake.handler):
+            # It ended meanwhile: its client left, or the server stops.
+            return 503, []
+        return status, headers
+
+    async def _ask(
+        self, request: web.BaseRequest, base: str, handshake: Handshake
+    ) -> tuple[int, Headers]:
+        """Leads a handshake through the application.
+
+        Returns:
+            The status, below 300 when a view takes the connection, and the headers for the client.
+        """
         environ = self._host.environ(request)
         environ.update(
             {
@@ -78,22 +113,20 @@ class Openings:
             }
         )
         environ.pop("CONTENT_TYPE", None)
+        name = handshake.endpoint.name
         try:
             status, _, raw = await self._host.call(environ)
         except Exception:
-            logger.exception("route %r, %s: the handshake failed", endpoint.name, base)
+            logger.exception("route %r, %s: the handshake failed", name, base)
             return 500, []
         headers = [item for item in raw if _passed_on(item[0].lower())]
-        if status >= 400:
-            return status, headers
-        if handshake.handler is None:
-            logger.warning(
-                "route %r, %s: no view took the connection, answered 404", endpoint.name, base
-            )
+        if status < 400 and handshake.failure is not None:
+            # The page of an exception view, a redirection to a login form for example: what it
+            # tells people is lost on a client of this kind.
+            return handshake.failure, [item for item in headers if item[0].lower() != "location"]
+        if status < 300 and not handshake.taken:
+            logger.warning("route %r, %s: no view took the connection, answered 404", name, base)
             return 404, headers
-        if not session.accept(handshake.handler):
-            # It ended meanwhile: its client left, or the server stops.
-            return 503, []
         return status, headers
 
 

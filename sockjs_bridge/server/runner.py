@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge import protocol
-from sockjs_bridge.endpoints import Endpoints
+from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.loop import LoopClock
@@ -70,7 +70,7 @@ class Runner:
 
     def __init__(self, app: WSGIApplication, options: ServerOptions) -> None:
         self._options = options
-        self._endpoints = Endpoints.of(app)
+        self._site = Site(app)
         self._requests = ThreadPool(options.threads, "wsgi")
         self._workers = SessionWorkers(options.threads)
         host = WSGIHost(
@@ -81,7 +81,7 @@ class Runner:
             body_timeout=options.body_timeout,
             url_scheme=options.url_scheme,
         )
-        self._bridge = Bridge(self._endpoints, host, options.body_timeout)
+        self._bridge = Bridge(self._site, host, options.body_timeout)
         self._open_ones: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._web: web.Server | None = None
@@ -90,8 +90,7 @@ class Runner:
         """Begins to accept connections on bound sockets."""
         loop = asyncio.get_running_loop()
         clock = LoopClock(loop)
-        for endpoints in self._endpoints:
-            endpoints.start(clock, self._workers)
+        self._site.start(clock, self._workers)
         server = self._web = web.Server(
             self._bridge,
             access_log=logging.getLogger("sockjs_bridge.access"),
@@ -125,11 +124,10 @@ class Runner:
         start = now()
         for serving in self._servers:
             serving.close()
-        for endpoints in self._endpoints:
-            endpoints.close(*protocol.GO_AWAY)
+        self._site.close(*protocol.GO_AWAY)
         try:
             assert self._web is not None
-            while now() < start + timeout / 10 and not all(each.told for each in self._endpoints):
+            while now() < start + timeout / 10 and not self._site.told:
                 await asyncio.sleep(LOOK)
             left = CUT
             with contextlib.suppress(TimeoutError):
@@ -144,6 +142,5 @@ class Runner:
                 # Closed in good order it would wait for a peer that reads nothing.
                 connection.abort()
         finally:
-            for endpoints in self._endpoints:
-                endpoints.finish()
+            self._site.finish()
             self._requests.close()

@@ -19,6 +19,7 @@ from wsgiref.types import WSGIApplication
 
 from aiohttp import HttpVersion11, web
 
+from sockjs_bridge.endpoints import INQUIRY, Inquiry
 from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
 from sockjs_bridge.server.proxy import UNIX_PEER, Client, MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.threads import ThreadPool
@@ -146,8 +147,16 @@ class WSGIHost:
         head = await self._pool.run(exchange.drain)
         return head.status, head.reason, head.headers
 
-    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request with what the application says."""
+    async def serve(
+        self, request: web.BaseRequest, inquiry: Inquiry | None = None
+    ) -> web.StreamResponse:
+        """Answer a request with what the application says.
+
+        Args:
+            request: The request.
+            inquiry: Where the application may say that the request is for an endpoint; nothing
+                is sent then.
+        """
         try:
             self.client(request)
             body = await self._read_body(request)
@@ -158,11 +167,14 @@ class WSGIHost:
             return self._refusal(request, 400, "Bad Request")
         except ConnectionError:
             return self._gone(request)
-        return await self._run(request, body)
+        return await self._run(request, body, inquiry or Inquiry())
 
-    async def _run(self, request: web.BaseRequest, body: BinaryIO) -> web.StreamResponse:
+    async def _run(
+        self, request: web.BaseRequest, body: BinaryIO, inquiry: Inquiry
+    ) -> web.StreamResponse:
         environ = self.environ(request, body=body)
-        stream = _Stream(request, self._send_timeout)
+        environ[INQUIRY] = inquiry
+        stream = _Stream(request, self._send_timeout, inquiry)
         exchange = Exchange(self._app, environ, stream.send)
         try:
             job = self._pool.submit(_run_exchange, exchange, stream, environ, body)
@@ -253,15 +265,19 @@ class _Refused(Exception):
 class _Stream:
     """Carries blocks from the application's thread to the loop, one at a time."""
 
-    def __init__(self, request: web.BaseRequest, send_timeout: float) -> None:
+    def __init__(self, request: web.BaseRequest, send_timeout: float, inquiry: Inquiry) -> None:
         self.response: WSGIResponse | None = None
         self.broken = False
         self._request = request
         self._send_timeout = send_timeout
+        self._inquiry = inquiry
         self._loop = asyncio.get_running_loop()
 
     def send(self, head: Head, block: bytes) -> None:
         """Send a block and wait until the next may come; called in the thread."""
+        if self._inquiry.found is not None:
+            self.broken = True
+            raise ClientGone("the endpoint answers in place of the application")
         coroutine = self._write(head, block)
         try:
             sent = asyncio.run_coroutine_threadsafe(coroutine, self._loop)

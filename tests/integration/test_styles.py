@@ -23,7 +23,8 @@ from tests.pkgs import (
 
 # Section 8: jsonp only serves other origins, so it is on where one is allowed.
 SETTINGS = {"sockjs.allowed_origins": "https://app.example.com"}
-STYLES = ["view", "plain", "async"]
+VIEWS = ["view", "coroutine"]
+STYLES = [*VIEWS, "plain", "async"]
 GREETING = "Welcome to SockJS!\n"
 
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -234,7 +235,7 @@ async def test_close_from_the_server(lab, journal, transport, style, tag):
     assert ("sent", False) in events
     assert ("send", False, True) in events
     assert [event for event in events if event[0] == "close"] == [("close", 4321, "as you “asked”")]
-    if style == "view":
+    if style in VIEWS:
         # Section 2: receive() raises ConnectionClosed with code and reason, as often as asked.
         assert ("ends", *[(4321, "as you “asked”")] * 3) in events
 
@@ -251,7 +252,7 @@ async def test_client_that_leaves(lab, journal, transport, style, tag):
     events = await journal.wait(tag, "close")
     assert ("send", False, True) in events
     assert [event for event in events if event[0] == "close"] == [("close", *code)]
-    if style == "view":
+    if style in VIEWS:
         assert ("ends", *[code] * 3) in events
 
 
@@ -287,7 +288,7 @@ async def test_http_exception_in_a_running_view(
     async with connected(f"{lab}/{style}?tag={tag}", transport) as client:
         await client.send(asked)
         assert await closing(client) == (code, reason)
-    if style != "view":
+    if style not in VIEWS:
         # A view that ends by itself is not told that it has ended.
         assert (await journal.wait(tag, "close"))[-1] == ("close", code, reason)
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
@@ -312,9 +313,10 @@ async def test_exception_in_a_running_view(lab, caplog, transport, style, asked,
 
 
 @every_transport
-async def test_view_that_returns(lab, transport):
-    """A blocking view that returns closes its connection with 1000; what it returns is ignored."""
-    async with connected(f"{lab}/view", transport) as client:
+@pytest.mark.parametrize("style", VIEWS)
+async def test_view_that_returns(lab, transport, style):
+    """A view that returns closes its connection with 1000; what it returns is ignored."""
+    async with connected(f"{lab}/{style}", transport) as client:
         await client.send("before")
         await client.send("return")
         assert await client.recv() == "before"
@@ -332,9 +334,10 @@ async def test_connection_closed_raised_by_the_application(lab, caplog, transpor
 
 
 @every_transport
-async def test_receive_with_a_timeout(lab, transport):
+@pytest.mark.parametrize("path", ["impatient", "impatient_coroutine"])
+async def test_receive_with_a_timeout(lab, transport, path):
     """Section 2: receive(timeout=seconds) raises TimeoutError, and the connection goes on."""
-    async with connected(f"{lab}/impatient", transport) as client:
+    async with connected(f"{lab}/{path}", transport) as client:
         assert await client.recv() == "TimeoutError: no message within 0.05 s"
         await client.send("on we go")
         assert await client.recv() == "on we go"
@@ -353,7 +356,7 @@ async def test_request_of_the_handshake(lab, transport, style):
         ):
             await client.send(asked)
             assert await client.recv() == answer
-        if style != "async":
+        if style not in ("async", "coroutine"):
             # architecture.md: sync bodies run within RequestContext(request).
             await client.send("threadlocal")
             assert await client.recv() == "True"

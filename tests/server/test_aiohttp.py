@@ -21,7 +21,7 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
-from sockjs_bridge.server import aiohttp as bridge
+from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
@@ -310,21 +310,14 @@ async def test_upgrade_that_is_no_handshake():
         assert lab.calls == []
 
 
-async def test_unknown_status():
-    """A status that has no phrase is passed on with some word."""
-    assert bridge._phrase(403) == "Forbidden"
-    assert bridge._phrase(499) == "Refused"
-
-
 # Peers that go
 
 
 async def test_peer_that_goes_before_it_is_looked_at():
     """The connection was lost between two ticks: nothing is created for it."""
     lab = Lab()
-    endpoints = lab.app.registry.sockjs.endpoints
     pool = ThreadPool(1, "test")
-    handler = Bridge([endpoints], WSGIHost(lab.app, pool, proxy=TrustedProxy()), 1.0)
+    handler = Bridge(Site(lab.app), WSGIHost(lab.app, pool, proxy=TrustedProxy()), 1.0)
     try:
         for lost in (False, True):
             request = make_mocked_request("GET", "/lab/info")

@@ -92,6 +92,33 @@ def view(request):
         raise
 
 
+@websocket_view(route_name="coroutine")
+@websocket_view(route_name="private_coroutine", permission="view")
+async def coroutine(request):
+    """An asynchronous view."""
+    tag, ws = tag_of(request), request.websocket
+    journal_of(request).record(tag, "open")
+    try:
+        while True:
+            message = await request.receive()
+            if message == "return":
+                return {"ignored": True}
+            obey(request, ws, message)
+    except ConnectionClosed as closed:
+        if not ws.closed:
+            raise
+        ends = [(closed.code, closed.reason)]
+        while len(ends) < 3:
+            try:
+                await ws.receive()
+            except ConnectionClosed as again:
+                ends.append((again.code, again.reason))
+        journal_of(request).record(tag, "ends", *ends)
+        journal_of(request).record(tag, "send", ws.send("too late"), ws.closed)
+        journal_of(request).record(tag, "close", ws.close_code, ws.close_reason)
+        raise
+
+
 @websocket_view(route_name="plain")
 @websocket_view(route_name="private_plain", permission="view")
 class Plain(WebSocketSession):
@@ -133,6 +160,16 @@ def impatient(request):
     except TimeoutError as error:
         request.websocket.send(f"{type(error).__name__}: {error}")
     request.websocket.send(request.receive(timeout=10))
+
+
+@websocket_view(route_name="impatient_coroutine")
+async def impatient_coroutine(request):
+    """The same, on the loop."""
+    try:
+        await request.receive(timeout=0.05)
+    except TimeoutError as error:
+        request.websocket.send(f"{type(error).__name__}: {error}")
+    request.websocket.send(await request.receive(timeout=10))
 
 
 @view_config(route_name="forgetful")
@@ -213,10 +250,11 @@ def main(global_config=None, *, journal, **settings):
     with Configurator(settings=settings, security_policy=Policy()) as config:
         config.include("sockjs_bridge")
         config.registry.journal = journal
-        for style in ("view", "plain", "async"):
+        for style in ("view", "plain", "async", "coroutine"):
             config.add_sockjs_route(style, f"/{style}")
             config.add_sockjs_route(f"private_{style}", f"/private_{style}/{{room}}", factory=Room)
         config.add_sockjs_route("impatient", "/impatient")
+        config.add_sockjs_route("impatient_coroutine", "/impatient_coroutine")
         config.add_sockjs_route("nobody", "/nobody")
         config.add_sockjs_route("cookies", "/cookies", factory=cookie_factory)
         config.add_sockjs_route("forbidding", "/forbidding", factory=forbidding_factory)

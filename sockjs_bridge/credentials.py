@@ -1,0 +1,61 @@
+"""Who opened a session, and by which headers later requests of that session prove it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final
+
+#: The identity of a request that the application did not look at.
+UNKNOWN: Final = object()
+#: How many variants of the headers a session remembers: a cookie that is issued again may be on its
+#: way while requests with the former one are.
+KNOWN = 4
+
+# The endpoint's own cookie says nothing of who it is; browsers send it from the second request on.
+# By hand: http.cookies gives up on all cookies where one of them has an odd name.
+JSESSIONID = re.compile(r"(?:^|;)[ \t]*JSESSIONID=([!-:<-~](?:[ !-:<-~]*[!-:<-~])?)")
+
+
+def fingerprint(headers: Mapping[str, str]) -> bytes:
+    """Returns a digest of the headers that say who makes a request."""
+    cookie = JSESSIONID.sub("", headers.get("Cookie", "")).lstrip("; \t")
+    text = f"{cookie}\n{headers.get('Authorization', '')}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+class Credentials:
+    """The headers with which a session goes on, and the identity that the application sees in them.
+
+    Args:
+        headers: of the request that opens the session.
+
+    Attributes:
+        identity: as the application's security policy named it at the handshake; None stands for
+            nobody.
+        settled: the handshake is over.
+    """
+
+    __slots__ = ("_known", "identity", "settled")
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._known: tuple[bytes, ...] = (fingerprint(headers),)
+        self.identity: object = None
+        self.settled = False
+
+    def settle(self, identity: object) -> None:
+        """Notes whom the application let in."""
+        self.identity = identity
+        self.settled = True
+
+    def passes(self, headers: Mapping[str, str]) -> bool:
+        """Tells whether a request goes on without the application being asked again."""
+        if self.settled and self.identity is None:
+            # Nobody is signed in: the session's id is all there is to compare.
+            return True
+        return fingerprint(headers) in self._known
+
+    def renew(self, headers: Mapping[str, str]) -> None:
+        """Remembers headers in which the application saw the same identity."""
+        self._known = (*self._known, fingerprint(headers))[-KNOWN:]

@@ -1,0 +1,144 @@
+"""What the bridge keeps for an application: its endpoints, its rooms, its threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from sockjs_bridge.endpoints import Endpoints, Workers
+from sockjs_bridge.pyramid.views import Connection, WebSocketSession, checked_message, checked_room
+from sockjs_bridge.rooms import broadcast
+from sockjs_bridge.session import Session
+from sockjs_bridge.settings import Settings
+
+logger = logging.getLogger("sockjs_bridge.views")
+
+
+class BlockingThreads:
+    """Starts the threads of blocking views.
+
+    Args:
+        limit: how many may run at once.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free = threading.BoundedSemaphore(limit)
+
+    def start(self, workers: Workers, function: Callable[[], object], name: str) -> bool:
+        """Runs a function in a new thread.
+
+        Args:
+            workers: of the server.
+            function: to run.
+            name: of the thread.
+
+        Returns:
+            False when too many run already.
+        """
+        if not self._free.acquire(blocking=False):
+            return False
+
+        def run() -> None:
+            try:
+                function()
+            finally:
+                self._free.release()
+
+        try:
+            workers.start(run, name)
+        except RuntimeError:
+            logger.exception("the system starts no more threads")
+            self._free.release()
+            return False
+        return True
+
+
+class SockJS:
+    """The real-time side of an application: ``request.sockjs`` and ``registry.sockjs``.
+
+    Its methods may be called from any view, thread or task. Where no server of ours serves the
+    application (under waitress, in a script) there are no connections, and nothing happens.
+
+    Args:
+        settings: the defaults of every endpoint.
+        client_path: the URL path of the browser client.
+
+    Attributes:
+        endpoints: by the name of their route.
+        settings: the defaults of every endpoint.
+        threads: of the blocking views.
+        viewed_routes: the names of the routes with a view.
+        connection_routes: those with a view that asks for connections.
+        client_path: the URL path of the browser client.
+    """
+
+    def __init__(self, settings: Settings, client_path: str) -> None:
+        self.endpoints = Endpoints(settings.max_sessions)
+        self.settings = settings
+        self.threads = BlockingThreads(settings.blocking_threads)
+        self.viewed_routes: set[str] = set()
+        self.connection_routes: set[str] = set()
+        self.client_path = client_path
+
+    def broadcast(
+        self,
+        message: str,
+        room: str | None = None,
+        exclude: Iterable[Connection | WebSocketSession] = (),
+    ) -> int:
+        """Sends a message to many connections; it is encoded once for all of them.
+
+        It goes to who is there when it is called, in whatever order calls of other threads come.
+
+        Args:
+            message: any text.
+            room: the name of a room; None stands for all connections of the application.
+            exclude: connections that do not get it.
+
+        Returns:
+            To how many it goes. Some of them may end before it has left.
+
+        Raises:
+            TypeError: the message or the room's name is no string.
+            ValueError: the room's name is empty.
+        """
+        checked_message(message)
+        if room is None:
+            sessions = [session for endpoint in self.endpoints for session in endpoint.sessions]
+        else:
+            checked_room(room)
+            sessions = self.endpoints.rooms.members(room)
+        if left_out := {_session_of(connection) for connection in exclude}:
+            sessions = [session for session in sessions if session not in left_out]
+        if sessions:
+            self.endpoints.clock.call_from_thread(partial(broadcast, sessions, message))
+        return len(sessions)
+
+    def members(self, room: str) -> list[Any]:
+        """Lists the connections in a room, in the order in which they joined.
+
+        Args:
+            room: the name of the room.
+
+        Returns:
+            For a session class its instance, for a view its `WebSocket` or `AsyncWebSocket`.
+
+        Raises:
+            TypeError: the name is no string.
+            ValueError: the name is empty.
+        """
+        checked_room(room)
+        return [session.connection for session in self.endpoints.rooms.members(room)]
+
+    def rooms(self) -> list[str]:
+        """Lists the names of the rooms that somebody is in."""
+        return self.endpoints.rooms.names()
+
+
+def _session_of(connection: Connection | WebSocketSession) -> Session:
+    if isinstance(connection, WebSocketSession):
+        connection = connection.websocket
+    return connection.session
