@@ -39,6 +39,10 @@ default_role = "py:obj"
 nitpick_ignore_regex = [
     ("py:obj", r".*"),
     # Other projects' names: their documentation would have to be fetched.
+    (
+        "py:class",
+        r"(Manager|Request|Settings|URL|multidict\..*|sockjs_bridge\.pyramid\.views\.Connection)",
+    ),
     ("py:(?!obj).*", r"(aiohttp|asyncio|collections|contextlib|pyramid|typing|wsgiref|yarl)\..*"),
 ]
 

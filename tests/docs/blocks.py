@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +22,9 @@ _DIRECTIVE = re.compile(
 _CAPTION = re.compile(r":caption: *(.*)\n")
 
 #: Other ways to write code, which the tests would not find.
-OTHER_WAYS = re.compile(r"::$|^ *\.\. (code|sourcecode|literalinclude|highlight|include)::", re.M)
+OTHER_WAYS = re.compile(
+    r"^(?! *\.\. ).*::$|^ *\.\. (code|sourcecode|literalinclude|highlight|include)::", re.M
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +76,13 @@ def collect() -> list[Block]:
                 )
             )
     return blocks
+
+
+def check_javascript(code: str, folder: Path) -> None:
+    """See that a script has no syntax error."""
+    node = shutil.which("node")
+    assert node, "node is not installed"
+    path = folder / "script.mjs"
+    path.write_text(code, encoding="utf-8")
+    done = subprocess.run([node, "--check", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

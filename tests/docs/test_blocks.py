@@ -1,0 +1,113 @@
+"""No block of code in the documentation escapes its test, and the documentation builds."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.settings import Settings
+from tests.docs import test_examples, test_kit, test_servers
+from tests.docs.blocks import DOCS, OTHER_WAYS, Block, check_javascript, collect, pages
+from tests.integration.pserve import ROOT
+
+BLOCKS = collect()
+
+#: Blocks that no test runs, and why.
+NOT_RUN = {
+    ("installation", "$ pip install sockjs-bridge"): "it would fetch from the network",
+    ("installation", "$ PYTHONPATH=. pserve hello.ini"): "test_servers starts it by its own means",
+    ("installation", "$ python client.py http://127.0.0.1:6543/echo"): "so it does with this",
+    ("howto/deployment", "location / {"): "nginx is not installed where the tests run",
+    ("security", 'for ws in request.sockjs.members(f"user:{userid}"):'): (
+        "a part of members.py above it, which is run; here it is only compiled"
+    ),
+    ("migration/pyramid-sockjs", "before.py"): "the other project's API, for Python 2",
+    ("migration/sockjs", "before.py"): "the other project's API",
+    ("migration/sockjs-tornado", "before.py"): "the other project's API",
+}
+
+
+def ids(block: Block) -> str:
+    return str(block)
+
+
+def written_in(*languages: str) -> pytest.MarkDecorator:
+    """Parametrise a test by the blocks in some languages."""
+    chosen = [block for block in BLOCKS if block.language in languages]
+    assert chosen
+    return pytest.mark.parametrize("block", chosen, ids=ids)
+
+
+def test_the_collection_finds_every_block() -> None:
+    """Code stands in code blocks, which name their language."""
+    for page, text in pages():
+        assert not (found := OTHER_WAYS.search(text)), f"{page}: {found and found[0]}"
+        assert text.count(".. code-block::") == sum(block.page == page for block in BLOCKS), page
+    assert all(block.language and block.code.strip() for block in BLOCKS)
+
+
+def test_every_block_is_run_or_excused() -> None:
+    """What no test runs is listed with a reason, and nothing is that is run."""
+    run = {
+        *(example.block.key for example in test_examples.EXAMPLES),
+        *test_kit.RUN,
+        *test_servers.RUN,
+        *(block.key for block in BLOCKS if block.page == "tutorial"),
+        # The tests below run nothing else of these.
+        *(block.key for block in BLOCKS if block.language == "ini"),
+    }
+    assert run.isdisjoint(NOT_RUN)
+    assert {block.key for block in BLOCKS} == run | NOT_RUN.keys()
+
+
+@written_in("python")
+def test_python_compiles(block: Block) -> None:
+    compile(block.code, str(block), "exec")
+
+
+@written_in("javascript")
+def test_javascript_parses(block: Block, tmp_path: Path) -> None:
+    check_javascript(block.code, tmp_path)
+
+
+@written_in("ini")
+def test_settings_in_ini_files_are_real(block: Block) -> None:
+    """Their settings exist and have possible values."""
+    ini = configparser.ConfigParser(interpolation=None)
+    ini.read_string(block.code)
+    for section in ini.sections():
+        items = dict(ini[section])
+        if section.startswith("app:"):
+            prefix = "sockjs."
+            own = {key.removeprefix(prefix): items[key] for key in items if key.startswith(prefix)}
+            Settings().override(own)
+        elif section.startswith("server:"):
+            assert items.pop("use") == "egg:sockjs-bridge"
+            ServerOptions.parse(items)
+
+
+def test_the_documentation_builds(tmp_path: Path) -> None:
+    """As `make docs` does: a warning is an error, and so is a link to nowhere."""
+    (command,) = re.findall(
+        r"^docs:.*\n\t\$\(BIN\)/python (.*) -d build/doctrees docs build/docs$",
+        (ROOT / "Makefile").read_text(),
+        re.MULTILINE,
+    )
+    done = subprocess.run(
+        [sys.executable, *command.split(), "-d", tmp_path / "doctrees", DOCS, tmp_path / "html"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout
+    changes = (tmp_path / "html" / "changes.html").read_text(encoding="utf-8")
+    assert "The SockJS endpoint" in changes
