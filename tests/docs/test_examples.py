@@ -453,6 +453,6 @@ async def test_example(
     """The example does what is said of it, and logs no warning."""
     module = load(shown.block, folder)
     app = shown.application(module, folder)
-    with serve(app) as url:
+    with serve(app, shutdown_timeout=0.5) as url:
         await shown.play(Site(url, transport, module, app, caplog))
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

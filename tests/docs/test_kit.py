@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,34 +19,33 @@ BLOCKS = [block for block in collect() if block.page == "howto/testing"]
 RUN = {block.key for block in BLOCKS}
 
 
-def run_tests(folder: Path, change: tuple[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the page's tests with its application, in which something may be changed."""
+#: Mistakes in the code that the tests are for: one for each of their files.
+MISTAKES = [
+    ('== "42"', '== "43"'),
+    ("exclude=[self]", "exclude=[]"),
+    ("message.upper()", "message"),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"), [([], "PASSED"), (MISTAKES, "FAILED")], ids=["right", "wrong"]
+)
+def test_tests(tmp_path: Path, changes: list[tuple[str, str]], outcome: str) -> None:
+    """The tests of the page pass, and a mistake in what they test makes them fail."""
     for block in BLOCKS:
         code = block.code
-        if not block.caption.startswith("test_"):
-            assert change[0] in code
-            code = code.replace(*change)
-        (folder / block.caption).write_text(code, encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=20"],
-        cwd=folder,
+        for before, after in changes:
+            code = code.replace(before, after)
+        (tmp_path / block.caption).write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--timeout=20"],
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-
-
-def test_tests_pass(tmp_path: Path) -> None:
-    done = run_tests(tmp_path, ("", ""))
-    assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize("change", [('== "42"', '== "43"')])
-def test_tests_can_fail(tmp_path: Path, change: tuple[str, str]) -> None:
-    """Each of the files notices a mistake in the application."""
-    done = run_tests(tmp_path, change)
-    assert done.returncode == 1, done.stdout
-    for block in BLOCKS:
-        if block.caption.startswith("test_"):
-            assert f"FAILED {block.caption}" in done.stdout
+    files = {block.caption for block in BLOCKS if block.caption.startswith("test_")}
+    seen = set(re.findall(rf"^{outcome} (\w+\.py)", done.stdout, re.MULTILINE))
+    assert seen == files, done.stdout
+    assert done.returncode == bool(changes), done.stdout

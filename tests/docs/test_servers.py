@@ -162,16 +162,16 @@ async def test_production(tmp_path: Path) -> None:
         await asyncio.to_thread(process.wait_for, r"\[sockjs_bridge\.session\]")
 
 
-@pytest.mark.parametrize("transport", ["websocket", "xhr-polling"])
-async def test_below_a_prefix(tmp_path: Path, transport: str) -> None:
+async def test_below_a_prefix(tmp_path: Path) -> None:
     """An application that a composite mounts below a prefix is connected to there."""
     (tmp_path / "front.py").write_text(FRONT)
     put_application(tmp_path / "talk.py", "index", "echo.py")
     with served(put(tmp_path, "howto/deployment", "site.ini")) as (url, _):
         assert await get(url) == "the front"
-        async with connected(f"{url}/talk/echo", transport) as ws:
-            await ws.send("hello")
-            assert await ws.recv() == "hello"
+        for transport in ("websocket", "xhr-polling"):
+            async with connected(f"{url}/talk/echo", transport) as ws:
+                await ws.send("hello")
+                assert await ws.recv() == "hello"
 
 
 async def test_program_that_notifies(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ from tests.integration.support import PATIENCE, connected
 STARTER = Path(__file__).with_name("starter")
 """A project as the published template makes it."""
 
+TESTED = "listen = 127.0.0.1:0\nshutdown_timeout = 1"
+"""What the servers of the tests listen on; they wait less for clients that are between polls."""
+
 STEPS = [block for block in collect() if block.page == "tutorial"]
 
 
@@ -62,8 +65,8 @@ async def chat(url: str) -> None:
     """Let two people talk, over different transports, and a third one in another room."""
     await check_page(f"{url}/rooms/lobby")
     async with (
-        connected(f"{url}/rooms/lobby", "websocket") as ann,
-        connected(f"{url}/rooms/lobby", "xhr-polling") as bob,
+        connected(f"{url}/rooms/lobby", "xhr-polling") as ann,
+        connected(f"{url}/rooms/lobby", "websocket") as bob,
         connected(f"{url}/rooms/garden", "websocket") as eve,
     ):
 
@@ -157,7 +160,7 @@ class Project:
         """Start the server on a free port, where it tells which, and look at what it serves."""
         text = (self.folder / name).read_text()
         assert "use = egg:sockjs-bridge" in text
-        text, count = re.subn(r"^listen = .*:6543$", "listen = 127.0.0.1:0", text, flags=re.M)
+        text, count = re.subn(r"^listen = .*:6543$", TESTED, text, flags=re.M)
         assert count == 1
         ini = self.folder / f"test-{name}"
         ini.write_text(text.replace("level = WARN", "level = INFO"))
