@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 import sockjs_bridge
 
@@ -21,10 +24,10 @@ html_theme = "alabaster"
 html_theme_options = {
     "description": "SockJS for Pyramid",
     "fixed_sidebar": True,
-    "page_width": "1100px",
+    "page_width": "1150px",
+    "sidebar_width": "250px",
 }
 html_show_sourcelink = False
-exclude_patterns = ["README*"]
 pygments_style = "friendly"
 
 autodoc_member_order = "bysource"
@@ -51,18 +54,30 @@ def changes_as_rest(app: Sphinx, docname: str, source: list[str]) -> None:
     """Puts CHANGES.md, whose Markdown is headings, lists and code, in the place of its page."""
     if docname != "changes":
         return
-    lines: list[str] = []
-    for line in (ROOT / "CHANGES.md").read_text(encoding="utf-8").splitlines():
-        line = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line)
-        line = re.sub(r"\[([^]]+)\]\(([^)]+)\)", r"`\1 <\2>`__", line)
-        if heading := re.match(r"(#+) (.*)", line):
-            underline = "=-~"[len(heading[1]) - 1] * len(heading[2])
-            lines += [heading[2], underline]
-        else:
-            lines.append(line)
-    source[0] = "\n".join([*lines, ""])
+    text = (ROOT / "CHANGES.md").read_text(encoding="utf-8")
+    text = re.sub(r"`([^`]+)`", r"``\1``", text)
+    text = re.sub(r"\[([^]]+)\]\(([^)]+)\)", r"`\1 <\2>`__", text)
+    source[0] = re.sub(r"^(#+) (.*)$", _heading, text, flags=re.MULTILINE)
+
+
+def _heading(match: re.Match[str]) -> str:
+    level, words = len(match[1]), match[2]
+    return f"{words}\n{'=-~'[level - 1] * len(words)}"
+
+
+def public_name(
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, content: nodes.TextElement
+) -> nodes.Element | None:
+    """Finds what a docstring of another module calls by its public name."""
+    if node["refdomain"] != "py" or node["reftype"] != "obj":
+        return None
+    node["py:module"] = "sockjs_bridge"
+    return env.domains["py"].resolve_xref(
+        env, env.docname, app.builder, "obj", node["reftarget"], node, content
+    )
 
 
 def setup(app: Sphinx) -> None:
     """Connects the event handlers."""
     app.connect("source-read", changes_as_rest)
+    app.connect("missing-reference", public_name)

@@ -9,12 +9,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from tests.docs.blocks import Block, collect
 from tests.integration.pserve import ROOT, running
@@ -27,6 +26,9 @@ TESTED = "listen = 127.0.0.1:0\nshutdown_timeout = 1"
 """What the servers of the tests listen on; they wait less for clients that are between polls."""
 
 STEPS = [block for block in collect() if block.page == "tutorial"]
+
+
+Sight = Callable[[str], Coroutine[Any, Any, None]]
 
 
 async def starter_page(url: str) -> None:
@@ -98,20 +100,27 @@ class Project:
 
     Args:
         folder: where the project will be.
+        sights: what is to be seen each time the tutorial starts the server.
     """
 
-    #: What is to be seen each time the tutorial starts the server.
-    SIGHTS: tuple[Callable[[str], Coroutine[Any, Any, None]], ...] = (
-        starter_page,
-        echo,
-        chat,
-        chat,
-    )
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *sights: Sight) -> None:
         self.folder = folder
-        self.installed = False
-        self.sights = iter(self.SIGHTS)
+        self.sights = iter(sights)
+
+    def follow(self) -> None:
+        """Take all steps."""
+        for step in STEPS:
+            match step.language:
+                case "console":
+                    for command in step.code.splitlines():
+                        self.run(command.removeprefix("$ "))
+                case "diff":
+                    self.change(step)
+                case "text":
+                    assert step.code.startswith("myproject/\n")
+                case _:
+                    self.write(step)
+        assert next(self.sights, None) is None
 
     def run(self, command: str) -> None:
         """Do what a command of the tutorial does. An unknown one is an error."""
@@ -190,22 +199,6 @@ class Project:
         path.write_text(text, encoding="utf-8")
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    yield Project(tmp_path / "myproject")
-
-
-def test_tutorial(project: Project) -> None:
+def test_tutorial(tmp_path: Path) -> None:
     """Every step of the tutorial works, and at its end two clients chat."""
-    for step in STEPS:
-        match step.language:
-            case "console":
-                for command in step.code.splitlines():
-                    project.run(command.removeprefix("$ "))
-            case "diff":
-                project.change(step)
-            case "text":
-                assert step.code.startswith("myproject/\n")
-            case _:
-                project.write(step)
-    assert next(project.sights, None) is None
+    Project(tmp_path / "myproject", starter_page, echo, chat, chat).follow()
