@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import sockjs_bridge
+from sockjs_bridge import client, protocol, testing
+from sockjs_bridge.pyramid import handlers
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.settings import Settings
 from tests.docs import test_examples, test_kit, test_servers
@@ -31,6 +34,14 @@ NOT_RUN = {
     ("migration/pyramid-sockjs", "before.py"): "the other project's API, for Python 2",
     ("migration/sockjs", "before.py"): "the other project's API",
     ("migration/sockjs-tornado", "before.py"): "the other project's API",
+}
+
+#: Public names that the reference does not describe one by one.
+ELSEWHERE = {
+    # What config.include calls.
+    "sockjs_bridge.includeme",
+    # The same as in sockjs_bridge.
+    "sockjs_bridge.client.ConnectionClosed",
 }
 
 
@@ -93,6 +104,24 @@ def test_settings_in_ini_files_are_real(block: Block) -> None:
             ServerOptions.parse(items)
 
 
+def test_codes_of_the_bridge_are_explained() -> None:
+    """How a connection ends: all codes that we close with, and their reasons."""
+    rows = re.findall(r"^   \* - (\d+)\n     - (.*)$", dict(pages())["concepts"], re.MULTILINE)
+    explained = {(int(code), reason) for code, reason in rows}
+    assert explained >= {
+        handlers.NO_THREAD,
+        protocol.BROKEN_FRAMING,
+        protocol.FAILED,
+        protocol.GO_AWAY,
+        protocol.INTERRUPTED,
+        protocol.NORMAL,
+        protocol.NO_HEARTBEAT,
+        protocol.SIGNED_OUT,
+        protocol.SLOW_CONSUMER,
+        protocol.TIMED_OUT,
+    }
+
+
 def test_the_documentation_builds(tmp_path: Path) -> None:
     """As `make docs` does: a warning is an error, and so is a link to nowhere."""
     (command,) = re.findall(
@@ -109,5 +138,9 @@ def test_the_documentation_builds(tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
     )
     assert done.returncode == 0, done.stdout
-    changes = (tmp_path / "html" / "changes.html").read_text(encoding="utf-8")
-    assert "The SockJS endpoint" in changes
+    html = tmp_path / "html"
+    assert "The SockJS endpoint" in (html / "changes.html").read_text(encoding="utf-8")
+    described = set(re.findall(r'id="([\w.]+)"', (html / "api.html").read_text(encoding="utf-8")))
+    for module in (sockjs_bridge, client, testing):
+        names = {f"{module.__name__}.{name}" for name in module.__all__}
+        assert names - described <= ELSEWHERE

@@ -133,6 +133,9 @@ async def test_first_application(tmp_path: Path) -> None:
             async with connected(f"{url}/echo", transport) as ws:
                 await ws.send("hello")
                 assert await ws.recv() == f"You said hello over {transport}."
+        async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/echo") as raw:
+            await raw.send_str("hello")
+            assert await raw.receive_str() == "You said hello over raw-websocket."
         said = await asyncio.to_thread(
             program, put(tmp_path, "installation", "client.py"), f"{url}/echo"
         )
