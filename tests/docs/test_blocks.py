@@ -139,7 +139,9 @@ def test_the_documentation_builds(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     html = tmp_path / "html"
-    assert "The SockJS endpoint" in (html / "changes.html").read_text(encoding="utf-8")
+    headings = re.findall(r"^### (.*)$", (ROOT / "CHANGES.md").read_text(), re.MULTILINE)
+    changes = (html / "changes.html").read_text(encoding="utf-8")
+    assert [heading for heading in headings if f"<h3>{heading}<" in changes] == headings
     described = set(re.findall(r'id="([\w.]+)"', (html / "api.html").read_text(encoding="utf-8")))
     for module in (sockjs_bridge, client, testing):
         names = {f"{module.__name__}.{name}" for name in module.__all__}
