@@ -1,7 +1,8 @@
 """The examples of the documentation do what the text around them says.
 
-A block of Python with a caption is a module. If it has a ``main``, that makes the application;
-otherwise its views are scanned, and each route that they name is a SockJS route of that name.
+A block of Python with a caption is a module. If it has a ``main``, that makes the application.
+Otherwise its views are scanned, and its ``includeme`` adds the routes; without one, each route that
+the views name is a SockJS route of that name.
 """
 
 from __future__ import annotations
@@ -57,15 +58,13 @@ class Site:
         """Connect to a route, and be gone at once at the end: a poll would be missed for 1 s."""
         return connected(f"{self.url}/{path}", "websocket")
 
-    async def refused(self, path: str, **options: Any) -> int:
+    async def refused(self, path: str, **options: Any) -> int | None:
         """Return the status with which a connection is refused."""
         try:
             async with self.connect(path, **options) as ws:
                 return (await closing(ws))[0] - 4000
         except HandshakeError as error:
-            found = re.search(r"\b[45]\d\d\b", str(error))
-            assert found is not None, error
-            return int(found[0])
+            return error.status
 
     async def http(self, method: str, path: str, **options: Any) -> str:
         """Ask for a page."""
