@@ -438,12 +438,14 @@ async def test_a_thousand_blocking_views(many_files, caplog):
 async def test_broadcast_of_which_some_die(many_files, caplog):
     """500 real connections, some of which break off in the midst of it: the others hear all."""
     count, rounds = 500, 12
-    puppets = Puppets()
+    transports = ["websocket", "raw-websocket", "xhr-streaming", "xhr-polling"]
+    # Who leaves between two polls is missed after a while.
+    puppets = Puppets(**{"sockjs.disconnect_delay": "1.5"})
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         with puppets.served():
 
             async def open_one(number):
-                style, transport = STYLES[number % 4], TRANSPORTS[number // 4 % 3]
+                style, transport = STYLES[number % 4], transports[number // 4 % 4]
                 return await connect(
                     f"{puppets.url}/{style}?tag={number}",
                     transport=transport,
@@ -485,3 +487,118 @@ async def test_broadcast_of_which_some_die(many_files, caplog):
             await asyncio.gather(*[client.close() for client in living])
             await until(lambda: puppets.sockjs.rooms() == [])
     assert [text for text in problems(caplog) if "jobs wait" not in text] == []
+
+
+# Who keeps the loop
+
+
+async def stands_still(puppets: Puppets, style: str, work: Callable[[Any], object]) -> None:
+    name = puppets.job(work)
+    async with puppets.client(style) as (client, _, _):
+        await client.send(name)
+        await client.send("done")
+        assert await client.recv() == "done"
+
+
+@pytest.mark.parametrize("style", ASYNCHRONOUS)
+@pytest.mark.parametrize("debug", ["true", "false"])
+async def test_blocking_call_on_the_loop(caplog, style, debug):
+    """With sockjs.debug it is logged by the view's dotted name; without, it is nobody's business"""
+    with Puppets(**{"sockjs.debug": debug}).served() as puppets:
+        await stands_still(puppets, style, lambda connection: time.sleep(0.12))
+    name = {"async_view": "async_view", "async": "Async"}[style]
+    texts = [text for text in problems(caplog) if "kept the event loop" in text]
+    assert len(texts) == (debug == "true")
+    assert all(text.startswith(f"tests.pkgs.puppet_app.{name} kept") for text in texts)
+
+
+async def test_waiting_is_not_blocking(caplog):
+    """Neither who awaits is logged, nor who blocks a thread that is there for it."""
+    with Puppets(**{"sockjs.debug": "true"}).served() as puppets:
+        await asyncio.gather(
+            *[
+                stands_still(puppets, style, lambda _: asyncio.sleep(0.12))
+                for style in ASYNCHRONOUS
+            ],
+            stands_still(puppets, "async", lambda _: asyncio.to_thread(time.sleep, 0.12)),
+            *[
+                stands_still(puppets, style, lambda _: time.sleep(0.12))
+                for style in ("view", "plain")
+            ],
+        )
+    assert problems(caplog) == []
+
+
+# A client that reads slowly
+
+BLOCK = "x" * 65_000
+BLOCKS = 200
+
+
+@pytest.fixture(scope="module")
+def impatient():
+    """A server that soon forgets who does not poll; a stream ends with its client only."""
+    settings = {"sockjs.disconnect_delay": "1", "sockjs.response_limit": "100000000"}
+    with Puppets(**settings).served() as puppets:
+        yield puppets
+
+
+def producer(puppets: Puppets, style: str, tag: str) -> Callable[[Any], object]:
+    """Return what sends more than anybody may owe, and waits whenever the client does not read.
+
+    It says when it had to wait long, and how it ended.
+    """
+
+    def produce(connection):
+        try:
+            for number in range(BLOCKS):
+                assert connection.send(f"{number} {BLOCK}")
+                try:
+                    connection.drain(timeout=0.3)
+                except TimeoutError:
+                    puppets.journal.record(tag, "waits", number)
+                    connection.drain()
+            puppets.journal.record(tag, "produced")
+        except ConnectionClosed:
+            puppets.journal.record(tag, "broke off")
+            raise
+
+    async def produce_on_the_loop(connection):
+        try:
+            for number in range(BLOCKS):
+                assert connection.send(f"{number} {BLOCK}")
+                try:
+                    async with asyncio.timeout(0.3):
+                        await connection.drain()
+                except TimeoutError:
+                    puppets.journal.record(tag, "waits", number)
+                    await connection.drain()
+            puppets.journal.record(tag, "produced")
+        except ConnectionClosed:
+            puppets.journal.record(tag, "broke off")
+            raise
+
+    return produce if style == "view" else produce_on_the_loop
+
+
+@pytest.mark.parametrize("style", ["view", "async_view", "async"])
+@pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling"])
+@pytest.mark.parametrize("then", ["reads on", "leaves"])
+async def test_drain(impatient, caplog, style, transport, then):
+    """A producer waits for a client that stops reading, until that goes on or leaves."""
+    async with impatient.client(style, transport, max_queue=1) as (client, _, tag):
+        await client.send(impatient.job(producer(impatient, style, tag)))
+        events = await impatient.journal.wait(tag, "waits")
+        assert ("produced",) not in events
+        if then == "leaves":
+            await client.close()
+            await impatient.journal.wait(tag, "broke off")
+            await impatient.journal.wait(tag, "close")
+        else:
+            for number in range(BLOCKS):
+                message = await client.recv()
+                assert message == f"{number} {BLOCK}"
+            await impatient.journal.wait(tag, "produced")
+            await client.send("and on we go")
+            assert await client.recv() == "and on we go"
+    assert problems(caplog) == []
