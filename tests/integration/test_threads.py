@@ -27,6 +27,9 @@ pytestmark = pytest.mark.integration
 
 # Section 8: jsonp only serves other origins, so it is on where one is allowed.
 SETTINGS = {"sockjs.allowed_origins": "https://app.example.com"}
+#: A message nearly as large as one may be.
+BLOCK = "x" * 65_000
+BLOCKS = 200
 VIEWS = ["view", "async_view"]
 STYLES = [*VIEWS, "plain", "async"]
 ASYNCHRONOUS = ["async_view", "async"]
@@ -335,7 +338,11 @@ async def test_slow_code_delays_its_own_session_only(monkeypatch, caplog, style,
             return asyncio.to_thread(go_on.wait, PATIENCE)
         return go_on.wait(PATIENCE)
 
-    settings = {"sockjs.heartbeat_delay": "0.1", "sockjs.max_inbound": "2"}
+    settings = {
+        "sockjs.heartbeat_delay": "0.1",
+        "sockjs.max_inbound": "2",
+        "sockjs.max_message_size": "1000000",
+    }
     with Puppets(**settings).served(threads=2) as puppets:
         name = puppets.job(wait)
         async with (
@@ -345,8 +352,9 @@ async def test_slow_code_delays_its_own_session_only(monkeypatch, caplog, style,
         ):
             await client.send(name)
             await puppets.journal.wait(tag, "message")
-            # Beyond max_inbound the server reads no more: no sign of life reaches it.
-            sending = [asyncio.create_task(client.send(str(number))) for number in range(behind)]
+            # So much that the server stops reading, and no sign of life reaches it.
+            texts = [f"{number} {BLOCK[:40_000]}" for number in range(behind)]
+            sending = [asyncio.create_task(client.send(text)) for text in texts]
             beats = client.heartbeats + 3
             while client.heartbeats < beats:
                 for friend in (other, another):
@@ -357,7 +365,7 @@ async def test_slow_code_delays_its_own_session_only(monkeypatch, caplog, style,
             await asyncio.gather(*sending)
             await client.send("and on we go")
             answers = [await client.recv() for _ in range(behind + 1)]
-            assert answers == [*map(str, range(behind)), "and on we go"]
+            assert answers == [*texts, "and on we go"]
             assert slow == [style]
     assert problems(caplog) == []
 
@@ -530,9 +538,6 @@ async def test_waiting_is_not_blocking(caplog):
 
 
 # A client that reads slowly
-
-BLOCK = "x" * 65_000
-BLOCKS = 200
 
 
 @pytest.fixture(scope="module")
