@@ -162,7 +162,7 @@ class Peer:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if self.refusal is not None:
-            return web.Response(status=self.refusal)
+            return web.Response(status=self.refusal, headers=self.headers)
         act = await self.todo.get()
         response = web.StreamResponse(headers=self.headers)
         if isinstance(act, int):
@@ -191,7 +191,7 @@ class Peer:
 
     async def talk(self, request: web.Request) -> web.StreamResponse:
         if self.refusal is not None:
-            return web.Response(status=self.refusal)
+            return web.Response(status=self.refusal, headers=self.headers)
         websocket = web.WebSocketResponse(autoping=self.autoping, autoclose=self.autoping)
         websocket.headers.update(self.headers)
         await websocket.prepare(request)
@@ -392,6 +392,20 @@ async def test_refused_handshake_tells_the_status(peer: Peer, status: int) -> No
     with pytest.raises(HandshakeError, match=str(status)) as caught:
         await within(dial(peer))
     assert caught.value.status == status
+
+
+@each_transport
+@pytest.mark.parametrize("where", ["another", "refused", "round and round"])
+async def test_redirect_is_a_refusal(peer: Peer, where: str) -> None:
+    """Whatever there is at its other end, the answer is the redirect's status."""
+    async with serve(Peer(peer.transport)) as other:
+        peer.refusal = 307
+        peer.headers["Location"] = peer.url if where == "round and round" else other.url
+        if where == "refused":
+            other.refusal = 403
+        with pytest.raises(HandshakeError, match="307") as caught:
+            await within(dial(peer))
+        assert caught.value.status == 307
 
 
 @each_transport

@@ -34,11 +34,16 @@ class WebSocketConnection(Connection):
                 heartbeat=None if idle_timeout is None else idle_timeout / 1.5,
                 max_msg_size=self._options.max_size or 0,
             )
-        except aiohttp.WSServerHandshakeError as error:
-            raise HandshakeError(error.status, f"HTTP status {error.status}") from error
+        except aiohttp.ClientResponseError as error:
+            # It follows redirects, as no browser does here, and cannot be told not to.
+            status = error.history[0].status if error.history else error.status
+            raise HandshakeError(status, f"HTTP status {status}") from error
         self._websocket = websocket
         # aiohttp has no public name for the answer to the handshake.
         response = websocket._response
+        if response.history:
+            status = response.history[0].status
+            raise HandshakeError(status, f"HTTP status {status}")
         self._accept(response.status, response.headers)
         return websocket
 
