@@ -20,8 +20,13 @@ JSESSIONID = re.compile(r"(?:^|;)[ \t]*JSESSIONID=([!-:<-~](?:[ !-:<-~]*[!-:<-~]
 
 def fingerprint(headers: Mapping[str, str]) -> bytes:
     """Returns a digest of the headers that say who makes a request."""
-    cookie = JSESSIONID.sub("", headers.get("Cookie", "")).lstrip("; \t")
-    text = f"{cookie}\n{headers.get('Authorization', '')}"
+    found: dict[str, list[str]] = {"cookie": [], "authorization": []}
+    for name, value in headers.items():
+        # There may be several of a name (RFC 9113, 8.2.3), and the application sees them all.
+        if (values := found.get(name.lower())) is not None:
+            values.append(value)
+    cookie = JSESSIONID.sub("", "; ".join(found["cookie"])).lstrip("; \t")
+    text = f"{cookie}\n{','.join(found['authorization'])}"
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
@@ -58,4 +63,7 @@ class Credentials:
 
     def renew(self, headers: Mapping[str, str]) -> None:
         """Remembers headers in which the application saw the same identity."""
-        self._known = (*self._known, fingerprint(headers))[-KNOWN:]
+        digest = fingerprint(headers)
+        # Requests that came at once were asked about one by one.
+        others = [known for known in self._known if known != digest]
+        self._known = (*others, digest)[-KNOWN:]
