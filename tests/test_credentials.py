@@ -467,6 +467,15 @@ def test_the_session_closes_while_the_application_is_asked(
         assert_forbidden(reply)
 
 
+@pytest.mark.parametrize("headers", [ADA, GRACE, {}])
+def test_refused_handshake(endpoint: Endpoint, headers: dict[str, str]) -> None:
+    """Why it was refused may be heard by all: the refusal may have set cookies."""
+    session = begin(endpoint)
+    session.refuse(4403, "Forbidden")
+    assert frames_for(ask(endpoint, "xhr_streaming", headers)) == ["o", 'c[4403,"Forbidden"]']
+    assert ask(endpoint, "xhr_send", headers).status == 204
+
+
 @every_url
 @pytest.mark.parametrize("origin", [OTHER, None])
 def test_cors_on_refusals(endpoint: Endpoint, action: str, origin: str | None) -> None:
