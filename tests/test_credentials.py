@@ -371,6 +371,7 @@ ENDS = [
     (403, None, *SIGNED_OUT),
     # By a WSGI filter in front of the application.
     (401, UNKNOWN, *SIGNED_OUT),
+    (302, "ada", 4302, "Found"),
     (401, "ada", 4401, "Unauthorized"),
     (403, "ada", 4403, "Forbidden"),
     (404, "ada", 4404, "Not Found"),
