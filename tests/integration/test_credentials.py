@@ -634,6 +634,24 @@ def test_filter_in_front(status: str) -> None:
             assert_goes_on(club, ada)
 
 
+@every_transport
+def test_the_question_does_not_touch_the_connection(club: Club, transport: str) -> None:
+    """A root factory that greets, joins and closes does so to who opens, and to nobody later."""
+    sockjs = club.app.registry.sockjs
+    ada = club.opened(club.cookie("ada"), transport, "/eager")
+    assert receive_messages(ada, 1) == ["welcome ada"]
+    (before,) = sockjs.members(ada.query.replace("=", ":"))
+    rooms = before.rooms
+    assert "user:ada" in rooms
+    assert_refused(with_headers(ada, club.cookie("mallory")))
+    ada.headers = club.cookie("ada", "lang=en")
+    assert_goes_on(club, ada)
+    (after,) = sockjs.members(ada.query.replace("=", ":"))
+    assert after is before
+    assert after.rooms == rooms
+    assert before not in sockjs.members("user:mallory")
+
+
 # Headers
 
 

@@ -200,6 +200,18 @@ def greeting_club(request):
     return Club(request)
 
 
+def eager_club(request):
+    """Use the connection before anybody has said whether it may open."""
+    ws, name = request.websocket, name_of(request)
+    if ws is not None:
+        ws.join(room_of(name))
+        ws.send(f"welcome {name}")
+        if name != "ada":
+            ws.leave("user:ada")
+            ws.close(4403, "Members only")
+    return Club(request)
+
+
 def count_trip(event):
     event.request.registry.members.trips.append(event.request.headers.get("Cookie"))
 
@@ -220,6 +232,7 @@ def note(request, *event):
 @websocket_view(route_name="club", permission="talk")
 @websocket_view(route_name="gated", permission="talk")
 @websocket_view(route_name="greeting", permission="talk")
+@websocket_view(route_name="eager", permission="talk")
 @websocket_view(route_name="sticky", permission="talk")
 @websocket_view(route_name="square")
 class Talk(WebSocketSession):
@@ -351,6 +364,7 @@ def main(global_config=None, *, members, policy=Policy, ticket=None, **settings)
         config.add_sockjs_route("sticky", "/sticky", jsessionid=True)
         config.add_sockjs_route("gated", "/gated", factory=gated_club)
         config.add_sockjs_route("greeting", "/greeting", factory=greeting_club)
+        config.add_sockjs_route("eager", "/eager", factory=eager_club)
         config.add_sockjs_route("ruled", "/ruled")
         config.scan(__name__)
         return config.make_wsgi_app()
