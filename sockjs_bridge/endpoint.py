@@ -321,7 +321,7 @@ class Endpoint:
                 session = manager.create(place[0], transport, place[1])
             except TooManySessions as error:
                 return _busy(headers, str(error))
-            session.credentials = Credentials(request.headers)
+            session.credentials = Credentials(request.headers, jsessionid=self.settings.jsessionid)
         headers += [("Content-Type", transport.content_type), ("X-Accel-Buffering", "no")]
         tag = _tag(query)
         return Reply(200, headers, b"", session, transport, callback, tag)

@@ -41,19 +41,33 @@ def lines(*items: tuple[str, str]) -> CIMultiDictProxy[str]:
         {"Cookie": "a=1; b=2", "Authorization": "Basic x"},
         {"cookie": "a=1; b=2", "AUTHORIZATION": "Basic x", "User-Agent": "another"},
         lines(("Cookie", "a=1"), ("Authorization", "Basic x"), ("COOKIE", "b=2")),
-        {"Cookie": "JSESSIONID=dummy; a=1; b=2", "Authorization": "Basic x"},
-        {"Cookie": "a=1; JSESSIONID=dummy; b=2", "Authorization": "Basic x"},
-        {"Cookie": "a=1; b=2;\tJSESSIONID=of a balancer", "Authorization": "Basic x"},
-        lines(("Cookie", "JSESSIONID=x"), ("Cookie", "a=1; b=2"), ("Authorization", "Basic x")),
     ],
 )
-def test_the_same(headers: Mapping[str, str]) -> None:
-    """Other headers do not count, nor how the cookies are written, nor the endpoint's own."""
-    assert fingerprint(headers) == fingerprint(
-        lines(("Cookie", "a=1; b=2"), ("Authorization", "Basic x"))
+@pytest.mark.parametrize("jsessionid", [True, False])
+def test_the_same(headers: Mapping[str, str], jsessionid: bool) -> None:
+    """Other headers do not count, nor in how many fields the cookies come."""
+    assert fingerprint(headers, jsessionid=jsessionid) == fingerprint(
+        lines(("Cookie", "a=1; b=2"), ("Authorization", "Basic x")), jsessionid=jsessionid
     )
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cookie": "JSESSIONID=dummy; a=1; b=2"},
+        {"Cookie": "a=1; JSESSIONID=dummy; b=2"},
+        {"Cookie": "a=1; b=2;\tJSESSIONID=of a balancer"},
+        lines(("Cookie", "JSESSIONID=x"), ("Cookie", "a=1; b=2")),
+    ],
+)
+def test_jsessionid(headers: Mapping[str, str]) -> None:
+    """It does not count where the endpoint sets it; elsewhere it may be what people sign in by."""
+    plain = {"Cookie": "a=1; b=2"}
+    assert fingerprint(headers, jsessionid=True) == fingerprint(plain, jsessionid=True)
+    assert fingerprint(headers) != fingerprint(plain)
+
+
+@pytest.mark.parametrize("jsessionid", [True, False])
 @pytest.mark.parametrize(
     "headers",
     [
@@ -72,9 +86,10 @@ def test_the_same(headers: Mapping[str, str]) -> None:
         lines(("Cookie", "a=1; b=2"), ("Authorization", "x"), ("Authorization", "y")),
     ],
 )
-def test_not_the_same(headers: Mapping[str, str]) -> None:
+def test_not_the_same(headers: Mapping[str, str], jsessionid: bool) -> None:
     """Whatever the application could see another user in."""
-    assert fingerprint(headers) != fingerprint({"Cookie": "a=1; b=2"})
+    plain = {"Cookie": "a=1; b=2"}
+    assert fingerprint(headers, jsessionid=jsessionid) != fingerprint(plain, jsessionid=jsessionid)
 
 
 VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=12)
@@ -160,6 +175,17 @@ def test_renewed_again_and_again() -> None:
         credentials.renew(GRACE)
     assert credentials.passes(ADA)
     assert credentials.passes(GRACE)
+
+
+@pytest.mark.parametrize("jsessionid", [True, False])
+def test_jsessionid_of_the_endpoint(jsessionid: bool) -> None:
+    """Where it is set, it changes nothing at any time."""
+    credentials = Credentials(ADA, jsessionid=jsessionid)
+    credentials.settle("ada")
+    with_it = {"Cookie": "JSESSIONID=dummy; user=ada"}
+    assert credentials.passes(with_it) is jsessionid
+    credentials.renew(GRACE)
+    assert credentials.passes({"Cookie": "user=grace; JSESSIONID=dummy"}) is jsessionid
 
 
 # What a request is answered

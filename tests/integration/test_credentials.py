@@ -451,6 +451,15 @@ def test_jsessionid_is_no_question(club: Club, transport: str) -> None:
     assert club.trips == trips
 
 
+def test_jsessionid_of_the_application(club: Club) -> None:
+    """Where the endpoint does not set it, people may sign in by it."""
+    ada = club.opened(club.cookie("ada", "JSESSIONID=of ada"))
+    trips = club.trips
+    ada.headers = club.cookie("ada", "JSESSIONID=of mallory")
+    ada.send("hello")
+    assert club.trips == trips + 1
+
+
 # Who is who
 
 
