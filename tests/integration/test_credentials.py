@@ -9,6 +9,7 @@ import base64
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 
 import pytest
@@ -869,6 +870,33 @@ async def test_connections_are_closed_at_once(
             assert await closing(client) == (code, reason)
         await other.send("hello")
         assert await other.recv() == "grace: hello"
+
+
+@every_transport
+def test_signing_out_during_the_handshake(club: Club, transport: str) -> None:
+    """A connection that its root factory has put into the room does not escape."""
+    ada = club.session(club.cookie("ada"), transport, "/gated")
+    waiting = ada.start()
+    assert club.members.arrived.wait(5)
+    club.post("/sign-out", "", ada.headers)
+    club.members.gate.set()
+    assert ada.finish(waiting) == SIGNED_OUT
+    waiting.close()
+    assert with_headers(ada, []).receive() == SIGNED_OUT
+    assert club.seen(ada) == []
+
+
+def test_signing_out_during_the_handshake_of_a_websocket(club: Club) -> None:
+    """Its handshake is refused."""
+    headers = club.cookie("ada")
+    with ThreadPoolExecutor() as pool:
+        target = "/gated/000/x/websocket?tag=gated"
+        opening = pool.submit(club.client.websocket, target, headers)
+        assert club.members.arrived.wait(5)
+        club.post("/sign-out", "", headers)
+        club.members.gate.set()
+        assert opening.result().handshake.status == 503
+    assert club.members.journal.events("gated") == []
 
 
 @pytest.mark.parametrize("transport", CLIENT_TRANSPORTS)

@@ -186,8 +186,10 @@ class Club:
 
 
 def gated_club(request):
-    """Keep a handshake waiting."""
+    """Keep a handshake waiting; its connection is in its member's room already."""
     members = request.registry.members
+    if request.websocket is not None:
+        request.websocket.join(room_of(name_of(request)))
     members.arrived.set()
     assert members.gate.wait(10)
     return Club(request)
