@@ -25,7 +25,9 @@ from sockjs_bridge.settings import SettingError, Settings
 
 logger = logging.getLogger("sockjs_bridge")
 
-STATIC = "sockjs_bridge:static/"
+# By its path: pkg_resources finds no files of a package whose modules pytest has rewritten, as it
+# does with those of a plugin.
+STATIC = f"{Path(__file__).parent.parent / 'static'}/"
 CLIENT = "sockjs.min.js"
 
 # Bounds of the whole process: no single route can have its own.
@@ -154,7 +156,7 @@ def _settings(registry: Registry) -> Settings:
 
 
 def _client_path() -> str:
-    file = Path(__file__).parent.parent / "static" / CLIENT
+    file = Path(STATIC, CLIENT)
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     except OSError:
