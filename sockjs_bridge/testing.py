@@ -10,6 +10,7 @@ from typing import Any
 from wsgiref.types import WSGIApplication
 
 from sockjs_bridge.pyramid.dummies import AsyncDummyWebSocket, DummyWebSocket
+from sockjs_bridge.server.ending import end_tasks
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner, new_event_loop
 
@@ -46,6 +47,7 @@ def serve(app: WSGIApplication, **settings: Any) -> Iterator[str]:
         started.set()
         await stop.wait()
         await runner.stop()
+        await end_tasks()
 
     def main() -> None:
         try:

@@ -49,10 +49,22 @@ def refuse_unrun(result: object, advice: str = "declare it async def") -> None:
         )
 
 
-def _stopped(error: BaseException, websocket: Connection) -> bool:
-    """Tells whether the server cancelled the present task; else it is the code's own error."""
-    task = asyncio.current_task()
-    if not (isinstance(error, asyncio.CancelledError) and task and task.cancelling()):
+def _stopped(error: BaseException, task: asyncio.Task[Any] | None, websocket: Connection) -> bool:
+    """Tells whether the server ended a view or hook; else it is the code's own error.
+
+    Args:
+        error: what came out of it.
+        task: the one that it ran in.
+        websocket: its connection.
+    """
+    try:
+        present = asyncio.current_task()
+    except RuntimeError:
+        present = None
+    if task is None or present is not task:
+        # It was dropped in the midst of it, and is taken apart.
+        return True
+    if not (isinstance(error, asyncio.CancelledError) and task.cancelling()):
         return False
     if websocket.session.over:
         return True
@@ -174,10 +186,11 @@ class AsyncViewHandler:
         self._websocket.ended()
 
     async def _run(self) -> None:
+        task = asyncio.current_task()
         try:
             refuse_unrun(await self._watch(self._view()), "return await it")
         except BaseException as error:
-            if _stopped(error, self._websocket):
+            if _stopped(error, task, self._websocket):
                 raise
             _close_by(error, self._request, self._websocket)
         else:
@@ -282,6 +295,7 @@ class SessionHandler:
         return call
 
     async def _run_async(self) -> None:
+        task = asyncio.current_task()
         turns = 0
         while self._calls and self._next_is_async():
             turns += 1
@@ -293,7 +307,7 @@ class SessionHandler:
             try:
                 refuse_unrun(await self._watch(call()), "return await it")
             except BaseException as error:
-                if _stopped(error, self._websocket):
+                if _stopped(error, task, self._websocket):
                     raise
                 self._failed(error)
             else:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Mapping
 from wsgiref.types import WSGIApplication
 
+from sockjs_bridge.server.ending import end_tasks
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner, new_event_loop
 from sockjs_bridge.settings import SettingError
@@ -69,7 +70,7 @@ async def _serve(
     hurrying.cancel()
     if stopping.done():
         stopping.result()
-    stopping.cancel()
+    await end_tasks()
 
 
 def _address(sock: socket.socket, scheme: str) -> str:

@@ -17,6 +17,7 @@ from sockjs_bridge import protocol
 from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
+from sockjs_bridge.server.ending import DaemonExecutor
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.receivers import Connection
@@ -89,6 +90,7 @@ class Runner:
     async def start(self, sockets: list[socket.socket]) -> None:
         """Begins to accept connections on bound sockets."""
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(DaemonExecutor())
         clock = LoopClock(loop)
         self._site.start(clock, self._workers)
         server = self._web = web.Server(

@@ -274,6 +274,22 @@ class Hangs:
         await asyncio.Event().wait()
 
 
+class Stubborn(Hangs):
+    """Does not even end when it is cancelled, until the test is over."""
+
+    async def run(self):
+        while not self.over.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.1)
+
+
+class InAThread(Hangs):
+    """Waits for a thread that waits for ever."""
+
+    async def run(self):
+        await asyncio.to_thread(self.over.wait)
+
+
 @contextmanager
 def hanging(journal, do, **server):
     """Serve an application of which one callback hangs; lets it go when the server has ended."""
@@ -285,6 +301,27 @@ def hanging(journal, do, **server):
             yield url
     finally:
         do.over.set()
+
+
+@pytest.mark.parametrize(
+    ("style", "callback"), [("async_view", "view"), ("async", "on_message"), ("async", "on_close")]
+)
+@pytest.mark.parametrize("kind", [Stubborn, InAThread])
+async def test_hanging_for_good(style, callback, kind):
+    """Code that cannot be cancelled does not hold the server's end."""
+    hangs = kind()
+    # It ends at last, whatever becomes of it: the test must fail, and not hang.
+    end = threading.Timer(5, hangs.over.set)
+    end.start()
+    with hanging(Journal(), hangs, shutdown_timeout=0.3) as url:
+        target = f"{url}/{style}?in={callback}&do=run"
+        async with connected(target, "websocket") as client:
+            await client.send("hello" if callback != "on_close" else "close")
+            if callback != "view":
+                await closing(client) if callback == "on_close" else await client.recv()
+        start = time.monotonic()
+    end.cancel()
+    assert time.monotonic() - start < 2
 
 
 @two_transports

@@ -352,6 +352,52 @@ async def test_cancelled_view():
     assert ended == [True]
 
 
+@pytest.mark.parametrize("style", ["async view", "async hook"])
+async def test_dropped(caplog, recwarn, style):
+    """The server has ended without it: it is taken apart, and says nothing."""
+    ended = []
+
+    async def view():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    class Asynchronous(WebSocketSession):
+        async def on_open(self):
+            await view()
+
+    opening = run_async_view(view) if style == "async view" else run_class(Asynchronous)[0]
+    (coroutine,), opening.workers.coroutines = opening.workers.coroutines, []
+
+    async def begin():
+        coroutine.send(None)
+
+    await asyncio.create_task(begin())
+    coroutine.close()
+    assert ended == [True]
+    assert errors(caplog) == []
+    assert list(recwarn) == []
+
+
+def test_dropped_with_its_loop(caplog, recwarn):
+    """The same when there is no loop any more."""
+
+    async def view():
+        await asyncio.sleep(0)
+
+    opening = run_async_view(view)
+    (coroutine,), opening.workers.coroutines = opening.workers.coroutines, []
+
+    async def begin():
+        coroutine.send(None)
+
+    asyncio.run(begin())
+    coroutine.close()
+    assert errors(caplog) == []
+    assert list(recwarn) == []
+
+
 async def test_cancelled_hooks():
     """The server stops: a hook that is cancelled ends, and none of its session follows."""
     calls = []
