@@ -20,13 +20,15 @@ from pyramid.viewderivers import INGRESS, VIEW
 from sockjs_bridge.endpoint import YEAR, Endpoint
 from sockjs_bridge.pyramid import handshake
 from sockjs_bridge.pyramid.application import SockJS
-from sockjs_bridge.pyramid.compat import SessionManager
+from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
 from sockjs_bridge.settings import SettingError, Settings
 
 logger = logging.getLogger("sockjs_bridge")
 
 STATIC = "sockjs_bridge:static/"
 CLIENT = "sockjs.min.js"
+#: Where pyramid_sockjs had its endpoint when nothing else was said.
+OLD_PREFIX = "/__sockjs__"
 
 # Bounds of the whole process: no single route can have its own.
 _PROCESS_WIDE = {"max_sessions", "blocking_threads"}
@@ -56,7 +58,8 @@ def add_sockjs_route(
     Args:
         config: the configurator (this is a directive).
         name: of the route.
-        pattern: of the route; it is the base URL that a client connects to.
+        pattern: of the route; it is the base URL that a client connects to. A route without a name
+            may leave it out, as in pyramid_sockjs: that stands for ``/__sockjs__``.
         prefix: the same as `pattern`, for code that was written for pyramid_sockjs.
         session: a session class for the connections, in place of a view of the route.
         permission: of that session class, as of a view.
@@ -69,6 +72,8 @@ def add_sockjs_route(
         pyramid.exceptions.ConfigurationError: a setting cannot be, or no pattern is given.
     """
     pattern = pattern if pattern is not None else prefix
+    if pattern is None and not name:
+        pattern = OLD_PREFIX
     if pattern is None:
         raise ConfigurationError(f"the SockJS route {name!r} needs a pattern")
     if session is None and (permission, decorator) != (None, None):
@@ -140,7 +145,7 @@ def get_sockjs_manager(request: Request, name: str = "") -> SessionManager:
     Raises:
         KeyError: there is no endpoint of that name.
     """
-    return SessionManager(name, request.registry.sockjs.endpoints[name].manager)
+    return get_session_manager(name, request.registry)
 
 
 def _settings(registry: Registry) -> Settings:

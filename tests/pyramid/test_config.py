@@ -251,6 +251,14 @@ def test_old_signature():
     assert config.registry.sockjs.endpoints.find("/__sockjs__/info")[0].name == ""
 
 
+def test_old_default_prefix():
+    """pyramid_sockjs had its endpoint below /__sockjs__ where nothing else was said."""
+    config = configurator()
+    config.add_sockjs_route(session=Session)
+    config.commit()
+    assert config.registry.sockjs.endpoints.find("/__sockjs__/info")[0].name == ""
+
+
 def test_introspection():
     """proutes and the debug toolbar show what exists."""
     config = configurator()
