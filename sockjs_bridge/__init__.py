@@ -1,14 +1,20 @@
 """A SockJS-compatible real-time layer for the Pyramid web framework."""
 
-from sockjs_bridge.errors import ConnectionClosed
-from sockjs_bridge.pyramid.compat import Session
-from sockjs_bridge.pyramid.config import includeme
-from sockjs_bridge.pyramid.views import (
-    AsyncWebSocket,
-    WebSocket,
-    WebSocketSession,
-    websocket_view,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sockjs_bridge.errors import ConnectionClosed
+    from sockjs_bridge.pyramid.compat import Session
+    from sockjs_bridge.pyramid.config import includeme
+    from sockjs_bridge.pyramid.views import (
+        AsyncWebSocket,
+        WebSocket,
+        WebSocketSession,
+        websocket_view,
+    )
 
 __all__ = (
     "AsyncWebSocket",
@@ -20,3 +26,16 @@ __all__ = (
     "websocket_view",
 )
 __version__ = "0.1.0"
+
+_MODULES = {
+    "ConnectionClosed": "errors",
+    "Session": "pyramid.compat",
+    "includeme": "pyramid.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Pyramid is not imported before somebody needs it: the client and the pytest plugin do not.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'pyramid.views')}"), name)

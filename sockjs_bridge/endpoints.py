@@ -237,7 +237,9 @@ class Site:
             for prefix in _prefixes(base):
                 for mount in self._mounts.get(prefix, ()):
                     if (endpoint := mount.endpoints.match(base[len(prefix) :])) is not None:
-                        return endpoint, target._replace(script_name=mount.script_name)
+                        if mount.script_name:
+                            target = target._replace(script_name=mount.script_name)
+                        return endpoint, target
         return None
 
     def learn(self, path: str, inquiry: Inquiry) -> bool:

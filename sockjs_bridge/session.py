@@ -168,6 +168,8 @@ class Session:
         if self.state is State.NEW:
             if self.transport.control_frames:
                 self._frames.append(protocol.OPEN)
+            # The refusal may have set a cookie, and all that is left to hear is the end.
+            self.credentials = None
             self.close(code, reason)
 
     def send(self, text: str) -> bool:
@@ -205,7 +207,7 @@ class Session:
     def abandon(self) -> None:
         """Forgets a session that never opened: its WebSocket's handshake was refused."""
         self._receiver = None
-        self._end()
+        self.finish()
 
     def close(self, code: int, reason: str) -> None:
         """Closes the session: what is queued leaves first, then the close frame."""
@@ -236,16 +238,12 @@ class Session:
         """Ends the session at once: something in it went wrong."""
         self._outbox.clear()
         self.close(*protocol.FAILED)
-        self._end()
+        self.finish()
 
     @property
     def told(self) -> bool:
         """Whether its client has heard, or hears now, that the session is over."""
         return self._said_close or self._receiver is not None
-
-    def finish(self) -> None:
-        """Forgets a closed session: the server has stopped."""
-        self._end()
 
     # Messages that arrive
 
@@ -336,7 +334,7 @@ class Session:
         if receiver.transport.websocket:
             self._outbox.clear()
             self.close(code, reason)
-            self._end()
+            self.finish()
             return
         if lost and not self._said_close:
             if self.repeats.frames is not None:
@@ -354,7 +352,8 @@ class Session:
         # The application may have closed it meanwhile; but the client misses messages.
         self.close_code, self.close_reason = protocol.INTERRUPTED
 
-    def _end(self) -> None:
+    def finish(self) -> None:
+        """Forgets a session that is closed, or never opened."""
         if self._enter(Event.END):
             receiver, self._receiver = self._receiver, None
             if receiver is not None:
@@ -456,7 +455,7 @@ class Session:
             self._interrupt()
         elif receiver is None or self.state is State.CLOSING:
             self.close(*protocol.TIMED_OUT)
-            self._end()
+            self.finish()
         elif self.state is State.NEW:
             # The handshake takes its time; nothing may be written before it ends.
             self._wrote = self._since = self._beat = now

@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 from wsgiref.types import WSGIApplication
 
+from sockjs_bridge.pyramid.dummies import AsyncDummyWebSocket, DummyWebSocket
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner, new_event_loop
+
+__all__ = ("AsyncDummyWebSocket", "DummyWebSocket", "serve")
 
 
 @contextmanager

@@ -59,16 +59,19 @@ def hello(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 async def test_example(hello: tuple[str, subprocess.Popen[str]]) -> None:
-    """The blocking view echoes, the session class shouts, and Ctrl-C ends it with 0."""
+    """The views echo, the session class shouts, and Ctrl-C ends it with 0."""
     url, process = hello
     for transport in ("websocket", "xhr-polling"):
         async with connect(f"{url}/echo", transport=transport) as ws:
             await ws.send("hello")
             assert await ws.recv() == "hello"
+        async with connect(f"{url}/upper", transport=transport) as ws:
+            await ws.send("quiet")
+            assert await ws.recv() == "QUIET"
         async with connect(f"{url}/shout", transport=transport) as ws:
             assert await ws.recv() == "hello"
             await ws.send("quiet")
-            assert await ws.recv() == "QUIET"
+            assert await ws.recv() == "quiet!"
     process.send_signal(signal.SIGINT)
     output, _ = await asyncio.to_thread(process.communicate, timeout=20)
     assert process.returncode == 0, output

@@ -102,7 +102,8 @@ class SockJS:
             To how many it goes. Some of them may end before it has left.
 
         Raises:
-            TypeError: the message or the room's name is no string.
+            TypeError: the message or the room's name is no string, or something excluded is no
+                connection.
             ValueError: the room's name is empty.
         """
         checked_message(message)
@@ -141,4 +142,6 @@ class SockJS:
 def _session_of(connection: Connection | WebSocketSession) -> Session:
     if isinstance(connection, WebSocketSession):
         connection = connection.websocket
+    if not isinstance(connection, Connection):
+        raise TypeError(f"exclude takes connections, not {type(connection).__name__}")
     return connection.session

@@ -62,6 +62,8 @@ class ServerOptions:
             ``unix:/path``, one or several.
         unix_socket_perms: of sockets of the file system, in octal.
         threads: how many run the WSGI application, and as many the plain hooks of sessions.
+        hook_threads: how many there may be for hooks where they wait longer than 0.1 s for one;
+            beyond, hooks wait for each other.
         shutdown_timeout: seconds that requests under way get at the end.
         keepalive_timeout: seconds that a connection may stay without a complete request's head.
         body_timeout: seconds without a byte of a request's body, and for the whole body of a
@@ -75,6 +77,7 @@ class ServerOptions:
     listen: tuple[str, ...] = _option(("127.0.0.1:6543",), _listen)
     unix_socket_perms: int = _option(0o600, _permissions)
     threads: int = _option(8, count(1, "threads"))
+    hook_threads: int = _option(1000, count(1, "threads"))
     shutdown_timeout: float = _option(10.0, number(0, 3600, "seconds"))
     keepalive_timeout: float = _option(75.0, number(0.05, 86400, "seconds"))
     body_timeout: float = _option(30.0, number(0.05, 3600, "seconds"))

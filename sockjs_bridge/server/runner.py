@@ -72,7 +72,7 @@ class Runner:
         self._options = options
         self._site = Site(app)
         self._requests = ThreadPool(options.threads, "wsgi")
-        self._workers = SessionWorkers(options.threads)
+        self._workers = SessionWorkers(options.threads, options.hook_threads)
         host = WSGIHost(
             app,
             self._requests,

@@ -28,6 +28,7 @@ class ThreadPool:
     Args:
         size: Most threads that run at once.
         name: Prefix of the threads' names.
+        max_size: How many threads `relieve` may bring it to; by default ``size``.
 
     Raises:
         ValueError: ``size`` is less than 1.
@@ -35,15 +36,19 @@ class ThreadPool:
 
     WARNING_INTERVAL = 60.0
     """Seconds between two warnings about a deep queue."""
+    IDLE = 10.0
+    """Seconds without a job after which a thread beyond ``size`` ends."""
 
-    def __init__(self, size: int, name: str) -> None:
+    def __init__(self, size: int, name: str, max_size: int | None = None) -> None:
         if size < 1:
             raise ValueError(f"size of the thread pool {name} = {size}: must be 1 or more")
         self.size = size
+        self.max_size = max(size, max_size or size)
         self.name = name
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._threads = 0
+        self._threads = self._started = 0
+        self._submitted = self._begun = 0
         self._unfinished = 0
         self._closed = False
         self._next_warning = 0.0
@@ -57,6 +62,27 @@ class ThreadPool:
     def waiting(self) -> int:
         """How many jobs wait for a thread."""
         return max(0, self._unfinished - self._threads)
+
+    @property
+    def submitted(self) -> int:
+        """How many jobs there were so far."""
+        return self._submitted
+
+    @property
+    def begun(self) -> int:
+        """How many of them are at work, or were; they begin in the order of their coming."""
+        return self._begun
+
+    def relieve(self, jobs: int) -> None:
+        """Start further threads for jobs that wait too long; at most as many as there are.
+
+        Args:
+            jobs: How many such jobs there are.
+        """
+        with self._lock:
+            for _ in range(min(jobs, self._threads, self.max_size - self._threads)):
+                if not self._closed:
+                    self._start_thread()
 
     def submit(
         self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -76,6 +102,7 @@ class ThreadPool:
             if self._unfinished >= self._threads < self.size:
                 self._start_thread()
             self._unfinished += 1
+            self._submitted += 1
             self._jobs.put((future, lambda: fn(*args, **kwargs)))
         self._warn_if_deep()
         return future
@@ -105,10 +132,11 @@ class ThreadPool:
             while (job := self._jobs.get()) is not None:
                 job[0].cancel()
                 self._unfinished -= 1
+                self._begun += 1
 
     def _start_thread(self) -> None:
         thread = threading.Thread(
-            target=self._work, name=f"{self.name}-{self._threads + 1}", daemon=True
+            target=self._work, name=f"{self.name}-{self._started + 1}", daemon=True
         )
         try:
             thread.start()
@@ -119,9 +147,24 @@ class ThreadPool:
             logger.exception("the thread pool %s cannot grow", self.name)
             return
         self._threads += 1
+        self._started += 1
+
+    def _next_job(self) -> _Job | None:
+        """Wait for a job; None when the thread is to end."""
+        while True:
+            try:
+                return self._jobs.get(timeout=self.IDLE if self._threads > self.size else None)
+            except queue.Empty:
+                with self._lock:
+                    # Once the pool is closed, a None waits for each thread.
+                    if self._threads > self.size and not self._closed:
+                        self._threads -= 1
+                        return None
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next_job()) is not None:
+            with self._lock:
+                self._begun += 1
             future, function = job
             wanted = future.set_running_or_notify_cancel()
             result, error = _outcome(function) if wanted else (None, None)
@@ -136,7 +179,7 @@ class ThreadPool:
             del job, future, function, result, error
 
     def _warn_if_deep(self) -> None:
-        if self.waiting < self.size:
+        if self.waiting < self.max_size:
             return
         now = time.monotonic()
         if now >= self._next_warning:
@@ -144,7 +187,7 @@ class ThreadPool:
             logger.warning(
                 "%d jobs wait for one of the %d threads of the pool %s",
                 self.waiting,
-                self.size,
+                self._threads,
                 self.name,
             )
 

@@ -11,18 +11,25 @@ from sockjs_bridge.server.threads import ThreadPool
 
 
 class SessionWorkers:
-    """Fulfils `sockjs_bridge.endpoints.Workers`.
+    """Fulfils `sockjs_bridge.endpoints.Workers`; used on the loop.
+
+    Hooks that wait, for a database or a network, must not delay those of other sessions: where
+    one waits for a thread, the pool grows.
 
     Args:
-        size: how many threads the pool for plain hooks has.
+        size: how many threads the pool for plain hooks has as long as hooks are quick.
+        max_size: how many it may have.
     """
 
     #: Seconds between two looks at what still runs, when the server stops.
     LOOK = 0.01
+    #: Seconds that a hook may wait for a thread.
+    PATIENCE = 0.1
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, max_size: int) -> None:
         # Not the pool of the WSGI application: slow hooks must not keep pages waiting.
-        self._pool = ThreadPool(size, "sockjs-hooks")
+        self._pool = ThreadPool(size, "sockjs-hooks", max_size)
+        self._watching = False
         self._threads: set[threading.Thread] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -33,8 +40,23 @@ class SessionWorkers:
         Raises:
             RuntimeError: the system gives no thread.
         """
-        if not self._stopped:
-            self._pool.submit(function)
+        if self._stopped:
+            return
+        self._pool.submit(function)
+        if self._pool.waiting and not self._watching:
+            self._watching = True
+            self._look_again()
+
+    def _look_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(self.PATIENCE, self._relieve, self._pool.submitted)
+
+    def _relieve(self, submitted: int) -> None:
+        """Has the pool grow by what was there at the last look and did not begin yet."""
+        self._pool.relieve(submitted - self._pool.begun)
+        self._watching = self._pool.waiting > 0
+        if self._watching:
+            self._look_again()
 
     def start(self, function: Callable[[], object], name: str) -> None:
         """Runs a function in a thread of its own, a daemon: it cannot hold the process.

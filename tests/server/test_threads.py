@@ -136,6 +136,23 @@ def test_a_system_without_threads(monkeypatch, caplog):
     pool.close()
 
 
+@pytest.mark.parametrize(("jobs", "threads"), [(-3, 2), (0, 2), (1, 3), (2, 4), (3, 4), (1000, 4)])
+def test_relief(jobs, threads):
+    """A pool grows by what waits too long, twofold at the most; quick jobs are no reason."""
+    pool = ThreadPool(2, "test", 100)
+    release = threading.Event()
+    running = [pool.submit(release.wait, PATIENCE) for _ in range(20)]
+    assert (pool.submitted, pool.busy) == (20, 2)
+    pool.relieve(jobs)
+    assert pool.busy == threads
+    release.set()
+    concurrent.futures.wait(running, PATIENCE)
+    assert pool.begun == 20
+    pool.close()
+    pool.relieve(1)
+    assert pool._started == threads
+
+
 def test_a_pool_needs_a_thread():
     with pytest.raises(ValueError, match="1 or more"):
         ThreadPool(0, "test")

@@ -1,0 +1,157 @@
+"""The testing kit's connections: views and session classes run without server and network."""
+
+from __future__ import annotations
+
+import pytest
+from pyramid.httpexceptions import HTTPForbidden
+
+from sockjs_bridge import ConnectionClosed, WebSocketSession
+from sockjs_bridge.testing import AsyncDummyWebSocket, DummyWebSocket
+
+
+def echo(request):
+    while True:
+        request.ws_connection.send(request.receive().upper())
+
+
+async def async_echo(request):
+    async for message in request.websocket:
+        request.websocket.send(message.upper())
+        await request.websocket.drain()
+
+
+class Chat(WebSocketSession):
+    def on_open(self):
+        self.join(self.request.matchdict["room"])
+        self.send("welcome")
+
+    def on_message(self, message):
+        if message == "enough":
+            self.close(4000, "as you wish")
+        room = self.request.matchdict["room"]
+        self.request.sockjs.broadcast(message, room=room, exclude=[self])
+
+    def on_close(self):
+        self.request.seen = self.close_code, self.close_reason, self.rooms, self.last_rooms
+
+
+class AsyncChat(Chat):
+    async def on_open(self):
+        super().on_open()
+
+    async def on_message(self, message):
+        super().on_message(message)
+
+
+def test_blocking_view():
+    ws = DummyWebSocket(["a", "“b”\ud800"], code=3001, reason="bye")
+    assert ws.run(echo) == ["A", "“B”\ud800"]
+    assert (ws.close_code, ws.close_reason) == (3001, "bye")
+
+
+async def test_async_view():
+    ws = AsyncDummyWebSocket(["a", "b"])
+    assert await ws.run(async_echo) == ["A", "B"]
+    assert (ws.close_code, ws.close_reason) == (1000, "")
+
+
+def test_view_that_is_called_by_the_test():
+    """run() is a convenience: the view may be called with a request of one's own."""
+    ws = DummyWebSocket(["a"], code=1006)
+    with pytest.raises(ConnectionClosed) as closed:
+        echo(ws.request())
+    assert closed.value.code == 1006
+    assert ws.sent == ["A"]
+
+
+def test_view_that_returns():
+    """As on a server, the connection is closed with 1000; what the client sends yet is lost."""
+    ws = DummyWebSocket(["a", "b"])
+    assert ws.run(lambda request: request.websocket.send("only this")) == ["only this"]
+    assert ws.close_code == 1000
+    assert not ws.send("too late")
+    with pytest.raises(ConnectionClosed):
+        ws.receive()
+
+
+def test_session_class():
+    ws = DummyWebSocket(["hello", "enough", "more"])
+    other = DummyWebSocket(sockjs=ws.sockjs)
+    other.join("kitchen")
+    request = ws.request(matchdict={"room": "kitchen"})
+    assert ws.run(Chat, request) == ["welcome"]
+    assert other.sent == ["hello", "enough"]
+    assert request.seen == (4000, "as you wish", frozenset(), {"kitchen"})
+    assert ws.sockjs.members("kitchen") == [other]
+
+
+async def test_asynchronous_hooks():
+    ws = AsyncDummyWebSocket(["hello"])
+    request = ws.request(matchdict={"room": "kitchen"})
+    assert await ws.run(AsyncChat, request) == ["welcome"]
+    assert request.seen == (1000, "", frozenset(), {"kitchen"})
+
+
+def test_member_is_the_session():
+    """As on a server, the members of a room are the sessions of their class."""
+
+    class Joins(WebSocketSession):
+        def on_open(self):
+            self.join("hall")
+            (member,) = self.request.sockjs.members("hall")
+            assert member is self
+
+    DummyWebSocket().run(Joins)
+
+
+@pytest.mark.parametrize("view", [async_echo, AsyncChat])
+def test_wrong_dummy(view):
+    """What is async def is told so, and is not left unawaited."""
+    ws = DummyWebSocket()
+    with pytest.raises(TypeError, match="AsyncDummyWebSocket"):
+        ws.run(view, ws.request(matchdict={"room": "kitchen"}))
+
+
+def test_plain_awaitable():
+    """What is awaitable and no coroutine cannot be closed, and is refused as well."""
+
+    class Awaitable:
+        def __await__(self):
+            raise AssertionError("it is not awaited")
+
+    with pytest.raises(TypeError, match="AsyncDummyWebSocket"):
+        DummyWebSocket().run(lambda request: Awaitable())
+
+
+def test_exceptions_are_the_tests():
+    def forbids(request):
+        raise HTTPForbidden()
+
+    with pytest.raises(HTTPForbidden):
+        DummyWebSocket().run(forbids)
+
+
+def test_script():
+    """More messages, silence, and the client's leaving, one after another."""
+    ws = DummyWebSocket(["a", TimeoutError("nothing came")])
+    ws.client_sends("b")
+    assert ws.receive() == "a"
+    with pytest.raises(TimeoutError, match="nothing came"):
+        ws.receive(timeout=1)
+    assert ws.receive() == "b"
+    assert not ws.closed
+    ws.client_leaves()
+    assert ws.closed
+
+
+def test_real_rules():
+    """It is the real connection, on an unreal client: what cannot be sent is refused."""
+    ws = DummyWebSocket()
+    with pytest.raises(TypeError):
+        ws.send(b"bytes")
+    with pytest.raises(ValueError, match="1006"):
+        ws.close(1006)
+    ws.send("x" * 10)
+    ws.drain(timeout=1)
+    assert ws.sent == ["x" * 10]
+    assert ws.session.deadline() is not None
