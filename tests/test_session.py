@@ -12,6 +12,7 @@ import pytest
 
 import sockjs_bridge
 from sockjs_bridge.contracts import Handler, Peer, Receiver
+from sockjs_bridge.credentials import Credentials
 from sockjs_bridge.manager import Manager
 from sockjs_bridge.repeats import SENDS, STREAM_MEMORY, WINDOW
 from sockjs_bridge.session import (
@@ -235,6 +236,14 @@ def test_refused(name: str) -> None:
     assert frames == ["o", 'c[4403,"Forbidden"]']
     assert not bench.session.accept(bench.handler)
     assert bench.handler.calls == []
+
+
+def test_refused_with_a_new_cookie() -> None:
+    """The refusal is for whoever comes to hear it: a response may have set a cookie with it."""
+    bench = Bench(XHR, accept=False)
+    bench.session.credentials = Credentials({"Cookie": "before"})
+    bench.session.refuse(4403, "Forbidden")
+    assert bench.session.credentials is None
 
 
 def test_refused_after_it_opened() -> None:
