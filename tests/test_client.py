@@ -162,7 +162,7 @@ class Peer:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if self.refusal is not None:
-            return web.Response(status=self.refusal)
+            return web.Response(status=self.refusal, headers=self.headers)
         act = await self.todo.get()
         response = web.StreamResponse(headers=self.headers)
         if isinstance(act, int):
@@ -191,7 +191,7 @@ class Peer:
 
     async def talk(self, request: web.Request) -> web.StreamResponse:
         if self.refusal is not None:
-            return web.Response(status=self.refusal)
+            return web.Response(status=self.refusal, headers=self.headers)
         websocket = web.WebSocketResponse(autoping=self.autoping, autoclose=self.autoping)
         websocket.headers.update(self.headers)
         await websocket.prepare(request)
@@ -392,6 +392,19 @@ async def test_refused_handshake_tells_the_status(peer: Peer, status: int) -> No
     with pytest.raises(HandshakeError, match=str(status)) as caught:
         await within(dial(peer))
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize("status", [200, 403])
+@each_transport
+async def test_redirected_handshake_is_refused(peer: Peer, status: int) -> None:
+    """Whatever is there: the client would talk to somebody else than it was told to."""
+    async with serve(Peer(peer.transport)) as elsewhere:
+        elsewhere.refusal = status if status != 200 else None
+        peer.refusal = 302
+        peer.headers["Location"] = f"{elsewhere.url}/000/s/websocket"
+        with pytest.raises(HandshakeError) as caught:
+            await within(dial(peer))
+        assert caught.value.status == 302
 
 
 @each_transport
