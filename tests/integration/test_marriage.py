@@ -16,6 +16,7 @@ import pytest
 
 from sockjs_bridge.client import HandshakeError
 from sockjs_bridge.testing import serve
+from tests.conformance.wire import Client
 from tests.integration.support import closing, connected, get, outcome
 from tests.pkgs.marriage import derivers, errors, legacy, requests, routes, security, traversal
 from tests.pkgs.marriage import tweens as tweens_app
@@ -243,12 +244,12 @@ async def test_tweens(tweens, transport, query, expected):
     assert await outcome(f"{tweens}/helped?{query}", transport) == expected
 
 
-async def test_redirection_of_a_websocket(tweens):
+def test_redirection_of_a_websocket(tweens):
     """A redirection is passed on with its Location."""
-    async with aiohttp.ClientSession() as http:
-        with pytest.raises(aiohttp.WSServerHandshakeError) as moved:
-            await http.ws_connect(f"{tweens}/helped/websocket?moved")
-    assert (moved.value.status, moved.value.headers["Location"]) == (301, "https://other.example/")
+    client = Client(tweens)
+    moved = client.websocket("/helped/websocket?moved").handshake
+    client.close()
+    assert (moved.status, moved["Location"]) == (301, f"{tweens}/elsewhere")
 
 
 async def test_headers_of_a_refusing_tween(tweens):

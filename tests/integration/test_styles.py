@@ -12,7 +12,7 @@ import pytest
 
 from sockjs_bridge.client import TRANSPORTS, HandshakeError
 from sockjs_bridge.testing import serve
-from tests.integration.support import HTTP_TRANSPORTS, Journal, closing, connected
+from tests.integration.support import HTTP_TRANSPORTS, Journal, closing, connected, get
 from tests.pkgs import (
     blocking_view_app,
     lab_app,
@@ -78,15 +78,6 @@ def pyramid_sockjs():
 @pytest.fixture(scope="module")
 def lab(journal):
     yield from served(lab_app.main(journal=journal, **SETTINGS))
-
-
-async def get(url, *, method="GET", headers=None):
-    """Make one request, and return its status, headers and text."""
-    async with (
-        aiohttp.ClientSession() as http,
-        http.request(method, url, headers=headers, allow_redirects=False) as response,
-    ):
-        return response.status, response.headers, await response.text()
 
 
 async def recv_until(connection, wanted):

@@ -102,7 +102,7 @@ def main(global_config=None, **settings):
         config.registry.seen = []
         config.set_default_csrf_options(require_csrf=True)
         config.add_view_deriver(limited_deriver)
-        config.add_view_deriver(counting_deriver, under="decorated_view", over="rendered_view")
+        config.add_view_deriver(counting_deriver, under="limited_deriver", over="rendered_view")
         config.add_sockjs_route("paid", "/paid")
         config.add_sockjs_route("paid_async", "/paid_async")
         config.add_sockjs_route(

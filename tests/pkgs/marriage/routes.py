@@ -78,9 +78,7 @@ def main(global_config=None, **settings):
         config.add_sockjs_route("subpath", "/below/*subpath", session=Matched)
         config.add_route_predicate("parity", ParityPredicate)
         config.add_sockjs_route("even", r"/even/{number:\d+}", parity="even", session=Matched)
-        config.add_sockjs_route(
-            "hosted", "/hosted", header="X-Tenant:^acme$", session=Matched
-        )
+        config.add_sockjs_route("hosted", "/hosted", header="X-Tenant:^acme$", session=Matched)
         config.include(api, route_prefix="/api/{version}")
         for name in ("views", "strangers", "posts"):
             config.add_sockjs_route(name, f"/{name}")

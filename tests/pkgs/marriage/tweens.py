@@ -27,7 +27,7 @@ def canonical(handler, registry):
 
     def tween(request):
         if "moved" in request.GET:
-            return HTTPMovedPermanently("https://other.example/")
+            return HTTPMovedPermanently("/elsewhere")
         if "see_other" in request.GET:
             # The exception view tween turns it into a response.
             raise HTTPSeeOther("/login")
