@@ -82,20 +82,27 @@ class Bridge:
         await self._idle.wait()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = _path(request)
-        response = await self._serve_endpoint(request, path)
+        path, host = _path(request), self._host_of(request)
+        response = await self._serve_endpoint(request, path, host)
         if response is not None:
             return response
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
-        if self._site.learn(path, inquiry):
-            return await self._serve_endpoint(request, path) or response
+        if self._site.learn(path, inquiry, host):
+            return await self._serve_endpoint(request, path, host) or response
         return response
 
+    def _host_of(self, request: web.BaseRequest) -> str:
+        try:
+            return self._host.client(request).host.lower()
+        except MalformedForwarded:
+            # Refused by whoever answers.
+            return ""
+
     async def _serve_endpoint(
-        self, request: web.BaseRequest, path: str
+        self, request: web.BaseRequest, path: str, host: str
     ) -> web.StreamResponse | None:
-        found = self._site.find(path)
+        found = self._site.find(path, host)
         if found is None:
             return None
         endpoint, target = found
