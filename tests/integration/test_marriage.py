@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from pyramid.config import Configurator
 
 from sockjs_bridge.client import HandshakeError
 from sockjs_bridge.testing import serve
@@ -210,6 +211,24 @@ async def test_page_that_looks_like_an_endpoint(patterns):
     """The end of its path makes no page an endpoint's."""
     status, _, text = await get(f"{patterns}/elsewhere/views/info")
     assert (status, text) == (200, "a page")
+
+
+@both_kinds
+async def test_routes_of_one_path(caplog, transport):
+    """Only the first of them has the connections: another's settings would be passed over."""
+    with Configurator() as config:
+        config.include("sockjs_bridge")
+        options = {"session": routes.Matched}
+        config.add_sockjs_route("new", "/feed", request_param="v=2", **options)
+        config.add_sockjs_route("old", "/feed", allowed_origins=["https://a.example"], **options)
+        app = config.make_wsgi_app()
+    with serve(app) as url:
+        assert await outcome(f"{url}/feed?v=2", transport) == "new"
+        assert complaints(caplog) == []
+        assert await outcome(f"{url}/feed", transport) == 404
+    (record,) = complaints(caplog)
+    assert "route 'old'" in record.getMessage()
+    assert "the route 'new'" in record.getMessage()
 
 
 # Tweens
