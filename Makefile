@@ -1,5 +1,6 @@
 # make demo   the chat on http://127.0.0.1:6543
 # make test   everything that can be checked
+# make docs   the documentation, in build/docs
 
 PYTHON ?= python3
 VENV = .venv
@@ -15,7 +16,7 @@ BUILD = setup.cfg pyproject.toml buildtools/browser_client.py buildtools/build_w
 DEMO = $(VENV)/.installed-demo
 TEST = $(VENV)/.installed-test
 
-.PHONY: demo test lint format browsers dist clean
+.PHONY: demo test lint format docs browsers dist clean
 
 demo: $(DEMO) $(CLIENT)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
@@ -32,6 +33,11 @@ lint: $(TEST)
 format: $(TEST)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What tests/docs builds too: a warning is an error.
+docs: $(TEST)
+	$(BIN)/python -m sphinx -n -W --keep-going -q -d build/doctrees docs build/docs
+	@echo build/docs/index.html
 
 dist: $(TEST) $(CLIENT)
 	rm -rf dist

@@ -297,6 +297,7 @@ class Session:
                 lost, self._receiver = self._receiver, None
                 lost.abort()
             self._frames.extendleft(reversed(self.repeats.frames or ()))
+            self._said_close = False  # Nothing of it was heard.
         elif self._receiver is not None:
             self._turn_away(receiver, *protocol.ALREADY_OPEN)
             return

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,9 +18,30 @@ import pytest
 from sockjs_bridge.client import connect
 from sockjs_bridge.server import proxy
 from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.proxy import TrustedProxy
 from sockjs_bridge.settings import Settings
+from sockjs_bridge.transports import NAMES
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "settings.rst").read_text(encoding="utf-8")
+
+
+Table = Callable[[str], list[tuple[list[str], str]]]
+
+
+def in_readme(heading: str) -> list[tuple[list[str], str]]:
+    """Return the names and the default in each row of a table of the README."""
+    section = README.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]*) \| `?([^|]*?)`? \|", section, re.MULTILINE)
+    return [(re.findall(r"`([^`]+)`", names), default) for names, default in rows]
+
+
+def in_docs(heading: str) -> list[tuple[list[str], str]]:
+    """Return the same of a table of docs/settings.rst."""
+    section = SETTINGS.partition(f"\n{heading}\n")[2].partition("\n====")[0]
+    rows = re.findall(r"^   \* - (``.*)\n     - (?:``)?(.*?)(?:``)?$", section, re.MULTILINE)
+    return [(re.findall(r"``([^`]+)``", names), default) for names, default in rows]
 
 
 def block(language: str) -> str:
@@ -78,34 +99,44 @@ async def test_example(hello: tuple[str, subprocess.Popen[str]]) -> None:
     assert "closed with" in output
 
 
+ENDPOINTS = "Settings of the endpoints"
+SERVER = "Settings of the server"
+TABLES = pytest.mark.parametrize("table", [in_readme, in_docs])
+
+#: The defaults that are no numbers.
+WORDS = {
+    "127.0.0.1:6543": ("127.0.0.1:6543",),
+    "all": NAMES,
+    "false": False,
+    "http": "http",
+    "none": TrustedProxy(),
+    "off": False,
+    "the same origin": (),
+}
+
+
+@TABLES
 @pytest.mark.parametrize(
     ("heading", "names"),
     [
-        ("Settings of the endpoints", {item.name for item in fields(Settings)}),
-        (
-            "Settings of the server",
-            {item.name for item in fields(ServerOptions)} - {"proxy"} | proxy.SETTINGS,
-        ),
+        (ENDPOINTS, {item.name for item in fields(Settings)}),
+        (SERVER, {item.name for item in fields(ServerOptions)} - {"proxy"} | proxy.SETTINGS),
     ],
 )
-def test_tables_of_settings(heading: str, names: set[str]) -> None:
-    """Every setting that there is stands in the README, and no other."""
-    section = README.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
-    assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} - {
-        "[server:main]"
-    } == names
+def test_tables_of_settings(table: Table, heading: str, names: set[str]) -> None:
+    """Every setting that there is stands in the table, and no other."""
+    assert {name for keys, _ in table(heading) for name in keys} == names
 
 
+@TABLES
 @pytest.mark.parametrize(
-    ("heading", "defaults"),
-    [("Settings of the endpoints", Settings()), ("Settings of the server", ServerOptions())],
+    ("heading", "defaults"), [(ENDPOINTS, Settings()), (SERVER, ServerOptions())]
 )
-def test_defaults_in_the_tables(heading: str, defaults: object) -> None:
-    """The numbers that the README prints are those of the code."""
-    section = README.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    printed = re.findall(r"^\| `(\w+)` \| (\d+)", section, re.MULTILINE)
-    assert len(printed) >= 5
-    for name, number in printed:
-        base = 8 if name == "unix_socket_perms" else 10
-        assert getattr(defaults, name) == int(number, base), name
+def test_defaults_in_the_tables(table: Table, heading: str, defaults: object) -> None:
+    """The defaults that are printed are those of the code."""
+    for keys, printed in table(heading):
+        number = re.fullmatch(r"(\d+)( \w+)?", printed)
+        base = 8 if keys == ["unix_socket_perms"] else 10
+        expected = int(number[1], base) if number else WORDS[printed]
+        name = "proxy" if proxy.SETTINGS.issuperset(keys) else keys[0]
+        assert getattr(defaults, name) == expected, name

@@ -300,10 +300,11 @@ class Life(RuleBasedStateMachine):
             too_late = too_late and not told_the_end(dead)
             self.torn |= self.clock.now >= self.lost_at + WINDOW
             assert not too_late or self.state is State.CLOSING
-        was_attached = self.attached
+        # A response that nobody takes may have been dropped before.
+        aborted = dead.aborted or self.attached
         dead.peer.broken = True
         self.connect(tagged=True, writable=writable or too_late, tag=dead.tag)
-        assert dead.aborted is was_attached
+        assert dead.aborted is aborted
         if too_late:
             assert self.request is not None
             code, reason = self.session.close_code, self.session.close_reason

@@ -15,7 +15,7 @@ from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import Connection, HttpReceiver, WebSocketReceiver
-from sockjs_bridge.server.wsgi import WSGIHost, send_continue
+from sockjs_bridge.server.wsgi import WSGIHost, send_continue, split_target
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.transports import PLAIN
@@ -330,11 +330,9 @@ class _Refused(Exception):
 
 
 def _path(request: web.BaseRequest) -> str:
-    path = request.raw_path.partition("?")[0]
-    if not path.startswith("/"):
-        # RFC 9112, 3.2.2: the absolute form.
-        path = "/" + path.partition("://")[2].partition("/")[2]
-    return path
+    _, path, _ = split_target(request.raw_path)
+    # As `path_info` has it for the application.
+    return "/" + path.decode("utf-8", "surrogateescape").lstrip("/")
 
 
 def _wants_websocket(request: web.BaseRequest) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from io import BytesIO
-from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
 from sockjs_bridge.credentials import UNKNOWN
 from sockjs_bridge.endpoint import Endpoint, Headers, Proof
 from sockjs_bridge.endpoints import HANDSHAKE, Handshake
-from sockjs_bridge.server.wsgi import WSGIHost
+from sockjs_bridge.server.wsgi import WSGIHost, path_info
 from sockjs_bridge.session import Session
 
 logger = logging.getLogger("sockjs_bridge.server")
@@ -106,7 +105,7 @@ class Openings:
         environ.update(
             {
                 "REQUEST_METHOD": "GET",
-                "PATH_INFO": unquote_to_bytes(base).decode("latin-1"),
+                "PATH_INFO": path_info(base),
                 "CONTENT_LENGTH": "0",
                 "wsgi.input": BytesIO(),
                 HANDSHAKE: handshake,

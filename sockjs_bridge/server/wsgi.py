@@ -23,8 +23,8 @@ from sockjs_bridge.endpoints import INQUIRY, Inquiry
 from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
 from sockjs_bridge.server.proxy import UNIX_PEER, Client, MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.threads import ThreadPool
-from sockjs_bridge.server.wsgi_exchange import ClientGone, Exchange, Head
-from sockjs_bridge.server.wsgi_response import WSGIResponse
+from sockjs_bridge.server.wsgi_exchange import ClientGone, Exchange, FileWrapper, Head
+from sockjs_bridge.server.wsgi_response import SERVER_NAME, WSGIResponse
 
 __all__ = ("ThreadPool", "WSGIHost")
 
@@ -83,7 +83,7 @@ class WSGIHost:
         if known is not None:
             return known
         client = self._proxy.apply(_peer(request), self._url_scheme, request.headers)
-        authority, _, _ = _split_target(request.raw_path)
+        authority, _, _ = split_target(request.raw_path)
         # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
         if authority and client.host == request.headers.get("Host", ""):
             client = replace(client, host=authority)
@@ -101,15 +101,16 @@ class WSGIHost:
             MalformedForwarded: As `client`.
         """
         client = self.client(request)
-        _, path, query = _split_target(request.raw_path)
+        _, path, query = split_target(request.raw_path)
         version = request.version
         environ: dict[str, Any] = {
             "REQUEST_METHOD": request.method,
             "SCRIPT_NAME": "",
-            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+            "PATH_INFO": path_info(path),
             "QUERY_STRING": query,
             "REQUEST_URI": _native(request.raw_path),
             "SERVER_PROTOCOL": f"HTTP/{version.major}.{version.minor}",
+            "SERVER_SOFTWARE": SERVER_NAME,
             "REMOTE_ADDR": client.remote,
             "REMOTE_HOST": client.remote,
             "wsgi.version": (1, 0),
@@ -120,6 +121,7 @@ class WSGIHost:
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
         }
         _add_addresses(environ, request, client)
         _add_headers(environ, request, client)
@@ -348,9 +350,12 @@ def _peer(request: web.BaseRequest) -> str:
     return str(name[0]) if isinstance(name, tuple) else UNIX_PEER
 
 
-def _split_target(raw_path: str) -> tuple[str, bytes, str]:
-    """Split a request target (RFC 9112 section 3.2): authority, path, query."""
-    target = raw_path.encode("utf-8", "surrogateescape")
+def split_target(raw_path: str) -> tuple[str, bytes, str]:
+    """Split a request target (RFC 9112 section 3.2): authority, path, query.
+
+    A fragment, which a client should have kept to itself, is dropped.
+    """
+    target = raw_path.encode("utf-8", "surrogateescape").partition(b"#")[0]
     authority = b""
     if not target.startswith(b"/"):
         match = _ABSOLUTE_FORM.fullmatch(target)
@@ -362,6 +367,16 @@ def _split_target(raw_path: str) -> tuple[str, bytes, str]:
             target = b"/" + target
     path, _, query = target.partition(b"?")
     return authority.decode("latin-1"), path, query.decode("latin-1")
+
+
+def path_info(path: str | bytes) -> str:
+    """Unquote a path once, and keep its bytes as latin-1 ("Unicode Issues").
+
+    Slashes that begin it become one: an application that writes the path ``//other.example/``
+    into a redirect would send its visitor to that host.
+    """
+    text = unquote_to_bytes(path).decode("latin-1")
+    return "/" + text.lstrip("/") if text else ""
 
 
 def _native(text: str) -> str:
@@ -399,7 +414,7 @@ def _add_headers(environ: dict[str, Any], request: web.BaseRequest, client: Clie
         value = raw_value.decode("latin-1")
         if key in environ:
             # RFC 6265 section 5.4 and RFC 9110 section 5.3.
-            separator = "; " if key == "HTTP_COOKIE" else ","
+            separator = "; " if key == "HTTP_COOKIE" else ", "
             value = f"{environ[key]}{separator}{value}"
         environ[key] = value
     for name, value in client.trimmed.items():

@@ -5,13 +5,15 @@ Section names refer to PEP 3333.
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 from wsgiref.types import WSGIApplication, WSGIEnvironment
+from wsgiref.util import FileWrapper as _FileWrapper
 from wsgiref.util import is_hop_by_hop
 
 logger = logging.getLogger("sockjs_bridge.server")
@@ -80,6 +82,28 @@ class Head:
         return method != "HEAD" and self.status not in (204, 304)
 
 
+class FileWrapper(_FileWrapper):
+    """What ``wsgi.file_wrapper`` makes of a file ("Optional Platform-Specific File Handling").
+
+    Args:
+        filelike: Whatever has ``read``.
+        blksize: Bytes of a block of the body.
+    """
+
+    def __init__(self, filelike: Any, blksize: int = 256 * 1024) -> None:
+        super().__init__(filelike, blksize)
+
+    def size(self) -> int | None:
+        """Return how many bytes are left to read, or None if the file cannot tell."""
+        try:
+            position = self.filelike.tell()
+            end = self.filelike.seek(0, io.SEEK_END)
+            self.filelike.seek(position)
+        except (AttributeError, OSError):
+            return None
+        return max(0, end - position)
+
+
 class Exchange:
     """One call of the application.
 
@@ -113,6 +137,8 @@ class Exchange:
         try:
             if isinstance(iterable, (list, tuple)) and not self._head_sent:
                 return self._whole(iterable)
+            if isinstance(iterable, FileWrapper):
+                self._measure(iterable)
             for block in iterable:
                 if block:
                     self._write(block)
@@ -159,6 +185,15 @@ class Exchange:
         if self.head is None:
             raise AssertionError("the application did not call start_response")
         return self.head
+
+    def _measure(self, file: FileWrapper) -> None:
+        """Have the Content-Length tell what the file holds, up to what the application said."""
+        size = file.size()
+        if size is None or self._head_sent:
+            return
+        head = self._checked_head()
+        length = size if head.length is None else min(size, head.length)
+        self.head = replace(head, length=length)
 
     def _whole(self, blocks: list[bytes] | tuple[bytes, ...]) -> bytes:
         head = self._checked_head()

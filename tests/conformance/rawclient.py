@@ -84,12 +84,13 @@ class Connection:
     def response(self, method: str = "GET") -> Response:
         """Read the head of the next response."""
         status_line = self.read_line().decode("latin-1")
-        version, status = status_line.split(" ", 2)[:2]
+        version, status, reason = f"{status_line} ".split(" ", 2)
         headers: list[tuple[str, str]] = []
         while line := self.read_line().decode("latin-1"):
             name, _, value = line.partition(":")
             headers.append((name, value.strip()))
-        return Response(self, method, version.removeprefix("HTTP/"), int(status), headers)
+        number = version.removeprefix("HTTP/")
+        return Response(self, method, number, int(status), headers, reason.strip())
 
     def receive(self) -> bytes:
         """Read whatever has arrived; empty at the end of the connection."""
@@ -166,6 +167,7 @@ class Response:
     version: str
     status: int
     headers: list[tuple[str, str]]
+    reason: str = ""
     _body: bytes | None = None
 
     def all(self, name: str) -> list[str]:

@@ -80,15 +80,16 @@ class Pserve:
     Args:
         ini: what it serves.
         arguments: of the command line.
+        folder: where it is started, and finds modules beside ours.
     """
 
-    def __init__(self, ini: Path, *arguments: str) -> None:
+    def __init__(self, ini: Path, *arguments: str, folder: Path = ROOT) -> None:
         self.process = subprocess.Popen(
             [PSERVE, *arguments, str(ini)],
-            cwd=ROOT,
+            cwd=folder,
             env={
                 **os.environ,
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": os.pathsep.join(map(str, dict.fromkeys([folder, ROOT]))),
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONWARNINGS": "ignore",
             },
@@ -166,9 +167,9 @@ class Pserve:
 
 
 @contextmanager
-def running(ini: Path, *arguments: str) -> Iterator[Pserve]:
+def running(ini: Path, *arguments: str, folder: Path = ROOT) -> Iterator[Pserve]:
     """Run pserve, and end it."""
-    process = Pserve(ini, *arguments)
+    process = Pserve(ini, *arguments, folder=folder)
     try:
         yield process
     finally:

@@ -140,7 +140,10 @@ def reset(writer):
 # Which requests are SockJS
 
 
-@pytest.mark.parametrize("target", ["/lab/info", "http://anywhere/lab/info", "/lab/info?a=b"])
+@pytest.mark.parametrize(
+    "target",
+    ["/lab/info", "http://anywhere/lab/info", "/lab/info?a=b", "//lab/info", "/lab/info#a?b"],
+)
 async def test_request_target(target):
     """RFC 9112, 3.2.2: the absolute form is as good as the origin form."""
     async with serving() as lab:

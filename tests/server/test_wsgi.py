@@ -53,6 +53,7 @@ async def test_environ():
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_SOFTWARE": "sockjs-bridge",
         "REMOTE_ADDR": "127.0.0.1",
         "REMOTE_HOST": "127.0.0.1",
         "HTTP_HOST": "example.org:81",
@@ -91,7 +92,12 @@ async def test_the_validator_of_the_standard_library_is_content():
     ("target", "path", "query"),
     [
         ("/", "/", ""),
-        ("//a//b/", "//a//b/", ""),
+        ("//a//b/", "/a//b/", ""),
+        ("///", "/", ""),
+        ("/%2F/%2fother.example", "/other.example", ""),
+        ("//other.example/x?//y", "/other.example/x", "//y"),
+        ("/a#b?c", "/a", ""),
+        ("/a?b#c?d", "/a", "b"),
         ("/a%2Fb%3Fc?d%20e?f", "/a/b?c", "d%20e?f"),
         ("/%C3%A9", "/\xc3\xa9", ""),
         ("/%FF%00", "/\xff\x00", ""),
@@ -101,10 +107,14 @@ async def test_the_validator_of_the_standard_library_is_content():
         ("http://other.example/x%20y?z", "/x y", "z"),
         ("http://other.example", "/", ""),
         ("http://other.example?z", "/", "z"),
+        ("http://other.example//x#y", "/x", ""),
     ],
 )
 async def test_path_info_holds_the_bytes_of_the_path(target, path, query):
-    """Unicode Issues: the bytes, unquoted once, as latin-1; nothing is normalised."""
+    """Unicode Issues: the bytes, unquoted once, as latin-1; dots and slashes stay.
+
+    But for slashes at the beginning: the path must not read as a host.
+    """
     async with serving(show) as served:
         environ = await environ_of(served, target)
     assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == (path, query)
@@ -148,7 +158,7 @@ async def test_repeated_headers_are_joined():
     headers = ("Host: localhost", "X-A: 1", "Cookie: a=1", "x-a: 2", "cookie: b=2; c=3")
     async with serving(show) as served:
         environ = await environ_of(served, headers=headers)
-    assert environ["HTTP_X_A"] == "1,2"
+    assert environ["HTTP_X_A"] == "1, 2"
     assert environ["HTTP_COOKIE"] == "a=1; b=2; c=3"
 
 

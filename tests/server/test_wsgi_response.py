@@ -6,6 +6,7 @@ Everything here goes over a real socket. Sections are those of PEP 3333.
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import sys
 import threading
@@ -519,6 +520,74 @@ async def test_write():
     async with serving(app) as served:
         answer = await served.ask()
     assert (answer.body, answer["Transfer-Encoding"]) == (b"onetwothree", "chunked")
+
+
+# wsgi.file_wrapper
+
+
+def wrapping(file, headers=PLAIN, written=b""):
+    def app(environ, start_response):
+        write = start_response("200 OK", list(headers))
+        if written:
+            write(written)
+        return environ["wsgi.file_wrapper"](file)
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("position", "headers", "body"),
+    [
+        (0, [], b"0123456789"),
+        (4, [], b"456789"),
+        (10, [], b""),
+        (20, [], b""),
+        (4, [("Content-Length", "3")], b"456"),
+        (4, [("Content-Length", "99")], b"456789"),
+    ],
+)
+async def test_a_file_has_a_length(position, headers, body):
+    """Optional Platform-Specific File Handling: from where the file stands to its end."""
+    file = io.BytesIO(b"0123456789")
+    file.seek(position)
+    async with serving(wrapping(file, headers)) as served:
+        answer = await served.ask()
+    assert (answer.status, answer.body, answer.complete) == (200, body, True)
+    assert answer["Content-Length"] == str(len(body))
+    assert file.closed
+
+
+class Unseekable(io.BytesIO):
+    def seek(self, *args):
+        raise io.UnsupportedOperation
+
+
+class Readable:
+    """All that PEP 3333 asks of a file."""
+
+    def __init__(self, data):
+        self.read = io.BytesIO(data).read
+
+
+@pytest.mark.parametrize("kind", [Unseekable, Readable])
+async def test_a_file_that_cannot_tell_its_length(kind):
+    async with serving(wrapping(kind(b"0123456789"))) as served:
+        answer = await served.ask()
+    assert (answer.body, answer["Transfer-Encoding"]) == (b"0123456789", "chunked")
+
+
+async def test_a_file_behind_what_was_written():
+    """The head is on its way already."""
+    async with serving(wrapping(io.BytesIO(b"file"), written=b"written ")) as served:
+        answer = await served.ask()
+    assert (answer.body, answer["Transfer-Encoding"]) == (b"written file", "chunked")
+
+
+async def test_a_file_without_a_head_is_500(server_log):
+    app = lambda environ, start_response: environ["wsgi.file_wrapper"](io.BytesIO())  # noqa: E731
+    async with serving(app) as served:
+        assert (await served.ask()).status == 500
+    assert "failed" in server_log()[0]
 
 
 async def test_close_that_fails_is_only_logged(server_log):

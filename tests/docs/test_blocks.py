@@ -1,0 +1,148 @@
+"""No block of code in the documentation escapes its test, and the documentation builds."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sockjs_bridge
+from sockjs_bridge import client, protocol, testing
+from sockjs_bridge.pyramid import handlers
+from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.settings import Settings
+from tests.docs import test_examples, test_kit, test_servers
+from tests.docs.blocks import DOCS, OTHER_WAYS, Block, check_javascript, collect, pages
+from tests.integration.pserve import ROOT
+
+BLOCKS = collect()
+
+#: Blocks that no test runs, and why.
+NOT_RUN = {
+    ("installation", "$ pip install sockjs-bridge"): "it would fetch from the network",
+    ("installation", "$ PYTHONPATH=. pserve hello.ini"): "test_servers starts it by its own means",
+    ("installation", "$ python client.py http://127.0.0.1:6543/echo"): "so it does with this",
+    ("howto/deployment", "location / {"): "nginx is not installed where the tests run",
+    ("security", 'for ws in request.sockjs.members(f"user:{userid}"):'): (
+        "a part of members.py above it, which is run; here it is only compiled"
+    ),
+    ("migration/pyramid-sockjs", "before.py"): "the other project's API, for Python 2",
+    ("migration/sockjs", "before.py"): "the other project's API",
+    ("migration/sockjs-tornado", "before.py"): "the other project's API",
+}
+
+#: Public names that the reference does not describe one by one.
+ELSEWHERE = {
+    # What config.include calls.
+    "sockjs_bridge.includeme",
+    # The same as in sockjs_bridge.
+    "sockjs_bridge.client.ConnectionClosed",
+}
+
+
+def ids(block: Block) -> str:
+    return str(block)
+
+
+def written_in(*languages: str) -> pytest.MarkDecorator:
+    """Parametrise a test by the blocks in some languages."""
+    chosen = [block for block in BLOCKS if block.language in languages]
+    assert chosen
+    return pytest.mark.parametrize("block", chosen, ids=ids)
+
+
+def test_the_collection_finds_every_block() -> None:
+    """Code stands in code blocks, which name their language."""
+    for page, text in pages():
+        assert not (found := OTHER_WAYS.search(text)), f"{page}: {found and found[0]}"
+        assert text.count(".. code-block::") == sum(block.page == page for block in BLOCKS), page
+    assert all(block.language and block.code.strip() for block in BLOCKS)
+
+
+def test_every_block_is_run_or_excused() -> None:
+    """What no test runs is listed with a reason, and nothing is that is run."""
+    run = {
+        *(example.block.key for example in test_examples.EXAMPLES),
+        *test_kit.RUN,
+        *test_servers.RUN,
+        *(block.key for block in BLOCKS if block.page == "tutorial"),
+        # The tests below run nothing else of these.
+        *(block.key for block in BLOCKS if block.language == "ini"),
+    }
+    assert run.isdisjoint(NOT_RUN)
+    assert {block.key for block in BLOCKS} == run | NOT_RUN.keys()
+
+
+@written_in("python")
+def test_python_compiles(block: Block) -> None:
+    compile(block.code, str(block), "exec")
+
+
+@written_in("javascript")
+def test_javascript_parses(block: Block, tmp_path: Path) -> None:
+    check_javascript(block.code, tmp_path)
+
+
+@written_in("ini")
+def test_settings_in_ini_files_are_real(block: Block) -> None:
+    """Their settings exist and have possible values."""
+    ini = configparser.ConfigParser(interpolation=None)
+    ini.read_string(block.code)
+    for section in ini.sections():
+        items = dict(ini[section])
+        if section.startswith("app:"):
+            prefix = "sockjs."
+            own = {key.removeprefix(prefix): items[key] for key in items if key.startswith(prefix)}
+            Settings().override(own)
+        elif section.startswith("server:"):
+            assert items.pop("use") == "egg:sockjs-bridge"
+            ServerOptions.parse(items)
+
+
+def test_codes_of_the_bridge_are_explained() -> None:
+    """How a connection ends: all codes that we close with, and their reasons."""
+    rows = re.findall(r"^   \* - (\d+)\n     - (.*)$", dict(pages())["concepts"], re.MULTILINE)
+    explained = {(int(code), reason) for code, reason in rows}
+    assert explained >= {
+        handlers.NO_THREAD,
+        protocol.BROKEN_FRAMING,
+        protocol.FAILED,
+        protocol.GO_AWAY,
+        protocol.INTERRUPTED,
+        protocol.NORMAL,
+        protocol.NO_HEARTBEAT,
+        protocol.SIGNED_OUT,
+        protocol.SLOW_CONSUMER,
+        protocol.TIMED_OUT,
+    }
+
+
+def test_the_documentation_builds(tmp_path: Path) -> None:
+    """As `make docs` does: a warning is an error, and so is a link to nowhere."""
+    (command,) = re.findall(
+        r"^docs:.*\n\t\$\(BIN\)/python (.*) -d build/doctrees docs build/docs$",
+        (ROOT / "Makefile").read_text(),
+        re.MULTILINE,
+    )
+    done = subprocess.run(
+        [sys.executable, *command.split(), "-d", tmp_path / "doctrees", DOCS, tmp_path / "html"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout
+    html = tmp_path / "html"
+    headings = re.findall(r"^### (.*)$", (ROOT / "CHANGES.md").read_text(), re.MULTILINE)
+    changes = (html / "changes.html").read_text(encoding="utf-8")
+    assert [heading for heading in headings if f"<h3>{heading}<" in changes] == headings
+    described = set(re.findall(r'id="([\w.]+)"', (html / "api.html").read_text(encoding="utf-8")))
+    for module in (sockjs_bridge, client, testing):
+        names = {f"{module.__name__}.{name}" for name in module.__all__}
+        assert names - described <= ELSEWHERE
