@@ -486,6 +486,27 @@ async def test_page_of_a_template(methods):
 
 
 @both_kinds
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        ("kitchen", "hello"),
+        ("forbidden", 403),
+        ("full", 409),
+        ("broken", 500),
+        ("bug", 500),
+    ],
+)
+async def test_debug_toolbar(transport, room, expected):
+    """It shows people more of what goes wrong, and changes nothing of what clients hear."""
+    app = errors.main(**{"pyramid.includes": "pyramid_debugtoolbar"})
+    with serve(app) as url:
+        assert await outcome(f"{url}/rooms/{room}", transport) == expected
+        # The handshake is among the requests that it shows.
+        status, _, text = await get(f"{url}/_debug_toolbar/")
+        assert (status, f"/rooms/{room}" in text) == (200, True)
+
+
+@both_kinds
 async def test_events(transport):
     """A handshake is a request: subscribers hear of it once, however long the connection lives."""
     app = requests.main()
