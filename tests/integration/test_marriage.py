@@ -109,6 +109,8 @@ def rooms():
         ("challenge", {}, 401),
         ("polite", {}, 403),
         ("polite", ADA, "never ada"),
+        ("frank", {}, 401),
+        ("frank", ADA, "never ada"),
     ],
 )
 async def test_security(rooms, caplog, transport, path, headers, expected):
@@ -119,6 +121,8 @@ async def test_security(rooms, caplog, transport, path, headers, expected):
 
 async def test_forbidden_view_of_pages(rooms):
     """The same forbidden view sends a page's visitor to the login form."""
+    status, headers, _ = await get(f"{rooms}/frank")
+    assert (status, headers["Location"]) == (302, f"{rooms}/login")
     status, headers, _ = await get(f"{rooms}/login")
     assert status == 200
     async with aiohttp.ClientSession() as http:
@@ -462,6 +466,7 @@ async def test_session_that_says_who_is_there(methods, transport):
 
 
 @both_kinds
+@pytest.mark.parametrize("path", ["chat", "async_chat"])
 @pytest.mark.parametrize(
     ("message", "answer"),
     [
@@ -469,11 +474,15 @@ async def test_session_that_says_who_is_there(methods, transport):
         ("number", "True"),
         ("url", "/chat /static/chat.css"),
         ("localizer", "en"),
+        ("factory", "the shop"),
+        ("render", "<title>render</title>"),
+        ("subrequest", "a page of the shop, connection None"),
     ],
 )
-async def test_request_methods(methods, transport, message, answer):
-    """Properties and methods of a request go on working in hooks."""
-    assert await outcome(f"{methods}/chat", transport, message) == answer
+async def test_request_in_hooks(methods, transport, path, message, answer):
+    """Properties and methods of a request go on working in hooks, and so do templates."""
+    answered = await outcome(f"{methods}/{path}", transport, message)
+    assert answer in answered if message == "render" else answered == answer
 
 
 async def test_page_of_a_template(methods):

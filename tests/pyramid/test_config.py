@@ -282,6 +282,14 @@ def test_page_and_connection_do_not_conflict():
     config.commit()
 
 
+def test_page_of_a_renderer_alone():
+    """A page may have no view of its own, beside one for connections."""
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat", session=Quiet)
+    config.add_view(route_name="chat", renderer="json")
+    assert get(config.make_wsgi_app(), "/chat").json == {}
+
+
 @pytest.mark.parametrize(
     ("pattern", "path"),
     [

@@ -11,6 +11,8 @@ from pyramid.authentication import SessionAuthenticationHelper
 from pyramid.config import Configurator
 from pyramid.events import NewRequest, NewResponse, subscriber
 from pyramid.httpexceptions import HTTPNoContent
+from pyramid.renderers import render
+from pyramid.request import Request
 from pyramid.security import remember
 from pyramid.session import SignedCookieSessionFactory
 from pyramid.view import view_config
@@ -73,6 +75,31 @@ class Chat(WebSocketSession):
             self.send(f"{request.route_path('chat')} {request.static_path(STATIC)}")
         elif message == "localizer":
             self.send(request.localizer.locale_name)
+        elif message == "factory":
+            self.send(request.shop)
+        elif message == "render":
+            page = render("tests.pkgs.marriage:chat.jinja2", {"title": message}, request=request)
+            self.send(page)
+        elif message == "subrequest":
+            page = request.invoke_subrequest(ShopRequest.blank("/plain"), use_tweens=True)
+            self.send(page.text)
+
+
+@websocket_view(route_name="async_chat")
+class AsyncChat(Chat):
+    async def on_message(self, message):
+        super().on_message(message)
+
+
+@view_config(route_name="plain", renderer="string")
+def plain(request):
+    return f"a page of {request.shop}, connection {request.websocket}"
+
+
+class ShopRequest(Request):
+    """A request factory of the application's own."""
+
+    shop = "the shop"
 
 
 STATIC = "tests.pkgs.marriage:static/chat.css"
@@ -101,6 +128,7 @@ def main(global_config=None, **settings):
         config.include("sockjs_bridge")
         config.registry.seen = []
         config.registry.numbers = count()
+        config.set_request_factory(ShopRequest)
         # Written again at every access, as with a timeout that begins anew.
         config.set_session_factory(SignedCookieSessionFactory("secret", reissue_time=0))
         config.set_security_policy(SessionPolicy())
@@ -108,7 +136,9 @@ def main(global_config=None, **settings):
         config.add_request_method(number, reify=True)
         config.add_static_view("static", "tests.pkgs.marriage:static")
         config.add_sockjs_route("chat", "/chat")
+        config.add_sockjs_route("async_chat", "/async_chat")
         config.add_sockjs_route("private", "/private")
+        config.add_route("plain", "/plain")
         config.add_route("login", "/login")
         config.scan(__name__)
         return config.make_wsgi_app()

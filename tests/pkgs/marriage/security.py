@@ -124,6 +124,18 @@ def polite(request):
     return request.response
 
 
+@forbidden_view_config(route_name="frank", websocket=True)
+def frank(request):
+    """For connections only: pages have the application's own forbidden view."""
+    return HTTPUnauthorized()
+
+
+@view_config(route_name="frank", renderer="string", permission="talk")
+def page(request):
+    return "a page"
+
+
+@websocket_view(route_name="frank", permission="talk")
 @websocket_view(route_name="challenge", permission="talk")
 @websocket_view(route_name="polite", permission="talk")
 class Never(Answer):
@@ -149,7 +161,16 @@ def main(global_config=None, **settings):
         config.set_default_permission("enter")
         config.add_view_predicate("member_of", MemberPredicate)
         config.add_sockjs_route("room", "/rooms/{name}", factory=Room)
-        for name in ("default", "open", "desk", "counter", "signed_in", "challenge", "polite"):
+        for name in (
+            "default",
+            "open",
+            "desk",
+            "counter",
+            "signed_in",
+            "challenge",
+            "polite",
+            "frank",
+        ):
             config.add_sockjs_route(name, f"/{name}")
         config.add_route("login", "/login")
         config.scan(__name__)
