@@ -445,7 +445,7 @@ async def test_session_of_page_and_connection(methods, transport):
             async with connected(f"{methods}/chat", transport, session=http) as client:
                 for _ in range(2):
                     await client.send("visits")
-                    assert await client.recv() == f"visit {visit + 1}"
+                    assert await client.recv() == f"visit {visit + 1}, a connection"
 
 
 @both_kinds

@@ -103,6 +103,20 @@ def within_another(app: Any) -> Any:
         return config.make_wsgi_app()
 
 
+def streaming(app: Any) -> Any:
+    """Behind a filter that hands on piece by piece what it gets."""
+
+    def stream(environ: Any, start_response: Any) -> Any:
+        body = app(environ, start_response)
+        try:
+            yield from body
+        finally:
+            getattr(body, "close", tuple)()
+
+    return stream
+
+
+MOUNTINGS["streaming filter"] = Mounting(streaming, "")
 MOUNTINGS["wsgiapp2"] = Mounting(within_another, "/inner")
 
 every_mounting = pytest.mark.parametrize("mounting", MOUNTINGS.values(), ids=MOUNTINGS)
@@ -138,7 +152,7 @@ FIRST = {
     "mounting",
     [
         MOUNTINGS[name]
-        for name in ("direct", "filter", "two urlmaps", "no ASCII", "SCRIPT_NAME", "wsgiapp2")
+        for name in ("direct", "filter", "streaming filter", "no ASCII", "SCRIPT_NAME", "wsgiapp2")
     ],
     ids=lambda mounting: mounting.reached,
 )

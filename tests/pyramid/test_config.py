@@ -171,6 +171,13 @@ def test_route_without_a_pattern():
         configurator().add_sockjs_route("chat")
 
 
+@pytest.mark.parametrize("keywords", [{"permission": "view"}, {"decorator": print}])
+def test_options_of_a_view_without_one(keywords):
+    """They would protect nothing: the error says where they belong."""
+    with pytest.raises(ConfigurationError, match="'chat': permission and decorator belong to its"):
+        configurator().add_sockjs_route("chat", "/chat", **keywords)
+
+
 # Routes
 
 

@@ -53,6 +53,7 @@ def number(request):
 
 def root_factory(request):
     request.count_visit()
+    request.session["last"] = "a connection" if request.websocket else "a page"
 
 
 @view_config(route_name="chat", renderer="chat.jinja2")
@@ -70,7 +71,7 @@ class Chat(WebSocketSession):
         if message == "number":
             self.send(f"{request.number == self.opened_as}")
         elif message == "visits":
-            self.send(f"visit {request.session['visits']}")
+            self.send(f"visit {request.session['visits']}, {request.session['last']}")
         elif message == "url":
             self.send(f"{request.route_path('chat')} {request.static_path(STATIC)}")
         elif message == "localizer":
