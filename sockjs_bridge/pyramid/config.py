@@ -103,7 +103,18 @@ def add_sockjs_route(
     def register() -> None:
         sockjs.endpoints.add(Endpoint(name, match, settings, sockjs.client_path))
 
-    def warn() -> None:
+    def check() -> None:
+        # Routes come into the mapper one by one, in the order of their declarations.
+        routes = registry.getUtility(IRoutesMapper).get_routes(include_static=True)
+        patterns = {route.name: route.pattern.lstrip("/") for route in routes}
+        # None of a route that another declaration overrides.
+        mine = patterns.pop(name, None)
+        for endpoint in sockjs.endpoints:
+            if mine is not None and patterns.get(endpoint.name) == mine:
+                raise ConfigurationError(
+                    f"the SockJS routes {endpoint.name!r} and {name!r} have one pattern, '/{mine}',"
+                    " so that the first has all connections: give one route views with predicates"
+                )
         if "*" in settings.allowed_origins and registry.queryUtility(ISecurityPolicy):
             logger.warning(
                 "the SockJS route %r lets pages of every origin connect with their users' "
@@ -117,7 +128,7 @@ def add_sockjs_route(
     config.action(
         ("sockjs endpoint", name), register, order=PHASE2_CONFIG, introspectables=(introspectable,)
     )
-    config.action(None, warn)
+    config.action(None, check)
     if session is not None:
         config.add_websocket_view(
             session, route_name=name, permission=permission, decorator=decorator

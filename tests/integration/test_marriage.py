@@ -223,11 +223,11 @@ async def test_routes_of_one_path(caplog, transport):
     with Configurator() as config:
         config.include("sockjs_bridge")
         options = {"session": routes.Matched}
-        config.add_sockjs_route("new", "/feed", request_param="v=2", **options)
+        config.add_sockjs_route("new", "/{feed}", request_param="v=2", **options)
         config.add_sockjs_route("old", "/feed", allowed_origins=["https://a.example"], **options)
         app = config.make_wsgi_app()
     with serve(app) as url:
-        assert await outcome(f"{url}/feed?v=2", transport) == "new"
+        assert await outcome(f"{url}/feed?v=2", transport) == "new feed=feed"
         assert complaints(caplog) == []
         assert await outcome(f"{url}/feed", transport) == 404
     (record,) = complaints(caplog)

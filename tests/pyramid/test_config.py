@@ -193,6 +193,39 @@ def test_two_routes_of_one_name_conflict():
     assert "pyramid/config.py" not in str(conflict.value)
 
 
+@pytest.mark.parametrize("pattern", ["/chat", "/chat/", "chat"])
+def test_two_routes_of_one_pattern(pattern):
+    """The second would never have a connection: the error names both, and its line."""
+    config = configurator()
+    config.add_sockjs_route("first", "/chat", request_param="v=2")
+    config.add_sockjs_route("second", pattern)
+    with pytest.raises(ConfigurationError) as refused:
+        config.commit()
+    text = str(refused.value)
+    assert "the SockJS routes 'first' and 'second' have one pattern, '/chat'" in text
+    assert __file__ in text
+
+
+@pytest.mark.parametrize("pattern", ["/chat", "/other"])
+def test_an_included_endpoint_is_overridden(pattern):
+    """As with routes: what the application itself says wins over what it includes."""
+    config = configurator()
+    config.include(by_keyword)
+    config.add_sockjs_route("chat", pattern, max_inbound=7)
+    config.commit()
+    (endpoint,) = config.registry.sockjs.endpoints
+    assert endpoint.settings.max_inbound == 7
+    assert endpoint.match(pattern)
+
+
+def test_an_endpoint_and_a_page_of_one_pattern():
+    """A page's route beside it is Pyramid's business."""
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat", request_param="v=2")
+    config.add_route("page", "/chat")
+    config.commit()
+
+
 def test_an_endpoint_and_a_route_of_one_name_conflict():
     config = configurator()
     config.add_sockjs_route("chat", "/chat")
