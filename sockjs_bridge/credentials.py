@@ -18,10 +18,22 @@ KNOWN = 4
 JSESSIONID = re.compile(r"(?:^|;)[ \t]*JSESSIONID=([!-:<-~](?:[ !-:<-~]*[!-:<-~])?)")
 
 
-def fingerprint(headers: Mapping[str, str]) -> bytes:
-    """Returns a digest of the headers that say who makes a request."""
-    cookie = JSESSIONID.sub("", headers.get("Cookie", "")).lstrip("; \t")
-    text = f"{cookie}\n{headers.get('Authorization', '')}"
+def fingerprint(headers: Mapping[str, str], *, jsessionid: bool = False) -> bytes:
+    """Returns a digest of the headers that say who makes a request.
+
+    Args:
+        headers: of the request.
+        jsessionid: that cookie is the endpoint's own; else it is the application's as any other.
+    """
+    found: dict[str, list[str]] = {"cookie": [], "authorization": []}
+    for name, value in headers.items():
+        # There may be several of a name (RFC 9113, 8.2.3), and the application sees them all.
+        if (values := found.get(name.lower())) is not None:
+            values.append(value)
+    cookie = "; ".join(found["cookie"])
+    if jsessionid:
+        cookie = JSESSIONID.sub("", cookie).lstrip("; \t")
+    text = f"{cookie}\n{','.join(found['authorization'])}"
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
@@ -30,6 +42,7 @@ class Credentials:
 
     Args:
         headers: of the request that opens the session.
+        jsessionid: the endpoint sets that cookie.
 
     Attributes:
         identity: as the application's security policy named it at the handshake; None stands for
@@ -37,10 +50,11 @@ class Credentials:
         settled: the handshake is over.
     """
 
-    __slots__ = ("_known", "identity", "settled")
+    __slots__ = ("_jsessionid", "_known", "identity", "settled")
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        self._known: tuple[bytes, ...] = (fingerprint(headers),)
+    def __init__(self, headers: Mapping[str, str], *, jsessionid: bool = False) -> None:
+        self._jsessionid = jsessionid
+        self._known: tuple[bytes, ...] = (self._fingerprint(headers),)
         self.identity: object = None
         self.settled = False
 
@@ -54,8 +68,14 @@ class Credentials:
         if self.settled and self.identity is None:
             # Nobody is signed in: the session's id is all there is to compare.
             return True
-        return fingerprint(headers) in self._known
+        return self._fingerprint(headers) in self._known
 
     def renew(self, headers: Mapping[str, str]) -> None:
         """Remembers headers in which the application saw the same identity."""
-        self._known = (*self._known, fingerprint(headers))[-KNOWN:]
+        digest = self._fingerprint(headers)
+        # Requests that came at once were asked about one by one.
+        others = [known for known in self._known if known != digest]
+        self._known = (*others, digest)[-KNOWN:]
+
+    def _fingerprint(self, headers: Mapping[str, str]) -> bytes:
+        return fingerprint(headers, jsessionid=self._jsessionid)

@@ -111,7 +111,7 @@ class Proof:
 
     Attributes:
         session: the one that the request is for.
-        status: of the application's response; below 400 it would let in who asks.
+        status: of the application's response; below 300 it would let in who asks.
         identity: who that is; None stands for nobody, `UNKNOWN` for a request that was answered
             before the application could tell.
         headers: of the application's response, for the client.
@@ -321,7 +321,7 @@ class Endpoint:
                 session = manager.create(place[0], transport, place[1])
             except TooManySessions as error:
                 return _busy(headers, str(error))
-            session.credentials = Credentials(request.headers)
+            session.credentials = Credentials(request.headers, jsessionid=self.settings.jsessionid)
         headers += [("Content-Type", transport.content_type), ("X-Accel-Buffering", "no")]
         tag = _tag(query)
         return Reply(200, headers, b"", session, transport, callback, tag)
@@ -348,7 +348,7 @@ class Endpoint:
         if nobody and proof.status < 500:
             session.revoke(*protocol.SIGNED_OUT)
         elif proof.identity == credentials.identity:
-            if proof.status < 400:
+            if proof.status < 300:
                 credentials.renew(request.headers)
                 return None
             if proof.status < 500:

@@ -128,6 +128,16 @@ class Session:
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.transport.name} {self.state.value}>"
 
+    def decoy(self) -> Session:
+        """Returns a session that is over, in place of this one.
+
+        The application sees it while it is asked who makes a request of this session: what its
+        code does with the connection before it has decided must not reach who opened it.
+        """
+        session = Session(self._manager, self.id, self.transport, self.key[0])
+        session._enter(Event.END)
+        return session
+
     def _enter(self, event: Event) -> bool:
         state = TRANSITIONS.get((self.state, event))
         if state is None:

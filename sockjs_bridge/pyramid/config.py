@@ -25,9 +25,9 @@ from sockjs_bridge.settings import SettingError, Settings
 
 logger = logging.getLogger("sockjs_bridge")
 
-# By its path: as an asset of the package, Pyramid would ask pkg_resources for it, which cannot read
-# a package that pytest has loaded; and pytest loads those that bring it fixtures.
-STATIC = Path(__file__).parents[1] / "static"
+# By its path: pkg_resources finds no files of a package whose modules pytest has rewritten, as it
+# does with those of a plugin.
+STATIC = f"{Path(__file__).parent.parent / 'static'}/"
 CLIENT = "sockjs.min.js"
 #: Where pyramid_sockjs had its endpoint when nothing else was said.
 OLD_PREFIX = "/__sockjs__"
@@ -148,7 +148,7 @@ def add_websocket_view(config: Configurator, view: Any = None, **keywords: Any) 
 
 def sockjs_client_url(request: Request) -> str:
     """Returns the URL path of the SockJS browser client, which the application serves itself."""
-    path: str = request.static_path(str(STATIC / CLIENT))
+    path: str = request.static_path(STATIC + CLIENT)
     return path
 
 
@@ -172,7 +172,7 @@ def _settings(registry: Registry) -> Settings:
 
 
 def _client_path() -> str:
-    file = STATIC / CLIENT
+    file = Path(STATIC, CLIENT)
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     except OSError:
@@ -212,4 +212,4 @@ def includeme(config: Configurator) -> None:
     config.add_request_method(lambda request: request.registry.sockjs, "sockjs", property=True)
     config.add_request_method(sockjs_client_url)
     config.add_request_method(get_sockjs_manager)
-    config.add_static_view(static, str(STATIC), cache_max_age=YEAR)
+    config.add_static_view(static, STATIC, cache_max_age=YEAR)

@@ -59,8 +59,7 @@ Face = TypeVar("Face", bound=Connection)
 def _face(kind: type[Face], handshake: Handshake, request: Request) -> Face:
     """Shows a session to an application."""
     face = kind(handshake.session, request.registry.sockjs.endpoints.clock)
-    if not handshake.renewal:
-        handshake.session.connection = face
+    handshake.session.connection = face
     return face
 
 

@@ -1,0 +1,11 @@
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+import pkg_resources
+from _pytest.assertion.rewrite import AssertionRewritingHook
+
+# pytest imports what comes with a plugin by a loader of its own: the distribution has one, so that
+# is everything in it, in a checkout the tests too. Pyramid finds templates by pkg_resources, which
+# does not know that loader.
+pkg_resources.register_loader_type(AssertionRewritingHook, pkg_resources.DefaultProvider)
