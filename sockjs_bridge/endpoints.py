@@ -56,10 +56,12 @@ class Inquiry:
         found: the application's endpoints, when the request is for one of them: where the
             application is mounted behind other WSGI code, only it knows its own paths. With them
             its ``SCRIPT_NAME`` and ``PATH_INFO``.
+        body: of that request, which the endpoint cannot read a second time.
     """
 
     def __init__(self) -> None:
         self.found: tuple[Endpoints, str, str] | None = None
+        self.body = b""
 
 
 class Workers(Protocol):

@@ -19,9 +19,9 @@ from rutter.urlmap import URLMap
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.client import TRANSPORTS, connect
-from sockjs_bridge.endpoints import HANDSHAKE
+from sockjs_bridge.endpoints import HANDSHAKE, Site
 from sockjs_bridge.testing import serve
-from tests.conformance.wire import Client, new_tag
+from tests.conformance.wire import Client, messages_of, new_tag
 from tests.integration.pserve import running, write_ini
 from tests.integration.support import connected, get, outcome
 from tests.pkgs import mounted_app
@@ -316,6 +316,24 @@ async def test_virtual_hosts(transport):
                 headers = {"Host": f"{name}.example"}
                 assert await outcome(f"{url}/chat", transport, headers=headers) == f"{name}: hello"
             assert await outcome_of_unknown_host(url, transport) == 404
+
+
+@pytest.mark.parametrize(("size", "status"), [(5, 204), (70_000, 413)])
+def test_send_after_its_mount_was_forgotten(monkeypatch, size, status):
+    """The body of the request that shows the mount again is not lost to the application."""
+    monkeypatch.setattr(Site, "MOUNTS", 1)
+    app = mounted_app.main(**SETTINGS)
+    with serve(urlmap(("/site", app))) as url:
+        client, other = Client(url), Client(url.replace("127.0.0.1", "localhost"))
+        try:
+            session = client.session("/site/chat", "xhr").open()
+            other.session("/site/chat", "xhr").open()
+            assert session.post(json.dumps(["x" * size])).status == status
+            if status == 204:
+                assert messages_of(session.receive()) == [f"mounted: {'x' * size}"]
+        finally:
+            client.close()
+            other.close()
 
 
 async def outcome_of_unknown_host(url, transport):
