@@ -56,10 +56,12 @@ class Inquiry:
         found: the application's endpoints, when the request is for one of them: where the
             application is mounted behind other WSGI code, only it knows its own paths. With them
             its ``SCRIPT_NAME`` and ``PATH_INFO``.
+        body: of that request, which the endpoint cannot read a second time.
     """
 
     def __init__(self) -> None:
         self.found: tuple[Endpoints, str, str] | None = None
+        self.body = b""
 
 
 class Workers(Protocol):
@@ -197,25 +199,28 @@ class Site:
 
     An application that the server calls directly is at the root. Where other WSGI code stands in
     between (filters, a composite), the first request for an endpoint goes the way of all pages,
-    and the application says by the `Inquiry` that the request is for the endpoint.
+    and the application says by the `Inquiry` that the request is for the endpoint. That holds for
+    the host that was asked: a composite may choose by it.
 
     Args:
         application: the WSGI application.
     """
 
-    #: How many mounts are remembered: a composite may mount at any prefix.
+    #: How many mounts are remembered: a composite may mount at any prefix, a client name any host.
     MOUNTS = 1000
 
     def __init__(self, application: object) -> None:
         self._clock: Clock | None = None
         self._workers: Workers | None = None
-        self._mounts: dict[str, list[Mount]] = {}
+        # By prefix and host; those that were asked for last are last.
+        self._mounts: dict[tuple[str, str], list[Mount]] = {}
+        self._direct: Endpoints | None = None
         self._all: list[Endpoints] = []
         registry = getattr(application, "registry", None)
         endpoints = getattr(getattr(registry, "sockjs", None), "endpoints", None)
         if isinstance(endpoints, Endpoints):
             self._all.append(endpoints)
-            self._mounts[""] = [Mount(endpoints, "")]
+            self._direct = endpoints
 
     def start(self, clock: Clock, workers: Workers) -> None:
         """Makes the endpoints ready; those that are found later too."""
@@ -223,31 +228,37 @@ class Site:
         for endpoints in self._all:
             endpoints.start(clock, workers)
 
-    def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
-        """Finds the endpoint that a request's path is for.
+    def find(self, path: str, host: str = "") -> tuple[Endpoint, protocol.Target] | None:
+        """Finds the endpoint that a request is for.
 
         Args:
             path: percent-encoded, without the query.
+            host: that the request names.
         """
         for target in protocol.targets(path):
             try:
                 base = unquote_to_bytes(target.base).decode()
             except UnicodeError:
                 return None
-            for prefix in _prefixes(base):
-                for mount in self._mounts.get(prefix, ()):
+            if self._direct is not None and (direct := self._direct.match(base)) is not None:
+                return direct, target
+            for prefix in _prefixes(base) if self._mounts else ():
+                key = prefix, host
+                for mount in self._mounts.get(key, ()):
                     if (endpoint := mount.endpoints.match(base[len(prefix) :])) is not None:
+                        self._mounts[key] = self._mounts.pop(key)
                         if mount.script_name:
                             target = target._replace(script_name=mount.script_name)
                         return endpoint, target
         return None
 
-    def learn(self, path: str, inquiry: Inquiry) -> bool:
+    def learn(self, path: str, inquiry: Inquiry, host: str = "") -> bool:
         """Notes where an application is mounted, if a request has shown it.
 
         Args:
             path: of that request, percent-encoded, without the query.
             inquiry: what the application said.
+            host: that the request names.
 
         Returns:
             Whether that was unknown before.
@@ -261,8 +272,8 @@ class Site:
             mount = Mount(endpoints, script_name.encode("latin-1").decode())
         except UnicodeError:
             return False
-        prefix = whole.removesuffix(inner)
-        mounts = self._mounts.get(prefix, [])
+        key = whole.removesuffix(inner), host
+        mounts = self._mounts.get(key, [])
         if not whole.endswith(inner) or mount in mounts:
             return False
         if endpoints not in self._all:
@@ -270,7 +281,7 @@ class Site:
             endpoints.start(self._clock, self._workers)
         if len(self._mounts) >= self.MOUNTS:
             del self._mounts[next(iter(self._mounts))]
-        self._mounts[prefix] = [*mounts, mount]
+        self._mounts[key] = [*mounts, mount]
         return True
 
     def close(self, code: int, reason: str) -> None:

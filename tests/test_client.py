@@ -394,18 +394,26 @@ async def test_refused_handshake_tells_the_status(peer: Peer, status: int) -> No
     assert caught.value.status == status
 
 
+@pytest.mark.parametrize("status", [200, 403])
 @each_transport
-@pytest.mark.parametrize("where", ["another", "refused", "round and round"])
-async def test_redirect_is_a_refusal(peer: Peer, where: str) -> None:
-    """Whatever there is at its other end, the answer is the redirect's status."""
-    async with serve(Peer(peer.transport)) as other:
-        peer.refusal = 307
-        peer.headers["Location"] = peer.url if where == "round and round" else other.url
-        if where == "refused":
-            other.refusal = 403
-        with pytest.raises(HandshakeError, match="307") as caught:
+async def test_redirected_handshake_is_refused(peer: Peer, status: int) -> None:
+    """Whatever is there: the client would talk to somebody else than it was told to."""
+    async with serve(Peer(peer.transport)) as elsewhere:
+        elsewhere.refusal = status if status != 200 else None
+        peer.refusal = 302
+        peer.headers["Location"] = f"{elsewhere.url}/000/s/websocket"
+        with pytest.raises(HandshakeError) as caught:
             await within(dial(peer))
-        assert caught.value.status == 307
+        assert caught.value.status == 302
+
+
+@each_transport
+async def test_redirect_in_circles_is_a_refusal(peer: Peer) -> None:
+    peer.refusal = 307
+    peer.headers["Location"] = peer.url
+    with pytest.raises(HandshakeError, match="307") as caught:
+        await within(dial(peer))
+    assert caught.value.status == 307
 
 
 @each_transport

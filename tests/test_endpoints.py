@@ -249,6 +249,19 @@ def test_two_applications_at_one_place() -> None:
     assert [here.find(path) is not None for path in ("/one/info", "/two/info")] == [True, True]
 
 
+def test_two_hosts() -> None:
+    """A composite may choose by the host: what is known of one says nothing of another."""
+    first, second = make("/chat"), make("/chat")
+    here = site()
+    assert here.learn("/chat/info", inquiry(first, "", "/chat/info"), "one.example")
+    assert here.find("/chat/info", "two.example") is None
+    assert here.learn("/chat/info", inquiry(second, "", "/chat/info"), "two.example")
+    for host, endpoints in (("one.example", first), ("two.example", second)):
+        found = here.find("/chat/info", host)
+        assert found is not None
+        assert found[0] is endpoints["at /chat"]
+
+
 @pytest.mark.parametrize(
     ("path", "script_name", "path_info"),
     [
@@ -270,15 +283,17 @@ def test_nothing_is_learned_of_a_page() -> None:
 
 
 def test_memory_of_mounts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A composite that mounts at any prefix: the oldest are forgotten, and found again."""
+    """Any prefix, any host: those that nobody asks for are forgotten, and found again."""
     monkeypatch.setattr(Site, "MOUNTS", 2)
     endpoints = make("/chat")
     here = site()
     for prefix in ("/a", "/b", "/c"):
         assert here.learn(f"{prefix}/chat/info", inquiry(endpoints, prefix, "/chat/info"))
-    assert here.find("/a/chat/info") is None
+        assert here.find("/a/chat/info") is not None
+    assert here.find("/b/chat/info") is None
     assert here.find("/c/chat/info") is not None
-    assert here.learn("/a/chat/info", inquiry(endpoints, "/a", "/chat/info"))
+    assert here.learn("/b/chat/info", inquiry(endpoints, "/b", "/chat/info"))
+    assert here.find("/a/chat/info") is None
 
 
 def test_end_of_a_site() -> None:

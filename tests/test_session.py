@@ -240,6 +240,14 @@ def test_refused(name: str) -> None:
     assert bench.handler.calls == []
 
 
+def test_refused_with_a_new_cookie() -> None:
+    """The refusal is for whoever comes to hear it: a response may have set a cookie with it."""
+    bench = Bench(XHR, accept=False)
+    bench.session.credentials = Credentials({"Cookie": "before"})
+    bench.session.refuse(4403, "Forbidden")
+    assert bench.session.credentials is None
+
+
 def test_refused_after_it_opened() -> None:
     bench = Bench()
     bench.session.refuse(4403, "Forbidden")

@@ -35,15 +35,12 @@ class WebSocketConnection(Connection):
                 max_msg_size=self._options.max_size or 0,
             )
         except aiohttp.ClientResponseError as error:
-            # It follows redirects, as no browser does here, and cannot be told not to.
-            status = error.history[0].status if error.history else error.status
-            raise HandshakeError(status, f"HTTP status {status}") from error
+            raise _refusal(error.history[0] if error.history else error) from error
         self._websocket = websocket
         # aiohttp has no public name for the answer to the handshake.
         response = websocket._response
         if response.history:
-            status = response.history[0].status
-            raise HandshakeError(status, f"HTTP status {status}")
+            raise _refusal(response.history[0])
         self._accept(response.status, response.headers)
         return websocket
 
@@ -86,6 +83,11 @@ class WebSocketConnection(Connection):
     async def _disconnect(self, code: int, reason: str) -> None:
         if self._websocket is not None:
             await self._websocket.close(code=code, message=reason.encode())
+
+
+def _refusal(answer: aiohttp.ClientResponse | aiohttp.ClientResponseError) -> HandshakeError:
+    """Tell an answer that is no WebSocket; of several the first, as aiohttp follows redirects."""
+    return HandshakeError(answer.status, f"HTTP status {answer.status}")
 
 
 class RawWebSocketConnection(WebSocketConnection):

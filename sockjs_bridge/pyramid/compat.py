@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from pyramid.registry import Registry
+
 from sockjs_bridge.manager import Manager
 from sockjs_bridge.pyramid.views import WebSocketSession, checked_message
 
@@ -30,6 +32,23 @@ class SessionManager:
         checked_message(message)
         self._sessions.clock.call_from_thread(partial(self._sessions.broadcast, message))
 
+    def active_sessions(self) -> list[Any]:
+        """Lists the open sessions of the endpoint: instances of its session class."""
+        return [session.connection for session in self._sessions.open_sessions]
+
+
+def get_session_manager(name: str, registry: Registry) -> SessionManager:
+    """Returns the sessions of an endpoint, for code that has no request.
+
+    Args:
+        name: of the route.
+        registry: of the application.
+
+    Raises:
+        KeyError: there is no endpoint of that name.
+    """
+    return SessionManager(name, registry.sockjs.endpoints[name].manager)
+
 
 class Session(WebSocketSession):
     """A session class for code that was written for pyramid_sockjs 0.3.
@@ -39,6 +58,11 @@ class Session(WebSocketSession):
 
     def on_closed(self) -> Any:
         """Called after `on_close`."""
+
+    @property
+    def registry(self) -> Registry:
+        """The application's."""
+        return self.request.registry
 
     @property
     def manager(self) -> SessionManager:

@@ -20,7 +20,7 @@ from pyramid.viewderivers import INGRESS, VIEW
 from sockjs_bridge.endpoint import YEAR, Endpoint
 from sockjs_bridge.pyramid import handshake
 from sockjs_bridge.pyramid.application import SockJS
-from sockjs_bridge.pyramid.compat import SessionManager
+from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
 from sockjs_bridge.settings import SettingError, Settings
 
 logger = logging.getLogger("sockjs_bridge")
@@ -29,6 +29,8 @@ logger = logging.getLogger("sockjs_bridge")
 # does with those of a plugin.
 STATIC = f"{Path(__file__).parent.parent / 'static'}/"
 CLIENT = "sockjs.min.js"
+#: Where pyramid_sockjs had its endpoint when nothing else was said.
+OLD_PREFIX = "/__sockjs__"
 
 # Bounds of the whole process: no single route can have its own.
 _PROCESS_WIDE = {"max_sessions", "blocking_threads"}
@@ -58,7 +60,8 @@ def add_sockjs_route(
     Args:
         config: the configurator (this is a directive).
         name: of the route.
-        pattern: of the route; it is the base URL that a client connects to.
+        pattern: of the route; it is the base URL that a client connects to. A route without a name
+            may leave it out, as in pyramid_sockjs: that stands for ``/__sockjs__``.
         prefix: the same as `pattern`, for code that was written for pyramid_sockjs.
         session: a session class for the connections, in place of a view of the route.
         permission: of that session class, as of a view.
@@ -71,6 +74,8 @@ def add_sockjs_route(
         pyramid.exceptions.ConfigurationError: a setting cannot be, or no pattern is given.
     """
     pattern = pattern if pattern is not None else prefix
+    if pattern is None and not name:
+        pattern = OLD_PREFIX
     if pattern is None:
         raise ConfigurationError(f"the SockJS route {name!r} needs a pattern")
     if session is None and (permission, decorator) != (None, None):
@@ -98,7 +103,18 @@ def add_sockjs_route(
     def register() -> None:
         sockjs.endpoints.add(Endpoint(name, match, settings, sockjs.client_path))
 
-    def warn() -> None:
+    def check() -> None:
+        # Routes come into the mapper one by one, in the order of their declarations.
+        routes = registry.getUtility(IRoutesMapper).get_routes(include_static=True)
+        patterns = {route.name: route.pattern.lstrip("/") for route in routes}
+        # None of a route that another declaration overrides.
+        mine = patterns.pop(name, None)
+        for endpoint in sockjs.endpoints:
+            if mine is not None and patterns.get(endpoint.name) == mine:
+                raise ConfigurationError(
+                    f"the SockJS routes {endpoint.name!r} and {name!r} have one pattern, '/{mine}',"
+                    " so that the first has all connections: give one route views with predicates"
+                )
         if "*" in settings.allowed_origins and registry.queryUtility(ISecurityPolicy):
             logger.warning(
                 "the SockJS route %r lets pages of every origin connect with their users' "
@@ -112,7 +128,7 @@ def add_sockjs_route(
     config.action(
         ("sockjs endpoint", name), register, order=PHASE2_CONFIG, introspectables=(introspectable,)
     )
-    config.action(None, warn)
+    config.action(None, check)
     if session is not None:
         config.add_websocket_view(
             session, route_name=name, permission=permission, decorator=decorator
@@ -142,7 +158,7 @@ def get_sockjs_manager(request: Request, name: str = "") -> SessionManager:
     Raises:
         KeyError: there is no endpoint of that name.
     """
-    return SessionManager(name, request.registry.sockjs.endpoints[name].manager)
+    return get_session_manager(name, request.registry)
 
 
 def _settings(registry: Registry) -> Settings:

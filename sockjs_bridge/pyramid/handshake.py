@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
 from sockjs_bridge.pyramid.handlers import AsyncViewHandler, SessionHandler, ViewHandler
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
+
+logger = logging.getLogger("sockjs_bridge.views")
 
 #: What a server that is not ours answers on the URLs of an endpoint, with 501.
 HINT = (
@@ -136,7 +139,8 @@ def precedence_deriver(view: View, info: Any) -> View:
 def handover_deriver(view: View, info: Any) -> View:
     """Takes the view of a handshake, to be run when the session is open."""
     sockjs: SockJS = info.registry.sockjs
-    if info.exception_only or info.options.get("route_name") not in sockjs.endpoints:
+    route_name = info.options.get("route_name")
+    if info.exception_only or route_name not in sockjs.endpoints:
         return view
     original, attr = info.original_view, info.options.get("attr")
     asynchronous = _is_asynchronous(original, attr)
@@ -156,6 +160,16 @@ def handover_deriver(view: View, info: Any) -> View:
         handshake: Handshake | None = request.environ.get(HANDSHAKE)
         if handshake is None:
             return view(context, request)
+        if handshake.endpoint is not sockjs.endpoints[route_name]:
+            # That one's settings were applied, its origins for example.
+            logger.error(
+                "route %r: a connection came in by the endpoint of the route %r, which has the"
+                " same path, and was refused: routes of one path cannot be told apart by predicates"
+                " here, only views",
+                route_name,
+                handshake.endpoint.name,
+            )
+            raise HTTPNotFound()
         handshake.taken = True
         if not handshake.renewal:
             handshake.handler = make_handler(context, request, handshake)
@@ -217,7 +231,9 @@ def sockjs_tween_factory(
     def sockjs_tween(request: Request) -> Response:
         handshake: Handshake | None = request.environ.get(HANDSHAKE)
         if handshake is not None:
-            return lead(request, handshake)
+            # Another application's may pass by here: of a cascade, of wsgiapp2.
+            own = any(endpoint is handshake.endpoint for endpoint in sockjs.endpoints)
+            return lead(request, handshake) if own else handler(request)
         found = _find(sockjs, request)
         if found is None:
             return handler(request)
@@ -227,6 +243,8 @@ def sockjs_tween_factory(
         return greet(request, *found)
 
     def lead(request: Request, handshake: Handshake) -> Response:
+        # Of an attempt that failed and is made again (pyramid_retry).
+        handshake.taken, handshake.handler, handshake.failure = False, None, None
         request.add_finished_callback(note_failure)
         try:
             response = handler(request)
@@ -273,5 +291,7 @@ def _elsewhere(sockjs: SockJS, request: Request) -> Response:
     inquiry: Inquiry | None = environ.get(INQUIRY)
     if inquiry is None:
         return Response(HINT, status=501, content_type="text/plain", charset="UTF-8")
-    inquiry.found = sockjs.endpoints, environ["SCRIPT_NAME"], environ["PATH_INFO"]
+    # Of several that know the path a cascade asks the first for the handshake too.
+    if inquiry.found is None:
+        inquiry.found = sockjs.endpoints, environ["SCRIPT_NAME"], environ["PATH_INFO"]
     return Response("Not found", status=404, content_type="text/plain", charset="UTF-8")

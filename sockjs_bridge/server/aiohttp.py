@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from typing import Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
@@ -27,6 +28,9 @@ CLOSE_TIMEOUT = 5.0
 
 #: RFC 6455, 7.4.1: the close frame held no code.
 NO_STATUS = 1005
+
+#: The body of a request that the application has read before its endpoint was known.
+BODY: Final = web.RequestKey("sockjs_bridge.body", bytes)
 
 # What aiohttp's receive() returns when a WebSocket is over without a word from the peer.
 _ENDS = {WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
@@ -82,20 +86,28 @@ class Bridge:
         await self._idle.wait()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = _path(request)
-        response = await self._serve_endpoint(request, path)
+        path, host = _path(request), self._host_of(request)
+        response = await self._serve_endpoint(request, path, host)
         if response is not None:
             return response
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
-        if self._site.learn(path, inquiry):
-            return await self._serve_endpoint(request, path) or response
+        if self._site.learn(path, inquiry, host):
+            request[BODY] = inquiry.body
+            return await self._serve_endpoint(request, path, host) or response
         return response
 
+    def _host_of(self, request: web.BaseRequest) -> str:
+        try:
+            return self._host.client(request).host.lower()
+        except MalformedForwarded:
+            # Refused by whoever answers.
+            return ""
+
     async def _serve_endpoint(
-        self, request: web.BaseRequest, path: str
+        self, request: web.BaseRequest, path: str, host: str
     ) -> web.StreamResponse | None:
-        found = self._site.find(path)
+        found = self._site.find(path, host)
         if found is None:
             return None
         endpoint, target = found
@@ -355,6 +367,8 @@ def _gone() -> web.Response:
 
 
 async def _body(request: web.BaseRequest, limit: int) -> bytes | None:
+    if (known := request.get(BODY)) is not None:
+        return known if len(known) <= limit else None
     await send_continue(request)
     body = bytearray()
     async for chunk in request.content.iter_any():

@@ -272,12 +272,12 @@ class _Stream:
         self.broken = False
         self._request = request
         self._send_timeout = send_timeout
-        self._inquiry = inquiry
+        self.inquiry = inquiry
         self._loop = asyncio.get_running_loop()
 
     def send(self, head: Head, block: bytes) -> None:
         """Send a block and wait until the next may come; called in the thread."""
-        if self._inquiry.found is not None:
+        if self.inquiry.found is not None:
             self.broken = True
             raise ClientGone("the endpoint answers in place of the application")
         coroutine = self._write(head, block)
@@ -320,6 +320,10 @@ def _run_exchange(
         logger.log(level, "%s %r failed", method, path, exc_info=True)
         raise
     finally:
+        inquiry = stream.inquiry
+        # What went to disk is longer than messages are.
+        if inquiry.found is not None and isinstance(body, io.BytesIO):
+            inquiry.body = body.getvalue()
         body.close()
 
 

@@ -8,9 +8,18 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
-from sockjs_bridge.client import TRANSPORTS, Connection, ConnectionClosed, connect
+import aiohttp
+
+from sockjs_bridge.client import (
+    TRANSPORTS,
+    Connection,
+    ConnectionClosed,
+    HandshakeError,
+    connect,
+)
 
 PATIENCE = 15.0
 """Seconds after which a wait for an event has failed."""
@@ -67,6 +76,39 @@ async def closing(connection: Connection) -> tuple[int, str]:
     except ConnectionClosed as closed:
         return closed.code, closed.reason
     raise AssertionError(f"expected the end, got {message!r}")
+
+
+async def outcome(url: str, transport: str, message: str = "hello", **options: Any) -> str | int:
+    """Say something over a new connection.
+
+    Returns:
+        What came back; or the status with which the connection was refused.
+    """
+    try:
+        async with connected(url, transport, **options) as connection:
+            try:
+                await connection.send(message)
+                return await connection.recv()
+            except ConnectionClosed as closed:
+                # Section 7 of api.md: over HTTP it opens and closes at once.
+                assert transport in HTTP_TRANSPORTS, closed
+                assert closed.reason == HTTPStatus(closed.code - 4000).phrase
+                return closed.code - 4000
+    except HandshakeError as refused:
+        assert transport not in HTTP_TRANSPORTS, refused
+        assert refused.status is not None
+        return refused.status
+
+
+async def get(
+    url: str, *, method: str = "GET", headers: dict[str, str] | None = None
+) -> tuple[int, Any, str]:
+    """Make one request, and return its status, headers and text."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.request(method, url, headers=headers, allow_redirects=False) as response,
+    ):
+        return response.status, response.headers, await response.text()
 
 
 def eventually(condition: Callable[[], object]) -> None:

@@ -203,6 +203,7 @@ ALWAYS = {
     "SERVER_NAME": "ours tells its address, waitress makes one up",
     "SERVER_PORT": "the server's",
     "SERVER_SOFTWARE": "each server names itself",
+    "sockjs_bridge.inquiry": "ours: by it an application knows that endpoints are served",
     "waitress.client_disconnected": "waitress's own, and does nothing by default",
 }
 """Keys of the environ that always differ, and why."""

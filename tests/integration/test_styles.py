@@ -12,7 +12,7 @@ import pytest
 
 from sockjs_bridge.client import TRANSPORTS, HandshakeError
 from sockjs_bridge.testing import serve
-from tests.integration.support import HTTP_TRANSPORTS, Journal, closing, connected
+from tests.integration.support import HTTP_TRANSPORTS, Journal, closing, connected, get
 from tests.pkgs import (
     blocking_view_app,
     lab_app,
@@ -78,15 +78,6 @@ def pyramid_sockjs():
 @pytest.fixture(scope="module")
 def lab(journal):
     yield from served(lab_app.main(journal=journal, **SETTINGS))
-
-
-async def get(url, *, method="GET", headers=None):
-    """Make one request, and return its status, headers and text."""
-    async with (
-        aiohttp.ClientSession() as http,
-        http.request(method, url, headers=headers, allow_redirects=False) as response,
-    ):
-        return response.status, response.headers, await response.text()
 
 
 async def recv_until(connection, wanted):
@@ -188,7 +179,7 @@ async def test_session_class(session_class, journal, transport, route, tag):
 
 
 @every_transport
-@pytest.mark.parametrize("path", ["sockjs", "named"])
+@pytest.mark.parametrize("path", ["__sockjs__", "named"])
 async def test_pyramid_sockjs(pyramid_sockjs, transport, path):
     """Section 5: code for pyramid_sockjs 0.3 runs when only its imports are changed."""
     url = f"{pyramid_sockjs}/{path}"
@@ -205,6 +196,29 @@ async def test_pyramid_sockjs(pyramid_sockjs, transport, path):
             assert await one.recv() == announced
             assert await other.recv() == announced
         assert await one.recv() == "Someone left."
+
+
+@every_transport
+async def test_sessions_of_pyramid_sockjs(transport):
+    """Section 5: the manager lists the sessions of its endpoint, which it reaches one by one."""
+    app = pyramid_sockjs_app.main(**SETTINGS)
+    with serve(app) as url:
+        async with connected(f"{url}/named", transport) as one:
+            assert await one.recv() == "Someone joined."
+            async with connected(f"{url}/named", transport) as other:
+                assert await one.recv() == "Someone joined."
+                assert await other.recv() == "Someone joined."
+                assert len(app.registry.seen) == 2
+                await one.send("count")
+                assert await one.recv() == "2"
+                await one.send("hello")
+                assert await one.recv() == await other.recv() == "hello"
+                await one.send("kick")
+                assert await closing(other) == (1000, "Normal closure")
+            assert await one.recv() == "Someone left."
+            assert len(app.registry.seen) == 1
+            await one.send("count")
+            assert await one.recv() == "1"
 
 
 # What every style does

@@ -7,7 +7,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 
 from sockjs_bridge import Session, WebSocketSession
-from sockjs_bridge.pyramid.compat import SessionManager
+from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
 from tests.core import BY_NAME, HandClock, Recorder, RecordingHandler, make_manager
 from tests.pyramid.support import HandWorkers, Opening
 
@@ -75,6 +75,28 @@ def test_get_sockjs_manager(name):
         request.get_sockjs_manager("missing")
 
 
+def test_active_sessions():
+    """Those whose handshake is over and that are not closed, as the application knows them."""
+    clock = HandClock()
+    manager = make_manager(clock)
+    sessions = [manager.create(f"s{number}", BY_NAME["xhr-polling"]) for number in range(3)]
+    for session in sessions:
+        session.connection = f"instance of {session.id}"
+    for session in sessions[1:]:
+        session.accept(RecordingHandler())
+    sessions[2].close(1000, "")
+    assert SessionManager("chat", manager).active_sessions() == ["instance of s1"]
+
+
+def test_manager_without_a_request():
+    app, endpoints = served("named", session=Session)
+    manager = get_session_manager("named", app.registry)
+    endpoints["named"].manager.create("s", BY_NAME["xhr-polling"]).accept(RecordingHandler())
+    assert (manager.name, len(manager.active_sessions())) == ("named", 1)
+    with pytest.raises(KeyError):
+        get_session_manager("missing", app.registry)
+
+
 def test_manager_of_a_session():
     """self.manager is the manager of the route that the connection came by."""
     opening = Opening()
@@ -90,3 +112,4 @@ def test_old_session_is_a_session():
     session = Session(opening.request)
     assert isinstance(session, WebSocketSession)
     assert session.on_closed() is None
+    assert session.registry is opening.request.registry

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 from functools import partial
+from itertools import combinations
 
 import pytest
 from pyramid.authorization import Everyone
@@ -53,6 +54,7 @@ def get(app, path, **headers):
         ("transports", "websocket carrier-pigeon", "xhr-streaming"),
         ("allowed_origins", "example.com", "origins as https://app.example.com"),
         ("jsessionid", "maybe", "true or false"),
+        ("debug", "2", "true or false"),
     ],
 )
 def test_wrong_setting(name, value, allowed):
@@ -110,13 +112,40 @@ def test_settings_of_the_ini_are_the_defaults():
     )
 
 
-def test_wrong_keyword():
-    """A keyword's error names the route as well."""
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        *(
+            (name, value, "a number of seconds from 0.05 to")
+            for name in ("heartbeat_delay", "disconnect_delay", "response_max_age")
+            for value in (0, -1, 10**6, "soon", None, True, [25], float("nan"), float("inf"))
+        ),
+        ("heartbeat_delay", 35.1, "to 35"),
+        *(
+            (name, value, "a whole number of")
+            for name in ("response_limit", "max_message_size", "max_queue_size", "max_inbound")
+            for value in (0, -1, 1.5, "1k", "", None, True, [1], float("inf"))
+        ),
+        *(
+            ("transports", value, "one or more of websocket, ")
+            for value in ("websocket,smoke", [], "", ["xhr"], [1], 5, None, [["websocket"]])
+        ),
+        *(
+            ("allowed_origins", value, "origins as https://app.example.com")
+            for value in ("example.com", "https://a.example/", "ftp://a.example", [None], 5, None)
+        ),
+        *((name, value, "true or false") for name in ("jsessionid", "debug") for value in ("", 2)),
+    ],
+)
+def test_wrong_keyword(name, value, allowed):
+    """Section 11: a keyword's error names the route as well, and is a ConfigurationError."""
     config = configurator()
     with pytest.raises(ConfigurationError) as wrong:
-        config.add_sockjs_route("chat", "/chat", transports="websocket,smoke")
-    assert "'chat'" in str(wrong.value)
-    assert "transports = 'websocket,smoke'" in str(wrong.value)
+        config.add_sockjs_route("chat", "/chat", **{name: value})
+    text = str(wrong.value)
+    assert "the SockJS route 'chat'" in text
+    assert f"{name} = {value!r} cannot be: allowed is " in text
+    assert allowed in text
 
 
 @pytest.mark.parametrize("key", ["max_sessions", "blocking_threads"])
@@ -142,6 +171,13 @@ def test_route_without_a_pattern():
         configurator().add_sockjs_route("chat")
 
 
+@pytest.mark.parametrize("keywords", [{"permission": "view"}, {"decorator": print}])
+def test_options_of_a_view_without_one(keywords):
+    """They would protect nothing: the error says where they belong."""
+    with pytest.raises(ConfigurationError, match="'chat': permission and decorator belong to its"):
+        configurator().add_sockjs_route("chat", "/chat", **keywords)
+
+
 # Routes
 
 
@@ -149,8 +185,45 @@ def test_two_routes_of_one_name_conflict():
     config = configurator()
     config.add_sockjs_route("chat", "/chat")
     config.add_sockjs_route("chat", "/chat2")
-    with pytest.raises(ConfigurationConflictError):
+    with pytest.raises(ConfigurationConflictError) as conflict:
         config.commit()
+    for line in ('config.add_sockjs_route("chat", "/chat")', '"/chat2"'):
+        assert line in str(conflict.value)
+    # Neither names a line of the bridge's own.
+    assert "pyramid/config.py" not in str(conflict.value)
+
+
+@pytest.mark.parametrize("pattern", ["/chat", "/chat/", "chat"])
+def test_two_routes_of_one_pattern(pattern):
+    """The second would never have a connection: the error names both, and its line."""
+    config = configurator()
+    config.add_sockjs_route("first", "/chat", request_param="v=2")
+    config.add_sockjs_route("second", pattern)
+    with pytest.raises(ConfigurationError) as refused:
+        config.commit()
+    text = str(refused.value)
+    assert "the SockJS routes 'first' and 'second' have one pattern, '/chat'" in text
+    assert __file__ in text
+
+
+@pytest.mark.parametrize("pattern", ["/chat", "/other"])
+def test_an_included_endpoint_is_overridden(pattern):
+    """As with routes: what the application itself says wins over what it includes."""
+    config = configurator()
+    config.include(by_keyword)
+    config.add_sockjs_route("chat", pattern, max_inbound=7)
+    config.commit()
+    (endpoint,) = config.registry.sockjs.endpoints
+    assert endpoint.settings.max_inbound == 7
+    assert endpoint.match(pattern)
+
+
+def test_an_endpoint_and_a_page_of_one_pattern():
+    """A page's route beside it is Pyramid's business."""
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat", request_param="v=2")
+    config.add_route("page", "/chat")
+    config.commit()
 
 
 def test_an_endpoint_and_a_route_of_one_name_conflict():
@@ -161,25 +234,82 @@ def test_an_endpoint_and_a_route_of_one_name_conflict():
         config.commit()
 
 
-def test_two_views_for_connections_conflict():
-    config = configurator()
-    config.add_sockjs_route("chat", "/chat", session=Quiet)
+def by_decorator(config):
+    config.scan("tests.pyramid.handlers.decorated")
+
+
+def by_another_decorator(config):
+    config.scan("tests.pyramid.handlers.decorated_too")
+
+
+def by_directive(config):
     config.add_websocket_view(Quiet, route_name="chat")
-    with pytest.raises(ConfigurationConflictError):
-        config.commit()
 
 
-def test_conflict_of_decorators_names_their_lines():
-    """A conflict tells the user's lines, not the bridge's."""
-    from tests.pyramid import conflicting
+def by_predicate(config):
+    config.add_view(Quiet, route_name="chat", websocket=True)
 
+
+def by_keyword(config):
+    config.add_sockjs_route("chat", "/chat", session=Quiet)
+
+
+# Where each says it, and how: what a conflict must tell.
+HANDLERS = {
+    by_decorator: ("decorated.py", '@websocket_view(route_name="chat")'),
+    by_another_decorator: ("decorated_too.py", '@websocket_view(route_name="chat")'),
+    by_directive: ("test_config.py", "config.add_websocket_view(Quiet"),
+    by_predicate: ("test_config.py", "config.add_view(Quiet"),
+    by_keyword: ("test_config.py", "session=Quiet"),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(HANDLERS, 2)))
+def test_two_handlers_for_one_route_conflict(one, other):
+    """However they are declared; the error tells the user's two lines, not the bridge's."""
     config = configurator()
-    config.add_sockjs_route("chat", "/chat")
-    config.scan(conflicting)
+    if by_keyword not in (one, other):
+        config.add_sockjs_route("chat", "/chat")
+    one(config)
+    other(config)
     with pytest.raises(ConfigurationConflictError) as conflict:
         config.commit()
-    assert str(conflict.value).count("conflicting.py") == 2
-    assert '@websocket_view(route_name="chat")' in str(conflict.value)
+    text = str(conflict.value)
+    for file, line in (HANDLERS[one], HANDLERS[other]):
+        assert file in text
+        assert line in text
+
+
+@pytest.mark.parametrize("handler", list(HANDLERS))
+def test_one_handler_does_not_conflict(handler):
+    """The same declarations, each by itself."""
+    config = configurator()
+    if handler is not by_keyword:
+        config.add_sockjs_route("chat", "/chat")
+    handler(config)
+    config.commit()
+
+
+def test_handlers_that_predicates_tell_apart():
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat")
+    for version in ("1", "2"):
+        config.add_websocket_view(Quiet, route_name="chat", request_param=f"v={version}")
+    config.commit()
+
+
+def test_an_included_application_is_overridden():
+    """As with views: what the application itself says wins over what it includes."""
+
+    class Other(WebSocketSession):
+        """The application's own."""
+
+    config = configurator()
+    config.include(by_keyword)
+    config.add_websocket_view(Other, route_name="chat")
+    config.commit()
+    views = [entry["introspectable"] for entry in config.introspector.get_category("views")]
+    assert [view["callable"] for view in views if view["route_name"] == "chat"] == [Other]
 
 
 def test_page_and_connection_do_not_conflict():
@@ -190,6 +320,14 @@ def test_page_and_connection_do_not_conflict():
     config.add_websocket_view(Quiet, route_name="chat")
     config.add_view(lambda request: Response("page"), route_name="chat", websocket=False)
     config.commit()
+
+
+def test_page_of_a_renderer_alone():
+    """A page may have no view of its own, beside one for connections."""
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat", session=Quiet)
+    config.add_view(route_name="chat", renderer="json")
+    assert get(config.make_wsgi_app(), "/chat").json == {}
 
 
 @pytest.mark.parametrize(
@@ -247,6 +385,14 @@ def test_old_signature():
     """Section 5: pyramid_sockjs wrote add_sockjs_route(prefix=..., session=...)."""
     config = configurator()
     config.add_sockjs_route(prefix="/__sockjs__", session=Session)
+    config.commit()
+    assert config.registry.sockjs.endpoints.find("/__sockjs__/info")[0].name == ""
+
+
+def test_old_default_prefix():
+    """pyramid_sockjs had its endpoint below /__sockjs__ where nothing else was said."""
+    config = configurator()
+    config.add_sockjs_route(session=Session)
     config.commit()
     assert config.registry.sockjs.endpoints.find("/__sockjs__/info")[0].name == ""
 

@@ -1,0 +1,1 @@
+"""Handlers for the connections of one route, a module for each."""
