@@ -142,7 +142,8 @@ def test_content_types(client: Client) -> None:
     for content_type in types:
         answer = client.post(session.url("xhr_send"), '["a"]', [("Content-Type", content_type)])
         assert (answer.status, answer.body) == (204, b""), content_type
-    assert session.receive() == "a[" + ",".join(['"a"'] * len(types)) + "]"
+    # The application may be slower than its client: it takes one poll or several.
+    assert receive_messages(session, len(types)) == ["a"] * len(types)
 
 
 @pytest.mark.ours

@@ -330,8 +330,8 @@ async def users(site: Site) -> None:
 
 @example("howto/sending", "station.py")
 async def station(site: Site) -> None:
-    async with site.connect("weather") as ws:
-        assert re.fullmatch(r"-?\d+\.\d °C", await ws.recv())
+    async with site.connect("load") as ws:
+        assert re.fullmatch(r"load \d+\.\d\d", await ws.recv())
 
 
 @example(
