@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Handler, Receiver
 from sockjs_bridge.credentials import Credentials
+from sockjs_bridge.inbound import Inbound
 from sockjs_bridge.outbox import Outbox, SharedFrames, frame_of
 from sockjs_bridge.repeats import WINDOW, RepeatMemory
 from sockjs_bridge.transports import Transport
@@ -58,14 +59,11 @@ TRANSITIONS = {
     (State.CLOSING, Event.END): State.CLOSED,
 }
 
-#: How many sends of one session may wait until its application takes messages again; a client
-#: sends one after another, so that more are an attack on the memory.
-WAITING_SENDS = 8
 #: Seconds that a WebSocket's peer has to show any sign of life after a ping.
 PONG_TIMEOUT = 10.0
 
 
-class Session:
+class Session(Inbound):
     """A client's session; made by `Manager`, used on the loop only.
 
     Attributes:
@@ -81,15 +79,14 @@ class Session:
         rooms: those that it may enter, in any thread.
         last_rooms: the rooms that it was in when it ended.
         repeats: the requests that a browser may repeat.
-        messages_in: how many messages arrived.
         messages_out: how many messages left.
-        bytes_in: the bytes in which they arrived.
         bytes_out: the bytes of the frames that left.
     """
 
     def __init__(
         self, manager: Manager, session_id: str, transport: Transport, base: str = ""
     ) -> None:
+        super().__init__(manager.settings.max_inbound)
         self.id = session_id
         self.key = (base, session_id)
         self.transport = transport
@@ -97,7 +94,7 @@ class Session:
         self.close_code: int | None = None
         self.close_reason = ""
         self.opened_at = manager.clock.time()
-        self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
+        self.messages_out = self.bytes_out = 0
         self.slot: int | None = None
         self.dirty = False
         self.connection: Any = None
@@ -106,7 +103,6 @@ class Session:
         self.last_rooms: frozenset[str] = frozenset()
         self._manager = manager
         self._settings = manager.settings
-        self._handler: Handler | None = None
         self._receiver: Receiver | None = None
         self._outbox = Outbox(self._settings.max_queue_size, self._settings.response_limit)
         # Frames that go before the messages that wait: `o`, a repeat.
@@ -123,7 +119,6 @@ class Session:
         self._lost = False
         # The client was told that it is over: it may drop the connection then.
         self._said_close = False
-        self._ready: list[Callable[[], object]] = []
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.transport.name} {self.state.value}>"
@@ -240,6 +235,8 @@ class Session:
         self._outbox.clear()
         self._frames = deque(frame for frame in self._frames if frame is protocol.OPEN)
         self.repeats.forget()
+        # A repeat of what was lost would be told nothing either.
+        self._lost = False
         self.credentials = None
         self.close(code, reason)
 
@@ -253,48 +250,6 @@ class Session:
     def told(self) -> bool:
         """Whether its client has heard, or hears now, that the session is over."""
         return self._said_close or self._receiver is not None
-
-    # Messages that arrive
-
-    def deliver(self, messages: list[str], size: int) -> None:
-        """Hands messages to the application; drops them when the session is closing.
-
-        Args:
-            messages: in the order in which they were sent.
-            size: the bytes in which they arrived.
-        """
-        if self._handler is not None:
-            self.messages_in += len(messages)
-            self.bytes_in += size
-            self._handler.received(messages)
-
-    @property
-    def full(self) -> bool:
-        """Whether more messages wait for the application than ``max_inbound``."""
-        return self._handler is not None and self._handler.backlog() >= self._settings.max_inbound
-
-    def when_ready(self, callback: Callable[[], object]) -> None:
-        """Calls back once, when the session is not `full` any more or is over."""
-        self._ready.append(callback)
-        # A thread that took a message just before saw nobody waiting.
-        self.ready()
-
-    def ready(self) -> None:
-        """Says that messages were handled."""
-        if self._ready and not self.full:
-            callbacks, self._ready = self._ready, []
-            for callback in callbacks:
-                callback()
-
-    @property
-    def crowded(self) -> bool:
-        """Whether more sends wait for `ready` than a client that sends in turn can have."""
-        return len(self._ready) >= WAITING_SENDS
-
-    @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for `ready`; may be read in any thread."""
-        return bool(self._ready)
 
     # The receiver's side
 

@@ -13,13 +13,13 @@ import pytest
 import sockjs_bridge
 from sockjs_bridge.contracts import Handler, Peer, Receiver
 from sockjs_bridge.credentials import Credentials
+from sockjs_bridge.inbound import WAITING_SENDS
 from sockjs_bridge.manager import Capacity, Manager
 from sockjs_bridge.repeats import SENDS, STREAM_MEMORY, WINDOW
 from sockjs_bridge.rooms import Rooms
 from sockjs_bridge.session import (
     PONG_TIMEOUT,
     TRANSITIONS,
-    WAITING_SENDS,
     Event,
     Session,
     State,
@@ -1640,3 +1640,16 @@ def test_revoked_after_the_end() -> None:
     bench.session.close(1000, "bye")
     bench.session.revoke(4401, "Unauthorized")
     assert bench.session.close_code == 1000
+
+
+@every_http
+def test_revoke_while_a_repeat_is_waited_for(name: str) -> None:
+    """What was lost is not repeated to who signed out, and does not count as interrupted."""
+    bench = Bench(name)
+    bench.poll()
+    bench.send("secret")
+    receiver = bench.attach("1000001")
+    bench.session.detach(receiver, lost=True)
+    bench.session.revoke(4401, "Unauthorized")
+    bench.clock.advance(WINDOW + 1)
+    assert (bench.session.close_code, bench.poll()) == (4401, ['c[4401,"Unauthorized"]'])

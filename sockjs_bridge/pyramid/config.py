@@ -21,6 +21,7 @@ from sockjs_bridge.endpoint import YEAR, Endpoint
 from sockjs_bridge.pyramid import handshake
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
+from sockjs_bridge.pyramid.transactions import attempts
 from sockjs_bridge.settings import SettingError, Settings
 
 logger = logging.getLogger("sockjs_bridge")
@@ -166,9 +167,15 @@ def _settings(registry: Registry) -> Settings:
     prefix = "sockjs."
     own = {key[len(prefix) :]: value for key, value in raw.items() if key.startswith(prefix)}
     try:
-        return Settings().override(own, prefix)
+        settings = Settings().override(own, prefix)
     except SettingError as error:
         raise WrongSetting(str(error)) from None
+    try:
+        attempts(raw)
+    except ValueError as error:
+        value = raw["retry.attempts"]
+        raise WrongSetting(f"retry.attempts = {value!r} cannot be: allowed is {error}") from None
+    return settings
 
 
 def _client_path() -> str:

@@ -333,7 +333,7 @@ class SessionHandler:
     def _failed(self, error: BaseException) -> None:
         """Has a hook that raised run again, or closes the connection."""
         self._tries += 1
-        if retryable(error) and self._tries < attempts(self._request):
+        if retryable(error) and self._tries < attempts(self._request.registry.settings):
             assert self._taken is not None
             self._calls.appendleft(self._taken)
         else:

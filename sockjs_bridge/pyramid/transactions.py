@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from pyramid.request import Request
+
+from sockjs_bridge.settings import count
 
 #: How often a hook runs at the most where its errors are retryable; pyramid_retry's default.
 ATTEMPTS = 3
@@ -54,9 +56,16 @@ def retryable(error: BaseException) -> bool:
     return getattr(error, _RETRYABLE, False)
 
 
-def attempts(request: Request) -> int:
-    """Returns how often a hook may run for one message."""
-    return int(request.registry.settings.get("retry.attempts", ATTEMPTS))
+def attempts(settings: Mapping[str, Any]) -> int:
+    """Returns how often a hook may run for one message.
+
+    Args:
+        settings: of the application; pyramid_retry's ``retry.attempts`` is among them.
+
+    Raises:
+        ValueError: it is no whole number from 1.
+    """
+    return count(1, "attempts")(settings.get("retry.attempts", ATTEMPTS))
 
 
 def _check_thread(manager: Any) -> None:

@@ -104,6 +104,16 @@ def test_member_is_the_session():
     DummyWebSocket().run(Joins)
 
 
+async def test_async_view_that_receives():
+    """ConnectionClosed out of an async view ends it quietly, as on a server."""
+
+    async def view(request):
+        while True:
+            request.websocket.send(await request.receive())
+
+    assert await AsyncDummyWebSocket(["a"]).run(view) == ["a"]
+
+
 @pytest.mark.parametrize("view", [async_echo, AsyncChat])
 def test_wrong_dummy(view):
     """What is async def is told so, and is not left unawaited."""
@@ -155,3 +165,6 @@ def test_real_rules():
     ws.drain(timeout=1)
     assert ws.sent == ["x" * 10]
     assert ws.session.deadline() is not None
+    ws.client_sends("hello")
+    assert not ws.session.full
+    assert ws.receive() == "hello"

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import transaction
 from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request, apply_request_extensions
 from transaction.interfaces import TransientError
 
@@ -232,6 +233,13 @@ async def test_managers_of_pyramid_tm(explicit):
 @pytest.mark.parametrize(("settings", "count"), [({}, 3), ({"retry.attempts": "7"}, 7)])
 def test_attempts(settings, count):
     """As pyramid_retry has it."""
-    request = Request.blank("/chat")
-    request.registry = Configurator(settings=settings).registry
-    assert attempts(request) == count
+    assert attempts(settings) == count
+
+
+@pytest.mark.parametrize("value", ["0", "often"])
+def test_wrong_attempts(value):
+    """That is told at start-up, and not by a hook."""
+    config = Configurator(settings={"retry.attempts": value})
+    with pytest.raises(ConfigurationError) as wrong:
+        config.include("sockjs_bridge")
+    assert f"retry.attempts = {value!r}" in str(wrong.value)

@@ -1,0 +1,69 @@
+"""What arrives for a session: on its way to the application, no faster than that takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sockjs_bridge.contracts import Handler
+
+#: How many sends of one session may wait until its application takes messages again; a client
+#: sends one after another, so that more are an attack on the memory.
+WAITING_SENDS = 8
+
+
+class Inbound:
+    """The way of a session's messages to its application.
+
+    Args:
+        max_inbound: messages that may wait there.
+
+    Attributes:
+        messages_in: how many messages arrived.
+        bytes_in: the bytes in which they arrived.
+    """
+
+    def __init__(self, max_inbound: int) -> None:
+        self.messages_in = self.bytes_in = 0
+        self._max_inbound = max_inbound
+        self._handler: Handler | None = None
+        self._ready: list[Callable[[], object]] = []
+
+    def deliver(self, messages: list[str], size: int) -> None:
+        """Hands messages to the application; drops them when the session is closing.
+
+        Args:
+            messages: in the order in which they were sent.
+            size: the bytes in which they arrived.
+        """
+        if self._handler is not None:
+            self.messages_in += len(messages)
+            self.bytes_in += size
+            self._handler.received(messages)
+
+    @property
+    def full(self) -> bool:
+        """Whether more messages wait for the application than ``max_inbound``."""
+        return self._handler is not None and self._handler.backlog() >= self._max_inbound
+
+    def when_ready(self, callback: Callable[[], object]) -> None:
+        """Calls back once, when the session is not `full` any more or is over."""
+        self._ready.append(callback)
+        # A thread that took a message just before saw nobody waiting.
+        self.ready()
+
+    def ready(self) -> None:
+        """Says that messages were handled."""
+        if self._ready and not self.full:
+            callbacks, self._ready = self._ready, []
+            for callback in callbacks:
+                callback()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more sends wait for `ready` than a client that sends in turn can have."""
+        return len(self._ready) >= WAITING_SENDS
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for `ready`; may be read in any thread."""
+        return bool(self._ready)
