@@ -222,6 +222,11 @@ class Site:
             self._all.append(endpoints)
             self._direct = endpoints
 
+    @property
+    def by_host(self) -> bool:
+        """Whether the host that a request names matters to `find`."""
+        return self._direct is None or bool(self._mounts)
+
     def start(self, clock: Clock, workers: Workers) -> None:
         """Makes the endpoints ready; those that are found later too."""
         self._clock, self._workers = clock, workers

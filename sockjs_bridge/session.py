@@ -71,6 +71,7 @@ class Session(Inbound):
         key: its place in the endpoint, whose pattern may match many base URLs, and the id.
         transport: the last transport that received.
         state: where it stands.
+        over: nothing is sent any more; may be read in any thread.
         close_code: the code it was closed with, None before.
         close_reason: the reason that goes with it.
         opened_at: when it was made, in seconds of the clock.
@@ -91,6 +92,7 @@ class Session(Inbound):
         self.key = (base, session_id)
         self.transport = transport
         self.state = State.NEW
+        self.over = False
         self.close_code: int | None = None
         self.close_reason = ""
         self.opened_at = manager.clock.time()
@@ -139,14 +141,10 @@ class Session(Inbound):
             return False
         self.state = state
         if event is not Event.ACCEPT:
-            # After the state: who joins from now on is refused.
+            self.over = True
+            # Afterwards: who joins from now on is refused.
             self.last_rooms |= self.rooms.leave_all(self)
         return True
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing is sent any more; may be read in any thread."""
-        return self.state in (State.CLOSING, State.CLOSED)
 
     # The application's side
 
@@ -198,7 +196,8 @@ class Session(Inbound):
             # What waits is useless to a client that cannot keep up, and holds the memory.
             outbox.clear()
             self.close(*protocol.SLOW_CONSUMER)
-        self._manager.schedule_flush(self)
+        if not self.dirty:
+            self._manager.schedule_flush(self)
         return not self.over
 
     def when_drained(self, callback: Callable[[], object]) -> None:

@@ -38,6 +38,8 @@ def refuse_unrun(result: object, advice: str = "declare it async def") -> None:
         result: what was returned.
         advice: how to write it where somebody had to await it.
     """
+    if result is None:
+        return
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             # It never began.

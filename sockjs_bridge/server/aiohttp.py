@@ -98,6 +98,8 @@ class Bridge:
         return response
 
     def _host_of(self, request: web.BaseRequest) -> str:
+        if not self._site.by_host:
+            return ""
         try:
             return self._host.client(request).host.lower()
         except MalformedForwarded:
@@ -335,7 +337,11 @@ class _Refused(Exception):
 
 
 def _path(request: web.BaseRequest) -> str:
-    _, path, _ = split_target(request.raw_path)
+    raw = request.raw_path
+    if raw[:1] == "/" != raw[1:2] and "#" not in raw:
+        # Nearly all; polls come by the thousand.
+        return raw.partition("?")[0]
+    _, path, _ = split_target(raw)
     # As `path_info` has it for the application.
     return "/" + path.decode("utf-8", "surrogateescape").lstrip("/")
 
