@@ -33,6 +33,15 @@ from tests.server.support import PATIENCE, Answer, until
 ORIGIN = "https://app.example.com"
 
 
+class Policy:
+    """Believes the cookie."""
+
+    def identity(self, request):
+        return request.cookies.get("user")
+
+    authenticated_userid = identity
+
+
 class Lab:
     """An application whose handshakes and hooks wait at gates, on a running server."""
 
@@ -70,6 +79,7 @@ class Lab:
             | {f"sockjs.{name}": value for name, value in settings.items()}
         )
         config.include("sockjs_bridge")
+        config.set_security_policy(Policy())
         config.add_sockjs_route("lab", "/lab", factory=factory, session=Hooks)
         config.add_sockjs_route("nobody", "/nobody")
         config.add_route("page", "/page")
@@ -120,7 +130,7 @@ async def serving(server=None, lab=None, **settings):
     )
     (sock,) = options.bind()
     lab.port = sock.getsockname()[1]
-    runner = Runner(lab.app, options)
+    lab.runner = runner = Runner(lab.app, options)
     await runner.start([sock])
     try:
         async with asyncio.timeout(PATIENCE * 2):
@@ -246,13 +256,19 @@ async def test_filter_in_the_way_of_a_handshake(caplog, answer, status, level):
 # Requests that are refused
 
 
-async def test_malformed_forwarding_header():
-    """A trusted proxy that sends nonsense gets 400."""
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_malformed_forwarding_header(wrapped):
+    """A trusted proxy that sends nonsense gets 400, wherever the application is."""
     server = {"trusted_proxy": "127.0.0.1", "trusted_proxy_headers": "x-forwarded-proto"}
-    async with serving(server) as lab:
+    lab = Lab()
+    if wrapped:
+        app = lab.app
+        lab.app = lambda environ, start_response: app(environ, start_response)
+    async with serving(server, lab) as lab:
         answer = await lab.ask("GET /lab/info HTTP/1.1", "X-Forwarded-Proto: gopher")
         assert answer.status == 400
-        assert b"gopher" in answer.body
+        # An endpoint tells what is wrong, a page does not.
+        assert wrapped or b"gopher" in answer.body
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
@@ -334,6 +350,27 @@ async def test_peer_that_goes_before_it_is_looked_at():
             assert (await handler(request)).status == 499
     finally:
         pool.close()
+
+
+async def test_peer_that_goes_while_it_is_asked_about():
+    """Nothing follows from a request with other credentials whose peer does not wait."""
+    async with serving(disconnect_delay="20") as lab:
+        cookie = "Cookie: user=ada"
+        assert (await lab.ask("POST /lab/0/1/xhr HTTP/1.1", cookie)).body == b"o\n"
+        (session,) = lab.sessions
+        lab.shaking.clear()
+        lab.shake.clear()
+        before = len(lab.runner._open_ones)
+        _, writer = await lab.send(
+            b'POST /lab/0/1/xhr_send HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n["a"]'
+        )
+        assert await asyncio.to_thread(lab.shaking.wait, PATIENCE)
+        reset(writer)
+        await until(lambda: len(lab.runner._open_ones) == before)
+        lab.shake.set()
+        await lab.runner._bridge.finish()
+        assert session.state.value == "open"
+        assert lab.calls == ["open"]
 
 
 @pytest.mark.parametrize("how", ["reset", "end"])
