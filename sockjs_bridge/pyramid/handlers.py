@@ -8,7 +8,6 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from pyramid.httpexceptions import HTTPException
@@ -293,8 +292,8 @@ class SessionHandler:
             self._clock.call_from_thread(self._session.ready)
         if self._broken and hook == "on_message":
             return None
-        call: Callable[[], Any] = partial(getattr(self._instance, hook), *arguments)
-        return call
+        # Looked up by who calls it: a hook that is no function fails as one that raises.
+        return lambda: getattr(self._instance, hook)(*arguments)
 
     async def _run_async(self) -> None:
         task = asyncio.current_task()

@@ -688,6 +688,23 @@ def test_messages_behind_a_failure(caplog, hook, asynchronous):
     assert made_room == [True]
 
 
+@pytest.mark.parametrize("hook", ["on_open", "on_message"])
+def test_hook_that_is_no_function(caplog, hook):
+    """What cannot be called is an error as any other: the connection does not stay open, silent."""
+    calls = []
+
+    class Nonsense(WebSocketSession):
+        def on_close(self):
+            calls.append(self.close_code)
+
+    setattr(Nonsense, hook, None)
+    opening, _ = run_class(Nonsense)
+    opening.session.deliver(["a"], 5)
+    opening.settle()
+    assert calls == [4500]
+    assert len(errors(caplog)) == 1
+
+
 def test_messages_behind_a_close():
     """What arrived before close() is still the application's, as it is for a view."""
     calls = []
