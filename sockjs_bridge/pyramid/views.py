@@ -270,6 +270,9 @@ class WebSocket(Connection):
             ConnectionClosed: the client is gone, or the connection was closed.
             TimeoutError: the client did not take enough in time.
         """
+        if self._session.over:
+            # The loop may have ended too, and would never answer.
+            raise self._end()
         drained = threading.Event()
         self._clock.call_from_thread(partial(self._session.when_drained, drained.set))
         if not drained.wait(timeout):

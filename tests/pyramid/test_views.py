@@ -437,6 +437,14 @@ async def test_drain_after_close_of_its_own(opening, style):
         await any_face.drain()
 
 
+def test_drain_when_the_server_has_ended(opening, monkeypatch):
+    """A view that outlives its server is not left waiting for a loop that is no more."""
+    opening.session.close(4001, "over")
+    monkeypatch.setattr(opening.clock, "call_from_thread", lambda callback: None)
+    with pytest.raises(ConnectionClosed, match="4001 over"):
+        opening.websocket.drain(timeout=0.01)
+
+
 def test_drain_in_time(opening):
     """drain(timeout=seconds) raises TimeoutError; the connection goes on."""
     opening.receiver.open = False
