@@ -156,8 +156,10 @@ class ThreadPool:
                 return self._jobs.get(timeout=self.IDLE if self._threads > self.size else None)
             except queue.Empty:
                 with self._lock:
-                    # Once the pool is closed, a None waits for each thread.
-                    if self._threads > self.size and not self._closed:
+                    # Once the pool is closed, a None waits for each thread. And who brought a
+                    # job meanwhile counts on this one, where all others are at work.
+                    spare = self._unfinished < self._threads
+                    if spare and self._threads > self.size and not self._closed:
                         self._threads -= 1
                         return None
 
