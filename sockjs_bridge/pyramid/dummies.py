@@ -18,7 +18,7 @@ from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.application import SockJS
-from sockjs_bridge.pyramid.handlers import refuse_unrun
+from sockjs_bridge.pyramid.handlers import made, refuse_unrun
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 from sockjs_bridge.session import Session
 from sockjs_bridge.settings import Settings
@@ -194,7 +194,7 @@ class _Dummy(Connection):
         """Lists what the server would call; `ConnectionClosed` ends one phase, not the next."""
         if not (inspect.isclass(view) and issubclass(view, WebSocketSession)):
             return [[partial(view, request)]]
-        session = self.session.connection = view(request)
+        session = self.session.connection = made(view, request)
         last = [getattr(session, hook, None) for hook in ("on_close", "on_closed")]
         return self._hooks(session), filter(None, last)
 

@@ -19,7 +19,7 @@ from sockjs_bridge.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.protocol import FAILED
 from sockjs_bridge.pyramid.application import BlockingThreads
-from sockjs_bridge.pyramid.debug import Watch, unwatched
+from sockjs_bridge.pyramid.debug import Watch, dotted_name, unwatched
 from sockjs_bridge.pyramid.transactions import attempts, retryable
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 from sockjs_bridge.session import Session
@@ -198,11 +198,24 @@ class AsyncViewHandler:
             self._websocket.close()
 
 
+def made(session_class: Callable[[Request], WebSocketSession], request: Request) -> Any:
+    """Makes the instance of a session class for a connection.
+
+    Raises:
+        TypeError: its ``__init__`` left out that of `WebSocketSession`.
+    """
+    instance = session_class(request)
+    if not hasattr(instance, "websocket"):
+        name = dotted_name(session_class)
+        raise TypeError(f"{name}: its __init__ must call super().__init__(request)")
+    return instance
+
+
 class SessionHandler:
     """Calls the hooks of a session class, one after another.
 
     Args:
-        make: makes the instance.
+        session_class: the class.
         request: the handshake's.
         clock: of the loop.
         workers: where hooks run.
@@ -214,7 +227,7 @@ class SessionHandler:
 
     def __init__(
         self,
-        make: Callable[[], WebSocketSession],
+        session_class: Callable[[Request], WebSocketSession],
         request: Request,
         clock: Clock,
         workers: Workers,
@@ -227,7 +240,7 @@ class SessionHandler:
         self._workers = workers
         self._watch = watch
         self._session: Session | None = None
-        self._instance = self._websocket.session.connection = make()
+        self._instance = self._websocket.session.connection = made(session_class, request)
         self._calls: deque[tuple[str, tuple[str, ...]]] = deque()
         self._running = False
         # The call that runs, and how often it failed.

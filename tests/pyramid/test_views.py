@@ -647,6 +647,32 @@ def test_decorator_with_its_own_predicate():
     assert websocket_view(route_name="chat", websocket=False).websocket is False
 
 
+@pytest.mark.parametrize("argument", ["chat", len])
+def test_decorator_without_parentheses(argument):
+    """Who forgets them, or the keyword, is told what to write."""
+    with pytest.raises(TypeError, match=r'@websocket_view\(route_name="..."\)'):
+        websocket_view(argument)
+
+
+async def answer():
+    """Is not awaited."""
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (answer, "not coroutine: an await is missing$"),
+        (dict, r"not dict: json.dumps\(\) makes one of it$"),
+        (list, r"not list: json.dumps\(\) makes one of it$"),
+    ],
+)
+def test_advice(recwarn, make, advice):
+    """Frequent mistakes are told by what they are."""
+    with pytest.raises(TypeError, match=advice):
+        views.checked_message(make())
+    assert not recwarn.list
+
+
 def test_checked_message():
     views.checked_message("text")
     with pytest.raises(TypeError):
