@@ -292,7 +292,10 @@ class SessionHandler:
                 self._websocket.close(*NO_THREAD)
 
     def _next_is_async(self) -> bool:
-        return inspect.iscoroutinefunction(getattr(self._instance, self._calls[0][0]))
+        with contextlib.suppress(Exception):
+            return inspect.iscoroutinefunction(getattr(self._instance, self._calls[0][0]))
+        # What cannot even be looked up fails where it is called.
+        return False
 
     def _take(self) -> Callable[[], Any] | None:
         """Takes the next call out of the queue, which may make room for messages.

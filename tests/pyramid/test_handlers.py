@@ -686,8 +686,14 @@ def test_messages_behind_a_failure(caplog, hook, asynchronous):
     assert made_room == [True]
 
 
+def raising(session):
+    """Raise, as a property of a session class."""
+    raise RuntimeError("no hook")
+
+
+@pytest.mark.parametrize("nonsense", [None, "text", property(raising)])
 @pytest.mark.parametrize("hook", ["on_open", "on_message"])
-def test_hook_that_is_no_function(caplog, hook):
+def test_hook_that_is_no_function(caplog, hook, nonsense):
     """What cannot be called is an error as any other: the connection does not stay open, silent."""
     calls = []
 
@@ -695,7 +701,7 @@ def test_hook_that_is_no_function(caplog, hook):
         def on_close(self):
             calls.append(self.close_code)
 
-    setattr(Nonsense, hook, None)
+    setattr(Nonsense, hook, nonsense)
     opening, _ = run_class(Nonsense)
     opening.session.deliver(["a"], 5)
     opening.settle()
