@@ -214,6 +214,8 @@ class Site:
         self._workers: Workers | None = None
         # By prefix and host; those that were asked for last are last.
         self._mounts: dict[tuple[str, str], list[Mount]] = {}
+        # How long a prefix was so far: a path of slashes alone could be cut at each of them.
+        self._longest = 0
         self._direct: Endpoints | None = None
         self._all: list[Endpoints] = []
         registry = getattr(application, "registry", None)
@@ -247,7 +249,7 @@ class Site:
                 return None
             if self._direct is not None and (direct := self._direct.match(base)) is not None:
                 return direct, target
-            for prefix in _prefixes(base) if self._mounts else ():
+            for prefix in _prefixes(base, self._longest) if self._mounts else ():
                 key = prefix, host
                 for mount in self._mounts.get(key, ()):
                     if (endpoint := mount.endpoints.match(base[len(prefix) :])) is not None:
@@ -287,6 +289,7 @@ class Site:
         if len(self._mounts) >= self.MOUNTS:
             del self._mounts[next(iter(self._mounts))]
         self._mounts[key] = [*mounts, mount]
+        self._longest = max(self._longest, len(key[0]))
         return True
 
     def close(self, code: int, reason: str) -> None:
@@ -305,11 +308,16 @@ class Site:
             endpoints.finish()
 
 
-def _prefixes(base: str) -> Iterator[str]:
-    """Yields what may be the mount's part of a path, the longest first, as composites choose."""
-    if base:
+def _prefixes(base: str, longest: int) -> Iterator[str]:
+    """Yields what may be the mount's part of a path, the longest first, as composites choose.
+
+    Args:
+        base: the path.
+        longest: characters that a mount's part has at the most.
+    """
+    if 0 < len(base) <= longest:
         yield base
-    end = base.rfind("/")
+    end = base.rfind("/", 0, longest + 1)
     while end > 0:
         yield base[:end]
         end = base.rfind("/", 0, end)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.endpoints import Endpoints, Handshake, Inquiry, Site, Workers
+from sockjs_bridge.endpoints import Endpoints, Handshake, Inquiry, Mount, Site, Workers
 from sockjs_bridge.manager import TooManySessions
 from sockjs_bridge.protocol import Target
 from sockjs_bridge.session import State
@@ -294,6 +294,24 @@ def test_memory_of_mounts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert here.find("/c/chat/info") is not None
     assert here.learn("/b/chat/info", inquiry(endpoints, "/b", "/chat/info"))
     assert here.find("/a/chat/info") is None
+
+
+def test_path_of_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long path is cut where a mount may end, not at each of its slashes."""
+    here, asked = site(), []
+
+    class Mounts(dict[tuple[str, str], list[Mount]]):
+        def get(self, key: Any, default: Any = None) -> Any:
+            asked.append(key)
+            return super().get(key, default)
+
+    monkeypatch.setattr(here, "_mounts", Mounts())
+    endpoints = make("/chat")
+    assert here.learn("/a/b/chat/info", inquiry(endpoints, "/a/b", "/chat/info"))
+    assert here.find("/a/b/chat/info") is not None
+    asked.clear()
+    assert here.find("/" * 8000) is None
+    assert len(asked) < 20
 
 
 def test_end_of_a_site() -> None:

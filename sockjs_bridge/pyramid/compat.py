@@ -7,7 +7,7 @@ from typing import Any
 
 from pyramid.registry import Registry
 
-from sockjs_bridge.manager import Manager
+from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.pyramid.views import WebSocketSession, checked_message
 
 
@@ -15,26 +15,32 @@ class SessionManager:
     """The sessions of an endpoint, with the names that pyramid_sockjs 0.3 gave them.
 
     Args:
+        endpoint: the endpoint.
+
+    Attributes:
         name: of the route.
-        sessions: of the endpoint.
     """
 
-    def __init__(self, name: str, sessions: Manager) -> None:
-        self.name = name
-        self._sessions = sessions
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.name = endpoint.name
+        self._endpoint = endpoint
 
     def broadcast(self, message: str) -> None:
         """Sends a message to every session of the endpoint; callable in any thread.
+
+        Under another server there are none, and nothing happens.
 
         Raises:
             TypeError: the message is no string.
         """
         checked_message(message)
-        self._sessions.clock.call_from_thread(partial(self._sessions.broadcast, message))
+        if self._endpoint.sessions:
+            manager = self._endpoint.manager
+            manager.clock.call_from_thread(partial(manager.broadcast, message))
 
     def active_sessions(self) -> list[Any]:
         """Lists the open sessions of the endpoint: instances of its session class."""
-        return [session.connection for session in self._sessions.open_sessions]
+        return [session.connection for session in self._endpoint.sessions]
 
 
 def get_session_manager(name: str, registry: Registry) -> SessionManager:
@@ -47,7 +53,7 @@ def get_session_manager(name: str, registry: Registry) -> SessionManager:
     Raises:
         KeyError: there is no endpoint of that name.
     """
-    return SessionManager(name, registry.sockjs.endpoints[name].manager)
+    return SessionManager(registry.sockjs.endpoints[name])
 
 
 class Session(WebSocketSession):

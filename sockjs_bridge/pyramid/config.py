@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,18 @@ def add_sockjs_route(
     except SettingError as error:
         raise ConfigurationError(f"the SockJS route {name!r}: {error}") from None
     registry = config.registry
+
+    def check_keywords() -> None:
+        # Pyramid would take what is left for a predicate, and say nothing of settings.
+        allowed = {*signature(Configurator.add_route).parameters}
+        allowed.update(config.get_predlist("route").names())
+        for key in keywords.keys() - allowed:
+            raise ConfigurationError(
+                f"the SockJS route {name!r}: {key} = {keywords[key]!r} is no setting, and no"
+                f" predicate of routes; settings are: {', '.join(sorted(_KEYWORDS))}"
+            )
+
+    config.action(None, check_keywords, order=PHASE2_CONFIG)
     config.add_route(name, pattern.rstrip("/") or "/", **keywords)
 
     def match(base: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import secrets
@@ -17,6 +18,7 @@ from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.application import SockJS
+from sockjs_bridge.pyramid.handlers import made, refuse_unrun
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 from sockjs_bridge.session import Session
 from sockjs_bridge.settings import Settings
@@ -188,15 +190,25 @@ class _Dummy(Connection):
             raise item
         self.session.deliver([item], len(item))
 
+    def _phases(self, view: Any, request: Any) -> Iterable[Iterable[Callable[[], Any]]]:
+        """Lists what the server would call; `ConnectionClosed` ends one phase, not the next."""
+        if not (inspect.isclass(view) and issubclass(view, WebSocketSession)):
+            return [[partial(view, request)]]
+        session = self.session.connection = made(view, request)
+        last = [getattr(session, hook, None) for hook in ("on_close", "on_closed")]
+        return self._hooks(session), filter(None, last)
+
     def _hooks(self, session: WebSocketSession) -> Iterator[Callable[[], Any]]:
-        self.session.connection = session
         yield session.on_open
         while not self.closed:
             self._next()
             if not self.closed:
                 # By the back door: a session class has no receive().
                 yield partial(session.on_message, self._taken())
-        yield session.on_close
+
+    async def _drain(self) -> None:
+        cast(DummyClock, self._clock).turn()
+        await super()._drain()
 
     def _taken(self) -> str:
         raise NotImplementedError
@@ -235,19 +247,21 @@ class DummyWebSocket(_Dummy, WebSocket):
             What the client was sent.
 
         Raises:
-            TypeError: something is ``async def``: that is for `AsyncDummyWebSocket`.
+            TypeError: something is ``async def``: that is for `AsyncDummyWebSocket`. Or it is a
+                generator, which no server runs.
         """
-        request = request or self.request()
-        try:
-            if inspect.isclass(view) and issubclass(view, WebSocketSession):
-                for hook in self._hooks(view(request)):
-                    _refuse_awaitable(hook())
-            else:
-                _refuse_awaitable(view(request))
-        except ConnectionClosed:
-            pass
-        self.close()
+        for phase in self._phases(view, request or self.request()):
+            with contextlib.suppress(ConnectionClosed):
+                for call in phase:
+                    _refuse_awaitable(result := call())
+                    refuse_unrun(result)
+            self.close()
         return self.sent
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Returns at once: the client takes everything."""
+        cast(DummyClock, self._clock).turn()
+        super().drain(timeout)
 
     def _taken(self) -> str:
         return WebSocket.receive(self)
@@ -274,16 +288,11 @@ class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
 
     async def run(self, view: Any, request: Any = None) -> list[str]:
         """Runs a view or the hooks of a session class, as `DummyWebSocket.run`."""
-        request = request or self.request()
-        try:
-            if inspect.isclass(view) and issubclass(view, WebSocketSession):
-                for hook in self._hooks(view(request)):
-                    await _result(hook())
-            else:
-                await _result(view(request))
-        except ConnectionClosed:
-            pass
-        self.close()
+        for phase in self._phases(view, request or self.request()):
+            with contextlib.suppress(ConnectionClosed):
+                for call in phase:
+                    refuse_unrun(await _result(call()), "return await it")
+            self.close()
         return self.sent
 
     def _taken(self) -> str:

@@ -8,7 +8,6 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from pyramid.httpexceptions import HTTPException
@@ -20,7 +19,7 @@ from sockjs_bridge.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.protocol import FAILED
 from sockjs_bridge.pyramid.application import BlockingThreads
-from sockjs_bridge.pyramid.debug import Watch, unwatched
+from sockjs_bridge.pyramid.debug import Watch, dotted_name, unwatched
 from sockjs_bridge.pyramid.transactions import attempts, retryable
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 from sockjs_bridge.session import Session
@@ -199,11 +198,24 @@ class AsyncViewHandler:
             self._websocket.close()
 
 
+def made(session_class: Callable[[Request], WebSocketSession], request: Request) -> Any:
+    """Makes the instance of a session class for a connection.
+
+    Raises:
+        TypeError: its ``__init__`` left out that of `WebSocketSession`.
+    """
+    instance = session_class(request)
+    if not hasattr(instance, "websocket"):
+        name = dotted_name(session_class)
+        raise TypeError(f"{name}: its __init__ must call super().__init__(request)")
+    return instance
+
+
 class SessionHandler:
     """Calls the hooks of a session class, one after another.
 
     Args:
-        make: makes the instance.
+        session_class: the class.
         request: the handshake's.
         clock: of the loop.
         workers: where hooks run.
@@ -215,7 +227,7 @@ class SessionHandler:
 
     def __init__(
         self,
-        make: Callable[[], WebSocketSession],
+        session_class: Callable[[Request], WebSocketSession],
         request: Request,
         clock: Clock,
         workers: Workers,
@@ -228,7 +240,7 @@ class SessionHandler:
         self._workers = workers
         self._watch = watch
         self._session: Session | None = None
-        self._instance = self._websocket.session.connection = make()
+        self._instance = self._websocket.session.connection = made(session_class, request)
         self._calls: deque[tuple[str, tuple[str, ...]]] = deque()
         self._running = False
         # The call that runs, and how often it failed.
@@ -280,7 +292,10 @@ class SessionHandler:
                 self._websocket.close(*NO_THREAD)
 
     def _next_is_async(self) -> bool:
-        return inspect.iscoroutinefunction(getattr(self._instance, self._calls[0][0]))
+        with contextlib.suppress(Exception):
+            return inspect.iscoroutinefunction(getattr(self._instance, self._calls[0][0]))
+        # What cannot even be looked up fails where it is called.
+        return False
 
     def _take(self) -> Callable[[], Any] | None:
         """Takes the next call out of the queue, which may make room for messages.
@@ -293,8 +308,8 @@ class SessionHandler:
             self._clock.call_from_thread(self._session.ready)
         if self._broken and hook == "on_message":
             return None
-        call: Callable[[], Any] = partial(getattr(self._instance, hook), *arguments)
-        return call
+        # Looked up by who calls it: a hook that is no function fails as one that raises.
+        return lambda: getattr(self._instance, hook)(*arguments)
 
     async def _run_async(self) -> None:
         task = asyncio.current_task()

@@ -182,8 +182,7 @@ def handover_deriver(view: View, info: Any) -> View:
         watch = watch_of(dotted_name(original, attr)) if debug else unwatched
         if _is_session_class(original):
             request.websocket = _face(Connection, handshake, request)
-            make = partial(original, request)
-            return SessionHandler(make, request, endpoints.clock, endpoints.workers, watch)
+            return SessionHandler(original, request, endpoints.clock, endpoints.workers, watch)
         body = partial(view, context, request)
         if asynchronous:
             request.websocket = _face(AsyncWebSocket, handshake, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -29,9 +30,15 @@ class websocket_view(view_config):  # type: ignore[misc]
     Takes what `pyramid.view.view_config` takes, and is found by `config.scan` in the same way. It
     decorates a function or method, or a `WebSocketSession`. A plain function is run in a thread
     for each connection, an ``async def`` one as a task on the event loop.
+
+    Raises:
+        TypeError: it was given something else than keywords.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *arguments: object, **settings: Any) -> None:
+        if arguments:
+            # The view itself, where the parentheses were forgotten.
+            raise TypeError('websocket_view takes keywords: @websocket_view(route_name="...")')
         depth = settings.pop("_depth", 0)
         # One frame more, so that conflicts name the line of the decorator.
         super().__init__(**{"websocket": True, **settings, "_depth": depth + 1})
@@ -41,7 +48,13 @@ class websocket_view(view_config):  # type: ignore[misc]
 def checked_message(message: object) -> None:
     """Raises a TypeError unless a message is a string."""
     if not isinstance(message, str):
-        raise TypeError(f"a message is a str, not {type(message).__name__}")
+        advice = ""
+        if inspect.iscoroutine(message):
+            message.close()
+            advice = ": an await is missing"
+        elif isinstance(message, (dict, list)):
+            advice = ": json.dumps() makes one of it"
+        raise TypeError(f"a message is a str, not {type(message).__name__}{advice}")
 
 
 def checked_room(room: object) -> None:
@@ -270,6 +283,9 @@ class WebSocket(Connection):
             ConnectionClosed: the client is gone, or the connection was closed.
             TimeoutError: the client did not take enough in time.
         """
+        if self._session.over:
+            # The loop may have ended too, and would never answer.
+            raise self._end()
         drained = threading.Event()
         self._clock.call_from_thread(partial(self._session.when_drained, drained.set))
         if not drained.wait(timeout):

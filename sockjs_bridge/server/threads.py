@@ -35,7 +35,7 @@ class ThreadPool:
     """
 
     WARNING_INTERVAL = 60.0
-    """Seconds between two warnings about a deep queue."""
+    """Seconds between two warnings about a deep queue, or about threads that cannot be had."""
     IDLE = 10.0
     """Seconds without a job after which a thread beyond ``size`` ends."""
 
@@ -51,7 +51,7 @@ class ThreadPool:
         self._submitted = self._begun = 0
         self._unfinished = 0
         self._closed = False
-        self._next_warning = 0.0
+        self._next_warning = self._next_failure = 0.0
 
     @property
     def busy(self) -> int:
@@ -144,7 +144,11 @@ class ThreadPool:
             # The system has no thread left: those that run have to do.
             if not self._threads:
                 raise
-            logger.exception("the thread pool %s cannot grow", self.name)
+            now = time.monotonic()
+            if now >= self._next_failure:
+                # Whoever waits for a thread asks again and again.
+                self._next_failure = now + self.WARNING_INTERVAL
+                logger.exception("the thread pool %s cannot grow", self.name)
             return
         self._threads += 1
         self._started += 1
@@ -156,8 +160,10 @@ class ThreadPool:
                 return self._jobs.get(timeout=self.IDLE if self._threads > self.size else None)
             except queue.Empty:
                 with self._lock:
-                    # Once the pool is closed, a None waits for each thread.
-                    if self._threads > self.size and not self._closed:
+                    # Once the pool is closed, a None waits for each thread. And who brought a
+                    # job meanwhile counts on this one, where all others are at work.
+                    spare = self._unfinished < self._threads
+                    if spare and self._threads > self.size and not self._closed:
                         self._threads -= 1
                         return None
 

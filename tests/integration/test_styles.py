@@ -70,8 +70,9 @@ def session_class(journal):
     yield from served(session_class_app.main(journal=journal, **SETTINGS))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def pyramid_sockjs():
+    """One for each test: who left the last one is told of whenever its end is noticed."""
     yield from served(pyramid_sockjs_app.main(**SETTINGS))
 
 
@@ -184,7 +185,7 @@ async def test_pyramid_sockjs(pyramid_sockjs, transport, path):
     """Section 5: code for pyramid_sockjs 0.3 runs when only its imports are changed."""
     url = f"{pyramid_sockjs}/{path}"
     async with connected(url, transport) as one:
-        await recv_until(one, "Someone joined.")
+        assert await one.recv() == "Someone joined."
         async with connected(url, transport) as other:
             assert await one.recv() == "Someone joined."
             assert await other.recv() == "Someone joined."

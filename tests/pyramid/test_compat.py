@@ -7,9 +7,17 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 
 from sockjs_bridge import Session, WebSocketSession
+from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
 from tests.core import BY_NAME, HandClock, Recorder, RecordingHandler, make_manager
 from tests.pyramid.support import HandWorkers, Opening
+
+
+def served_by(manager):
+    """An endpoint with the sessions of a manager."""
+    endpoint = Endpoint("chat", "/chat".__eq__, manager.settings)
+    endpoint._manager = manager
+    return endpoint
 
 
 def test_broadcast_encodes_and_reaches_all():
@@ -23,7 +31,7 @@ def test_broadcast_encodes_and_reaches_all():
         session.attach(receiver)
         session.accept(RecordingHandler())
         receivers.append(receiver)
-    sessions = SessionManager("chat", manager)
+    sessions = SessionManager(served_by(manager))
     assert sessions.name == "chat"
     sessions.broadcast("hello “all”")
     clock.settle()
@@ -32,7 +40,7 @@ def test_broadcast_encodes_and_reaches_all():
 
 def test_broadcast_of_something_else():
     with pytest.raises(TypeError, match="a message is a str, not bytes"):
-        SessionManager("chat", make_manager()).broadcast(b"bytes")
+        SessionManager(served_by(make_manager())).broadcast(b"bytes")
 
 
 def request_of(app):
@@ -85,7 +93,7 @@ def test_active_sessions():
     for session in sessions[1:]:
         session.accept(RecordingHandler())
     sessions[2].close(1000, "")
-    assert SessionManager("chat", manager).active_sessions() == ["instance of s1"]
+    assert SessionManager(served_by(manager)).active_sessions() == ["instance of s1"]
 
 
 def test_manager_without_a_request():
@@ -95,6 +103,17 @@ def test_manager_without_a_request():
     assert (manager.name, len(manager.active_sessions())) == ("named", 1)
     with pytest.raises(KeyError):
         get_session_manager("missing", app.registry)
+
+
+def test_manager_under_another_server():
+    """Pages that broadcast go on: nobody is there, as for request.sockjs."""
+    config = Configurator()
+    config.include("sockjs_bridge")
+    config.add_sockjs_route(prefix="/chat", session=Session)
+    config.commit()
+    manager = get_session_manager("", config.registry)
+    manager.broadcast("hello")
+    assert manager.active_sessions() == []
 
 
 def test_manager_of_a_session():

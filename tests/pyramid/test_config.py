@@ -162,8 +162,35 @@ def test_unknown_keyword():
     """A keyword that is neither a setting nor the route's own is an error at start-up."""
     config = configurator()
     config.add_sockjs_route("chat", "/chat", heartbeat_dely=5)
-    with pytest.raises(ConfigurationError, match="heartbeat_dely"):
+    with pytest.raises(ConfigurationError) as wrong:
         config.commit()
+    assert "the SockJS route 'chat': heartbeat_dely = 5 is no setting" in str(wrong.value)
+    assert "settings are: allowed_origins, debug, disconnect_delay, heartbeat_delay" in str(
+        wrong.value
+    )
+
+
+def test_keyword_of_add_route():
+    """What add_route takes is its own, predicates that are declared later included."""
+    config = configurator()
+    config.add_sockjs_route("chat", "/chat", request_param="room", floor=3, inherit_slash=False)
+    config.add_route_predicate("floor", NextFloor)
+    config.commit()
+
+
+class NextFloor:
+    """A route predicate of an application."""
+
+    def __init__(self, floor, info):
+        self.floor = floor
+
+    def text(self):
+        return f"floor = {self.floor}"
+
+    phash = text
+
+    def __call__(self, info, request):
+        raise AssertionError("no request is made")
 
 
 def test_route_without_a_pattern():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from pyramid.httpexceptions import HTTPForbidden
 
-from sockjs_bridge import ConnectionClosed, WebSocketSession
+from sockjs_bridge import ConnectionClosed, Session, WebSocketSession
 from sockjs_bridge.testing import AsyncDummyWebSocket, DummyWebSocket
 
 
@@ -168,3 +170,80 @@ def test_real_rules():
     ws.client_sends("hello")
     assert not ws.session.full
     assert ws.receive() == "hello"
+
+
+def test_hooks_after_a_connection_that_is_over():
+    """ConnectionClosed out of a hook ends the connection quietly; the last hooks follow it."""
+    calls = []
+
+    class Old(Session):
+        def on_message(self, message):
+            raise ConnectionClosed(1006, "")
+
+        def on_close(self):
+            calls.append(("close", self.close_code))
+            raise ConnectionClosed(1000, "")
+
+        def on_closed(self):
+            calls.append("closed")
+
+    DummyWebSocket(["a", "b"]).run(Old)
+    assert calls == [("close", 1000)]
+
+
+def test_last_hooks():
+    """Code for pyramid_sockjs has on_closed after on_close, as on a server."""
+    calls = []
+
+    class Old(Session):
+        def on_close(self):
+            calls.append("close")
+
+        def on_closed(self):
+            calls.append("closed")
+
+    DummyWebSocket().run(Old)
+    assert calls == ["close", "closed"]
+
+
+async def test_generators():
+    """A server runs none, and a test that runs one would pass for nothing."""
+
+    def view(request):
+        yield request.websocket.receive()
+
+    async def async_view(request):
+        yield await request.websocket.receive()
+
+    with pytest.raises(TypeError, match="must not yield"):
+        DummyWebSocket(["a"]).run(view)
+    with pytest.raises(TypeError, match="must not yield"):
+        await AsyncDummyWebSocket(["a"]).run(async_view)
+
+
+#: More than a quarter of ``max_queue_size``.
+LARGE = "x" * 400_000
+
+
+async def test_drain():
+    """What a view sent has left when it drains, and the view goes on."""
+
+    def view(request):
+        request.websocket.send(LARGE)
+        request.websocket.drain(timeout=1)
+        request.websocket.close(4001)
+
+    async def async_view(request):
+        request.websocket.send(LARGE)
+        async with asyncio.timeout(1):
+            await request.websocket.drain()
+
+    class Chat(WebSocketSession):
+        async def on_open(self):
+            self.send(LARGE)
+            async with asyncio.timeout(1):
+                await self.drain()
+
+    assert DummyWebSocket().run(view) == [LARGE]
+    assert await AsyncDummyWebSocket().run(async_view) == [LARGE]
+    assert await AsyncDummyWebSocket().run(Chat) == [LARGE]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import logging
 
@@ -42,9 +41,7 @@ def run_view(view, opening=None, limit=1):
 def run_class(session_class, opening=None, **settings):
     """Open a session with a session class; its hooks run when the opening settles."""
     opening = opening or Opening(**settings)
-    handler = SessionHandler(
-        lambda: session_class(opening.request), opening.request, opening.clock, opening.workers
-    )
+    handler = SessionHandler(session_class, opening.request, opening.clock, opening.workers)
     opening.request.context = None
     assert opening.session.accept(handler)
     return opening, handler
@@ -486,8 +483,9 @@ def test_watched(style):
     if style == "async view":
         handler = AsyncViewHandler(view, opening.request, opening.workers, watch)
     else:
-        make = functools.partial(Asynchronous, opening.request)
-        handler = SessionHandler(make, opening.request, opening.clock, opening.workers, watch)
+        handler = SessionHandler(
+            Asynchronous, opening.request, opening.clock, opening.workers, watch
+        )
     assert opening.session.accept(handler)
     opening.settle()
     assert len(watched) == 1
@@ -686,6 +684,40 @@ def test_messages_behind_a_failure(caplog, hook, asynchronous):
     assert len(errors(caplog)) == 1
     assert handler.backlog() == 0
     assert made_room == [True]
+
+
+def raising(session):
+    """Raise, as a property of a session class."""
+    raise RuntimeError("no hook")
+
+
+@pytest.mark.parametrize("nonsense", [None, "text", property(raising)])
+@pytest.mark.parametrize("hook", ["on_open", "on_message"])
+def test_hook_that_is_no_function(caplog, hook, nonsense):
+    """What cannot be called is an error as any other: the connection does not stay open, silent."""
+    calls = []
+
+    class Nonsense(WebSocketSession):
+        def on_close(self):
+            calls.append(self.close_code)
+
+    setattr(Nonsense, hook, nonsense)
+    opening, _ = run_class(Nonsense)
+    opening.session.deliver(["a"], 5)
+    opening.settle()
+    assert calls == [4500]
+    assert len(errors(caplog)) == 1
+
+
+def test_init_without_that_of_the_base():
+    """A session class that forgets super() is told what to write, when the connection begins."""
+
+    class Forgetful(WebSocketSession):
+        def __init__(self, request):
+            self.count = 0
+
+    with pytest.raises(TypeError, match=r"Forgetful: its __init__ must call super\(\).__init__"):
+        run_class(Forgetful)
 
 
 def test_messages_behind_a_close():

@@ -437,6 +437,14 @@ async def test_drain_after_close_of_its_own(opening, style):
         await any_face.drain()
 
 
+def test_drain_when_the_server_has_ended(opening, monkeypatch):
+    """A view that outlives its server is not left waiting for a loop that is no more."""
+    opening.session.close(4001, "over")
+    monkeypatch.setattr(opening.clock, "call_from_thread", lambda callback: None)
+    with pytest.raises(ConnectionClosed, match="4001 over"):
+        opening.websocket.drain(timeout=0.01)
+
+
 def test_drain_in_time(opening):
     """drain(timeout=seconds) raises TimeoutError; the connection goes on."""
     opening.receiver.open = False
@@ -637,6 +645,32 @@ def test_decorator_leaves_the_view_alone():
 def test_decorator_with_its_own_predicate():
     """Whoever writes websocket=False gets it."""
     assert websocket_view(route_name="chat", websocket=False).websocket is False
+
+
+@pytest.mark.parametrize("argument", ["chat", len])
+def test_decorator_without_parentheses(argument):
+    """Who forgets them, or the keyword, is told what to write."""
+    with pytest.raises(TypeError, match=r'@websocket_view\(route_name="..."\)'):
+        websocket_view(argument)
+
+
+async def answer():
+    """Is not awaited."""
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (answer, "not coroutine: an await is missing$"),
+        (dict, r"not dict: json.dumps\(\) makes one of it$"),
+        (list, r"not list: json.dumps\(\) makes one of it$"),
+    ],
+)
+def test_advice(recwarn, make, advice):
+    """Frequent mistakes are told by what they are."""
+    with pytest.raises(TypeError, match=advice):
+        views.checked_message(make())
+    assert not recwarn.list
 
 
 def test_checked_message():
