@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from sockjs_bridge.endpoints import Endpoints, Workers
-from sockjs_bridge.pyramid.views import Connection, WebSocketSession, checked_message, checked_room
+from sockjs_bridge.pyramid.checks import checked_message, checked_room
+from sockjs_bridge.pyramid.views import Connection, WebSocketSession
 from sockjs_bridge.rooms import broadcast
 from sockjs_bridge.session import Session
 from sockjs_bridge.settings import Settings
@@ -73,6 +74,7 @@ class SockJS:
         viewed_routes: the names of the routes with a view.
         connection_routes: those with a view that asks for connections.
         client_path: the URL path of the browser client.
+        hinted: that the server cannot serve connections was logged.
     """
 
     def __init__(self, settings: Settings, client_path: str) -> None:
@@ -82,6 +84,7 @@ class SockJS:
         self.viewed_routes: set[str] = set()
         self.connection_routes: set[str] = set()
         self.client_path = client_path
+        self.hinted = False
 
     def broadcast(
         self,

@@ -8,7 +8,8 @@ from typing import Any
 from pyramid.registry import Registry
 
 from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.pyramid.views import WebSocketSession, checked_message
+from sockjs_bridge.pyramid.checks import checked_message
+from sockjs_bridge.pyramid.views import WebSocketSession
 
 
 class SessionManager:

@@ -18,9 +18,8 @@ from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.application import SockJS
-from sockjs_bridge.pyramid.handlers import made, refuse_unrun
+from sockjs_bridge.pyramid.handlers import InboxHandler, made, refuse_unrun
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
-from sockjs_bridge.session import Session
 from sockjs_bridge.settings import Settings
 from sockjs_bridge.transports import Transport
 
@@ -89,32 +88,6 @@ class DummyReceiver:
         """Is dropped."""
 
 
-class DummyHandler:
-    """Fulfils `sockjs_bridge.contracts.Handler` for a view that the test itself calls.
-
-    Args:
-        connection: that the view reads.
-    """
-
-    def __init__(self, connection: WebSocket | AsyncWebSocket) -> None:
-        self._connection = connection
-
-    def opened(self, session: Session) -> None:
-        """Nothing is started."""
-
-    def received(self, messages: list[str]) -> None:
-        """Hands messages to ``receive()``."""
-        self._connection.arrived(messages)
-
-    def backlog(self) -> int:
-        """Returns how many messages wait."""
-        return self._connection.backlog()
-
-    def closed(self, code: int, reason: str) -> None:
-        """Releases ``receive()``."""
-        self._connection.ended()
-
-
 def dummy_sockjs() -> SockJS:
     """Makes what stands for ``request.sockjs`` in a unit test: rooms and broadcasts work."""
     sockjs = SockJS(Settings(), "/sockjs.js")
@@ -148,7 +121,7 @@ class _Dummy(Connection):
         self._receiver = DummyReceiver()
         self.session.connection = self
         self.session.attach(self._receiver)
-        self.session.accept(DummyHandler(cast(WebSocket, self)))
+        self.session.accept(InboxHandler(cast(WebSocket, self)))
 
     @property
     def sent(self) -> list[str]:

@@ -91,7 +91,33 @@ def _close_by(error: BaseException, request: Request, websocket: Connection) -> 
     websocket.close(*FAILED)
 
 
-class ViewHandler:
+class InboxHandler:
+    """What the handlers of views have in common: messages wait for ``receive()``.
+
+    Args:
+        websocket: the view's face of the connection.
+    """
+
+    def __init__(self, websocket: WebSocket | AsyncWebSocket) -> None:
+        self._websocket = websocket
+
+    def opened(self, session: Session) -> None:
+        """Starts nothing."""
+
+    def received(self, messages: list[str]) -> None:
+        """Hands messages to ``receive()``."""
+        self._websocket.arrived(messages)
+
+    def backlog(self) -> int:
+        """Returns how many messages the view did not receive yet."""
+        return self._websocket.backlog()
+
+    def closed(self, code: int, reason: str) -> None:
+        """Releases a view that waits in ``receive()``."""
+        self._websocket.ended()
+
+
+class ViewHandler(InboxHandler):
     """Runs a blocking view: one thread for one connection.
 
     Args:
@@ -108,11 +134,11 @@ class ViewHandler:
         threads: BlockingThreads,
         workers: Workers,
     ) -> None:
+        super().__init__(request.websocket)
         self._view = view
         self._request = request
         self._threads = threads
         self._workers = workers
-        self._websocket: WebSocket = request.websocket
         # The router takes the context away when the handshake is over.
         self._context = request.context
 
@@ -121,18 +147,6 @@ class ViewHandler:
         if not self._threads.start(self._workers, self._run, f"sockjs-view-{session.id}"):
             logger.warning("%s: all threads for blocking views are taken", self._request.path)
             session.close(*NO_THREAD)
-
-    def received(self, messages: list[str]) -> None:
-        """Hands messages to ``receive()``."""
-        self._websocket.arrived(messages)
-
-    def backlog(self) -> int:
-        """Returns how many messages the view did not receive yet."""
-        return self._websocket.backlog()
-
-    def closed(self, code: int, reason: str) -> None:
-        """Releases a view that waits in ``receive()``."""
-        self._websocket.ended()
 
     def _run(self) -> None:
         self._request.context = self._context
@@ -145,7 +159,7 @@ class ViewHandler:
                 self._websocket.close()
 
 
-class AsyncViewHandler:
+class AsyncViewHandler(InboxHandler):
     """Runs an ``async def`` view: one task on the loop for one connection.
 
     Args:
@@ -162,29 +176,17 @@ class AsyncViewHandler:
         workers: Workers,
         watch: Watch = unwatched,
     ) -> None:
+        super().__init__(request.websocket)
         self._view = view
         self._watch = watch
         self._request = request
         self._workers = workers
-        self._websocket: AsyncWebSocket = request.websocket
         self._context = request.context
 
     def opened(self, session: Session) -> None:
         """Starts the view."""
         self._request.context = self._context
         self._workers.spawn(self._run())
-
-    def received(self, messages: list[str]) -> None:
-        """Hands messages to ``receive()``."""
-        self._websocket.arrived(messages)
-
-    def backlog(self) -> int:
-        """Returns how many messages the view did not receive yet."""
-        return self._websocket.backlog()
-
-    def closed(self, code: int, reason: str) -> None:
-        """Releases a view that waits in ``receive()``."""
-        self._websocket.ended()
 
     async def _run(self) -> None:
         task = asyncio.current_task()

@@ -289,6 +289,10 @@ def _elsewhere(sockjs: SockJS, request: Request) -> Response:
     environ = request.environ
     inquiry: Inquiry | None = environ.get(INQUIRY)
     if inquiry is None:
+        if not sockjs.hinted:
+            # Browsers show it to nobody.
+            sockjs.hinted = True
+            logger.warning("%s answered 501: %s", request.path, HINT.rstrip())
         return Response(HINT, status=501, content_type="text/plain", charset="UTF-8")
     # Of several that know the path a cascade asks the first for the handshake too.
     if inquiry.found is None:

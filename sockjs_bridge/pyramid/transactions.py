@@ -44,10 +44,12 @@ def transaction(request: Request) -> Iterator[Any]:
         else:
             manager.commit()
     except BaseException as error:
-        # Its data managers are asked before they are let go.
-        if isinstance(error, Exception) and current.isRetryableError(error):
-            setattr(error, _RETRYABLE, True)
-        manager.abort()
+        try:
+            # Its data managers are asked before they are let go.
+            if isinstance(error, Exception) and current.isRetryableError(error):
+                setattr(error, _RETRYABLE, True)
+        finally:
+            manager.abort()
         raise
 
 

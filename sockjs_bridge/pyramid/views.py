@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pyramid.view import view_config
 
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.protocol import NORMAL
+from sockjs_bridge.pyramid.checks import checked_message, checked_room
 from sockjs_bridge.pyramid.transactions import transaction
 from sockjs_bridge.session import Session
 
@@ -43,26 +43,6 @@ class websocket_view(view_config):  # type: ignore[misc]
         # One frame more, so that conflicts name the line of the decorator.
         super().__init__(**{"websocket": True, **settings, "_depth": depth + 1})
         self._depth = depth
-
-
-def checked_message(message: object) -> None:
-    """Raises a TypeError unless a message is a string."""
-    if not isinstance(message, str):
-        advice = ""
-        if inspect.iscoroutine(message):
-            message.close()
-            advice = ": an await is missing"
-        elif isinstance(message, (dict, list)):
-            advice = ": json.dumps() makes one of it"
-        raise TypeError(f"a message is a str, not {type(message).__name__}{advice}")
-
-
-def checked_room(room: object) -> None:
-    """Raises a TypeError or a ValueError unless a room's name is a string that is not empty."""
-    if not isinstance(room, str):
-        raise TypeError(f"a room's name is a str, not {type(room).__name__}")
-    if not room:
-        raise ValueError("a room's name is not empty")
 
 
 class Connection:

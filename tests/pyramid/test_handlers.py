@@ -18,13 +18,13 @@ from pyramid.response import Response
 from pyramid.threadlocal import get_current_request
 
 from sockjs_bridge import AsyncWebSocket, ConnectionClosed, Session, WebSocketSession
+from sockjs_bridge.pyramid.checks import checked_message
 from sockjs_bridge.pyramid.handlers import (
     AsyncViewHandler,
     BlockingThreads,
     SessionHandler,
     ViewHandler,
 )
-from sockjs_bridge.pyramid.views import checked_message
 from tests.pyramid.support import Opening
 
 

@@ -386,3 +386,15 @@ def test_request_receive():
     assert receive(opening.request) == "hello"
     with pytest.raises(TimeoutError):
         receive(opening.request, timeout=0)
+
+
+def test_foreign_server_is_logged_once(config, caplog):
+    """What browsers show to nobody stands in the log, and does not fill it."""
+    config.add_sockjs_route("chat", "/chat", session=Chat)
+    app = config.make_wsgi_app()
+    for _ in range(3):
+        assert get(app, "/chat/info").status_code == 501
+    (record,) = caplog.records
+    assert (record.levelname, record.name) == ("WARNING", "sockjs_bridge.views")
+    assert "/chat/info" in record.getMessage()
+    assert "use = egg:sockjs-bridge" in record.getMessage()

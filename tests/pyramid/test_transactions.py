@@ -243,3 +243,25 @@ def test_wrong_attempts(value):
     with pytest.raises(ConfigurationError) as wrong:
         config.include("sockjs_bridge")
     assert f"retry.attempts = {value!r}" in str(wrong.value)
+
+
+@pytest.mark.parametrize("where", ["asked", "marked"])
+def test_error_that_cannot_be_marked(request_, where):
+    """Whatever goes wrong with an error, its transaction is aborted."""
+
+    class Frozen(TransientError):
+        def __setattr__(self, name, value):
+            raise AttributeError(name)
+
+    class Asks(Store):
+        def should_retry(self, error):
+            raise ValueError("not now")
+
+    store = Asks() if where == "asked" else Store()
+    with (
+        pytest.raises(ValueError if where == "asked" else AttributeError),
+        transactions.transaction(request_) as current,
+    ):
+        current.join(store)
+        raise KeyError if where == "asked" else Frozen()
+    assert store.calls == ["abort"]
