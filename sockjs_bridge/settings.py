@@ -145,7 +145,7 @@ class Settings:
         for name, value in raw.items():
             if name not in parsers:
                 known = ", ".join(sorted(parsers))
-                raise SettingError(f"{prefix}{name} is no setting; there are: {known}")
+                raise SettingError(f"{prefix}{name} = {value!r} is no setting; there are: {known}")
             try:
                 changes[name] = parsers[name](value)
             except ValueError as error:

@@ -132,11 +132,11 @@ def test_impossible_value(name: str, raw: Any, allowed: str) -> None:
 
 
 def test_unknown_name() -> None:
-    """The error names the key, and what there is."""
+    """The error names the key, the value, and what there is."""
     with pytest.raises(SettingError) as caught:
         Settings().override({"hartbeat_delay": "25"}, "sockjs.")
     text = str(caught.value)
-    assert "sockjs.hartbeat_delay is no setting" in text
+    assert "sockjs.hartbeat_delay = '25' is no setting" in text
     assert "heartbeat_delay, jsessionid" in text
 
 

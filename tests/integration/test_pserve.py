@@ -164,7 +164,10 @@ def test_wrong_server_setting(tmp_path, line, said):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("sockjs.hartbeat_delay = 4", ("sockjs.hartbeat_delay is no setting", "heartbeat_delay")),
+        (
+            "sockjs.hartbeat_delay = 4",
+            ("sockjs.hartbeat_delay = '4' is no setting", "heartbeat_delay"),
+        ),
         ("sockjs.heartbeat_delay = 40", ("sockjs.heartbeat_delay = '40'", "0.05 to 35")),
     ],
 )

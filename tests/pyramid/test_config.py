@@ -71,10 +71,10 @@ def test_wrong_setting(name, value, allowed):
 
 
 def test_unknown_setting():
-    """Section 11: an unknown key is named, and those that there are."""
+    """Section 11: an unknown key is named with its value, and those that there are."""
     with pytest.raises(ConfigurationError) as wrong:
         configurator(**{"sockjs.heartbeat": "25"})
-    assert "sockjs.heartbeat is no setting" in str(wrong.value)
+    assert "sockjs.heartbeat = '25' is no setting" in str(wrong.value)
     assert "heartbeat_delay" in str(wrong.value)
 
 
