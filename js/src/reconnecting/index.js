@@ -1,0 +1,3 @@
+// The reconnecting client: see docs/howto/reconnecting.rst.
+
+export class ReconnectingSockJS extends EventTarget {}
