@@ -15,7 +15,7 @@ export const TRANSPORTS = {
 /** Reads the ways that an address allows: `?transport=a,b`. */
 export function wanted(search) {
   const names = new URLSearchParams(search).getAll("transport").join(",").split(",");
-  return names.map((name) => name.trim()).filter((name) => name in TRANSPORTS);
+  return names.map((name) => name.trim()).filter((name) => Object.hasOwn(TRANSPORTS, name));
 }
 
 export class Panel {
