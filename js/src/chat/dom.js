@@ -65,3 +65,8 @@ export function face(name) {
   made.style.setProperty("--hue", hueOf(name));
   return made;
 }
+
+/** Makes the round picture of a person who may be here: an ancestor's data-online says it. */
+export function presentFace(name) {
+  return make("span", { class: "face-holder" }, face(name));
+}

@@ -265,7 +265,7 @@ function showRooms() {
   document.title = titleOf(unread, store.room?.name);
   const elsewhere = unread - store.unread(store.current);
   $("rooms-badge").hidden = elsewhere === 0;
-  setText($("rooms-badge"), elsewhere > 99 ? "99+" : String(elsewhere));
+  setText($("rooms-badge"), elsewhere > 9 ? "9+" : String(elsewhere));
   $("rooms-toggle").setAttribute("aria-label", elsewhere ? `Rooms, ${elsewhere} unread` : "Rooms");
 }
 

@@ -1,6 +1,6 @@
 // The people of a room.
 
-import { arrange, face, make, setText } from "./dom.js";
+import { arrange, make, presentFace, setText } from "./dom.js";
 
 export class MemberList {
   #list;
@@ -43,9 +43,9 @@ export class MemberList {
       const label = make("bdi", { class: "person-name" }, name);
       const state = make("span", { class: "unseen presence" });
       row.replaceChildren(id === this.#me.id
-        ? make("span", { class: "person" }, face(name), label, make("span", { class: "you" }, "you"), state)
+        ? make("span", { class: "person" }, presentFace(name), label, make("span", { class: "you" }, "you"), state)
         : make("button", { class: "person", type: "button", "data-name": name, title: "Write to this person" },
-          face(name), label, state));
+          presentFace(name), label, state));
     }
     row.dataset.online = String(online);
     setText(row.querySelector(".presence"), online ? " (online)" : " (offline)");

@@ -1,6 +1,6 @@
 // A field for somebody's name, which suggests the people whom the server knows.
 
-import { face, make } from "./dom.js";
+import { make, presentFace } from "./dom.js";
 
 // Milliseconds without a further key after which the server is asked.
 const PAUSE = 150;
@@ -64,7 +64,7 @@ export class PeopleField {
     this.#list.replaceChildren(...people.map(({ name, online }, index) => make("li", {
       role: "option", id: `${this.#list.id}-${index}`, "data-name": name, "aria-selected": "false",
       "data-online": String(Boolean(online)), class: "person",
-    }, face(name), make("bdi", {}, name), make("span", { class: "unseen" }, online ? " (online)" : ""))));
+    }, presentFace(name), make("bdi", {}, name), make("span", { class: "unseen" }, online ? " (online)" : ""))));
     this.#list.hidden = people.length === 0;
     this.#field.setAttribute("aria-expanded", String(people.length > 0));
     this.#activate(-1);

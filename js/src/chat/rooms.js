@@ -1,6 +1,6 @@
 // The list of rooms.
 
-import { arrange, face, icon, make } from "./dom.js";
+import { arrange, icon, make, presentFace } from "./dom.js";
 
 const HASH = "M9.5 4 8 20M16 4l-1.5 16M4.5 9h15.5M4 15h15.5";
 const LOCK = "M6.5 11h11v8.5h-11zM8.8 11V8a3.2 3.2 0 0 1 6.4 0v3";
@@ -84,7 +84,7 @@ export class RoomList {
       unread > MOST_SHOWN ? `${MOST_SHOWN}+` : String(unread),
       make("span", { class: "unseen" }, " unread"));
     const sign = room.kind === "direct"
-      ? make("span", { class: "sign person", "data-online": String(Boolean(online)) }, face(room.name))
+      ? make("span", { class: "sign person", "data-online": String(Boolean(online)) }, presentFace(room.name))
       : make("span", { class: "sign" }, icon(room.kind === "private" ? LOCK : HASH));
     const hint = [room.kind === "private" && "private", online && "online", !room.member && "preview"]
       .filter(Boolean).join(", ");

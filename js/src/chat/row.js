@@ -13,6 +13,11 @@ const PROGRESS = {
   failed: { edit: "not saved", delete: "not deleted", message: "not sent" },
 };
 
+// A text whose first letter is one of these is read from right to left, and so is its bubble.
+const RIGHT_TO_LEFT = new RegExp(`^\\P{L}*[${
+  ["Hebrew", "Arabic", "Syriac", "Thaana", "Nko", "Adlam"].map((name) => `\\p{Script=${name}}`).join("")
+}]`, "u");
+
 /** Makes a row for an item (see items.js). */
 export function makeRow(item) {
   return fillRow(make("li"), item);
@@ -38,7 +43,8 @@ function fillMessage(row, item) {
   Object.assign(row.dataset, {
     number: item.number ?? "", key: item.key, state: item.state, author: item.author.id,
   });
-  const bubble = make("div", { class: "bubble" }, nameOf(item), " ", textOf(item), " ", footOf(item));
+  const dir = RIGHT_TO_LEFT.test(item.text) ? "rtl" : "ltr";
+  const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", textOf(item), " ", footOf(item));
   const parts = [face(item.author.name), bubble];
   if (item.editable) parts.push(actions());
   if (item.state === "failed" || item.reason) parts.push(trouble(item));
