@@ -136,7 +136,8 @@ function welcome(event) {
 
 sock.addEventListener("connecting", () => {
   attempts += 1;
-  if (status.state !== "lost" && status.state !== "offline") status.show("connecting");
+  if (status.state === "offline") status.show("lost");
+  else if (status.state !== "lost") status.show("connecting");
   showConnection();
 });
 sock.addEventListener("open", ({ detail }) => {
@@ -243,7 +244,7 @@ function goHome() {
 
 function focusField() {
   // On a phone the keyboard would cover half of what one came to read.
-  if (!$("say").hidden && matchMedia("(pointer: fine)").matches) composer.focus();
+  if (!$("say").hidden && !matchMedia("(pointer: coarse)").matches) composer.focus();
 }
 
 addEventListener("popstate", () => {
@@ -467,5 +468,4 @@ if (first !== null) enter(first);
 refresh("rooms", "room", "log");
 focusField();
 sock.pause();
-if (globalThis.SockJS) sock.connect();
-else status.show("stopped", { reason: "the page did not load completely, please reload it" });
+sock.connect();

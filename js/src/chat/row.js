@@ -64,7 +64,7 @@ function textOf(item) {
 }
 
 function footOf(item) {
-  const foot = make("span", { class: "foot" });
+  const foot = make("span", { class: "foot", dir: "auto" });
   if (item.edited && !item.deleted) foot.append(make("span", { class: "edited" }, "edited"), " ");
   const progress = PROGRESS[item.state]?.[item.doing ?? "message"];
   if (progress) foot.append(make("span", { class: "progress" }, progress), " ");
@@ -86,10 +86,9 @@ function trouble(item) {
   const made = make("div", { class: "trouble" },
     make("span", { class: "reason", dir: "auto" }, item.reason));
   if (item.state === "failed") {
-    made.append(
+    made.append(make("span", { class: "choices" },
       make("button", { class: "retry", type: "button" }, "Retry"),
-      make("button", { class: "discard", type: "button" }, "Discard"),
-    );
+      make("button", { class: "discard", type: "button" }, "Discard")));
   }
   return made;
 }

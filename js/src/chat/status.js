@@ -7,8 +7,8 @@ const CALM = 2000;
 const SENTENCES = {
   connecting: "Connecting…",
   open: "Connected",
-  lost: "Reconnecting… What you write is sent then.",
-  offline: "You are offline. What you write is sent later.",
+  lost: "Reconnecting…",
+  offline: "You are offline",
 };
 
 export class Status {
