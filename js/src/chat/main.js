@@ -178,7 +178,7 @@ $("sign-in-again").addEventListener("click", () => {
 });
 
 for (const [name, label] of Object.entries(TRANSPORTS)) {
-  $("force").append(make("option", { value: name }, `${label} (${name})`));
+  $("force").append(make("option", { value: name }, label));
 }
 const panel = new Panel({
   button: $("connection"), panel: $("connection-panel"), label: $("connection-label"),
