@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
-from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request
+
+from pyramid_chat.settings import CannotStart
 
 STATIC = Path(__file__).parent / "static"
 YEAR = 365 * 86400
@@ -24,7 +25,7 @@ class Assets:
         folder: with ``icon.svg``, and ``dist/manifest.json`` as the build of ``js/`` writes it.
 
     Raises:
-        ConfigurationError: the page was not built, or its manifest names a file that is not there.
+        pyramid_chat.settings.CannotStart: the page was not built, or its manifest names a file that is not there.
     """
 
     def __init__(self, folder: Path = STATIC) -> None:
@@ -58,11 +59,11 @@ def _read_manifest(folder: Path) -> Mapping[str, str]:
             if not (folder / manifest.get(name, "?")).is_file()
         ]
     except (OSError, ValueError) as error:
-        raise ConfigurationError(
+        raise CannotStart(
             f"The page of the chat is not built ({file}: {error}): run `make browser-files`."
         ) from error
     if missing:
-        raise ConfigurationError(
+        raise CannotStart(
             f"The page of the chat is not built completely ({', '.join(missing)} of {file} "
             "is missing): run `make browser-files`."
         )

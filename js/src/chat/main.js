@@ -178,7 +178,7 @@ $("sign-in-again").addEventListener("click", () => {
 });
 
 for (const [name, label] of Object.entries(TRANSPORTS)) {
-  $("force").append(make("option", { value: name }, `${label} (${name})`));
+  $("force").append(make("option", { value: name }, label));
 }
 const panel = new Panel({
   button: $("connection"), panel: $("connection-panel"), label: $("connection-label"),
@@ -222,6 +222,8 @@ function enter(id) {
   if (id !== null) {
     local.set("room", id);
     composer.enter(id);
+    // An address that names no room leads back to the one that was shown there.
+    if (roomOf(location) === null) history.replaceState({ room: id }, "");
   }
   $("room-menu").open = false;
   sidebar.hide();
@@ -247,8 +249,8 @@ function focusField() {
   if (!$("say").hidden && !matchMedia("(pointer: coarse)").matches) composer.focus();
 }
 
-addEventListener("popstate", () => {
-  const id = roomOf(location);
+addEventListener("popstate", ({ state }) => {
+  const id = roomOf(location) ?? state?.room ?? null;
   if (id === null) goHome();
   else enter(id);
 });
