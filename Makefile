@@ -16,13 +16,13 @@ BUILD = setup.cfg pyproject.toml buildtools/browser_client.py buildtools/build_w
 DEMO = $(VENV)/.installed-demo
 TEST = $(VENV)/.installed-test
 
-.PHONY: demo test lint format docs browsers dist clean
+.PHONY: demo test lint format docs programs dist clean
 
 demo: $(DEMO) $(CLIENT)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
 	PYTHONWARNINGS='ignore:pkg_resources is deprecated' $(BIN)/pserve demo.ini
 
-test: lint $(NODE_MODULES) browsers
+test: lint $(NODE_MODULES) programs
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 lint: $(TEST)
@@ -43,9 +43,9 @@ dist: $(TEST) $(CLIENT)
 	rm -rf dist
 	$(BIN)/python -m build
 
-# Chromium and ChromeDriver, by apt where they are missing and we may.
-browsers:
-	sh tests/tools/browsers.sh
+# Browsers, proxies and PostgreSQL, by apt where they are missing and we may.
+programs:
+	sh tests/tools/install.sh
 
 clean:
 	rm -rf $(VENV) js/node_modules sockjs_bridge/static build dist *.egg-info

@@ -56,7 +56,7 @@ def find_program(name: str) -> str:
     if os.environ.get("SOCKJS_SKIP_E2E"):
         pytest.skip(f"{name} is not installed, and SOCKJS_SKIP_E2E is set")
     pytest.fail(
-        f"{name} is not installed: `make browsers` installs it on Debian. "
+        f"{name} is not installed: `make programs` installs it on Debian. "
         "Set SOCKJS_SKIP_E2E=1 to leave the browser tests out.",
         pytrace=False,
     )
