@@ -19,6 +19,7 @@ nginx nginx-light
 squid squid
 haproxy haproxy
 initdb postgresql
+openssl openssl
 END
 if [ -z "$missing" ]; then
     exit 0
