@@ -16,6 +16,9 @@ BUILD = setup.cfg pyproject.toml buildtools/browser_client.py buildtools/build_w
 DEMO = $(VENV)/.installed-demo
 TEST = $(VENV)/.installed-test
 
+# Tests mostly wait: three workers keep two cores busy. A file stays with one worker.
+WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
+
 .PHONY: demo test lint format docs programs dist clean
 
 demo: $(DEMO) $(CLIENT)
@@ -23,7 +26,7 @@ demo: $(DEMO) $(CLIENT)
 	PYTHONWARNINGS='ignore:pkg_resources is deprecated' $(BIN)/pserve demo.ini
 
 test: lint $(NODE_MODULES) programs
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term
 
 lint: $(TEST)
 	$(BIN)/ruff check .
