@@ -80,7 +80,7 @@ def test_a_message_that_is_refused_can_be_tried_again(
     pages: tuple[ChatPage, ChatPage], server: Server
 ) -> None:
     """It is marked, with the reason, and stays until it is sent or thrown away."""
-    ada, grace = pages
+    ada, _ = pages
     membership = "membership WHERE room_id = ? AND user_id = ?"
     whose = server.room("Lobby"), server.user("Ada")
     ((read,),) = server.query(f"SELECT read FROM {membership}", *whose)
