@@ -49,12 +49,12 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         ini = configparser.RawConfigParser()
         ini.read(ROOT / "demo.ini", encoding="utf-8")
-        ini["app:main"] |= {
+        own = {
             "sqlalchemy.url": f"sqlite:///{self.database}",
             "chat.secret_file": str(directory / "chat.secret"),
-            **(settings or {}),
         }
-        ini["server:main"] |= {"listen": f"127.0.0.1:{self.port}", **(options or {})}
+        ini["app:main"].update({**own, **(settings or {})})
+        ini["server:main"].update({"listen": f"127.0.0.1:{self.port}", **(options or {})})
         with self._ini.open("w", encoding="utf-8") as file:
             ini.write(file)
 
