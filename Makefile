@@ -7,10 +7,9 @@ VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-CLIENT = sockjs_bridge/static/sockjs.min.js
 NODE_MODULES = js/node_modules/.package-lock.json
 LOCK = js/package.json js/package-lock.json
-BUILD = setup.cfg pyproject.toml buildtools/browser_client.py buildtools/build_with_client.py
+BUILD = setup.cfg pyproject.toml buildtools/build_backend.py
 
 # A stamp per set of requirements: what is up to date is not installed again.
 DEMO = $(VENV)/.installed-demo
@@ -19,13 +18,14 @@ TEST = $(VENV)/.installed-test
 # Tests mostly wait: three workers keep two cores busy. A file stays with one worker.
 WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint format docs programs dist clean
+.PHONY: demo test lint format docs browser-files programs dist clean
 
-demo: $(DEMO) $(CLIENT)
+demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
 	PYTHONWARNINGS='ignore:pkg_resources is deprecated' $(BIN)/pserve demo.ini
 
 test: lint $(NODE_MODULES) programs
+	cd js && npm test
 	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term
 
 lint: $(TEST)
@@ -42,7 +42,7 @@ docs: $(TEST)
 	$(BIN)/python -m sphinx -n -W --keep-going -q -d build/doctrees docs build/docs
 	@echo build/docs/index.html
 
-dist: $(TEST) $(CLIENT)
+dist: $(TEST)
 	rm -rf dist
 	$(BIN)/python -m build
 
@@ -51,7 +51,8 @@ programs:
 	sh tests/tools/install.sh
 
 clean:
-	rm -rf $(VENV) js/node_modules sockjs_bridge/static build dist *.egg-info
+	rm -rf $(VENV) js/node_modules js/.built sockjs_bridge/static pyramid_chat/static/dist
+	rm -rf build dist *.egg-info
 	rm -rf .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -64,19 +65,20 @@ $(BIN)/python:
 	  exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(DEMO): $(BIN)/python $(BUILD) $(CLIENT)
+# The files for browsers come first, but no change of them alone is a reason to install again.
+$(DEMO): $(BIN)/python $(BUILD) | browser-files
 	$(PIP) install -e '.[chat]'
 	@touch $@
 
-$(TEST): $(BIN)/python $(BUILD) $(CLIENT)
+$(TEST): $(BIN)/python $(BUILD) | browser-files
 	$(PIP) install -e '.[chat,test]'
 	@touch $(DEMO) $@
 
-$(CLIENT): $(LOCK) buildtools/browser_client.py
-	$(PYTHON) buildtools/browser_client.py
-	@touch $@
+# Does nothing where they are up to date.
+browser-files:
+	@$(PYTHON) buildtools/browser_files.py
 
-# After the client, whose fetching installs the same packages.
-$(NODE_MODULES): $(LOCK) | $(CLIENT)
+# After the build, which installs the same packages.
+$(NODE_MODULES): $(LOCK) | browser-files
 	cd js && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@

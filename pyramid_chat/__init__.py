@@ -41,6 +41,7 @@ def main(global_config: Mapping[str, str] | None = None, **settings: Any) -> WSG
 def _static_name() -> str:
     """Returns a path that changes with the files, so that no browser mixes old with new ones."""
     digest = hashlib.sha256()
-    for file in sorted(STATIC.iterdir()):
-        digest.update(file.read_bytes())
+    for file in sorted(STATIC.rglob("*")):
+        if file.is_file():
+            digest.update(file.read_bytes())
     return f"static/{digest.hexdigest()[:16]}"

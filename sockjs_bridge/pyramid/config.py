@@ -31,6 +31,7 @@ logger = logging.getLogger("sockjs_bridge")
 # does with those of a plugin.
 STATIC = f"{Path(__file__).parent.parent / 'static'}/"
 CLIENT = "sockjs.min.js"
+RECONNECTING = "reconnecting-sockjs.js"
 #: Where pyramid_sockjs had its endpoint when nothing else was said.
 OLD_PREFIX = "/__sockjs__"
 
@@ -166,6 +167,15 @@ def sockjs_client_url(request: Request) -> str:
     return path
 
 
+def reconnecting_sockjs_url(request: Request) -> str:
+    """Returns the URL path of the module `ReconnectingSockJS`, for a page to import.
+
+    The application serves it itself, beside the SockJS client, which it needs.
+    """
+    path: str = request.static_path(STATIC + RECONNECTING)
+    return path
+
+
 def get_sockjs_manager(request: Request, name: str = "") -> SessionManager:
     """Returns the sessions of an endpoint, as pyramid_sockjs called them.
 
@@ -192,15 +202,18 @@ def _settings(registry: Registry) -> Settings:
 
 
 def _client_path() -> str:
-    file = Path(STATIC, CLIENT)
-    try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    except OSError:
-        raise ConfigurationError(
-            f"the SockJS browser client {file} is missing: install the project"
-            " (pip install -e .) where npm is"
-        ) from None
-    return f"_sockjs/{digest}"
+    for name in (CLIENT, RECONNECTING):
+        if not Path(STATIC, name).is_file():
+            raise ConfigurationError(
+                f"the SockJS browser client {Path(STATIC, name)} is missing: install the project"
+                " (pip install -e .) where npm is"
+            )
+    # Of all files: a page that imports one must not get another release of a file beside it.
+    whole = hashlib.sha256()
+    for file in sorted(file for file in Path(STATIC).iterdir() if file.is_file()):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        whole.update(f"{file.name} {content}\n".encode())
+    return f"_sockjs/{whole.hexdigest()[:16]}"
 
 
 def includeme(config: Configurator) -> None:
@@ -231,5 +244,6 @@ def includeme(config: Configurator) -> None:
     config.add_request_method(handshake.receive)
     config.add_request_method(lambda request: request.registry.sockjs, "sockjs", property=True)
     config.add_request_method(sockjs_client_url)
+    config.add_request_method(reconnecting_sockjs_url)
     config.add_request_method(get_sockjs_manager)
     config.add_static_view(static, STATIC, cache_max_age=YEAR)

@@ -1,6 +1,6 @@
 """The wheel, the sdist and the build hook, in a copy of the checkout.
 
-The copy holds what git would hold: no virtual environment, no node_modules, no browser client.
+The copy holds what git would hold: no virtual environment, no node_modules, no files for browsers.
 """
 
 from __future__ import annotations
@@ -23,11 +23,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = "sockjs_bridge/static"
 CLIENT = f"{STATIC}/sockjs.min.js"
-CLIENT_FILES = {CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE"}
+RECONNECTING = f"{STATIC}/reconnecting-sockjs.js"
+BRIDGE_FILES = {
+    CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE", RECONNECTING, f"{RECONNECTING}.map"
+}  # fmt: skip
+CHAT = "pyramid_chat/static/dist"
+BUILD = [sys.executable, "buildtools/browser_files.py"]
 PACKAGES = ("sockjs_bridge", "pyramid_chat")
 NOT_IN_GIT = shutil.ignore_patterns(
     ".*_cache", ".coverage*", ".git", ".hypothesis", ".venv", "*.egg-info", "*.pyc",
-    "__pycache__", "build", "dist", "htmlcov", "node_modules",
+    ".built", "__pycache__", "build", "dist", "htmlcov", "node_modules",
 )  # fmt: skip
 
 
@@ -112,12 +117,38 @@ def metadata(built: Built) -> Message:
     return email.message_from_string(wheel_text(built.wheel, "METADATA"))
 
 
-def test_wheel_and_sdist_contain_the_browser_client(built: Built) -> None:
-    """Both hold the client, its source map and its licence."""
-    assert wheel_files(built.wheel) >= CLIENT_FILES
+def chat_files(checkout: Path) -> set[str]:
+    """Return what the manifest of the chat's page names, the source maps and the manifest."""
+    manifest = json.loads((checkout / CHAT / "manifest.json").read_text())
+    assert manifest.keys() == {"chat.js", "chat.css"}
+    names = {name for file in manifest.values() for name in (file, f"{file}.map")}
+    return {f"{CHAT}/{name}" for name in {*names, "manifest.json"}}
+
+
+def under(checkout: Path, folder: str) -> set[str]:
+    """Return the files of a folder."""
+    return {f"{folder}/{path.name}" for path in (checkout / folder).iterdir()}
+
+
+def test_wheel_and_sdist_contain_the_files_for_browsers(built: Built) -> None:
+    """Both hold the two clients and the page of the chat, with source maps and licence."""
+    expected = BRIDGE_FILES | chat_files(built.checkout)
+    assert under(built.checkout, STATIC) | under(built.checkout, CHAT) == expected
+    assert wheel_files(built.wheel) >= expected
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert names >= CLIENT_FILES
+    assert names >= expected
+
+
+def test_source_maps_name_no_place_of_the_machine(built: Built) -> None:
+    """A source map names the sources by relative paths, and brings their text along."""
+    maps = [*(built.checkout / STATIC).glob("rec*.map"), *(built.checkout / CHAT).glob("*.map")]
+    assert len(maps) == 3
+    for file in maps:
+        content = json.loads(file.read_text())
+        assert all(source.startswith("../") for source in content["sources"])
+        assert all(content["sourcesContent"])
+        assert str(built.checkout.parent) not in file.read_text()
 
 
 def test_wheel_contains_all_files_of_the_packages_and_nothing_else(built: Built) -> None:
@@ -135,8 +166,9 @@ def test_sdist_contains_what_a_build_and_a_test_run_need(built: Built) -> None:
     """The sdist holds the build hook, the lock file, the tests and the demo; no node_modules."""
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    needed = "LICENSE Makefile demo.ini js/package-lock.json buildtools/browser_client.py"
-    assert names >= {*needed.split(), "buildtools/build_with_client.py", "tests/packaging"}
+    needed = "LICENSE Makefile demo.ini js/package-lock.json js/build.mjs js/src/chat/main.js"
+    tools = {"buildtools/browser_files.py", "buildtools/build_backend.py"}
+    assert names >= {*needed.split(), *tools, "tests/packaging"}
     assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
 
 
@@ -209,26 +241,64 @@ def test_sdist_builds_the_same_wheel_without_npm(built: Built, tmp_path: Path, n
 def test_checkout_without_npm_says_what_to_do(tmp_path: Path, no_npm: str) -> None:
     """The build of a checkout fails with one sentence and no traceback of ours."""
     checkout = copy_checkout(tmp_path / "checkout")
-    result = run(sys.executable, "buildtools/browser_client.py", cwd=checkout, path=no_npm)
+    result = run(*BUILD, cwd=checkout, path=no_npm)
     assert result.returncode == 1
-    assert result.stdout.startswith("error: A checkout needs npm (Node 20 or later) to fetch ")
+    assert result.stdout.startswith("error: A checkout needs npm (Node 20 or later) to build ")
     assert result.stdout.count("\n") == 1
 
 
-def test_a_client_of_another_release_is_replaced(built: Built, tmp_path: Path, no_npm: str) -> None:
-    """A changed lock file takes effect on the next build; an unchanged one runs no npm."""
-    checkout = tmp_path / "checkout"
-    shutil.copytree(built.checkout, checkout)
-    client = checkout / CLIENT
-    client.write_text("/* sockjs-client v1.6.0 | an older one */\n")
-    fetch = [sys.executable, "buildtools/browser_client.py"]
+@pytest.fixture
+def checkout(built: Built, tmp_path: Path) -> Path:
+    """A checkout in which all is built, to be changed."""
+    target = tmp_path / "checkout"
+    shutil.copytree(built.checkout, target, symlinks=True)
+    return target
 
-    result = run(*fetch, cwd=checkout, path=os.environ["PATH"])
+
+def test_what_is_built_is_not_built_again(checkout: Path, no_npm: str) -> None:
+    """Where nothing has changed, no npm is needed."""
+    result = run(*BUILD, cwd=checkout, path=no_npm)
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("file", [CLIENT, RECONNECTING, f"{CHAT}/manifest.json"])
+def test_a_changed_or_missing_output_is_made_again(checkout: Path, file: str) -> None:
+    """What is served is what the lock file and the sources say, after the next build."""
+    path = checkout / file
+    original = path.read_bytes()
+    for spoil in (lambda: path.write_text("/* an older one */\n"), path.unlink):
+        spoil()
+        result = run(*BUILD, cwd=checkout, path=os.environ["PATH"])
+        assert result.returncode == 0, result.stdout
+        assert path.read_bytes() == original
+
+
+def test_a_changed_source_changes_the_name(checkout: Path) -> None:
+    """Browsers keep the page's script for a year; what the old name stood for is removed."""
+    before = chat_files(checkout)
+    with (checkout / "js/src/chat/main.js").open("a") as script:
+        script.write('\nglobalThis.marker = "changed";\n')
+    # What the first build left behind must not get into the wheel.
+    assert under(checkout / "build/lib", CHAT) == before
+    result = build(checkout, "--wheel", path=os.environ["PATH"])
     assert result.returncode == 0, result.stdout
-    assert client.read_text().startswith("/* sockjs-client v1.6.1 ")
+    after = chat_files(checkout)
+    assert {name for name in after - before if name.endswith(".js")}
+    assert {name for name in before & after if name.endswith(".css")}
+    assert under(checkout, CHAT) == after
+    (wheel,) = (checkout / "dist").glob("*.whl")
+    assert {name for name in wheel_files(wheel) if name.startswith(CHAT)} == after
 
-    again = run(*fetch, cwd=checkout, path=no_npm)
-    assert again.returncode == 0, again.stdout
+
+def test_a_failing_build_says_why(checkout: Path) -> None:
+    """A mistake in a script ends the build with the place, and without a traceback of ours."""
+    (checkout / "js/src/chat/main.js").write_text("let = ;\n")
+    result = run(*BUILD, cwd=checkout, path=os.environ["PATH"])
+    assert result.returncode == 1
+    assert result.stdout.startswith("error: npm run build in js/ ended with status 1:\n")
+    assert "src/chat/main.js:1:" in result.stdout
+    assert "Traceback" not in result.stdout
+    assert run(*BUILD, cwd=checkout, path=os.environ["PATH"]).returncode == 1
 
 
 def test_lock_file_pins_by_checksum_and_names_no_registry() -> None:

@@ -1,12 +1,13 @@
-"""Directives, settings, predicate, the browser client (api.md, sections 1, 3, 7, 8, 9, 11)."""
+"""Directives, settings, predicate, the browser clients (api.md, sections 1, 3, 7, 8, 9, 11)."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
+import shutil
 from functools import partial
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from pyramid.authorization import Everyone
@@ -468,34 +469,60 @@ def test_included_twice():
     assert endpoints["late"].settings.max_inbound == 7
 
 
-def test_without_the_browser_client(monkeypatch):
-    """A checkout without the client says what to do."""
-    monkeypatch.setattr(configuration, "CLIENT", "missing.js")
+@pytest.mark.parametrize("name", ["CLIENT", "RECONNECTING"])
+def test_without_the_browser_client(monkeypatch, name):
+    """A checkout without the clients says what to do."""
+    monkeypatch.setattr(configuration, name, "missing.js")
     with pytest.raises(ConfigurationError, match=r"missing\.js is missing: install the project"):
         configurator()
 
 
-# The browser client
+# The browser clients
 
 
-def test_client_url():
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("sockjs_client_url", "sockjs.min.js"),
+        ("reconnecting_sockjs_url", "reconnecting-sockjs.js"),
+    ],
+)
+def test_client_url(method, name):
     """Section 9: served by the application itself, with a content hash and long caching."""
     config = configurator()
     urls = []
 
     def page(request):
-        urls.append(request.sockjs_client_url())
+        urls.append(getattr(request, method)())
         return Response("page")
 
     config.add_view(page)
     app = config.make_wsgi_app()
     get(app, "/")
     response = get(app, urls[0])
-    digest = hashlib.sha256(response.body).hexdigest()
-    assert re.fullmatch(rf"/_sockjs/{digest[:16]}/sockjs\.min\.js", urls[0])
+    assert re.fullmatch(rf"/_sockjs/[0-9a-f]{{16}}/{re.escape(name)}", urls[0])
+    assert response.body == Path(configuration.STATIC, name).read_bytes()
     assert response.content_type in ("application/javascript", "text/javascript")
     assert response.cache_control.max_age == 31536000
-    assert config.registry.sockjs.client_path == urls[0]
+
+
+def test_client_path_of_the_iframe_page():
+    """The iframe page loads the SockJS client by the same URL as any other page."""
+    config = configurator()
+    config.add_view(lambda request: Response(request.sockjs_client_url()))
+    assert get(config.make_wsgi_app(), "/").text == config.registry.sockjs.client_path
+
+
+@pytest.mark.parametrize("changed", ["sockjs.min.js", "reconnecting-sockjs.js.map", "new.js"])
+def test_a_change_of_any_served_file_changes_the_urls(monkeypatch, tmp_path, changed):
+    """The hash is of the names and contents of all files that are served."""
+    folder = shutil.copytree(configuration.STATIC, tmp_path / "static")
+    original = configurator().registry.sockjs.client_path
+    monkeypatch.setattr(configuration, "STATIC", f"{folder}/")
+    assert configurator().registry.sockjs.client_path == original
+    with (folder / changed).open("a") as file:
+        file.write("\n")
+    assert configurator().registry.sockjs.client_path != original
 
 
 def test_client_url_below_a_mount_point():

@@ -1,14 +1,15 @@
-"""The PEP 517 backend: setuptools, with the SockJS browser client fetched before a build.
+"""The PEP 517 backend: setuptools, with the files for browsers built before.
 
-A wheel, an sdist and an editable install of a checkout all need the client. An sdist contains it,
-so a build from an sdist runs no npm.
+A wheel, an sdist and an editable install of a checkout all need them. An sdist contains them, so a
+build from an sdist runs no npm.
 """
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
-from browser_client import fetch_or_exit
+from browser_files import ROOT, build_or_exit
 from setuptools import build_meta
 from setuptools.build_meta import (
     get_requires_for_build_editable,
@@ -35,20 +36,22 @@ Settings = dict[str, Any] | None
 def build_wheel(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
 ) -> str:
-    """Build a wheel with the client inside (PEP 517)."""
-    fetch_or_exit()
+    """Build a wheel with the files for browsers inside (PEP 517)."""
+    build_or_exit()
+    # setuptools would put all into the wheel that an earlier build left here.
+    shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)
     return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
 
 
 def build_editable(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
 ) -> str:
-    """Build an editable wheel of a checkout that has the client (PEP 660)."""
-    fetch_or_exit()
+    """Build an editable wheel of a checkout that has the files for browsers (PEP 660)."""
+    build_or_exit()
     return build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
-    """Build an sdist with the client inside (PEP 517)."""
-    fetch_or_exit()
+    """Build an sdist with the files for browsers inside (PEP 517)."""
+    build_or_exit()
     return build_meta.build_sdist(sdist_directory, config_settings)

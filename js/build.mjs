@@ -1,0 +1,77 @@
+// Builds what browsers get:
+//   sockjs_bridge/static      the SockJS client as it is, and the reconnecting client
+//   pyramid_chat/static/dist  the page of the chat, under names that change with the content
+// What is left of an earlier build is removed.
+
+import { build } from "esbuild";
+import { copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const js = fileURLToPath(new URL(".", import.meta.url));
+const bridge = path.join(js, "..", "sockjs_bridge", "static");
+const chat = path.join(js, "..", "pyramid_chat", "static", "dist");
+
+const common = {
+  absWorkingDir: js,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  sourcemap: true,
+  metafile: true,
+  logLevel: "warning",
+};
+
+// The names of the files that a build wrote.
+function written({ metafile }) {
+  return Object.keys(metafile.outputs).map((file) => path.basename(file));
+}
+
+async function removeOthers(folder, keep) {
+  for (const name of await readdir(folder)) {
+    if (!keep.includes(name)) await rm(path.join(folder, name), { recursive: true });
+  }
+}
+
+async function buildBridge() {
+  // The script names its source map by a relative URL.
+  const client = path.join(js, "node_modules", "sockjs-client");
+  const copies = {
+    "sockjs.LICENSE": "LICENSE",
+    "sockjs.min.js.map": "dist/sockjs.min.js.map",
+    "sockjs.min.js": "dist/sockjs.min.js",
+  };
+  await mkdir(bridge, { recursive: true });
+  for (const [name, source] of Object.entries(copies)) {
+    await copyFile(path.join(client, source), path.join(bridge, name));
+  }
+  const result = await build({
+    ...common,
+    entryPoints: [{ in: "src/reconnecting/index.js", out: "reconnecting-sockjs" }],
+    outdir: bridge,
+    banner: { js: "/* ReconnectingSockJS, of sockjs_bridge. MIT license. */" },
+  });
+  await removeOthers(bridge, [...Object.keys(copies), ...written(result)]);
+}
+
+async function buildChat() {
+  const result = await build({
+    ...common,
+    entryPoints: [
+      { in: "src/chat/main.js", out: "chat" },
+      { in: "src/chat/chat.css", out: "chat" },
+    ],
+    outdir: chat,
+    entryNames: "[name]-[hash]",
+  });
+  const manifest = {};
+  for (const [file, { entryPoint }] of Object.entries(result.metafile.outputs)) {
+    if (entryPoint) manifest[`chat${path.extname(file)}`] = path.basename(file);
+  }
+  await writeFile(path.join(chat, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+  await removeOthers(chat, ["manifest.json", ...written(result)]);
+}
+
+await buildBridge();
+await buildChat();

@@ -1,0 +1,5 @@
+// The page of the chat.
+
+import { ReconnectingSockJS } from "../reconnecting/index.js";
+
+globalThis.ReconnectingSockJS = ReconnectingSockJS;

@@ -1,0 +1,392 @@
+// A SockJS connection that comes back, with an outbox: SockJS itself never reconnects, and
+// acknowledges nothing. docs/howto/reconnecting.rst tells how to use it.
+
+import { Liveness } from "./liveness.js";
+import { Outbox } from "./outbox.js";
+import { Timers } from "./timers.js";
+import { Transports } from "./transports.js";
+
+// Milliseconds.
+// A connection that lasted that long was a good one: the next delay is a short one again.
+const STEADY = 5_000;
+// Longer than the slowest fallback. Where a browser forbids a transport, SockJS hangs.
+const CONNECTING_LIMIT = 60_000;
+// Who is asked whether the user is still authorized may be behind the broken network.
+const ASKING_LIMIT = 8_000;
+
+const NORMAL = 1000;
+const GOING_AWAY = 1001;
+const ABNORMAL = 1006;
+const ALL_TRANSPORTS_FAILED = 2000;
+const REPLACED = 4001;
+const UNAUTHORIZED = 4401;
+const SOCK_OPEN = 1;
+
+const isFinal = (code) => code === REPLACED || (code >= 4400 && code <= 4499);
+
+/**
+ * @typedef {object} Ping How to tell that a connection lives, and how long a round trip takes.
+ * @property {() => string} message makes the text that is sent.
+ * @property {(text: string) => boolean} isPong tells the answer; it is not given out as "message".
+ * @property {number} [interval=10000] ms between an answer and the next ping.
+ * @property {number} [timeout=8000] ms without any sign of life after a ping (a heartbeat is one)
+ *   before the connection counts as lost. Signs other than the answer prolong it once.
+ *
+ * @typedef {object} Options
+ * @property {string[]} [transports=[]] that may be used, by SockJS's names; empty for all.
+ * @property {Function} [SockJS] the constructor; else the global one.
+ * @property {number} [minDelay=1000] ms: the delay after the n-th failure in a row is drawn from 0
+ *   to `min(maxDelay, minDelay * 2 ** (n - 1))`, so that the clients of a restarted server do not
+ *   come all at once.
+ * @property {number} [maxDelay=30000] ms.
+ * @property {Ping} [ping] without it, a connection is lost after 90 s of silence.
+ * @property {?Storage | (() => Storage)} [storage=null] where the outbox survives a reload:
+ *   sessionStorage, as a function where the browser may forbid it. Not localStorage: two tabs would
+ *   overwrite each other's. A tab that the user duplicates starts with a copy, and both send what
+ *   was in it, which does no harm: the receiver drops doubles by id.
+ * @property {string} [storageKey="sockjs-outbox"]
+ * @property {(code: number) => boolean} [isFinal] tells the close codes after which no attempt is
+ *   made; else 4001 and 4400 to 4499.
+ * @property {() => Promise<boolean>} [authorized] asked before an attempt when the last one did
+ *   not get through: a browser does not show why a WebSocket was refused. False stops with 4401; a
+ *   rejection, or no answer within 8 s, says nothing.
+ *
+ * @typedef {"connecting" | "open" | "lost" | "stopped" | "closed"} State
+ *   lost: there will be another attempt; stopped: there will be none before connect().
+ */
+
+/**
+ * A connection to a SockJS endpoint that is made again whenever it is lost.
+ *
+ * Listeners are called when the state is already the new one, and may call every method.
+ * Events (CustomEvent), with their detail:
+ * - "connecting": null
+ * - "open": {transport: string, attempts: number}, the attempts since the last open connection
+ * - "message": string
+ * - "rtt": number, the ms that a ping took
+ * - "lost": {code: number, reason: string, delay: number}, the delay in ms until the next attempt
+ * - "stopped": {code: number, reason: string}
+ */
+export class ReconnectingSockJS extends EventTarget {
+  #url;
+  #options;
+  /** @type {State} */
+  #state = "closed";
+  #sock = null;
+  #liveness = null;
+  #transport = null;
+  #rtt = null;
+  #timers = new Timers();
+  #transports = new Transports();
+  #subscriptions = new Map();
+  #outbox;
+  // Attempts since the last open connection, and failures since the last good one.
+  #attempts = 0;
+  #failures = 0;
+  #openedAt = 0;
+  // The last attempt did not get through.
+  #refused = false;
+  // The attempt that counts, while it has no socket yet.
+  #attempting = null;
+  // The page is in the back/forward cache.
+  #hidden = false;
+  #listening = false;
+
+  /**
+   * @param {string} url of the endpoint.
+   * @param {Options} [options]
+   */
+  constructor(url, options = {}) {
+    super();
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    this.#url = url;
+    this.#options = {
+      transports: [],
+      minDelay: 1_000,
+      maxDelay: 30_000,
+      ping: null,
+      storage: null,
+      storageKey: "sockjs-outbox",
+      isFinal,
+      ...Object.fromEntries(given),
+    };
+    const { transports, storage, storageKey } = this.#options;
+    this.#transports.wanted = transports;
+    this.#outbox = new Outbox(storage, storageKey, (text) => this.send(text));
+  }
+
+  /** @returns {State} */
+  get state() {
+    return this.#state;
+  }
+
+  /** @returns {?string} the transport of the open connection, by SockJS's name. */
+  get transport() {
+    return this.#transport;
+  }
+
+  /** @returns {?number} the ms that the last ping over this connection took. */
+  get rtt() {
+    return this.#rtt;
+  }
+
+  /** @returns {string[]} the transports that may be used; empty for all. */
+  get transports() {
+    return this.#transports.wanted;
+  }
+
+  /** Takes effect with the next attempt: reconnect() makes one. */
+  set transports(names) {
+    this.#transports.wanted = names;
+  }
+
+  /** Connects at once, unless a connection is open or being opened. */
+  connect() {
+    if (this.#state === "open" || this.#state === "connecting") return;
+    this.#listen(true);
+    this.#hidden = this.#refused = false;
+    this.#failures = 0;
+    this.#attempt();
+  }
+
+  /** Gives up the connection that there is, and connects at once. */
+  reconnect() {
+    if (this.#state === "open" || this.#state === "connecting") {
+      this.#drop("lost");
+      this.#tell("lost", { code: NORMAL, reason: "Reconnecting", delay: 0 });
+      // A listener may have decided otherwise.
+      if (this.#state !== "lost") return;
+    }
+    this.connect();
+  }
+
+  /** Closes until connect(). No timer runs any more; subscriptions and outbox stay. */
+  close() {
+    this.#listen(false);
+    this.#drop("closed");
+    this.#outbox.rest();
+  }
+
+  /**
+   * Sends a text over the open connection, or not at all; post() loses nothing.
+   * @returns {boolean} false: there is no open connection.
+   */
+  send(text) {
+    // SockJS swallows what is sent between a close frame and its close event.
+    if (this.#state !== "open" || this.#sock.readyState !== SOCK_OPEN) return false;
+    this.#sock.send(text);
+    return true;
+  }
+
+  /** Sends a text at once when a connection is open, and again after each reconnection. */
+  subscribe(key, text) {
+    this.#subscriptions.set(key, text);
+    this.send(text);
+  }
+
+  /** Ends a subscription; the text, if there is one, tells the server. */
+  unsubscribe(key, text) {
+    if (this.#subscriptions.delete(key) && text !== undefined) this.send(text);
+  }
+
+  /** @returns {{id: string, text: string}[]} what is not confirmed yet, in order. */
+  get outbox() {
+    return this.#outbox.entries;
+  }
+
+  /**
+   * Keeps a text until confirm(id) or reject(id), and sends it when its turn has come: one at a
+   * time, in order, and again after each reconnection. The receiver knows the id from the text, and
+   * drops doubles. A text with the id of one that waits is ignored.
+   * @param {string} id
+   * @param {string} text
+   */
+  post(id, text) {
+    this.#outbox.post(id, text);
+  }
+
+  /** It was delivered; the next one goes out. */
+  confirm(id) {
+    this.#outbox.remove(id);
+  }
+
+  /** It is not to be sent again; the next one goes out. */
+  reject(id) {
+    this.#outbox.remove(id);
+  }
+
+  /** "Not now": the first one is sent again after some ms. Those behind it wait. */
+  defer(id, ms) {
+    this.#outbox.defer(id, ms);
+  }
+
+  /** The outbox waits, also over reconnections. What is on its way is not called back. */
+  pause() {
+    this.#outbox.pause();
+  }
+
+  /** The outbox goes on. */
+  resume() {
+    this.#outbox.resume();
+  }
+
+  // ---- from state to state -------------------------------------------------------------------
+
+  #attempt() {
+    this.#drop("connecting");
+    this.#attempts += 1;
+    const attempt = {};
+    const ifCurrent = (act) => (value) => (this.#attempting === attempt ? act(value) : undefined);
+    this.#attempting = attempt;
+    this.#tell("connecting", null);
+    const go = ifCurrent(() => this.#open());
+    const { authorized } = this.#options;
+    if (!this.#refused || !authorized) {
+      go();
+      return;
+    }
+    const answered = ifCurrent((yes) => {
+      if (yes === false) this.#halt(UNAUTHORIZED, "Unauthorized");
+      else this.#open();
+    });
+    this.#timers.after("connecting", ASKING_LIMIT, go);
+    Promise.resolve().then(ifCurrent(authorized)).then(answered, go);
+  }
+
+  #open() {
+    this.#attempting = null;
+    const SockJS = this.#options.SockJS ?? globalThis.SockJS;
+    const transports = this.#transports.allowed;
+    let sock;
+    try {
+      sock = new SockJS(this.#url, null, transports.length ? { transports } : {});
+    } catch (error) {
+      // The URL is wrong, the page's policy forbids it, or there is no client: waiting is no help.
+      this.#halt(ABNORMAL, String(error));
+      return;
+    }
+    this.#sock = sock;
+    this.#timers.after("connecting", CONNECTING_LIMIT, () => this.#lost(ABNORMAL, "No connection"));
+    sock.onopen = () => this.#opened();
+    sock.onmessage = ({ data }) => this.#received(data);
+    sock.onheartbeat = () => this.#liveness?.sign();
+    sock.onclose = ({ code, reason, wasClean }) => this.#lost(code, reason, wasClean);
+  }
+
+  #opened() {
+    const sock = this.#sock;
+    const attempts = this.#attempts;
+    this.#timers.stop("connecting");
+    this.#state = "open";
+    this.#transport = sock.transport;
+    this.#refused = false;
+    this.#attempts = 0;
+    this.#openedAt = performance.now();
+    this.#liveness = new Liveness(
+      this.#options.ping,
+      (text) => this.send(text),
+      () => this.#lost(ABNORMAL, "No answer"),
+      (ms) => this.#tell("rtt", (this.#rtt = ms)),
+    );
+    this.#liveness.start();
+    for (const text of this.#subscriptions.values()) this.send(text);
+    this.#tell("open", { transport: sock.transport, attempts });
+    this.#outbox.flush();
+  }
+
+  #received(text) {
+    this.#liveness.sign();
+    if (!this.#liveness.takes(text)) this.#tell("message", text);
+  }
+
+  #lost(code, reason = "", saidGoodbye = false) {
+    const opened = this.#state === "open";
+    if (opened) {
+      if (this.#liveness.works) this.#transports.works(this.#transport);
+      else if (!saidGoodbye) this.#transports.died(this.#transport);
+      if (performance.now() - this.#openedAt >= STEADY) this.#failures = 0;
+    }
+    // What a demotion left may be what this browser cannot do.
+    if (code === ALL_TRANSPORTS_FAILED) this.#transports.forgive();
+    this.#refused = !opened;
+    if (this.#options.isFinal(code)) this.#halt(code, reason);
+    else this.#retry(code, reason);
+  }
+
+  #retry(code, reason) {
+    const { minDelay, maxDelay } = this.#options;
+    this.#drop("lost");
+    // "Offline" is the browser's opinion, and may be wrong: attempts go on, and do not count.
+    let delay = maxDelay;
+    if (globalThis.navigator?.onLine !== false) {
+      delay = Math.random() * Math.min(maxDelay, minDelay * 2 ** this.#failures);
+      this.#failures += 1;
+    }
+    this.#timers.after("retry", delay, () => this.#attempt());
+    this.#tell("lost", { code, reason, delay });
+  }
+
+  #halt(code, reason) {
+    this.#drop("stopped");
+    this.#tell("stopped", { code, reason });
+  }
+
+  // The one way out of a connection or an attempt: nothing of it is heard any more.
+  #drop(state) {
+    const sock = this.#sock;
+    this.#state = state;
+    this.#timers.stop();
+    this.#liveness?.stop();
+    this.#outbox.lost();
+    this.#attempting = this.#sock = this.#liveness = this.#transport = this.#rtt = null;
+    if (sock) {
+      sock.onopen = sock.onmessage = sock.onheartbeat = sock.onclose = null;
+      sock.close();
+    }
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  // ---- what the browser says -----------------------------------------------------------------
+
+  #listen(on) {
+    if (this.#listening === on) return;
+    this.#listening = on;
+    const method = on ? "addEventListener" : "removeEventListener";
+    for (const type of ["online", "offline", "pagehide", "pageshow"]) {
+      globalThis[method]?.(type, this.#browserSaid);
+    }
+    globalThis.document?.[method]("visibilitychange", this.#browserSaid);
+  }
+
+  #browserSaid = ({ type }) => {
+    if (this.#state === "stopped" || this.#state === "closed") return;
+    if (type === "pageshow") {
+      if (!this.#hidden) return;
+      this.#hidden = false;
+      this.#attempt();
+    } else if (this.#hidden) {
+      return;
+    } else if (type === "pagehide") {
+      // No page with an open connection comes into the back/forward cache.
+      this.#hidden = true;
+      this.#drop("lost");
+      this.#outbox.rest();
+      this.#tell("lost", { code: GOING_AWAY, reason: "Page hidden", delay: 0 });
+    } else if (type === "offline") {
+      this.#retry(ABNORMAL, "Offline");
+    } else if (type === "online") {
+      this.#failures = 0;
+      this.#wake();
+    } else if (globalThis.document.visibilityState === "visible") {
+      this.#wake();
+    }
+  };
+
+  #wake() {
+    if (this.#state === "lost") this.#attempt();
+    else this.#liveness?.check();
+  }
+}

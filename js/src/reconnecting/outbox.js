@@ -1,0 +1,98 @@
+import { Timers } from "./timers.js";
+
+/**
+ * Texts that wait for their confirmation, in order. One is on its way at a time: with several, the
+ * ones behind a lost or deferred one would overtake it.
+ */
+export class Outbox {
+  #storage = null;
+  #key;
+  #send;
+  #entries = [];
+  #timers = new Timers();
+  // The id of the one on its way over this connection.
+  #sent = null;
+  #paused = false;
+
+  /**
+   * @param {?Storage | (() => ?Storage)} storage
+   * @param {string} key
+   * @param {(text: string) => boolean} send over the open connection; false: there is none.
+   */
+  constructor(storage, key, send) {
+    this.#key = key;
+    this.#send = send;
+    try {
+      this.#storage = typeof storage === "function" ? storage() : storage;
+      const stored = JSON.parse(this.#storage?.getItem(key) ?? "[]");
+      const isEntry = (entry) => entry?.id !== undefined && typeof entry?.text === "string";
+      this.#entries = stored.filter(isEntry).map(({ id, text }) => ({ id, text }));
+    } catch {
+      // Forbidden, or not ours: then there is nothing to send.
+    }
+  }
+
+  get entries() {
+    return this.#entries.map((entry) => ({ ...entry }));
+  }
+
+  post(id, text) {
+    if (this.#entries.some((entry) => entry.id === id)) return;
+    this.#entries.push({ id, text });
+    this.#save();
+    this.flush();
+  }
+
+  /** Takes one out, whether it was delivered or refused. */
+  remove(id) {
+    const index = this.#entries.findIndex((entry) => entry.id === id);
+    if (index < 0) return;
+    this.#entries.splice(index, 1);
+    if (index === 0) this.rest();
+    this.#save();
+    this.flush();
+  }
+
+  defer(id, ms) {
+    if (this.#entries[0]?.id !== id) return;
+    this.#sent = null;
+    this.#timers.after("deferred", ms, () => this.flush());
+  }
+
+  pause() {
+    this.#paused = true;
+  }
+
+  resume() {
+    this.#paused = false;
+    this.flush();
+  }
+
+  /** What was on its way may have got lost: it is sent again by flush(). */
+  lost() {
+    this.#sent = null;
+  }
+
+  /** As lost(), and no timer runs any more. */
+  rest() {
+    this.#sent = null;
+    this.#timers.stop();
+  }
+
+  flush() {
+    const [next] = this.#entries;
+    if (!next || this.#paused || this.#sent !== null || this.#timers.runs("deferred")) return;
+    // First of all, as a confirmation may come within send().
+    this.#sent = next.id;
+    if (!this.#send(next.text) && this.#sent === next.id) this.#sent = null;
+  }
+
+  #save() {
+    try {
+      if (this.#entries.length) this.#storage?.setItem(this.#key, JSON.stringify(this.#entries));
+      else this.#storage?.removeItem(this.#key);
+    } catch {
+      // Forbidden or full: the outbox lives as long as the page.
+    }
+  }
+}
