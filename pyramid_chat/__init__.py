@@ -1,47 +1,112 @@
-"""A chat on sockjs_bridge: one room, nicknames, and nothing to install in the browser."""
+"""A chat on sockjs_bridge: rooms for a team, kept in a database."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIApplication
 
 from pyramid.config import Configurator
+from pyramid.request import Request
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from zope.sqlalchemy import register
 
-from pyramid_chat import security
-from pyramid_chat.models import Room
+from pyramid_chat import demo
+from pyramid_chat.database import Database
+from pyramid_chat.live import Live
+from pyramid_chat.models import PUBLIC, Room, User
+from pyramid_chat.settings import CannotStart, Settings
+from pyramid_chat.views import Throttle
 
-STATIC = Path(__file__).parent / "static"
-YEAR = 365 * 86400
-"""Seconds that a browser may keep a static file; its URL changes with its content."""
+FIRST_ROOM = "Lobby"
+"""The room that there is at first; whoever makes an account is in it."""
 
 
 def main(global_config: Mapping[str, str] | None = None, **settings: Any) -> WSGIApplication:
     """Makes the application (``paste.app_factory``).
 
     Args:
-        global_config: the ini's ``[DEFAULT]``; unused.
-        **settings: Pyramid's, and those of the bridge (``sockjs.*``).
+        global_config: the ini's ``[DEFAULT]``; its ``here`` is the folder for the chat's files.
+        **settings: Pyramid's, those of the bridge (``sockjs.*``), of the chat (``chat.*``), and
+            ``sqlalchemy.url``.
+
+    Raises:
+        pyramid_chat.settings.CannotStart: one of them cannot be, or the database cannot be used.
     """
+    here = Path((global_config or {}).get("here") or Path.cwd())
+    own = Settings.parse(here, settings)
+    database = open_database(own)
+    settings.setdefault("tm.manager_hook", "pyramid_tm.explicit_manager")
+    settings.setdefault("tm.annotate_user", "false")
     with Configurator(settings=settings) as config:
+        config.registry.chat_settings = own
+        config.registry.chat_database = database
+        config.registry.chat_throttle = Throttle()
         config.include("pyramid_chameleon")
+        config.include("pyramid_tm")
         config.include("sockjs_bridge")
-        config.include(security)
-        config.registry.chat_room = Room()
-        config.add_route("home", "/")
-        config.add_sockjs_route("chat", "/chat")
-        config.add_static_view(_static_name(), "pyramid_chat:static", cache_max_age=YEAR)
-        config.scan()
+        config.registry.chat_live = Live(config.registry.sockjs, database, own)
+        config.include("pyramid_chat.security")
+        config.include("pyramid_chat.errors")
+        config.add_request_method(dbsession, reify=True)
+        add_routes(config)
+        config.include("pyramid_chat.assets")
+        config.scan(ignore=["pyramid_chat.migrations", "pyramid_chat.scripts"])
         app: WSGIApplication = config.make_wsgi_app()
         return app
 
 
-def _static_name() -> str:
-    """Returns a path that changes with the files, so that no browser mixes old with new ones."""
-    digest = hashlib.sha256()
-    for file in sorted(STATIC.rglob("*")):
-        if file.is_file():
-            digest.update(file.read_bytes())
-    return f"static/{digest.hexdigest()[:16]}"
+def add_routes(config: Configurator) -> None:
+    """Adds the chat's routes; which views they have is said at the views."""
+    config.add_route("home", "/")
+    config.add_sockjs_route("chat", "/chat")
+    config.add_route("sign_in", "/sign-in")
+    config.add_route("sign_out", "/sign-out")
+    config.add_route("register", "/register")
+    config.add_route("rooms", "/rooms")
+    config.add_route("direct", "/direct")
+    config.add_route("people", "/people")
+    config.add_route("session", "/session")
+    factory = "pyramid_chat.security.room_factory"
+    config.add_route("room", "/rooms/{room:[0-9]{1,20}}", factory=factory)
+    for action in ("edit", "join", "leave", "invite"):
+        path = f"/rooms/{{room:[0-9]{{1,20}}}}/{action}"
+        config.add_route(f"room_{action}", path, factory=factory)
+
+
+def dbsession(request: Request) -> Session:
+    """Returns the request's session, in the transaction of ``request.tm``."""
+    database: Database = request.registry.chat_database
+    session = database.writing() if request.method == "POST" else database.session()
+    register(session, transaction_manager=request.tm)
+    return session
+
+
+def open_database(settings: Settings) -> Database:
+    """Returns the database, with all tables and what has to be in them.
+
+    Raises:
+        pyramid_chat.settings.CannotStart: it cannot be used.
+    """
+    database = Database(settings.url, settings.database_timeout)
+    database.start(migrate=settings.migrate)
+    try:
+        with database.session() as session:
+            empty = session.scalar(select(Room.id).limit(1)) is None
+            nobody = session.scalar(select(User.id).limit(1)) is None
+        if empty or (nobody and settings.demo):
+            with database.writing() as session, session.begin():
+                # Another process may have been quicker.
+                if session.scalar(select(Room.id).limit(1)) is None:
+                    unique_name = f"{PUBLIC}:{FIRST_ROOM.casefold()}"
+                    session.add(Room(kind=PUBLIC, name=FIRST_ROOM, unique_name=unique_name))
+                    session.flush()
+                if settings.demo:
+                    demo.fill(session)
+    except SQLAlchemyError as error:
+        name = settings.url.render_as_string()
+        raise CannotStart(f"the database {name} cannot be used: {error}") from None
+    return database

@@ -1,85 +1,162 @@
 """What clients and server tell each other: JSON objects, one in each message.
 
-They are told apart by ``type``. A client sends ``join`` (``name``, and optionally ``token``), then
-``message`` (``text``, and optionally ``key``). The server sends ``welcome`` to who joined,
-``joined``, ``left`` and ``message`` to all, and ``error`` to a client whose request it refuses;
-that client may go on.
+They are told apart by ``type``. Here is what a client may ask for; what the server tells is made
+by `pyramid_chat.rooms` and `pyramid_chat.realtime`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MAX_NAME = 32
-"""Characters of a nickname."""
 MAX_TEXT = 4000
 """Characters of a message."""
+MAX_ID = 2**31 - 1
+"""The greatest number of a room, a message or a version that a database takes."""
+MAX_INTEGER = 2**53
+"""The greatest integer that JavaScript knows."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
-# They join letters in some scripts, and the parts of many emoji.
-_JOINERS = "\u200c\u200d"
+# What PostgreSQL cannot keep, and what no UTF-8 can carry.
+_UNKEPT = re.compile("[\x00\ud800-\udfff]")
 
 
 class Refused(Exception):
-    """A client's request that cannot be granted.
+    """A client's request that is not granted.
 
     Args:
         code: for programs.
         text: for people.
         key: of the message that is refused, as its client named it.
+        room: that the request was for.
+        retry_after: seconds after which the same request may be granted; None: it never is.
     """
 
-    def __init__(self, code: str, text: str, key: str | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        text: str,
+        *,
+        key: str | None = None,
+        room: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
         self.key = key
+        self.room = room
+        self.retry_after = retry_after
 
-    def event(self) -> str:
+    def event(self) -> dict[str, Any]:
         """Returns what its client is told."""
-        event = {"type": "error", "code": self.code, "text": self.text}
-        return encode(event | ({"key": self.key} if self.key else {}))
+        details = {"key": self.key, "room": self.room, "retry_after": self.retry_after}
+        return {
+            "type": "error",
+            "code": self.code,
+            "text": self.text,
+            **{name: value for name, value in details.items() if value is not None},
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
-    """The request to enter the room.
+class Open:
+    """Look at a room, and hear what happens in it."""
 
-    Attributes:
-        name: 1 to 32 characters that can be seen.
-        token: a secret of the client; with the same one it takes its own place again when its
-            former connection is not known to be lost yet. Empty: it has none.
-    """
+    room: int
 
-    name: str
-    token: str = ""
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Look away from a room that one is not in."""
+
+    room: int
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """The request to say something.
+    """Say something.
 
     Attributes:
+        room: where.
+        key: the client's name for the message; no other message of its author has it.
         text: 1 to 4000 characters.
-        key: the client's name for the message, by which it knows it again. Empty: it has none.
     """
 
+    room: int
+    key: str
     text: str
-    key: str = ""
 
 
-def encode(event: dict[str, Any]) -> str:
-    """Returns an event as JSON in ASCII, which every transport carries, lone surrogates too."""
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Change what one has said."""
+
+    room: int
+    number: int
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Take back what one has said."""
+
+    room: int
+    number: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The messages before one; before None are the newest."""
+
+    room: int
+    before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What has changed in a room after a version."""
+
+    room: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A message was seen, and those before it."""
+
+    room: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """Somebody is writing."""
+
+    room: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Are you there?"""
+
+    n: int
+
+
+Request = Open | Close | Post | Edit | Delete | History | Since | Read | Typing | Ping
+
+
+def encode(event: Mapping[str, Any]) -> str:
+    """Returns an event as JSON in ASCII, which every transport carries."""
     return json.dumps(event, separators=(",", ":"))
 
 
-def parse(message: str) -> Join | Post:
+def parse(message: str) -> Request:
     """Reads a client's request.
 
     Raises:
@@ -91,53 +168,48 @@ def parse(message: str) -> Join | Post:
         raise Refused("bad-json", "That was not JSON.") from None
     if not isinstance(request, dict):
         raise Refused("bad-request", "A request is a JSON object.")
-    match request.pop("type", None):
-        case "join":
-            return Join(*_fields(request, name=_checked_name, token=_checked_token))
-        case "message":
-            key = _checked_key(request.get("key", ""))
-            try:
-                return Post(*_fields(request, text=_checked_text, key=_checked_key))
-            except Refused as refused:
-                refused.key = key
-                raise
-        case _:
-            raise Refused("bad-request", "The type of a request is join or message.")
+    kind = request.pop("type", None)
+    try:
+        if not isinstance(kind, str) or kind not in _REQUESTS:
+            raise Refused("bad-request", f"The type of a request is one of {', '.join(_REQUESTS)}.")
+        made, checks = _REQUESTS[kind]
+        if unknown := sorted(request.keys() - checks.keys()):
+            raise Refused("bad-request", f"Unknown field: {unknown[0][:40]!a}.")
+        return made(**{name: check(request.get(name)) for name, check in checks.items()})
+    except Refused as refused:
+        # So that its client knows what failed.
+        refused.key = _tried(_key, request.get("key"))
+        refused.room = _tried(_id, request.get("room"))
+        raise
 
 
-def _fields(request: dict[str, Any], **checks: Callable[[object], str]) -> list[str]:
-    if unknown := sorted(request.keys() - checks.keys()):
-        raise Refused("bad-request", f"Unknown field: {unknown[0][:40]!a}.")
-    return [check(request.get(name, "")) for name, check in checks.items()]
+def _tried(check: Callable[[Any], Any], value: object) -> Any:
+    try:
+        return check(value)
+    except Refused:
+        return None
 
 
-def _checked_name(value: object) -> str:
-    if not isinstance(value, str):
-        raise Refused("bad-name", "A name is a string.")
-    name = " ".join(value.split())
-    if len(name) > MAX_NAME:
-        raise Refused("bad-name", f"A name has at most {MAX_NAME} characters.")
-    if not all(char.isprintable() or char in _JOINERS for char in name) or not folded(name):
-        raise Refused("bad-name", "A name has at least one character, and none that is invisible.")
-    return name
+def _integer(least: int, most: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        # True is an integer to Python.
+        if type(value) is int and least <= value <= most:
+            return value
+        raise Refused("bad-request", "A room, a number or a version is not what it can be.")
+
+    return check
 
 
-def _checked_token(value: object) -> str:
-    if value != "" and not (isinstance(value, str) and _TOKEN.fullmatch(value)):
-        raise Refused("bad-request", "A token has 16 to 64 characters of A-Z, a-z, 0-9, _ and -.")
-    return str(value)
+def _key(value: Any) -> str:
+    if isinstance(value, str) and _KEY.fullmatch(value):
+        return value
+    raise Refused("bad-request", "A key has 1 to 64 characters of A-Z, a-z, 0-9, _ and -.")
 
 
-def _checked_key(value: object) -> str:
-    if value != "" and not (isinstance(value, str) and _KEY.fullmatch(value)):
-        raise Refused("bad-request", "A key has 1 to 64 characters of A-Z, a-z, 0-9, _ and -.")
-    return str(value)
-
-
-def _checked_text(value: object) -> str:
+def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise Refused("bad-text", "The text of a message is a string.")
-    text = value.strip()
+    text = _UNKEPT.sub("\ufffd", value.strip())
     if not text:
         raise Refused("bad-text", "There is nothing to read in that message.")
     if len(text) > MAX_TEXT:
@@ -145,7 +217,21 @@ def _checked_text(value: object) -> str:
     return text
 
 
-def folded(name: str) -> str:
-    """Returns what two names have in common that look alike to a hasty eye."""
-    plain = "".join(char for char in unicodedata.normalize("NFKC", name) if char not in _JOINERS)
-    return plain.casefold().strip()
+def _before(value: Any) -> int | None:
+    return None if value is None else _id(value)
+
+
+_id = _integer(1, MAX_ID)
+
+_REQUESTS: dict[str, tuple[Callable[..., Request], dict[str, Callable[[Any], Any]]]] = {
+    "open": (Open, {"room": _id}),
+    "close": (Close, {"room": _id}),
+    "message": (Post, {"room": _id, "key": _key, "text": _text}),
+    "edit": (Edit, {"room": _id, "number": _id, "key": _key, "text": _text}),
+    "delete": (Delete, {"room": _id, "number": _id, "key": _key}),
+    "history": (History, {"room": _id, "before": _before}),
+    "since": (Since, {"room": _id, "version": _integer(0, MAX_ID)}),
+    "read": (Read, {"room": _id, "number": _id}),
+    "typing": (Typing, {"room": _id}),
+    "ping": (Ping, {"n": _integer(-MAX_INTEGER, MAX_INTEGER)}),
+}

@@ -1,134 +1,151 @@
-"""The room: who is in it, and what was said last."""
+"""The tables: people and their sign-ins, rooms and their members, messages."""
 
 from __future__ import annotations
 
-import hmac
-import secrets
-import threading
-from collections import deque
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-from pyramid_chat.messages import Join, Post, Refused, encode, folded
+from sqlalchemy import DateTime, Dialect, ForeignKey, MetaData, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
 
-MAX_PEOPLE = 1000
-"""Who fits into the room: a newcomer is told all names in one message."""
-HISTORY = 50
-"""Messages that a newcomer is told."""
-HISTORY_SIZE = 128 * 1024
-"""Bytes that they may have together, so that one message can carry them."""
-
-REPLACED = (4001, "Joined from somewhere else")
-"""How a connection is closed when another one takes its place in the room."""
+PUBLIC, PRIVATE, DIRECT = "public", "private", "direct"
+"""The kinds of rooms."""
 
 
-class Connection(Protocol):
-    """What the room needs of a connection. Both may be called in any thread, and never wait."""
+class Moment(TypeDecorator[datetime]):
+    """A point in time. SQLite forgets that it is UTC."""
 
-    def send(self, message: str) -> bool:
-        """Sends a message."""
-        raise NotImplementedError
+    impl = DateTime(timezone=True)
+    cache_ok = True
 
-    def close(self, code: int, reason: str) -> None:
-        """Closes the connection."""
-        raise NotImplementedError
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Hands UTC to the database."""
+        return value.astimezone(UTC) if value is not None else None
 
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    name: str
-    token: str
-    connection: Connection
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Takes what comes for UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Room:
-    """A room that is kept in memory. Its methods may be called in any thread.
+def now() -> datetime:
+    """Returns the time, as exact as it is told."""
+    time = datetime.now(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
-    Whatever is told to the room is told under its lock: everybody hears everything in the same
-    order, and a newcomer misses nothing between the history and the first message.
+
+class Base(DeclarativeBase):
+    """What the tables have in common."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: Any = {datetime: Moment}  # noqa: RUF012
+
+
+class User(Base):
+    """A person.
+
+    Attributes:
+        name: as it is shown.
+        folded: as it is compared, see `pyramid_chat.names.folded`.
+        password: its hash.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._members: dict[Connection, _Member] = {}
-        self._names: dict[str, _Member] = {}
-        self._history: deque[tuple[dict[str, Any], int]] = deque()
-        self._history_size = 0
+    __tablename__ = "users"
 
-    def join(self, connection: Connection, request: Join) -> None:
-        """Lets a connection in, and tells it who is there and what was said.
-
-        Raises:
-            Refused: it is in already, somebody else has the name, or the room is full.
-        """
-        with self._lock:
-            if connection in self._members:
-                raise Refused("already-joined", "You are in already.")
-            name = request.name
-            former = self._names.get(folded(name))
-            if former is not None:
-                if not (request.token and hmac.compare_digest(former.token, request.token)):
-                    raise Refused("name-taken", f"Somebody here is called {former.name}.")
-                name = former.name
-                del self._members[former.connection]
-                former.connection.close(*REPLACED)
-            elif len(self._members) >= MAX_PEOPLE:
-                raise Refused("room-full", "The room is full. Try again later.")
-            member = _Member(name, request.token, connection)
-            if former is None:
-                self._tell({"type": "joined", "name": name, "time": _now()})
-            self._members[connection] = self._names[folded(name)] = member
-            connection.send(
-                encode(
-                    {
-                        "type": "welcome",
-                        "name": name,
-                        "people": [other.name for other in self._members.values()],
-                        "history": [event for event, _ in self._history],
-                    }
-                )
-            )
-
-    def post(self, connection: Connection, request: Post) -> None:
-        """Tells everybody what a member says, the member included.
-
-        Raises:
-            Refused: the connection is not in the room.
-        """
-        with self._lock:
-            member = self._members.get(connection)
-            if member is None:
-                raise Refused("not-joined", "Say who you are first.", request.key)
-            event = {
-                "type": "message",
-                "id": secrets.token_hex(8),
-                "name": member.name,
-                "text": request.text,
-                "time": _now(),
-            } | ({"key": request.key} if request.key else {})
-            self._remember(event, self._tell(event))
-
-    def leave(self, connection: Connection) -> None:
-        """Takes a connection out, if it is in."""
-        with self._lock:
-            member = self._members.pop(connection, None)
-            if member is not None:
-                del self._names[folded(member.name)]
-                self._tell({"type": "left", "name": member.name, "time": _now()})
-
-    def _tell(self, event: dict[str, Any]) -> int:
-        message = encode(event)
-        for connection in self._members:
-            connection.send(message)
-        return len(message)
-
-    def _remember(self, event: dict[str, Any], size: int) -> None:
-        self._history.append((event, size))
-        self._history_size += size
-        while len(self._history) > HISTORY or self._history_size > HISTORY_SIZE:
-            self._history_size -= self._history.popleft()[1]
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    folded: Mapped[str] = mapped_column(unique=True)
+    password: Mapped[str]
+    created: Mapped[datetime] = mapped_column(default=now)
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+class SignIn(Base):
+    """A browser that somebody is signed in with. Where it is deleted, its cookie is worthless.
+
+    Attributes:
+        id: random; the cookie holds it.
+        seen: when its page was loaded last, give or take a day.
+    """
+
+    __tablename__ = "sign_in"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    seen: Mapped[datetime] = mapped_column(default=now, index=True)
+
+
+class Room(Base):
+    """A room.
+
+    Attributes:
+        kind: public, private or direct.
+        name: "" where it is direct.
+        unique_name: the folded name of a public room, the two people of a direct one.
+        version: how many changes its messages have seen.
+        owner_id: who may rename it.
+    """
+
+    __tablename__ = "room"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+    unique_name: Mapped[str | None] = mapped_column(unique=True)
+    topic: Mapped[str] = mapped_column(default="")
+    version: Mapped[int] = mapped_column(default=0)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class Membership(Base):
+    """That somebody is in a room.
+
+    Attributes:
+        read: the number of the last message that this person has read.
+    """
+
+    __tablename__ = "membership"
+
+    room_id: Mapped[int] = mapped_column(
+        ForeignKey(Room.id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey(User.id, ondelete="CASCADE"), primary_key=True, index=True
+    )
+    read: Mapped[int] = mapped_column(default=0)
+    joined: Mapped[datetime] = mapped_column(default=now)
+
+
+class Message(Base):
+    """A message.
+
+    Attributes:
+        number: the version of its room that it made.
+        version: the version of its room that changed it last.
+        key: the name that its author's page gave it.
+        text: "" where it is deleted.
+    """
+
+    __tablename__ = "message"
+    __table_args__ = (UniqueConstraint("author_id", "key"), UniqueConstraint("room_id", "version"))
+
+    room_id: Mapped[int] = mapped_column(
+        ForeignKey(Room.id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    version: Mapped[int]
+    author_id: Mapped[int] = mapped_column(ForeignKey(User.id))
+    key: Mapped[str]
+    text: Mapped[str]
+    created: Mapped[datetime] = mapped_column(default=now)
+    edited: Mapped[datetime | None]
+    deleted: Mapped[bool] = mapped_column(default=False)

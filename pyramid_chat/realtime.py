@@ -2,32 +2,388 @@
 
 from __future__ import annotations
 
-from pyramid_chat.messages import Join, Refused, parse
-from pyramid_chat.models import Room
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from pyramid_chat import live, messages, people, rooms
+from pyramid_chat.database import RETRY_AFTER, is_away
+from pyramid_chat.limits import Busy, seconds
+from pyramid_chat.live import EVERYBODY, Live
+from pyramid_chat.messages import Refused, encode
+from pyramid_chat.models import Message
+from pyramid_chat.people import Identity
+from pyramid_chat.rooms import RoomContext
 from sockjs_bridge import WebSocketSession, websocket_view
+
+logger = logging.getLogger("pyramid_chat")
+
+MAX_PREVIEWS = 20
+"""Rooms that one connection may look at without being in them."""
+TYPING_EVERY = 1.0
+"""Seconds in which it is told once that somebody is typing."""
+
+Event = dict[str, Any]
+Change = Callable[[Session, RoomContext, int], tuple[Event, bool]]
 
 
 @websocket_view(route_name="chat", permission="view")
 class ChatSession(WebSocketSession):
     """One browser's connection. The hooks are plain methods: they run in a pool of threads."""
 
+    def __init__(self, request: Any) -> None:
+        super().__init__(request)
+        self.user: Identity = request.identity
+        self._present = False
+        # Rooms that it hears without being in them.
+        self._previews: set[int] = set()
+        self._typed = (0, 0.0)
+
     @property
-    def room(self) -> Room:
-        """The room of the application."""
-        room: Room = self.request.registry.chat_room
-        return room
+    def live(self) -> Live:
+        """What all connections share."""
+        return live.live_of(self.request.registry)
+
+    @property
+    def database(self) -> Session:
+        """The database, in the transaction of the moment."""
+        session: Session = self.request.dbsession
+        return session
+
+    # Hearing rooms. Called by whoever holds the memberships of the person.
+
+    def subscribe(self, room_id: int) -> None:
+        """Hears a room as a member."""
+        self._previews.discard(room_id)
+        self.join(live.room_name(room_id))
+
+    def unsubscribe(self, room_id: int) -> None:
+        """Hears a room no more."""
+        self._previews.discard(room_id)
+        self.leave(live.room_name(room_id))
+
+    # The hooks.
+
+    def on_open(self) -> None:
+        """Tells the page who it is and what rooms there are; from then on it hears all of them."""
+        try:
+            mine = self._mine()
+            if mine is not None:
+                self._come(mine)
+                self._listen(mine)
+        except Exception as error:
+            if not (is_away(error) or isinstance(error, Busy)):
+                raise
+            logger.warning("a connection could not be welcomed: %s", error)
+            self.close(*live.UNSURE)
 
     def on_message(self, message: str) -> None:
-        """Does what the client asks for, or tells it why not."""
+        """Does what the page asks for, or tells it why not."""
+        if not self._present:
+            # It is being closed.
+            return
+        request: messages.Request | None = None
         try:
-            request = parse(message)
-            if isinstance(request, Join):
-                self.room.join(self, request)
-            else:
-                self.room.post(self, request)
+            try:
+                request = messages.parse(message)
+            except Refused:
+                self._take(self.live.requests)
+                raise
+            self._do(request)
         except Refused as refused:
-            self.send(refused.event())
+            self._refuse(refused, request)
+        except Exception as error:
+            away = is_away(error) or isinstance(error, Busy)
+            if away:
+                logger.warning("%s: the database does not answer: %s", self.user.name, error)
+                text = "The chat cannot reach its database. Please try again."
+            else:
+                logger.exception("a request of %r failed", self.user.name)
+                text = "Something went wrong. Nothing was changed."
+            again = RETRY_AFTER if away else None
+            self._refuse(Refused("unavailable", text, retry_after=again), request)
 
     def on_close(self) -> None:
-        """Tells the others."""
-        self.room.leave(self)
+        """Tells the others, if it was the person's last connection."""
+        presence = self.live.presence
+        with presence.lock:
+            if self._present and presence.go(self.user.id):
+                self._tell_presence(False)
+
+    # How it begins.
+
+    def _mine(self) -> list[Event] | None:
+        """Returns the person's rooms; None, and closes, where they have signed out."""
+        with self.transaction():
+            if people.identify(self.database, self.user.sign_in) is None:
+                self.close(*live.SIGNED_OUT)
+                return None
+            return rooms.told_to(self.database, [self.user.id]).get(self.user.id, [])
+
+    def _come(self, mine: list[Event]) -> None:
+        presence = self.live.presence
+        with presence.lock:
+            self._present = True
+            first = presence.come(self.user.id)
+            if first:
+                self._tell_presence(True)
+            # The first that it hears; what changes from now on comes behind it.
+            self._send(
+                {
+                    "type": "welcome",
+                    "user": self.user.person,
+                    "rooms": mine,
+                    "online": presence.online(),
+                }
+            )
+            self.join(EVERYBODY)
+
+    def _listen(self, before: list[Event]) -> None:
+        """Hears the rooms, and looks again whether something happened in the meantime."""
+        self.join(live.sign_in_name(self.user.sign_in))
+        known = {room["id"]: room for room in before}
+        with self.live.user(self.user.id):
+            # Memberships do not change for this connection until it hears all rooms.
+            for room_id in known:
+                self.subscribe(room_id)
+            self.join(live.user_name(self.user.id))
+            mine = self._mine()
+            if mine is None:
+                return
+            now = {room["id"]: room for room in mine}
+            for room_id in now.keys() - known.keys():
+                self.subscribe(room_id)
+            for room_id in known.keys() - now.keys():
+                self.unsubscribe(room_id)
+                self._send({"type": "left", "room": room_id})
+            for room_id in [room_id for room_id in now if now[room_id] != known.get(room_id)]:
+                with self.live.room(room_id), self.transaction():
+                    # Under its lock, so that no message is told between looking and telling.
+                    told = rooms.told_to(self.database, [self.user.id], room_id)
+                    if told:
+                        self._send({"type": "room", "room": told[self.user.id][0]})
+
+    def _tell_presence(self, online: bool) -> None:
+        event = {"type": "presence", "user": self.user.person, "online": online}
+        self.live.tell(event, EVERYBODY)
+
+    # What a page may ask for.
+
+    def _do(self, request: messages.Request) -> None:
+        writes = isinstance(request, messages.Post | messages.Edit | messages.Delete)
+        bucket = self.live.messages if writes else self.live.requests
+        self._take(bucket)
+        try:
+            match request:
+                case messages.Post():
+                    self._post(request)
+                case messages.Edit():
+                    self._change(request.room, partial(self._edit, request))
+                case messages.Delete():
+                    self._change(request.room, partial(self._delete, request))
+                case messages.Open():
+                    self._open(request)
+                case messages.Close():
+                    self._close(request)
+                case messages.History():
+                    with self.transaction():
+                        self._visible(request.room)
+                        page = rooms.history(self.database, request.room, request.before)
+                    self._send(page)
+                case messages.Since():
+                    with self.transaction():
+                        self._visible(request.room)
+                        page = rooms.since(self.database, request.room, request.version)
+                    self._send(page)
+                case messages.Read():
+                    self._read(request)
+                case messages.Typing():
+                    self._typing(request)
+                case messages.Ping():
+                    self._send({"type": "pong", "n": request.n})
+        except Refused:
+            raise
+        except Exception:
+            # It was not the person's fault, who will try again.
+            bucket.give_back(self.user.id)
+            raise
+
+    def _open(self, request: messages.Open) -> None:
+        name = live.room_name(request.room)
+        with self.live.user(self.user.id):
+            with self.transaction():
+                context = self._visible(request.room)
+            if context.member:
+                self.subscribe(request.room)
+            elif request.room not in self._previews:
+                if len(self._previews) >= MAX_PREVIEWS:
+                    raise Refused("too-many", f"You look at {MAX_PREVIEWS} rooms already.")
+                self._previews.add(request.room)
+                self.join(name)
+        # Only now: what it hears already cannot be missing here.
+        with self.transaction():
+            context = self._visible(request.room)
+            opened = {
+                "type": "opened",
+                "room": rooms.told_of(self.database, context),
+                "members": rooms.members(self.database, request.room),
+            }
+        self._send(opened)
+
+    def _close(self, request: messages.Close) -> None:
+        with self.live.user(self.user.id):
+            if request.room in self._previews:
+                self.unsubscribe(request.room)
+
+    def _post(self, request: messages.Post) -> None:
+        def post(session: Session, context: RoomContext, version: int) -> tuple[Event, bool]:
+            if (before := self._replayed(session, request)) is not None:
+                return before, False
+            message = rooms.add_message(
+                session, context.id, version, self.user.id, request.key, request.text
+            )
+            return rooms.told_message(message, self.user.name), True
+
+        try:
+            self._change(request.room, post)
+        except IntegrityError:
+            # The same key came in another room at the same time.
+            with self.transaction():
+                before = self._replayed(self.database, request)
+            if before is None:
+                raise
+            self._send(before)
+
+    def _replayed(self, session: Session, request: messages.Post) -> Event | None:
+        """Returns the message that has the key already.
+
+        Raises:
+            Refused: it is in another room.
+        """
+        mine = (Message.author_id == self.user.id, Message.key == request.key)
+        before = rooms.message_of(session, *mine)
+        if before is not None and before["room"] != request.room:
+            raise Refused("key-used", "Another message of yours has that key.")
+        return before
+
+    def _edit(
+        self, request: messages.Edit, session: Session, context: RoomContext, version: int
+    ) -> tuple[Event, bool]:
+        message = self._own(session, request.room, request.number)
+        if message.deleted:
+            raise Refused("no-message", "That message was deleted.")
+        changed = message.text != request.text
+        if changed:
+            rooms.edit(session, message, version, request.text)
+        return rooms.told_message(message, self.user.name), changed
+
+    def _delete(
+        self, request: messages.Delete, session: Session, context: RoomContext, version: int
+    ) -> tuple[Event, bool]:
+        message = self._own(session, request.room, request.number)
+        changed = not message.deleted
+        if changed:
+            rooms.delete_message(session, message, version)
+        return rooms.told_message(message, self.user.name), changed
+
+    def _own(self, session: Session, room_id: int, number: int) -> Message:
+        message = session.get(Message, (room_id, number))
+        if message is None:
+            raise Refused("no-message", "There is no such message.")
+        if message.author_id != self.user.id:
+            raise Refused("not-author", "That message is not yours.")
+        return message
+
+    def _change(self, room_id: int, change: Change) -> None:
+        """Changes the messages of a room in a transaction, and tells who hears it.
+
+        Args:
+            room_id: of the room.
+            change: does it; returns what is told, and whether anything was changed.
+        """
+        with self.live.room(room_id):
+            version = None
+            try:
+                with self.transaction() as transaction:
+                    # First of all: from here on others wait for this transaction.
+                    version = rooms.next_version(self.database, room_id)
+                    if version is None:
+                        raise _no_room()
+                    context = self._visible(room_id)
+                    if not self.request.has_permission("post", context):
+                        raise Refused("not-member", "Join the room first.")
+                    event, changed = change(self.database, context, version)
+                    if not changed:
+                        # A version that changes nothing is none.
+                        transaction.doom()
+            except (Refused, IntegrityError):
+                raise
+            except Exception:
+                if version is not None:
+                    self.live.doubt(room_id, version)
+                raise
+            settled = self.live.settle(room_id)
+            if not changed:
+                self._send(event)
+            elif event["version"] > settled:
+                self.live.tell(event, live.room_name(room_id))
+
+    def _read(self, request: messages.Read) -> None:
+        with self.transaction():
+            news = rooms.mark_read(self.database, request.room, self.user.id, request.number)
+            context = self._visible(request.room)
+            if not context.member:
+                raise Refused("not-member", "Join the room first.")
+            if request.number > context.version:
+                raise Refused("bad-request", "There is no such message yet.")
+        if news:
+            event = {"type": "read", "room": request.room, "number": request.number}
+            self.live.tell(event, live.user_name(self.user.id))
+
+    def _typing(self, request: messages.Typing) -> None:
+        room_id, when = self._typed
+        if room_id == request.room and time.monotonic() - when < TYPING_EVERY:
+            return
+        with self.transaction():
+            context = self._visible(request.room)
+            if not self.request.has_permission("post", context):
+                raise Refused("not-member", "Join the room first.")
+        self._typed = request.room, time.monotonic()
+        event = {"type": "typing", "room": request.room, "user": self.user.person}
+        mine = self.live.listeners(live.user_name(self.user.id))
+        self.live.tell(event, live.room_name(request.room), exclude=mine)
+
+    def _visible(self, room_id: int) -> RoomContext:
+        """Finds a room that the person may see, in the transaction of the moment.
+
+        Raises:
+            Refused: there is none, or it is none of theirs: nobody learns which.
+        """
+        context = rooms.load(self.database, room_id, self.user.id)
+        if context is None or not self.request.has_permission("view", context):
+            raise _no_room()
+        return context
+
+    def _take(self, bucket: Any) -> None:
+        wait = bucket.take(self.user.id)
+        if wait:
+            text = f"That was too much at once. Go on in {seconds(wait)} s."
+            raise Refused("rate-limited", text, retry_after=round(wait, 3))
+
+    def _refuse(self, refused: Refused, request: messages.Request | None) -> None:
+        if request is not None:
+            refused.key = getattr(request, "key", None)
+            refused.room = getattr(request, "room", None)
+        self._send(refused.event())
+
+    def _send(self, event: Event) -> None:
+        self.send(encode(event))
+
+
+def _no_room() -> Refused:
+    return Refused("bad-room", "There is no such room.")

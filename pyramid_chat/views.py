@@ -1,38 +1,78 @@
-"""The pages."""
+"""The pages and their forms."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from pyramid.httpexceptions import HTTPFound
+from pyramid.csrf import new_csrf_token
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
-from pyramid.view import view_config
+from pyramid.response import Response
+from pyramid.security import forget, remember
+from pyramid.view import view_config, view_defaults
 
-from pyramid_chat.messages import MAX_NAME, MAX_TEXT
+from pyramid_chat import passwords, people
+from pyramid_chat.database import Database
+from pyramid_chat.errors import Problem, secured
+from pyramid_chat.limits import Buckets, seconds
+from pyramid_chat.live import live_of
+from pyramid_chat.messages import MAX_TEXT
+from pyramid_chat.names import MAX_NAME, BadInput, checked_name, folded
+from pyramid_chat.settings import Settings
 
-# No inline script, and nothing from elsewhere.
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        # The htmlfile transport receives in a frame.
-        "frame-src 'self'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-)
+# A path of this host, in characters that stand in a header as they are. Browsers take a backslash
+# for a slash, and two of them for the beginning of another host.
+_LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 
 
-@view_config(  # type: ignore[untyped-decorator]
-    route_name="home", request_method="GET", permission="view"
-)
-def home(request: Request) -> HTTPFound:
-    """Sends visitors to the chat."""
-    return HTTPFound(request.route_path("chat"))
+class Throttle:
+    """Slows down who guesses passwords.
+
+    Attributes:
+        names: attempts that failed, by the name that was tried.
+        addresses: attempts that failed, by where they came from.
+        registrations: new accounts, by where they came from.
+    """
+
+    def __init__(self) -> None:
+        self.names = Buckets(2, 10)
+        self.addresses = Buckets(10, 100)
+        self.registrations = Buckets(2, 30)
+
+
+def after_commit(request: Request, function: Any, *arguments: object) -> None:
+    """Has something done when the request's transaction is committed, before its answer leaves."""
+
+    def hook(committed: bool) -> None:
+        if committed:
+            function(*arguments)
+
+    request.tm.get().addAfterCommitHook(hook)
+
+
+def read_only(request: Request, **values: Any) -> dict[str, Any]:
+    """Returns what a page is made of, and sets its headers."""
+    secured(request.response)
+    return values
+
+
+def _next(request: Request) -> str:
+    """Returns where somebody who signs in wanted to go, if that is a page of this chat."""
+    wanted = request.params.get("next", "")
+    home: str = request.route_path("chat")
+    return wanted if _LOCAL.fullmatch(wanted) else home
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.registry.chat_settings
+    return settings
+
+
+@view_config(route_name="home", request_method="GET")  # type: ignore[untyped-decorator]
+def home(request: Request) -> Response:
+    """Leads to the chat."""
+    return HTTPSeeOther(request.route_path("chat"))
 
 
 @view_config(  # type: ignore[untyped-decorator]
@@ -41,11 +81,145 @@ def home(request: Request) -> HTTPFound:
     renderer="pyramid_chat:templates/chat.pt",
     permission="view",
 )
-def chat(request: Request) -> dict[str, Any]:
-    """Shows the page, which connects to the route that it is on."""
-    headers = request.response.headers
-    headers["Content-Security-Policy"] = POLICY
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "same-origin"
-    headers["Cache-Control"] = "no-cache"
-    return {"max_name": MAX_NAME, "max_text": MAX_TEXT}
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="room",
+    request_method="GET",
+    renderer="pyramid_chat:templates/chat.pt",
+    permission="view",
+)
+def chat(context: Any, request: Request) -> dict[str, Any]:
+    """Shows the page, which connects to the chat."""
+    people.seen(request.dbsession, request.identity.sign_in)
+    room_id = getattr(context, "id", None)
+    return read_only(
+        request, user=request.identity, room_id=room_id, max_text=MAX_TEXT, max_name=MAX_NAME
+    )
+
+
+@view_defaults(route_name="sign_in", renderer="pyramid_chat:templates/sign_in.pt")
+class SignIn:
+    """The form to sign in."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    @view_config(request_method="GET")  # type: ignore[untyped-decorator]
+    def show(self) -> Any:
+        """Shows the form to who is not signed in."""
+        if self.request.identity is not None:
+            return HTTPSeeOther(_next(self.request))
+        return self._form()
+
+    @view_config(request_method="POST")  # type: ignore[untyped-decorator]
+    def submit(self) -> Any:
+        """Signs somebody in."""
+        request = self.request
+        name = request.POST.get("name", "")
+        password = request.POST.get("password", "")
+        throttle: Throttle = request.registry.chat_throttle
+        buckets = ((throttle.names, folded(name)), (throttle.addresses, request.remote_addr))
+        if wait := max(bucket.wait(key) for bucket, key in buckets):
+            request.response.status_int = 429
+            request.response.headers["Retry-After"] = str(seconds(wait))
+            return self._form(f"That was wrong too often. Try again in {seconds(wait)} s.")
+        database: Database = request.registry.chat_database
+        with database.session() as session:
+            user = people.find(session, name)
+            user_id, kept = (user.id, user.password) if user is not None else (0, None)
+        if not passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1]):
+            for bucket, key in buckets:
+                bucket.take(key)
+            request.response.status_int = 400
+            return self._form("The name or the password is wrong.")
+        if kept is not None and passwords.is_outdated(kept):
+            people.set_password(request.dbsession, user_id, passwords.hashed(password))
+        return signed_in(request, user_id)
+
+    def _form(self, error: str | None = None) -> dict[str, Any]:
+        return read_only(
+            self.request,
+            name=self.request.POST.get("name", ""),
+            next=_next(self.request),
+            error=error,
+            registration=_settings(self.request).registration,
+        )
+
+
+@view_defaults(route_name="register", renderer="pyramid_chat:templates/register.pt")
+class Register:
+    """The form to make an account."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        if not _settings(request).registration:
+            raise HTTPNotFound
+
+    @view_config(request_method="GET")  # type: ignore[untyped-decorator]
+    def show(self) -> Any:
+        """Shows the form."""
+        return self._form()
+
+    @view_config(request_method="POST")  # type: ignore[untyped-decorator]
+    def submit(self) -> Any:
+        """Makes an account and signs its owner in."""
+        request = self.request
+        throttle: Throttle = request.registry.chat_throttle
+        try:
+            name = checked_name(request.POST.get("name", ""))
+            password = passwords.checked_password(request.POST.get("password", ""))
+            if password != request.POST.get("password_again", ""):
+                raise BadInput("The two passwords are not the same.", "password_again")
+            if wait := throttle.registrations.take(request.remote_addr):
+                request.response.status_int = 429
+                request.response.headers["Retry-After"] = str(seconds(wait))
+                return self._form(f"Too many accounts at once. Try again in {seconds(wait)} s.")
+            kept = passwords.hashed(password)
+            user = people.add(request.dbsession, name, kept)
+        except BadInput as bad:
+            request.response.status_int = 400
+            # What was written so far is not kept.
+            request.tm.doom()
+            return self._form(bad.text)
+        live = live_of(request.registry)
+        for room_id in people.rooms_of(request.dbsession, user.id):
+            after_commit(request, live.membership_changed, room_id, user.id)
+        return signed_in(request, user.id)
+
+    def _form(self, error: str | None = None) -> dict[str, Any]:
+        return read_only(
+            self.request,
+            name=self.request.POST.get("name", ""),
+            next=_next(self.request),
+            error=error,
+            max_name=MAX_NAME,
+        )
+
+
+def signed_in(request: Request, user_id: int) -> Response:
+    """Signs somebody in, who was somebody else before, or nobody."""
+    sign_out_before(request)
+    timeout = _settings(request).session_timeout
+    sign_in = people.sign_in(request.dbsession, user_id, timeout)
+    after = _next(request)
+    remember(request, sign_in)
+    new_csrf_token(request)
+    return HTTPSeeOther(after)
+
+
+def sign_out_before(request: Request) -> None:
+    """Ends the sign-in of a browser, and its connections with it."""
+    if request.identity is not None:
+        sign_in = request.identity.sign_in
+        people.sign_out(request.dbsession, sign_in)
+        after_commit(request, live_of(request.registry).signed_out, sign_in)
+
+
+@view_config(route_name="sign_out", request_method="POST")  # type: ignore[untyped-decorator]
+def sign_out(request: Request) -> Response:
+    """Signs somebody out."""
+    sign_out_before(request)
+    forget(request)
+    return HTTPSeeOther(request.route_path("sign_in"))
+
+
+__all__ = ("Problem", "Throttle", "after_commit")

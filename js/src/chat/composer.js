@@ -1,0 +1,143 @@
+// The field where messages are written: drafts, editing, and what the keys do there.
+
+import { setText } from "./dom.js";
+
+// The part of the longest message from which on the length is shown.
+const NEARLY_FULL = 0.9;
+
+export class Composer extends EventTarget {
+  #field;
+  #counter;
+  #editing;
+  #most;
+  #memory;
+  #room = null;
+  #edited = null;
+
+  /**
+   * Tells by events: "say" {text}, "change" {number, text}, "typing", and "last" when the user
+   * wants to edit the last message.
+   *
+   * @param {{form: Element, field: Element, counter: Element, editing: Element,
+   *   cancel: Element}} elements
+   * @param {import("./storage.js").Memory} memory keeps the drafts.
+   * @param {number} most characters of a message.
+   */
+  constructor({ form, field, counter, editing, cancel }, memory, most) {
+    super();
+    this.#field = field;
+    this.#counter = counter;
+    this.#editing = editing;
+    this.#memory = memory;
+    this.#most = most;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    field.addEventListener("keydown", (event) => this.#key(event));
+    field.addEventListener("input", () => {
+      this.#keepDraft();
+      this.#fit();
+      if (field.value.trim()) this.dispatchEvent(new Event("typing"));
+    });
+    cancel.addEventListener("click", () => this.cancel());
+  }
+
+  /** Goes to a room, with what had been written there. */
+  enter(room) {
+    if (room === this.#room) return;
+    this.#room = room;
+    this.#edited = null;
+    this.#editing.hidden = true;
+    this.#write(this.#memory.get(`draft.${room}`) ?? "");
+  }
+
+  /** Changes a message of one's own; the draft comes back afterwards. */
+  edit({ number, text }) {
+    this.#edited = number;
+    this.#editing.hidden = false;
+    this.#write(text);
+    this.focus();
+    this.#field.setSelectionRange(text.length, text.length);
+  }
+
+  /** Stops editing. */
+  cancel() {
+    if (this.#edited === null) return;
+    this.#edited = null;
+    this.#editing.hidden = true;
+    this.#write(this.#memory.get(`draft.${this.#room}`) ?? "");
+    this.focus();
+  }
+
+  /** The message that is edited, or null. */
+  get edited() {
+    return this.#edited;
+  }
+
+  focus() {
+    this.#field.focus({ preventScroll: true });
+  }
+
+  #key(event) {
+    // While an input method composes, Enter takes its suggestion and Escape drops it.
+    if (event.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.#send();
+    } else if (event.key === "Escape" && this.#edited !== null) {
+      event.preventDefault();
+      this.cancel();
+    } else if (event.key === "ArrowUp" && this.#field.value === "" && this.#edited === null) {
+      event.preventDefault();
+      this.dispatchEvent(new Event("last"));
+    }
+  }
+
+  #send() {
+    const text = this.#field.value.trim();
+    if (!text || this.#room === null) return;
+    if (this.#length(text) > this.#most) {
+      this.#fit();
+      return;
+    }
+    if (this.#edited === null) {
+      this.#memory.set(`draft.${this.#room}`, null);
+      this.#write("");
+      this.dispatchEvent(new CustomEvent("say", { detail: { text } }));
+    } else {
+      const number = this.#edited;
+      this.cancel();
+      this.dispatchEvent(new CustomEvent("change", { detail: { number, text } }));
+    }
+    this.focus();
+  }
+
+  #write(text) {
+    this.#field.value = text;
+    this.#fit();
+  }
+
+  #keepDraft() {
+    if (this.#edited !== null || this.#room === null) return;
+    this.#memory.set(`draft.${this.#room}`, this.#field.value || null);
+  }
+
+  // As the server counts: characters, not the halves of which some consist.
+  #length(text) {
+    return text.length > this.#most ? [...text].length : text.length;
+  }
+
+  #fit() {
+    const field = this.#field;
+    field.style.height = "auto";
+    field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;
+    const length = this.#length(field.value.trim());
+    const over = length > this.#most;
+    field.setAttribute("aria-invalid", String(over));
+    this.#counter.hidden = length < NEARLY_FULL * this.#most;
+    setText(this.#counter, over
+      ? `Too long by ${length - this.#most} characters` : `${this.#most - length} characters left`);
+    this.#counter.classList.toggle("over", over);
+  }
+}

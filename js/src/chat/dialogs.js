@@ -1,0 +1,229 @@
+// The dialogs. The browser keeps the focus inside of them, and gives it back afterwards.
+
+import { make, setText } from "./dom.js";
+import { PeopleField } from "./people.js";
+
+/**
+ * A dialog with one form: it closes when `submit` is done, and shows why where it is not.
+ */
+class FormDialog {
+  #submit;
+  #done = null;
+  #busy = false;
+
+  constructor(dialog, submit) {
+    this.dialog = dialog;
+    this.form = dialog.querySelector("form");
+    this.#submit = submit;
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#run();
+    });
+    dialog.querySelector(".cancel").addEventListener("click", () => dialog.close());
+    // A click beside the dialog closes it; one that began inside (a selection) does not.
+    dialog.addEventListener("pointerdown", (event) => {
+      if (event.target === dialog) dialog.close();
+    });
+  }
+
+  open(done = null) {
+    this.#done = done;
+    this.error(null);
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  close() {
+    this.dialog.close();
+  }
+
+  /** Shows an error, at the field that it names; null shows none. */
+  error(error) {
+    setText(this.form.querySelector(".error"), error ? error.message : "");
+    for (const field of this.form.querySelectorAll("input")) {
+      field.setAttribute("aria-invalid", String(Boolean(error?.field) && field.name === error.field));
+    }
+    if (error?.field) this.form.querySelector(`[name="${CSS.escape(error.field)}"]`)?.focus();
+  }
+
+  async #run() {
+    if (this.#busy) return;
+    const missing = [...this.form.querySelectorAll("input[required]")]
+      .find((field) => !field.value.trim());
+    if (missing) {
+      this.error({ message: "Please fill this in.", field: missing.name });
+      return;
+    }
+    this.#busy = true;
+    this.form.setAttribute("aria-busy", "true");
+    this.error(null);
+    try {
+      const result = await this.#submit();
+      this.close();
+      this.#done?.(result);
+    } catch (error) {
+      this.error(error);
+    } finally {
+      this.#busy = false;
+      this.form.removeAttribute("aria-busy");
+    }
+  }
+}
+
+const $ = (id) => document.getElementById(id);
+
+export class Dialogs {
+  #api;
+  #entered;
+  #roomId = null;
+  #room;
+  #browse;
+  #direct;
+  #invite;
+  #edit;
+  #leave;
+  #delete;
+  #leaving = null;
+  #people;
+  #found = [];
+
+  /**
+   * @param {import("./http.js").Api} api
+   * @param {(id: number) => void} entered goes to a room that was made, joined or found.
+   */
+  constructor(api, entered) {
+    this.#api = api;
+    this.#entered = entered;
+    this.#room = new FormDialog($("room-dialog"), () => api.post("rooms", {
+      name: $("room-dialog-name").value.trim(),
+      topic: $("room-dialog-topic").value.trim(),
+      kind: $("room-dialog-private").checked ? "private" : "public",
+    }));
+    this.#browse = new FormDialog($("browse-dialog"), async () => this.#found[0]);
+    this.#direct = new FormDialog($("direct-dialog"),
+      () => api.post("direct", { name: $("direct-name").value.trim() }));
+    this.#invite = new FormDialog($("invite-dialog"),
+      () => api.post(`rooms/${this.#roomId}/invite`, { name: $("invite-name").value.trim() }));
+    this.#edit = new FormDialog($("edit-room-dialog"), () => {
+      const fields = { topic: $("edit-room-topic").value.trim() };
+      if (!$("edit-room-name").disabled) fields.name = $("edit-room-name").value.trim();
+      return api.post(`rooms/${this.#roomId}/edit`, fields);
+    });
+    this.#leave = new FormDialog($("leave-dialog"), () => api.post(`rooms/${this.#leaving}/leave`));
+    this.#delete = new FormDialog($("delete-dialog"), async () => null);
+    this.#people = [
+      new PeopleField($("direct-name"), $("direct-people"), api),
+      new PeopleField($("invite-name"), $("invite-people"), api),
+    ];
+    $("browse-filter").addEventListener("input", () => this.#showFound());
+    $("browse-list").addEventListener("click", (event) => this.#pick(event));
+  }
+
+  /** Makes a room. */
+  newRoom() {
+    this.#room.form.reset();
+    this.#room.open((room) => this.#entered(room.id));
+  }
+
+  /** Opens a conversation with one person. */
+  newDirect() {
+    this.#direct.form.reset();
+    for (const field of this.#people) field.clear();
+    this.#direct.open((room) => this.#entered(room.id));
+  }
+
+  /** Invites somebody to a room. */
+  invite(room) {
+    this.#roomId = room.id;
+    this.#invite.form.reset();
+    for (const field of this.#people) field.clear();
+    this.#invite.open();
+  }
+
+  /** Changes a room's name and topic. */
+  editRoom(room) {
+    this.#roomId = room.id;
+    this.#edit.form.reset();
+    const mayRename = room.can.includes("rename");
+    $("edit-room-name").value = room.name;
+    $("edit-room-name").disabled = !mayRename;
+    $("edit-room-help").hidden = mayRename;
+    $("edit-room-topic").value = room.topic;
+    this.#edit.open();
+    (mayRename ? $("edit-room-name") : $("edit-room-topic")).focus();
+  }
+
+  /** Leaves a room. */
+  leave(room, left) {
+    this.#leaving = room.id;
+    setText($("leave-text"), room.kind === "private"
+      ? `You see ${room.name} again only when somebody invites you.`
+      : `You can join ${room.name} again at any time.`);
+    this.#leave.open(left);
+  }
+
+  /** Asks whether a message is to be deleted. */
+  confirmDelete(text, confirmed) {
+    setText($("delete-text"), text.length > 200 ? `${text.slice(0, 200)}…` : text);
+    this.#delete.open(confirmed);
+  }
+
+  /** Lists the public rooms. */
+  async browse() {
+    this.#browse.form.reset();
+    this.#found = [];
+    $("browse-list").replaceChildren();
+    this.#note("Loading…");
+    this.#browse.open((room) => room && this.#entered(room.id));
+    try {
+      this.#found = (await this.#api.get("rooms")).rooms;
+      this.#showFound();
+    } catch (error) {
+      this.#note("");
+      this.#browse.error(error);
+    }
+  }
+
+  #note(text) {
+    setText($("browse-dialog").querySelector(".empty-list"), text);
+  }
+
+  #showFound() {
+    const wanted = $("browse-filter").value.trim().toLowerCase();
+    const rooms = this.#found.filter(
+      ({ name, topic }) => `${name} ${topic}`.toLowerCase().includes(wanted),
+    );
+    $("browse-list").replaceChildren(...rooms.map((room) => this.#choice(room)));
+    this.#note(rooms.length ? "" : "There is no such room.");
+  }
+
+  #choice({ id, name, topic, members, member }) {
+    const people = `${members} ${members === 1 ? "person" : "people"}`;
+    const button = (className, text, label) => make("button", {
+      type: "button", class: className, "aria-label": `${label} ${name}`,
+    }, text);
+    return make("li", { "data-room": id },
+      make("div", { class: "about" },
+        make("bdi", { class: "room-name" }, name),
+        make("span", { class: "help", dir: "auto" }, topic ? `${people} · ${topic}` : people)),
+      make("div", { class: "row" }, ...(member
+        ? [button("quiet look", "Open", "Open")]
+        : [button("quiet look", "Look", "Look into"), button("primary join", "Join", "Join")])));
+  }
+
+  async #pick(event) {
+    const button = event.target.closest("button");
+    if (!button) return;
+    const id = Number(button.closest("li").dataset.room);
+    try {
+      if (button.classList.contains("join")) {
+        button.disabled = true;
+        await this.#api.post(`rooms/${id}/join`);
+      }
+      this.#browse.close();
+      this.#entered(id);
+    } catch (error) {
+      button.disabled = false;
+      this.#browse.error(error);
+    }
+  }
+}

@@ -1,0 +1,60 @@
+// Text with its links. Nothing of a text is ever read as markup.
+
+const LINK = /\bhttps?:\/\/[^\s<>"'`\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]+/giu;
+// What ends a sentence does not end an address.
+const TRAILING = new Set(".,:;!?…»”’*_~");
+// A closing bracket belongs to the address only where it was opened in it.
+const OPENING = { ")": "(", "]": "[", "}": "{" };
+
+function trim(found) {
+  const counts = {};
+  for (const char of found) counts[char] = (counts[char] ?? 0) + 1;
+  let end = found.length;
+  for (; end > 0; end -= 1) {
+    const char = found[end - 1];
+    if (TRAILING.has(char)) continue;
+    if (!(counts[char] > (counts[OPENING[char]] ?? 0)) || !OPENING[char]) break;
+    counts[char] -= 1;
+  }
+  return found.slice(0, end);
+}
+
+function anchor(address) {
+  let url;
+  try {
+    url = new URL(address);
+  } catch {
+    return null;
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") return null;
+  const made = document.createElement("a");
+  made.href = url.href;
+  made.rel = "noopener noreferrer nofollow";
+  made.target = "_blank";
+  made.textContent = address;
+  return made;
+}
+
+/**
+ * Returns a text as nodes: text nodes, and links where it holds addresses of the web.
+ *
+ * @param {string} text
+ * @returns {Node[]}
+ */
+export function linked(text) {
+  const nodes = [];
+  let done = 0;
+  const plain = (end) => {
+    if (end > done) nodes.push(document.createTextNode(text.slice(done, end)));
+  };
+  for (const match of text.matchAll(LINK)) {
+    const address = trim(match[0]);
+    const link = anchor(address);
+    if (!link) continue;
+    plain(match.index);
+    nodes.push(link);
+    done = match.index + address.length;
+  }
+  plain(text.length);
+  return nodes;
+}

@@ -1,0 +1,75 @@
+// The connection panel: by which way messages come, how fast, and another way by force.
+
+import { setText } from "./dom.js";
+
+/** Ways to connect, by SockJS's names, with what people may call them. */
+export const TRANSPORTS = {
+  "websocket": "WebSocket",
+  "xhr-streaming": "HTTP streaming",
+  "eventsource": "Server-sent events",
+  "htmlfile": "Streaming in a frame",
+  "xhr-polling": "HTTP polling",
+  "jsonp-polling": "JSONP polling",
+};
+
+/** Reads the ways that an address allows: `?transport=a,b`. */
+export function wanted(search) {
+  const names = new URLSearchParams(search).getAll("transport").join(",").split(",");
+  return names.map((name) => name.trim()).filter((name) => Object.hasOwn(TRANSPORTS, name));
+}
+
+export class Panel {
+  #button;
+  #panel;
+  #fields;
+
+  /**
+   * @param {object} elements button, panel, transport, rtt, attempts, force, apply, label
+   * @param {(transports: string[]) => void} force connects anew by these ways; empty: by all.
+   */
+  constructor({ button, panel, ...fields }, force) {
+    this.#button = button;
+    this.#panel = panel;
+    this.#fields = fields;
+    button.addEventListener("click", () => this.#open(panel.hidden));
+    fields.apply.addEventListener("click", () => {
+      const name = fields.force.value;
+      force(name ? [name] : []);
+    });
+    panel.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.#close();
+    });
+    button.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.#close();
+    });
+    document.addEventListener("click", (event) => {
+      if (!panel.contains(event.target) && !button.contains(event.target)) this.#open(false);
+    });
+  }
+
+  /** Shows which way is forced; null for several or for none. */
+  set forced(name) {
+    this.#fields.force.value = name ?? "";
+  }
+
+  /** Shows the connection; null for what is not known. */
+  show({ transport, rtt, attempts }) {
+    const { label } = this.#fields;
+    setText(this.#fields.transport, transport ?? "none");
+    setText(this.#fields.rtt, rtt === null ? "not measured yet" : `${Math.round(rtt)} ms`);
+    if (attempts !== undefined) setText(this.#fields.attempts, String(attempts));
+    setText(label, transport ? TRANSPORTS[transport] ?? transport : "Connection");
+  }
+
+  #open(open) {
+    if (this.#panel.hidden === !open) return;
+    this.#panel.hidden = !open;
+    this.#button.setAttribute("aria-expanded", String(open));
+    if (open) this.#fields.force.focus({ preventScroll: true });
+  }
+
+  #close() {
+    this.#open(false);
+    this.#button.focus();
+  }
+}

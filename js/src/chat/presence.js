@@ -1,0 +1,49 @@
+// Who is here. Who goes and comes back soon (a reload, another network) was never away.
+
+// Milliseconds until somebody who went is shown as away.
+const GONE_AFTER = 4000;
+
+export class Presence {
+  #changed;
+  #online = new Set();
+  #going = new Map();
+
+  /** @param {() => void} changed shows everybody anew. */
+  constructor(changed) {
+    this.#changed = changed;
+  }
+
+  has(id) {
+    return this.#online.has(id);
+  }
+
+  /** Takes the list that comes with a new connection. */
+  welcome(online) {
+    const here = new Set(online);
+    for (const id of this.#online) if (!here.has(id)) this.#goes(id);
+    for (const id of here) this.#comes(id);
+    this.#changed();
+  }
+
+  /** Somebody came or went. */
+  tell(id, online) {
+    if (online) this.#comes(id);
+    else this.#goes(id);
+    this.#changed();
+  }
+
+  #comes(id) {
+    clearTimeout(this.#going.get(id));
+    this.#going.delete(id);
+    this.#online.add(id);
+  }
+
+  #goes(id) {
+    if (!this.#online.has(id) || this.#going.has(id)) return;
+    this.#going.set(id, setTimeout(() => {
+      this.#going.delete(id);
+      this.#online.delete(id);
+      this.#changed();
+    }, GONE_AFTER));
+  }
+}

@@ -1,0 +1,94 @@
+// One row of the log. Texts and names enter the page as text, never as markup.
+
+import { face, hueOf, icon, make } from "./dom.js";
+import { linked } from "./links.js";
+import { clockOf, exactOf } from "./times.js";
+
+const PENCIL = "M4 20l1-4L16.5 4.5a1.8 1.8 0 0 1 2.5 0l.5.5a1.8 1.8 0 0 1 0 2.5L8 19l-4 1Z";
+const BIN = "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.3 10.5v6M13.7 10.5v6";
+
+const PROGRESS = {
+  sending: { edit: "saving…", delete: "deleting…", message: "sending…" },
+  waiting: { edit: "saved later", delete: "deleted later", message: "sent later" },
+  failed: { edit: "not saved", delete: "not deleted", message: "not sent" },
+};
+
+// A text whose first letter is one of these is read from right to left, and so is its bubble.
+const RIGHT_TO_LEFT = new RegExp(`^\\P{L}*[${
+  ["Hebrew", "Arabic", "Syriac", "Thaana", "Nko", "Adlam"].map((name) => `\\p{Script=${name}}`).join("")
+}]`, "u");
+
+/** Makes a row for an item (see items.js). */
+export function makeRow(item) {
+  return fillRow(make("li"), item);
+}
+
+/** Gives a row the content of an item. */
+export function fillRow(row, item) {
+  if (item.kind === "day") return fillSeparator(row, "day", item.text);
+  if (item.kind === "mark") return fillSeparator(row, "new-mark", "New");
+  return fillMessage(row, item);
+}
+
+function fillSeparator(row, className, text) {
+  row.className = className;
+  row.replaceChildren(make("span", {}, text));
+  return row;
+}
+
+function fillMessage(row, item) {
+  row.className = "message";
+  row.classList.toggle("own", item.own);
+  row.classList.toggle("together", item.together);
+  Object.assign(row.dataset, {
+    number: item.number ?? "", key: item.key, state: item.state, author: item.author.id,
+  });
+  const dir = RIGHT_TO_LEFT.test(item.text) ? "rtl" : "ltr";
+  const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", textOf(item), " ", footOf(item));
+  const parts = [face(item.author.name), bubble];
+  if (item.editable) parts.push(actions());
+  if (item.state === "failed" || item.reason) parts.push(trouble(item));
+  row.replaceChildren(...parts);
+  return row;
+}
+
+function nameOf({ author }) {
+  const name = make("bdi", { class: "name" }, author.name);
+  name.style.setProperty("--hue", hueOf(author.name));
+  return name;
+}
+
+function textOf(item) {
+  if (item.deleted) return make("p", { class: "text" }, "This message was deleted.");
+  return make("p", { class: "text", dir: "auto" }, ...linked(item.text));
+}
+
+function footOf(item) {
+  const foot = make("span", { class: "foot", dir: "auto" });
+  if (item.edited && !item.deleted) foot.append(make("span", { class: "edited" }, "edited"), " ");
+  const progress = PROGRESS[item.state]?.[item.doing ?? "message"];
+  if (progress) foot.append(make("span", { class: "progress" }, progress), " ");
+  if (item.time) {
+    foot.append(make("time", { datetime: item.time, title: exactOf(item.time) }, clockOf(item.time)));
+  }
+  return foot;
+}
+
+function actions() {
+  return make("div", { class: "actions" },
+    make("button", { class: "edit", type: "button", tabindex: -1, "aria-label": "Edit", title: "Edit" },
+      icon(PENCIL)),
+    make("button", { class: "delete", type: "button", tabindex: -1, "aria-label": "Delete",
+      title: "Delete" }, icon(BIN)));
+}
+
+function trouble(item) {
+  const made = make("div", { class: "trouble" },
+    make("span", { class: "reason", dir: "auto" }, item.reason));
+  if (item.state === "failed") {
+    made.append(make("span", { class: "choices" },
+      make("button", { class: "retry", type: "button" }, "Retry"),
+      make("button", { class: "discard", type: "button" }, "Discard")));
+  }
+  return made;
+}

@@ -1,0 +1,73 @@
+// The state of the connection in words. What mends itself within two seconds is not spoken of.
+
+import { setText } from "./dom.js";
+
+const CALM = 2000;
+
+const SENTENCES = {
+  connecting: "Connecting…",
+  open: "Connected",
+  lost: "Reconnecting…",
+  offline: "You are offline",
+};
+
+export class Status {
+  #bar;
+  #text;
+  #again;
+  #signIn;
+  #troubled;
+  #timer = null;
+
+  /**
+   * @param {{bar: Element, text: Element, again: Element, signIn: Element}} elements
+   * @param {(troubled: boolean) => void} troubled told when what is shown changes: whether there
+   *   is a loss that lasts.
+   */
+  constructor({ bar, text, again, signIn }, troubled) {
+    this.#bar = bar;
+    this.#text = text;
+    this.#again = again;
+    this.#signIn = signIn;
+    this.#troubled = troubled;
+  }
+
+  get state() {
+    return this.#bar.dataset.state;
+  }
+
+  /**
+   * Shows a state: "connecting", "open", "lost", "offline" or "stopped".
+   *
+   * @param {string} state
+   * @param {{code?: number, reason?: string}} [why] it stopped.
+   */
+  show(state, why = {}) {
+    const before = this.state;
+    this.#bar.dataset.state = state;
+    if (state === "lost" || state === "offline") {
+      // A loss that goes on does not start anew with each attempt.
+      const going = before === "lost" || before === "offline" || before === "connecting";
+      if (going && this.#timer === null) this.#tell(state, true);
+      else this.#timer ??= setTimeout(() => this.#tell(this.state, true), CALM);
+      return;
+    }
+    this.#tell(state, state !== "open", why);
+  }
+
+  #tell(state, troubled, { code, reason } = {}) {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    const signedOut = state === "stopped" && code === 4401;
+    setText(this.#text, SENTENCES[state] ?? (signedOut ? "You are signed out." : refusal(code, reason)));
+    this.#bar.dataset.shown = state;
+    this.#signIn.hidden = !signedOut;
+    this.#again.hidden = state !== "lost" && (state !== "stopped" || signedOut);
+    this.#troubled(troubled);
+  }
+}
+
+function refusal(code, reason) {
+  if (code === 4403) return "You are not allowed to connect.";
+  return `Not connected${reason ? `: ${reason}` : ""}.`;
+}

@@ -1,0 +1,113 @@
+// What is known of one room's messages. Every change of a room raises its version by one, so the
+// page knows what it misses: it is complete up to `version`, and `ahead` of that are the versions
+// that came while others were still missing.
+
+export class Timeline {
+  #messages = new Map();
+  #ahead = new Set();
+  #sorted = null;
+
+  /** Complete up to this version; null: nothing was loaded yet. */
+  version = null;
+
+  /** Whether the server has messages older than the oldest one here. */
+  more = true;
+
+  get loaded() {
+    return this.version !== null;
+  }
+
+  /** Whether a version is missing between what is complete and what came since. */
+  get gap() {
+    return this.loaded && this.#ahead.size > 0;
+  }
+
+  get size() {
+    return this.#messages.size;
+  }
+
+  /** The messages by number, which is their order for everybody. */
+  get messages() {
+    this.#sorted ??= [...this.#messages.values()].sort((a, b) => a.number - b.number);
+    return this.#sorted;
+  }
+
+  get oldest() {
+    return this.messages[0] ?? null;
+  }
+
+  get newest() {
+    return this.messages.at(-1) ?? null;
+  }
+
+  get(number) {
+    return this.#messages.get(number) ?? null;
+  }
+
+  /** Takes a message that the server told on its own; returns whether that changed anything. */
+  live(message) {
+    const changed = !this.#beyond(message) && this.#upsert(message);
+    if (!this.loaded || message.version > this.version) this.#ahead.add(message.version);
+    this.#advance();
+    return changed;
+  }
+
+  /** Takes a page of history: the newest one (`before` is null) or an older one. */
+  history({ before, version, messages, more }) {
+    if (!this.loaded) {
+      // The answer to a question from before everything was forgotten.
+      if (before !== null) return;
+      this.version = version;
+    }
+    for (const message of messages) this.#upsert(message);
+    const reached = messages.length ? messages[0].number : before;
+    // An answer that another one overtook says nothing about what is older than all.
+    if (reached === null || !this.oldest || reached <= this.oldest.number) this.more = more;
+    this.#advance();
+  }
+
+  /** Takes what changed after a version. */
+  since({ from, version, messages }) {
+    if (!this.loaded || from > this.version) return;
+    for (const message of messages) if (!this.#beyond(message)) this.#upsert(message);
+    this.version = Math.max(this.version, version);
+    this.#advance();
+  }
+
+  /** Forgets everything. */
+  clear() {
+    this.#messages.clear();
+    this.#ahead.clear();
+    this.#sorted = null;
+    this.version = null;
+    this.more = true;
+  }
+
+  /** Forgets all but the newest messages; they can be loaded again as history. */
+  trim(keep) {
+    if (this.size <= keep) return;
+    for (const message of this.messages.slice(0, -keep)) this.#messages.delete(message.number);
+    this.#sorted = null;
+    this.more = true;
+  }
+
+  // Older than all that is here, with unknown ones between: it comes as history, when asked for.
+  #beyond(message) {
+    return this.loaded && this.more && this.oldest !== null
+      && message.number < this.oldest.number;
+  }
+
+  #upsert(message) {
+    const known = this.#messages.get(message.number);
+    if (known && known.version >= message.version) return false;
+    this.#messages.set(message.number, message);
+    this.#sorted = null;
+    return true;
+  }
+
+  #advance() {
+    if (!this.loaded) return;
+    while (this.#ahead.delete(this.version + 1)) this.version += 1;
+    for (const version of this.#ahead) if (version <= this.version) this.#ahead.delete(version);
+  }
+}

@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, beforeEach, test } from "node:test";
+import { Dialogs } from "../../src/chat/dialogs.js";
+import { Api } from "../../src/chat/http.js";
+import { fire, loadPage, room } from "./page.js";
+
+// The requests are real ones, to a server that answers as the test says.
+let server;
+let root;
+let answer;
+let requests;
+let $;
+let dialogs;
+let entered;
+
+before(async () => {
+  server = createServer(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    requests.push({
+      line: `${request.method} ${request.url}`, fields: Object.fromEntries(new URLSearchParams(body)),
+      token: request.headers["x-csrf-token"],
+    });
+    const [status, object] = answer(request);
+    response.writeHead(status, { "Content-Type": "application/json" });
+    response.end(typeof object === "string" ? object : JSON.stringify(object));
+  });
+  await new Promise((resolve) => { server.listen(0, "127.0.0.1", resolve); });
+  root = `http://127.0.0.1:${server.address().port}/`;
+});
+after(() => server.close());
+
+beforeEach(() => {
+  $ = loadPage();
+  requests = [];
+  entered = [];
+  dialogs = new Dialogs(new Api(root, "token"), (id) => entered.push(id));
+});
+
+async function until(condition) {
+  const deadline = performance.now() + 5000;
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, `never: ${condition}`);
+    await new Promise((resolve) => { setTimeout(resolve, 5); });
+  }
+}
+
+const error = (id) => $(id).querySelector(".error").textContent;
+const submit = (id) => fire($(id).querySelector("form"), "submit");
+
+test("a new room is made and entered", async () => {
+  answer = () => [201, room({ id: 9 })];
+  dialogs.newRoom();
+  assert.equal($("room-dialog").open, true);
+  $("room-dialog-name").value = " Garden ";
+  $("room-dialog-private").checked = true;
+  submit("room-dialog");
+  await until(() => entered.length);
+  assert.deepEqual(entered, [9]);
+  assert.equal($("room-dialog").open, false);
+  assert.deepEqual(requests, [{
+    line: "POST /rooms", fields: { name: "Garden", topic: "", kind: "private" }, token: "token",
+  }]);
+});
+
+test("what is missing is asked for, without a request", () => {
+  dialogs.newRoom();
+  submit("room-dialog");
+  assert.equal(error("room-dialog"), "Please fill this in.");
+  assert.equal($("room-dialog-name").getAttribute("aria-invalid"), "true");
+  assert.equal(document.activeElement, $("room-dialog-name"));
+  assert.deepEqual(requests, []);
+});
+
+test("a refusal is told at its field, and forgotten when the dialog opens again", async () => {
+  answer = () => [409, { error: "There is a room of that name.", field: "name" }];
+  dialogs.newRoom();
+  $("room-dialog-name").value = "Lobby";
+  submit("room-dialog");
+  await until(() => error("room-dialog"));
+  assert.equal(error("room-dialog"), "There is a room of that name.");
+  assert.equal($("room-dialog").open, true);
+  assert.equal($("room-dialog-name").value, "Lobby");
+  assert.equal($("room-dialog-name").getAttribute("aria-invalid"), "true");
+  assert.deepEqual(entered, []);
+  dialogs.newRoom();
+  assert.equal(error("room-dialog"), "");
+  assert.equal($("room-dialog-name").value, "");
+});
+
+test("somebody who is signed out is told so", async () => {
+  answer = () => [401, "<html>"];
+  dialogs.newDirect();
+  $("direct-name").value = "Grace";
+  submit("direct-dialog");
+  await until(() => error("direct-dialog"));
+  assert.equal(error("direct-dialog"), "You are signed out.");
+});
+
+test("an answer that is no JSON, and a server that is away, are told in words", async () => {
+  answer = () => [500, "<h1>oops</h1>"];
+  dialogs.invite(room());
+  $("invite-name").value = "Grace";
+  submit("invite-dialog");
+  await until(() => error("invite-dialog"));
+  assert.equal(error("invite-dialog"), "The server answered with an error (500).");
+
+  loadPage();
+  $ = (id) => document.getElementById(id);
+  const away = new Dialogs(new Api("http://127.0.0.1:1/", "token"), () => {});
+  away.invite(room());
+  $("invite-name").value = "Grace";
+  submit("invite-dialog");
+  await until(() => error("invite-dialog"));
+  assert.match(error("invite-dialog"), /cannot be reached/);
+});
+
+test("two quick clicks send once", async () => {
+  answer = () => [201, room({ id: 9 })];
+  dialogs.newRoom();
+  $("room-dialog-name").value = "Garden";
+  submit("room-dialog");
+  submit("room-dialog");
+  await until(() => entered.length);
+  assert.equal(requests.length, 1);
+});
+
+test("only what one may change is changed", async () => {
+  answer = () => [200, room()];
+  dialogs.editRoom(room({ can: ["topic"], topic: "old" }));
+  assert.equal($("edit-room-name").disabled, true);
+  $("edit-room-topic").value = "new";
+  submit("edit-room-dialog");
+  await until(() => !$("edit-room-dialog").open);
+  assert.deepEqual(requests[0].fields, { topic: "new" });
+  assert.equal(requests[0].line, "POST /rooms/3/edit");
+});
+
+test("public rooms are listed as text, can be searched, looked into and joined", async () => {
+  answer = (request) => (request.method === "GET" ? [200, {
+    rooms: [
+      { id: 3, name: "Lobby", topic: "", members: 2, member: true },
+      { id: 4, name: "<img src=x>", topic: "<b>x</b>", members: 1, member: false },
+    ],
+  }] : [200, {}]);
+  await dialogs.browse();
+  const rows = () => [...$("browse-list").children];
+  assert.deepEqual(rows().map((row) => row.dataset.room), ["3", "4"]);
+  assert.equal($("browse-list").querySelector("img, b"), null);
+  assert.equal(rows()[0].querySelector(".join"), null);
+  $("browse-filter").value = "IMG";
+  fire($("browse-filter"), "input");
+  assert.deepEqual(rows().map((row) => row.dataset.room), ["4"]);
+  fire(rows()[0].querySelector(".join"), "click");
+  await until(() => entered.length);
+  assert.equal(requests.at(-1).line, "POST /rooms/4/join");
+  assert.deepEqual(entered, [4]);
+});
+
+test("a room that cannot be joined says why", async () => {
+  answer = (request) => (request.method === "GET"
+    ? [200, { rooms: [{ id: 4, name: "Den", topic: "", members: 1, member: false }] }]
+    : [404, { error: "There is no such room." }]);
+  await dialogs.browse();
+  fire($("browse-list").querySelector(".join"), "click");
+  await until(() => error("browse-dialog"));
+  assert.equal(error("browse-dialog"), "There is no such room.");
+  assert.equal($("browse-list").querySelector(".join").disabled, false);
+});
+
+test("people are suggested, and chosen by the keyboard", async () => {
+  answer = () => [200, { people: [
+    { id: 2, name: "Grace", online: true }, { id: 5, name: "<i>Greta</i>", online: false },
+  ] }];
+  dialogs.newDirect();
+  $("direct-name").focus();
+  $("direct-name").value = "gr";
+  fire($("direct-name"), "input");
+  await until(() => $("direct-people").children.length);
+  assert.equal(requests[0].line, "GET /people?q=gr");
+  assert.equal($("direct-people").querySelector("i"), null);
+  assert.equal($("direct-name").getAttribute("aria-expanded"), "true");
+  for (const key of ["ArrowDown", "ArrowDown", "ArrowUp"]) fire($("direct-name"), "keydown", { key });
+  assert.equal($("direct-name").getAttribute("aria-activedescendant"), "direct-people-0");
+  fire($("direct-name"), "keydown", { key: "Enter" });
+  assert.equal($("direct-name").value, "Grace");
+  assert.equal($("direct-people").hidden, true);
+});
+
+test("a deletion happens only when it is confirmed", async () => {
+  let deleted = 0;
+  dialogs.confirmDelete("text", () => { deleted += 1; });
+  fire($("delete-dialog").querySelector(".cancel"), "click");
+  assert.equal($("delete-dialog").open, false);
+  assert.equal(deleted, 0);
+  dialogs.confirmDelete("text", () => { deleted += 1; });
+  assert.equal($("delete-text").textContent, "text");
+  submit("delete-dialog");
+  await until(() => deleted);
+});

@@ -1,0 +1,55 @@
+// The real page in a document of jsdom: the markup is that of the template.
+
+import { readFileSync } from "node:fs";
+import { JSDOM } from "jsdom";
+
+const TEMPLATE = new URL("../../../pyramid_chat/templates/chat.pt", import.meta.url);
+
+const template = readFileSync(TEMPLATE, "utf8");
+const body = template.slice(template.indexOf("<body"), template.indexOf("</body>"))
+  .replaceAll(/\$\{[^}]*\}/g, "");
+
+/** Gives the test a fresh page as its globals; returns a look-up by id. */
+export function loadPage() {
+  const { window } = new JSDOM(`<!DOCTYPE html>${body}</body>`, { url: "http://chat.test/chat" });
+  // What jsdom lacks of dialogs.
+  window.HTMLDialogElement.prototype.showModal ??= function showModal() { this.open = true; };
+  window.HTMLDialogElement.prototype.close ??= function close() { this.open = false; };
+  for (const name of ["window", "document", "sessionStorage", "localStorage", "location"]) {
+    Object.defineProperty(globalThis, name, { value: window[name] ?? window, configurable: true });
+  }
+  globalThis.CSS ??= { escape: (text) => text };
+  return (id) => window.document.getElementById(id);
+}
+
+/** Sends an event to an element as a user does. */
+export function fire(element, type, init = {}) {
+  const { window } = globalThis;
+  const kinds = {
+    keydown: "KeyboardEvent", click: "MouseEvent", submit: "SubmitEvent", pointerdown: "MouseEvent",
+  };
+  const event = new window[kinds[type] ?? "Event"](type, { bubbles: true, cancelable: true, ...init });
+  element.dispatchEvent(event);
+  return event;
+}
+
+/** Makes a message as the server tells it. */
+export function message(number, more = {}) {
+  return {
+    type: "message", room: 3, number, version: number, key: `key-${number}`,
+    author: { id: 2, name: "Grace" }, text: `text ${number}`,
+    time: new Date(2026, 0, 5, 12, 0, number).toISOString(), edited: null, deleted: false,
+    ...more,
+  };
+}
+
+/** Makes a room as the server tells it. */
+export function room(more = {}) {
+  return {
+    id: 3, kind: "public", name: "Lobby", topic: "", version: 0, member: true, unread: 0, read: 0,
+    can: ["post", "topic", "invite", "leave"], ...more,
+  };
+}
+
+export const ADA = { id: 1, name: "Ada" };
+export const GRACE = { id: 2, name: "Grace" };

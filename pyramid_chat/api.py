@@ -1,0 +1,164 @@
+"""What the page asks for by HTTP: JSON answers to forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.view import view_config
+
+from pyramid_chat import people, rooms
+from pyramid_chat.errors import Problem, rate_limited
+from pyramid_chat.live import live_of
+from pyramid_chat.models import PRIVATE, PUBLIC, User
+from pyramid_chat.names import MAX_ROOM_NAME, BadInput, checked_name, checked_topic
+from pyramid_chat.rooms import RoomContext
+from pyramid_chat.views import after_commit
+
+
+def _limit(request: Request) -> None:
+    """Lets somebody ask only so much."""
+    if wait := live_of(request.registry).requests.take(request.identity.id):
+        raise rate_limited(wait)
+
+
+def _changed(request: Request, room_id: int, *user_ids: int) -> None:
+    """Has those told whom a new or ended membership concerns."""
+    for user_id in user_ids:
+        after_commit(request, live_of(request.registry).membership_changed, room_id, user_id)
+
+
+def _room(request: Request, room_id: int) -> dict[str, Any]:
+    """Returns a room as who asks sees it now."""
+    context = rooms.load(request.dbsession, room_id, request.identity.id)
+    if context is None:
+        raise Problem(404, "There is no such room.")
+    return rooms.told_of(request.dbsession, context)
+
+
+def _other(request: Request) -> User:
+    """Finds the person that a form names.
+
+    Raises:
+        BadInput: there is none, or it is who asks.
+    """
+    user = people.find(request.dbsession, request.POST.get("name", ""))
+    if user is None:
+        raise BadInput("There is nobody of that name.", "name")
+    if user.id == request.identity.id:
+        raise BadInput("That is you.", "name")
+    return user
+
+
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="rooms", request_method="GET", renderer="json", permission="view"
+)
+def public_rooms(request: Request) -> dict[str, Any]:
+    """Lists the public rooms."""
+    _limit(request)
+    return {"rooms": rooms.public_rooms(request.dbsession, request.identity.id)}
+
+
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="rooms", request_method="POST", renderer="json", permission="create"
+)
+def create(request: Request) -> dict[str, Any]:
+    """Makes a room."""
+    _limit(request)
+    kind = request.POST.get("kind", PUBLIC)
+    if kind not in (PUBLIC, PRIVATE):
+        raise BadInput("A room is public or private.", "kind")
+    name = checked_name(request.POST.get("name", ""), MAX_ROOM_NAME)
+    topic = checked_topic(request.POST.get("topic", ""))
+    room_id = rooms.create(request.dbsession, request.identity.id, kind, name, topic)
+    _changed(request, room_id, request.identity.id)
+    request.response.status_int = 201
+    return _room(request, room_id)
+
+
+@view_config(route_name="room_edit", request_method="POST", renderer="json")  # type: ignore[untyped-decorator]
+def edit(context: RoomContext, request: Request) -> dict[str, Any]:
+    """Gives a room another name or topic."""
+    _limit(request)
+    name, topic = request.POST.get("name"), request.POST.get("topic")
+    for value, permission in ((name, "rename"), (topic, "topic")):
+        if value is not None and not request.has_permission(permission, context):
+            raise Problem(
+                403, f"You may not change the {permission.replace('re', '')} of this room."
+            )
+    rooms.change(
+        request.dbsession,
+        context.id,
+        checked_name(name, MAX_ROOM_NAME) if name is not None else None,
+        checked_topic(topic) if topic is not None else None,
+    )
+    after_commit(request, live_of(request.registry).room_changed, context.id)
+    return _room(request, context.id)
+
+
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="room_join", request_method="POST", renderer="json", permission="join"
+)
+def join(context: RoomContext, request: Request) -> dict[str, Any]:
+    """Makes who asks a member."""
+    _limit(request)
+    rooms.join(request.dbsession, context.id, request.identity.id)
+    _changed(request, context.id, request.identity.id)
+    return _room(request, context.id)
+
+
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="room_leave", request_method="POST", renderer="json", permission="leave"
+)
+def leave(context: RoomContext, request: Request) -> dict[str, Any]:
+    """Ends the membership of who asks."""
+    _limit(request)
+    rooms.leave(request.dbsession, context.id, request.identity.id)
+    _changed(request, context.id, request.identity.id)
+    return {"id": context.id}
+
+
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="room_invite", request_method="POST", renderer="json", permission="invite"
+)
+def invite(context: RoomContext, request: Request) -> dict[str, Any]:
+    """Makes somebody else a member."""
+    _limit(request)
+    user = _other(request)
+    if not rooms.join(request.dbsession, context.id, user.id):
+        raise Problem(409, f"{user.name} is in this room already.", "name")
+    _changed(request, context.id, user.id)
+    return {"id": user.id, "name": user.name}
+
+
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="direct", request_method="POST", renderer="json", permission="create"
+)
+def direct(request: Request) -> dict[str, Any]:
+    """Finds or makes the room of who asks and somebody else."""
+    _limit(request)
+    user = _other(request)
+    room_id, new = rooms.direct(request.dbsession, request.identity.id, user.id)
+    if new:
+        _changed(request, room_id, request.identity.id, user.id)
+    return _room(request, room_id)
+
+
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="people", request_method="GET", renderer="json", permission="view"
+)
+def search(request: Request) -> dict[str, Any]:
+    """Finds people by a part of their names."""
+    _limit(request)
+    presence = live_of(request.registry).presence
+    found = people.search(request.dbsession, request.GET.get("q", ""))
+    return {"people": [one | {"online": presence.is_online(one["id"])} for one in found]}
+
+
+@view_config(  # type: ignore[untyped-decorator]
+    route_name="session", request_method="GET", renderer="json", permission="view"
+)
+def session(request: Request) -> dict[str, Any]:
+    """Says who is signed in."""
+    request.response.headers["Cache-Control"] = "no-store"
+    return {"user": request.identity.person}

@@ -1,0 +1,204 @@
+"""What people and pages are told when something cannot be done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.csrf import BadCSRFOrigin, BadCSRFToken
+from pyramid.httpexceptions import HTTPException, HTTPSeeOther, HTTPServiceUnavailable
+from pyramid.registry import Registry
+from pyramid.renderers import render
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.tweens import EXCVIEW
+from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from pyramid_chat.database import RETRY_AFTER, is_away
+from pyramid_chat.limits import Busy, seconds
+from pyramid_chat.names import BadInput
+from pyramid_chat.rooms import TooMany
+
+logger = logging.getLogger("pyramid_chat")
+
+# No inline script, and nothing from elsewhere.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        # The htmlfile transport receives in a frame.
+        "frame-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+JSON_ROUTES = frozenset(
+    {
+        *("rooms", "room_edit", "room_join", "room_leave", "room_invite"),
+        *("direct", "people", "session"),
+    }
+)
+"""Routes whose answers programs read."""
+
+NOT_FOUND = "There is no such page, or it is not yours."
+
+
+class Problem(Exception):
+    """A request of the page that is not granted.
+
+    Args:
+        status: of HTTP.
+        text: one sentence for people.
+        field: of the form, where one is wrong.
+        retry_after: seconds.
+    """
+
+    def __init__(
+        self, status: int, text: str, field: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.field = field
+        self.retry_after = retry_after
+
+
+def secured(response: Response) -> None:
+    """Sets the headers of every page."""
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cache-Control"] = "no-cache"
+
+
+def answer(
+    request: Request,
+    status: int,
+    title: str,
+    sentence: str,
+    *,
+    field: str | None = None,
+    retry_after: int | None = None,
+) -> Response:
+    """Makes the answer to a request that is not granted: a page, or JSON for the page's own."""
+    response = Response(status=status)
+    if request.matched_route is not None and request.matched_route.name in JSON_ROUTES:
+        body = {"error": sentence} | ({"field": field} if field is not None else {})
+        response.content_type = "application/json"
+        response.charset = "UTF-8"
+        response.json_body = body
+        response.headers["Cache-Control"] = "no-store"
+    else:
+        values = {"status": status, "title": title, "sentence": sentence}
+        response.text = render("pyramid_chat:templates/error.pt", values, request=request)
+        secured(response)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+@notfound_view_config()  # type: ignore[untyped-decorator]
+def not_found(request: Request) -> Response:
+    """Says that there is nothing."""
+    return answer(request, 404, "Not found", NOT_FOUND)
+
+
+@forbidden_view_config()  # type: ignore[untyped-decorator]
+def forbidden(request: Request) -> Response:
+    """Sends who is not signed in to the form; says no to who is."""
+    if request.identity is not None:
+        if request.matched_route is not None and request.matched_route.name == "room":
+            return not_found(request)
+        return answer(request, 403, "Not allowed", "You may not do that.")
+    route = request.matched_route
+    page = request.method == "GET" and (route is None or route.name not in JSON_ROUTES)
+    if page and request.websocket is None:
+        form = request.route_path("sign_in", _query={"next": request.path_qs})
+        return HTTPSeeOther(form)
+    return answer(request, 401, "Signed out", "You are signed out. Please sign in again.")
+
+
+@exception_view_config(context=BadCSRFToken)  # type: ignore[untyped-decorator]
+@exception_view_config(context=BadCSRFOrigin)  # type: ignore[untyped-decorator]
+def forged(request: Request) -> Response:
+    """Says that the form was not this session's."""
+    sentence = "That form is out of date. Go back, load the page again, and try once more."
+    return answer(request, 400, "Out of date", sentence)
+
+
+@exception_view_config(context=Problem)  # type: ignore[untyped-decorator]
+def problem(error: Problem, request: Request) -> Response:
+    """Says what is wrong."""
+    return answer(
+        request,
+        error.status,
+        "That did not work",
+        error.text,
+        field=error.field,
+        retry_after=error.retry_after,
+    )
+
+
+@exception_view_config(context=BadInput)  # type: ignore[untyped-decorator]
+def bad_input(error: BadInput, request: Request) -> Response:
+    """Says which field is wrong."""
+    return problem(Problem(400, error.text, error.field), request)
+
+
+@exception_view_config(context=TooMany)  # type: ignore[untyped-decorator]
+def too_many(error: TooMany, request: Request) -> Response:
+    """Says that there are rooms enough."""
+    return problem(Problem(409, str(error)), request)
+
+
+# What a commit raises comes from outside of the tween.
+@exception_view_config(context=OperationalError)  # type: ignore[untyped-decorator]
+@exception_view_config(context=InterfaceError)  # type: ignore[untyped-decorator]
+@exception_view_config(context=HTTPServiceUnavailable)  # type: ignore[untyped-decorator]
+def unavailable(request: Request) -> Response:
+    """Says that the database does not answer."""
+    sentence = "The chat cannot reach its database at the moment. Please try again soon."
+    return answer(request, 503, "Back soon", sentence, retry_after=RETRY_AFTER)
+
+
+class Unavailable(HTTPServiceUnavailable):  # type: ignore[misc]
+    """The database does not answer."""
+
+
+def database_tween_factory(
+    handler: Callable[[Request], Any], registry: Registry
+) -> Callable[[Request], Any]:
+    """Turns what the database's driver raises into 503, for pages and handshakes alike."""
+
+    def database_tween(request: Request) -> Any:
+        try:
+            return handler(request)
+        except HTTPException:
+            raise
+        except Exception as error:
+            if not (is_away(error) or isinstance(error, Busy)):
+                raise
+            logger.warning("%s %s: %s", request.method, request.path, error)
+            raise Unavailable from error
+
+    return database_tween
+
+
+def rate_limited(wait: float) -> Problem:
+    """Returns what is told to who asks for too much."""
+    return Problem(
+        429, f"That was too much at once. Go on in {seconds(wait)} s.", retry_after=seconds(wait)
+    )
+
+
+def includeme(config: Configurator) -> None:
+    """Adds the tween."""
+    config.add_tween("pyramid_chat.errors.database_tween_factory", under=EXCVIEW)

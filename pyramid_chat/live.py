@@ -1,0 +1,253 @@
+"""Who is connected, and what they are told when something has changed.
+
+The bridge's rooms have names of their own here: ``room-3`` are the connections that hear what
+happens in room 3, ``user-5`` those of one person, ``sign-in-…`` those of one browser, and
+``everybody``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from pyramid.registry import Registry
+from sqlalchemy.exc import SQLAlchemyError
+
+from pyramid_chat import rooms
+from pyramid_chat.database import Database
+from pyramid_chat.limits import Buckets, Busy, Locks
+from pyramid_chat.messages import encode
+from pyramid_chat.people import Identity
+from pyramid_chat.settings import Settings
+
+logger = logging.getLogger("pyramid_chat")
+
+EVERYBODY = "everybody"
+SIGNED_OUT = (4401, "Signed out")
+"""How the connections of a browser are closed that was signed out."""
+UNSURE = (4503, "Try again")
+"""How a connection is closed that can be told nothing for certain; its page comes back."""
+
+
+def room_name(room_id: int) -> str:
+    """Returns the name of the connections that hear what happens in a room."""
+    return f"room-{room_id}"
+
+
+def user_name(user_id: int) -> str:
+    """Returns the name of one person's connections."""
+    return f"user-{user_id}"
+
+
+def sign_in_name(sign_in_id: str) -> str:
+    """Returns the name of one browser's connections."""
+    return f"sign-in-{sign_in_id}"
+
+
+class Listener(Protocol):
+    """What is needed of a connection."""
+
+    user: Identity
+
+    def send(self, message: str) -> bool:
+        """Sends a message."""
+        raise NotImplementedError
+
+    def close(self, code: int, reason: str) -> None:
+        """Closes it."""
+        raise NotImplementedError
+
+    def subscribe(self, room_id: int) -> None:
+        """Hears a room as a member."""
+        raise NotImplementedError
+
+    def unsubscribe(self, room_id: int) -> None:
+        """Hears a room no more."""
+        raise NotImplementedError
+
+
+class Presence:
+    """Who is here. Somebody with several tabs comes once, and goes with the last.
+
+    Attributes:
+        lock: held while it changes and while others are told so, so that all hear it in the order
+            in which it happened.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._connections: dict[int, int] = {}
+
+    def come(self, user_id: int) -> bool:
+        """Counts a connection; tells whether it is the person's first. Under the lock."""
+        self._connections[user_id] = self._connections.get(user_id, 0) + 1
+        return self._connections[user_id] == 1
+
+    def go(self, user_id: int) -> bool:
+        """Counts a connection less; tells whether it was the last. Under the lock."""
+        self._connections[user_id] -= 1
+        if self._connections[user_id]:
+            return False
+        del self._connections[user_id]
+        return True
+
+    def online(self) -> list[int]:
+        """Lists who is here. Under the lock."""
+        return sorted(self._connections)
+
+    def is_online(self, user_id: int) -> bool:
+        """Tells whether somebody is here."""
+        return user_id in self._connections
+
+
+class Live:
+    """What the connections of one process share.
+
+    Args:
+        sockjs: the bridge's, ``registry.sockjs``.
+        database: to look into when others are told of a change.
+        settings: of the chat.
+
+    Attributes:
+        presence: who is here.
+        messages: how many messages somebody may send.
+        requests: how much else somebody may ask for.
+    """
+
+    #: Requests a minute, and at once: a page makes a few when it opens a room.
+    REQUESTS = (1200, 200)
+
+    def __init__(self, sockjs: Any, database: Database, settings: Settings) -> None:
+        self._sockjs = sockjs
+        self._database = database
+        self._locks = Locks(settings.database_timeout)
+        self.presence = Presence()
+        self.messages = Buckets(settings.messages_per_minute, settings.message_burst)
+        self.requests = Buckets(*self.REQUESTS)
+        # By room, the version from which on it is not known what others were told.
+        self._doubts: dict[int, int] = {}
+
+    def room(self, room_id: int) -> AbstractContextManager[None]:
+        """Holds a room: it is changed and told of by one thread at a time, in order.
+
+        Raises:
+            pyramid_chat.limits.Busy: another one takes too long.
+        """
+        return self._locks.hold(room_name(room_id))
+
+    def user(self, user_id: int) -> AbstractContextManager[None]:
+        """Holds somebody's memberships; taken before any room.
+
+        Raises:
+            pyramid_chat.limits.Busy: another one takes too long.
+        """
+        return self._locks.hold(user_name(user_id))
+
+    def tell(self, event: dict[str, Any], name: str, exclude: Iterable[Listener] = ()) -> None:
+        """Tells connections something.
+
+        Args:
+            event: what.
+            name: whose, see above.
+            exclude: those that are not told.
+        """
+        self._sockjs.broadcast(encode(event), room=name, exclude=list(exclude))
+
+    def listeners(self, name: str) -> list[Listener]:
+        """Lists connections."""
+        found: list[Listener] = self._sockjs.members(name)
+        return found
+
+    def doubt(self, room_id: int, version: int) -> None:
+        """Notes that a change may or may not be in the database: the connection broke.
+
+        Args:
+            room_id: whose lock is held.
+            version: of the room after the change.
+        """
+        self._doubts[room_id] = min(version, self._doubts.get(room_id, version))
+
+    def settle(self, room_id: int) -> int:
+        """Tells a room what it was not told because it was in doubt. Its lock is held.
+
+        Returns:
+            The version up to which it has been told now; 0 where nothing was in doubt.
+        """
+        version = self._doubts.get(room_id)
+        if version is None:
+            return 0
+        with self._database.session() as session:
+            missed = rooms.since(session, room_id, version - 1)
+        for message in missed["messages"]:
+            self.tell(message, room_name(room_id))
+        # Of more than a page they learn by the gap.
+        del self._doubts[room_id]
+        told_up_to: int = missed["version"]
+        return told_up_to
+
+    def membership_changed(self, room_id: int, user_id: int) -> None:
+        """Lets somebody's connections hear a room, or no more, and tells all whom it concerns.
+
+        What they are told is what the database says now, so that it does not matter in which
+        order this is called for changes that happen at once.
+        """
+        name = user_name(user_id)
+        try:
+            with self.user(user_id), self.room(room_id):
+                with self._database.session() as session:
+                    told = rooms.told_to(session, [user_id], room_id)
+                    person = rooms.person(session, user_id)
+                for listener in self.listeners(name):
+                    if told:
+                        listener.subscribe(room_id)
+                    else:
+                        listener.unsubscribe(room_id)
+                self.tell(
+                    {"type": "room", "room": told[user_id][0]}
+                    if told
+                    else {"type": "left", "room": room_id},
+                    name,
+                )
+                self.tell(
+                    {"type": "member", "room": room_id, "user": person, "joined": bool(told)},
+                    room_name(room_id),
+                )
+        except (SQLAlchemyError, Busy) as error:
+            self._give_up(self.listeners(name), error)
+
+    def room_changed(self, room_id: int) -> None:
+        """Tells all who hear a room what it is like now."""
+        try:
+            with self.room(room_id):
+                listeners = self.listeners(room_name(room_id))
+                users = {listener.user.id for listener in listeners}
+                with self._database.session() as session:
+                    told = rooms.told_to(session, users, room_id)
+                    stranger = rooms.load(session, room_id, 0)
+                for listener in listeners:
+                    if mine := told.get(listener.user.id):
+                        listener.send(encode({"type": "room", "room": mine[0]}))
+                    elif stranger is not None and stranger.kind == "public":
+                        listener.send(encode({"type": "room", "room": stranger.told()}))
+        except (SQLAlchemyError, Busy) as error:
+            self._give_up(self.listeners(room_name(room_id)), error)
+
+    def signed_out(self, sign_in_id: str) -> None:
+        """Closes the connections of a browser."""
+        for listener in self.listeners(sign_in_name(sign_in_id)):
+            listener.close(*SIGNED_OUT)
+
+    def _give_up(self, listeners: list[Listener], error: Exception) -> None:
+        # They would hear too much or too little; when they come back, they hear what is right.
+        logger.warning("connections are closed, as they cannot be told of a change: %s", error)
+        for listener in listeners:
+            listener.close(*UNSURE)
+
+
+def live_of(registry: Registry) -> Live:
+    """Returns what the connections of an application share."""
+    live: Live = registry.chat_live
+    return live

@@ -1,0 +1,137 @@
+"""People and their sign-ins, in the database."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from pyramid_chat.models import PUBLIC, Membership, Room, SignIn, User, now
+from pyramid_chat.names import BadInput, folded
+from pyramid_chat.rooms import join
+
+MAX_FOUND = 50
+"""People that a search finds."""
+SEEN_EVERY = timedelta(days=1)
+"""How exact it is when a browser was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is signed in.
+
+    Attributes:
+        id: of the user.
+        name: of the user.
+        sign_in: the browser's.
+    """
+
+    id: int
+    name: str
+    sign_in: str
+
+    @property
+    def person(self) -> dict[str, Any]:
+        """What others are told of them."""
+        return {"id": self.id, "name": self.name}
+
+
+def find(session: Session, name: str) -> User | None:
+    """Finds somebody by a name, as anybody may write it."""
+    return session.scalar(select(User).where(User.folded == folded(name)))
+
+
+def add(session: Session, name: str, password: str) -> User:
+    """Makes an account; its owner is in the first public room.
+
+    Args:
+        session: that may write.
+        name: a checked one.
+        password: its hash.
+
+    Raises:
+        BadInput: somebody has the name.
+    """
+    user = User(name=name, folded=folded(name), password=password)
+    session.add(user)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise BadInput("Somebody has that name already.", "name") from None
+    first = session.scalar(select(Room.id).where(Room.kind == PUBLIC).order_by(Room.id).limit(1))
+    if first is not None:
+        join(session, first, user.id)
+    return user
+
+
+def set_password(session: Session, user_id: int, password: str) -> None:
+    """Keeps another hash of somebody's password."""
+    session.get_one(User, user_id).password = password
+
+
+def rooms_of(session: Session, user_id: int) -> list[int]:
+    """Lists the rooms that somebody is in."""
+    return list(session.scalars(select(Membership.room_id).where(Membership.user_id == user_id)))
+
+
+def sign_in(session: Session, user_id: int, timeout: int) -> str:
+    """Notes that somebody signs in with a browser, and forgets browsers that were given up.
+
+    Args:
+        session: that may write.
+        user_id: who.
+        timeout: seconds after which a browser counts as given up.
+
+    Returns:
+        The sign-in's id.
+    """
+    session.execute(delete(SignIn).where(SignIn.seen < now() - timedelta(seconds=timeout)))
+    new = SignIn(id=secrets.token_urlsafe(32), user_id=user_id)
+    session.add(new)
+    session.flush()
+    return new.id
+
+
+def sign_out(session: Session, sign_in_id: str) -> None:
+    """Forgets a sign-in: its cookie is worth nothing from now on."""
+    session.execute(delete(SignIn).where(SignIn.id == sign_in_id))
+
+
+def identify(session: Session, sign_in_id: str, timeout: int | None = None) -> Identity | None:
+    """Returns who is signed in with a browser.
+
+    Args:
+        session: to ask.
+        sign_in_id: of the browser.
+        timeout: seconds after which one that was not seen counts as given up.
+    """
+    fresh = [SignIn.seen > now() - timedelta(seconds=timeout)] if timeout is not None else []
+    row = session.execute(
+        select(User.id, User.name)
+        .join(SignIn, SignIn.user_id == User.id)
+        .where(SignIn.id == sign_in_id, *fresh)
+    ).one_or_none()
+    return Identity(row.id, row.name, sign_in_id) if row is not None else None
+
+
+def seen(session: Session, sign_in_id: str) -> None:
+    """Notes that a browser is in use."""
+    session.execute(
+        update(SignIn)
+        .where(SignIn.id == sign_in_id, SignIn.seen < now() - SEEN_EVERY)
+        .values(seen=now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def search(session: Session, words: str) -> list[dict[str, Any]]:
+    """Finds people by a part of their names."""
+    query = select(User.id, User.name).order_by(User.folded).limit(MAX_FOUND)
+    if part := folded(words):
+        query = query.where(User.folded.contains(part, autoescape=True))
+    return [{"id": row.id, "name": row.name} for row in session.execute(query)]

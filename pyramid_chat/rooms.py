@@ -1,0 +1,540 @@
+"""Rooms, their members and messages, in the database, and what clients are told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pyramid.authorization import ACLHelper, Allow, Authenticated, Everyone
+from sqlalchemy import ColumnElement, and_, delete, func, literal, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from pyramid_chat.messages import encode
+from pyramid_chat.models import DIRECT, PRIVATE, PUBLIC, Membership, Message, Room, User, now
+from pyramid_chat.names import BadInput, folded
+
+PAGE = 50
+"""Messages that a client is told at once."""
+PAGE_SIZE = 128 * 1024
+"""Bytes that they may have together."""
+MAX_MEMBERS = 500
+"""Members of a room that a client is told."""
+MAX_ROOMS = 200
+"""Rooms that somebody may be in: a client is told all of them in one message."""
+MAX_LISTED = 500
+"""Public rooms that a client is told."""
+MAX_UNREAD = 999
+"""Unread messages that are counted."""
+
+PERMISSIONS = ("post", "topic", "rename", "invite", "leave", "join")
+"""What somebody may do in a room, apart from looking at it."""
+_OF_MEMBERS = {
+    PUBLIC: ("view", "post", "topic", "invite", "leave"),
+    PRIVATE: ("view", "post", "topic", "invite", "leave"),
+    DIRECT: ("view", "post"),
+}
+_acl = ACLHelper()
+
+
+class TooMany(Exception):
+    """Somebody is in as many rooms as there may be."""
+
+    def __init__(self, user_id: int) -> None:
+        super().__init__(f"Nobody can be in more than {MAX_ROOMS} rooms.")
+        self.user_id = user_id
+
+
+def principals(user_id: int | None) -> list[str]:
+    """Returns what access control lists know somebody by; None stands for nobody."""
+    if user_id is None:
+        return [Everyone]
+    return [Everyone, Authenticated, f"user:{user_id}"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomContext:
+    """A room as somebody finds it: the context of its views and of what a connection asks for.
+
+    Attributes:
+        id: of the room.
+        kind: public, private or direct.
+        name: "" where it is direct.
+        topic: "" where it has none.
+        version: how many changes its messages have seen.
+        owner_id: who may rename it.
+        user_id: who finds it.
+        read: the number of the last message that they have read; None: they are no member.
+    """
+
+    id: int
+    kind: str
+    name: str
+    topic: str
+    version: int
+    owner_id: int | None
+    user_id: int
+    read: int | None
+
+    @property
+    def member(self) -> bool:
+        """Whether who finds it is in it."""
+        return self.read is not None
+
+    @property
+    def __acl__(self) -> list[tuple[str, str, Any]]:
+        user = f"user:{self.user_id}"
+        entries: list[tuple[str, str, Any]] = []
+        if self.member:
+            entries.append((Allow, user, _OF_MEMBERS[self.kind]))
+            if self.owner_id == self.user_id:
+                entries.append((Allow, user, "rename"))
+        if self.kind == PUBLIC:
+            entries.append((Allow, Authenticated, ("view", "join")))
+        return entries
+
+    def told(self, unread: int = 0, person: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Returns what who finds it is told of it.
+
+        Args:
+            unread: how many messages of others they have not read.
+            person: the other one of a direct room.
+        """
+        who = principals(self.user_id)
+        can = [name for name in PERMISSIONS if _acl.permits(self, who, name)]
+        if self.member and "join" in can:
+            can.remove("join")
+        told = {
+            "id": self.id,
+            "kind": self.kind,
+            "name": person["name"] if person is not None else self.name,
+            "topic": self.topic,
+            "version": self.version,
+            "member": self.member,
+            "unread": unread,
+            "read": self.read if self.read is not None else self.version,
+            "can": can,
+        }
+        return told | ({"person": person} if person is not None else {})
+
+
+def _context(room: Room, user_id: int, read: int | None) -> RoomContext:
+    return RoomContext(
+        room.id, room.kind, room.name, room.topic, room.version, room.owner_id, user_id, read
+    )
+
+
+def load(session: Session, room_id: int, user_id: int, *, lock: bool = False) -> RoomContext | None:
+    """Finds a room, whether it may be seen or not.
+
+    Args:
+        session: to ask.
+        room_id: of the room.
+        user_id: who asks.
+        lock: nobody else changes the room in the meantime.
+    """
+    query = (
+        select(Room, Membership.read)
+        .outerjoin(Membership, and_(Membership.room_id == Room.id, Membership.user_id == user_id))
+        .where(Room.id == room_id)
+        .execution_options(populate_existing=True)
+    )
+    if lock:
+        query = query.with_for_update(of=Room)
+    row = session.execute(query).one_or_none()
+    return _context(row[0], user_id, row[1]) if row is not None else None
+
+
+def told_to(
+    session: Session, user_ids: Collection[int], room_id: int | None = None
+) -> dict[int, list[dict[str, Any]]]:
+    """Tells members of their rooms.
+
+    Args:
+        session: to ask.
+        user_ids: whom; those who are no members are told nothing.
+        room_id: of which room; None stands for all that they are in.
+
+    Returns:
+        By the user's id, the rooms in the order of their ids.
+    """
+    others = (
+        select(literal(1).label("one"))
+        .select_from(Message)
+        .where(
+            Message.room_id == Membership.room_id,
+            Message.number > Membership.read,
+            Message.author_id != Membership.user_id,
+            Message.deleted.is_(False),
+        )
+        .limit(MAX_UNREAD)
+        .correlate(Membership)
+        .subquery()
+    )
+    unread = select(func.count()).select_from(others).scalar_subquery()
+    query = (
+        select(Room, Membership.user_id, Membership.read, unread)
+        .join(Membership, Membership.room_id == Room.id)
+        .where(Membership.user_id.in_(user_ids))
+        .order_by(Room.id)
+    )
+    if room_id is not None:
+        query = query.where(Room.id == room_id)
+    rows = session.execute(query).all()
+    people = _people(session, [row[0].id for row in rows if row[0].kind == DIRECT])
+    told: dict[int, list[dict[str, Any]]] = {}
+    for room, user_id, read, count in rows:
+        person = next((one for one in people.get(room.id, ()) if one["id"] != user_id), None)
+        told.setdefault(user_id, []).append(_context(room, user_id, read).told(count, person))
+    return told
+
+
+def _people(session: Session, room_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
+    people: dict[int, list[dict[str, Any]]] = {}
+    if room_ids:
+        query = (
+            select(Membership.room_id, User.id, User.name)
+            .join(User, User.id == Membership.user_id)
+            .where(Membership.room_id.in_(room_ids))
+        )
+        for room_id, user_id, name in session.execute(query):
+            people.setdefault(room_id, []).append({"id": user_id, "name": name})
+    return people
+
+
+def told_of(session: Session, context: RoomContext) -> dict[str, Any]:
+    """Tells who finds a room of it, be it a member or not."""
+    if not context.member:
+        return context.told()
+    told = told_to(session, [context.user_id], context.id)
+    return told[context.user_id][0] if told else context.told()
+
+
+def person(session: Session, user_id: int) -> dict[str, Any]:
+    """Returns what others are told of somebody."""
+    user = session.get_one(User, user_id)
+    return {"id": user.id, "name": user.name}
+
+
+def members(session: Session, room_id: int) -> list[dict[str, Any]]:
+    """Lists who is in a room, by name, the first of them."""
+    query = (
+        select(User.id, User.name)
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.room_id == room_id)
+        .order_by(User.folded)
+        .limit(MAX_MEMBERS)
+    )
+    return [{"id": row.id, "name": row.name} for row in session.execute(query)]
+
+
+def public_rooms(session: Session, user_id: int) -> list[dict[str, Any]]:
+    """Lists the public rooms, by name, with the number of their members."""
+    count = (
+        select(func.count()).where(Membership.room_id == Room.id).correlate(Room).scalar_subquery()
+    )
+    mine = select(Membership.room_id).where(Membership.user_id == user_id)
+    query = (
+        select(Room.id, Room.name, Room.topic, count, Room.id.in_(mine))
+        .where(Room.kind == PUBLIC)
+        .order_by(Room.unique_name)
+        .limit(MAX_LISTED)
+    )
+    return [
+        {"id": id_, "name": name, "topic": topic, "members": number, "member": bool(member)}
+        for id_, name, topic, number, member in session.execute(query)
+    ]
+
+
+# Changes. Their sessions have to be such as may write.
+
+
+def create(session: Session, user_id: int, kind: str, name: str, topic: str) -> int:
+    """Makes a public or private room with one member, who owns it.
+
+    Returns:
+        Its id.
+
+    Raises:
+        BadInput: there is a public room of that name.
+        TooMany: the person is in too many rooms.
+    """
+    room = Room(kind=kind, name=name, topic=topic, owner_id=user_id)
+    room.unique_name = _unique_name(kind, name)
+    session.add(room)
+    _flush_room(session)
+    join(session, room.id, user_id)
+    return room.id
+
+
+def change(session: Session, room_id: int, name: str | None, topic: str | None) -> None:
+    """Gives a room another name or topic; None leaves it.
+
+    Raises:
+        BadInput: there is a public room of that name.
+    """
+    room = session.get_one(Room, room_id)
+    if topic is not None:
+        room.topic = topic
+    if name is not None:
+        room.name = name
+        room.unique_name = _unique_name(room.kind, name)
+    _flush_room(session)
+
+
+def _unique_name(kind: str, name: str) -> str | None:
+    # The name of a private room is nobody's business.
+    return f"{PUBLIC}:{folded(name)}" if kind == PUBLIC else None
+
+
+def _flush_room(session: Session) -> None:
+    try:
+        session.flush()
+    except IntegrityError:
+        raise BadInput("There is a room of that name already.", "name") from None
+
+
+def direct(session: Session, user_id: int, other_id: int) -> tuple[int, bool]:
+    """Finds or makes the room of two people.
+
+    Returns:
+        Its id, and whether it is new.
+
+    Raises:
+        TooMany: one of them is in too many rooms.
+    """
+    first, second = sorted((user_id, other_id))
+    unique_name = f"{DIRECT}:{first}:{second}"
+    found = select(Room.id).where(Room.unique_name == unique_name)
+    if (room_id := session.scalar(found)) is not None:
+        return room_id, False
+    room = Room(kind=DIRECT, name="", unique_name=unique_name)
+    try:
+        with session.begin_nested():
+            session.add(room)
+    except IntegrityError:
+        # The other one was quicker.
+        return session.scalars(found).one(), False
+    for one in (user_id, other_id):
+        join(session, room.id, one)
+    return room.id, True
+
+
+def join(session: Session, room_id: int, user_id: int) -> bool:
+    """Makes somebody a member, who has read what there is.
+
+    Returns:
+        False where they are one already.
+
+    Raises:
+        TooMany: they are in too many rooms.
+    """
+    # In this order two who join at once are one after the other.
+    room = session.scalars(
+        select(Room)
+        .where(Room.id == room_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    if session.get(Membership, (room_id, user_id)) is not None:
+        return False
+    mine = select(func.count()).where(Membership.user_id == user_id)
+    if session.scalars(mine).one() >= MAX_ROOMS:
+        raise TooMany(user_id)
+    session.add(Membership(room_id=room_id, user_id=user_id, read=room.version))
+    if room.owner_id is None and room.kind != DIRECT:
+        room.owner_id = user_id
+    session.flush()
+    return True
+
+
+def leave(session: Session, room_id: int, user_id: int) -> bool:
+    """Ends a membership. The room of an owner who leaves goes to who is in it longest.
+
+    Returns:
+        False where there was none.
+    """
+    room = session.scalars(
+        select(Room)
+        .where(Room.id == room_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    gone = session.execute(
+        delete(Membership)
+        .where(Membership.room_id == room_id, Membership.user_id == user_id)
+        .returning(Membership.user_id)
+    ).all()
+    if gone and room.owner_id == user_id:
+        room.owner_id = session.scalar(
+            select(Membership.user_id)
+            .where(Membership.room_id == room_id)
+            .order_by(Membership.joined, Membership.user_id)
+            .limit(1)
+        )
+        session.flush()
+    return bool(gone)
+
+
+# Messages.
+
+
+def next_version(session: Session, room_id: int) -> int | None:
+    """Allots the next version of a room, whose changes from now on wait for this transaction.
+
+    Returns:
+        The version; None where there is no such room.
+    """
+    return session.scalar(
+        update(Room)
+        .where(Room.id == room_id)
+        .values(version=Room.version + 1)
+        .returning(Room.version)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def mark_read(session: Session, room_id: int, user_id: int, number: int) -> bool:
+    """Notes what a member has read; nobody un-reads.
+
+    Returns:
+        False where that is no news, or cannot be.
+    """
+    version = select(Room.version).where(Room.id == room_id).scalar_subquery()
+    changed = session.scalar(
+        update(Membership)
+        .where(
+            Membership.room_id == room_id,
+            Membership.user_id == user_id,
+            Membership.read < number,
+            version >= number,
+        )
+        .values(read=number)
+        .returning(Membership.read)
+        .execution_options(synchronize_session=False)
+    )
+    return changed is not None
+
+
+def add_message(
+    session: Session, room_id: int, version: int, user_id: int, key: str, text: str
+) -> Message:
+    """Keeps a new message.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: its author has used the key.
+    """
+    message = Message(
+        room_id=room_id, number=version, version=version, author_id=user_id, key=key, text=text
+    )
+    session.add(message)
+    session.flush()
+    return message
+
+
+def message_of(session: Session, *conditions: ColumnElement[bool]) -> dict[str, Any] | None:
+    """Returns what clients are told of one message; None where there is none."""
+    found = _told(session, conditions)
+    return found[0] if found else None
+
+
+def history(session: Session, room_id: int, before: int | None) -> dict[str, Any]:
+    """Returns the page of messages before a number, or of the newest ones."""
+    # First: what comes in between may be in the page as well, and is told again.
+    version = _version(session, room_id)
+    conditions = [Message.room_id == room_id]
+    if before is not None:
+        conditions.append(Message.number < before)
+    found = _told(session, conditions, Message.number.desc(), PAGE + 1)
+    page = _fitting(found)
+    return {
+        "type": "history",
+        "room": room_id,
+        "before": before,
+        "version": version,
+        "messages": page[::-1],
+        "more": len(page) < len(found),
+    }
+
+
+def since(session: Session, room_id: int, after: int) -> dict[str, Any]:
+    """Returns the messages that changed after a version, those that changed first."""
+    version = _version(session, room_id)
+    conditions = [Message.room_id == room_id, Message.version > after]
+    found = _told(session, conditions, Message.version.asc(), PAGE + 1)
+    page = _fitting(found)
+    more = len(page) < len(found)
+    last = page[-1]["version"] if page else 0
+    return {
+        "type": "since",
+        "room": room_id,
+        "from": after,
+        "version": last if more else max(version, last),
+        "messages": page,
+        "more": more,
+    }
+
+
+def _version(session: Session, room_id: int) -> int:
+    return session.scalars(select(Room.version).where(Room.id == room_id)).one()
+
+
+def _told(
+    session: Session,
+    conditions: Iterable[ColumnElement[bool]],
+    order: Any = None,
+    limit: int = 1,
+) -> list[dict[str, Any]]:
+    query = (
+        select(Message, User.name)
+        .join(User, User.id == Message.author_id)
+        .where(*conditions)
+        .order_by(order)
+        .limit(limit)
+    )
+    return [told_message(message, name) for message, name in session.execute(query)]
+
+
+def _fitting(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns as many of the first messages as one page may hold."""
+    size = 0
+    for index, message in enumerate(messages[:PAGE]):
+        size += len(encode(message))
+        if size > PAGE_SIZE and index:
+            return messages[:index]
+    return messages[:PAGE]
+
+
+def told_message(message: Message, author: str) -> dict[str, Any]:
+    """Returns what clients are told of a message."""
+    return {
+        "type": "message",
+        "room": message.room_id,
+        "number": message.number,
+        "version": message.version,
+        "key": message.key,
+        "author": {"id": message.author_id, "name": author},
+        "text": message.text,
+        "time": moment(message.created),
+        "edited": moment(message.edited) if message.edited is not None else None,
+        "deleted": message.deleted,
+    }
+
+
+def moment(time: datetime) -> str:
+    """Returns a point in time as clients are told it."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def edit(session: Session, message: Message, version: int, text: str) -> None:
+    """Gives a message another text."""
+    message.version, message.text, message.edited = version, text, now()
+    session.flush()
+
+
+def delete_message(session: Session, message: Message, version: int) -> None:
+    """Forgets what a message said."""
+    message.version, message.text, message.deleted = version, "", True
+    session.flush()
