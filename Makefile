@@ -18,13 +18,13 @@ TEST = $(VENV)/.installed-test
 # Tests mostly wait: three workers keep two cores busy. A file stays with one worker.
 WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint format docs browser-files browsers dist clean
+.PHONY: demo test lint format docs browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
 	PYTHONWARNINGS='ignore:pkg_resources is deprecated' $(BIN)/pserve demo.ini
 
-test: lint $(NODE_MODULES) browsers
+test: lint $(NODE_MODULES) programs
 	cd js && npm test
 	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term
 
@@ -46,9 +46,9 @@ dist: $(TEST)
 	rm -rf dist
 	$(BIN)/python -m build
 
-# Chromium and ChromeDriver, by apt where they are missing and we may.
-browsers:
-	sh tests/tools/browsers.sh
+# Browsers, proxies and PostgreSQL, by apt where they are missing and we may.
+programs:
+	sh tests/tools/install.sh
 
 clean:
 	rm -rf $(VENV) js/node_modules js/.built sockjs_bridge/static pyramid_chat/static/dist

@@ -27,7 +27,6 @@ NOT_RUN = {
     ("installation", "$ pip install sockjs-bridge"): "it would fetch from the network",
     ("installation", "$ PYTHONPATH=. pserve hello.ini"): "test_servers starts it by its own means",
     ("installation", "$ python client.py http://127.0.0.1:6543/echo"): "so it does with this",
-    ("howto/deployment", "location / {"): "nginx is not installed where the tests run",
     ("security", 'for ws in request.sockjs.members(f"user:{userid}"):'): (
         "a part of members.py above it, which is run; here it is only compiled"
     ),

@@ -2,122 +2,315 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from selenium.webdriver import Chrome
-from selenium.webdriver.common.by import By
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select
+
+from tests.e2e.chromium import Chromium
+
+PASSWORD = "demo-demo"
 
 MESSAGES = """
 return [...document.querySelectorAll("#log .message")].map((row) => ({
+    number: Number(row.dataset.number) || null,
+    key: row.dataset.key,
+    state: row.dataset.state,
     name: row.querySelector(".name").textContent,
     text: row.querySelector(".text").textContent,
     time: row.querySelector("time")?.dateTime ?? null,
-    shown: row.querySelector(".time").textContent,
-    state: ["pending", "failed"].find((state) => row.classList.contains(state)) ?? "",
+    edited: row.querySelector(".edited") !== null,
+    reason: row.querySelector(".reason")?.textContent ?? "",
 }));
 """
 
-NOTES = """
-return [...document.querySelectorAll("#log .note")].map((row) =>
-    [...row.childNodes].filter((node) => node.nodeName !== "TIME")
-        .map((node) => node.textContent).join("").trim());
+ROOMS = """
+return [...document.querySelectorAll("#rooms a.room")].map((link) => ({
+    id: Number(link.dataset.room),
+    name: link.querySelector(".room-name").textContent,
+    current: link.getAttribute("aria-current") === "page",
+    unread: link.querySelector(".unread").hidden ? 0
+        : parseInt(link.querySelector(".unread").textContent, 10),
+}));
 """
+
+POST = """
+const [texts, pause] = arguments;
+const field = document.querySelector("#text");
+window.posting = true;
+let posted = 0;
+const post = () => {
+    field.value = texts[posted++];
+    document.querySelector("#say").requestSubmit();
+    if (posted < texts.length) setTimeout(post, pause);
+    else window.posting = false;
+};
+post();
+"""
+
+# Says something as soon as that is possible, and notes how long things took since the page was
+# asked for: what came before that was another page.
+STOPWATCH = """
+(() => {
+    const text = %s, times = window.times = {};
+    const note = (what) => {
+        const [navigation] = performance.getEntriesByType("navigation");
+        times[what] ??= (performance.now() - navigation.fetchStart) / 1000;
+    };
+    const look = () => {
+        if (!document.querySelector("#say:not([hidden])")) return;
+        if (!times.said) {
+            note("said");
+            document.querySelector("#text").value = text;
+            document.querySelector("#say").requestSubmit();
+        }
+        if (document.querySelector("#status[data-state=open]")) note("connected");
+        const rows = [...document.querySelectorAll("#log .message[data-state='']")];
+        if (rows.some((row) => row.querySelector(".text").textContent === text)) {
+            note("delivered");
+            observer.disconnect();
+        }
+    };
+    const observer = new MutationObserver(look);
+    observer.observe(document, { subtree: true, childList: true, attributes: true });
+})();
+"""
+
+
+class Driver(Protocol):
+    """What a browser has to be capable of."""
+
+    def get(self, url: str) -> None:
+        """Go to a page and wait until it is loaded."""
+
+    def execute_script(self, script: str, *args: Any) -> Any:
+        """Run the body of a function in the page."""
+
+    def press(self, *texts: str) -> None:
+        """Type characters and special keys into what has the focus."""
+
+    def save_screenshot(self, filename: str) -> object:
+        """Keep a picture."""
+
+    def errors(self) -> list[str]:
+        """Return and forget the errors that the console shows."""
 
 
 class ChatPage:
     """One browser with the chat in it.
 
     Args:
-        driver: the browser's.
-        owner: whose browser it is; names the pictures.
+        driver: the browser.
+        owner: the name with which its user signs in.
         patience: seconds to wait for what must happen.
     """
 
-    def __init__(self, driver: Chrome, owner: str, patience: float) -> None:
+    def __init__(self, driver: Driver, owner: str, patience: float) -> None:
         self.driver = driver
         self.owner = owner
-        self._wait = WebDriverWait(driver, patience, poll_frequency=0.05)
-        self._scripts: list[str] = []
+        self._patience = patience
         self._expected: list[str] = []
 
-    def open(self, url: str) -> None:
-        """Go to the page, which then connects."""
-        self.driver.get(url)
+    @property
+    def chromium(self) -> Chromium:
+        """The browser, where it is Chromium."""
+        assert isinstance(self.driver, Chromium)
+        return self.driver
 
-    def join(self, name: str) -> None:
-        """Fill in the nickname form and send it by the keyboard."""
-        self.until(lambda: self.element("enter").is_displayed(), "the nickname form")
-        field = self.element("name")
-        field.clear()
-        field.send_keys(name, Keys.ENTER)
-        self.until(lambda: self.element("text").is_displayed(), "the conversation")
+    # ---- ways in -------------------------------------------------------------------------------
+
+    def open(self, url: str) -> None:
+        """Go to a page of the chat, and sign in on the way there."""
+        self.driver.get(url)
+        self.until(lambda: self.has("#sign-in, #say"), "the chat")
+        if self.has("#sign-in"):
+            self.sign_in()
+            path = re.sub(r"^https?://[^/]*", "", url)
+            self.until(
+                lambda: self.script("return location.pathname + location.search") == path,
+                f"the page that was asked for: {path}",
+            )
+            self.until(lambda: self.has("#say"), "the chat")
+
+    def sign_in(self, name: str = "", password: str = PASSWORD) -> None:
+        """Fill in the form and send it by the keyboard."""
+        self.write("#name", name or self.owner)
+        self.write("#password", password, Keys.ENTER)
+
+    def measure(self, text: str) -> None:
+        """Have the next page say a text as soon as it can, and note when what happened."""
+        self.chromium.before_load(STOPWATCH % json.dumps(text))
+
+    def times(self) -> dict[str, float]:
+        """Return the seconds that `measure` has noted."""
+        found: dict[str, float] = self.script("return window.times ?? {}")
+        return found
+
+    # ---- what is done --------------------------------------------------------------------------
+
+    def script(self, body: str, *arguments: Any) -> Any:
+        """Run the body of a function in the page."""
+        return self.driver.execute_script(body, *arguments)
+
+    def has(self, selector: str) -> bool:
+        """Tell whether there is such an element."""
+        return bool(self.script("return !!document.querySelector(arguments[0])", selector))
+
+    def shows(self, selector: str) -> bool:
+        """Tell whether there is such an element to be seen."""
+        return bool(
+            self.script(
+                "return !!document.querySelector(arguments[0])?.checkVisibility()", selector
+            )
+        )
+
+    def text(self, selector: str) -> str:
+        """Return the text of an element."""
+        found: str = self.script(
+            "return document.querySelector(arguments[0]).textContent.trim()", selector
+        )
+        return found
+
+    def focus(self, selector: str) -> None:
+        """Give the focus to an element."""
+        self.script("document.querySelector(arguments[0]).focus()", selector)
+
+    def write(self, selector: str, *texts: str) -> None:
+        """Put texts and keys into a field, in place of what it has."""
+        self.until(lambda: self.shows(selector), selector)
+        self.script("document.querySelector(arguments[0]).value = ''", selector)
+        self.focus(selector)
+        self.driver.press(*texts)
+
+    def click(self, selector: str) -> None:
+        """Click at an element as soon as it is to be seen."""
+        self.until(lambda: self.shows(selector), selector)
+        self.chromium.find_element("css selector", selector).click()
+
+    def hover(self, selector: str) -> None:
+        """Put the pointer over an element."""
+        element = self.chromium.find_element("css selector", selector)
+        ActionChains(self.chromium).move_to_element(element).perform()
 
     def say(self, *texts: str) -> None:
         """Type messages, with Enter after each."""
-        self.element("text").send_keys(*(key for text in texts for key in (text, Keys.ENTER)))
+        self.focus("#text")
+        for text in texts:
+            self.driver.press(text, Keys.ENTER)
 
-    def element(self, id_: str) -> WebElement:
-        """Return an element by its id."""
-        return self.driver.find_element(By.ID, id_)
+    def post(self, texts: Iterable[str], pause: int = 20) -> None:
+        """Have messages sent by the form, one after another; returns at once.
+
+        Args:
+            texts: of the messages.
+            pause: milliseconds between two.
+        """
+        self.script(POST, list(texts), pause)
+
+    def choose_room(self, room: int) -> None:
+        """Go to a room of the list."""
+        self.click(f"#rooms a.room[data-room='{room}']")
+        self.until(lambda: self.room == room, f"room {room}")
+
+    def force(self, transport: str) -> None:
+        """Force a transport in the connection panel."""
+        if not self.shows("#connection-panel"):
+            self.click("#connection")
+        select = self.chromium.find_element("css selector", "#force")
+        Select(select).select_by_value(transport)
+        self.click("#force-apply")
+
+    # ---- what is seen --------------------------------------------------------------------------
+
+    @property
+    def room(self) -> int | None:
+        """The room that is shown."""
+        return next((room["id"] for room in self.rooms() if room["current"]), None)
 
     @property
     def state(self) -> str:
         """The state of the connection."""
-        return self.element("status").get_attribute("data-state")
+        found: str = self.script("return document.querySelector('#status').dataset.state")
+        return found
 
     @property
     def transport(self) -> str:
-        """The transport that the status line shows."""
-        return self.element("transport").text
+        """The transport that the connection panel shows."""
+        return self.text("#transport")
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts the connection took."""
+        return int(self.text("#attempts"))
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the messages that are shown, from top to bottom."""
-        found: list[dict[str, Any]] = self.driver.execute_script(MESSAGES)
+        found: list[dict[str, Any]] = self.script(MESSAGES)
         return found
+
+    def message(self, text: str) -> dict[str, Any] | None:
+        """Return the message that has a text."""
+        return next((message for message in self.messages() if message["text"] == text), None)
+
+    def settled(self) -> list[tuple[int, str, str]]:
+        """Return number, author and text of the messages, none of which may be on its way."""
+        messages = self.messages()
+        pending = [message for message in messages if message["state"] not in ("", "deleted")]
+        assert not pending
+        return [(message["number"], message["name"], message["text"]) for message in messages]
 
     def texts(self) -> list[str]:
         """Return the texts of the messages that the server told, from top to bottom."""
-        return [message["text"] for message in self.messages() if not message["state"]]
+        return [message["text"] for message in self.messages() if message["number"]]
 
-    def notes(self) -> list[str]:
-        """Return who came and left, without the times."""
-        found: list[str] = self.driver.execute_script(NOTES)
+    def rooms(self) -> list[dict[str, Any]]:
+        """Return the rooms of the list."""
+        found: list[dict[str, Any]] = self.script(ROOMS)
         return found
 
-    def until(self, condition: Callable[[], object], what: str) -> None:
+    def room_named(self, name: str) -> dict[str, Any] | None:
+        """Return a room of the list."""
+        return next((room for room in self.rooms() if room["name"] == name), None)
+
+    def online(self, user: int) -> bool | None:
+        """Tell whether a member of the room is shown as online; None for no member."""
+        found = self.script(
+            "return document.querySelector(arguments[0])?.dataset.online ?? null",
+            f"#members li[data-user='{user}']",
+        )
+        return None if found is None else found == "true"
+
+    # ---- waiting -------------------------------------------------------------------------------
+
+    def until(
+        self, condition: Callable[[], object], what: str, patience: float | None = None
+    ) -> None:
         """Wait until a condition holds."""
-        self._wait.until(lambda driver: condition(), f"{self.owner} never saw: {what}")
+        deadline = time.monotonic() + (patience or self._patience)
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{self.owner} never saw: {what}")
+            time.sleep(0.03)
 
-    def until_connected(self, transport: str) -> None:
-        """Wait until the status line shows a connection over a transport."""
-        self.until(lambda: self.state == "open" and self.transport == transport, transport)
-
-    def until_texts(self, texts: list[str]) -> None:
-        """Wait until there are as many messages, which must then be these in this order."""
-        self.until(lambda: len(self.texts()) >= len(texts), f"{len(texts)} messages")
-        assert self.texts() == texts
-
-    def before_load(self, script: str) -> None:
-        """Have a script run in every page before the page's own."""
-        added = self.driver.execute_cdp_cmd(
-            "Page.addScriptToEvaluateOnNewDocument", {"source": script}
+    def until_connected(self, transport: str = "", patience: float | None = None) -> None:
+        """Wait until there is a connection, over a certain transport."""
+        self.until(
+            lambda: self.state == "open" and transport in ("", self.transport),
+            f"a connection {transport}",
+            patience,
         )
-        self._scripts.append(added["identifier"])
 
-    def emulate(self, width: int, height: int, *, dark: bool = False, mobile: bool = False) -> None:
-        """Give the page another size and colour scheme."""
-        self.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile},
-        )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    def until_said(self, *texts: str, patience: float | None = None) -> None:
+        """Wait until messages are shown as the server's."""
+        self.until(lambda: set(texts) <= set(self.texts()), f"{texts}", patience)
+
+    # ---- afterwards ----------------------------------------------------------------------------
 
     def expect_errors(self, pattern: str) -> None:
         """Have console errors left out that a test provokes: those that a pattern matches."""
@@ -126,27 +319,12 @@ class ChatPage:
     def errors(self) -> list[str]:
         """Return and forget the unexpected errors that the console shows."""
         return [
-            f"{self.owner}: {entry['message']}"
-            for entry in self.driver.get_log("browser")
-            if entry["level"] == "SEVERE"
-            and not any(re.search(pattern, entry["message"]) for pattern in self._expected)
+            f"{self.owner}: {error}"
+            for error in self.driver.errors()
+            if not any(re.search(pattern, error) for pattern in self._expected)
         ]
 
     def screenshot(self, file: Path) -> None:
         """Keep a picture of the page."""
         file.parent.mkdir(parents=True, exist_ok=True)
         self.driver.save_screenshot(str(file))
-
-    def reset(self) -> None:
-        """Forget everything that a test did."""
-        for identifier in self._scripts:
-            self.driver.execute_cdp_cmd(
-                "Page.removeScriptToEvaluateOnNewDocument", {"identifier": identifier}
-            )
-        self._scripts.clear()
-        self._expected.clear()
-        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-        if self.driver.current_url.startswith("http"):
-            self.driver.execute_script("localStorage.clear(); sessionStorage.clear();")
-        self.driver.get("about:blank")

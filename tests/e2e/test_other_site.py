@@ -27,10 +27,12 @@ from selenium.webdriver.chrome.service import Service
 
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.testing import serve
-from tests.e2e.conftest import ARGUMENTS, PATIENCE, find_program
+from tests.e2e.chromium import ARGUMENTS, NO_PROXY
+from tests.e2e.server import PATIENCE
 from tests.integration.support import Journal, eventually
 from tests.pkgs import members_app, other_site
 from tests.pkgs.members_app import Members
+from tests.proxies.programs import find_program
 
 #: The id of the session that the application's own page has: a secret that leaked.
 STOLEN = "stolen-session-id"
@@ -156,6 +158,7 @@ def driver() -> Iterator[webdriver.Chrome]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         for argument in (
             *ARGUMENTS,
+            *NO_PROXY,
             f"--user-data-dir={profile}",
             "--host-resolver-rules=MAP *.test 127.0.0.1",
         ):

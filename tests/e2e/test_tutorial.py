@@ -10,7 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.docs.test_tutorial import Project
-from tests.e2e.conftest import PATIENCE
+from tests.e2e.server import PATIENCE
 
 
 def say(driver: Chrome, text: str) -> None:

@@ -142,7 +142,7 @@ async def test_resets_of_reused_connections(seed: int) -> None:
             # Nothing comes twice later on.
             there.send("end")
             assert await client.poll() == 'a["end"]'
-        assert min(proxy.resets[stage] for stage in STAGES) >= 5, proxy.resets
-        assert browser.repeats == proxy.resets.total()
+        assert min(proxy.counts[stage] for stage in STAGES) >= 5, proxy.counts
+        assert browser.repeats == proxy.counts.total()
     assert len(server.desk.events("a", "open")) == 1
     assert len(server.desk.events("a", "message")) == 200

@@ -1,0 +1,108 @@
+"""Chromium by ChromeDriver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from tests.proxies.programs import find_program
+
+ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1200,800",
+    # The certificates of the proxies are their own.
+    "--ignore-certificate-errors",
+)
+# The servers are on loopback: whatever proxy the machine has is not for them.
+NO_PROXY = ("--no-proxy-server",)
+
+
+class Chromium(webdriver.Chrome):
+    """A headless Chromium with an empty profile.
+
+    Args:
+        profile: a folder.
+        patience: seconds until a page must be loaded.
+        network: arguments that say by which proxy the network is reached.
+    """
+
+    def __init__(self, profile: Path, patience: float, network: Iterable[str] = NO_PROXY) -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = find_program("chromium")
+        for argument in (*ARGUMENTS, *network, f"--user-data-dir={profile}"):
+            options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        super().__init__(options, Service(find_program("chromedriver")))
+        self.set_page_load_timeout(patience)
+        self._scripts: list[str] = []
+
+    def press(self, *texts: str) -> None:
+        """Type characters, and WebDriver's special keys, into what has the focus."""
+        for text in texts:
+            if max(text, default="") > "\uffff":
+                # ChromeDriver has no keys for these; an input method inserts them so.
+                self.execute_cdp_cmd("Input.insertText", {"text": text})
+            else:
+                self.switch_to.active_element.send_keys(text)
+
+    def before_load(self, script: str) -> None:
+        """Have a script run in every page before the page's own, until `reset`."""
+        added = self.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+        self._scripts.append(added["identifier"])
+
+    def emulate(self, width: int, height: int, *, dark: bool = False, mobile: bool = False) -> None:
+        """Give the page another size and colour scheme, until `reset`."""
+        self.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile},
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def go_offline(self, offline: bool = True) -> None:
+        """Cut this tab off from the network, or back in."""
+        conditions: dict[str, Any] = {
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": -1,
+        }
+        self.execute_cdp_cmd("Network.enable", {})
+        self.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": offline, **conditions})
+
+    def forget_cookies(self) -> None:
+        """Forget the cookies of all sites."""
+        self.execute_cdp_cmd("Network.clearBrowserCookies", {})
+
+    def errors(self) -> list[str]:
+        """Return and forget the errors that the console shows."""
+        return [entry["message"] for entry in self.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def reset(self) -> None:
+        """Forget everything that a test did; origins come and go with the tests' ports."""
+        first, *others = self.window_handles
+        for handle in others:
+            self.switch_to.window(handle)
+            self.close()
+        self.switch_to.window(first)
+        self.go_offline(False)
+        for identifier in self._scripts:
+            self.execute_cdp_cmd(
+                "Page.removeScriptToEvaluateOnNewDocument", {"identifier": identifier}
+            )
+        self._scripts.clear()
+        self.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        self.get("about:blank")
+        self.forget_cookies()

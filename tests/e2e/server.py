@@ -1,0 +1,139 @@
+"""The real server process, and what its database has."""
+
+from __future__ import annotations
+
+import configparser
+import http.client
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.proxies.programs import free_port
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 15.0
+"""Seconds after which a test gives up waiting for what must happen."""
+
+PLENTY = {"chat.messages_per_minute": "6000", "chat.message_burst": "1000"}
+"""Settings of the application where the amount of messages is the subject."""
+
+
+class Server:
+    """A ``pserve`` process with the settings of demo.ini, on a port and with a database of its own.
+
+    Args:
+        directory: for its ini file, its log and its database.
+        settings: of the application, in place of demo.ini's.
+        options: of the server, in place of demo.ini's.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = free_port()
+        self.database = directory / "chat.sqlite"
+        self._ini = directory / "chat.ini"
+        self._log = directory / "chat.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        ini = configparser.RawConfigParser()
+        ini.read(ROOT / "demo.ini", encoding="utf-8")
+        own = {
+            "sqlalchemy.url": f"sqlite:///{self.database}",
+            "chat.secret_file": str(directory / "chat.secret"),
+        }
+        ini["app:main"].update({**own, **(settings or {})})
+        ini["server:main"].update({"listen": f"127.0.0.1:{self.port}", **(options or {})})
+        with self._ini.open("w", encoding="utf-8") as file:
+            ini.write(file)
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        pserve = Path(sys.executable).with_name("pserve")
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([pserve, self._ini], stdout=log, stderr=log, cwd=ROOT)
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"pserve does not serve:\n{self.log()}", pytrace=False)
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the process as an operator would."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            status = self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+        assert status == 0, self.log()
+
+    def kill(self) -> None:
+        """End the process without letting it know."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def log(self) -> str:
+        """Return what the process has written."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def change(self, statement: str, *parameters: Any) -> None:
+        """Change the database behind the application's back."""
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute(statement, parameters)
+
+    def room(self, name: str) -> int:
+        """Return the id of a room."""
+        ((found,),) = self.query("SELECT id FROM room WHERE name = ?", name)
+        return int(found)
+
+    def user(self, name: str) -> int:
+        """Return the id of a person."""
+        ((found,),) = self.query("SELECT id FROM users WHERE name = ?", name)
+        return int(found)
+
+    def messages(self, room: int) -> list[tuple[int, str, str]]:
+        """Return number, author and text of the messages of a room, in order."""
+        return self.query(
+            "SELECT number, users.name, text FROM message JOIN users ON users.id = author_id"
+            " WHERE room_id = ? ORDER BY number",
+            room,
+        )
+
+    def sessions(self) -> list[str]:
+        """Return what the log says of each SockJS session that ended."""
+        return re.findall(r"\[sockjs_bridge\.session\] (.*)", self.log())
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", "/chat/info")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()

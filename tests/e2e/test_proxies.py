@@ -1,0 +1,263 @@
+"""Two people behind each proxy: everything arrives, once and in order, and how soon is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.chromium import Chromium
+from tests.e2e.conftest import OWNERS, SCREENSHOTS, Serve, watched
+from tests.e2e.conversation import LONG, assert_complete, converse
+from tests.e2e.page import ChatPage
+from tests.e2e.report import row
+from tests.e2e.server import PATIENCE, PLENTY, Server
+from tests.proxies.misbehaving import (
+    CuttingProxy,
+    DroppingProxy,
+    HoldingProxy,
+    IdleProxy,
+    OldProxy,
+    SwallowingProxy,
+    UnansweringProxy,
+)
+from tests.proxies.programs import HAProxy, Nginx, Squid
+from tests.proxies.tcp import Proxy, in_thread
+
+TRUSTED = {
+    "trusted_proxy": "127.0.0.1",
+    "trusted_proxy_headers": "x-forwarded-for x-forwarded-proto",
+}
+
+NO_WEBSOCKET = r"WebSocket connection to '\S+' failed"
+LOST = rf"{NO_WEBSOCKET}|net::ERR_"
+
+Reach = Callable[[Path, str], AbstractContextManager[str]]
+
+
+@contextmanager
+def directly(folder: Path, url: str) -> Iterator[str]:
+    yield url
+
+
+def nginx(site: str) -> Reach:
+    @contextmanager
+    def reach(folder: Path, url: str) -> Iterator[str]:
+        with Nginx(folder, url, site) as proxy:
+            yield proxy.url
+
+    return reach
+
+
+@contextmanager
+def haproxy(folder: Path, url: str) -> Iterator[str]:
+    with HAProxy(folder, url, 8) as proxy:
+        yield proxy.url
+
+
+def misbehaving(make: Callable[[str], Proxy], deed: str) -> Reach:
+    """Put a proxy between, which must have done something by a name at the end."""
+
+    @contextmanager
+    def reach(folder: Path, url: str) -> Iterator[str]:
+        with in_thread(make(url)) as proxy:
+            yield proxy.url
+            assert proxy.counts[deed], deed
+
+    return reach
+
+
+@dataclass(frozen=True)
+class Way:
+    """What stands between the browsers and the server.
+
+    Attributes:
+        reach: puts it there, and gives the URL under which the chat is then reached.
+        transports: one of which both must have at the end.
+        errors: that the console shows.
+        options: of the server.
+        steady: the first connection lasts.
+    """
+
+    reach: Reach
+    transports: tuple[str, ...]
+    errors: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    steady: bool = True
+
+
+STREAMING = ("xhr-streaming",)
+WAYS = {
+    "direct": Way(directly, ("websocket",)),
+    "nginx, WebSocket": Way(nginx("nginx-websocket.conf"), ("websocket",), options=TRUSTED),
+    "nginx, default buffering": Way(
+        nginx("nginx-plain.conf"), STREAMING, NO_WEBSOCKET, options=TRUSTED
+    ),
+    "upgrade swallowed": Way(
+        misbehaving(SwallowingProxy, "upgrades swallowed"), STREAMING, NO_WEBSOCKET
+    ),
+    "upgrade never answered": Way(
+        misbehaving(UnansweringProxy, "upgrades swallowed"), STREAMING, NO_WEBSOCKET
+    ),
+    "responses held": Way(
+        misbehaving(HoldingProxy, "responses held"), ("xhr-polling",), NO_WEBSOCKET
+    ),
+    "HTTP 1.0": Way(misbehaving(OldProxy, "answers"), STREAMING, NO_WEBSOCKET),
+    "cut after 16 KiB": Way(
+        misbehaving(lambda url: CuttingProxy(url, 16384, "/chat/"), "cuts"),
+        ("websocket", "xhr-streaming", "eventsource", "xhr-polling"),
+        LOST,
+        steady=False,
+    ),
+    "frames to the page dropped": Way(
+        misbehaving(DroppingProxy, "dropped"),
+        ("xhr-streaming", "eventsource", "xhr-polling"),
+        LOST,
+        steady=False,
+    ),
+    "frames to the page dropped after 8 KiB": Way(
+        misbehaving(lambda url: DroppingProxy(url, passes=8192), "dropped"),
+        ("websocket", "xhr-streaming", "eventsource", "xhr-polling"),
+        LOST,
+        steady=False,
+    ),
+    "frames to the server dropped": Way(
+        misbehaving(lambda url: DroppingProxy(url, "to the server"), "dropped"),
+        ("xhr-streaming", "eventsource", "xhr-polling"),
+        LOST,
+        steady=False,
+    ),
+}
+
+
+def travel(
+    name: str, way: Way, pages: list[ChatPage], server: Server, url: str, record
+) -> tuple[ChatPage, ChatPage]:
+    """Have both come, say their first words as soon as they can, and then talk at length."""
+    ada, grace = pages
+    room = server.room("Lobby")
+    for page in pages:
+        if way.errors:
+            page.expect_errors(way.errors)
+        page.measure(f"{page.owner} is here")
+        page.open(f"{url}/rooms/{room}")
+    for page in pages:
+        page.until(lambda page=page: "delivered" in page.times(), "its first message", LONG)
+    first = ada.times(), ada.transport
+    grace.until_said("Ada is here")
+    ada.until_said("Grace is here")
+    converse(pages, server, room)
+    for page in pages:
+        page.until(lambda page=page: page.transport in way.transports, f"{way.transports}", LONG)
+        if way.steady:
+            assert page.attempts == 1
+    record(*row(name, first[1], first[0]))
+    return ada, grace
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", WAYS)
+def test_behind(
+    browsers: list[ChatPage], serve: Serve, tmp_path: Path, record_property, name: str
+) -> None:
+    """Both see what the database has, and talk over what this proxy leaves of HTTP."""
+    way = WAYS[name]
+    server = serve(PLENTY, way.options)
+    with way.reach(tmp_path, server.url) as url:
+        travel(name, way, browsers, server, url, record_property)
+        for page in browsers:
+            page.driver.get("about:blank")
+
+
+@pytest.mark.timeout(120)
+def test_behind_haproxy_that_cuts_after_8_s(
+    browsers: list[ChatPage], serve: Serve, tmp_path: Path, record_property
+) -> None:
+    """The heartbeat keeps the connection, so that both can talk after a long silence."""
+    way = Way(haproxy, ("websocket",), options=TRUSTED)
+    server = serve(PLENTY, way.options)
+    with haproxy(tmp_path, server.url) as url:
+        ada, grace = travel("HAProxy, 8 s idle", way, browsers, server, url, record_property)
+        # Idleness itself: longer than the proxy allows, without anybody touching anything.
+        silence(ada, 10)
+        ada.say("still there?")
+        grace.until_said("still there?")
+        grace.say("yes")
+        ada.until_said("yes")
+        assert_complete(browsers, server, server.room("Lobby"))
+        for page in browsers:
+            assert page.attempts == 1
+            page.driver.get("about:blank")
+
+
+def silence(page: ChatPage, seconds: int) -> None:
+    """Let time pass in a page."""
+    page.chromium.set_script_timeout(seconds + PATIENCE)
+    page.chromium.execute_async_script("setTimeout(arguments[1], 1000 * arguments[0])", seconds)
+
+
+@pytest.mark.timeout(120)
+def test_behind_a_proxy_that_cuts_sooner_than_the_heartbeat_comes(
+    browsers: list[ChatPage], serve: Serve
+) -> None:
+    """Idle connections are lost again and again, and what is said arrives all the same."""
+    server = serve({**PLENTY, "sockjs.heartbeat_delay": "25"})
+    room = server.room("Lobby")
+    with in_thread(IdleProxy(server.url, 3)) as proxy:
+        for page in browsers:
+            page.expect_errors(LOST)
+            page.open(f"{proxy.url}/rooms/{room}")
+            page.until_connected()
+        ada, grace = browsers
+        for number in range(3):
+            cuts = proxy.counts["cuts"]
+            ada.until(lambda cuts=cuts: proxy.counts["cuts"] >= cuts + 2, "that it is cut")
+            ada.say(f"Ada {number}")
+            grace.say(f"Grace {number}")
+            for page in browsers:
+                page.until_said(f"Ada {number}", f"Grace {number}")
+        for page in browsers:
+            page.until(lambda page=page: all(m["number"] for m in page.messages()), "confirmed")
+        assert_complete(browsers, server, room)
+        for page in browsers:
+            page.driver.get("about:blank")
+
+
+@pytest.fixture
+def squid(tmp_path: Path) -> Iterator[Squid]:
+    """Squid with Debian's rules."""
+    with Squid(tmp_path) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def pages_behind_squid(
+    squid: Squid, serve: Serve, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[list[ChatPage]]:
+    """Browsers that reach everything by Squid only, loopback too."""
+    network = (f"--proxy-server={squid.url}", "--proxy-bypass-list=<-loopback>")
+    drivers: list[Chromium] = []
+    try:
+        for owner in OWNERS:
+            drivers.append(Chromium(tmp_path / f"profile-{owner}", PATIENCE, network))
+        yield from watched(drivers, request)
+    finally:
+        for driver in drivers:
+            driver.quit()
+
+
+@pytest.mark.timeout(120)
+def test_behind_squid(
+    pages_behind_squid: list[ChatPage], squid: Squid, serve: Serve, record_property
+) -> None:
+    """As a forward proxy that refuses tunnels to other ports than 443."""
+    way = Way(directly, STREAMING, rf"{NO_WEBSOCKET}|ERR_TUNNEL_CONNECTION_FAILED")
+    server = serve(PLENTY)
+    name = "Squid, CONNECT to 443 only"
+    travel(name, way, pages_behind_squid, server, server.url, record_property)
+    assert f"CONNECT 127.0.0.1:{server.port}" in squid.log()
+    assert "TCP_DENIED/403" in squid.log()
+    pages_behind_squid[0].screenshot(SCREENSHOTS / "behind-squid.png")

@@ -1,0 +1,146 @@
+"""Two people in two browsers, over every transport that the browser's client has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.e2e.conftest import Serve
+from tests.e2e.conversation import assert_complete, converse, meet
+from tests.e2e.firefox import Firefox
+from tests.e2e.page import ChatPage
+from tests.e2e.server import PATIENCE, PLENTY
+from tests.proxies.programs import find_program
+
+NASTY = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> & "quoted"'
+
+NO_WEBSOCKET = "delete window.WebSocket;"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a page is led to a transport.
+
+    Attributes:
+        transport: that the page must then show.
+        query: of the page's URL.
+        settings: of the application.
+        script: that changes the browser before the page loads.
+        errors: that the console shows when the client tries what is off.
+    """
+
+    transport: str
+    query: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    script: str = ""
+    errors: str = ""
+
+
+def asked(transport: str, **settings: str) -> Way:
+    return Way(transport, query=f"?transport={transport}", settings=settings)
+
+
+WAYS = {
+    "as it comes": Way("websocket"),
+    "asked for xhr-streaming": asked("xhr-streaming"),
+    "asked for eventsource": asked("eventsource"),
+    "asked for htmlfile": asked("htmlfile"),
+    "asked for xhr-polling": asked("xhr-polling"),
+    "asked for jsonp-polling": asked(
+        "jsonp-polling", **{"sockjs.allowed_origins": "https://other.example"}
+    ),
+    "websocket off in the server": Way(
+        "xhr-streaming", settings={"sockjs.transports": "xhr-streaming xhr-polling"}
+    ),
+    "only polling on in the server": Way(
+        "xhr-polling",
+        settings={"sockjs.transports": "xhr-polling"},
+        errors=r"/(xhr_streaming|eventsource|htmlfile|iframe\.html)\b.* 404 ",
+    ),
+    "no websocket in the browser": Way("xhr-streaming", script=NO_WEBSOCKET),
+    "no websocket in the browser, asked for polling": Way(
+        "xhr-polling", query="?transport=websocket,xhr-polling", script=NO_WEBSOCKET
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_two_browsers_chat(browsers: list[ChatPage], serve: Serve, way: Way) -> None:
+    """What one types appears in the other, in order, as text, without a reload."""
+    server = serve({**PLENTY, **way.settings})
+    room = server.room("Lobby")
+    for page in browsers:
+        if way.script:
+            page.chromium.before_load(way.script)
+        if way.errors:
+            page.expect_errors(way.errors)
+    history = server.messages(room)
+    ada, grace = meet(browsers, f"{server.url}/rooms/{room}{way.query}", way.transport)
+    for page in browsers:
+        page.until_said(*(text for _, _, text in history))
+        page.script("window.loadedOnce = true")
+        for owner in ("Ada", "Grace"):
+            user = server.user(owner)
+            page.until(lambda page=page, user=user: page.online(user), f"{owner} is here")
+    ada.focus("#text")
+    ada.driver.press("H")
+    grace.until(lambda: "Ada" in grace.text("#typing"), "who is typing")
+    ada.script("document.querySelector('#text').value = ''")
+    ada.say(NASTY)
+    grace.until_said(NASTY)
+    grace.until(lambda: "Ada" not in grace.text("#typing"), "that nobody is typing")
+    converse(browsers, server, room, 20)
+    for page in browsers:
+        assert page.script("return [window.loadedOnce, window.hacked]") == [True, None]
+        assert not page.has("#log script, #log img")
+        assert page.transport == way.transport
+        assert page.attempts == 1
+        assert all(message["time"] for message in page.messages())
+    grace.driver.get("about:blank")
+    user = server.user("Grace")
+    ada.until(lambda: ada.online(user) is False, "that Grace has left")
+
+
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory):
+    """A Firefox, which serves all tests here."""
+    driver = Firefox(
+        find_program("firefox-esr"), tmp_path_factory.mktemp("profile-firefox"), PATIENCE
+    )
+    yield driver
+    driver.quit()
+
+
+@pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling"])
+def test_firefox_and_chromium_chat(
+    browsers: list[ChatPage], firefox: Firefox, serve: Serve, transport: str
+) -> None:
+    """Ada has Firefox, Grace has Chromium."""
+    server = serve(PLENTY)
+    room = server.room("Lobby")
+    ada = ChatPage(firefox, "Ada", PATIENCE)
+    grace = browsers[1]
+    pages = [ada, grace]
+    try:
+        meet(pages, f"{server.url}/rooms/{room}?transport={transport}", transport)
+        for page in pages:
+            for owner in ("Ada", "Grace"):
+                user = server.user(owner)
+                page.until(lambda page=page, user=user: page.online(user), f"{owner} is here")
+        ada.focus("#text")
+        ada.driver.press("H")
+        grace.until(lambda: "Ada" in grace.text("#typing"), "who is typing")
+        ada.script("document.querySelector('#text').value = ''")
+        ada.say(NASTY, "emoji 👩\u200d🚀 and שלום")
+        grace.until_said(NASTY, "emoji 👩\u200d🚀 and שלום")
+        converse(pages, server, room, 20)
+        ada.driver.get(f"{server.url}/rooms/{room}?transport={transport}")
+        ada.until_connected(transport)
+        ada.until(lambda: len(ada.messages()) == 50, "the history")
+        ada.until_said("Grace 19")
+        assert_complete(pages, server, room)
+        assert ada.errors() == []
+    finally:
+        firefox.get("about:blank")
+        firefox.delete_all_cookies()

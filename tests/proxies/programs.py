@@ -1,0 +1,285 @@
+"""Real proxies: nginx, Squid and HAProxy, with the configuration that people have.
+
+nginx and HAProxy run the files below ``docs/deploy``, Squid runs the one that Debian installs; only
+ports, paths and what a test is about are changed.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+from urllib.parse import urlsplit
+
+import pytest
+
+DEPLOY = Path(__file__).parents[2] / "docs" / "deploy"
+PATIENCE = 15.0
+"""Seconds after which a wait for a program has failed."""
+
+CERTIFICATE = "/etc/letsencrypt/live/chat.example.com/fullchain.pem"
+KEY = "/etc/letsencrypt/live/chat.example.com/privkey.pem"
+
+
+def find_program(name: str) -> str:
+    """Return the path of a program; without it the test fails, unless it is to be skipped."""
+    # Debian keeps servers where not every user's PATH leads.
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if found:
+        return found
+    if os.environ.get("SOCKJS_SKIP_E2E"):
+        pytest.skip(f"{name} is not installed, and SOCKJS_SKIP_E2E is set")
+    pytest.fail(
+        f"{name} is not installed: `make programs` installs it on Debian. "
+        "Set SOCKJS_SKIP_E2E=1 to leave the tests out that need it.",
+        pytrace=False,
+    )
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody uses."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def adapted(name: str, changes: dict[str, str]) -> str:
+    """Return a file of docs/deploy with changes, each of which must have its place."""
+    text = (DEPLOY / name).read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text, f"{name} has no {old!r}"
+        text = text.replace(old, new)
+    return text
+
+
+class Program(ABC):
+    """A program that runs in the foreground, as a process of its own, while a test needs it.
+
+    Args:
+        folder: for its files.
+        url: of the server behind it.
+
+    Attributes:
+        port: where it listens, on 127.0.0.1.
+        upstream: host and port of the server behind it.
+    """
+
+    scheme: ClassVar[str] = "https"
+
+    def __init__(self, folder: Path, url: str = "") -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.upstream = urlsplit(url).netloc
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @abstractmethod
+    def configure(self) -> list[str]:
+        """Write its configuration and return its command."""
+
+    def log(self) -> str:
+        """Return what it has written."""
+        return (self.folder / "program.log").read_text(encoding="utf-8", errors="replace")
+
+    def __enter__(self) -> Self:
+        command = self.configure()
+        with (self.folder / "program.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
+            )
+        deadline = time.monotonic() + PATIENCE
+        try:
+            while not self._answers():
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"{command[0]} does not listen:\n{self.log()}", pytrace=False)
+                time.sleep(0.02)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log()
+        self._end()
+
+    def _end(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
+        except OSError:
+            return False
+        return True
+
+
+class _TLSProgram(Program):
+    """One that has a certificate, which it made itself."""
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate, which is its own authority."""
+        return self.folder / "certificate.pem"
+
+    @property
+    def key(self) -> Path:
+        """The key of the certificate."""
+        return self.folder / "key.pem"
+
+    def configure(self) -> list[str]:
+        subprocess.run(
+            [
+                *(find_program("openssl"), "req", "-x509", "-nodes", "-days", "2"),
+                *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+                *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+                *("-keyout", self.key, "-out", self.certificate),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        return []
+
+
+class Nginx(_TLSProgram):
+    """nginx with one of the sites of docs/deploy.
+
+    Args:
+        folder: for its files.
+        url: of the server behind it.
+        site: the name of the file.
+    """
+
+    def __init__(self, folder: Path, url: str, site: str) -> None:
+        super().__init__(folder, url)
+        self._site = site
+        self.plain_port = free_port()
+
+    def configure(self) -> list[str]:
+        super().configure()
+        site = adapted(
+            self._site,
+            {
+                "listen 80;": f"listen 127.0.0.1:{self.plain_port};",
+                "listen 443 ": f"listen 127.0.0.1:{self.port} ",
+                CERTIFICATE: str(self.certificate),
+                KEY: str(self.key),
+                "127.0.0.1:6543": self.upstream,
+            },
+        )
+        (self.folder / "site.conf").write_text(site)
+        # A file to include has no user, paths and processes: Debian's are for its service.
+        folders = "".join(
+            f"{name}_temp_path {self.folder}/{name};\n"
+            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        main = self.folder / "nginx.conf"
+        main.write_text(
+            f"{'user root;' if os.geteuid() == 0 else ''}\n"
+            f"daemon off;\npid {self.folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\n"
+            f"http {{\naccess_log {self.folder}/access.log;\n{folders}"
+            f"include {self.folder}/site.conf;\n}}\n"
+        )
+        return [find_program("nginx"), "-e", "stderr", "-p", str(self.folder), "-c", str(main)]
+
+
+class HAProxy(_TLSProgram):
+    """HAProxy with the configuration of docs/deploy, and another patience with idle connections.
+
+    Args:
+        folder: for its files.
+        url: of the server behind it.
+        timeout: seconds after which it cuts an idle connection.
+    """
+
+    def __init__(self, folder: Path, url: str, timeout: int) -> None:
+        super().__init__(folder, url)
+        self._timeout = timeout
+
+    def configure(self) -> list[str]:
+        super().configure()
+        both = self.folder / "both.pem"
+        both.write_bytes(self.certificate.read_bytes() + self.key.read_bytes())
+        file = self.folder / "haproxy.cfg"
+        file.write_text(
+            adapted(
+                "haproxy.cfg",
+                {
+                    "bind :80\n": f"bind 127.0.0.1:{free_port()}\n",
+                    "bind :443 ": f"bind 127.0.0.1:{self.port} ",
+                    "/etc/haproxy/chat.example.com.pem": str(both),
+                    "127.0.0.1:6543": self.upstream,
+                    " 60s\n": f" {self._timeout}s\n",
+                },
+            )
+        )
+        return [find_program("haproxy"), "-db", "-f", str(file)]
+
+
+class Squid(Program):
+    """Squid as a forward proxy, with the rules that Debian installs.
+
+    Its `url` is for a browser's ``--proxy-server``.
+
+    Args:
+        folder: for its log.
+    """
+
+    scheme = "http"
+
+    def configure(self) -> list[str]:
+        program = find_program("squid")
+        rules = Path("/etc/squid/squid.conf").read_text(encoding="utf-8")
+        listens = "\nhttp_port 3128\n"
+        assert rules.count(listens) == 1
+        # As root it becomes another user, to whom pytest's folders are closed.
+        self._own = Path(tempfile.mkdtemp(prefix="squid-"))
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("proxy")
+            os.chown(self._own, user.pw_uid, user.pw_gid)
+        file = self._own / "squid.conf"
+        file.write_text(
+            rules.replace(listens, f"\nhttp_port 127.0.0.1:{self.port}\n")
+            + f"pid_filename {self._own}/squid.pid\n"
+            + f"cache_log {self._own}/cache.log\n"
+            + f"access_log stdio:{self._own}/access.log\n"
+            + f"coredump_dir {self._own}\n"
+            + "shutdown_lifetime 0 seconds\n"
+        )
+        file.chmod(0o644)
+        return [program, "-N", "-f", str(file)]
+
+    def log(self) -> str:
+        """Return what it has written, a line for each request included."""
+        files = [*sorted(self._own.glob("*.log"))]
+        return super().log() + "".join(file.read_text(errors="replace") for file in files)
+
+    def _end(self) -> None:
+        try:
+            super()._end()
+        finally:
+            shutil.rmtree(self._own)

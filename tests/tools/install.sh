@@ -1,0 +1,55 @@
+#!/bin/sh
+# Install the programs that the tests run, by apt, where they are missing and we may.
+# No service is started: the tests start what they need themselves.
+set -eu
+
+# Where Debian keeps what is not for every user's PATH.
+PATH="$PATH:/usr/sbin:/sbin:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"
+
+missing=
+while read -r program package; do
+    if ! command -v "$program" >/dev/null 2>&1; then
+        missing="$missing $package"
+    fi
+done <<END
+chromium chromium
+chromedriver chromium-driver
+firefox-esr firefox-esr
+nginx nginx-light
+squid squid
+haproxy haproxy
+initdb postgresql
+openssl openssl
+END
+if [ -z "$missing" ]; then
+    exit 0
+fi
+
+by_hand="the tests need them: install$missing, then run make test again."
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "warning: no apt-get here; $by_hand" >&2
+    exit 0
+fi
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=
+elif sudo -n true 2>/dev/null; then
+    as_root="sudo -n"
+else
+    echo "warning: neither root nor sudo; $by_hand" >&2
+    exit 0
+fi
+
+# Asked before a package starts its service; 101 is no (deb-systemd-invoke(1p), invoke-rc.d(8)).
+policy=/usr/sbin/policy-rc.d
+# $as_root and $missing are lists of words.
+# shellcheck disable=SC2086
+if [ ! -e "$policy" ]; then
+    trap '$as_root rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    $as_root chmod 755 "$policy"
+fi
+# shellcheck disable=SC2086
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+# shellcheck disable=SC2086
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing
