@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pyramid_chat.settings import Settings as ChatSettings
 from sockjs_bridge.client import connect
 from sockjs_bridge.server import proxy
 from sockjs_bridge.server.options import ServerOptions
@@ -115,6 +116,9 @@ WORDS = {
 }
 
 
+WORDS_OF_FLAGS = ("true", "false")
+
+
 @TABLES
 @pytest.mark.parametrize(
     ("heading", "names"),
@@ -140,3 +144,14 @@ def test_defaults_in_the_tables(table: Table, heading: str, defaults: object) ->
         expected = int(number[1], base) if number else WORDS[printed]
         name = "proxy" if proxy.SETTINGS.issuperset(keys) else keys[0]
         assert getattr(defaults, name) == expected, name
+
+
+def test_table_of_the_chat() -> None:
+    """It holds every setting of the chat, with the defaults of the code."""
+    table = {keys[0].removeprefix("chat."): default for keys, default in in_readme("The chat")}
+    assert set(table) == {item.name for item in fields(ChatSettings)} - {"url"} | {"sqlalchemy.url"}
+    defaults = {item.name: item.default for item in fields(ChatSettings)}
+    for name, printed in table.items():
+        if name not in ("sqlalchemy.url", "secret_file"):
+            number = printed.split()[0]
+            assert defaults[name] == (number == "true" if number in WORDS_OF_FLAGS else int(number))
