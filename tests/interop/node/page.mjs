@@ -1,5 +1,5 @@
-// Runs the page of docs/howto/reconnecting.rst in jsdom, with the real SockJS client of Node and the
-// built reconnecting client. Tells what the page shows: one JSON object per line.
+// Runs the page of docs/howto/reconnecting.rst in jsdom, with the SockJS client of Node and the built
+// reconnecting client. Tells what the page shows: one JSON object per line.
 // The argument is a job as JSON:
 //   modules     the folder whose node_modules hold the packages
 //   html        the page
@@ -7,6 +7,7 @@
 //   transport   the only one that SockJS may use
 //   texts       what the user writes, one every few milliseconds
 //   stored      what the last page of this tab left in sessionStorage
+//   leave       end when all is written, whether it was delivered or not
 //   limit       seconds after which the process ends, whatever happens
 
 import { createRequire } from "node:module";
@@ -44,7 +45,9 @@ const globals = {
   },
 };
 // Some releases of Node have a sessionStorage of their own.
-for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value });
+for (const [name, value] of Object.entries(globals)) {
+  Object.defineProperty(globalThis, name, { value });
+}
 
 let shown;
 new window.MutationObserver(() => {
