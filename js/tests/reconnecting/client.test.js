@@ -102,7 +102,8 @@ suite("a connection", () => {
     const { client, taken, last, socks } = setUp(t);
     client.connect();
     tick(MINUTES);
-    assert.deepEqual(taken().at(-1), ["lost", { code: 1006, reason: "No connection", delay: 1000 }]);
+    const detail = { code: 1006, reason: "No connection", delay: 1000 };
+    assert.deepEqual(taken().at(-1), ["lost", detail]);
     assert.equal(last().readyState, 3);
     tick(1000);
     assert.equal(socks.length, 2);
