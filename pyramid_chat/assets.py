@@ -25,7 +25,7 @@ class Assets:
         folder: with ``icon.svg``, and ``dist/manifest.json`` as the build of ``js/`` writes it.
 
     Raises:
-        pyramid_chat.settings.CannotStart: the page was not built, or its manifest names a file that is not there.
+        pyramid_chat.settings.CannotStart: the page was not built, or a file of it is not there.
     """
 
     def __init__(self, folder: Path = STATIC) -> None:

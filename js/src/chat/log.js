@@ -55,15 +55,17 @@ export class Log extends EventTarget {
    *
    * @param {number} room its id.
    * @param {object[]} items (see items.js).
-   * @param {{follow?: boolean, fresh?: boolean}} [options] follow: go to the end; fresh: somebody
-   *   said something, which a reader further up is told of.
+   * @param {{follow?: boolean, fresh?: boolean, toMark?: boolean}} [options] follow: go to the end;
+   *   fresh: somebody said something, which a reader further up is told of; toMark: go to where the
+   *   new messages begin, where they do not all fit.
    */
-  show(room, items, { follow = false, fresh = false } = {}) {
+  show(room, items, { follow = false, fresh = false, toMark = false } = {}) {
     const entered = room !== this.#room;
     if (entered) this.#enter(room);
     const anchor = this.#anchor();
     this.#fill(items);
-    if (entered) this.#goBack();
+    if (toMark && this.#goToMark()) this.#newest.hidden = false;
+    else if (entered) this.#goBack();
     else if (this.#followed || follow) this.toEnd();
     else this.#hold(anchor);
     if (fresh && !this.#followed) this.#newest.hidden = false;
@@ -82,17 +84,6 @@ export class Log extends EventTarget {
     this.#newest.hidden = true;
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
     this.dispatchEvent(new Event("end"));
-  }
-
-  /** Scrolls to the mark of what is new, where there is more below it than fits. */
-  toMark() {
-    const mark = this.#list.querySelector(".new-mark");
-    if (!mark) return;
-    const top = this.#offset(mark) - this.#scroller.clientHeight / 4;
-    if (top >= this.#scroller.scrollHeight - this.#scroller.clientHeight - NEAR) return;
-    this.#scroller.scrollTop = top;
-    this.#followed = false;
-    this.#newest.hidden = false;
   }
 
   // ---- rows --------------------------------------------------------------------------------
@@ -213,6 +204,17 @@ export class Log extends EventTarget {
     this.#list.replaceChildren();
     this.#newest.hidden = true;
     this.#followed = true;
+  }
+
+  #goToMark() {
+    const mark = this.#list.querySelector(".new-mark");
+    if (!mark) return false;
+    const { clientHeight, scrollHeight } = this.#scroller;
+    const top = this.#offset(mark) - clientHeight / 4;
+    if (top >= scrollHeight - clientHeight - NEAR) return false;
+    this.#scroller.scrollTop = top;
+    this.#followed = false;
+    return true;
   }
 
   #goBack() {

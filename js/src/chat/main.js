@@ -314,13 +314,15 @@ function showLog() {
     log.clear();
     return;
   }
+  // Where the new messages begin is known when the last read one is.
+  const { timeline } = room ?? {};
+  const begun = loaded && mark !== null && (!timeline.more || timeline.oldest?.number <= mark);
   const items = itemsOf({
-    messages: room?.timeline.messages ?? [], entries, me, mark: mark ?? null,
+    messages: timeline?.messages ?? [], entries, me, mark: begun ? mark : null,
     mayPost: room?.can.includes("post") ?? false,
   });
-  log.show(current, items, { follow: following, fresh });
+  log.show(current, items, { follow: following, fresh, toMark: entered && begun });
   following = fresh = false;
-  if (entered && mark !== null) log.toMark();
   read();
 }
 

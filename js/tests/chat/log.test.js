@@ -294,9 +294,21 @@ describe("the reader's place", () => {
 
   test("what is new is shown from its beginning, where it does not fit", () => {
     const scroller = layOut();
-    show(range(1, 60), { mark: 20 });
-    log.toMark();
+    show([]);
+    let ends = 0;
+    log.addEventListener("end", () => { ends += 1; });
+    show(range(1, 60), { mark: 20, toMark: true });
+    assert.equal(ends, 0);
     assert.equal(log.followed, false);
     assert.equal(scroller.scrollTop, 21 * 20 - 25);
+    assert.equal($("newest").hidden, false);
+  });
+
+  test("what is new and fits is shown with the end", () => {
+    const scroller = layOut();
+    show([]);
+    show(range(1, 60), { mark: 58, toMark: true });
+    assert.equal(log.followed, true);
+    assert.equal(scroller.scrollTop, scroller.scrollHeight);
   });
 });
