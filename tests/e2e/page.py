@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
@@ -166,7 +165,9 @@ class ChatPage:
         """Tell whether there is such an element to be seen."""
         return bool(
             self.script(
-                "return !!document.querySelector(arguments[0])?.checkVisibility()", selector
+                "return !!document.querySelector(arguments[0])?.checkVisibility("
+                "{ visibilityProperty: true })",
+                selector,
             )
         )
 
@@ -192,11 +193,6 @@ class ChatPage:
         """Click at an element as soon as it is to be seen."""
         self.until(lambda: self.shows(selector), selector)
         self.chromium.find_element("css selector", selector).click()
-
-    def hover(self, selector: str) -> None:
-        """Put the pointer over an element."""
-        element = self.chromium.find_element("css selector", selector)
-        ActionChains(self.chromium).move_to_element(element).perform()
 
     def say(self, *texts: str) -> None:
         """Type messages, with Enter after each."""
@@ -258,6 +254,11 @@ class ChatPage:
         """Return the message that has a text."""
         return next((message for message in self.messages() if message["text"] == text), None)
 
+    def state_of(self, text: str) -> str | None:
+        """Return the state of the message that has a text."""
+        message = self.message(text)
+        return message and message["state"]
+
     def settled(self) -> list[tuple[int, str, str]]:
         """Return number, author and text of the messages, none of which may be on its way."""
         messages = self.messages()
@@ -296,7 +297,7 @@ class ChatPage:
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(f"{self.owner} never saw: {what}")
-            time.sleep(0.03)
+            time.sleep(0.05)
 
     def until_connected(self, transport: str = "", patience: float | None = None) -> None:
         """Wait until there is a connection, over a certain transport."""

@@ -34,10 +34,8 @@ def row(page: ChatPage, text: str) -> str:
 
 
 def act(page: ChatPage, text: str, action: str) -> None:
-    """Press one of the buttons of a message; a pointer has to be over the message to see them."""
-    selector = row(page, text)
-    page.hover(selector)
-    page.click(f"{selector} .{action}")
+    """Press one of the buttons of a message."""
+    page.click(f"{row(page, text)} .{action}")
 
 
 @pytest.fixture
@@ -61,8 +59,7 @@ def test_edit_and_delete(pages: tuple[ChatPage, ChatPage], server: Server) -> No
     ada.until(lambda: ada.shows("#editing"), "that it is edited")
     ada.write("#text", "first", Keys.ENTER)
     for page in pages:
-        page.until_said("first")
-        assert page.message("first")["edited"]
+        page.until(lambda page=page: (page.message("first") or {}).get("edited"), "the other text")
         assert page.message("frist") is None
         assert page.texts()[-2:] == ["first", "second"]
     number = ada.message("second")["number"]
@@ -88,7 +85,7 @@ def test_a_message_that_is_refused_can_be_tried_again(
     server.change(f"DELETE FROM {membership}", *whose)
     ada.say("refused", "refused too")
     for text in ("refused", "refused too"):
-        ada.until(lambda text=text: ada.message(text)["state"] == "failed", "that it failed")
+        ada.until(lambda text=text: ada.state_of(text) == "failed", "that it failed")
         assert ada.message(text)["reason"]
     ada.screenshot(SCREENSHOTS / "failed.png")
     server.change(
@@ -112,7 +109,7 @@ def test_a_flood_is_slowed_down(browsers: list[ChatPage], serve: Serve) -> None:
     ada, grace = meet(browsers, f"{server.url}/rooms/{room}")
     flood = [f"flood {number}" for number in range(12)]
     ada.post(flood, 0)
-    ada.until(lambda: ada.message("flood 11")["state"] == "waiting", "that it has to wait")
+    ada.until(lambda: ada.state_of("flood 11") == "waiting", "that it has to wait")
     assert any(message["reason"] for message in ada.messages())
     ada.screenshot(SCREENSHOTS / "flood.png")
     grace.say("undisturbed")

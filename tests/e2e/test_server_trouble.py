@@ -41,7 +41,7 @@ def test_killed_in_the_middle_of_a_conversation(
     assert {text for _, _, text in server.messages(room)} >= set(confirmed)
     ada.until(lambda: ada.script("return !window.posting"), "the end of its post")
     ada.say("Ada, typed meanwhile")
-    ada.until(lambda: ada.message("Ada, typed meanwhile")["state"] == "waiting", "that it waits")
+    ada.until(lambda: ada.state_of("Ada, typed meanwhile") == "waiting", "that it waits")
     if transport == "websocket":
         ada.screenshot(SCREENSHOTS / "reconnecting.png")
     server.start()
@@ -69,14 +69,12 @@ def test_a_locked_database_is_waited_for(browsers: list[ChatPage], serve: Serve)
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         ada.say("said while it is locked")
-        ada.until(
-            lambda: ada.message("said while it is locked")["state"] == "waiting", "that it waits"
-        )
+        ada.until(lambda: ada.state_of("said while it is locked") == "waiting", "that it waits")
         assert ada.message("said while it is locked")["reason"]
         ada.screenshot(SCREENSHOTS / "database-locked.png")
         # As long as the promise says; the page tries again meanwhile.
         ada.until(lambda: time.monotonic() - began > 10, "the end of ten seconds")
-        assert ada.message("said while it is locked")["state"] in ("waiting", "sending")
+        assert ada.state_of("said while it is locked") in ("waiting", "sending")
         assert ada.state == grace.state == "open"
         other.execute("ROLLBACK")
     for page in browsers:
