@@ -280,7 +280,7 @@ class ChatSession(WebSocketSession):
         changed = message.text != request.text
         if changed:
             rooms.edit(session, message, version, request.text)
-        return rooms.told_message(message, self.user.name), changed
+        return self._answer(request, message), changed
 
     def _delete(
         self, request: messages.Delete, session: Session, context: RoomContext, version: int
@@ -289,7 +289,10 @@ class ChatSession(WebSocketSession):
         changed = not message.deleted
         if changed:
             rooms.delete_message(session, message, version)
-        return rooms.told_message(message, self.user.name), changed
+        return self._answer(request, message), changed
+
+    def _answer(self, request: messages.Edit | messages.Delete, message: Message) -> Event:
+        return rooms.told_message(message, self.user.name) | {"request": request.key}
 
     def _own(self, session: Session, room_id: int, number: int) -> Message:
         message = session.get(Message, (room_id, number))

@@ -73,15 +73,14 @@ export class Outbox {
     this.#changed(entry.request.room);
   }
 
-  /** Takes a message of the server, which may be the answer to one of these. */
+  /**
+   * Takes a message of the server, which may be the answer to one of these: to the message itself,
+   * wherever it is met, or to the edit or deletion that it names as its `request`.
+   */
   settle(message) {
     if (message.author.id !== this.#me.id) return;
-    for (const [key, { request }] of this.#entries) {
-      const answered = request.type === "message"
-        ? key === message.key
-        : request.room === message.room && request.number === message.number;
-      if (!answered) continue;
-      this.#entries.delete(key);
+    for (const key of [message.key, message.request]) {
+      if (!this.#entries.delete(key)) continue;
       this.#sock.confirm(key);
       this.#keepFailed();
     }

@@ -6,6 +6,8 @@ export class Timeline {
   #messages = new Map();
   #ahead = new Set();
   #sorted = null;
+  // Changes of messages that come as history, which may have been read before they happened.
+  #old = new Map();
 
   /** Complete up to this version; null: nothing was loaded yet. */
   version = null;
@@ -46,7 +48,7 @@ export class Timeline {
 
   /** Takes a message that the server told on its own; returns whether that changed anything. */
   live(message) {
-    const changed = !this.#beyond(message) && this.#upsert(message);
+    const changed = this.#take(message);
     if (!this.loaded || message.version > this.version) this.#ahead.add(message.version);
     this.#advance();
     return changed;
@@ -54,12 +56,20 @@ export class Timeline {
 
   /** Takes a page of history: the newest one (`before` is null) or an older one. */
   history({ before, version, messages, more }) {
+    // The answer to a question from before everything, or what is next to it, was forgotten.
+    if (before !== null && !(this.oldest && this.loaded && before >= this.oldest.number)) return;
     if (!this.loaded) {
-      // The answer to a question from before everything was forgotten.
-      if (before !== null) return;
       this.version = version;
+      // Changes of old messages came first: between them and this page some are unknown.
+      if (more) this.#forget((message) => message.number < messages[0].number);
     }
-    for (const message of messages) this.#upsert(message);
+    for (const message of messages) {
+      this.#upsert(message);
+      if (this.#old.has(message.number)) this.#upsert(this.#old.get(message.number));
+    }
+    for (const { number, version: changed } of this.#old.values()) {
+      if (changed <= version) this.#old.delete(number);
+    }
     const reached = messages.length ? messages[0].number : before;
     // An answer that another one overtook says nothing about what is older than all.
     if (reached === null || !this.oldest || reached <= this.oldest.number) this.more = more;
@@ -69,7 +79,7 @@ export class Timeline {
   /** Takes what changed after a version. */
   since({ from, version, messages }) {
     if (!this.loaded || from > this.version) return;
-    for (const message of messages) if (!this.#beyond(message)) this.#upsert(message);
+    for (const message of messages) this.#take(message);
     this.version = Math.max(this.version, version);
     this.#advance();
   }
@@ -78,6 +88,7 @@ export class Timeline {
   clear() {
     this.#messages.clear();
     this.#ahead.clear();
+    this.#old.clear();
     this.#sorted = null;
     this.version = null;
     this.more = true;
@@ -86,9 +97,20 @@ export class Timeline {
   /** Forgets all but the newest messages; they can be loaded again as history. */
   trim(keep) {
     if (this.size <= keep) return;
-    for (const message of this.messages.slice(0, -keep)) this.#messages.delete(message.number);
-    this.#sorted = null;
+    const oldest = this.messages.at(-keep).number;
+    this.#forget((message) => message.number < oldest);
     this.more = true;
+  }
+
+  #forget(condition) {
+    for (const message of this.messages) if (condition(message)) this.#messages.delete(message.number);
+    this.#sorted = null;
+  }
+
+  #take(message) {
+    if (!this.#beyond(message)) return this.#upsert(message);
+    this.#old.set(message.number, message);
+    return false;
   }
 
   // Older than all that is here, with unknown ones between: it comes as history, when asked for.

@@ -124,16 +124,24 @@ test("a reload keeps what waits, and what failed with its reason", () => {
   assert.deepEqual(entries, [[failed, "bad", "failed", "No."], [waiting, "good", "sending", ""]]);
 });
 
-test("edits and deletions are confirmed by the message that they change", () => {
+test("edits and deletions are confirmed by the answer that names them", () => {
   const edit = outbox.edit(3, 17, "better");
   const remove = outbox.remove(3, 18);
   assert.deepEqual(sock.outbox.map(({ text }) => JSON.parse(text).type), ["edit", "delete"]);
-  outbox.settle(message(17, { author: ADA, version: 20, text: "better" }));
+  outbox.settle(message(17, { author: ADA, version: 20, text: "better", request: edit }));
   assert.deepEqual(sock.told.at(-1), ["confirm", edit]);
-  outbox.settle(message(18, { author: ADA, version: 21, deleted: true, room: 4 }));
+  outbox.settle(message(18, { author: ADA, version: 21, deleted: true, request: "of another tab" }));
   assert.deepEqual(outbox.entriesOf(3).map(({ key }) => key), [remove]);
-  outbox.settle(message(18, { author: ADA, version: 21, deleted: true }));
+  outbox.settle(message(18, { author: ADA, version: 21, deleted: true, request: remove }));
   assert.deepEqual(states(), []);
+});
+
+test("history that shows a message as it was does not confirm its edit or deletion", () => {
+  outbox.edit(3, 17, "better");
+  outbox.remove(3, 18);
+  for (const number of [17, 18]) outbox.settle(message(number, { author: ADA }));
+  assert.deepEqual(states(), ["sending", "sending"]);
+  assert.equal(sock.outbox.length, 2);
 });
 
 test("an error that concerns nothing of it is left to others", () => {

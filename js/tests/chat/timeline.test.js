@@ -109,3 +109,32 @@ test("an answer to since from further on than what is complete is not believed",
   timeline.since({ from: 5, version: 9, messages: [message(9)] });
   assert.equal(timeline.version, 1);
 });
+
+const page = (from, to, more, version = to) => ({
+  version, more, messages: Array.from({ length: to - from + 1 }, (_, i) => message(from + i)),
+});
+
+test("the change of an old message that comes before the first page leaves no hole", () => {
+  const timeline = new Timeline();
+  timeline.live(message(5, { version: 101 }));
+  timeline.history({ before: null, ...page(51, 100, true) });
+  assert.equal(timeline.oldest.number, 51);
+  assert.equal(timeline.version, 101);
+});
+
+test("an older page that was read before a change shows the change all the same", () => {
+  const timeline = new Timeline();
+  timeline.history({ before: null, ...page(51, 100, true) });
+  timeline.live(message(40, { version: 101, text: "edited" }));
+  timeline.history({ before: 51, ...page(1, 50, false, 100) });
+  assert.equal(timeline.get(40).text, "edited");
+});
+
+test("the answer to a question from before old messages were forgotten is left out", () => {
+  const timeline = new Timeline();
+  timeline.history({ before: null, ...page(11, 100, true) });
+  timeline.trim(20);
+  timeline.history({ before: 11, ...page(1, 10, false, 100) });
+  assert.equal(timeline.oldest.number, 81);
+  assert.equal(timeline.more, true);
+});
