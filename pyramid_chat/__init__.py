@@ -46,6 +46,8 @@ def main(global_config: Mapping[str, str] | None = None, **settings: Any) -> WSG
         config.registry.chat_database = database
         config.registry.chat_throttle = Throttle()
         config.include("pyramid_chameleon")
+        config.commit()
+        config.include("pyramid_chat.rendering")
         config.include("pyramid_tm")
         config.include("sockjs_bridge")
         config.registry.chat_live = Live(config.registry.sockjs, database, own)
