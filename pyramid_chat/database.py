@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +19,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
     TimeoutError,
 )
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import sessionmaker
 
 from pyramid_chat.settings import CannotStart
 
@@ -140,12 +138,6 @@ class Database:
     def _revision(self) -> str | None:
         with self.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
-
-    @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """Gives a session of its own for a look into the database."""
-        with self.session() as session:
-            yield session
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

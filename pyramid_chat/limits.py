@@ -48,12 +48,6 @@ class Buckets:
             self._buckets[key] = tokens - 1, self._clock()
             return 0.0
 
-    def wait(self, key: Hashable) -> float:
-        """Tells what `take` would return, and takes nothing."""
-        with self._lock:
-            tokens = self._tokens(key)
-            return 0.0 if tokens >= 1 else max((1 - tokens) / self._rate, 0.001)
-
     def give_back(self, key: Hashable) -> None:
         """Puts a token back that was taken in vain."""
         with self._lock:

@@ -73,7 +73,7 @@ class SignIn(Base):
 
     Attributes:
         id: random; the cookie holds it.
-        seen: when its page was loaded last, give or take a day.
+        seen: when it loaded the page or connected last, give or take a day.
     """
 
     __tablename__ = "sign_in"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from pyramid_chat.database import AWAY, Database
 from pyramid_chat.models import PUBLIC, Membership, Room, SignIn, User, now
 from pyramid_chat.names import BadInput, folded, visible
 from pyramid_chat.rooms import join
@@ -18,7 +20,7 @@ from pyramid_chat.rooms import join
 MAX_FOUND = 50
 """People that a search finds."""
 SEEN_EVERY = timedelta(days=1)
-"""How exact it is when a browser was seen."""
+"""How exact it is, at the least, when a browser was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +124,22 @@ def identify(session: Session, sign_in_id: str, timeout: int | None = None) -> I
     return Identity(row.id, row.name, sign_in_id) if row is not None else None
 
 
-def seen(session: Session, sign_in_id: str) -> None:
-    """Notes that a browser is in use."""
-    session.execute(
-        update(SignIn)
-        .where(SignIn.id == sign_in_id, SignIn.seen < now() - SEEN_EVERY)
-        .values(seen=now())
-        .execution_options(synchronize_session=False)
-    )
+def seen(database: Database, sign_in_id: str, timeout: int) -> None:
+    """Notes that a browser is in use; not where that was noted lately, or cannot be at the moment.
+
+    Args:
+        database: where.
+        sign_in_id: of the browser.
+        timeout: seconds after which one that was not seen counts as given up.
+    """
+    old = now() - min(SEEN_EVERY, timedelta(seconds=timeout / 10))
+    unnoted = (SignIn.id == sign_in_id, SignIn.seen < old)
+    with suppress(*AWAY):
+        with database.session() as session:
+            if session.scalar(select(SignIn.id).where(*unnoted)) is None:
+                return
+        with database.writing() as session, session.begin():
+            session.execute(update(SignIn).where(*unnoted).values(seen=now()))
 
 
 def search(session: Session, words: str) -> list[dict[str, Any]]:

@@ -74,6 +74,8 @@ class ChatSession(WebSocketSession):
         try:
             mine = self._mine()
             if mine is not None:
+                timeout = self.request.registry.chat_settings.session_timeout
+                people.seen(self.request.registry.chat_database, self.user.sign_in, timeout)
                 self._come(mine)
                 self._listen(mine)
         except Exception as error:

@@ -89,7 +89,8 @@ def home(request: Request) -> Response:
 )
 def chat(context: Any, request: Request) -> dict[str, Any]:
     """Shows the page, which connects to the chat."""
-    people.seen(request.dbsession, request.identity.sign_in)
+    database: Database = request.registry.chat_database
+    people.seen(database, request.identity.sign_in, _settings(request).session_timeout)
     room_id = getattr(context, "id", None)
     return read_only(
         request, user=request.identity, room_id=room_id, max_text=MAX_TEXT, max_name=MAX_NAME
@@ -118,7 +119,12 @@ class SignIn:
         password = request.POST.get("password", "")
         throttle: Throttle = request.registry.chat_throttle
         buckets = ((throttle.names, folded(name)), (throttle.addresses, request.remote_addr))
-        if wait := max(bucket.wait(key) for bucket, key in buckets):
+        # Before the slow look at the password, so that many attempts at once count as many.
+        waits = [bucket.take(key) for bucket, key in buckets]
+        if wait := max(waits):
+            for (bucket, key), refused in zip(buckets, waits, strict=True):
+                if not refused:
+                    bucket.give_back(key)
             request.response.status_int = 429
             request.response.headers["Retry-After"] = str(seconds(wait))
             return self._form(f"That was wrong too often. Try again in {seconds(wait)} s.")
@@ -127,10 +133,10 @@ class SignIn:
             user = people.find(session, name)
             user_id, kept = (user.id, user.password) if user is not None else (0, None)
         if not passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1]):
-            for bucket, key in buckets:
-                bucket.take(key)
             request.response.status_int = 400
             return self._form("The name or the password is wrong.")
+        for bucket, key in buckets:
+            bucket.give_back(key)
         if kept is not None and passwords.is_outdated(kept):
             people.set_password(request.dbsession, user_id, passwords.hashed(password))
         return signed_in(request, user_id)

@@ -1,0 +1,91 @@
+"""How long a sign-in lasts, and how often a password may be guessed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pyramid_chat import main, models, passwords, people
+from pyramid_chat.database import Database
+from sockjs_bridge.testing import serve
+
+DAY = 86400
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Any:
+    """A chat with one person."""
+    made: Any = main({"here": str(tmp_path)}, **{"chat.database_timeout": "0.2"})
+    database: Database = made.registry.chat_database
+    with database.writing() as session, session.begin():
+        people.add(session, "Ada", passwords.hashed("correct horse"))
+    return made
+
+
+def signed_in(database: Database, timeout: int) -> str:
+    """Sign the person in."""
+    with database.writing() as session, session.begin():
+        return people.sign_in(session, 1, timeout)
+
+
+@pytest.mark.parametrize("timeout", [60, DAY, 30 * DAY])
+def test_who_is_active_stays_signed_in(
+    app: Any, timeout: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser that comes ten times within the time-out is never given up."""
+    database = app.registry.chat_database
+    sign_in = signed_in(database, timeout)
+    start = models.now()
+    for tenth in range(1, 30):
+        time = start + timedelta(seconds=tenth * timeout / 10)
+        monkeypatch.setattr(people, "now", lambda time=time: time)
+        with database.session() as session:
+            assert people.identify(session, sign_in, timeout) is not None
+        people.seen(database, sign_in, timeout)
+
+
+def test_a_locked_database_is_no_obstacle(app: Any, tmp_path: Path) -> None:
+    """Being seen is noted another time."""
+    database = app.registry.chat_database
+    sign_in = signed_in(database, 60)
+    with database.writing() as session, session.begin():
+        session.get_one(models.SignIn, sign_in).seen = models.now() - timedelta(seconds=30)
+    writer = sqlite3.connect(tmp_path / "chat.sqlite", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        people.seen(database, sign_in, 60)
+    finally:
+        writer.close()
+    with database.session() as session:
+        assert session.get_one(models.SignIn, sign_in).seen < models.now() - timedelta(seconds=20)
+    people.seen(database, sign_in, 60)
+    with database.session() as session:
+        assert session.get_one(models.SignIn, sign_in).seen > models.now() - timedelta(seconds=20)
+
+
+def test_guesses_at_once_are_counted_one_by_one(app: Any) -> None:
+    """Of many wrong passwords that come at the same time only ten are looked at."""
+
+    async def guess() -> Counter[int]:
+        with serve(app) as url:
+            async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+                async with http.get(f"{url}/sign-in") as response:
+                    token = re.search(r'name="csrf_token" value="([^"]+)"', await response.text())
+                assert token
+
+                async def once(number: int) -> int:
+                    data = {"csrf_token": token[1], "name": "Ada", "password": f"wrong-{number}"}
+                    async with http.post(f"{url}/sign-in", data=data) as response:
+                        return response.status
+
+                return Counter(await asyncio.gather(*map(once, range(30))))
+
+    assert asyncio.run(guess()) == {400: 10, 429: 20}
