@@ -236,9 +236,7 @@ export class ReconnectingSockJS extends EventTarget {
     this.#drop("connecting");
     this.#attempts += 1;
     const attempt = {};
-    const ifCurrent = (act) => (value) => {
-      if (this.#attempting === attempt) act(value);
-    };
+    const ifCurrent = (act) => (value) => (this.#attempting === attempt ? act(value) : undefined);
     this.#attempting = attempt;
     this.#tell("connecting", null);
     const go = ifCurrent(() => this.#open());
@@ -293,7 +291,7 @@ export class ReconnectingSockJS extends EventTarget {
     this.#liveness.start();
     for (const text of this.#subscriptions.values()) this.send(text);
     this.#tell("open", { transport: sock.transport, attempts });
-    if (this.#sock === sock) this.#outbox.flush();
+    this.#outbox.flush();
   }
 
   #received(text) {
