@@ -46,6 +46,8 @@ def main(global_config: Mapping[str, str] | None = None, **settings: Any) -> WSG
         config.registry.chat_database = database
         config.registry.chat_throttle = Throttle()
         config.include("pyramid_chameleon")
+        config.commit()
+        config.include("pyramid_chat.rendering")
         config.include("pyramid_tm")
         config.include("sockjs_bridge")
         config.registry.chat_live = Live(config.registry.sockjs, database, own)
@@ -91,7 +93,13 @@ def open_database(settings: Settings) -> Database:
     Raises:
         pyramid_chat.settings.CannotStart: it cannot be used.
     """
-    database = Database(settings.url, settings.database_timeout)
+    try:
+        database = Database(settings.url, settings.database_timeout)
+    except ImportError:
+        raise CannotStart(
+            f"sqlalchemy.url = {settings.url.render_as_string()} needs psycopg:"
+            " pip install 'sockjs-bridge[postgresql]'"
+        ) from None
     database.start(migrate=settings.migrate)
     try:
         with database.session() as session:

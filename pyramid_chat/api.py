@@ -102,8 +102,8 @@ def edit(context: RoomContext, request: Request) -> dict[str, Any]:
 def join(context: RoomContext, request: Request) -> dict[str, Any]:
     """Makes who asks a member."""
     _limit(request)
-    rooms.join(request.dbsession, context.id, request.identity.id)
-    _changed(request, context.id, request.identity.id)
+    if rooms.join(request.dbsession, context.id, request.identity.id):
+        _changed(request, context.id, request.identity.id)
     return _room(request, context.id)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.csrf import BadCSRFOrigin, BadCSRFToken
+from pyramid.events import ContextFound
 from pyramid.httpexceptions import HTTPException, HTTPSeeOther, HTTPServiceUnavailable
 from pyramid.registry import Registry
 from pyramid.renderers import render
@@ -48,6 +49,8 @@ JSON_ROUTES = frozenset(
 )
 """Routes whose answers programs read."""
 
+MAX_FORM = 10 * 1024
+"""Bytes of a form: the longest password twice, each character percent-encoded."""
 NOT_FOUND = "There is no such page, or it is not yours."
 
 
@@ -134,6 +137,12 @@ def forged(request: Request) -> Response:
     return answer(request, 400, "Out of date", sentence)
 
 
+@exception_view_config(context=UnicodeDecodeError)  # type: ignore[untyped-decorator]
+def garbled(request: Request) -> Response:
+    """Says that the URL is none."""
+    return answer(request, 400, "Bad request", "That address is garbled.")
+
+
 @exception_view_config(context=Problem)  # type: ignore[untyped-decorator]
 def problem(error: Problem, request: Request) -> Response:
     """Says what is wrong."""
@@ -199,6 +208,17 @@ def rate_limited(wait: float) -> Problem:
     )
 
 
+def check_size(event: ContextFound) -> None:
+    """Refuses what no form of the chat can hold, before it is read.
+
+    Raises:
+        Problem: it is larger.
+    """
+    if (event.request.content_length or 0) > MAX_FORM:
+        raise Problem(413, "That was too much for one form.")
+
+
 def includeme(config: Configurator) -> None:
-    """Adds the tween."""
+    """Adds the tween, and the check of forms."""
+    config.add_subscriber(check_size, ContextFound)
     config.add_tween("pyramid_chat.errors.database_tween_factory", under=EXCVIEW)

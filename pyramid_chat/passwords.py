@@ -15,7 +15,7 @@ from pyramid_chat.names import BadInput
 
 MIN_PASSWORD = 8
 """Characters of a password."""
-MAX_PASSWORD = 1000
+MAX_PASSWORD = 200
 """Characters of a password; its hash takes as long as any other's."""
 AT_ONCE = 4
 """Hashes that are computed at once: each takes 64 MiB."""

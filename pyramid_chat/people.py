@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from pyramid_chat.database import AWAY, Database
 from pyramid_chat.models import PUBLIC, Membership, Room, SignIn, User, now
-from pyramid_chat.names import BadInput, folded
+from pyramid_chat.names import BadInput, folded, visible
 from pyramid_chat.rooms import join
 
 MAX_FOUND = 50
@@ -45,6 +45,9 @@ class Identity:
 
 def find(session: Session, name: str) -> User | None:
     """Finds somebody by a name, as anybody may write it."""
+    if not visible(name):
+        # Nobody is called that, and PostgreSQL would not even look for a NUL.
+        return None
     return session.scalar(select(User).where(User.folded == folded(name)))
 
 
@@ -141,6 +144,8 @@ def seen(database: Database, sign_in_id: str, timeout: int) -> None:
 
 def search(session: Session, words: str) -> list[dict[str, Any]]:
     """Finds people by a part of their names."""
+    if not visible(words):
+        return []
     query = select(User.id, User.name).order_by(User.folded).limit(MAX_FOUND)
     if part := folded(words):
         query = query.where(User.folded.contains(part, autoescape=True))

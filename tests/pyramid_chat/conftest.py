@@ -4,68 +4,266 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
+import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from argon2 import PasswordHasher
+from yarl import URL
 
-from pyramid_chat import main
-from sockjs_bridge.client import Connection, connect
+from pyramid_chat import main, passwords, people, rooms
+from pyramid_chat.database import Database
+from pyramid_chat.live import Live
+from sockjs_bridge.client import TRANSPORTS, Connection, connect
 from sockjs_bridge.testing import serve
+from tests.pyramid_chat.postgresql import Cluster
 
-PATIENCE = 10.0
+PATIENCE = 15.0
 """Seconds after which a test gives up waiting for what must happen."""
+PASSWORD = "correct horse"
+LOBBY = 1
+"""The room that there is at first."""
+
+_keys = (f"key-{number}" for number in itertools.count())
+
+each_transport = pytest.mark.parametrize(
+    ("transport", "database_url"),
+    [
+        *((transport, "sqlite") for transport in TRANSPORTS),
+        ("websocket", "postgresql"),
+        ("xhr-polling", "postgresql"),
+    ],
+    indirect=["database_url"],
+)
+both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 
 class Person:
-    """One connection to the chat."""
+    """One connection of somebody."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.heard: list[dict[str, Any]] = []
+        self.welcome: dict[str, Any] = {}
+        self._waiting: list[dict[str, Any]] = []
+        self._pings = itertools.count(1)
+
+    @property
+    def id(self) -> int:
+        """Of the user."""
+        return self.welcome["user"]["id"]
 
     async def tell(self, request: dict[str, Any] | str) -> None:
         """Send a request; a string goes out as it is."""
         await self.connection.send(request if isinstance(request, str) else json.dumps(request))
 
-    async def hear(self) -> dict[str, Any]:
-        """Wait for the next event."""
+    async def _next(self) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE):
-            event: dict[str, Any] = json.loads(await self.connection.recv())
-        self.heard.append(event)
-        return event
+            return json.loads(await self.connection.recv())
 
-    async def join(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Enter the room and return the welcome."""
-        await self.tell({"type": "join", "name": name, **fields})
-        welcome = await self.hear()
-        assert welcome["type"] == "welcome", welcome
-        return welcome
+    async def hear(self, *kinds: str) -> dict[str, Any]:
+        """Wait for the next event, or for the next one of some kinds; others are kept."""
+        for index, event in enumerate(self._waiting):
+            if not kinds or event["type"] in kinds:
+                return self._waiting.pop(index)
+        while True:
+            event = await self._next()
+            if not kinds or event["type"] in kinds:
+                return event
+            self._waiting.append(event)
 
-    async def say(self, text: str, **fields: Any) -> None:
-        """Send a message to all."""
-        await self.tell({"type": "message", "text": text, **fields})
+    async def ask(self, kind: str, *answers: str, **fields: Any) -> dict[str, Any]:
+        """Send a request and wait for its answer."""
+        await self.tell({"type": kind, **fields})
+        return await self.hear(*(answers or (kind,)), "error")
+
+    async def say(self, text: str, room: int = LOBBY, key: str | None = None) -> dict[str, Any]:
+        """Send a message and wait until it is confirmed or refused."""
+        key = key or next(_keys)
+        await self.tell({"type": "message", "room": room, "key": key, "text": text})
+        while True:
+            event = await self.hear("message", "error")
+            if (event.get("key"), event.get("room")) == (key, room):
+                return event
+
+    async def heard(self) -> list[dict[str, Any]]:
+        """Everything that was heard so far and not waited for."""
+        number = next(self._pings)
+        await self.tell({"type": "ping", "n": number})
+        while (event := await self._next()) != {"type": "pong", "n": number}:
+            self._waiting.append(event)
+        heard, self._waiting = self._waiting, []
+        return heard
 
 
-Visit = Callable[..., AbstractAsyncContextManager[Person]]
+class Browser:
+    """Somebody's browser: cookies, and the CSRF token of the page."""
 
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.http = http
+        self.token = ""
 
-@pytest.fixture
-def chat_url() -> Iterator[str]:
-    """The URL of an application of its own; jsonp, which serves other origins, is on as well."""
-    with serve(main({}, **{"sockjs.allowed_origins": "https://other.example"})) as url:
-        yield url
+    @property
+    def cookie(self) -> str:
+        """The header."""
+        return "; ".join(f"{item.key}={item.value}" for item in self.http.cookie_jar)
 
+    async def get(self, path: str | URL, **options: Any) -> tuple[int, Any]:
+        """Return status and body of a page; a URL is taken as it is."""
+        url = path if isinstance(path, URL) else self.url + path
+        async with self.http.get(url, allow_redirects=False, **options) as response:
+            return response.status, await _body(response)
 
-@pytest.fixture
-def visit(chat_url: str) -> Visit:
-    """Connects: ``async with visit("xhr-polling") as ada``."""
+    async def post(self, path: str, **fields: str) -> tuple[int, Any]:
+        """Return status and body of the answer to a form."""
+        data = {"csrf_token": self.token, **fields}
+        async with self.http.post(self.url + path, data=data, allow_redirects=False) as response:
+            return response.status, await _body(response)
+
+    async def submit(self, path: str, **fields: str) -> aiohttp.ClientResponse:
+        """Load a form, send it, and return the answer."""
+        async with self.http.get(self.url + path) as response:
+            assert response.status == 200
+            token = re.search(r'name="csrf_token" value="([^"]+)"', await response.text())[1]
+        data = {"csrf_token": token, **fields}
+        response = await self.http.post(self.url + path, data=data, allow_redirects=False)
+        await response.read()
+        if response.status == 303:
+            _, page = await self.get("/chat")
+            self.token = re.search(r'data-csrf="([^"]+)"', page)[1]
+        return response
+
+    async def sign_in(self, name: str, password: str = PASSWORD) -> aiohttp.ClientResponse:
+        """Sign somebody in."""
+        return await self.submit("/sign-in", name=name, password=password)
 
     @contextlib.asynccontextmanager
-    async def visit(transport: str = "websocket", **options: Any) -> AsyncIterator[Person]:
-        async with connect(f"{chat_url}/chat", transport=transport, **options) as connection:
-            yield Person(connection)
+    async def connect(self, transport: str = "websocket", **options: Any) -> AsyncIterator[Person]:
+        """Connect as the page does, and take the welcome."""
+        async with connect(
+            f"{self.url}/chat", transport=transport, headers={"Cookie": self.cookie}, **options
+        ) as connection:
+            person = Person(connection)
+            person.welcome = await person.hear()
+            assert person.welcome["type"] == "welcome"
+            yield person
 
-    return visit
+
+async def _body(response: aiohttp.ClientResponse) -> Any:
+    if response.content_type == "application/json":
+        return await response.json()
+    return await response.text()
+
+
+class Chat:
+    """A chat that is served."""
+
+    def __init__(self, url: str, app: Any) -> None:
+        self.url = url
+        self.app = app
+        self.database: Database = app.registry.chat_database
+        self.live: Live = app.registry.chat_live
+
+    def add_user(self, name: str) -> int:
+        """Make an account; its owner is in the Lobby."""
+        with self.database.writing() as session, session.begin():
+            return people.add(session, name, passwords.hashed(PASSWORD)).id
+
+    def add_messages(self, author: int, count: int, room: int = LOBBY, text: str = "") -> None:
+        """Write messages straight into the database."""
+        with self.database.writing() as session, session.begin():
+            for _ in range(count):
+                version = rooms.next_version(session, room)
+                key = f"old-{room}-{version}"
+                rooms.add_message(session, room, version, author, key, text or f"{version}")
+
+    @contextlib.asynccontextmanager
+    async def browser(self, name: str | None = None) -> AsyncIterator[Browser]:
+        """Open a browser, in which somebody is signed in; they get an account if need be."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar) as http:
+            browser = Browser(self.url, http)
+            if name is not None:
+                with self.database.session() as session:
+                    known = people.find(session, name) is not None
+                if not known:
+                    self.add_user(name)
+                assert (await browser.sign_in(name)).status == 303
+            yield browser
+
+    @contextlib.asynccontextmanager
+    async def visit(self, name: str, transport: str = "websocket") -> AsyncIterator[Person]:
+        """Sign in and connect."""
+        async with self.browser(name) as browser, browser.connect(transport) as person:
+            yield person
+
+
+Start = Callable[..., AbstractAsyncContextManager[Chat]]
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real hashes, with the least that argon2 can do."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_hasher", hasher)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """PostgreSQL."""
+    if os.environ.get("SOCKJS_SKIP_POSTGRESQL") == "1":
+        pytest.skip("SOCKJS_SKIP_POSTGRESQL is set")
+    cluster = Cluster()
+    yield cluster
+    cluster.destroy()
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database of its own: SQLite's, where a test does not ask for another one."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path / 'chat.sqlite'}"
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.url(cluster.create())
+
+
+@pytest.fixture
+def start(database_url: str, tmp_path: Path) -> Start:
+    """Starts a chat: ``with start(**settings) as chat``; again, with the same database."""
+
+    @contextlib.contextmanager
+    def start(**settings: Any) -> Iterator[Chat]:
+        named = {key.replace("__", "."): value for key, value in settings.items()}
+        app = main(
+            {"here": str(tmp_path)},
+            **{
+                "sqlalchemy.url": database_url,
+                # jsonp, which serves other origins, is on as well.
+                "sockjs.allowed_origins": "https://other.example",
+                "chat.database_timeout": "1",
+                "chat.messages_per_minute": "100000",
+                "chat.message_burst": "1000",
+                **named,
+            },
+        )
+        try:
+            with serve(app) as url:
+                yield Chat(url, app)
+        finally:
+            app.registry.chat_database.engine.dispose()
+
+    return start
+
+
+@pytest.fixture
+def chat(start: Start) -> Iterator[Chat]:
+    """A chat."""
+    with start() as chat:
+        yield chat

@@ -1,23 +1,23 @@
-"""What the pages answer to a plain HTTP client."""
+"""The pages and forms: who gets in, by which cookies, and where to."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urljoin
+import time
+from datetime import timedelta
+from http.cookies import SimpleCookie
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import pytest
-from pyramid.testing import DummyRequest
+from yarl import URL
 
-from pyramid_chat import main
-from pyramid_chat.security import ChatContext, SecurityPolicy
+from pyramid_chat import passwords, people
+from pyramid_chat.models import SignIn, User, now
+from pyramid_chat.names import MAX_NAME
+from sockjs_bridge.client import ConnectionClosed, HandshakeError, connect
 from sockjs_bridge.testing import serve
-
-
-@pytest.fixture
-async def http():
-    async with aiohttp.ClientSession() as session:
-        yield session
+from tests.pyramid_chat.conftest import PASSWORD, Chat, Start, both_databases
 
 
 async def page_of(http: aiohttp.ClientSession, url: str) -> str:
@@ -27,109 +27,511 @@ async def page_of(http: aiohttp.ClientSession, url: str) -> str:
         return await response.text()
 
 
-async def test_the_root_leads_to_the_chat(http, chat_url: str) -> None:
-    async with http.get(chat_url, allow_redirects=False) as response:
-        assert response.status == 302
-        assert urljoin(chat_url, response.headers["Location"]) == f"{chat_url}/chat"
+async def test_the_root_leads_to_the_chat(chat: Chat) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(chat.url, allow_redirects=False) as response,
+    ):
+        assert response.status == 303
+        assert urljoin(chat.url, response.headers["Location"]) == f"{chat.url}/chat"
 
 
-async def test_the_page_names_its_endpoint(http, chat_url: str) -> None:
-    """api.md section 9: the page connects to ``request.route_path('chat')``."""
-    assert 'data-endpoint="/chat"' in await page_of(http, f"{chat_url}/chat")
+async def test_the_page_says_what_its_script_needs(chat: Chat) -> None:
+    async with chat.browser("Ada & <b>") as browser:
+        status, page = await browser.get("/chat")
+        assert status == 200
+        body = re.search(r"<body[^>]*>", page)[0]
+        for item in ('endpoint="/chat"', 'root="/"', 'room=""', 'user-id="1"'):
+            assert f"data-{item}" in body
+        assert 'data-user-name="Ada &amp; &lt;b&gt;"' in body
+        assert re.search(r'data-csrf="[0-9a-f]{20,}"', body)
+        _, page = await browser.get("/rooms/1")
+        assert 'data-room="1"' in page
 
 
-async def test_the_page_loads_everything_from_the_application_itself(http, chat_url: str) -> None:
-    page = await page_of(http, f"{chat_url}/chat")
-    links = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert any("sockjs" in link for link in links)
-    assert len(links) >= 4
-    for link in links:
-        assert link.startswith("/")
-        async with http.get(chat_url + link) as response:
-            assert response.status == 200, link
-            assert re.search(r"max-age=\d{7,}", response.headers["Cache-Control"]), link
+async def test_the_page_loads_everything_from_the_application_itself(chat: Chat) -> None:
+    async with chat.browser("Ada") as browser:
+        _, page = await browser.get("/chat")
+        links = re.findall(r'(?:src|href)="([^"]*)"', page)
+        assert any("sockjs" in link for link in links)
+        for link in links:
+            assert link.startswith("/")
+            async with browser.http.get(chat.url + link) as response:
+                assert response.status == 200, link
+                if "sockjs" in link or "static" in link:
+                    assert re.search(r"max-age=\d{7,}", response.headers["Cache-Control"]), link
 
 
-async def test_a_module_imports_only_files_that_there_are(http, chat_url: str) -> None:
-    page = await page_of(http, f"{chat_url}/chat")
-    script = chat_url + re.search(r'src="([^"]*chat\.js)"', page)[1]
-    async with http.get(script) as response:
-        imports = re.findall(r'from "(\./[^"]*)"', await response.text())
-    assert imports
-    for name in imports:
-        async with http.get(urljoin(script, name)) as response:
-            assert response.status == 200, name
-            assert response.content_type in ("text/javascript", "application/javascript")
+@pytest.mark.parametrize("path", ["/chat", "/sign-in", "/register", "/nothing"])
+async def test_every_page_runs_under_a_strict_content_security_policy(
+    chat: Chat, path: str
+) -> None:
+    async with chat.browser("Ada" if path == "/chat" else None) as browser:
+        async with browser.http.get(chat.url + path) as response:
+            policy = response.headers["Content-Security-Policy"]
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert "no-store" not in response.headers["Cache-Control"]
+            page = await response.text()
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert not re.search(r"<script(?![^>]*\ssrc=)", page)
+        assert not re.search(r"\s(?:style|on\w+)=", page)
 
 
-async def test_the_page_runs_under_a_strict_content_security_policy(http, chat_url: str) -> None:
-    async with http.get(f"{chat_url}/chat") as response:
-        policy = response.headers["Content-Security-Policy"]
-        page = await response.text()
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert not re.search(r"<script(?![^>]*\ssrc=)", page)
-    assert not re.search(r"\s(?:style|on\w+)=", page)
-
-
-async def test_below_a_prefix_all_links_carry_it(http) -> None:
+async def test_below_a_prefix_all_links_carry_it(chat: Chat) -> None:
     """A filter or a composite may mount the application anywhere."""
-    app = main({}, **{"pyramid.includes": "sockjs_bridge"})
 
     def mounted(environ, start_response):
         environ["SCRIPT_NAME"] = "/apps/one"
-        return app(environ, start_response)
+        return chat.app(environ, start_response)
 
     with serve(mounted) as url:
-        page = await page_of(http, f"{url}/chat")
-    links = re.findall(r'(?:src|href|data-endpoint)="([^"]*)"', page)
-    assert all(link.startswith("/apps/one/") for link in links)
+        async with aiohttp.ClientSession() as http:
+            page = await page_of(http, f"{url}/sign-in")
+            async with http.get(f"{url}/chat", allow_redirects=False) as response:
+                location = urlsplit(response.headers["Location"])
+    links = re.findall(r'(?:src|href|action)="([^"]*)"', page)
+    assert links and all(link.startswith("/apps/one/") for link in links)
+    assert (location.path, location.query) == ("/apps/one/sign-in", "next=%2Fapps%2Fone%2Fchat")
 
 
-async def test_the_chat_answers_no_other_method_as_the_page_does(http, chat_url: str) -> None:
-    async with http.post(f"{chat_url}/chat") as response:
-        assert response.status in (404, 405)
+@pytest.mark.parametrize("path", ["/chat", "/rooms/1", "/rooms/99", "/rooms/1?a=b"])
+async def test_who_is_not_signed_in_is_led_to_the_form_and_back(chat: Chat, path: str) -> None:
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        async with browser.http.get(chat.url + path) as response:
+            assert response.url.path == "/sign-in"
+        done = await browser.submit(
+            f"/sign-in?{response.url.raw_query_string}",
+            name="ada",
+            password=PASSWORD,
+            next=response.url.query["next"],
+        )
+        assert done.status == 303
+        assert urljoin(chat.url, done.headers["Location"]) == chat.url + path
+        # Signed in, the form has nothing to ask.
+        status, _ = await browser.get("/sign-in")
+        assert status == 303
 
 
-async def test_a_page_that_is_not_there_is_not_found(http, chat_url: str) -> None:
-    async with http.get(f"{chat_url}/nothing") as response:
-        assert response.status == 404
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example/",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        " //evil.example",
+        "/ok\\..\\..",
+        "javascript:alert(1)",
+        "evil.example",
+        "/caf\u00e9",
+        "/a\r\nSet-Cookie: x=y",
+        "",
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("form", ["/sign-in", "/register"])
+async def test_nobody_is_led_elsewhere(chat: Chat, wanted: str, form: str) -> None:
+    if form == "/sign-in":
+        chat.add_user("Ada")
+    async with chat.browser() as browser:
+        done = await browser.submit(
+            form, name="Ada", password=PASSWORD, password_again=PASSWORD, next=wanted
+        )
+        assert done.status == 303
+        assert urljoin(chat.url, done.headers["Location"]) == f"{chat.url}/chat"
 
 
-def test_everybody_may_view_and_nothing_else_is_allowed() -> None:
-    policy = SecurityPolicy()
-    request = DummyRequest()
-    context = ChatContext(request)
-    assert policy.identity(request) is None
-    assert policy.authenticated_userid(request) is None
-    assert policy.permits(request, context, "view")
-    assert not policy.permits(request, context, "administrate")
+@pytest.mark.parametrize("secure", ["false", "true"])
+async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(
+    start: Start, secure: str
+) -> None:
+    with start(chat__secure_cookies=secure, chat__session_timeout="5000") as chat:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{chat.url}/sign-in") as response,
+        ):
+            (header,) = response.headers.getall("Set-Cookie")
+    (cookie,) = SimpleCookie(header).values()
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+    assert bool(cookie["secure"]) is (secure == "true")
+    assert cookie["max-age"] == "5000"
 
 
-def test_who_is_signed_in_has_principals_of_ones_own() -> None:
-    """Sign-in has its place: a policy that knows an identity needs to override only `identity`."""
-
-    class SignedIn(SecurityPolicy):
-        def identity(self, request):
-            return "ada"
-
-    class Context(ChatContext):
-        __acl__ = (("Allow", "ada", "speak"),)
-
-    request = DummyRequest()
-    assert SignedIn().permits(request, Context(request), "speak")
-    assert not SecurityPolicy().permits(request, Context(request), "speak")
+async def test_signing_in_begins_a_new_session(chat: Chat) -> None:
+    """Whoever slipped somebody a cookie before cannot go on with it afterwards."""
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        await browser.get("/sign-in")
+        before = browser.cookie
+        await browser.sign_in("Ada")
+        async with aiohttp.ClientSession() as http:
+            headers = {"Cookie": before}
+            async with http.get(f"{chat.url}/session", headers=headers) as response:
+                assert response.status == 401
 
 
-async def test_who_may_not_view_gets_neither_page_nor_connection(http, monkeypatch) -> None:
+@both_databases
+async def test_a_cookie_is_worth_nothing_after_signing_out(chat: Chat) -> None:
+    async with chat.browser("Ada") as browser:
+        cookie = browser.cookie
+        assert (await browser.get("/session"))[1] == {"user": {"id": 1, "name": "Ada"}}
+        assert (await browser.post("/sign-out"))[0] == 303
+        status, answer = await browser.get("/session", headers={"Cookie": cookie})
+        assert (status, answer) == (401, {"error": answer["error"]})
+        # Out is out; a second time is nothing new, apart from the form's token.
+        assert (await browser.post("/sign-out"))[0] == 400
+
+
+async def test_signing_in_as_somebody_else_ends_the_first_sign_in(chat: Chat) -> None:
+    chat.add_user("Grace")
+    async with chat.browser("Ada") as browser, browser.connect() as ada:
+        data = {"name": "Grace", "password": PASSWORD, "csrf_token": browser.token}
+        async with browser.http.post(f"{chat.url}/sign-in", data=data) as response:
+            assert response.status == 200
+        with pytest.raises(ConnectionClosed) as closed:
+            await ada.hear("nothing")
+        assert closed.value.code == 4401
+        assert (await browser.get("/session"))[1]["user"]["name"] == "Grace"
+
+
+async def test_a_sign_in_that_was_not_used_for_long_is_forgotten(start: Start) -> None:
+    with start(chat__session_timeout="3600") as chat:
+        async with chat.browser("Ada") as browser:
+            with chat.database.writing() as session, session.begin():
+                (old,) = session.query(SignIn)
+                old.seen = now().replace(year=2001)
+            assert (await browser.get("/session"))[0] == 401
+            await browser.sign_in("Ada")
+            with chat.database.session() as session:
+                (sign_in,) = session.query(SignIn)
+                assert sign_in.seen.year > 2001
+
+
+async def test_a_page_keeps_a_sign_in_fresh(chat: Chat) -> None:
+    async with chat.browser("Ada") as browser:
+        with chat.database.writing() as session, session.begin():
+            (sign_in,) = session.query(SignIn)
+            sign_in.seen = old = now() - timedelta(days=2)
+        await browser.get("/chat")
+        with chat.database.session() as session:
+            (sign_in,) = session.query(SignIn)
+            assert sign_in.seen > old
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/sign-in", "/register", "/sign-out", "/rooms", "/direct"),
+        *("/rooms/1/edit", "/rooms/1/join", "/rooms/1/leave", "/rooms/1/invite"),
+    ],
+)
+@pytest.mark.parametrize("token", [None, "", "wrong"])
+async def test_every_form_needs_its_token(chat: Chat, path: str, token: str | None) -> None:
+    async with chat.browser("Ada") as browser:
+        data = {"name": "x", "password": PASSWORD} | ({"csrf_token": token} if token else {})
+        headers = {"X-CSRF-Token": token} if token else {}
+        async with browser.http.post(chat.url + path, data=data, headers=headers) as response:
+            assert response.status == 400
+            text = await response.text()
+            assert "out of date" in text
+        assert (await browser.get("/session"))[0] == 200
+
+
+async def test_a_header_carries_the_token_as_well(chat: Chat) -> None:
+    async with chat.browser("Ada") as browser:
+        headers = {"X-CSRF-Token": browser.token}
+        url = f"{chat.url}/rooms/1/leave"
+        async with browser.http.post(url, headers=headers) as response:
+            assert response.status == 200
+
+
+@both_databases
+async def test_whoever_registers_is_signed_in_and_in_the_lobby(chat: Chat) -> None:
+    async with chat.visit("Ada") as ada, chat.browser() as browser:
+        done = await browser.submit(
+            "/register", name=" Grace \n Hopper", password=PASSWORD, password_again=PASSWORD
+        )
+        assert done.status == 303
+        member = await ada.hear("member")
+        assert (member["user"]["name"], member["joined"]) == ("Grace Hopper", True)
+        async with browser.connect() as grace:
+            assert grace.welcome["user"] == member["user"]
+            assert [room["name"] for room in grace.welcome["rooms"]] == ["Lobby"]
+        with chat.database.session() as session:
+            user = session.get_one(User, member["user"]["id"])
+            assert user.password.startswith("$argon2id$")
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"name": ""}, "at least one character"),
+        ({"name": "x" * (MAX_NAME + 1)}, f"at most {MAX_NAME}"),
+        ({"name": "x" * 5000}, f"at most {MAX_NAME}"),
+        ({"name": "a\u202eb"}, "invisible"),
+        ({"name": "a\x00b"}, "invisible"),
+        ({"name": "Ada\u3164"}, "invisible"),
+        ({"name": "\ufe0f"}, "invisible"),
+        ({"name": "ADA"}, "has that name"),
+        ({"name": "A\u200dda"}, "has that name"),
+        ({"name": "Ada\ufe0f"}, "has that name"),
+        ({"name": "\uff21da"}, "has that name"),
+        ({"password": "short", "password_again": "short"}, "at least 8"),
+        ({"password": "x" * 201, "password_again": "x" * 201}, "at most 200"),
+        ({"password_again": "another one"}, "not the same"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+async def test_an_account_that_cannot_be_is_refused_and_the_form_kept(
+    chat: Chat, fields: dict[str, str], sentence: str
+) -> None:
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        form = {"name": "Grace", "password": PASSWORD, "password_again": PASSWORD} | fields
+        done = await browser.submit("/register", **form)
+        page = await done.text()
+        assert done.status == 400
+        assert sentence in re.search(r'id="form-error"[^>]*>([^<]*)', page)[1]
+        if "\x00" not in form["name"]:
+            assert f'value="{form["name"]}"' in page
+        assert (await browser.get("/session"))[0] == 401
+        with chat.database.session() as session:
+            assert session.query(User).count() == 1
+
+
+async def test_a_name_with_markup_in_it_stays_text(chat: Chat) -> None:
+    name = '<script>alert("1")</script>'
+    async with chat.browser() as browser:
+        done = await browser.submit(
+            "/register", name=name, password=PASSWORD, password_again=PASSWORD
+        )
+        assert done.status == 303
+        for path in ("/chat", "/rooms/1"):
+            _, page = await browser.get(path)
+            assert "<script>alert" not in page
+    async with chat.browser() as browser:
+        done = await browser.sign_in(name, "wrong password")
+        assert "<script>alert" not in await done.text()
+
+
+async def test_registration_can_be_turned_off(start: Start) -> None:
+    with start(chat__registration="no") as chat:
+        async with chat.browser() as browser:
+            _, page = await browser.get("/sign-in")
+            assert "/register" not in page
+            assert (await browser.get("/register"))[0] == 404
+            token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+            browser.token = token
+            status, _ = await browser.post(
+                "/register", name="x", password=PASSWORD, password_again=PASSWORD
+            )
+            assert status == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        ("Ada", "wrong password"),
+        ("Nobody", PASSWORD),
+        ("", ""),
+        ("Ada", PASSWORD.upper()),
+        ("Ada", ""),
+        ("Ada", "x" * 9000),
+        ("\x00", "\x00"),
+    ],
+    ids=lambda value: ascii(value)[:20],
+)
+@both_databases
+async def test_wrong_is_wrong_whatever_is_wrong(chat: Chat, name: str, password: str) -> None:
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        done = await browser.sign_in(name, password)
+        assert done.status == 400
+        assert "The name or the password is wrong." in await done.text()
+        assert (await browser.get("/session"))[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/register", "/rooms", "/rooms/1/edit", "/chat"])
+async def test_what_no_form_can_hold_is_not_read(chat: Chat, path: str) -> None:
+    async with chat.browser("Ada") as browser:
+        status, answer = await browser.post(path, name="x" * 65536, password=PASSWORD)
+        assert status == 413
+        assert isinstance(answer, dict) is path.startswith("/rooms")
+
+
+async def test_a_form_that_is_no_utf8_breaks_nothing(chat: Chat) -> None:
+    async with chat.browser("Ada") as browser:
+        data = b"csrf_token=" + browser.token.encode() + b"&name=%ff%fe"
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        for path in ("/rooms", "/direct", "/sign-in"):
+            async with browser.http.post(chat.url + path, data=data, headers=headers) as response:
+                assert response.status in (201, 400), path
+        for path in ("/people?q=%ff", "/sign-in?next=%ff", "/%ff"):
+            assert (await browser.get(URL(chat.url + path, encoded=True)))[0] == 400, path
+        assert (await browser.get("/people?q=%00"))[1] == {"people": []}
+
+
+async def test_another_keyboards_way_to_write_a_password_is_right(chat: Chat) -> None:
+    with chat.database.writing() as session, session.begin():
+        people.add(session, "Zoë", passwords.hashed("caf\u00e9 caf\u00e9"))
+    async with chat.browser() as browser:
+        assert (await browser.sign_in("ZOE\u0308", "cafe\u0301 cafe\u0301")).status == 303
+
+
+async def test_an_old_hash_is_made_anew_at_the_next_sign_in(chat: Chat, monkeypatch) -> None:
+    async with chat.browser("Ada"):
+        pass
+    monkeypatch.setattr(
+        passwords, "_hasher", type(passwords._hasher)(time_cost=2, memory_cost=8, parallelism=1)
+    )
+    async with chat.browser("Ada"):
+        with chat.database.session() as session:
+            (user,) = session.query(User)
+            assert ",t=2," in user.password
+    async with chat.browser("Ada"):
+        pass
+
+
+async def test_who_guesses_has_to_wait_and_the_others_do_not(chat: Chat) -> None:
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        statuses = [(await browser.sign_in("Ada", f"guess {n}")).status for n in range(10)]
+        assert statuses == [400] * 10
+        refused = await browser.sign_in("ADA")
+        assert refused.status == 429
+        assert 1 <= int(refused.headers["Retry-After"]) <= 30
+        assert "too often" in await refused.text()
+        async with chat.browser("Grace"):
+            pass
+
+
+async def test_an_address_that_guesses_many_names_has_to_wait(chat: Chat) -> None:
+    throttle = chat.app.registry.chat_throttle
+    for _ in range(100):
+        throttle.addresses.take("127.0.0.1")
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        assert (await browser.sign_in("Ada")).status == 429
+
+
+async def test_accounts_are_not_made_by_the_hundred(chat: Chat) -> None:
+    throttle = chat.app.registry.chat_throttle
+    for _ in range(30):
+        throttle.registrations.take("127.0.0.1")
+    async with chat.browser() as browser:
+        done = await browser.submit(
+            "/register", name="One more", password=PASSWORD, password_again=PASSWORD
+        )
+        assert (done.status, "Too many accounts" in await done.text()) == (429, True)
+        assert int(done.headers["Retry-After"]) > 0
+
+
+async def test_somebody_unknown_takes_as_long_as_somebody_known(chat: Chat, monkeypatch) -> None:
+    hasher = type(passwords._hasher)(time_cost=3, memory_cost=65536, parallelism=1)
+    monkeypatch.setattr(passwords, "_hasher", hasher)
+    kept = passwords.hashed(PASSWORD)
+
+    def seconds(kept: str | None) -> float:
+        start = time.process_time()
+        assert not passwords.verify(kept, "wrong")
+        return time.process_time() - start
+
+    known = min(seconds(kept) for _ in range(3))
+    unknown = min(seconds(None) for _ in range(3))
+    assert 0.4 < unknown / known < 2.5
+
+
+async def test_too_many_passwords_at_once_are_put_off(chat: Chat, monkeypatch) -> None:
+    monkeypatch.setattr(passwords, "PATIENCE", 0.01)
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        for _ in range(passwords.AT_ONCE):
+            passwords._turns.acquire()
+        try:
+            done = await browser.sign_in("Ada")
+            assert done.status == 503
+            assert done.headers["Retry-After"]
+        finally:
+            for _ in range(passwords.AT_ONCE):
+                passwords._turns.release()
+        assert (await browser.sign_in("Ada")).status == 303
+
+
+@pytest.mark.parametrize("cookie", ["", "chat_session=forged", "chat_session=" + "A" * 200])
+async def test_who_may_not_view_gets_neither_page_nor_connection(chat: Chat, cookie: str) -> None:
     """The same permission guards the page and the handshake."""
-    monkeypatch.setattr(ChatContext, "__acl__", ())
-    with serve(main({})) as url:
-        async with http.get(f"{url}/chat") as response:
-            assert response.status == 403
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await http.ws_connect(f"{url}/chat/websocket")
-        assert refused.value.status == 403
-        for frame in ("o", 'c[4403,"Forbidden"]'):
-            async with http.post(f"{url}/chat/000/abc/xhr") as response:
-                assert await response.text() == f"{frame}\n"
+    headers = {"Cookie": cookie} if cookie else {}
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{chat.url}/chat", headers=headers, allow_redirects=False) as response:
+            assert response.status == 303
+        for path in ("/rooms", "/people", "/session"):
+            async with http.get(chat.url + path, headers=headers) as response:
+                assert response.status == 401
+                assert (await response.json())["error"]
+    with pytest.raises(HandshakeError) as refused:
+        await connect(f"{chat.url}/chat", headers=headers)
+    assert refused.value.status == 401
+    ws = await connect(f"{chat.url}/chat", transport="xhr-polling", headers=headers)
+    with pytest.raises(ConnectionClosed) as closed:
+        await ws.recv()
+    assert closed.value.code == 4401
+
+
+async def test_a_session_that_holds_nonsense_is_nobodys(chat: Chat, monkeypatch) -> None:
+    monkeypatch.setattr("pyramid_chat.people.sign_in", lambda *arguments: ["no", "string"])
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        data = {"name": "Ada", "password": PASSWORD}
+        _, page = await browser.get("/sign-in")
+        data["csrf_token"] = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+        async with browser.http.post(
+            f"{chat.url}/sign-in", data=data, allow_redirects=False
+        ) as response:
+            assert response.status == 303
+        assert (await browser.get("/session"))[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/rooms/abc", "/rooms/1/shout", "/rooms/-1"])
+async def test_a_page_that_is_not_there_is_not_found(chat: Chat, path: str) -> None:
+    async with chat.browser("Ada") as browser:
+        status, page = await browser.get(path)
+        assert status == 404
+        assert "There is no such page" in page
+
+
+async def test_the_chat_answers_no_other_method_as_the_page_does(chat: Chat) -> None:
+    async with chat.browser("Ada") as browser:
+        assert (await browser.post("/chat"))[0] in (404, 405)
+
+
+async def test_people_are_found_by_a_part_of_their_names(chat: Chat) -> None:
+    for name in ("Grace", "Großmutter", "100%", "a_b"):
+        chat.add_user(name)
+    async with chat.browser("Ada") as browser:
+        for words, names in (
+            ("gr", ["Grace", "Großmutter"]),
+            ("GROSS", ["Großmutter"]),
+            ("%", ["100%"]),
+            ("_", ["a_b"]),
+            ("zzz", []),
+        ):
+            _, found = await browser.get("/people", params={"q": words})
+            assert [person["name"] for person in found["people"]] == names
+            assert not any(person["online"] for person in found["people"])
+        _, everybody = await browser.get("/people")
+        assert len(everybody["people"]) == 5
+
+
+async def test_requests_of_one_person_are_limited(chat: Chat, monkeypatch) -> None:
+    async with chat.browser("Ada") as ada, chat.browser("Grace") as grace:
+        _, me = await ada.get("/session")
+        while not chat.live.requests.take(me["user"]["id"]):
+            pass
+        for status, answer in (await ada.get("/rooms"), await ada.post("/rooms", name="x")):
+            assert (status, "too much" in answer["error"]) == (429, True)
+        assert (await grace.get("/rooms"))[0] == 200

@@ -1,0 +1,35 @@
+"""Pages are rendered one by one."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid_chameleon.zpt import renderer_factory
+
+# Templates are compiled when they are first used, and Python 3.11 fails with a SystemError where
+# two threads make syntax trees at once.
+_lock = threading.Lock()
+
+
+class Renderer:
+    """Renders a page template.
+
+    Args:
+        info: Pyramid's, of the template.
+    """
+
+    def __init__(self, info: Any) -> None:
+        self._render = renderer_factory(info)
+
+    def __call__(self, value: Any, system: Any) -> str:
+        """Returns the page."""
+        with _lock:
+            page: str = self._render(value, system)
+            return page
+
+
+def includeme(config: Configurator) -> None:
+    """Takes page templates out of the hands of pyramid_chameleon."""
+    config.add_renderer(".pt", Renderer)
