@@ -93,7 +93,13 @@ def open_database(settings: Settings) -> Database:
     Raises:
         pyramid_chat.settings.CannotStart: it cannot be used.
     """
-    database = Database(settings.url, settings.database_timeout)
+    try:
+        database = Database(settings.url, settings.database_timeout)
+    except ImportError:
+        raise CannotStart(
+            f"sqlalchemy.url = {settings.url.render_as_string()} needs psycopg:"
+            " pip install 'sockjs-bridge[postgresql]'"
+        ) from None
     database.start(migrate=settings.migrate)
     try:
         with database.session() as session:

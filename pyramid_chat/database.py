@@ -123,7 +123,7 @@ class Database:
             raise CannotStart(
                 f"the tables of {name} are of another version of this program: {error}"
             ) from None
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, TypeError, ValueError) as error:
             raise CannotStart(f"the database {name} cannot be used: {_reason(error)}") from None
 
     def upgrade(self) -> None:

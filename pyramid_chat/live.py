@@ -20,6 +20,7 @@ from pyramid_chat import rooms
 from pyramid_chat.database import Database
 from pyramid_chat.limits import Buckets, Busy, Locks
 from pyramid_chat.messages import encode
+from pyramid_chat.models import PUBLIC
 from pyramid_chat.people import Identity
 from pyramid_chat.settings import Settings
 
@@ -230,7 +231,7 @@ class Live:
                 for listener in listeners:
                     if mine := told.get(listener.user.id):
                         listener.send(encode({"type": "room", "room": mine[0]}))
-                    elif stranger is not None and stranger.kind == "public":
+                    elif stranger is not None and stranger.kind == PUBLIC:
                         listener.send(encode({"type": "room", "room": stranger.told()}))
         except (SQLAlchemyError, Busy) as error:
             self._give_up(self.listeners(room_name(room_id)), error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import configparser
 import getpass
 import sys
 from collections.abc import Sequence
@@ -79,8 +80,9 @@ def _settings(ini: str) -> Settings:
         raise BadInput(f"there is no file {ini}", "ini")
     try:
         raw = get_settings(ini, "app:main")
-    except (PlasterError, LookupError, ValueError) as error:
-        raise BadInput(f"{ini} cannot be read: {error}", "ini") from None
+    except (PlasterError, configparser.Error, LookupError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{ini} cannot be read: {reason}", "ini") from None
     if not raw:
         raise BadInput(f"{ini} has no section [app:main]", "ini")
     # Whatever the ini says: who runs this command wants the tables of this version.

@@ -5,6 +5,8 @@ import { setText } from "./dom.js";
 // The part of the longest message from which on the length is shown.
 const NEARLY_FULL = 0.9;
 
+const characters = (count) => `${count} ${count === 1 ? "character" : "characters"}`;
+
 export class Composer extends EventTarget {
   #field;
   #counter;
@@ -137,7 +139,7 @@ export class Composer extends EventTarget {
     field.setAttribute("aria-invalid", String(over));
     this.#counter.hidden = length < NEARLY_FULL * this.#most;
     setText(this.#counter, over
-      ? `Too long by ${length - this.#most} characters` : `${this.#most - length} characters left`);
+      ? `Too long by ${characters(length - this.#most)}` : `${characters(this.#most - length)} left`);
     this.#counter.classList.toggle("over", over);
   }
 }

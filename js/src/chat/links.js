@@ -20,15 +20,9 @@ function trim(found) {
 }
 
 function anchor(address) {
-  let url;
-  try {
-    url = new URL(address);
-  } catch {
-    return null;
-  }
-  if (url.protocol !== "http:" && url.protocol !== "https:") return null;
+  if (!URL.canParse(address)) return null;
   const made = document.createElement("a");
-  made.href = url.href;
+  made.href = address;
   made.rel = "noopener noreferrer nofollow";
   made.target = "_blank";
   made.textContent = address;

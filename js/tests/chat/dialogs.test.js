@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { after, before, beforeEach, test } from "node:test";
 import { Dialogs } from "../../src/chat/dialogs.js";
 import { Api } from "../../src/chat/http.js";
+import { PeopleField } from "../../src/chat/people.js";
 import { fire, loadPage, room } from "./page.js";
 
 // The requests are real ones, to a server that answers as the test says.
@@ -188,6 +189,26 @@ test("people are suggested, and chosen by the keyboard", async () => {
   assert.equal($("direct-people").hidden, true);
 });
 
+test("an answer that a later one overtook suggests nothing", async () => {
+  let answerFirst;
+  const api = {
+    get: (path) => (path.endsWith("q=g")
+      ? new Promise((resolve) => { answerFirst = resolve; })
+      : Promise.resolve({ people: [{ id: 2, name: "Grace", online: true }] })),
+  };
+  $ = loadPage();
+  new PeopleField($("direct-name"), $("direct-people"), api);
+  $("direct-name").focus();
+  for (const text of ["g", "gr"]) {
+    $("direct-name").value = text;
+    fire($("direct-name"), "input");
+    await until(() => (text === "g" ? answerFirst : $("direct-people").children.length));
+  }
+  answerFirst({ people: [{ id: 9, name: "Late", online: true }] });
+  await new Promise((resolve) => { setImmediate(resolve); });
+  assert.deepEqual([...$("direct-people").children].map((row) => row.dataset.name), ["Grace"]);
+});
+
 test("a deletion happens only when it is confirmed", async () => {
   let deleted = 0;
   dialogs.confirmDelete("text", () => { deleted += 1; });
@@ -198,4 +219,15 @@ test("a deletion happens only when it is confirmed", async () => {
   assert.equal($("delete-text").textContent, "text");
   submit("delete-dialog");
   await until(() => deleted);
+});
+
+test("only a server that says so signs the user out", async () => {
+  const api = new Api(root, "token");
+  answer = () => [200, { user: { id: 1, name: "Ada" } }];
+  assert.equal(await api.signedIn(), true);
+  answer = () => [503, { error: "Later." }];
+  assert.equal(await api.signedIn(), true);
+  answer = () => [401, { error: "Sign in." }];
+  assert.equal(await api.signedIn(), false);
+  assert.equal(await new Api("http://127.0.0.1:1/", "token").signedIn(), true);
 });

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { Composer } from "../../src/chat/composer.js";
 import { arrange, make } from "../../src/chat/dom.js";
 import { MemberList } from "../../src/chat/members.js";
-import { titleOf } from "../../src/chat/notify.js";
+import { Notifier, titleOf } from "../../src/chat/notify.js";
 import { Panel, wanted } from "../../src/chat/panel.js";
 import { Presence } from "../../src/chat/presence.js";
 import { RoomList } from "../../src/chat/rooms.js";
@@ -40,6 +40,85 @@ describe("the title", () => {
     assert.equal(titleOf(3, "Lobby"), "(3) Lobby – Chat");
     assert.equal(titleOf(0, "Lobby"), "Lobby – Chat");
     assert.equal(titleOf(0, undefined), "Chat");
+  });
+});
+
+describe("notifications", () => {
+  let asked;
+  let told;
+  let opened;
+  let notifier;
+
+  class Notification extends EventTarget {
+    static permission = "default";
+
+    static async requestPermission() {
+      asked += 1;
+      Notification.permission = "granted";
+      return Notification.permission;
+    }
+
+    constructor(title, { body }) {
+      super();
+      told.push([title, body]);
+      this.close = () => {};
+      queueMicrotask(() => this.dispatchEvent(new Event("click")));
+    }
+  }
+
+  const hide = (hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  };
+  const said = { room: 3, author: GRACE, text: "x".repeat(200) };
+
+  beforeEach(() => {
+    asked = 0;
+    told = [];
+    opened = [];
+    Notification.permission = "default";
+    globalThis.Notification = Notification;
+    window.focus = () => {};
+    notifier = new Notifier($("notify"), new Memory("localStorage", "chat.1"), (id) => opened.push(id));
+  });
+  afterEach(() => { delete globalThis.Notification; });
+
+  async function allow() {
+    fire($("notify"), "click");
+    await new Promise((resolve) => { setImmediate(resolve); });
+  }
+
+  test("are asked for only by a click, and given only while nobody looks", async () => {
+    hide(true);
+    notifier.tell(said, room());
+    assert.deepEqual([asked, told.length], [0, 0]);
+    await allow();
+    assert.equal(asked, 1);
+    assert.equal($("notify").getAttribute("aria-pressed"), "true");
+    hide(false);
+    notifier.tell(said, room());
+    assert.deepEqual(told, []);
+    hide(true);
+    notifier.tell(said, room());
+    notifier.tell({ ...said, text: "hi" }, room({ kind: "direct", name: "Grace" }));
+    assert.deepEqual(told, [["Grace in Lobby", `${"x".repeat(140)}…`], ["Grace", "hi"]]);
+  });
+
+  test("lead to their room, and can be turned off", async () => {
+    hide(true);
+    await allow();
+    notifier.tell(said, room());
+    await new Promise((resolve) => { setImmediate(resolve); });
+    assert.deepEqual(opened, [3]);
+    await allow();
+    notifier.tell(said, room());
+    assert.equal(told.length, 1);
+    assert.equal($("notify").getAttribute("aria-pressed"), "false");
+  });
+
+  test("that a browser blocks cannot be turned on", () => {
+    Notification.permission = "denied";
+    notifier = new Notifier($("notify"), new Memory("localStorage", "chat.1"), () => {});
+    assert.equal($("notify").disabled, true);
   });
 });
 
@@ -361,7 +440,7 @@ describe("writing", () => {
     write("x".repeat(11));
     press("Enter");
     assert.equal($("text").value.length, 11);
-    assert.equal($("counter").textContent, "Too long by 1 characters");
+    assert.equal($("counter").textContent, "Too long by 1 character");
     assert.equal($("text").getAttribute("aria-invalid"), "true");
     write("😀".repeat(10));
     assert.equal($("counter").textContent, "0 characters left");
