@@ -114,7 +114,8 @@ class ChatPage:
         self.driver = driver
         self.owner = owner
         self._patience = patience
-        self._expected: list[str] = []
+        # What a browser says of the header that keeps a page in the back/forward cache.
+        self._expected = ["Permissions policy violation: unload is not allowed"]
 
     @property
     def chromium(self) -> Chromium:

@@ -60,6 +60,7 @@ def test_reload(browsers: list[ChatPage], server: Server) -> None:
     grace.post([f"Grace {number}" for number in range(30)], 50)
     ada.until_said("Grace 5")
     ada.post([f"Ada {number}" for number in range(10)], 0)
+    ada.until(lambda: ada.script("return !window.posting"), "the end of its post")
     ada.focus("#text")
     ada.driver.press("a draft")
     ada.driver.refresh()
@@ -184,7 +185,6 @@ def test_two_tabs_of_one_person(browsers: list[ChatPage], server: Server) -> Non
         switch(second)
     # One tab of the two is closed: she is still here.
     ada.say("still here")
-    grace.choose_room(other)
     grace.until_said("still here")
     assert grace.online(user) is True
     ada.driver.get("about:blank")
