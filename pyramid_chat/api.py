@@ -22,6 +22,12 @@ def _limit(request: Request) -> None:
         raise rate_limited(wait)
 
 
+def _limit_rooms(request: Request) -> None:
+    """Lets somebody make, and put others into, only so many rooms."""
+    if wait := live_of(request.registry).rooms.take(request.identity.id):
+        raise rate_limited(wait)
+
+
 def _changed(request: Request, room_id: int, *user_ids: int) -> None:
     """Has those told whom a new or ended membership concerns."""
     for user_id in user_ids:
@@ -64,7 +70,7 @@ def public_rooms(request: Request) -> dict[str, Any]:
 )
 def create(request: Request) -> dict[str, Any]:
     """Makes a room."""
-    _limit(request)
+    _limit_rooms(request)
     kind = request.POST.get("kind", PUBLIC)
     if kind not in (PUBLIC, PRIVATE):
         raise BadInput("A room is public or private.", "kind")
@@ -123,7 +129,7 @@ def leave(context: RoomContext, request: Request) -> dict[str, Any]:
 )
 def invite(context: RoomContext, request: Request) -> dict[str, Any]:
     """Makes somebody else a member."""
-    _limit(request)
+    _limit_rooms(request)
     user = _other(request)
     if not rooms.join(request.dbsession, context.id, user.id):
         raise Problem(409, f"{user.name} is in this room already.", "name")
@@ -140,6 +146,7 @@ def direct(request: Request) -> dict[str, Any]:
     user = _other(request)
     room_id, new = rooms.direct(request.dbsession, request.identity.id, user.id)
     if new:
+        _limit_rooms(request)
         _changed(request, room_id, request.identity.id, user.id)
     return _room(request, room_id)
 

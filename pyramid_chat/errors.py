@@ -41,6 +41,8 @@ POLICY = "; ".join(
     )
 )
 
+FORM = "application/x-www-form-urlencoded"
+
 JSON_ROUTES = frozenset(
     {
         *("rooms", "room_edit", "room_join", "room_leave", "room_invite"),
@@ -210,17 +212,20 @@ def rate_limited(wait: float) -> Problem:
     )
 
 
-def check_size(event: ContextFound) -> None:
-    """Refuses what no form of the chat can hold, before it is read.
+def check_form(event: ContextFound) -> None:
+    """Refuses what no form of the chat holds, before it is read.
 
     Raises:
-        Problem: it is larger.
+        Problem: it is larger, or no form; a file, for example.
     """
-    if (event.request.content_length or 0) > MAX_FORM:
+    request = event.request
+    if (request.content_length or 0) > MAX_FORM:
         raise Problem(413, "That was too much for one form.")
+    if request.method == "POST" and request.content_type not in ("", FORM):
+        raise Problem(415, f"That was no form: a form is {FORM}.")
 
 
 def includeme(config: Configurator) -> None:
     """Adds the tween, and the check of forms."""
-    config.add_subscriber(check_size, ContextFound)
+    config.add_subscriber(check_form, ContextFound)
     config.add_tween("pyramid_chat.errors.database_tween_factory", under=EXCVIEW)

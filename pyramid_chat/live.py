@@ -120,6 +120,8 @@ class Live:
 
     #: Requests a minute, and at once: a page makes a few when it opens a room.
     REQUESTS = (1200, 200)
+    #: New rooms and invitations, a minute and at once: they concern others.
+    ROOMS = (10, 30)
 
     def __init__(self, sockjs: Any, database: Database, settings: Settings) -> None:
         self._sockjs = sockjs
@@ -130,6 +132,7 @@ class Live:
         self.presence = Presence()
         self.messages = Buckets(settings.messages_per_minute, settings.message_burst)
         self.requests = Buckets(*self.REQUESTS)
+        self.rooms = Buckets(*self.ROOMS)
         # By room, the version from which on it is not known what others were told.
         self._doubts: dict[int, int] = {}
 

@@ -30,13 +30,16 @@ class Throttle:
     """Slows down who guesses passwords.
 
     Attributes:
-        names: attempts that failed, by the name that was tried.
+        guesses: attempts that failed, by the name that was tried and where they came from.
+        names: attempts that failed, by the name alone. Far more are allowed: whoever guesses from
+            elsewhere must not keep the name's owner out.
         addresses: attempts that failed, by where they came from.
         registrations: new accounts, by where they came from.
     """
 
     def __init__(self) -> None:
-        self.names = Buckets(2, 10)
+        self.guesses = Buckets(2, 10)
+        self.names = Buckets(20, 200)
         self.addresses = Buckets(10, 100)
         self.registrations = Buckets(2, 30)
 
@@ -118,7 +121,12 @@ class SignIn:
         name = request.POST.get("name", "")
         password = request.POST.get("password", "")
         throttle: Throttle = request.registry.chat_throttle
-        buckets = ((throttle.names, folded(name)), (throttle.addresses, request.remote_addr))
+        tried, address = folded(name), request.remote_addr
+        buckets = (
+            (throttle.guesses, (tried, address)),
+            (throttle.names, tried),
+            (throttle.addresses, address),
+        )
         # Before the slow look at the password, so that many attempts at once count as many.
         waits = [bucket.take(key) for bucket, key in buckets]
         if wait := max(waits):
