@@ -12,6 +12,7 @@ import pytest
 from yarl import URL
 
 from pyramid_chat import passwords, people
+from pyramid_chat.live import Live
 from pyramid_chat.models import SignIn, User, now
 from pyramid_chat.names import MAX_NAME
 from sockjs_bridge.client import ConnectionClosed, HandshakeError, connect
@@ -510,9 +511,9 @@ async def test_who_may_not_view_gets_neither_page_nor_connection(chat: Chat, coo
     with pytest.raises(HandshakeError) as refused:
         await connect(f"{chat.url}/chat", headers=headers)
     assert refused.value.status == 401
-    ws = await connect(f"{chat.url}/chat", transport="xhr-polling", headers=headers)
-    with pytest.raises(ConnectionClosed) as closed:
-        await ws.recv()
+    async with connect(f"{chat.url}/chat", transport="xhr-polling", headers=headers) as ws:
+        with pytest.raises(ConnectionClosed) as closed:
+            await ws.recv()
     assert closed.value.code == 4401
 
 
@@ -561,11 +562,11 @@ async def test_people_are_found_by_a_part_of_their_names(chat: Chat) -> None:
         assert len(everybody["people"]) == 5
 
 
-async def test_requests_of_one_person_are_limited(chat: Chat, monkeypatch) -> None:
-    async with chat.browser("Ada") as ada, chat.browser("Grace") as grace:
-        _, me = await ada.get("/session")
-        while not chat.live.requests.take(me["user"]["id"]):
-            pass
-        for status, answer in (await ada.get("/rooms"), await ada.post("/rooms", name="x")):
-            assert (status, "too much" in answer["error"]) == (429, True)
-        assert (await grace.get("/rooms"))[0] == 200
+async def test_requests_of_one_person_are_limited(start: Start, monkeypatch) -> None:
+    monkeypatch.setattr(Live, "REQUESTS", (1, 1))
+    with start() as chat:
+        async with chat.browser("Ada") as ada, chat.browser("Grace") as grace:
+            assert (await ada.get("/rooms"))[0] == 200
+            for status, answer in (await ada.get("/people"), await ada.post("/rooms", name="x")):
+                assert (status, "too much" in answer["error"]) == (429, True)
+            assert (await grace.get("/rooms"))[0] == 200

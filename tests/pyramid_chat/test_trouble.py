@@ -161,8 +161,9 @@ async def test_a_database_that_is_away_refuses_everything_until_it_is_back(
                 await connect(f"{chat.url}/chat", headers=headers)
             assert refused.value.status == 503
             with pytest.raises((HandshakeError, ConnectionClosed)):
-                ws = await connect(f"{chat.url}/chat", transport="xhr-polling", headers=headers)
-                await ws.recv()
+                polling = connect(f"{chat.url}/chat", transport="xhr-polling", headers=headers)
+                async with polling as ws:
+                    await ws.recv()
         assert (await until_said(ada, "k1"))["version"] == 4
         assert (await until_said(grace, "g1"))["version"] == 5
         page = await ada.ask("history", room=LOBBY)
