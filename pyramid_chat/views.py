@@ -233,7 +233,10 @@ def sign_out(request: Request) -> Response:
     """Signs somebody out."""
     sign_out_before(request)
     forget(request)
-    return HTTPSeeOther(request.route_path("sign_in"))
+    done = HTTPSeeOther(request.route_path("sign_in"))
+    # Drafts and what was not sent: whoever comes next at this computer must not find them.
+    done.headers["Clear-Site-Data"] = '"storage"'
+    return done
 
 
 __all__ = ("Problem", "Throttle", "after_commit")

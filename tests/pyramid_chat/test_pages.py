@@ -182,7 +182,11 @@ async def test_a_cookie_is_worth_nothing_after_signing_out(chat: Chat) -> None:
     async with chat.browser("Ada") as browser:
         cookie = browser.cookie
         assert (await browser.get("/session"))[1] == {"user": {"id": 1, "name": "Ada"}}
-        assert (await browser.post("/sign-out"))[0] == 303
+        data = {"csrf_token": browser.token}
+        url = f"{chat.url}/sign-out"
+        async with browser.http.post(url, data=data, allow_redirects=False) as done:
+            assert done.status == 303
+            assert done.headers["Clear-Site-Data"] == '"storage"'
         status, answer = await browser.get("/session", headers={"Cookie": cookie})
         assert (status, answer) == (401, {"error": answer["error"]})
         # Out is out; a second time is nothing new, apart from the form's token.

@@ -465,6 +465,13 @@ document.addEventListener("keydown", (event) => {
   go(next);
 });
 
+// ---- signing out -----------------------------------------------------------------------------
+
+addEventListener("pageshow", async ({ persisted }) => {
+  // "Back" after signing out shows the page as it was left.
+  if (persisted && !(await api.signedIn())) location.reload();
+});
+
 // ---- the start -------------------------------------------------------------------------------
 
 const first = roomAtStart ? Number(roomAtStart) : local.get("room");

@@ -61,7 +61,7 @@ export class Store {
       case "room": return this.#room(event.room);
       case "left": return this.#left(event.room);
       case "member": return this.#member(event);
-      case "read": return this.#read(event.room, event.number);
+      case "read": return this.#readTold(event.room, event.number);
       case "error": return this.#error(event);
     }
   }
@@ -187,6 +187,8 @@ export class Store {
     room.asked.history = false;
     room.timeline.history(event);
     if (room.timeline.gap) this.#fillLater(room);
+    // It was the answer to a question from before everything was forgotten.
+    if (!room.timeline.loaded && room.id === this.current) this.#load(room);
     this.#changed({ kind: "room", room });
   }
 
@@ -228,6 +230,12 @@ export class Store {
     this.#changed({ kind: "room", room });
   }
 
+  #readTold(id, number) {
+    const room = this.rooms.get(id);
+    if (room) room.readTold = Math.max(room.readTold, number);
+    this.#read(id, number);
+  }
+
   #read(id, number) {
     const room = this.rooms.get(id);
     if (!room || number <= room.read) return;
@@ -249,8 +257,9 @@ export class Store {
       this.#changed({ kind: "rooms" });
       return;
     }
-    if (after === undefined) return;
-    this.#later(() => this.#askAgain(id), after * 1000 || AGAIN);
+    if (after !== undefined) this.#later(() => this.#askAgain(id), after * 1000 || AGAIN);
+    // There will be no answer: the next look at the room may ask again.
+    else if (room) room.asked = {};
   }
 
   // ---- questions ---------------------------------------------------------------------------
@@ -279,6 +288,9 @@ export class Store {
     if (id === this.current && !room.members) this.#ask({ type: "open", room: id });
     if (room.asked.history) this.#askHistory(room, room.asked.history.before);
     if (room.asked.since) this.#askSince(room);
+    if (room.member && room.read > room.readTold) {
+      this.#ask({ type: "read", room: id, number: room.read });
+    }
   }
 
   #catchUp(room) {
@@ -311,8 +323,9 @@ export class Store {
       this.rooms.set(told.id, room);
     }
     const version = Math.max(told.version, room.version ?? 0);
-    const read = Math.max(told.read ?? 0, room.read);
-    Object.assign(room, told, { version, read, told: told.unread ?? 0, toldVersion: told.version });
+    const readTold = told.read ?? 0;
+    const read = Math.max(readTold, room.read);
+    Object.assign(room, told, { version, read, readTold, told: told.unread ?? 0, toldVersion: told.version });
     for (const number of room.counted) if (number <= told.version) room.counted.delete(number);
     return room;
   }

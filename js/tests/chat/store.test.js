@@ -367,3 +367,39 @@ describe("rooms", () => {
     assert.deepEqual(numbers(), [1, 2]);
   });
 });
+
+describe("questions that were not answered", () => {
+  test("an error for good lets the next look at the room ask again", () => {
+    enter();
+    store.room.timeline.more = true;
+    store.older(3);
+    store.apply({ type: "error", code: "unavailable", text: "Something went wrong.", room: 3 });
+    asked.length = 0;
+    store.older(3);
+    assert.deepEqual(asked, [{ type: "history", room: 3, before: 1 }]);
+  });
+
+  test("what was read is told again when the server could not keep it", () => {
+    enter();
+    store.apply(message(3));
+    store.readAll(3);
+    assert.deepEqual(ask("read"), [{ type: "read", room: 3, number: 3 }]);
+    store.apply({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 2 });
+    elapse();
+    assert.equal(ask("read").length, 2);
+    store.apply({ type: "read", room: 3, number: 3 });
+    store.apply({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 2 });
+    elapse();
+    assert.equal(ask("read").length, 2);
+  });
+
+  test("an older page that comes after everything was forgotten has the newest one asked for", () => {
+    enter();
+    store.room.timeline.more = true;
+    store.older(3);
+    store.room.timeline.clear();
+    asked.length = 0;
+    page([0], { before: 1 });
+    assert.deepEqual(asked, [{ type: "history", room: 3, before: null }]);
+  });
+});
