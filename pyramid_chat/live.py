@@ -125,6 +125,8 @@ class Live:
         self._sockjs = sockjs
         self._database = database
         self._locks = Locks(settings.database_timeout)
+        # SQLite has one writer at a time, and lets others try again and again, in no order.
+        self._side_by_side = settings.url.get_backend_name() != "sqlite"
         self.presence = Presence()
         self.messages = Buckets(settings.messages_per_minute, settings.message_burst)
         self.requests = Buckets(*self.REQUESTS)
@@ -134,10 +136,12 @@ class Live:
     def room(self, room_id: int) -> AbstractContextManager[None]:
         """Holds a room: it is changed and told of by one thread at a time, in order.
 
+        With SQLite, which has one writer, that holds all of them.
+
         Raises:
             pyramid_chat.limits.Busy: another one takes too long.
         """
-        return self._locks.hold(room_name(room_id))
+        return self._locks.hold(room_name(room_id) if self._side_by_side else "rooms")
 
     def user(self, user_id: int) -> AbstractContextManager[None]:
         """Holds somebody's memberships; taken before any room.

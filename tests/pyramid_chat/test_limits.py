@@ -24,12 +24,10 @@ def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:
     buckets = Buckets(60, 3, clock)
     assert [buckets.take("a") for _ in range(3)] == [0.0] * 3
     assert buckets.take("a") == pytest.approx(1)
-    assert buckets.wait("a") == pytest.approx(1)
     assert buckets.take("b") == 0.0
     clock.now += 0.25
     assert buckets.take("a") == pytest.approx(0.75)
     clock.now += 0.75
-    assert buckets.wait("a") == 0.0
     assert buckets.take("a") == 0.0
     assert buckets.take("a") > 0
     clock.now += 3600

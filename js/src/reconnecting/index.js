@@ -9,6 +9,8 @@ import { Transports } from "./transports.js";
 // Milliseconds.
 // A connection that lasted that long was a good one: the next delay is a short one again.
 const STEADY = 5_000;
+// One that fell silent sooner was not good: some proxies pass on so many bytes, and then drop all.
+const GOOD = 60_000;
 // Longer than the slowest fallback. Where a browser forbids a transport, SockJS hangs.
 const CONNECTING_LIMIT = 60_000;
 // Who is asked whether the user is still authorized may be behind the broken network.
@@ -21,6 +23,7 @@ const ALL_TRANSPORTS_FAILED = 2000;
 const REPLACED = 4001;
 const UNAUTHORIZED = 4401;
 const SOCK_OPEN = 1;
+const NO_ANSWER = "No answer";
 
 const isFinal = (code) => code === REPLACED || (code >= 4400 && code <= 4499);
 
@@ -285,7 +288,7 @@ export class ReconnectingSockJS extends EventTarget {
     this.#liveness = new Liveness(
       this.#options.ping,
       (text) => this.send(text),
-      () => this.#lost(ABNORMAL, "No answer"),
+      () => this.#lost(ABNORMAL, NO_ANSWER),
       (ms) => this.#tell("rtt", (this.#rtt = ms)),
     );
     this.#liveness.start();
@@ -302,9 +305,11 @@ export class ReconnectingSockJS extends EventTarget {
   #lost(code, reason = "", saidGoodbye = false) {
     const opened = this.#state === "open";
     if (opened) {
-      if (this.#liveness.works) this.#transports.works(this.#transport);
+      const lasted = performance.now() - this.#openedAt;
+      const good = this.#liveness.works && (reason !== NO_ANSWER || lasted >= GOOD);
+      if (good) this.#transports.works(this.#transport);
       else if (!saidGoodbye) this.#transports.died(this.#transport);
-      if (performance.now() - this.#openedAt >= STEADY) this.#failures = 0;
+      if (lasted >= STEADY) this.#failures = 0;
     }
     // What a demotion left may be what this browser cannot do.
     if (code === ALL_TRANSPORTS_FAILED) this.#transports.forgive();
@@ -379,7 +384,9 @@ export class ReconnectingSockJS extends EventTarget {
       this.#retry(ABNORMAL, "Offline");
     } else if (type === "online") {
       this.#failures = 0;
-      this.#wake();
+      // What was begun in the network that is gone is not waited for.
+      if (this.#state === "connecting") this.#attempt();
+      else this.#wake();
     } else if (globalThis.document.visibilityState === "visible") {
       this.#wake();
     }

@@ -55,6 +55,15 @@ suite("the browser says", () => {
     assert.equal(socks.length, 5);
   });
 
+  test("online: an attempt that was begun before is not waited for", (t) => {
+    const { goOnline } = browser(t);
+    const { client, socks } = setUp(t);
+    client.connect();
+    goOnline(true);
+    assert.deepEqual([client.state, socks.length], ["connecting", 2]);
+    assert.equal(socks[0].readyState, 3);
+  });
+
   test("visible: the next attempt is made at once; hidden: nothing", (t) => {
     const { show } = browser(t);
     const { client, socks, last } = setUpOpen(t);

@@ -388,6 +388,24 @@ suite("transports", () => {
     assert.equal(list(all).includes("websocket"), false);
   });
 
+  for (const [lived, leftOut] of [["within a minute", true], ["after it", false]]) {
+    test(`that fall silent twice ${lived} are ${leftOut ? "" : "not "}left out`, (t) => {
+      const all = setUp(t, { ping: PING });
+      all.client.connect();
+      for (let n = 0; n < 2; n += 1) {
+        all.last().open();
+        for (let answers = 0; answers < (leftOut ? 1 : 7); answers += 1) {
+          all.last().message("pong");
+          tick(10_000);
+        }
+        tick(8000);
+        assert.equal(all.client.state, "lost");
+        tick(30_000);
+      }
+      assert.equal(list(all)?.includes("websocket") ?? true, !leftOut);
+    });
+  }
+
   test("are all tried again when those that are left fail", (t) => {
     const all = setUp(t);
     all.client.connect();
