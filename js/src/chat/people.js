@@ -24,7 +24,18 @@ export class PeopleField {
     this.#api = api;
     field.addEventListener("input", () => this.#askSoon());
     field.addEventListener("focus", () => this.#askSoon());
-    field.addEventListener("blur", () => this.#show([]));
+    // A button that moves away while it is pressed, because the list closes, is not clicked.
+    let pressed = false;
+    document.addEventListener("pointerdown", () => { pressed = true; }, true);
+    for (const type of ["pointerup", "pointercancel"]) {
+      document.addEventListener(type, () => {
+        pressed = false;
+        if (document.activeElement !== field) setTimeout(() => this.#show([]));
+      }, true);
+    }
+    field.addEventListener("blur", () => {
+      if (!pressed) this.#show([]);
+    });
     field.addEventListener("keydown", (event) => this.#key(event));
     // Before the field loses the focus, with which the list closes.
     list.addEventListener("pointerdown", (event) => {
