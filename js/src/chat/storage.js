@@ -45,15 +45,4 @@ export class Memory {
       // Remembering is a courtesy.
     }
   }
-
-  /** Forgets everything under the prefix. */
-  clear() {
-    try {
-      for (const name of Object.keys(this.#area)) {
-        if (name.startsWith(this.#prefix)) this.#area.removeItem(name);
-      }
-    } catch {
-      // Nothing was remembered.
-    }
-  }
 }
