@@ -103,7 +103,10 @@ WAYS = {
         misbehaving(UnansweringProxy, "upgrades swallowed"), STREAMING, NO_WEBSOCKET
     ),
     "responses held": Way(
-        misbehaving(HoldingProxy, "responses held"), ("xhr-polling",), NO_WEBSOCKET
+        misbehaving(HoldingProxy, "responses held"),
+        ("xhr-polling",),
+        # Before it polls, the client also tries what is there for other origins only.
+        rf"{NO_WEBSOCKET}|/iframe\.html.* 404 ",
     ),
     "HTTP 1.0": Way(misbehaving(OldProxy, "answers"), STREAMING, NO_WEBSOCKET),
     "cut after 16 KiB": Way(
