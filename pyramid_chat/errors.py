@@ -219,9 +219,11 @@ def check_form(event: ContextFound) -> None:
         Problem: it is larger, or no form; a file, for example.
     """
     request = event.request
-    if (request.content_length or 0) > MAX_FORM:
+    if not request.content_length:
+        return
+    if request.content_length > MAX_FORM:
         raise Problem(413, "That was too much for one form.")
-    if request.method == "POST" and request.content_type not in ("", FORM):
+    if request.method == "POST" and request.content_type != FORM:
         raise Problem(415, f"That was no form: a form is {FORM}.")
 
 

@@ -247,7 +247,7 @@ def start(database_url: str, tmp_path: Path) -> Start:
                 "sqlalchemy.url": database_url,
                 # jsonp, which serves other origins, is on as well.
                 "sockjs.allowed_origins": "https://other.example",
-                "chat.database_timeout": "1",
+                "chat.database_timeout": "10",
                 "chat.messages_per_minute": "100000",
                 "chat.message_burst": "1000",
                 **named,
