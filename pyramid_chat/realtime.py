@@ -103,7 +103,7 @@ class ChatSession(WebSocketSession):
             away = is_away(error) or isinstance(error, Busy)
             if away:
                 logger.warning("%s: the database does not answer: %s", self.user.name, error)
-                text = "The chat cannot reach its database. Please try again."
+                text = "The chat cannot reach its database. It tries again."
             else:
                 logger.exception("a request of %r failed", self.user.name)
                 text = "Something went wrong. Nothing was changed."

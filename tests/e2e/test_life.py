@@ -246,6 +246,24 @@ def test_signing_out_ends_all_tabs(browsers: list[ChatPage], server: Server) -> 
     grace.until(lambda: grace.online(user) is False, "that Ada has left")
 
 
+def test_back_after_signing_out_shows_nothing(browsers: list[ChatPage], server: Server) -> None:
+    """Neither the conversation nor what was typed is left for who comes next."""
+    ada = browsers[0]
+    ada.open(lobby(server))
+    ada.until_connected()
+    ada.focus("#text")
+    ada.driver.press("not for everybody")
+    ada.until(lambda: "not for" in ada.script("return JSON.stringify(sessionStorage)"), "a draft")
+    ada.expect_errors(r"401 \(")
+    ada.click("#sign-out")
+    ada.until(lambda: ada.has("#sign-in"), "the form to sign in")
+    assert ada.script("return sessionStorage.length") == 0
+    ada.script("window.before = true")
+    ada.chromium.back()
+    ada.until(lambda: not ada.script("return window.before"), "another page")
+    ada.until(lambda: ada.has("#sign-in"), "the form again")
+
+
 def test_another_transport_is_forced(browsers: list[ChatPage], server: Server) -> None:
     """By the panel, which shows it with its round-trip time; the tab remembers it."""
     ada, grace = meet(browsers, lobby(server), "websocket")
