@@ -139,9 +139,10 @@ WAYS = {
 def travel(
     name: str, way: Way, pages: list[ChatPage], server: Server, url: str, record
 ) -> tuple[ChatPage, ChatPage]:
-    """Have both come, say their first words as soon as they can, and then talk at length."""
+    """Have both come, say their first words as soon as they can, see each other, and talk."""
     ada, grace = pages
     room = server.room("Lobby")
+    history = [text for _, _, text in server.messages(room)]
     for page in pages:
         if way.errors:
             page.expect_errors(way.errors)
@@ -152,6 +153,9 @@ def travel(
     first = ada.times(), ada.transport
     grace.until_said("Ada is here")
     ada.until_said("Grace is here")
+    for page, other in ((ada, grace), (grace, ada)):
+        page.until_said(*history, patience=LONG)
+        see(page, other, server.user(other.owner))
     converse(pages, server, room)
     for page in pages:
         page.until(lambda page=page: page.transport in way.transports, f"{way.transports}", LONG)
@@ -159,6 +163,20 @@ def travel(
             assert page.attempts == 1
     record(*row(name, first[1], first[0]))
     return ada, grace
+
+
+def see(page: ChatPage, other: ChatPage, user: int) -> None:
+    """Check that a page shows that the other person is here, and that they are typing."""
+    page.until(lambda: page.online(user), f"that {other.owner} is here", LONG)
+    other.focus("#text")
+
+    def is_typing() -> bool:
+        # What is lost with a connection is not told again; who types goes on typing.
+        other.driver.press(".")
+        return other.owner in page.text("#typing")
+
+    page.until(is_typing, f"that {other.owner} is typing", LONG)
+    other.write("#text", "")
 
 
 @pytest.mark.timeout(120)
