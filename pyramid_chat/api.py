@@ -24,6 +24,7 @@ def _limit(request: Request) -> None:
 
 def _limit_rooms(request: Request) -> None:
     """Lets somebody make, and put others into, only so many rooms."""
+    _limit(request)
     if wait := live_of(request.registry).rooms.take(request.identity.id):
         raise rate_limited(wait)
 
@@ -146,6 +147,7 @@ def direct(request: Request) -> dict[str, Any]:
     user = _other(request)
     room_id, new = rooms.direct(request.dbsession, request.identity.id, user.id)
     if new:
+        # What was made is undone with the transaction.
         _limit_rooms(request)
         _changed(request, room_id, request.identity.id, user.id)
     return _room(request, room_id)
