@@ -268,7 +268,7 @@ class Site:
             host: that the request names.
 
         Returns:
-            Whether that was unknown before.
+            Whether `find` knows the endpoint now; another request may have shown it meanwhile.
         """
         if inquiry.found is None or self._clock is None or self._workers is None:
             return False
@@ -281,8 +281,10 @@ class Site:
             return False
         key = whole.removesuffix(inner), host
         mounts = self._mounts.get(key, [])
-        if not whole.endswith(inner) or mount in mounts:
+        if not whole.endswith(inner):
             return False
+        if mount in mounts:
+            return True
         if endpoints not in self._all:
             self._all.append(endpoints)
             endpoints.start(self._clock, self._workers)

@@ -195,7 +195,8 @@ def test_hidden_application(hidden: object) -> None:
     for elsewhere in ("/chat/info", "/other/chat/info", "/prefix/prefix/chat/info", "/prefixchat"):
         assert here.find(elsewhere) is None
     assert endpoints.clock is not None
-    assert not here.learn("/prefix/chat/info", inquiry(endpoints, "/prefix", "/chat/info"))
+    assert here.learn("/prefix/chat/info", inquiry(endpoints, "/prefix", "/chat/info"))
+    assert here.find("/prefix/chat/0/s/xhr") == found
 
 
 def test_mount_that_is_the_endpoint() -> None:

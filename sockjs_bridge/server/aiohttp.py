@@ -86,20 +86,18 @@ class Bridge:
         await self._idle.wait()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        path, host = _path(request), self._host_of(request)
-        response = await self._serve_endpoint(request, path, host)
+        path = _path(request)
+        response = await self._serve_endpoint(request, path)
         if response is not None:
             return response
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
-        if self._site.learn(path, inquiry, host):
+        if inquiry.found and self._site.learn(path, inquiry, self._host_of(request)):
             request[BODY] = inquiry.body
-            return await self._serve_endpoint(request, path, host) or response
+            return await self._serve_endpoint(request, path) or response
         return response
 
     def _host_of(self, request: web.BaseRequest) -> str:
-        if not self._site.by_host:
-            return ""
         try:
             return self._host.client(request).host.lower()
         except MalformedForwarded:
@@ -107,8 +105,9 @@ class Bridge:
             return ""
 
     async def _serve_endpoint(
-        self, request: web.BaseRequest, path: str, host: str
+        self, request: web.BaseRequest, path: str
     ) -> web.StreamResponse | None:
+        host = self._host_of(request) if self._site.by_host else ""
         found = self._site.find(path, host)
         if found is None:
             return None

@@ -5,7 +5,9 @@ Nothing is configured for it: the first request that reaches the application sho
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote
@@ -23,7 +25,7 @@ from sockjs_bridge.endpoints import HANDSHAKE, Site
 from sockjs_bridge.testing import serve
 from tests.conformance.wire import Client, messages_of, new_tag
 from tests.integration.pserve import running, write_ini
-from tests.integration.support import connected, get, outcome
+from tests.integration.support import PATIENCE, connected, get, outcome
 from tests.pkgs import mounted_app
 from tests.pkgs.marriage import security
 
@@ -316,6 +318,38 @@ async def test_virtual_hosts(transport):
                 headers = {"Host": f"{name}.example"}
                 assert await outcome(f"{url}/chat", transport, headers=headers) == f"{name}: hello"
             assert await outcome_of_unknown_host(url, transport) == 404
+
+
+@both_kinds
+async def test_first_requests_at_once(transport):
+    """Nobody is refused because the mount was found while he was on his way to it."""
+    composite = urlmap(("/app", mounted_app.main(**SETTINGS)))
+    together = threading.Barrier(2, timeout=PATIENCE)
+
+    def application(environ, start_response):
+        if HANDSHAKE not in environ:
+            together.wait()
+        return composite(environ, start_response)
+
+    with serve(application) as url:
+        outcomes = await asyncio.gather(*(outcome(f"{url}/app/chat", transport) for _ in range(2)))
+        assert outcomes == ["mounted: hello"] * 2
+
+
+async def test_mount_beside_endpoints_at_the_root():
+    """It is found for the host that was asked, although no host mattered before it."""
+    inner = security.main()
+    inquiries = []
+
+    def counted(environ, start_response):
+        if HANDSHAKE not in environ:
+            inquiries.append(environ["PATH_INFO"])
+        return inner(environ, start_response)
+
+    counted.registry = inner.registry
+    with serve(within_another(counted)) as url:
+        assert await outcome(f"{url}/inner/rooms/kitchen", "xhr-polling") == 403
+    assert len(inquiries) == 1
 
 
 @pytest.mark.parametrize(("size", "status"), [(5, 204), (70_000, 413)])

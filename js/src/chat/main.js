@@ -7,6 +7,7 @@ import { face, make, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { Api } from "./http.js";
 import { itemsOf } from "./items.js";
+import { askBeforeLeaving } from "./leaving.js";
 import { Log } from "./log.js";
 import { MemberList } from "./members.js";
 import { Notifier, titleOf } from "./notify.js";
@@ -83,7 +84,14 @@ const store = new Store({
     if (isFresh) heard(room, message);
   },
 });
-const outbox = new Outbox({ sock, memory: session, me, changed: () => refresh("log") });
+const outbox = new Outbox({
+  sock, memory: session, me,
+  changed() {
+    refresh("log");
+    askBeforeLeaving(outbox.waits);
+  },
+});
+askBeforeLeaving(outbox.waits);
 const presence = new Presence(() => refresh("rooms", "members"));
 const typing = new Typing(
   (room) => request({ type: "typing", room }),

@@ -83,6 +83,7 @@ export class Outbox {
       if (!this.#entries.delete(key)) continue;
       this.#sock.confirm(key);
       this.#keepFailed();
+      this.#changed(message.room);
     }
   }
 
@@ -100,6 +101,11 @@ export class Outbox {
     }
     this.#changed(entry.request.room);
     return true;
+  }
+
+  /** Whether something is on its way that would be lost with the tab. */
+  get waits() {
+    return [...this.#entries.values()].some((entry) => !entry.failed);
   }
 
   /** Whether there is a connection that these go out by. */

@@ -13,6 +13,9 @@ const STEADY = 5_000;
 const GOOD = 60_000;
 // Longer than the slowest fallback. Where a browser forbids a transport, SockJS hangs.
 const CONNECTING_LIMIT = 60_000;
+// SockJS draws the time that a transport has from one round trip to a server that was quick then.
+const PATIENCE = 1_000;
+const MOST_PATIENCE = 8_000;
 // Who is asked whether the user is still authorized may be behind the broken network.
 const ASKING_LIMIT = 8_000;
 
@@ -86,6 +89,8 @@ export class ReconnectingSockJS extends EventTarget {
   // Attempts since the last open connection, and failures since the last good one.
   #attempts = 0;
   #failures = 0;
+  // The least time that each transport has to open, in ms.
+  #patience = 0;
   #openedAt = 0;
   // The last attempt did not get through.
   #refused = false;
@@ -262,7 +267,10 @@ export class ReconnectingSockJS extends EventTarget {
     const transports = this.#transports.allowed;
     let sock;
     try {
-      sock = new SockJS(this.#url, null, transports.length ? { transports } : {});
+      sock = new SockJS(this.#url, null, {
+        ...(transports.length && { transports }),
+        ...(this.#patience && { timeout: this.#patience }),
+      });
     } catch (error) {
       // The URL is wrong, the page's policy forbids it, or there is no client: waiting is no help.
       this.#halt(ABNORMAL, String(error));
@@ -309,10 +317,13 @@ export class ReconnectingSockJS extends EventTarget {
       const good = this.#liveness.works && (reason !== NO_ANSWER || lasted >= GOOD);
       if (good) this.#transports.works(this.#transport);
       else if (!saidGoodbye) this.#transports.died(this.#transport);
-      if (lasted >= STEADY) this.#failures = 0;
+      if (lasted >= STEADY) this.#failures = this.#patience = 0;
     }
-    // What a demotion left may be what this browser cannot do.
-    if (code === ALL_TRANSPORTS_FAILED) this.#transports.forgive();
+    if (code === ALL_TRANSPORTS_FAILED) {
+      // What a demotion left may be what this browser cannot do.
+      this.#transports.forgive();
+      this.#patience = Math.min(MOST_PATIENCE, 2 * this.#patience || PATIENCE);
+    }
     this.#refused = !opened;
     if (this.#options.isFinal(code)) this.#halt(code, reason);
     else this.#retry(code, reason);

@@ -148,3 +148,18 @@ test("an error that concerns nothing of it is left to others", () => {
   assert.equal(outbox.refuse({ key: "unknown", code: "bad-text", text: "No." }), false);
   assert.equal(outbox.refuse({ code: "bad-room", room: 3, text: "No." }), false);
 });
+
+test("what would be lost with the tab is waited for, what failed is not", () => {
+  const waits = [];
+  const note = () => waits.push(outbox.waits);
+  assert.equal(outbox.waits, false);
+  const memory = new Memory("sessionStorage", "chat.1");
+  outbox = new Outbox({ sock, memory, me: ADA, changed: note });
+  const [first, second] = [outbox.say(3, "one"), outbox.say(3, "two")];
+  outbox.settle(message(1, { author: ADA, key: first }));
+  outbox.refuse({ key: second, code: "bad-text", text: "No." });
+  assert.deepEqual(waits, [true, true, true, false]);
+  outbox.retry(second);
+  outbox.settle(message(2, { author: ADA, key: second }));
+  assert.deepEqual(waits.slice(4), [true, false]);
+});

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { Composer } from "../../src/chat/composer.js";
 import { arrange, make } from "../../src/chat/dom.js";
+import { askBeforeLeaving } from "../../src/chat/leaving.js";
 import { MemberList } from "../../src/chat/members.js";
 import { Notifier, titleOf } from "../../src/chat/notify.js";
 import { Panel, wanted } from "../../src/chat/panel.js";
@@ -33,6 +34,18 @@ test("no part of the page writes markup", () => {
       /innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|eval\(/,
       name);
   }
+});
+
+test("who closes the tab is asked as long as there is a reason", () => {
+  globalThis.addEventListener = window.addEventListener.bind(window);
+  globalThis.removeEventListener = window.removeEventListener.bind(window);
+  const asked = () => fire(window, "beforeunload").defaultPrevented;
+  assert.equal(asked(), false);
+  askBeforeLeaving(true);
+  askBeforeLeaving(true);
+  assert.equal(asked(), true);
+  askBeforeLeaving(false);
+  assert.equal(asked(), false);
 });
 
 describe("the title", () => {

@@ -415,6 +415,26 @@ suite("transports", () => {
     tick(30_000);
     assert.equal(list(all), undefined);
   });
+
+  test("have more time to open each time that all have failed", (t) => {
+    const { client, last } = setUp(t);
+    client.connect();
+    const fail = () => {
+      last().lose(2000, "All transports failed");
+      tick(30_000);
+      return last().options.timeout;
+    };
+    assert.equal(last().options.timeout, undefined);
+    assert.deepEqual([fail(), fail(), fail(), fail(), fail()], [1000, 2000, 4000, 8000, 8000]);
+    last().lose();
+    tick(30_000);
+    assert.equal(last().options.timeout, 8000);
+    last().open();
+    tick(5000);
+    last().lose();
+    tick(1000);
+    assert.equal(last().options.timeout, undefined);
+  });
 });
 
 suite("pings", () => {
