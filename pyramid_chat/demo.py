@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pyramid_chat import passwords, people, rooms
+from pyramid_chat import conversation, passwords, people, rooms
 from pyramid_chat.models import PRIVATE, Room, User, now
 
 PASSWORD = "demo-demo"
@@ -65,9 +65,9 @@ def _add(session: Session, name: str) -> int:
 def _say(session: Session, room_id: int, ids: list[int], said: tuple[tuple[int, str], ...]) -> None:
     time = now() - timedelta(minutes=3 * len(said))
     for index, (author, text) in enumerate(said):
-        version = rooms.next_version(session, room_id)
+        version = conversation.next_version(session, room_id)
         assert version is not None
-        message = rooms.add_message(
+        message = conversation.add(
             session, room_id, version, ids[author], f"demo-{room_id}-{index}", text
         )
         message.created = time + timedelta(minutes=3 * index)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pyramid.registry import Registry
 from sqlalchemy.exc import SQLAlchemyError
 
-from pyramid_chat import rooms
+from pyramid_chat import conversation, rooms
 from pyramid_chat.database import Database
 from pyramid_chat.limits import Buckets, Busy, Locks
 from pyramid_chat.messages import encode
@@ -188,7 +188,7 @@ class Live:
         if version is None:
             return 0
         with self._database.session() as session:
-            missed = rooms.since(session, room_id, version - 1)
+            missed = conversation.since(session, room_id, version - 1)
         for message in missed["messages"]:
             self.tell(message, room_name(room_id))
         # Of more than a page they learn by the gap.

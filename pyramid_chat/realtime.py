@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pyramid_chat import live, messages, people, rooms
+from pyramid_chat import conversation, live, messages, people, rooms
 from pyramid_chat.database import RETRY_AFTER, is_away
 from pyramid_chat.limits import Busy, seconds
 from pyramid_chat.live import EVERYBODY, Live
@@ -195,12 +195,12 @@ class ChatSession(WebSocketSession):
                 case messages.History():
                     with self.transaction():
                         self._visible(request.room)
-                        page = rooms.history(self.database, request.room, request.before)
+                        page = conversation.history(self.database, request.room, request.before)
                     self._send(page)
                 case messages.Since():
                     with self.transaction():
                         self._visible(request.room)
-                        page = rooms.since(self.database, request.room, request.version)
+                        page = conversation.since(self.database, request.room, request.version)
                     self._send(page)
                 case messages.Read():
                     self._read(request)
@@ -246,10 +246,10 @@ class ChatSession(WebSocketSession):
         def post(session: Session, context: RoomContext, version: int) -> tuple[Event, bool]:
             if (before := self._replayed(session, request)) is not None:
                 return before, False
-            message = rooms.add_message(
+            message = conversation.add(
                 session, context.id, version, self.user.id, request.key, request.text
             )
-            return rooms.told_message(message, self.user.name), True
+            return conversation.told(message, self.user.name), True
 
         try:
             self._change(request.room, post)
@@ -268,7 +268,7 @@ class ChatSession(WebSocketSession):
             Refused: it is in another room.
         """
         mine = (Message.author_id == self.user.id, Message.key == request.key)
-        before = rooms.message_of(session, *mine)
+        before = conversation.find(session, *mine)
         if before is not None and before["room"] != request.room:
             raise Refused("key-used", "Another message of yours has that key.")
         return before
@@ -281,7 +281,7 @@ class ChatSession(WebSocketSession):
             raise Refused("no-message", "That message was deleted.")
         changed = message.text != request.text
         if changed:
-            rooms.edit(session, message, version, request.text)
+            conversation.edit(session, message, version, request.text)
         return self._answer(request, message), changed
 
     def _delete(
@@ -290,11 +290,11 @@ class ChatSession(WebSocketSession):
         message = self._own(session, request.room, request.number)
         changed = not message.deleted
         if changed:
-            rooms.delete_message(session, message, version)
+            conversation.remove(session, message, version)
         return self._answer(request, message), changed
 
     def _answer(self, request: messages.Edit | messages.Delete, message: Message) -> Event:
-        return rooms.told_message(message, self.user.name) | {"request": request.key}
+        return conversation.told(message, self.user.name) | {"request": request.key}
 
     def _own(self, session: Session, room_id: int, number: int) -> Message:
         message = session.get(Message, (room_id, number))
@@ -316,7 +316,7 @@ class ChatSession(WebSocketSession):
             try:
                 with self.transaction() as transaction:
                     # First of all: from here on others wait for this transaction.
-                    version = rooms.next_version(self.database, room_id)
+                    version = conversation.next_version(self.database, room_id)
                     if version is None:
                         raise _no_room()
                     context = self._visible(room_id)

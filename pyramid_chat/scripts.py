@@ -14,10 +14,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_chat import demo, open_database, passwords, people
+from pyramid_chat.conversation import moment
 from pyramid_chat.database import Database
 from pyramid_chat.models import User
 from pyramid_chat.names import BadInput, checked_name
-from pyramid_chat.rooms import moment
 from pyramid_chat.settings import Settings
 
 

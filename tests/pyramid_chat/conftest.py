@@ -18,7 +18,7 @@ import pytest
 from argon2 import PasswordHasher
 from yarl import URL
 
-from pyramid_chat import main, passwords, people, rooms
+from pyramid_chat import conversation, main, passwords, people
 from pyramid_chat.database import Database
 from pyramid_chat.live import Live
 from sockjs_bridge.client import TRANSPORTS, Connection, connect
@@ -180,9 +180,9 @@ class Chat:
         """Write messages straight into the database."""
         with self.database.writing() as session, session.begin():
             for _ in range(count):
-                version = rooms.next_version(session, room)
+                version = conversation.next_version(session, room)
                 key = f"old-{room}-{version}"
-                rooms.add_message(session, room, version, author, key, text or f"{version}")
+                conversation.add(session, room, version, author, key, text or f"{version}")
 
     @contextlib.asynccontextmanager
     async def browser(self, name: str | None = None) -> AsyncIterator[Browser]:

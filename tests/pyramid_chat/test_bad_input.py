@@ -206,7 +206,7 @@ async def test_an_error_of_the_program_is_told_and_the_connection_goes_on(
             def broken(*arguments: object) -> None:
                 raise ZeroDivisionError
 
-            patch.setattr("pyramid_chat.rooms.told_message", broken)
+            patch.setattr("pyramid_chat.conversation.told", broken)
             refused = await ada.say("x", key="k")
         assert (refused["code"], refused["key"]) == ("unavailable", "k")
         assert "retry_after" not in refused

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pyramid_chat.conversation import PAGE, PAGE_SIZE
 from pyramid_chat.messages import MAX_TEXT
 from pyramid_chat.realtime import MAX_PREVIEWS
-from pyramid_chat.rooms import PAGE, PAGE_SIZE
 from sockjs_bridge.client import TRANSPORTS, ConnectionClosed
 from tests.pyramid_chat.conftest import LOBBY, PATIENCE, Chat, Start, both_databases, each_transport
 
