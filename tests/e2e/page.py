@@ -53,6 +53,13 @@ const post = () => {
 post();
 """
 
+WATCH = """
+const status = document.querySelector("#status");
+window.losses = 0;
+new MutationObserver(() => { window.losses += status.dataset.state === "lost"; })
+    .observe(status, { attributeFilter: ["data-state"] });
+"""
+
 # Says something as soon as that is possible, and notes how long things took since the page was
 # asked for: what came before that was another page.
 STOPWATCH = """
@@ -152,6 +159,10 @@ class ChatPage:
         found: dict[str, float] = self.script("return window.times ?? {}")
         return found
 
+    def watch(self) -> None:
+        """Count from now on how often the connection is lost."""
+        self.script(WATCH)
+
     # ---- what is done --------------------------------------------------------------------------
 
     def script(self, body: str, *arguments: Any) -> Any:
@@ -242,9 +253,10 @@ class ChatPage:
         return self.text("#transport")
 
     @property
-    def attempts(self) -> int:
-        """How many attempts the connection took."""
-        return int(self.text("#attempts"))
+    def losses(self) -> int:
+        """How often the connection was lost since `watch`; the first one may take two attempts."""
+        found: int = self.script("return window.losses")
+        return found
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the messages that are shown, from top to bottom."""

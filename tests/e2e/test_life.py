@@ -144,6 +144,11 @@ def second_tab(page: ChatPage, url: str) -> Iterator[tuple[str, str]]:
     driver.switch_to.window(first)
 
 
+def unread(page: ChatPage, room: int) -> int:
+    found: int = next(listed for listed in page.rooms() if listed["id"] == room)["unread"]
+    return found
+
+
 def test_two_tabs_of_one_person(browsers: list[ChatPage], server: Server) -> None:
     """One presence, the same messages and the same unread counts in both."""
     ada, grace = browsers
@@ -169,18 +174,12 @@ def test_two_tabs_of_one_person(browsers: list[ChatPage], server: Server) -> Non
         grace.say("one", "two")
         for handle in (first, second):
             switch(handle)
-            ada.until(
-                lambda: next(r for r in ada.rooms() if r["id"] == other)["unread"] == 2,
-                "two unread messages",
-            )
+            ada.until(lambda: unread(ada, other) == 2, "two unread messages")
         ada.choose_room(other)
         ada.until_said("one", "two")
         for handle in (second, first):
             switch(handle)
-            ada.until(
-                lambda: next(r for r in ada.rooms() if r["id"] == other)["unread"] == 0,
-                "that all is read",
-            )
+            ada.until(lambda: unread(ada, other) == 0, "that all is read")
         grace.choose_room(server.room("Lobby"))
         switch(second)
     # One tab of the two is closed: she is still here.

@@ -11,6 +11,7 @@ export class Composer extends EventTarget {
   #field;
   #counter;
   #editing;
+  #submit;
   #most;
   #memory;
   #room = null;
@@ -20,16 +21,17 @@ export class Composer extends EventTarget {
    * Tells by events: "say" {text}, "change" {number, text}, "typing", and "last" when the user
    * wants to edit the last message.
    *
-   * @param {{form: Element, field: Element, counter: Element, editing: Element,
+   * @param {{form: Element, field: Element, submit: Element, counter: Element, editing: Element,
    *   cancel: Element}} elements
    * @param {import("./storage.js").Memory} memory keeps the drafts.
    * @param {number} most characters of a message.
    */
-  constructor({ form, field, counter, editing, cancel }, memory, most) {
+  constructor({ form, field, submit, counter, editing, cancel }, memory, most) {
     super();
     this.#field = field;
     this.#counter = counter;
     this.#editing = editing;
+    this.#submit = submit;
     this.#memory = memory;
     this.#most = most;
     form.addEventListener("submit", (event) => {
@@ -49,15 +51,13 @@ export class Composer extends EventTarget {
   enter(room) {
     if (room === this.#room) return;
     this.#room = room;
-    this.#edited = null;
-    this.#editing.hidden = true;
+    this.#change(null);
     this.#write(this.#memory.get(`draft.${room}`) ?? "");
   }
 
   /** Changes a message of one's own; the draft comes back afterwards. */
   edit({ number, text }) {
-    this.#edited = number;
-    this.#editing.hidden = false;
+    this.#change(number);
     this.#write(text);
     this.focus();
     this.#field.setSelectionRange(text.length, text.length);
@@ -66,8 +66,7 @@ export class Composer extends EventTarget {
   /** Stops editing. */
   cancel() {
     if (this.#edited === null) return;
-    this.#edited = null;
-    this.#editing.hidden = true;
+    this.#change(null);
     this.#write(this.#memory.get(`draft.${this.#room}`) ?? "");
     this.focus();
   }
@@ -79,6 +78,14 @@ export class Composer extends EventTarget {
 
   focus() {
     this.#field.focus({ preventScroll: true });
+  }
+
+  #change(number) {
+    this.#edited = number;
+    this.#editing.hidden = number === null;
+    const label = number === null ? "Send" : "Save";
+    this.#submit.setAttribute("aria-label", label);
+    setText(this.#submit.querySelector("span"), label);
   }
 
   #key(event) {

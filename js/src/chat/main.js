@@ -372,8 +372,8 @@ document.addEventListener("visibilitychange", () => {
 // ---- writing ---------------------------------------------------------------------------------
 
 const composer = new Composer({
-  form: $("say"), field: $("text"), counter: $("counter"), editing: $("editing"),
-  cancel: $("cancel-edit"),
+  form: $("say"), field: $("text"), submit: $("send"), counter: $("counter"),
+  editing: $("editing"), cancel: $("cancel-edit"),
 }, session, Number(maxText));
 
 function edit(number) {

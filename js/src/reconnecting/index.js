@@ -13,7 +13,8 @@ const STEADY = 5_000;
 const GOOD = 60_000;
 // Longer than the slowest fallback. Where a browser forbids a transport, SockJS hangs.
 const CONNECTING_LIMIT = 60_000;
-// SockJS draws the time that a transport has from one round trip to a server that was quick then.
+// The least time that a transport has to open. SockJS draws it from one round trip, and would leave
+// a transport out because the server was busy for a moment.
 const PATIENCE = 1_000;
 const MOST_PATIENCE = 8_000;
 // Who is asked whether the user is still authorized may be behind the broken network.
@@ -89,8 +90,7 @@ export class ReconnectingSockJS extends EventTarget {
   // Attempts since the last open connection, and failures since the last good one.
   #attempts = 0;
   #failures = 0;
-  // The least time that each transport has to open, in ms.
-  #patience = 0;
+  #patience = PATIENCE;
   #openedAt = 0;
   // The last attempt did not get through.
   #refused = false;
@@ -269,7 +269,7 @@ export class ReconnectingSockJS extends EventTarget {
     try {
       sock = new SockJS(this.#url, null, {
         ...(transports.length && { transports }),
-        ...(this.#patience && { timeout: this.#patience }),
+        timeout: this.#patience,
       });
     } catch (error) {
       // The URL is wrong, the page's policy forbids it, or there is no client: waiting is no help.
@@ -317,12 +317,15 @@ export class ReconnectingSockJS extends EventTarget {
       const good = this.#liveness.works && (reason !== NO_ANSWER || lasted >= GOOD);
       if (good) this.#transports.works(this.#transport);
       else if (!saidGoodbye) this.#transports.died(this.#transport);
-      if (lasted >= STEADY) this.#failures = this.#patience = 0;
+      if (lasted >= STEADY) {
+        this.#failures = 0;
+        this.#patience = PATIENCE;
+      }
     }
     if (code === ALL_TRANSPORTS_FAILED) {
       // What a demotion left may be what this browser cannot do.
       this.#transports.forgive();
-      this.#patience = Math.min(MOST_PATIENCE, 2 * this.#patience || PATIENCE);
+      this.#patience = Math.min(MOST_PATIENCE, 2 * this.#patience);
     }
     this.#refused = !opened;
     if (this.#options.isFinal(code)) this.#halt(code, reason);

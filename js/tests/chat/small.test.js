@@ -414,8 +414,8 @@ describe("writing", () => {
     heard = [];
     memory = new Memory("sessionStorage", "chat.1");
     composer = new Composer({
-      form: $("say"), field: $("text"), counter: $("counter"), editing: $("editing"),
-      cancel: $("cancel-edit"),
+      form: $("say"), field: $("text"), submit: $("send"), counter: $("counter"),
+      editing: $("editing"), cancel: $("cancel-edit"),
     }, memory, 10);
     for (const type of ["say", "change", "typing", "last"]) {
       composer.addEventListener(type, ({ detail }) => heard.push([type, detail]));
@@ -484,11 +484,13 @@ describe("writing", () => {
     composer.edit({ number: 7, text: "old" });
     assert.equal($("text").value, "old");
     assert.equal($("editing").hidden, false);
+    assert.equal($("send").textContent.trim(), "Save");
     write("new");
     press("Enter");
     assert.deepEqual(heard.at(-1), ["change", { number: 7, text: "new" }]);
     assert.equal($("text").value, "draft");
     assert.equal($("editing").hidden, true);
+    assert.equal($("send").textContent.trim(), "Send");
   });
 
   test("Escape and the button cancel editing", () => {
