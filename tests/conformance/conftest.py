@@ -32,17 +32,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def launch_application(**settings: str) -> Iterator[Client]:
+def launch_application(*, shutdown_timeout: float = 2, **settings: str) -> Iterator[Client]:
     """Start the conformance application on a free port.
 
     Args:
+        shutdown_timeout: seconds that the server's stop may take.
         settings: endpoint defaults without their ``sockjs.`` prefix.
     """
     from sockjs_bridge.testing import serve
     from tests.pkgs.conformance_app import main
 
     app = main(**{f"sockjs.{name}": value for name, value in settings.items()})
-    with serve(app) as url:
+    with serve(app, shutdown_timeout=shutdown_timeout) as url:
         client = Client(url.rstrip("/"))
         try:
             yield client

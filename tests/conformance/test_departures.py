@@ -131,7 +131,8 @@ def test_stop_between_two_polls(launch: Launch) -> None:
         frames.append(session.finish(session.start("2", kept)))
         kept.close()
 
-    with launch() as client:
+    # A tenth of the time is for such clients.
+    with launch(shutdown_timeout=100) as client:
         kept = Connection(client.url)
         session = client.session("/echo")
         assert session.finish(session.start("1", kept)) == "o"
