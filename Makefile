@@ -15,8 +15,8 @@ BUILD = setup.cfg pyproject.toml buildtools/build_backend.py
 DEMO = $(VENV)/.installed-demo
 TEST = $(VENV)/.installed-test
 
-# Tests mostly wait: three workers keep two cores busy. A file stays with one worker.
-WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
+# Tests mostly wait: four workers keep two cores busy. tests/conftest.py says what stays together.
+WORKERS = -n 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: demo test lint format docs browser-files programs dist clean
 
