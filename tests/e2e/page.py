@@ -253,6 +253,15 @@ class ChatPage:
         return self.text("#transport")
 
     @property
+    def asks_before_leaving(self) -> bool:
+        """Whether the browser would ask before it closes the tab; ChromeDriver answers unasked."""
+        found: bool = self.script(
+            "const event = new Event('beforeunload', { cancelable: true });"
+            " return !window.dispatchEvent(event)"
+        )
+        return found
+
+    @property
     def losses(self) -> int:
         """How often the connection was lost since `watch`; the first one may take two attempts."""
         found: int = self.script("return window.losses")

@@ -111,6 +111,7 @@ def test_a_laptop_sleeps_for_a_minute(browsers: list[ChatPage], server: Server) 
     ada.until(lambda: ada.state == "offline", "that it is offline")
     ada.say("typed while offline")
     ada.until(lambda: ada.state_of("typed while offline") == "waiting", "that it waits")
+    assert ada.asks_before_leaving
     ada.screenshot(SCREENSHOTS / "offline.png")
     user = server.user("Ada")
     grace.until(lambda: grace.online(user) is False, "that Ada has gone", 60)
@@ -124,6 +125,7 @@ def test_a_laptop_sleeps_for_a_minute(browsers: list[ChatPage], server: Server) 
     for page in browsers:
         page.until_said("typed while offline", "meanwhile 0", "meanwhile 59")
     ada.until(lambda: all(m["number"] for m in ada.messages()), "confirmed")
+    assert not ada.asks_before_leaving
     assert_complete(browsers, server, server.room("Lobby"))
     stored = [text for _, _, text in server.messages(server.room("Lobby"))]
     assert stored.count("typed while offline") == 1
