@@ -36,7 +36,7 @@ from sockjs_bridge.client.wire import (
     extend_url,
 )
 
-PATIENCE = 10.0
+PATIENCE = 40.0
 """Seconds after which a test gives up waiting for what must happen."""
 
 SOON = 0.1

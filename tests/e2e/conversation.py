@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.e2e.page import ChatPage
 from tests.e2e.server import Server
 
-LONG = 40.0
+LONG = 60.0
 """Seconds that a long conversation may take behind a proxy that disturbs it."""
 
 

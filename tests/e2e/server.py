@@ -22,7 +22,7 @@ from pyramid.scripts.pserve import main
 from tests.proxies.programs import free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 15.0
+PATIENCE = 40.0
 """Seconds after which a test gives up waiting for what must happen."""
 
 PLENTY = {"chat.messages_per_minute": "6000", "chat.message_burst": "1000"}

@@ -99,7 +99,7 @@ def test_back_forward_cache(browsers: list[ChatPage], server: Server) -> None:
     grace.until(lambda: grace.online(user), "that Ada is back")
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_a_laptop_sleeps_for_a_minute(browsers: list[ChatPage], server: Server) -> None:
     """Offline: the page says so, keeps what is typed, and catches up when the network is back."""
     ada, grace = meet(browsers, lobby(server))

@@ -180,7 +180,7 @@ def see(page: ChatPage, other: ChatPage, user: int) -> None:
     other.write("#text", "")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", WAYS)
 def test_behind(
     browsers: list[ChatPage], serve: Serve, tmp_path: Path, record_property, name: str
@@ -194,7 +194,7 @@ def test_behind(
             page.driver.get("about:blank")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_behind_haproxy_that_cuts_after_8_s(
     browsers: list[ChatPage], serve: Serve, tmp_path: Path, record_property
 ) -> None:
@@ -221,7 +221,7 @@ def silence(page: ChatPage, seconds: int) -> None:
     page.chromium.execute_async_script("setTimeout(arguments[1], 1000 * arguments[0])", seconds)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_behind_a_proxy_that_cuts_sooner_than_the_heartbeat_comes(
     browsers: list[ChatPage], serve: Serve
 ) -> None:
@@ -271,7 +271,7 @@ def pages_behind_squid(
             driver.quit()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_behind_squid(
     pages_behind_squid: list[ChatPage], squid: Squid, serve: Serve, record_property
 ) -> None:

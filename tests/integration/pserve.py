@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PSERVE = Path(sys.executable).with_name("pserve")
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds after which a wait for an event has failed; they hold the start of a process."""
 
 INI = """

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning"),
 ]
 
-PATIENCE = 10.0
+PATIENCE = 40.0
 """Seconds after which a test gives up waiting for what must happen."""
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "deploy"
-PATIENCE = 15.0
+PATIENCE = 40.0
 """Seconds after which a wait for a program has failed."""
 
 CERTIFICATE = "/etc/letsencrypt/live/chat.example.com/fullchain.pem"

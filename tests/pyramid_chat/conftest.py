@@ -25,7 +25,7 @@ from sockjs_bridge.client import TRANSPORTS, Connection, connect
 from sockjs_bridge.testing import serve
 from tests.pyramid_chat.postgresql import Cluster
 
-PATIENCE = 15.0
+PATIENCE = 40.0
 """Seconds after which a test gives up waiting for what must happen."""
 PASSWORD = "correct horse"
 LOBBY = 1

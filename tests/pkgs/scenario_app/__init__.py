@@ -24,7 +24,7 @@ from sockjs_bridge import ConnectionClosed, Session, WebSocket
 from sockjs_bridge.manager import Manager
 from sockjs_bridge.testing import serve
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds after which a wait for an event has failed."""
 
 
