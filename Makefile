@@ -1,6 +1,7 @@
 # make demo   the chat on http://127.0.0.1:6543
 # make test   everything that can be checked
 # make docs   the documentation, in build/docs
+# make bench  how this server compares with others; make bench-short: a first look
 
 PYTHON ?= python3
 VENV = .venv
@@ -18,7 +19,13 @@ TEST = $(VENV)/.installed-test
 # Tests mostly wait: four workers keep two cores busy. tests/conftest.py says what stays together.
 WORKERS = -n 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test lint format docs browser-files programs dist clean
+# A part of the benchmark: make bench LOADS="ws-echo c100,open c32" PEERS=ours,limit REPS=1
+LOADS =
+PEERS =
+REPS =
+SECONDS =
+
+.PHONY: demo test lint format docs bench bench-short browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
@@ -41,6 +48,11 @@ format: $(TEST)
 docs: $(TEST)
 	$(BIN)/python -m sphinx -n -W --keep-going -q -d build/doctrees docs build/docs
 	@echo build/docs/index.html
+
+bench bench-short: $(DEMO)
+	@$(BIN)/python -m bench.run $(if $(filter bench-short,$@),--short) \
+	  $(if $(LOADS),--loads '$(LOADS)') $(if $(PEERS),--peers '$(PEERS)') \
+	  $(if $(REPS),--reps '$(REPS)') $(if $(SECONDS),--seconds '$(SECONDS)')
 
 dist: $(TEST)
 	rm -rf dist

@@ -31,6 +31,10 @@ NOT_RUN = {
     ("security", 'for ws in request.sockjs.members(f"user:{userid}"):'): (
         "a part of members.py above it, which is run; here it is only compiled"
     ),
+    ("performance", "$ make bench"): "it measures for twenty minutes",
+    ("performance", '$ make bench LOADS="ws-echo c500,xhr-echo c100 k4" PEERS=ours,limit'): (
+        "it would install a peer; tests/bench tries its arguments"
+    ),
     ("migration/pyramid-sockjs", "before.py"): "the other project's API, for Python 2",
     ("migration/sockjs", "before.py"): "the other project's API",
     ("migration/sockjs-tornado", "before.py"): "the other project's API",

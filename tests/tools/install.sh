@@ -20,6 +20,7 @@ squid squid
 haproxy haproxy
 initdb postgresql
 openssl openssl
+cc gcc libc6-dev
 END
 if [ -z "$missing" ]; then
     exit 0

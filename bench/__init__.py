@@ -1,0 +1,1 @@
+"""The benchmark: ``make bench`` measures this server beside the other SockJS servers."""

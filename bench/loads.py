@@ -1,0 +1,152 @@
+"""The loads: what the generator does to a server, and what it found."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Required, TypedDict
+
+from bench.servers import Lacking
+
+MODES = ("ws-echo", "ws-fanout", "xhr-echo", "xhr-fanout", "stream-fanout", "open", "idle")
+
+LOADS = (
+    "ws-echo c100",
+    "ws-echo c100 k16",
+    "ws-fanout n100",
+    "ws-fanout n1000",
+    "ws-fanout n1000 k16",
+    "xhr-echo c100",
+    "xhr-fanout n100",
+    "stream-fanout n1000 k16",
+    "open c32",
+    "idle n5000",
+)
+"""The loads that there are figures to reach for."""
+
+GROWTH = ("ws-echo c1000", "ws-echo c10000")
+"""What shows, beside the first of `LOADS`, how the cost of a message grows with the connections."""
+
+OPEN_TIME = 60
+"""Seconds that the connections of a load may take to open."""
+
+
+class Measurement(TypedDict, total=False):
+    """What one run of the generator found on one server, or why it found nothing.
+
+    The generator tells more than these keys, and all of it is kept.
+    """
+
+    server: Required[str]
+    load: Required[str]
+    failed: str
+    mode: str
+    rate: float
+    p50_us: float
+    p99_us: float
+    errors: int
+    lost: int
+    duplicates: int
+    reordered: int
+    bad_payload: int
+    foreign: int
+    first_error: str
+    opened: int
+    cpu_pct: float
+    server_cpu_pct: float
+    server_core_busy_pct: float
+    server_us_per_msg: float
+    server_rss_kb: int
+    server_rss0_kb: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the generator does.
+
+    Attributes:
+        name: as `parse` takes it.
+        mode: one of `MODES`.
+        connections: how many sessions there are, a publisher not counted.
+        inflight: how many messages are under way at a time, for each session or publisher.
+    """
+
+    name: str
+    mode: str
+    connections: int
+    inflight: int
+
+    @classmethod
+    def parse(cls, name: str) -> Load:
+        """Read a load from its name.
+
+        Raises:
+            Lacking: it is none.
+        """
+        match = re.fullmatch(r"(\S+) [cn](\d+)(?: k(\d+))?", name)
+        if match is None or match[1] not in MODES:
+            raise Lacking(
+                f"no such load: {name!r}; a load is a mode, a number of connections, and one of"
+                f" messages in flight if it is not 1: 'ws-fanout n1000 k16'; modes are"
+                f" {', '.join(MODES)}"
+            )
+        return cls(name, match[1], int(match[2]), int(match[3] or 1))
+
+    @property
+    def files(self) -> int:
+        """The files that the generator or the server has open."""
+        return 100 + self.connections * (2 if self.mode == "xhr-echo" else 1)
+
+    @property
+    def warmup(self) -> float:
+        """The seconds before those that count."""
+        # sockjs-node calls `new Buffer` for each message of xhr_send: slow until Node has seen
+        # 10 000 of these calls.
+        return 3 if self.mode == "xhr-echo" else 1
+
+    def seconds(self, seconds: float) -> float:
+        """Return the seconds that count: nothing happens while connections are idle."""
+        return min(seconds, 1) if self.mode == "idle" else seconds
+
+    def duration(self, seconds: float) -> float:
+        """Estimate how long a measurement takes, with the start of the server and all openings."""
+        return 0.7 + self.connections / 1000 + self.warmup + self.seconds(seconds)
+
+
+def run_generator(
+    generator: Path, load: Load, port: int, seconds: float, *arguments: object
+) -> Measurement:
+    """Put a load on the server at a port, and return what the generator found.
+
+    Args:
+        generator: the program.
+        load: what it does.
+        port: where the server listens.
+        seconds: that count.
+        *arguments: further ones for the generator, which override those that follow from the load.
+
+    Raises:
+        Lacking: it found nothing, and why.
+    """
+    command = (
+        *(generator, "--mode", load.mode, "--connections", load.connections, "--port", port),
+        *("--inflight", load.inflight, "--seconds", load.seconds(seconds)),
+        *("--warmup", load.warmup, "--open-timeout", OPEN_TIME, *arguments),
+    )
+    # It bounds itself; this is for the day when it does not.
+    patience = OPEN_TIME + load.warmup + seconds + 60
+    try:
+        done = subprocess.run(
+            [str(part) for part in command], capture_output=True, text=True, timeout=patience
+        )
+        found: Measurement = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        raise Lacking("the generator did not end") from None
+    except ValueError:
+        raise Lacking(f"the generator failed: {done.stderr.strip()}") from None
+    if load.mode != "idle" and not found["rate"]:
+        raise Lacking(f"no message arrived: {found['first_error']}")
+    return found

@@ -1,0 +1,260 @@
+"""Measure our server beside others, and print the tables: what ``make bench`` runs.
+
+Each measurement has a server process of its own on one CPU, and the load generator on another. The
+servers take turns (A B C, A B C …), so that what else happens on the machine meets all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bench import table
+from bench.loads import GROWTH, LOADS, Load, Measurement, run_generator
+from bench.servers import (
+    BENCH,
+    BUILD,
+    SERVERS,
+    Installed,
+    Lacking,
+    Server,
+    compile_c,
+    free_port,
+    pinned,
+    running,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        peers: the names of servers, ours among them.
+        loads: the names of loads.
+        reps: how often each is measured.
+        seconds: that count in each measurement.
+    """
+
+    peers: Sequence[str]
+    loads: Sequence[str]
+    reps: int
+    seconds: float
+
+
+FULL = Plan(
+    peers=("ours", "sockjs-node", "aio-libs", "tornado", "limit"),
+    loads=(*LOADS, *GROWTH),
+    reps=3,
+    seconds=3,
+)
+SHORT = Plan(peers=("ours", "sockjs-node", "limit"), loads=LOADS, reps=1, seconds=2)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says.
+
+    Raises:
+        SystemExit: with one sentence: it cannot be done, and why.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        if options.report is None:
+            report = measure_all(planned(options), chosen_cpus(options.cpus))
+        else:
+            report = kept(options.report)
+    except Lacking as error:
+        sys.exit(f"error: {error}")
+    print(table.text(report))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.run",
+        description="Measure SockJS servers, and print a table for each load.",
+        epilog=f"Peers are {', '.join(SERVERS)}. Loads are {', '.join(FULL.loads)}, and all others"
+        " that are named in this way.",
+    )
+    parser.add_argument("--short", action="store_true", help="a first look, in 3 minutes")
+    parser.add_argument("--peers", type=names, help="the servers, ours too, separated by commas")
+    parser.add_argument("--loads", type=names, help="separated by commas")
+    parser.add_argument("--reps", type=int, help="how often each is measured")
+    parser.add_argument("--seconds", type=float, help="that count in each measurement")
+    parser.add_argument("--cpus", help="of the server and of the generator, as 0,1")
+    parser.add_argument("--report", type=Path, help="print the tables of an earlier run's file")
+    return parser
+
+
+def kept(path: Path) -> table.Report:
+    """Return the report of an earlier run.
+
+    Raises:
+        Lacking: there is none in that file.
+    """
+    try:
+        report: table.Report = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Lacking(f"no report in {path}: {error}") from None
+    return report
+
+
+def names(text: str) -> list[str]:
+    """Return the names in a list, which may contain blanks."""
+    return [" ".join(name.split()) for name in text.split(",") if name.strip()]
+
+
+def planned(options: argparse.Namespace) -> Plan:
+    """Return the plan that the command line means: what it does not say has a default.
+
+    Raises:
+        Lacking: nothing can be measured so.
+    """
+    usual = SHORT if options.short else FULL
+    plan = Plan(
+        peers=options.peers or usual.peers,
+        loads=options.loads or usual.loads,
+        reps=usual.reps if options.reps is None else options.reps,
+        seconds=usual.seconds if options.seconds is None else options.seconds,
+    )
+    for peer in plan.peers:
+        if peer not in SERVERS:
+            raise Lacking(f"no such peer: {peer!r}; there are {', '.join(SERVERS)}")
+    for load in plan.loads:
+        Load.parse(load)
+    if plan.reps < 1 or not 0.1 <= plan.seconds <= 600:
+        raise Lacking("there is at least 1 repetition, of 0.1 to 600 seconds")
+    return plan
+
+
+def chosen_cpus(text: str | None) -> tuple[int, int]:
+    """Return the server's CPU and the generator's, which are not to share one.
+
+    Raises:
+        Lacking: there are no two.
+    """
+    if sys.platform != "linux":
+        raise Lacking("the generator, and binding a process to a CPU, need Linux")
+    allowed = sorted(os.sched_getaffinity(0))
+    try:
+        server, generator = map(int, text.split(",")) if text else allowed[:2]
+    except ValueError:
+        raise Lacking(
+            "two CPUs are needed, one for the server and one for the generator;"
+            + (f" {text!r} names other than two" if text else f" here is {len(allowed)}")
+        ) from None
+    if server == generator or not {server, generator} <= {*allowed}:
+        raise Lacking(f"two of the CPUs {', '.join(map(str, allowed))} are needed, not {text}")
+    return server, generator
+
+
+def measure_all(plan: Plan, cpus: tuple[int, int]) -> table.Report:
+    """Measure, and keep the report below ``build/bench``; Ctrl-C ends it with what there is.
+
+    Raises:
+        Lacking: something that is needed is not here.
+    """
+    loads = [Load.parse(name) for name in plan.loads]
+    allow_files(loads)
+    generator = compile_c(BENCH / "sockjs_load.c")
+    servers = [SERVERS[name] for name in plan.peers]
+    installed = {server.name: server.install() for server in servers}
+    now = datetime.now().astimezone()
+    report = table.Report(
+        date=f"{now:%Y-%m-%d %H:%M}",
+        machine=machine(),
+        versions={name: server.versions for name, server in installed.items()},
+        options={"reps": plan.reps, "seconds": plan.seconds},
+        measurements=[],
+    )
+    todo = [(load, server) for _ in range(plan.reps) for load in loads for server in servers]
+    minutes = sum(load.duration(plan.seconds) for load, _ in todo) / 60
+    _say(f"{len(todo)} measurements, about {minutes:.0f} minutes")
+    try:
+        with pinned(cpus[1]):
+            for number, (load, server) in enumerate(todo, 1):
+                row = measure(server, installed[server.name], load, plan.seconds, generator, cpus)
+                report["measurements"].append(row)
+                _say(f"{number}/{len(todo)} {load.name}, {server.name}: {_outcome(row)}")
+    except KeyboardInterrupt:
+        _say("interrupted")
+    path = BUILD / f"{now:%Y%m%d-%H%M%S}.json"
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    _say(f"kept in {path}")
+    return report
+
+
+def measure(
+    server: Server,
+    installed: Installed,
+    load: Load,
+    seconds: float,
+    generator: Path,
+    cpus: tuple[int, int],
+) -> Measurement:
+    """Measure one server with one load, in a process of its own."""
+    port = free_port()
+    row = Measurement(server=server.name, load=load.name)
+    try:
+        with running(installed, port, BUILD / "server.log", cpus[0]) as process:
+            arguments = (
+                *("--prefix", "/broadcast" if load.mode.endswith("fanout") else server.echo),
+                *("--server-pid", process.pid, "--server-core", cpus[0], "--core", cpus[1]),
+            )
+            row.update(run_generator(generator, load, port, seconds, *arguments))
+    except Lacking as error:
+        row["failed"] = str(error)
+    return row
+
+
+def allow_files(loads: Sequence[Load]) -> None:
+    """Let this process, and those that it starts, open as many files as the loads need.
+
+    Raises:
+        Lacking: not so many may be open.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    for load in loads:
+        if load.files > most != resource.RLIM_INFINITY:
+            raise Lacking(
+                f"{load.name!r} needs {load.files} open files, and {most} are allowed: raise the"
+                " hard limit (ulimit -Hn), or name other loads"
+            )
+
+
+def machine() -> dict[str, str]:
+    """Describe where the figures come from."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = next((line for line in cpuinfo.splitlines() if line.startswith("model name")), "")
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "CPUs": f"{os.cpu_count()} x {model.partition(':')[2].strip() or platform.machine()}",
+        "memory": f"{memory / 2**30:.0f} GiB",
+        platform.system(): platform.release(),
+        "Python": platform.python_version(),
+    }
+
+
+def _outcome(row: Measurement) -> str:
+    if "failed" in row:
+        return row["failed"]
+    if row["mode"] == "idle":
+        return f"{row['opened']} connections"
+    return f"{row['rate']:.0f}/s, {row['server_us_per_msg']:.2f} us of CPU time each"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

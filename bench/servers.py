@@ -1,0 +1,258 @@
+"""The servers that are measured: how each is installed below ``build/bench``, started and ended."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+BENCH = Path(__file__).parent
+ROOT = BENCH.parent
+PEERS = BENCH / "peers"
+BUILD = ROOT / "build" / "bench"
+
+START_TIME = 20.0
+"""Seconds within which a server listens."""
+STOP_TIME = 5.0
+"""Seconds within which a server ends by itself."""
+
+NO_COMPILER = "the generator is written in C; on Debian: apt-get install gcc libc6-dev"
+
+
+class Lacking(Exception):
+    """The benchmark cannot do that here; the text is meant for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A server that can be started.
+
+    Attributes:
+        command: what starts it; ``{port}`` stands for the port.
+        versions: what it is made of.
+    """
+
+    command: list[str | Path]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server of the benchmark.
+
+    Attributes:
+        name: in tables and on the command line.
+        install: installs what is missing.
+        echo: the path of its echo; ``/broadcast`` is where messages go to all.
+    """
+
+    name: str
+    install: Callable[[], Installed]
+    echo: str = "/echo"
+
+
+def _ours() -> Installed:
+    versions = {
+        package: importlib.metadata.version(package)
+        for package in ("sockjs-bridge", "pyramid", "aiohttp", "uvloop")
+    }
+    if shutil.which("git"):
+        command = ["git", "describe", "--always", "--dirty"]
+        described = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        # An unpacked sdist has none.
+        if described.returncode == 0:
+            versions["commit"] = described.stdout.strip()
+    pserve = Path(sys.executable).with_name("pserve")
+    return Installed([pserve, BENCH / "ours.ini", "http_port={port}"], versions)
+
+
+def _sockjs_node() -> Installed:
+    node = _program("node", "sockjs-node needs Node (20 or later)")
+    npm = _program("npm", "sockjs-node is installed by npm")
+    source = PEERS / "sockjs_node"
+    folder = _installed(
+        "sockjs-node",
+        "".join(file.read_text() for file in sorted(source.iterdir())),
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        source=source,
+    )
+    pinned: dict[str, str] = json.loads((source / "package.json").read_text())["dependencies"]
+    versions = {**pinned, "node": _output(node, "--version")}
+    return Installed([node, folder / "server.js", "{port}"], versions)
+
+
+def _aio_libs() -> Installed:
+    return _python_peer("aio_sockjs", "sockjs==0.13.0", "aiohttp==3.14.5", "uvloop==0.23.0")
+
+
+def _tornado() -> Installed:
+    return _python_peer("tornado_sockjs", "sockjs-tornado==1.0.7", "tornado==6.6.1")
+
+
+def _python_peer(name: str, *requirements: str) -> Installed:
+    folder = _installed(
+        name,
+        "\n".join([sys.version, *requirements]),
+        [sys.executable, "-m", "venv", "."],
+        ["bin/python", "-m", "pip", "--disable-pip-version-check", "install", *requirements],
+    )
+    return Installed(
+        [folder / "bin" / "python", PEERS / f"{name}.py", "{port}"],
+        dict(requirement.split("==") for requirement in requirements),
+    )
+
+
+def _limit() -> Installed:
+    versions = {"compiled by": _output(_program("cc", NO_COMPILER), "--version")}
+    return Installed([compile_c(PEERS / "limit.c"), "{port}"], versions)
+
+
+SERVERS = {
+    server.name: server
+    for server in (
+        Server("ours", _ours),
+        Server("sockjs-node", _sockjs_node),
+        Server("aio-libs", _aio_libs),
+        Server("tornado", _tornado),
+        Server("limit", _limit),
+        # Ours in its other styles.
+        Server("ours-view", _ours, echo="/view"),
+        Server("ours-coroutine", _ours, echo="/coroutine"),
+        Server("ours-plain", _ours, echo="/plain"),
+    )
+}
+
+
+def compile_c(source: Path, folder: Path = BUILD) -> Path:
+    """Compile a program of one file, unless it is newer than its source.
+
+    Raises:
+        Lacking: there is no compiler, or it failed.
+    """
+    program = folder / source.stem
+    if not program.is_file() or program.stat().st_mtime < source.stat().st_mtime:
+        cc = _program("cc", NO_COMPILER)
+        folder.mkdir(parents=True, exist_ok=True)
+        _run(folder, cc, "-O2", "-o", program, source)
+    return program
+
+
+def _program(name: str, why: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise Lacking(f"there is no {name} here: {why}")
+    return found
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.partition("\n")[0]
+
+
+def _installed(name: str, what: str, *commands: list[str], source: Path | None = None) -> Path:
+    """Return a folder in which commands were run, once for everything that is in ``what``."""
+    folder = BUILD / name
+    stamp = folder / ".installed"
+    if stamp.is_file() and stamp.read_text() == what:
+        return folder
+    print(f"installing {name} in {folder}", file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
+    if source is None:
+        folder.mkdir(parents=True)
+    else:
+        shutil.copytree(source, folder)
+    for command in commands:
+        _run(folder, *command)
+    stamp.write_text(what)
+    return folder
+
+
+def _run(folder: Path, *command: str | Path) -> None:
+    done = subprocess.run(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if done.returncode:
+        raise Lacking(f"{' '.join(map(str, command))} failed:\n{done.stdout.strip()}")
+
+
+@contextmanager
+def running(
+    installed: Installed, port: int, log: Path, cpu: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in a process of its own until the end of the block.
+
+    Args:
+        installed: the server.
+        port: where it shall listen.
+        log: the file that gets what it says.
+        cpu: the only CPU that it may use, if there is one.
+
+    Raises:
+        Lacking: it does not listen in time.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "NODE_ENV": "production",
+        "PYTHONPATH": str(ROOT),
+        # Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
+        "PYTHONWARNINGS": "ignore",
+    }
+    with log.open("wb") as output, pinned(cpu):
+        process = subprocess.Popen(
+            [str(part).format(port=port) for part in installed.command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        _wait_until_it_listens(process, port, log)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_TIME)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def pinned(cpu: int | None) -> Iterator[None]:
+    """Bind this thread to a CPU, and so every process that it starts in the block."""
+    before = os.sched_getaffinity(0)
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + START_TIME
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    said = log.read_text(errors="replace").strip().rpartition("\n")[2]
+    raise Lacking(f"the server did not start: {said or 'it said nothing'}")
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port

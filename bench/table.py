@@ -1,0 +1,175 @@
+"""The tables: medians of what was measured, and ratios between servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from statistics import median
+from typing import TypedDict
+
+from bench.loads import GROWTH, LOADS, Measurement
+
+NODE = "sockjs-node"
+LIMIT = "limit"
+
+NOISE = 8
+"""Per cent of a core that other programs may use before a note says so."""
+FULL = 90
+"""Per cent of its core above which the generator is what limits the rate."""
+
+LEGEND = """\
+rate/s      messages delivered, or sessions opened, in a second
+p50, p99    milliseconds from sending a message to having it, or from connecting to the open session
+core %      how much of its core the server used
+us/message  the server's CPU time, user and kernel, for a message delivered or a session opened
+spread %    between the cheapest and the dearest repetition
+node=1      how many times less CPU time than sockjs-node: more is better
+limit=1     the same beside a minimal server in C
+KiB/conn    what the server's memory grew by for each connection"""
+
+Cell = Callable[[list[Measurement]], str]
+
+
+class Report(TypedDict):
+    """What the file of a run contains."""
+
+    date: str
+    machine: dict[str, str]
+    versions: dict[str, dict[str, str]]
+    options: dict[str, float]
+    measurements: list[Measurement]
+
+
+def text(report: Report) -> str:
+    """Return the heading, a table for each load, and the legend."""
+    rows = report["measurements"]
+    loads = dict.fromkeys(row["load"] for row in rows)
+    tables = [_load_table(load, [row for row in rows if row["load"] == load]) for load in loads]
+    return "\n\n".join([_heading(report), *tables, *_growth_tables(rows), LEGEND])
+
+
+def _heading(report: Report) -> str:
+    machine, options = report["machine"], report["options"]
+    made_of: dict[str, list[str]] = {}
+    for server, versions in report["versions"].items():
+        made_of.setdefault(", ".join(map(" ".join, versions.items())), []).append(server)
+    return "\n".join(
+        [
+            f"{report['date']}, medians of {options['reps']:g} x {options['seconds']:g} s",
+            ", ".join(map(" ".join, machine.items())),
+            *(f"{', '.join(servers)}: {versions}" for versions, servers in made_of.items()),
+        ]
+    )
+
+
+def _load_table(load: str, rows: list[Measurement]) -> str:
+    sound = _sound(rows)
+    columns = _idle_columns() if load.startswith("idle ") else _message_columns(sound)
+    lines = [["server", *columns, "notes"]]
+    for server in dict.fromkeys(row["server"] for row in rows):
+        mine = sound.get(server, [])
+        cells = [cell(mine) if mine else "-" for cell in columns.values()]
+        lines.append([server, *cells, _notes([row for row in rows if row["server"] == server])])
+    return "\n".join([load, *_aligned(lines)])
+
+
+def _message_columns(sound: dict[str, list[Measurement]]) -> dict[str, Cell]:
+    node, limit = (_cost(sound.get(server, [])) for server in (NODE, LIMIT))
+    return {
+        "rate/s": lambda rows: f"{_median(row['rate'] for row in rows):.0f}",
+        "p50 ms": lambda rows: f"{_median(row['p50_us'] for row in rows) / 1000:.2f}",
+        "p99 ms": lambda rows: f"{_median(row['p99_us'] for row in rows) / 1000:.2f}",
+        "core %": lambda rows: f"{_median(row['server_cpu_pct'] for row in rows):.0f}",
+        "us/message": lambda rows: f"{_cost(rows):.2f}",
+        "spread %": _spread,
+        "node=1": lambda rows: _ratio(node, _cost(rows)),
+        "limit=1": lambda rows: _ratio(limit, _cost(rows)),
+    }
+
+
+def _idle_columns() -> dict[str, Cell]:
+    return {
+        "KiB/conn": lambda rows: f"{_median(map(_memory, rows)):.1f}",
+        "MiB in all": lambda rows: f"{_median(row['server_rss_kb'] / 1024 for row in rows):.0f}",
+    }
+
+
+def _growth_tables(rows: list[Measurement]) -> list[str]:
+    """Return the table of how the cost of a message grows, if that was measured."""
+    loads = [load for load in (LOADS[0], *GROWTH) if any(row["load"] == load for row in rows)]
+    if len(loads) < 2:
+        return []
+    sound = {load: _sound(row for row in rows if row["load"] == load) for load in loads}
+    lines = [["server", *loads, ""]]
+    for server in sound[loads[0]]:
+        costs = [_cost(sound[load].get(server, [])) for load in loads]
+        lines.append([server, *(_ratio(cost, costs[0]) for cost in costs), ""])
+    return ["\n".join([f"CPU time for a message; {loads[0]} is 1", *_aligned(lines)])]
+
+
+def _sound(rows: Iterable[Measurement]) -> dict[str, list[Measurement]]:
+    """Return what did not fail, by server."""
+    sound: dict[str, list[Measurement]] = {}
+    for row in rows:
+        if "failed" not in row:
+            sound.setdefault(row["server"], []).append(row)
+    return sound
+
+
+def _notes(rows: list[Measurement]) -> str:
+    """Return what a reader must know of one server's runs."""
+    sound = [row for row in rows if "failed" not in row]
+    faults = {
+        "errors": sum(row["errors"] for row in sound),
+        "lost": sum(row["lost"] for row in sound),
+        "doubled": sum(row["duplicates"] for row in sound),
+        "out of order": sum(row["reordered"] for row in sound),
+        "wrong": sum(row["bad_payload"] + row["foreign"] for row in sound),
+    }
+    notes = [f"{name}: {count}" for name, count in faults.items() if count]
+    notes += dict.fromkeys(row["first_error"] for row in sound if row["first_error"])
+    notes += dict.fromkeys(row["failed"] for row in rows if "failed" in row)
+    busy = [row for row in sound if row["mode"] != "idle"]
+    others = _median(row["server_core_busy_pct"] - row["server_cpu_pct"] for row in busy)
+    if others > NOISE:
+        notes.append(f"others used {others:.0f} % of its core")
+    if _median(row["cpu_pct"] for row in busy) > FULL:
+        notes.append("limited by the generator")
+    return "; ".join(notes)
+
+
+def _cost(rows: list[Measurement]) -> float:
+    return _median(row["server_us_per_msg"] for row in rows)
+
+
+def _memory(row: Measurement) -> float:
+    return (row["server_rss_kb"] - row["server_rss0_kb"]) / max(row["opened"], 1)
+
+
+def _median(values: Iterable[float]) -> float:
+    """Return the median; 0 is what no server reaches, and stands for none."""
+    return median([*values] or [0])
+
+
+def _spread(rows: list[Measurement]) -> str:
+    costs = [row["server_us_per_msg"] for row in rows]
+    middle = median(costs)
+    return f"{100 * (max(costs) - min(costs)) / middle:.0f}" if middle and costs[1:] else "-"
+
+
+def _ratio(one: float, other: float) -> str:
+    return f"{one / other:.2f}" if one and other else "-"
+
+
+def _aligned(lines: list[list[str]]) -> list[str]:
+    """Set cells below each other: the first and the last to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            [
+                line[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(line[1:-1], widths[1:-1], strict=True)),
+                line[-1],
+            ]
+        ).rstrip()
+        for line in lines
+    ]

@@ -1,0 +1,240 @@
+"""What is measured, in which order, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import run, servers
+from bench.loads import Load
+from tests.bench.test_table import measured
+
+ROOT = Path(__file__).parents[2]
+
+
+def planned(*arguments: str) -> run.Plan:
+    return run.planned(run.parser().parse_args(arguments))
+
+
+def refusal(*arguments: str) -> str:
+    """The sentence with which the command ends."""
+    with pytest.raises(SystemExit) as caught:
+        run.main(arguments)
+    assert isinstance(caught.value.code, str)
+    return caught.value.code
+
+
+@pytest.fixture
+def measurements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, str]]:
+    """Nothing is installed nor measured; the list of what would be."""
+    order: list[tuple[str, str]] = []
+
+    def measure(server: servers.Server, _: Any, load: Load, *more: Any) -> Any:
+        order.append((load.name, server.name))
+        return measured(server.name, load.name)
+
+    installed = servers.Installed([], {"made of": "nothing"})
+    monkeypatch.setattr(run, "measure", measure)
+    monkeypatch.setattr(run, "BUILD", tmp_path)
+    monkeypatch.setattr(run, "compile_c", lambda source: source)
+    for name in ("ours", "limit"):
+        server = servers.Server(name, lambda: installed)
+        monkeypatch.setitem(servers.SERVERS, name, server)
+    return order
+
+
+def test_everything_in_full() -> None:
+    """The loads of the figures to reach, those that show growth, and all peers."""
+    plan = planned()
+    assert (plan, plan.peers[0], len(plan.loads)) == (run.FULL, "ours", 12)
+
+
+@pytest.mark.parametrize(("plan", "minutes"), [(run.FULL, 25), (run.SHORT, 3)])
+def test_it_ends_in_time(plan: run.Plan, minutes: float) -> None:
+    """With a tenth to spare."""
+    once = sum(Load.parse(name).duration(plan.seconds) for name in plan.loads)
+    assert once * len(plan.peers) * plan.reps < 0.9 * 60 * minutes
+
+
+def test_what_is_named_replaces_what_is_usual() -> None:
+    arguments = ["--loads", "ws-echo c100, open  c32,", "--peers", "ours,limit", "--short"]
+    assert planned(*arguments) == run.Plan(
+        ["ours", "limit"], ["ws-echo c100", "open c32"], reps=1, seconds=2
+    )
+    assert planned("--reps", "5", "--seconds", "0.5") == run.Plan(
+        run.FULL.peers, run.FULL.loads, 5, 0.5
+    )
+
+
+def test_a_load_is_read_from_its_name() -> None:
+    assert Load.parse("stream-fanout n1000 k16") == Load(
+        "stream-fanout n1000 k16", "stream-fanout", 1000, 16
+    )
+    assert Load.parse("open c32").inflight == 1
+
+
+@pytest.mark.parametrize("name", ["ws-echo", "nothing c100", "ws-echo c100 k", "ws-echo c100 n5"])
+def test_no_such_load(name: str) -> None:
+    assert f"no such load: {name!r}; a load is" in refusal("--loads", name)
+
+
+def test_no_such_peer() -> None:
+    assert refusal("--peers", "ours,apache").startswith("error: no such peer: 'apache'; there are")
+
+
+@pytest.mark.parametrize("arguments", [("--reps", "0"), ("--seconds", "0"), ("--seconds", "nan")])
+def test_no_such_number(arguments: tuple[str, str]) -> None:
+    assert refusal(*arguments).startswith("error: there is at least 1 repetition")
+
+
+def test_one_cpu_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3})
+    assert refusal().endswith("one for the server and one for the generator; here is 1")
+
+
+def test_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert refusal().endswith("need Linux")
+
+
+@pytest.mark.parametrize("cpus", ["0", "0,1,2", "a,b", "1,1", "0,7"])
+def test_no_such_cpus(monkeypatch: pytest.MonkeyPatch, cpus: str) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
+    assert cpus in refusal("--cpus", cpus)
+
+
+def test_cpus_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {5, 2, 4})
+    assert run.chosen_cpus(None) == (2, 4)
+    assert run.chosen_cpus("5,2") == (5, 2)
+
+
+def test_too_few_files_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 4096))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: raised.append(limits))
+    run.allow_files([Load.parse("idle n3000")])
+    assert raised == [(4096, 4096)]
+    with pytest.raises(servers.Lacking, match="'xhr-echo c3000' needs 6100 open files, and 4096"):
+        run.allow_files([Load.parse("xhr-echo c3000")])
+
+
+@pytest.mark.parametrize(
+    ("peer", "needed"), [("ours", "there is no cc here"), ("sockjs-node", "there is no node here")]
+)
+def test_a_program_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, peer: str, needed: str
+) -> None:
+    if peer != "ours":
+        monkeypatch.setattr(run, "compile_c", lambda source: source)
+    else:
+        monkeypatch.setattr(run, "compile_c", lambda source: servers.compile_c(source, tmp_path))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert needed in refusal("--peers", peer, "--loads", "open c32", "--cpus", "")
+
+
+def test_servers_take_turns(measurements: list[tuple[str, str]]) -> None:
+    run.main(["--peers", "ours,limit", "--loads", "open c32,ws-echo c1", "--reps", "2"])
+    once = [(load, server) for load in ("open c32", "ws-echo c1") for server in ("ours", "limit")]
+    assert measurements == once * 2
+
+
+def test_a_run_is_printed_and_kept(
+    measurements: list[tuple[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file prints the same once more."""
+    run.main(["--peers", "ours", "--loads", "open c32", "--reps", "1"])
+    printed, told = capsys.readouterr()
+    assert "\nopen c32\nserver" in printed
+    assert "1/1 open c32, ours: 100000/s, 10.00 us" in told
+    (file,) = tmp_path.glob("*.json")
+    content = json.loads(file.read_text())
+    assert content["measurements"] == [measured("ours", "open c32")]
+    assert content["versions"] == {"ours": {"made of": "nothing"}}
+    assert content["machine"]["Python"] == ".".join(map(str, sys.version_info[:3]))
+    run.main(["--report", str(file)])
+    assert capsys.readouterr().out == printed
+
+
+def test_an_interrupted_run_tells_what_there_is(
+    measurements: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    measure = run.measure
+
+    def interrupted(*arguments: Any) -> Any:
+        if measurements:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr(run, "measure", interrupted)
+    run.main(["--peers", "ours,limit", "--loads", "open c32", "--reps", "1"])
+    printed = capsys.readouterr().out
+    assert "\nours " in printed
+    assert "\nlimit " not in printed
+
+
+def test_no_report(tmp_path: Path) -> None:
+    assert "no report in" in refusal("--report", str(tmp_path / "none.json"))
+    (tmp_path / "empty.json").touch()
+    assert "no report in" in refusal("--report", str(tmp_path / "empty.json"))
+
+
+def test_a_server_that_does_not_start_is_noted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run, "BUILD", tmp_path)
+    installed = servers.Installed([sys.executable, "-c", "exit('no {port} today')"], {})
+    (cpu, *_) = os.sched_getaffinity(0)
+    row = run.measure(
+        servers.SERVERS["ours"], installed, Load.parse("open c1"), 1, tmp_path, (cpu, cpu)
+    )
+    assert re.fullmatch(r"the server did not start: no \d+ today", row["failed"])
+
+
+def test_peers_are_installed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Again where their versions changed, or where it failed."""
+    monkeypatch.setattr(servers, "BUILD", tmp_path)
+    folder = servers._installed("peer", "1", ["touch", "one"])
+    assert servers._installed("peer", "1", ["touch", "two"]) == folder
+    assert not (folder / "two").exists()
+    with pytest.raises(servers.Lacking, match="false it failed"):
+        servers._installed("peer", "2", ["sh", "-c", "exit 1", "false it"])
+    servers._installed("peer", "2", ["touch", "two"])
+    assert (folder / "two").exists()
+    assert not (folder / "one").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("bench", ""),
+        ("bench-short", "--short"),
+        (
+            "bench LOADS='ws-echo c500,xhr-echo c100 k4' PEERS=ours,limit REPS=2 SECONDS=5",
+            "--loads 'ws-echo c500,xhr-echo c100 k4' --peers 'ours,limit' --reps '2' --seconds '5'",
+        ),
+    ],
+)
+def test_make_passes_arguments_on(command: str, arguments: str) -> None:
+    """What make would do; names of loads contain blanks."""
+    done = subprocess.run(
+        f"make --no-print-directory --dry-run {command}",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (wanted,) = re.findall(r"python -m bench.run((?:.*\\\n)*.*)\n", done.stdout)
+    assert wanted.replace("\\\n", "").split() == arguments.split()

@@ -1,0 +1,158 @@
+"""The tables that are made of measurements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import table
+from bench.loads import Measurement
+
+NO_FAULTS = {
+    "errors": 0, "lost": 0, "duplicates": 0, "reordered": 0, "bad_payload": 0, "foreign": 0
+}  # fmt: skip
+
+
+def measured(server: str, load: str, cost: float = 10, **more: Any) -> Measurement:
+    """What the generator finds where nothing is remarkable."""
+    found: Any = {
+        "server": server,
+        "load": load,
+        "mode": load.partition(" ")[0],
+        "rate": 1e6 / cost,
+        "p50_us": 1000.0,
+        "p99_us": 2500.0,
+        "first_error": "",
+        "opened": 100,
+        "cpu_pct": 50.0,
+        "server_cpu_pct": 99.6,
+        "server_core_busy_pct": 100.0,
+        "server_us_per_msg": cost,
+        "server_rss_kb": 30720,
+        "server_rss0_kb": 28160,
+        **NO_FAULTS,
+        **more,
+    }
+    return found
+
+
+def report(*rows: Measurement) -> table.Report:
+    return {
+        "date": "2026-11-21 12:00",
+        "machine": {"CPUs": "2 x fast", "Linux": "6.1"},
+        "versions": {
+            "ours": {"aiohttp": "3", "uvloop": "1"},
+            "limit": {"compiled by": "cc 12"},
+            "ours-view": {"aiohttp": "3", "uvloop": "1"},
+        },
+        "options": {"reps": 3, "seconds": 3},
+        "measurements": list(rows),
+    }
+
+
+def paragraph(begin: str, *rows: Measurement) -> list[str]:
+    """The lines of the part of the text that begins with a line."""
+    (found,) = [
+        part.splitlines()
+        for part in table.text(report(*rows)).split("\n\n")
+        if part.startswith(f"{begin}\n")
+    ]
+    return found[1:]
+
+
+def cells(server: str, *rows: Measurement) -> dict[str, str]:
+    """One server's line of the only table; what a column is called has no double blanks."""
+    head, *lines = [line.split("  ") for line in paragraph(rows[0]["load"], *rows)]
+    head = [name.strip() for name in head if name]
+    (line,) = [line for line in lines if line[0] == server]
+    return dict(zip(head, [cell.strip() for cell in line if cell], strict=False))
+
+
+def test_the_heading_says_what_when_and_where() -> None:
+    """Servers of one kind share a line."""
+    assert table.text(report()).partition("\n\n")[0].splitlines() == [
+        "2026-11-21 12:00, medians of 3 x 3 s",
+        "CPUs 2 x fast, Linux 6.1",
+        "ours, ours-view: aiohttp 3, uvloop 1",
+        "limit: compiled by cc 12",
+    ]
+
+
+def test_a_table_for_each_load() -> None:
+    load = "ws-echo c100 k16"
+    rows = [
+        measured("ours", load, 10),
+        measured("sockjs-node", load, 20),
+        measured("limit", load, 5),
+        measured("ours", "open c32", 500),
+    ]
+    assert paragraph(load, *rows) == [
+        "server       rate/s  p50 ms  p99 ms  core %  us/message  spread %  node=1  limit=1  notes",
+        "ours         100000    1.00    2.50     100       10.00         -    2.00     0.50",
+        "sockjs-node   50000    1.00    2.50     100       20.00         -    1.00     0.25",
+        "limit        200000    1.00    2.50     100        5.00         -    4.00     1.00",
+    ]
+    assert paragraph("open c32", *rows)[1].split()[5] == "500.00"
+
+
+def test_medians_and_their_spread() -> None:
+    line = cells("ours", *(measured("ours", "ws-echo c100", cost) for cost in (10, 30, 11)))
+    assert (line["us/message"], line["spread %"]) == ("11.00", "182")
+    assert line["rate/s"] == "90909"
+
+
+def test_no_ratio_to_what_was_not_measured() -> None:
+    line = cells("ours", measured("ours", "ws-echo c100"))
+    assert (line["node=1"], line["limit=1"]) == ("-", "-")
+
+
+def test_no_ratio_to_a_time_too_short_to_be_counted() -> None:
+    load = "ws-echo c100"
+    rows = [measured("ours", load, rate=1, server_us_per_msg=0), measured("sockjs-node", load)]
+    assert cells("ours", *rows)["node=1"] == "-"
+
+
+def test_memory_of_idle_connections() -> None:
+    row = measured("ours", "idle n100", server_cpu_pct=0.0)
+    assert paragraph("idle n100", row) == [
+        "server  KiB/conn  MiB in all  notes",
+        "ours        25.6          30",
+    ]
+
+
+def test_notes_tell_what_went_wrong() -> None:
+    load = "ws-echo c100"
+    rows = [
+        measured("ours", load, lost=2, first_error="reset"),
+        measured("ours", load, lost=1, duplicates=1, reordered=4, foreign=1, first_error="reset"),
+        {"server": "ours", "load": load, "failed": "the generator did not end"},
+    ]
+    assert cells("ours", *rows)["notes"] == (
+        "lost: 3; doubled: 1; out of order: 4; wrong: 1; reset; the generator did not end"
+    )
+
+
+def test_a_server_that_always_failed_has_a_line() -> None:
+    """It has no figures, and spoils no other's."""
+    rows: list[Measurement] = [
+        {"server": "sockjs-node", "load": "ws-echo c100", "failed": "did not start"},
+        measured("ours", "ws-echo c100"),
+    ]
+    assert cells("sockjs-node", *rows)["notes"] == "did not start"
+    assert cells("ours", *rows)["node=1"] == "-"
+
+
+def test_notes_tell_what_limited_it() -> None:
+    row = measured("ours", "ws-echo c100", server_cpu_pct=70.0, cpu_pct=95.0)
+    assert cells("ours", row)["notes"] == "others used 30 % of its core; limited by the generator"
+
+
+def test_growth_with_the_number_of_connections() -> None:
+    loads = "ws-echo c100", "ws-echo c1000", "ws-echo c10000"
+    rows = [measured("ours", load, cost) for load, cost in zip(loads, (10, 12, 16), strict=True)]
+    rows += [measured("limit", loads[0], 5), measured("limit", loads[2], 6)]
+    assert paragraph("CPU time for a message; ws-echo c100 is 1", *rows) == [
+        "server  ws-echo c100  ws-echo c1000  ws-echo c10000",
+        "ours            1.00           1.20            1.60",
+        "limit           1.00              -            1.20",
+    ]
+    assert "is 1" not in table.text(report(*rows[:1]))
