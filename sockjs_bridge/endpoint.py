@@ -56,7 +56,7 @@ _IFRAME = """<!DOCTYPE html>
 </html>"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """The parts of an HTTP request that an endpoint looks at.
 
@@ -172,6 +172,10 @@ class Endpoint:
     def sessions(self) -> list[Session]:
         """The open sessions, none while nobody serves the application; in any thread."""
         return [] if self._manager is None else self._manager.open_sessions
+
+    def session(self, target: protocol.Target) -> Session | None:
+        """Looks up the session that a path names, of an HTTP transport."""
+        return self.manager.get(*_place(target))
 
     def handle(
         self, target: protocol.Target, request: Request, proof: Proof | None = None
@@ -300,7 +304,7 @@ class Endpoint:
             return reply
         if request.method != transport.method:
             return _not_allowed(methods)
-        query = parse_qs(request.query, keep_blank_values=True)
+        query = _parameters(request.query)
         callback = ""
         if transport.takes_callback:
             callback = (query.get("c") or query.get("callback") or [""])[0]
@@ -309,7 +313,7 @@ class Endpoint:
             if not protocol.valid_callback(callback):
                 return _wrong(headers, 'invalid "callback" parameter')
             headers.append(("X-Content-Type-Options", "nosniff"))
-        manager, place = self.manager, (target.session_id, unquote(target.base))
+        manager, place = self.manager, _place(target)
         session = manager.get(*place)
         if session is not None:
             refusal = self._check(session, request, proof, headers)
@@ -371,7 +375,7 @@ class Endpoint:
         if request.method != "POST":
             return _not_allowed("OPTIONS, POST")
         headers = self._session_headers(request)
-        session = self.manager.get(target.session_id, unquote(target.base))
+        session = self.session(target)
         if session is None or session.state is State.NEW:
             return Reply(404, [*headers, ("Content-Type", PLAIN)], b"Not found")
         if (refusal := self._check(session, request, proof, headers)) is not None:
@@ -382,7 +386,7 @@ class Endpoint:
             messages = sending.decode(request.body, request.headers.get("Content-Type", ""))
         except protocol.PayloadError as error:
             return _wrong(headers, str(error))
-        tag = _tag(parse_qs(request.query))
+        tag = _tag(_parameters(request.query))
         if tag is None or not session.repeats.recognises_send(tag, request.peer, request.body):
             session.deliver(messages, len(request.body))
         reply = Reply(sending.status, [*headers, ("Content-Type", PLAIN)], sending.body)
@@ -414,6 +418,20 @@ def phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Refused"
+
+
+def _place(target: protocol.Target) -> tuple[str, str]:
+    base = target.base
+    return target.session_id, unquote(base) if "%" in base else base
+
+
+def _parameters(query: str) -> Mapping[str, list[str]]:
+    # Mostly there is none, or the browser's clock: ``t=1700000000000``.
+    if not query:
+        return {}
+    if query.startswith("t=") and query[2:].isalnum():
+        return {"t": [query[2:]]}
+    return parse_qs(query, keep_blank_values=True)
 
 
 def _tag(query: Mapping[str, list[str]]) -> str | None:

@@ -86,6 +86,10 @@ class Workers(Protocol):
         """Runs a coroutine on the loop."""
         raise NotImplementedError
 
+    def rest(self, tire: Callable[[], bool]) -> None:
+        """Has a function called every second or so until it returns False."""
+        raise NotImplementedError
+
 
 class Endpoints:
     """The SockJS endpoints of one application.
@@ -97,8 +101,12 @@ class Endpoints:
         rooms: of all endpoints together.
     """
 
+    #: How many base paths are remembered: each poll asks for one.
+    REMEMBERED = 1000
+
     def __init__(self, max_sessions: int) -> None:
         self._endpoints: dict[str, Endpoint] = {}
+        self._matched: dict[str, Endpoint] = {}
         self._capacity = Capacity(max_sessions)
         self._clock: Clock | None = None
         self._workers: Workers | None = None
@@ -116,6 +124,7 @@ class Endpoints:
     def add(self, endpoint: Endpoint) -> None:
         """Adds an endpoint; the order is that of the look-up."""
         self._endpoints[endpoint.name] = endpoint
+        self._matched.clear()
         if self._clock is not None:
             endpoint.start(self._clock, self._capacity, self.rooms)
 
@@ -169,17 +178,27 @@ class Endpoints:
             path: percent-encoded, without the query.
         """
         for target in protocol.targets(path):
-            try:
-                base = unquote_to_bytes(target.base).decode()
-            except UnicodeError:
-                return None
+            base = target.base
+            if "%" in base or not base.isascii():
+                try:
+                    base = unquote_to_bytes(base).decode()
+                except UnicodeError:
+                    return None
             if (endpoint := self.match(base)) is not None:
                 return endpoint, target
         return None
 
     def match(self, base: str) -> Endpoint | None:
         """Returns the endpoint with a base path, percent-decoded."""
-        return next((endpoint for endpoint in self if endpoint.match(base)), None)
+        known = self._matched.get(base)
+        if known is None:
+            known = next((endpoint for endpoint in self if endpoint.match(base)), None)
+            if known is not None:
+                if len(self._matched) >= self.REMEMBERED:
+                    # A pattern may match any number of them.
+                    self._matched.clear()
+                self._matched[base] = known
+        return known
 
 
 class Mount(NamedTuple):
@@ -243,10 +262,12 @@ class Site:
             host: that the request names.
         """
         for target in protocol.targets(path):
-            try:
-                base = unquote_to_bytes(target.base).decode()
-            except UnicodeError:
-                return None
+            base = target.base
+            if "%" in base or not base.isascii():
+                try:
+                    base = unquote_to_bytes(base).decode()
+                except UnicodeError:
+                    return None
             if self._direct is not None and (direct := self._direct.match(base)) is not None:
                 return direct, target
             for prefix in _prefixes(base, self._longest) if self._mounts else ():

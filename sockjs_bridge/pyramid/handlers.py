@@ -8,6 +8,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from typing import Any
 
 from pyramid.httpexceptions import HTTPException
@@ -213,6 +214,11 @@ def made(session_class: Callable[[Request], WebSocketSession], request: Request)
     return instance
 
 
+@lru_cache(maxsize=1024)
+def _declared_async(function: Callable[..., object]) -> bool:
+    return inspect.iscoroutinefunction(function)
+
+
 class SessionHandler:
     """Calls the hooks of a session class, one after another.
 
@@ -245,6 +251,12 @@ class SessionHandler:
         self._instance = self._websocket.session.connection = made(session_class, request)
         self._calls: deque[tuple[str, tuple[str, ...]]] = deque()
         self._running = False
+        # The task that runs asynchronous hooks waits a while for the next one, as a new task for
+        # each would cost more than most hooks do. It is told whether to go on.
+        self._runner: asyncio.Task[Any] | None = None
+        self._wake: asyncio.Future[bool] | None = None
+        self._tired = False
+        self._talks = False
         # The call that runs, and how often it failed.
         self._taken: tuple[str, tuple[str, ...]] | None = None
         self._tries = 0
@@ -259,6 +271,7 @@ class SessionHandler:
 
     def received(self, messages: list[str]) -> None:
         """Has ``on_message`` called for each message."""
+        self._talks = True
         for message in messages:
             self._queue("on_message", message)
 
@@ -271,6 +284,8 @@ class SessionHandler:
         self._queue("on_close")
         if hasattr(type(self._instance), "on_closed"):
             self._queue("on_closed")
+        if not self._calls:
+            self._rouse(False)
 
     def _queue(self, hook: str, *arguments: str) -> None:
         # Most classes leave hooks out: that costs no thread.
@@ -283,7 +298,8 @@ class SessionHandler:
             return
         self._running = True
         if self._next_is_async():
-            self._workers.spawn(self._run_async())
+            if not self._rouse(True):
+                self._workers.spawn(self._run_async())
         else:
             try:
                 self._workers.submit(self._run_plain)
@@ -294,10 +310,12 @@ class SessionHandler:
                 self._websocket.close(*NO_THREAD)
 
     def _next_is_async(self) -> bool:
-        with contextlib.suppress(Exception):
-            return inspect.iscoroutinefunction(getattr(self._instance, self._calls[0][0]))
-        # What cannot even be looked up fails where it is called.
-        return False
+        try:
+            hook = getattr(self._instance, self._calls[0][0])
+            return _declared_async(getattr(hook, "__func__", hook))
+        except Exception:
+            # What cannot even be looked up fails where it is called.
+            return False
 
     def _take(self) -> Callable[[], Any] | None:
         """Takes the next call out of the queue, which may make room for messages.
@@ -314,7 +332,24 @@ class SessionHandler:
         return lambda: getattr(self._instance, hook)(*arguments)
 
     async def _run_async(self) -> None:
-        task = asyncio.current_task()
+        task = self._runner = asyncio.current_task()
+        assert task is not None
+        self._workers.rest(self._tire)
+        try:
+            go_on = True
+            while go_on:
+                await self._run_hooks(task)
+                self._paused()
+                # A session that never said anything may never do.
+                if self._websocket.session.over or not self._talks:
+                    break
+                self._wake = task.get_loop().create_future()
+                go_on = await self._wake
+        finally:
+            if self._runner is task:
+                self._runner = None
+
+    async def _run_hooks(self, task: asyncio.Task[Any]) -> None:
         turns = 0
         while self._calls and self._next_is_async():
             turns += 1
@@ -331,7 +366,23 @@ class SessionHandler:
                 self._failed(error)
             else:
                 self._tries = 0
-        self._paused()
+
+    def _rouse(self, go_on: bool) -> bool:
+        """Tells the task that waits for a hook to run it, or to end; False where none waits."""
+        if self._wake is None or self._wake.done():
+            return False
+        self._wake.set_result(go_on)
+        self._tired = False
+        return True
+
+    def _tire(self) -> bool:
+        """Ends the task if it waits since the last call; returns whether to be called again."""
+        if self._runner is None:
+            return False
+        if self._tired:
+            return not self._rouse(False)
+        self._tired = True
+        return True
 
     def _run_plain(self) -> None:
         with RequestContext(self._request):

@@ -25,6 +25,8 @@ class SessionWorkers:
     LOOK = 0.01
     #: Seconds that a hook may wait for a thread.
     PATIENCE = 0.1
+    #: Seconds between two calls of what rests.
+    REST = 1.0
 
     def __init__(self, size: int, max_size: int) -> None:
         # Not the pool of the WSGI application: slow hooks must not keep pages waiting.
@@ -32,6 +34,7 @@ class SessionWorkers:
         self._watching = False
         self._threads: set[threading.Thread] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resting: set[Callable[[], bool]] = set()
         self._stopped = False
 
     def submit(self, function: Callable[[], object]) -> None:
@@ -84,6 +87,17 @@ class SessionWorkers:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def rest(self, tire: Callable[[], bool]) -> None:
+        """Calls a function every `REST` seconds until it returns False."""
+        if not self._resting:
+            asyncio.get_running_loop().call_later(self.REST, self._tire)
+        self._resting.add(tire)
+
+    def _tire(self) -> None:
+        self._resting = {tire for tire in self._resting if tire()}
+        if self._resting:
+            asyncio.get_running_loop().call_later(self.REST, self._tire)
 
     async def stop(self, timeout: float) -> None:
         """Waits until all of it has ended, and drops the rest.

@@ -44,6 +44,11 @@ class HandWorkers:
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self.coroutines.append(coroutine)
 
+    def rest(self, tire: Callable[[], bool]) -> None:
+        # As quick as can be: a loop of `run` ends with its coroutine.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: tire() and self.rest(tire))
+
     def run(self) -> None:
         """Run what waits, once."""
         jobs, self.jobs = self.jobs, []
