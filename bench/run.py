@@ -51,10 +51,10 @@ class Plan:
 
 
 FULL = Plan(
-    peers=("ours", "sockjs-node", "aio-libs", "tornado", "limit"),
+    peers=("ours", "ours-reference", "sockjs-node", "aio-libs", "tornado", "limit"),
     loads=(*LOADS, *GROWTH),
     reps=3,
-    seconds=3,
+    seconds=2.5,
 )
 SHORT = Plan(peers=("ours", "sockjs-node", "limit"), loads=LOADS, reps=1, seconds=2)
 

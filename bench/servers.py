@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 BENCH = Path(__file__).parent
@@ -60,19 +61,21 @@ class Server:
     echo: str = "/echo"
 
 
-def _ours() -> Installed:
+def _ours(app: str = "main") -> Installed:
     versions = {
         package: importlib.metadata.version(package)
         for package in ("sockjs-bridge", "pyramid", "aiohttp", "uvloop")
     }
     if shutil.which("git"):
-        command = ["git", "describe", "--always", "--dirty"]
-        described = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        describe = ["git", "describe", "--always", "--dirty"]
+        described = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True)
         # An unpacked sdist has none.
         if described.returncode == 0:
             versions["commit"] = described.stdout.strip()
     pserve = Path(sys.executable).with_name("pserve")
-    return Installed([pserve, BENCH / "ours.ini", "http_port={port}"], versions)
+    return Installed(
+        [pserve, f"--app-name={app}", BENCH / "ours.ini", "http_port={port}"], versions
+    )
 
 
 def _sockjs_node() -> Installed:
@@ -120,6 +123,7 @@ SERVERS = {
     server.name: server
     for server in (
         Server("ours", _ours),
+        Server("ours-reference", partial(_ours, "reference")),
         Server("sockjs-node", _sockjs_node),
         Server("aio-libs", _aio_libs),
         Server("tornado", _tornado),

@@ -112,7 +112,9 @@ WORDS = {
     "http": "http",
     "none": TrustedProxy(),
     "off": False,
+    "on": True,
     "the same origin": (),
+    "true": True,
 }
 
 

@@ -13,21 +13,22 @@ from sockjs_bridge import protocol
 from sockjs_bridge.endpoint import Endpoint, Headers, Reply, Request, phrase
 from sockjs_bridge.endpoints import Inquiry, Site
 from sockjs_bridge.server.accesslog import POLL
+from sockjs_bridge.server.fast_websocket import FastWebSocket
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
-from sockjs_bridge.server.receivers import Connection, HttpReceiver, WebSocketReceiver
+from sockjs_bridge.server.receivers import (
+    CLOSE_TIMEOUT,
+    NO_STATUS,
+    Connection,
+    HttpReceiver,
+    WebSocketReceiver,
+)
 from sockjs_bridge.server.wsgi import WSGIHost, send_continue, split_target
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.transports import PLAIN
 
 logger = logging.getLogger("sockjs_bridge.server")
-
-#: Seconds that the peer of a closed WebSocket has to answer the close frame.
-CLOSE_TIMEOUT = 5.0
-
-#: RFC 6455, 7.4.1: the close frame held no code.
-NO_STATUS = 1005
 
 #: The body of a request that the application has read before its endpoint was known.
 BODY: Final = web.RequestKey("sockjs_bridge.body", bytes)
@@ -43,6 +44,9 @@ class Bridge:
         site: where the endpoints are.
         host: the WSGI application.
         body_timeout: seconds that the body of a send may take to arrive.
+
+    Attributes:
+        stopping: the requests that are being handled are the last ones of their connections.
     """
 
     def __init__(
@@ -56,33 +60,41 @@ class Bridge:
         self._body_timeout = body_timeout
         self._openings = Openings(host)
         self._active = 0
-        self._stopping = False
+        self.stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request."""
-        self._active += 1
-        self._idle.clear()
+        self.begin()
         try:
             response = await self._answer(request)
-            if self._stopping:
+            if self.stopping:
                 response.force_close()
             return response
         except ConnectionError:
             # The connection is closing; the loop may tell that later.
             return _gone()
         finally:
-            self._active -= 1
-            if not self._active:
-                self._idle.set()
+            self.end()
+
+    def begin(self) -> None:
+        """Notes that a request is being handled, until `end`."""
+        self._active += 1
+        self._idle.clear()
+
+    def end(self) -> None:
+        """Notes that a request was handled."""
+        self._active -= 1
+        if not self._active:
+            self._idle.set()
 
     async def finish(self) -> None:
         """Waits until no request is being handled; those that come yet are the last of theirs.
 
         Responses may still be on their way out then.
         """
-        self._stopping = True
+        self.stopping = True
         await self._idle.wait()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -254,6 +266,9 @@ class Bridge:
     ) -> web.StreamResponse:
         session = reply.session
         assert session is not None
+        fast = connection.upgrade(request, endpoint, session, reply)
+        if fast is not None:
+            return await self._fast_websocket(request, fast, endpoint, base, reply)
         websocket = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT,
             compress=False,
@@ -284,6 +299,29 @@ class Bridge:
         finally:
             session.detach(receiver, lost=connection.lost, code=code, reason=reason)
             connection.receiver = None
+
+    async def _fast_websocket(
+        self,
+        request: web.BaseRequest,
+        receiver: FastWebSocket,
+        endpoint: Endpoint,
+        base: str,
+        reply: Reply,
+    ) -> web.StreamResponse:
+        session = receiver.session
+        accepted = False
+        try:
+            session.attach(receiver)
+            status, headers = await self._openings.lead(request, endpoint, base, session)
+            if status < 300:
+                accepted = receiver.accept([*reply.headers, *headers])
+                # What the log shows; the connection is not aiohttp's any more.
+                return web.Response(status=101)
+            text = phrase(status).encode()
+            return self._abandon(session, Reply(status, [("Content-Type", PLAIN), *headers], text))
+        finally:
+            if not accepted:
+                receiver.give_back()
 
     @staticmethod
     def _abandon(session: Session, reply: Reply) -> web.Response:

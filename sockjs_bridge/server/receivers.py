@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
 from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Peer
-from sockjs_bridge.endpoint import Reply
+from sockjs_bridge.endpoint import Endpoint, Reply
 from sockjs_bridge.session import Session
+
+if TYPE_CHECKING:
+    from sockjs_bridge.server.fast_websocket import FastWebSocket
+
+#: Seconds that the peer of a closed WebSocket has to answer the close frame.
+CLOSE_TIMEOUT = 5.0
+
+#: RFC 6455, 7.4.1: the close frame held no code.
+NO_STATUS = 1005
 
 
 class Connection(asyncio.Protocol):
@@ -33,6 +42,11 @@ class Connection(asyncio.Protocol):
         lost: the peer is gone.
         receiver: what is attached to a session at present.
     """
+
+    __slots__ = (
+        *("_inner", "_now", "_open_ones", "busy", "heard", "lost", "paused", "peer", "receiver"),
+        "transport",
+    )
 
     def __init__(
         self, inner: asyncio.Protocol, now: Callable[[], float], open_ones: set[Connection]
@@ -59,6 +73,16 @@ class Connection(asyncio.Protocol):
         """Drops the connection."""
         if self.transport is not None:
             self.transport.abort()
+
+    def upgrade(
+        self, request: web.BaseRequest, endpoint: Endpoint, session: Session, reply: Reply
+    ) -> FastWebSocket | None:
+        """Makes a receiver that does without aiohttp from its `FastWebSocket.accept` on.
+
+        Returns:
+            None where the WebSocket is aiohttp's.
+        """
+        return None
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
@@ -93,6 +117,11 @@ class Connection(asyncio.Protocol):
 
 class ConnectionReceiver:
     """What the receivers have in common: they write to the connection's transport."""
+
+    __slots__ = (
+        *("_connection", "_out", "_started", "callback", "ended", "peer", "session", "tag"),
+        "transport",
+    )
 
     def __init__(self, connection: Connection, session: Session, reply: Reply) -> None:
         assert connection.transport is not None

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any, cast
 from wsgiref.types import WSGIApplication
 
@@ -18,6 +19,7 @@ from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.ending import DaemonExecutor
+from sockjs_bridge.server.fast import FastConnection, FastSkin
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.receivers import Connection
@@ -67,7 +69,12 @@ class Runner:
     Args:
         app: the WSGI application, in whatever it is wrapped.
         options: of the server.
+
+    Attributes:
+        connection: makes the protocol of one connection, once started.
     """
+
+    connection: Callable[[], Connection]
 
     def __init__(self, app: WSGIApplication, options: ServerOptions) -> None:
         self._options = options
@@ -104,14 +111,28 @@ class Runner:
             logger=cast(logging.Logger, _AiohttpLog(logger, {})),
         )
 
-        def factory() -> asyncio.Protocol:
+        skin = FastSkin(
+            self._site,
+            self._bridge,
+            server,
+            self._options.proxy,
+            clock,
+            self._options.keepalive_timeout,
+        )
+        # What it answers is in no log.
+        quick = not self._options.access_log_polls
+
+        def factory() -> Connection:
+            if quick:
+                return FastConnection(skin, self._open_ones)
             return Connection(server(), loop.time, self._open_ones)
 
+        self.connection = factory
         for sock in sockets:
             if sock.family == socket.AF_UNIX:
-                serving = await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+                serving = await loop.create_unix_server(self.connection, sock=sock, backlog=BACKLOG)
             else:
-                serving = await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+                serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
             self._servers.append(serving)
 
     async def stop(self) -> None:

@@ -82,7 +82,7 @@ class WSGIHost:
         known: Client | None = request.get(CLIENT)
         if known is not None:
             return known
-        client = self._proxy.apply(_peer(request), self._url_scheme, request.headers)
+        client = self._proxy.apply(address_of(request), self._url_scheme, request.headers)
         authority, _, _ = split_target(request.raw_path)
         # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
         if authority and client.host == request.headers.get("Host", ""):
@@ -165,7 +165,7 @@ class WSGIHost:
         except _Refused as refused:
             return self._refusal(request, refused.status, refused.text)
         except MalformedForwarded as error:
-            logger.warning("refused a request of %s: %s", _peer(request), error)
+            logger.warning("refused a request of %s: %s", address_of(request), error)
             return self._refusal(request, 400, "Bad Request")
         except ConnectionError:
             return self._gone(request)
@@ -349,8 +349,9 @@ async def send_continue(request: web.BaseRequest) -> None:
         request.writer.output_size = 0
 
 
-def _peer(request: web.BaseRequest) -> str:
-    name = request.get_extra_info("peername")
+def address_of(connection: web.BaseRequest | asyncio.BaseTransport | None) -> str:
+    """Return the address of a connection's other end, or ``unix``."""
+    name = connection.get_extra_info("peername") if connection is not None else None
     return str(name[0]) if isinstance(name, tuple) else UNIX_PEER
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,21 @@ def launch_application(*, shutdown_timeout: float = 2, **settings: str) -> Itera
             client.close()
 
 
+@pytest.fixture(scope="session", params=["fast", "reference"])
+def fast(request: pytest.FixtureRequest) -> str:
+    """Whether the second skin is on, as the setting has it."""
+    if FOREIGN_URL and request.param == "reference":
+        pytest.skip("a foreign server has one skin")
+    return str(request.param == "fast")
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def server(fast: str) -> Iterator[str]:
     """The URL of the server under test, where every origin is allowed."""
     if FOREIGN_URL:
         yield FOREIGN_URL
     else:
-        with launch_application(allowed_origins="*") as client:
+        with launch_application(allowed_origins="*", fast=fast) as client:
             yield client.url
 
 
@@ -70,6 +79,6 @@ def client(server: str) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def launch() -> Launch:
+def launch(fast: str) -> Launch:
     """Starts a further server with other settings: ``with launch(max_sessions="2") as client``."""
-    return launch_application
+    return partial(launch_application, fast=fast)

@@ -310,26 +310,26 @@ def test_the_id_at_another_endpoint(club: Club, transport: str) -> None:
     assert_goes_on(club, ada)
 
 
-def test_the_id_of_a_websocket(club: Club) -> None:
+def test_the_id_of_a_websocket(club: Club, skin: str) -> None:
     """Neither the id in its URL nor its own one is any session's over HTTP."""
     headers = club.cookie("ada")
-    websocket = club.client.websocket("/club/000/seen-in-a-log/websocket?tag=ws", headers)
+    websocket = club.client.websocket(f"/club/000/seen-{skin}/websocket?tag={skin}", headers)
     assert websocket.recv() == "o"
-    eventually(lambda: club.app.registry.sockjs.members("tag:ws"))
-    (connection,) = club.app.registry.sockjs.members("tag:ws")
-    for id_ in ("seen-in-a-log", connection.websocket.id):
+    eventually(lambda: club.app.registry.sockjs.members(f"tag:{skin}"))
+    (connection,) = club.app.registry.sockjs.members(f"tag:{skin}")
+    for id_ in (f"seen-{skin}", connection.websocket.id):
         for thief in (club.cookie("mallory"), headers, []):
             session = club.session(thief)
             session.id = id_
             assert session.post('["injected"]').status == 404
     mine = club.session(club.cookie("mallory"))
-    mine.id = "seen-in-a-log"
+    mine.id = f"seen-{skin}"
     mine.open()
     mine.send("hello")
     assert receive_messages(mine, 1) == ["mallory: hello"]
     websocket.send('["still here"]')
     assert websocket.recv() == 'a["ada: still here"]'
-    events = club.members.journal.events("ws")
+    events = club.members.journal.events(skin)
     assert events == [("open", "ada"), ("message", "still here")]
 
 

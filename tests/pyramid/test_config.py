@@ -166,7 +166,7 @@ def test_unknown_keyword():
     with pytest.raises(ConfigurationError) as wrong:
         config.commit()
     assert "the SockJS route 'chat': heartbeat_dely = 5 is no setting" in str(wrong.value)
-    assert "settings are: allowed_origins, debug, disconnect_delay, heartbeat_delay" in str(
+    assert "settings are: allowed_origins, debug, disconnect_delay, fast, heartbeat_delay" in str(
         wrong.value
     )
 

@@ -561,7 +561,7 @@ async def test_ping_that_cannot_be_answered(monkeypatch):
     async def receive(self, timeout=None):
         raise ConnectionResetError("Cannot write to closing transport")
 
-    async with serving() as lab:
+    async with serving(fast="false") as lab:
         monkeypatch.setattr(web.WebSocketResponse, "receive", receive)
         async with websocket(lab):
             await until(lambda: lab.calls[-1:] == [("close", 1006, "")])

@@ -1,0 +1,25 @@
+"""What these tests serve is served by both skins (`sockjs_bridge.server.fast`)."""
+
+from __future__ import annotations
+
+import pytest
+
+from sockjs_bridge.server.fast import PlainRequest
+
+#: What they look at is no skin's: processes, other servers, pages.
+ONE_SKIN = {"test_commands", "test_foreign_servers", "test_http_parity", "test_pserve"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__.rpartition(".")[2] not in ONE_SKIN:
+        metafunc.parametrize("skin", ["fast", "reference"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def skin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The skin of the servers in this process."""
+    name: str = getattr(request, "param", "fast")
+    if name == "reference":
+        # Nothing is plain enough for the other one.
+        monkeypatch.setattr(PlainRequest, "read", lambda data: None)
+    return name

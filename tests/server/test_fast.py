@@ -1,0 +1,350 @@
+"""The second skin: what it takes from aiohttp, and what a message costs on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.web_protocol import RequestHandler
+
+from sockjs_bridge import protocol, transports
+from sockjs_bridge.server import fast
+from sockjs_bridge.server.workers import SessionWorkers
+from tests.server.support import PATIENCE
+from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
+
+POLL = b"POST /talk/0/known/xhr HTTP/1.1\r\nHost: here\r\n\r\n"
+PAGE = b"GET /page/x HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+def send(*messages: str, session: str = "known") -> bytes:
+    body = json.dumps(messages).encode()
+    head = f"POST /talk/0/{session}/xhr_send HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def close_frame(code: int) -> bytes:
+    return frame(code.to_bytes(2), 8)
+
+
+async def until_closed(wire: Wire) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not wire.closed:
+            await asyncio.sleep(0.01)
+
+
+def test_what_aiohttp_must_have() -> None:
+    """Without these the second skin leaves connections to aiohttp, or does not start."""
+    assert "_waiter" in RequestHandler.__slots__
+    assert {"_buffer", "_protocol"} <= {*dir(WebSocketDataQueue)}
+
+
+# What does not reach aiohttp
+
+
+@pytest.mark.parametrize("transport", ["xhr", "xhr_streaming"])
+async def test_polls_and_sends(transport: str) -> None:
+    async with Unplugged() as server:
+        wire = await server.open(transport=transport)
+        assert server.requests == 1
+        if transport == "xhr":
+            wire.feed(POLL)
+        other = server.connect()
+        for number in range(3):
+            other.feed(send(f"echo {number}"))
+            await server.quiet()
+        assert server.heard == ["echo 0", "echo 1", "echo 2"]
+        assert other.written.count(b"HTTP/1.1 204 ") == 3
+        assert b'a["echo 0"]\n' in wire.written
+        assert server.requests == 1
+
+
+async def test_a_page_in_between() -> None:
+    """aiohttp has the connection for the page, and gives it back."""
+    async with Unplugged() as server:
+        wire = await server.open()
+        for number in range(3):
+            wire.feed(send(str(number)))
+            wire.feed(PAGE)
+            await server.quiet()
+        assert server.heard == ["0", "1", "2"]
+        assert server.requests == 1 + 3
+        assert wire.written.count(b"GET /page/x") == 3
+
+
+async def test_websocket() -> None:
+    """From the handshake on aiohttp has forgotten the connection."""
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        assert not server.runner._web.connections
+        wire.feed(frame(b'["echo 1"]') + frame(b'"echo 2"')[:5])
+        await server.quiet()
+        wire.feed(frame(b'"echo 2"')[5:])
+        await server.quiet()
+        assert wire.written == frame_of_server(b'a["echo 1"]') + frame_of_server(b'a["echo 2"]')
+
+
+def frame_of_server(payload: bytes) -> bytes:
+    return protocol.websocket_text(payload)
+
+
+@pytest.mark.parametrize("settings", [{"sockjs.fast": "false"}, {}])
+async def test_switched_off(settings: dict[str, str]) -> None:
+    """For an endpoint, or for the whole server where each poll is logged."""
+    options = {} if settings else {"access_log_polls": "true"}
+    async with Unplugged(settings, options) as server:
+        wire = await server.open()
+        wire.feed(send("one"))
+        await server.quiet()
+        assert (server.heard, server.requests) == (["one"], 2)
+        await server.open_websocket()
+        assert server.runner._web.connections
+
+
+# Time
+
+
+async def test_a_connection_that_nobody_uses() -> None:
+    """With and without a request before, as with aiohttp."""
+    async with Unplugged(options={"keepalive_timeout": "0.2"}) as server:
+        new, used = server.connect(), await server.open()
+        used.feed(send("one"))
+        await until_closed(new)
+        await until_closed(used)
+
+
+async def test_a_poll_is_no_idle_connection() -> None:
+    async with Unplugged(options={"keepalive_timeout": "0.1"}) as server:
+        wire, other = await server.open(), server.connect()
+        wire.feed(POLL)
+        await until_closed(other)
+        await asyncio.sleep(0.1)
+        assert not wire.closed
+
+
+async def test_head_that_does_not_go_on() -> None:
+    """It is aiohttp's after a moment, with aiohttp's patience."""
+    async with Unplugged(options={"keepalive_timeout": "0.3"}) as server:
+        wire = await server.open()
+        wire.feed(send("one"))
+        await server.quiet()
+        begun = time.monotonic()
+        wire.feed(send("two")[:20])
+        assert not server.runner._web.connections
+        await until_closed(wire)
+        assert time.monotonic() - begun >= fast.HOLD
+        assert server.heard == ["one"]
+
+
+async def test_body_that_comes_late() -> None:
+    async with Unplugged() as server:
+        wire, data = await server.open(), send("one")
+        wire.feed(data[:-3])
+        async with asyncio.timeout(PATIENCE):
+            while not server.runner._web.connections:
+                await asyncio.sleep(0.01)
+        wire.feed(data[-3:])
+        await server.quiet()
+        assert server.heard == ["one"]
+        assert b"HTTP/1.1 204 " in wire.written
+
+
+# What comes too early
+
+
+async def test_request_behind_a_poll() -> None:
+    """It waits for the poll's answer, however long it is itself."""
+    async with Unplugged({"sockjs.heartbeat_delay": "0.3"}) as server:
+        wire = await server.open()
+        wire.feed(POLL)
+        wire.feed(send("x" * 60_000))
+        wire.feed(send("y" * 10_000))
+        assert not wire.reading
+        assert server.heard == []
+        async with asyncio.timeout(PATIENCE):
+            while len(server.heard) < 2:
+                await asyncio.sleep(0.01)
+        await server.quiet()
+        assert wire.reading
+        assert [len(text) for text in server.heard] == [60_000, 10_000]
+        assert wire.written.index(b"h\n") < wire.written.index(b"HTTP/1.1 204 ")
+
+
+async def test_frames_behind_a_handshake() -> None:
+    """RFC 6455 forbids it; nothing is lost all the same."""
+    async with Unplugged() as server:
+        wires = [server.connect() for _ in range(3)]
+        wires[0].feed(HANDSHAKE + frame(b'"0"'))
+        wires[1].feed(HANDSHAKE)
+        wires[1].feed(frame(b'"1"'))
+        wires[2].feed(HANDSHAKE)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        wires[2].feed(frame(b'"2"'))
+        await server.quiet()
+        assert sorted(server.heard) == ["0", "1", "2"]
+
+
+# WebSockets
+
+
+async def test_ping_and_fragments() -> None:
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        wire.feed(frame(b'"ec', final=False) + frame(b"are you there?", 9) + frame(b"", 10))
+        wire.feed(frame(b'ho"', 0))
+        await server.quiet()
+        assert wire.written == b"\x8a\x0eare you there?" + frame_of_server(b'a["echo"]')
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (close_frame(1000), 1000),
+        (close_frame(4321), 4321),
+        (frame(b"", 8), 1000),
+        (close_frame(999), 1002),
+        (frame(b"x", 3), 1002),
+        (frame(b"\xff"), 1007),
+        (frame(b"x" * 65_000, final=False) + frame(b"x" * 65_000, 0), 1009),
+        (frame(b"\0", 2), 1000),
+        (frame(b"[1]"), 1000),
+    ],
+)
+async def test_end(sent: bytes, code: int) -> None:
+    """A close frame is answered with one; what breaks the protocol is told why."""
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        wire.feed(sent)
+        wire.feed(frame(b'"late"'))
+        await server.quiet()
+        said = wire.written.index(b"\x88")
+        assert int.from_bytes(wire.written[said + 2 : said + 4]) == code
+        if not wire.closed:
+            wire.feed(close_frame(code))
+        await until_closed(wire)
+        await server.quiet()
+        assert server.heard == []
+        assert server.sessions == []
+        assert server.runner._bridge._active == 0
+
+
+async def test_peer_that_does_not_answer_the_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sockjs_bridge.server.fast_websocket.CLOSE_TIMEOUT", 0.05)
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        server.sessions[0].close(3000, "Go away!")
+        await until_closed(wire)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_slow_application(leaves: bool) -> None:
+    """Reading stops; what was read is handed on, also of a peer that has left."""
+    async with Unplugged({"sockjs.max_inbound": "2"}) as server:
+        wire = await server.open_websocket()
+        texts = ["wait", *(f"{number} {'x' * 1000}" for number in range(500))]
+        for text in texts:
+            wire.feed(frame(json.dumps(text).encode()))
+        await server.quiet()
+        assert len(server.heard) < 5
+        assert not wire.reading
+        (session,) = server.sessions
+        if leaves:
+            wire.close()
+            await server.quiet()
+        server.gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while len(server.heard) < len(texts):
+                await asyncio.sleep(0.001)
+        assert server.heard == texts
+        if leaves:
+            async with asyncio.timeout(PATIENCE):
+                while not session.over:
+                    await asyncio.sleep(0.001)
+        else:
+            assert wire.reading
+            wire.feed(frame(b'"echo"'))
+            await server.quiet()
+            assert wire.written == frame_of_server(b'a["echo"]')
+
+
+# What it costs, in what can be counted
+
+
+async def test_task_of_a_session_that_talks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One runs its hooks, and ends when nothing was said for a while."""
+    monkeypatch.setattr(SessionWorkers, "REST", 0.05)
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        before = len(asyncio.all_tasks())
+        created = []
+        create = asyncio.get_running_loop().create_task
+        monkeypatch.setattr(
+            asyncio.get_running_loop(),
+            "create_task",
+            lambda *a, **k: created.append(a) or create(*a, **k),
+        )
+        for number in range(5):
+            wire.feed(frame(b'"echo %d"' % number))
+            await server.quiet()
+        assert wire.writes == 2 + 5
+        assert len(created) == 1
+        async with asyncio.timeout(PATIENCE):
+            while len(asyncio.all_tasks()) > before:
+                await asyncio.sleep(0.01)
+        wire.feed(frame(b'"echo"'))
+        await server.quiet()
+        assert len(server.heard) == 6
+
+
+@pytest.mark.parametrize("transport", ["websocket", "xhr", "xhr_streaming"])
+async def test_cost_of_a_session(transport: str) -> None:
+    """No task waits for a silent session."""
+    async with Unplugged() as server:
+        await server.quiet()
+        before = len(asyncio.all_tasks())
+        for number in range(10):
+            if transport == "websocket":
+                await server.open_websocket()
+            else:
+                wire = await server.open(f"s{number}", transport)
+                wire.feed(POLL.replace(b"known", b"s%d" % number))
+        await server.quiet()
+        assert len(server.sessions) == 10
+        streams = 10 if transport == "xhr_streaming" else 0
+        # The request that opens a stream is aiohttp's to its end.
+        assert len(asyncio.all_tasks()) - before == 2 * streams
+
+
+async def test_cost_of_a_broadcast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages are encoded once, and leave in one write for each session and tick."""
+    encoded = []
+    quote = transports.WEBSOCKET.encode
+
+    def counted(text: str) -> bytes:
+        encoded.append(text)
+        return quote(text)
+
+    for transport in (transports.WEBSOCKET, transports.RECEIVING["xhr"]):
+        object.__setattr__(transport, "encode", counted)
+    try:
+        async with Unplugged() as server:
+            wires = [await server.open_websocket() for _ in range(20)]
+            for number in range(20):
+                wire = await server.open(f"s{number}")
+                wire.feed(POLL.replace(b"known", b"s%d" % number))
+                wires.append(wire)
+            await server.quiet()
+            for wire in wires:
+                wire.writes = 0
+            for number in range(3):
+                wires[0].feed(frame(b'"all %d"' % number))
+            await server.quiet()
+            assert [wire.writes for wire in wires] == [1] * 40
+            assert encoded == ["all 0", "all 1", "all 2"]
+    finally:
+        for transport in (transports.WEBSOCKET, transports.RECEIVING["xhr"]):
+            object.__setattr__(transport, "encode", quote)
