@@ -316,7 +316,7 @@ class Bridge:
             if status < 300:
                 accepted = receiver.accept([*reply.headers, *headers])
                 # What the log shows; the connection is not aiohttp's any more.
-                return web.Response(status=101)
+                return web.Response(status=101) if accepted else _gone()
             text = phrase(status).encode()
             return self._abandon(session, Reply(status, [("Content-Type", PLAIN), *headers], text))
         finally:

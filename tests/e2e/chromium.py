@@ -23,6 +23,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--window-size=1200,800",
+    # A click at what slides in may land beside it.
+    "--force-prefers-reduced-motion",
     # The certificates of the proxies are their own.
     "--ignore-certificate-errors",
 )

@@ -189,6 +189,7 @@ def test_every_requirement_has_an_upper_bound_or_is_a_tool(metadata: Message) ->
     runtime = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert {line.partition("<")[0] for line in runtime} == {
         "aiohttp",
+        "httptools",
         "plaster_pastedeploy",
         "pyramid",
         "setuptools",
