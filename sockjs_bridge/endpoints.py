@@ -178,12 +178,8 @@ class Endpoints:
             path: percent-encoded, without the query.
         """
         for target in protocol.targets(path):
-            base = target.base
-            if "%" in base or not base.isascii():
-                try:
-                    base = unquote_to_bytes(base).decode()
-                except UnicodeError:
-                    return None
+            if (base := _decoded(target.base)) is None:
+                return None
             if (endpoint := self.match(base)) is not None:
                 return endpoint, target
         return None
@@ -262,12 +258,8 @@ class Site:
             host: that the request names.
         """
         for target in protocol.targets(path):
-            base = target.base
-            if "%" in base or not base.isascii():
-                try:
-                    base = unquote_to_bytes(base).decode()
-                except UnicodeError:
-                    return None
+            if (base := _decoded(target.base)) is None:
+                return None
             if self._direct is not None and (direct := self._direct.match(base)) is not None:
                 return direct, target
             for prefix in _prefixes(base, self._longest) if self._mounts else ():
@@ -329,6 +321,15 @@ class Site:
         """Forgets the sessions that are left: the server has stopped."""
         for endpoints in self._all:
             endpoints.finish()
+
+
+def _decoded(base: str) -> str | None:
+    if "%" not in base and base.isascii():
+        return base
+    try:
+        return unquote_to_bytes(base).decode()
+    except UnicodeError:
+        return None
 
 
 def _prefixes(base: str, longest: int) -> Iterator[str]:

@@ -25,7 +25,7 @@ from sockjs_bridge.endpoint import Headers, Reply
 from sockjs_bridge.server.receivers import (
     CLOSE_TIMEOUT,
     NO_STATUS,
-    ConnectionReceiver,
+    FrameReceiver,
 )
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session
@@ -82,7 +82,7 @@ class _Frames(WebSocketDataQueue):
         self._receiver.broken(exc)
 
 
-class FastWebSocket(ConnectionReceiver):
+class FastWebSocket(FrameReceiver):
     """A WebSocket, raw or not, without aiohttp's `web.WebSocketResponse`.
 
     Args:
@@ -243,32 +243,17 @@ class FastWebSocket(ConnectionReceiver):
 
     def end(self) -> None:
         """Closes the WebSocket in good order."""
-        code, reason = protocol.NORMAL[0], ""
-        if not self.transport.control_frames:
-            code, reason = self.session.close_code or code, self.session.close_reason
-        self._say_close(code, reason)
+        self._say_close(*self._last_words())
         # The peer answers with a close frame of its own.
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._out.close)
 
-    def _say_close(self, code: int, reason: str = "") -> None:
+    def _say_close(self, code: int, reason: bytes = b"") -> None:
         self.ended = True
-        # RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code.
-        text = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
-        self._control(WSMsgType.CLOSE, code.to_bytes(2) + text)
+        self._control(WSMsgType.CLOSE, code.to_bytes(2) + reason)
 
     def _leave(self, code: int, reason: str) -> None:
         self.session.detach(self, lost=False, code=code, reason=reason)
         self._out.close()
-
-    def write(self, data: bytes) -> bool:
-        """Takes one frame's bytes."""
-        self._out.write(data)
-        return True
-
-    def ping(self) -> None:
-        """Pings the peer."""
-        if self._started and not self.ended:
-            self._out.write(protocol.WEBSOCKET_PING)
 
     def connection_lost(self) -> None:
         """Called when the peer is gone."""

@@ -216,7 +216,31 @@ class HttpReceiver(ConnectionReceiver):
         self.end()
 
 
-class WebSocketReceiver(ConnectionReceiver):
+class FrameReceiver(ConnectionReceiver):
+    """What the WebSockets have in common: each frame is a write."""
+
+    __slots__ = ()
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes."""
+        self._out.write(data)
+        return True
+
+    def ping(self) -> None:
+        """Pings the peer."""
+        if self._started and not self.ended:
+            self._out.write(protocol.WEBSOCKET_PING)
+
+    def _last_words(self) -> tuple[int, bytes]:
+        """Returns the code and the reason of the close frame that ends the session."""
+        code, reason = protocol.NORMAL[0], ""
+        if not self.transport.control_frames:
+            code, reason = self.session.close_code or code, self.session.close_reason
+        # RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code.
+        return code, reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
+
+
+class WebSocketReceiver(FrameReceiver):
     """A WebSocket, raw or not.
 
     Frames go to the transport as they are: nothing compresses them, and aiohttp's own way would
@@ -238,24 +262,10 @@ class WebSocketReceiver(ConnectionReceiver):
         self.closing: asyncio.Task[bool] | None = None
         self._wake = asyncio.Event()
 
-    def write(self, data: bytes) -> bool:
-        """Takes one frame's bytes."""
-        self._out.write(data)
-        return True
-
-    def ping(self) -> None:
-        """Pings the peer."""
-        if self._started and not self.ended:
-            self._out.write(protocol.WEBSOCKET_PING)
-
     def end(self) -> None:
         """Closes the WebSocket in good order."""
         self.ended = True
-        code, reason = protocol.NORMAL[0], ""
-        if not self.transport.control_frames:
-            code, reason = self.session.close_code or code, self.session.close_reason
-        # RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code.
-        message = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
+        code, message = self._last_words()
         loop = asyncio.get_running_loop()
         self.closing = loop.create_task(self._websocket.close(code=code, message=message))
 

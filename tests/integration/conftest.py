@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockjs_bridge.server.fast import PlainRequest
+from sockjs_bridge.server.plain import PlainRequest
 
 #: What they look at is no skin's: processes, other servers, pages.
 ONE_SKIN = {"test_commands", "test_foreign_servers", "test_http_parity", "test_pserve"}
