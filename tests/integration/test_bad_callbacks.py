@@ -233,6 +233,8 @@ async def test_ending(url, journal, caplog, transport, style, callback, do):
             await is_undisturbed(another)
     if do == "coroutine":
         gc.collect()
+    # Unless the pool has grown meanwhile, and the other one had another thread.
+    await until(lambda: len(problems(caplog)) >= logged)
     check_log(caplog, style, logged=logged)
 
 
@@ -405,8 +407,9 @@ async def test_who_does_not_read(transport, style, then):
             assert not sending.done()
             asleep.awake.set()
             if then == "ends":
-                with pytest.raises(ConnectionClosed):
-                    await sending
+                (outcome,) = await asyncio.gather(sending, return_exceptions=True)
+                # What leaves before the client has read the close frame is no error.
+                assert isinstance(outcome, ConnectionClosed) or len(handled) == count
                 assert await closing(client) == (1000, "Normal closure")
             else:
                 for number in range(count):
