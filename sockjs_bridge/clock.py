@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import heapq
 import logging
-import math
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 logger = logging.getLogger("sockjs_bridge.session")
 
@@ -27,7 +26,7 @@ class Clock(Protocol):
         """Calls back at a time of this clock."""
         raise NotImplementedError
 
-    def call_from_thread(self, callback: Callable[[], object]) -> None:
+    def call_from_thread(self, callback: Callable[..., object], *arguments: Any) -> None:
         """Calls back on the loop; safe in any thread, keeps the order of one thread's calls."""
         raise NotImplementedError
 
@@ -86,7 +85,9 @@ class DeadlineWheel:
             self.drop(timed)
             return
         # Rounded up: nothing is called early.
-        slot = max(math.ceil(due / self.GRANULARITY), int(after / self.GRANULARITY) + 1)
+        slot = int(-(-due // self.GRANULARITY))
+        if after:
+            slot = max(slot, int(after / self.GRANULARITY) + 1)
         if timed.slot is not None:
             if timed.slot <= slot:
                 return

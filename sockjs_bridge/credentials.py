@@ -41,8 +41,7 @@ class Credentials:
     """The headers with which a session goes on, and the identity that the application sees in them.
 
     Args:
-        headers: of the request that opens the session.
-        jsessionid: the endpoint sets that cookie.
+        opened_with: the `fingerprint` of the request that opens the session.
 
     Attributes:
         identity: as the application's security policy named it at the handshake; None stands for
@@ -50,11 +49,10 @@ class Credentials:
         settled: the handshake is over.
     """
 
-    __slots__ = ("_jsessionid", "_known", "identity", "settled")
+    __slots__ = ("_known", "identity", "settled")
 
-    def __init__(self, headers: Mapping[str, str], *, jsessionid: bool = False) -> None:
-        self._jsessionid = jsessionid
-        self._known: tuple[bytes, ...] = (self._fingerprint(headers),)
+    def __init__(self, opened_with: bytes) -> None:
+        self._known: tuple[bytes, ...] = (opened_with,)
         self.identity: object = None
         self.settled = False
 
@@ -63,19 +61,23 @@ class Credentials:
         self.identity = identity
         self.settled = True
 
-    def passes(self, headers: Mapping[str, str]) -> bool:
-        """Tells whether a request goes on without the application being asked again."""
+    def passes(self, digest: bytes) -> bool:
+        """Tells whether a request goes on without the application being asked again.
+
+        Args:
+            digest: the request's `fingerprint`.
+        """
         if self.settled and self.identity is None:
             # Nobody is signed in: the session's id is all there is to compare.
             return True
-        return self._fingerprint(headers) in self._known
+        return digest in self._known
 
-    def renew(self, headers: Mapping[str, str]) -> None:
-        """Remembers headers in which the application saw the same identity."""
-        digest = self._fingerprint(headers)
+    def renew(self, digest: bytes) -> None:
+        """Remembers headers in which the application saw the same identity.
+
+        Args:
+            digest: their `fingerprint`.
+        """
         # Requests that came at once were asked about one by one.
         others = [known for known in self._known if known != digest]
         self._known = (*others, digest)[-KNOWN:]
-
-    def _fingerprint(self, headers: Mapping[str, str]) -> bytes:
-        return fingerprint(headers, jsessionid=self._jsessionid)

@@ -20,25 +20,35 @@ class Inbound:
     Attributes:
         messages_in: how many messages arrived.
         bytes_in: the bytes in which they arrived.
+        awaited: somebody waits for `ready`; may be read in any thread.
     """
+
+    __slots__ = ("_handler", "_max_inbound", "_ready", "awaited", "bytes_in", "messages_in")
 
     def __init__(self, max_inbound: int) -> None:
         self.messages_in = self.bytes_in = 0
         self._max_inbound = max_inbound
         self._handler: Handler | None = None
-        self._ready: list[Callable[[], object]] = []
+        self._ready: list[Callable[[], object]] | None = None
+        self.awaited = False
 
-    def deliver(self, messages: list[str], size: int) -> None:
+    def deliver(self, messages: list[str], size: int) -> bool:
         """Hands messages to the application; drops them when the session is closing.
 
         Args:
             messages: in the order in which they were sent.
             size: the bytes in which they arrived.
+
+        Returns:
+            Whether the session is `full` now.
         """
-        if self._handler is not None:
-            self.messages_in += len(messages)
-            self.bytes_in += size
-            self._handler.received(messages)
+        handler = self._handler
+        if handler is None:
+            return False
+        self.messages_in += len(messages)
+        self.bytes_in += size
+        handler.received(messages)
+        return self._handler is not None and handler.backlog() >= self._max_inbound
 
     @property
     def full(self) -> bool:
@@ -47,23 +57,22 @@ class Inbound:
 
     def when_ready(self, callback: Callable[[], object]) -> None:
         """Calls back once, when the session is not `full` any more or is over."""
+        if self._ready is None:
+            self._ready = []
         self._ready.append(callback)
+        self.awaited = True
         # A thread that took a message just before saw nobody waiting.
         self.ready()
 
     def ready(self) -> None:
         """Says that messages were handled."""
         if self._ready and not self.full:
-            callbacks, self._ready = self._ready, []
+            callbacks, self._ready = self._ready, None
+            self.awaited = False
             for callback in callbacks:
                 callback()
 
     @property
     def crowded(self) -> bool:
         """Whether more sends wait for `ready` than a client that sends in turn can have."""
-        return len(self._ready) >= WAITING_SENDS
-
-    @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for `ready`; may be read in any thread."""
-        return bool(self._ready)
+        return self._ready is not None and len(self._ready) >= WAITING_SENDS

@@ -125,7 +125,7 @@ def decode_websocket(text: str) -> list[str]:
     if not text:
         return []
     value = _json(text)
-    return [value] if isinstance(value, str) else _strings(value)
+    return [value] if type(value) is str else _strings(value)
 
 
 def decode_form(body: bytes, content_type: str) -> list[str]:
@@ -165,9 +165,12 @@ def _json(text: str) -> object:
 
 
 def _strings(value: object) -> list[str]:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
-    raise PayloadError(PAYLOAD_EXPECTED)
+    if type(value) is not list:
+        raise PayloadError(PAYLOAD_EXPECTED)
+    for item in value:
+        if type(item) is not str:
+            raise PayloadError(PAYLOAD_EXPECTED)
+    return value
 
 
 class Target(NamedTuple):

@@ -12,7 +12,6 @@ first is known to have broken.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 
 from sockjs_bridge.contracts import Peer, Receiver
 from sockjs_bridge.transports import Transport
@@ -33,6 +32,8 @@ class RepeatMemory:
         frames: the frames of the last response, as long as they are worth keeping.
     """
 
+    __slots__ = ("_exact", "_peer", "_sends", "_size", "_tag", "_transport", "frames")
+
     def __init__(self) -> None:
         self.frames: list[bytes] | None = None
         self._tag: str | None = None
@@ -41,7 +42,7 @@ class RepeatMemory:
         self._size = 0
         # Some time was seen that no blurred clock shows.
         self._exact = False
-        self._sends: deque[tuple[str, Peer, bytes]] = deque(maxlen=SENDS)
+        self._sends: tuple[tuple[str, Peer, bytes], ...] = ()
 
     def begin(self, receiver: Receiver) -> None:
         """Forgets the response before: a new one begins."""
@@ -96,7 +97,7 @@ class RepeatMemory:
             same = known_tag == tag and known_digest == digest and known_peer is not peer
             if same and (known_peer.broken or self._exact):
                 return True
-        self._sends.append((tag, peer, digest))
+        self._sends = (*self._sends, (tag, peer, digest))[-SENDS:]
         return False
 
 

@@ -18,7 +18,6 @@ A receiver that arrives while another one is attached gets ``c[2010,…]``, in a
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -79,10 +78,20 @@ class Session(Inbound):
         credentials: what later requests of it must come with; None where none are asked for.
         rooms: those that it may enter, in any thread.
         last_rooms: the rooms that it was in when it ended.
-        repeats: the requests that a browser may repeat.
         messages_out: how many messages left.
         bytes_out: the bytes of the frames that left.
+        slot: the wheel's.
+        dirty: it will be flushed at the end of the tick.
     """
+
+    __slots__ = (
+        *("_beat", "_beats", "_frames", "_lost", "_manager", "_outbox", "_pinged", "_receiver"),
+        *("_repeats", "_response_bytes", "_said_close", "_settings", "_since", "_stalled"),
+        *("_wrote", "bytes_out", "close_code", "close_reason", "connection", "credentials"),
+        *("dirty", "id", "key", "last_rooms", "messages_out", "opened_at", "over", "rooms"),
+        *("slot", "state", "transport"),
+        "__weakref__",
+    )
 
     def __init__(
         self, manager: Manager, session_id: str, transport: Transport, base: str = ""
@@ -108,7 +117,7 @@ class Session(Inbound):
         self._receiver: Receiver | None = None
         self._outbox = Outbox(self._settings.max_queue_size, self._settings.response_limit)
         # Frames that go before the messages that wait: `o`, a repeat.
-        self._frames: deque[bytes] = deque()
+        self._frames: list[bytes] = []
         # When the receiver came or went, when the last frame left, what its response holds.
         self._since = self._wrote = self._beat = self.opened_at
         self._beats = 0
@@ -116,7 +125,7 @@ class Session(Inbound):
         self._response_bytes = 0
         # Since when the client takes nothing.
         self._stalled: float | None = None
-        self.repeats = RepeatMemory()
+        self._repeats: RepeatMemory | None = None
         # A response broke off, and its request may be repeated yet.
         self._lost = False
         # The client was told that it is over: it may drop the connection then.
@@ -124,6 +133,14 @@ class Session(Inbound):
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.transport.name} {self.state.value}>"
+
+    @property
+    def repeats(self) -> RepeatMemory:
+        """The requests that a browser may repeat."""
+        if self._repeats is None:
+            # WebSockets never need it, nor do clients that do not number their requests.
+            self._repeats = RepeatMemory()
+        return self._repeats
 
     def decoy(self) -> Session:
         """Returns a session that is over, in place of this one.
@@ -188,14 +205,13 @@ class Session(Inbound):
         if self.over:
             return False
         outbox = self._outbox
-        outbox.append(message)
-        if outbox.too_large:
+        if outbox.append(message):
             # The client may be quick, and the sender quicker than a tick.
             self._manager.write(self)
-        if outbox.too_large:
-            # What waits is useless to a client that cannot keep up, and holds the memory.
-            outbox.clear()
-            self.close(*protocol.SLOW_CONSUMER)
+            if outbox.too_large:
+                # What waits is useless to a client that cannot keep up, and holds the memory.
+                outbox.clear()
+                self.close(*protocol.SLOW_CONSUMER)
         if not self.dirty:
             self._manager.schedule_flush(self)
         return not self.over
@@ -232,8 +248,9 @@ class Session(Inbound):
     def revoke(self, code: int, reason: str) -> None:
         """Closes the session without what is queued: its user may not read it any more."""
         self._outbox.clear()
-        self._frames = deque(frame for frame in self._frames if frame is protocol.OPEN)
-        self.repeats.forget()
+        self._frames = [frame for frame in self._frames if frame is protocol.OPEN]
+        if self._repeats is not None:
+            self._repeats.forget()
         # A repeat of what was lost would be told nothing either.
         self._lost = False
         self.credentials = None
@@ -254,12 +271,13 @@ class Session(Inbound):
 
     def attach(self, receiver: Receiver) -> None:
         """Attaches a receiver, or answers it at once when another one is attached."""
+        repeats = self._repeats if receiver.tag is None else self.repeats
         unfinished = self._receiver is not None or self._lost
-        if self.repeats.recognises(receiver, unfinished=unfinished):
+        if repeats is not None and repeats.recognises(receiver, unfinished=unfinished):
             if self._receiver is not None:
                 lost, self._receiver = self._receiver, None
                 lost.abort()
-            self._frames.extendleft(reversed(self.repeats.frames or ()))
+            self._frames[:0] = repeats.frames or ()
             self._said_close = False  # Nothing of it was heard.
         elif self._receiver is not None:
             self._turn_away(receiver, *protocol.ALREADY_OPEN)
@@ -272,7 +290,8 @@ class Session(Inbound):
         self._since = self._wrote = self._beat = self._manager.clock.time()
         self._stalled = None
         self._response_bytes = 0
-        self.repeats.begin(receiver)
+        if repeats is not None:
+            repeats.begin(receiver)
         self.flush()
         self._manager.wheel.update(self)
 
@@ -301,7 +320,7 @@ class Session(Inbound):
             self.finish()
             return
         if lost and not self._said_close:
-            if self.repeats.frames is not None:
+            if self._repeats is not None and self._repeats.frames is not None:
                 self._lost = True
             else:
                 self._interrupt()
@@ -309,7 +328,8 @@ class Session(Inbound):
 
     def _interrupt(self) -> None:
         self._lost = False
-        self.repeats.forget()
+        if self._repeats is not None:
+            self._repeats.forget()
         self._outbox.clear()
         self._frames.clear()
         self.close(*protocol.INTERRUPTED)
@@ -333,37 +353,42 @@ class Session(Inbound):
         Args:
             shared: frames that other sessions have made in this tick, by what they hold.
         """
-        while (receiver := self._receiver) is not None and receiver.writable:
+        waiting = self._outbox.messages
+        while (receiver := self._receiver) is not None:
             if self._frames:
-                if not self._write(receiver, self._frames[0]):
+                if not receiver.writable or not self._write(receiver, self._frames[0]):
                     return
-                self._frames.popleft()
+                del self._frames[0]
             elif self.state is State.NEW:
                 return
-            elif self._outbox:
-                if not self._write_messages(receiver, shared):
+            elif waiting:
+                if not receiver.writable or not self._write_messages(receiver, shared):
                     return
             elif self.state is State.OPEN:
                 return
             else:
-                self._write_close(receiver)
+                if receiver.writable:
+                    self._write_close(receiver)
                 return
-            self._end_response(receiver)
+            if not receiver.transport.websocket:
+                self._end_response(receiver)
 
     def _write_messages(self, receiver: Receiver, shared: SharedFrames | None) -> bool:
         batch = self._outbox.batch()
-        if not self._write(receiver, *frame_of(batch, receiver, shared)):
+        text, data = frame_of(batch, receiver, shared)
+        if not self._put(receiver, data):
             return False
+        if self._repeats is not None:
+            self._repeats.wrote(text)
         self._outbox.left(batch)
         self.messages_out += len(batch)
         return True
 
-    def _write(self, receiver: Receiver, text: bytes, data: bytes | None = None) -> bool:
-        if data is None:
-            data = receiver.transport.frame(text, receiver.callback)
-        if not self._put(receiver, data):
+    def _write(self, receiver: Receiver, text: bytes) -> bool:
+        if not self._put(receiver, receiver.transport.frame(text, receiver.callback)):
             return False
-        self.repeats.wrote(text)
+        if self._repeats is not None:
+            self._repeats.wrote(text)
         return True
 
     def _put(self, receiver: Receiver, data: bytes) -> bool:
@@ -386,10 +411,8 @@ class Session(Inbound):
         receiver.end()
 
     def _end_response(self, receiver: Receiver) -> None:
-        transport = receiver.transport
-        if transport.websocket:
-            return
-        if not transport.streaming or self._response_bytes >= self._settings.response_limit:
+        streaming = receiver.transport.streaming
+        if not streaming or self._response_bytes >= self._settings.response_limit:
             receiver.end()
 
     # Time

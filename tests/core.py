@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -72,8 +73,8 @@ class HandClock:
         self.timer_calls += 1
         heapq.heappush(self.timers, (when, next(self._order), callback))
 
-    def call_from_thread(self, callback: Callable[[], object]) -> None:
-        self.call_soon(callback)
+    def call_from_thread(self, callback: Callable[..., object], *arguments: Any) -> None:
+        self.call_soon(partial(callback, *arguments))
 
     def tick(self) -> None:
         """End the present tick: call what was scheduled in it."""

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Peer
-from sockjs_bridge.endpoint import Endpoint, Reply, Request, phrase
+from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.inbound import WAITING_SENDS
 from sockjs_bridge.manager import Capacity
+from sockjs_bridge.replies import Reply, Request, phrase
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.settings import Settings
 from sockjs_bridge.transports import RECEIVING

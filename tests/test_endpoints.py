@@ -353,7 +353,7 @@ def test_contract_has_no_behaviour_of_its_own(call: Callable[[], object]) -> Non
     "name",
     [
         *("protocol", "transports", "session", "contracts", "manager", "clock"),
-        *("settings", "origins", "endpoint", "endpoints"),
+        *("settings", "origins", "endpoint", "endpoints", "actions", "replies"),
         *("credentials", "inbound", "outbox", "repeats", "rooms"),
     ],
 )

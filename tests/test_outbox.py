@@ -26,7 +26,7 @@ def filled(*messages: bytes, max_size: int = 1000, max_batch: int = 1000) -> Out
 
 def test_empty() -> None:
     outbox = filled()
-    assert not outbox
+    assert not outbox.messages
     assert outbox.batch() == ()
     assert not outbox.too_large
     assert outbox.drained
@@ -42,7 +42,7 @@ def test_messages_leave_in_order() -> None:
     outbox.left(batch)
     assert outbox.batch() == (b"c",)
     outbox.left((b"c",))
-    assert not outbox
+    assert not outbox.messages
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_clear() -> None:
     outbox = filled(b"a" * 2000)
     assert outbox.too_large
     outbox.clear()
-    assert not outbox
+    assert not outbox.messages
     assert not outbox.too_large
     assert outbox.drained
     assert outbox.batch() == ()

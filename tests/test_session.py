@@ -243,7 +243,7 @@ def test_refused(name: str) -> None:
 def test_refused_with_a_new_cookie() -> None:
     """The refusal is for whoever comes to hear it: a response may have set a cookie with it."""
     bench = Bench(XHR, accept=False)
-    bench.session.credentials = Credentials({"Cookie": "before"})
+    bench.session.credentials = Credentials(b"before")
     bench.session.refuse(4403, "Forbidden")
     assert bench.session.credentials is None
 
@@ -369,7 +369,7 @@ def test_one_flush_for_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session stands in the manager's list of the tick once, however much it sends."""
     bench = Bench()
     flushed: list[object] = []
-    monkeypatch.setattr(bench.session, "flush", flushed.append)
+    monkeypatch.setattr(Session, "flush", lambda *call: flushed.append(call))
     bench.send(*"abc")
     assert len(flushed) == 1
     bench.send(*"abc")
@@ -1603,7 +1603,7 @@ def test_revoke(name: str) -> None:
     receiver = bench.opened()
     receiver.open = False
     bench.send("secret")
-    bench.session.credentials = Credentials({})
+    bench.session.credentials = Credentials(b"")
     bench.session.revoke(4401, "Unauthorized")
     receiver.open = True
     bench.session.flush()

@@ -428,7 +428,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         assert self.session._outbox._size == sum(
-            len(item) + 1 for item in self.session._outbox._messages
+            len(item) + 1 for item in self.session._outbox.messages
         )
         assert self.session._outbox._size <= 1200
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from sockjs_bridge.endpoints import Endpoints, Workers
@@ -122,7 +121,7 @@ class SockJS:
         if left_out:
             sessions = [session for session in sessions if session not in left_out]
         if sessions:
-            self.endpoints.clock.call_from_thread(partial(broadcast, sessions, message))
+            self.endpoints.clock.call_from_thread(broadcast, sessions, message)
         return len(sessions)
 
     def members(self, room: str) -> list[Any]:

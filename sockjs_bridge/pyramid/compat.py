@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from pyramid.registry import Registry
@@ -37,7 +36,7 @@ class SessionManager:
         checked_message(message)
         if self._endpoint.sessions:
             manager = self._endpoint.manager
-            manager.clock.call_from_thread(partial(manager.broadcast, message))
+            manager.clock.call_from_thread(manager.broadcast, message)
 
     def active_sessions(self) -> list[Any]:
         """Lists the open sessions of the endpoint: instances of its session class."""

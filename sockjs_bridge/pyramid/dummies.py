@@ -45,9 +45,9 @@ class DummyClock:
     def call_at(self, when: float, callback: Callable[[], object]) -> None:
         """Never calls back: no time passes."""
 
-    def call_from_thread(self, callback: Callable[[], object]) -> None:
+    def call_from_thread(self, callback: Callable[..., object], *arguments: Any) -> None:
         """Calls back at once."""
-        callback()
+        callback(*arguments)
 
     def turn(self) -> None:
         """Calls what waits."""

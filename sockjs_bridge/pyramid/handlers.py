@@ -214,6 +214,14 @@ def made(session_class: Callable[[Request], WebSocketSession], request: Request)
     return instance
 
 
+#: A hook's name, and what it is called with.
+_Call = tuple[str, tuple[str, ...]]
+
+
+def _has_hook(session_class: type[object], hook: str) -> bool:
+    return getattr(session_class, hook) is not getattr(WebSocketSession, hook, None)
+
+
 @lru_cache(maxsize=1024)
 def _declared_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(function)
@@ -229,6 +237,12 @@ class SessionHandler:
         workers: where hooks run.
         watch: wraps what an asynchronous hook awaits.
     """
+
+    __slots__ = (
+        *("_broken", "_calls", "_clock", "_context", "_hears", "_instance", "_request", "_runner"),
+        *("_running", "_session", "_taken", "_talks", "_tired", "_tries", "_wake", "_watch"),
+        *("_websocket", "_workers"),
+    )
 
     #: How many hooks of one session run in a row before other sessions have their turn.
     FAIR = 16
@@ -246,10 +260,12 @@ class SessionHandler:
         self._context = request.context
         self._clock = clock
         self._workers = workers
-        self._watch = watch
+        # It would be called for each message.
+        self._watch = None if watch is unwatched else watch
         self._session: Session | None = None
         self._instance = self._websocket.session.connection = made(session_class, request)
-        self._calls: deque[tuple[str, tuple[str, ...]]] = deque()
+        self._hears = _has_hook(type(self._instance), "on_message")
+        self._calls: deque[_Call] | None = None
         self._running = False
         # The task that runs asynchronous hooks waits a while for the next one, as a new task for
         # each would cost more than most hooks do. It is told whether to go on.
@@ -258,7 +274,7 @@ class SessionHandler:
         self._tired = False
         self._talks = False
         # The call that runs, and how often it failed.
-        self._taken: tuple[str, tuple[str, ...]] | None = None
+        self._taken: _Call | None = None
         self._tries = 0
         # A hook raised: who wrote it does not count on the messages behind it.
         self._broken = False
@@ -272,12 +288,18 @@ class SessionHandler:
     def received(self, messages: list[str]) -> None:
         """Has ``on_message`` called for each message."""
         self._talks = True
-        for message in messages:
-            self._queue("on_message", message)
+        # Most classes leave hooks out: that costs no thread.
+        if self._hears:
+            if self._calls is None:
+                self._calls = deque()
+            for message in messages:
+                self._calls.append(("on_message", (message,)))
+            if not self._running:
+                self._pump()
 
     def backlog(self) -> int:
         """Returns how many calls wait."""
-        return len(self._calls)
+        return len(self._calls) if self._calls else 0
 
     def closed(self, code: int, reason: str) -> None:
         """Has ``on_close`` called."""
@@ -288,14 +310,14 @@ class SessionHandler:
             self._rouse(False)
 
     def _queue(self, hook: str, *arguments: str) -> None:
-        # Most classes leave hooks out: that costs no thread.
-        if getattr(type(self._instance), hook) is not getattr(WebSocketSession, hook, None):
+        if _has_hook(type(self._instance), hook):
+            if self._calls is None:
+                self._calls = deque()
             self._calls.append((hook, arguments))
-            self._pump()
+            if not self._running:
+                self._pump()
 
     def _pump(self) -> None:
-        if self._running or not self._calls:
-            return
         self._running = True
         if self._next_is_async():
             if not self._rouse(True):
@@ -305,11 +327,12 @@ class SessionHandler:
                 self._workers.submit(self._run_plain)
             except RuntimeError:
                 logger.exception("the system starts no threads")
-                self._calls.clear()
+                self._calls = None
                 self._running = False
                 self._websocket.close(*NO_THREAD)
 
     def _next_is_async(self) -> bool:
+        assert self._calls is not None
         try:
             hook = getattr(self._instance, self._calls[0][0])
             return _declared_async(getattr(hook, "__func__", hook))
@@ -317,19 +340,19 @@ class SessionHandler:
             # What cannot even be looked up fails where it is called.
             return False
 
-    def _take(self) -> Callable[[], Any] | None:
+    def _take(self) -> _Call | None:
         """Takes the next call out of the queue, which may make room for messages.
 
         Returns:
-            The call; None for a message that came after a hook had raised.
+            The call; None for a message that came after a hook had raised. Its hook is looked up
+            by who calls it: one that is no function fails as one that raises.
         """
-        hook, arguments = self._taken = self._calls.popleft()
-        if self._session is not None and self._session.awaited:
-            self._clock.call_from_thread(self._session.ready)
-        if self._broken and hook == "on_message":
-            return None
-        # Looked up by who calls it: a hook that is no function fails as one that raises.
-        return lambda: getattr(self._instance, hook)(*arguments)
+        assert self._calls is not None
+        call = self._taken = self._calls.popleft()
+        session = self._session
+        if session is not None and session.awaited:
+            self._clock.call_from_thread(session.ready)
+        return None if self._broken and call[0] == "on_message" else call
 
     async def _run_async(self) -> None:
         task = self._runner = asyncio.current_task()
@@ -351,15 +374,21 @@ class SessionHandler:
 
     async def _run_hooks(self, task: asyncio.Task[Any]) -> None:
         turns = 0
+        instance, watch = self._instance, self._watch
         while self._calls and self._next_is_async():
-            turns += 1
-            if turns % self.FAIR == 0:
+            if turns == self.FAIR:
+                turns = 0
                 await asyncio.sleep(0)
+            turns += 1
             call = self._take()
             if call is None:
                 continue
             try:
-                refuse_unrun(await self._watch(call()), "return await it")
+                hook, arguments = call
+                awaited = getattr(instance, hook)(*arguments)
+                result = await (awaited if watch is None else watch(awaited))
+                if result is not None:
+                    refuse_unrun(result, "return await it")
             except BaseException as error:
                 if _stopped(error, task, self._websocket):
                     raise
@@ -393,7 +422,8 @@ class SessionHandler:
                 if call is None:
                     continue
                 try:
-                    refuse_unrun(call())
+                    hook, arguments = call
+                    refuse_unrun(getattr(self._instance, hook)(*arguments))
                 except BaseException as error:
                     self._failed(error)
                 else:
@@ -404,7 +434,7 @@ class SessionHandler:
         """Has a hook that raised run again, or closes the connection."""
         self._tries += 1
         if retryable(error) and self._tries < attempts(self._request.registry.settings):
-            assert self._taken is not None
+            assert self._calls is not None and self._taken is not None
             self._calls.appendleft(self._taken)
         else:
             self._tries = 0
@@ -414,4 +444,8 @@ class SessionHandler:
     def _paused(self) -> None:
         """Goes on when a run of hooks has ended. Called on the loop."""
         self._running = False
-        self._pump()
+        if self._calls:
+            self._pump()
+        else:
+            # Empty it would take as much memory as the rest of a silent session.
+            self._calls = None

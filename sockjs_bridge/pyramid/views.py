@@ -112,13 +112,14 @@ class Connection:
         Raises:
             TypeError: the message is no string.
         """
-        checked_message(message)
+        if type(message) is not str:
+            checked_message(message)
         session = self._session
-        if self.closed:
+        if self._closing or session.over:
             return False
         encoded = session.transport.encode(message)
-        self._clock.call_from_thread(partial(session.send_encoded, encoded))
-        return not self.closed
+        self._clock.call_from_thread(session.send_encoded, encoded)
+        return not (self._closing or session.over)
 
     def close(self, code: int = NORMAL[0], reason: str = NORMAL[1]) -> None:
         """Closes the connection; what was sent before leaves first.
@@ -136,7 +137,7 @@ class Connection:
         if not isinstance(reason, str):
             raise TypeError(f"a reason is a str, not {type(reason).__name__}")
         self._closing = True
-        self._clock.call_from_thread(partial(self._session.close, code, reason))
+        self._clock.call_from_thread(self._session.close, code, reason)
 
     def join(self, room: str) -> bool:
         """Enters a room; it leaves all rooms when it ends.
@@ -267,7 +268,7 @@ class WebSocket(Connection):
             # The loop may have ended too, and would never answer.
             raise self._end()
         drained = threading.Event()
-        self._clock.call_from_thread(partial(self._session.when_drained, drained.set))
+        self._clock.call_from_thread(self._session.when_drained, drained.set)
         if not drained.wait(timeout):
             raise TimeoutError(f"the client did not take what was sent within {timeout} s")
         self._check_open()

@@ -10,8 +10,9 @@ from typing import Final
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from sockjs_bridge import protocol
-from sockjs_bridge.endpoint import Endpoint, Headers, Reply, Request, phrase
+from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Inquiry, Site
+from sockjs_bridge.replies import Headers, Reply, Request, phrase
 from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.fast_websocket import FastWebSocket
 from sockjs_bridge.server.opening import Openings

@@ -17,12 +17,14 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from sockjs_bridge.actions import Action
 from sockjs_bridge.clock import Clock, DeadlineWheel
-from sockjs_bridge.endpoint import Endpoint, Reply, Request
+from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Site
+from sockjs_bridge.replies import Reply, Request
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.fast_websocket import FastWebSocket, accept_key
-from sockjs_bridge.server.plain import MAX_HELD, Incomplete, PlainRequest
+from sockjs_bridge.server.plain import MAX_FORMS, MAX_HELD, Forms, Incomplete, Known, PlainRequest
 from sockjs_bridge.server.proxy import MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.receivers import Connection, ConnectionReceiver
 from sockjs_bridge.server.wsgi import address_of
@@ -69,43 +71,58 @@ class FastSkin:
         self._site = site
         self._proxy = proxy
 
-    def handle(self, request: PlainRequest, connection: Connection) -> Reply | None:
+    def handle(self, request: PlainRequest, forms: Forms, connection: Connection) -> Reply | None:
         """Has the endpoint answer a request.
 
         Args:
             request: the one.
+            forms: of the requests on the connection; a poll's or send's is added.
             connection: over which it came.
 
         Returns:
             None where it is no poll or send of an open session, or where the application is to
             be asked who makes it.
         """
-        target, headers = request.target, request.headers
-        if self.bridge.stopping or target.startswith("//") or "#" in target:
+        if self.bridge.stopping:
             return None
-        path, _, query = target.partition("?")
-        host = headers["Host"]
-        if self._proxy.headers:
-            try:
-                host = self._proxy.apply(address_of(connection.transport), "", headers).host
-            except MalformedForwarded:
+        action = request.action
+        if action is None:
+            action = self._action(request, connection)
+            if action is None:
                 return None
-        found = self._site.find(path, host.lower() if self._site.by_host else "")
-        if found is None:
-            return None
-        endpoint, asked = found
-        if asked.action not in _HOT or not endpoint.settings.fast:
-            return None
-        session = endpoint.session(asked)
+            # Behind other WSGI code another request may show that the path means something else.
+            if request.form and not self._site.by_host:
+                if len(forms) >= MAX_FORMS:
+                    forms.clear()
+                forms[request.form] = Known(len(request.body), action)
+        session = action.session
         if (
             session is None
             or session.state is State.NEW
-            or len(request.body) > endpoint.settings.max_message_size
+            or len(request.body) > action.manager.settings.max_message_size
         ):
             return None
-        parts = Request(request.method, query, headers, host, request.body, connection.peer)
-        reply = endpoint.handle(asked, parts)
+        reply = action.take(request.query, request.body, connection.peer)
         return None if reply.unproven is not None else reply
+
+    def _action(self, request: PlainRequest, connection: Connection) -> Action | None:
+        head = request.head
+        if head is None or head.target.startswith("//") or "#" in head.target:
+            return None
+        host = head.headers["Host"]
+        if self._proxy.headers:
+            try:
+                host = self._proxy.apply(address_of(connection.transport), "", head.headers).host
+            except MalformedForwarded:
+                return None
+        path = head.target.partition("?")[0]
+        found = self._site.find(path, host.lower() if self._site.by_host else "")
+        if found is None:
+            return None
+        endpoint, target = found
+        if target.action not in _HOT or not endpoint.settings.fast:
+            return None
+        return endpoint.action(target, Request(head.method, "", head.headers, host))
 
 
 #: In aiohttp's place as long as it has no part in a connection.
@@ -126,8 +143,8 @@ class FastConnection(Connection):
     """
 
     __slots__ = (
-        *("_aligned", "_due", "_handled", "_held", "_looks", "_partial", "_skin", "_websocket"),
-        "slot",
+        *("_aligned", "_due", "_forms", "_handled", "_held", "_looks", "_partial", "_skin"),
+        *("_websocket", "slot"),
     )
 
     transport: asyncio.Transport
@@ -146,6 +163,7 @@ class FastConnection(Connection):
         self._held: bytearray | None = None
         self._websocket: FastWebSocket | None = None
         self._handled = 0
+        self._forms: Forms = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
@@ -162,15 +180,17 @@ class FastConnection(Connection):
             self._hold(data)
             return
         if self._aligned:
-            data = self._partial + data
+            if self._partial:
+                data = self._partial + data
             try:
-                request = PlainRequest.read(data)
+                request = PlainRequest.read(data, self._forms)
             except Incomplete:
                 if not self._partial:
                     self._wait_until(self.heard + HOLD)
                 self._partial = data
                 return
-            if request is not None and not self._idle and self._looks < LOOKS:
+            idle = self._inner is NOBODY or self._aiohttp_waits()
+            if request is not None and not idle and self._looks < LOOKS:
                 self._looks += 1
                 self._partial = data
                 self._skin.clock.call_soon(self._look_again)
@@ -178,7 +198,7 @@ class FastConnection(Connection):
             self._partial = b""
             self._looks = 0
             self._aligned = request is not None
-            if request is not None and self._idle and self._answer(request):
+            if request is not None and idle and self._answer(request):
                 return
         self._ask_aiohttp(data)
 
@@ -194,13 +214,12 @@ class FastConnection(Connection):
             self._inner.connection_made(self.transport)
         self._inner.data_received(data)
 
-    @property
-    def _idle(self) -> bool:
-        """Whether nothing is being answered."""
+    def _aiohttp_waits(self) -> bool:
+        """Tells whether aiohttp is answering nothing."""
         # The only sign that aiohttp gives of having said everything. Without this attribute every
         # connection that aiohttp knows of is left to it.
         waiter = getattr(self._inner, "_waiter", None)
-        return self._inner is NOBODY or (waiter is not None and not waiter.done())
+        return waiter is not None and not waiter.done()
 
     def _forget_aiohttp(self) -> None:
         if self._inner is not NOBODY:
@@ -210,10 +229,11 @@ class FastConnection(Connection):
             aiohttp.connection_lost(None)
 
     def _answer(self, request: PlainRequest) -> bool:
-        reply = None if request.upgrades else self._skin.handle(request, self)
+        reply = None if request.upgrades else self._skin.handle(request, self._forms, self)
         if reply is None:
             return False
-        self._forget_aiohttp()
+        if self._inner is not NOBODY:
+            self._forget_aiohttp()
         self._due = None
         self._held = bytearray()
         self.busy = True
@@ -241,7 +261,10 @@ class FastConnection(Connection):
             self._skin.clock.call_soon(self._go_on)
         else:
             self._held = None
-            self._wait_until(self._now() + self._skin.keepalive_timeout)
+            self._due = self._now() + self._skin.keepalive_timeout
+            # The wheel looks at what it has early enough: nothing it was told is later.
+            if self.slot is None:
+                self._skin.wheel.update(self)
 
     def _go_on(self) -> None:
         held, self._held = self._held, None

@@ -21,7 +21,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import WS_KEY
 
 from sockjs_bridge import protocol
-from sockjs_bridge.endpoint import Headers, Reply
+from sockjs_bridge.replies import Headers, Reply
 from sockjs_bridge.server.receivers import (
     CLOSE_TIMEOUT,
     NO_STATUS,
@@ -190,8 +190,8 @@ class FastWebSocket(FrameReceiver):
                 session.close(*protocol.BROKEN_FRAMING)
                 return
         if messages:
-            session.deliver(messages, len(text) if text.isascii() else len(text.encode()))
-            if session.full and not self.draining:
+            size = len(text) if text.isascii() else len(text.encode())
+            if session.deliver(messages, size) and not self.draining:
                 self.draining = True
                 self._drain = asyncio.get_running_loop().create_task(self._hand_on())
 

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -21,7 +22,7 @@ class LoopClock:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.time = loop.time
-        self._calls: deque[Callable[[], object]] = deque()
+        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._scheduled = False
         self._thread = threading.get_ident()
 
@@ -33,16 +34,16 @@ class LoopClock:
         """Calls back at a time of the loop."""
         self._loop.call_at(when, callback)
 
-    def call_from_thread(self, callback: Callable[[], object]) -> None:
+    def call_from_thread(self, callback: Callable[..., object], *arguments: Any) -> None:
         """Calls back on the loop: at once when this is its thread, else as soon as it can.
 
         Threads share one queue and one wake-up of the loop, which costs a hundredth of waking it
         for each call. After the loop's end nothing happens.
         """
         if threading.get_ident() == self._thread:
-            self._call(callback)
+            self._call(callback, arguments)
             return
-        self._calls.append(callback)
+        self._calls.append((callback, arguments))
         if not self._scheduled:
             self._scheduled = True
             try:
@@ -55,11 +56,11 @@ class LoopClock:
         # Before the queue is read: a thread that appends from here on schedules again.
         self._scheduled = False
         for _ in range(len(self._calls)):
-            self._call(self._calls.popleft())
+            self._call(*self._calls.popleft())
 
     @staticmethod
-    def _call(callback: Callable[[], object]) -> None:
+    def _call(callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         try:
-            callback()
+            callback(*arguments)
         except Exception:
             logger.exception("a call from a thread failed")

@@ -9,8 +9,9 @@ from io import BytesIO
 from aiohttp import web
 
 from sockjs_bridge.credentials import UNKNOWN
-from sockjs_bridge.endpoint import Endpoint, Headers, Proof
+from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import HANDSHAKE, Handshake
+from sockjs_bridge.replies import Headers, Proof
 from sockjs_bridge.server.wsgi import WSGIHost, path_info
 from sockjs_bridge.session import Session
 

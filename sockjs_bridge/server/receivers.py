@@ -10,7 +10,8 @@ from aiohttp import web
 
 from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Peer
-from sockjs_bridge.endpoint import Endpoint, Reply
+from sockjs_bridge.endpoint import Endpoint
+from sockjs_bridge.replies import Reply
 from sockjs_bridge.session import Session
 
 if TYPE_CHECKING:

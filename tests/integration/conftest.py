@@ -21,5 +21,5 @@ def skin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     name: str = getattr(request, "param", "fast")
     if name == "reference":
         # Nothing is plain enough for the other one.
-        monkeypatch.setattr(PlainRequest, "read", lambda data: None)
+        monkeypatch.setattr(PlainRequest, "read", lambda data, forms: None)
     return name

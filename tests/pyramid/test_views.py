@@ -440,7 +440,7 @@ async def test_drain_after_close_of_its_own(opening, style):
 def test_drain_when_the_server_has_ended(opening, monkeypatch):
     """A view that outlives its server is not left waiting for a loop that is no more."""
     opening.session.close(4001, "over")
-    monkeypatch.setattr(opening.clock, "call_from_thread", lambda callback: None)
+    monkeypatch.setattr(opening.clock, "call_from_thread", lambda *call: None)
     with pytest.raises(ConnectionClosed, match="4001 over"):
         opening.websocket.drain(timeout=0.01)
 
