@@ -180,19 +180,19 @@ class FastConnection(Connection):
             self._hold(data)
             return
         if self._aligned:
-            if self._partial:
-                data = self._partial + data
+            begun = self._partial
+            whole = begun + data if begun else data
             try:
-                request = PlainRequest.read(data, self._forms)
+                request = PlainRequest.read(whole, self._forms)
             except Incomplete:
-                if not self._partial:
+                if not begun:
                     self._wait_until(self.heard + HOLD)
-                self._partial = data
+                self._partial = whole
                 return
             idle = self._inner is NOBODY or self._aiohttp_waits()
             if request is not None and not idle and self._looks < LOOKS:
                 self._looks += 1
-                self._partial = data
+                self._partial = whole
                 self._skin.clock.call_soon(self._look_again)
                 return
             self._partial = b""
@@ -200,6 +200,9 @@ class FastConnection(Connection):
             self._aligned = request is not None
             if request is not None and idle and self._answer(request):
                 return
+            if begun:
+                # As it came: what is wrong behind a request does not take that one along.
+                self._ask_aiohttp(begun)
         self._ask_aiohttp(data)
 
     def _look_again(self) -> None:

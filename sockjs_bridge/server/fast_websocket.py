@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sockjs_bridge.server")
 
+#: Looked up for each message, which an enumeration makes slow.
+TEXT = WSMsgType.TEXT
 #: Bytes that may wait while the application is slow; aiohttp's own limit.
 QUEUE = 2**16
 
@@ -61,9 +63,22 @@ def accept_key(headers: Mapping[str, str]) -> str | None:
 class _Frames(WebSocketDataQueue):
     """Where the parser puts what it has read: a queue only while the application is slow."""
 
+    __slots__ = ("_begun", "_receiver")
+
+    # What the parser looks at until there is a queue: nothing waits.
+    _size = _limit = 0
+
     def __init__(self, receiver: FastWebSocket) -> None:
-        super().__init__(cast(BaseProtocol, receiver), QUEUE, loop=asyncio.get_running_loop())
+        # Most applications are never slow, and an empty queue takes a kilobyte.
+        self._begun = False
         self._receiver = receiver
+
+    def begin(self) -> None:
+        """Makes it a queue."""
+        if not self._begun:
+            self._begun = True
+            loop = asyncio.get_running_loop()
+            super().__init__(cast(BaseProtocol, self._receiver), QUEUE, loop=loop)
 
     @property
     def empty(self) -> bool:
@@ -165,15 +180,16 @@ class FastWebSocket(FrameReceiver):
     def take(self, message: tuple[WSMsgType, Any, str | None]) -> None:
         """Handles what a frame holds, or several that make a message."""
         kind, data, reason = message
-        if kind is WSMsgType.CLOSE:
+        if kind is TEXT:
+            if not self.ended:
+                self._deliver(data)
+        elif kind is WSMsgType.CLOSE:
             if not self.ended:
                 self._say_close(data or protocol.NORMAL[0])
             # RFC 6455, 7.1.5: 1005 stands for a close frame without a code.
             self._leave(data or NO_STATUS, reason or "")
         elif self.ended:
             return
-        elif kind is WSMsgType.TEXT:
-            self._deliver(data)
         elif kind is WSMsgType.PING:
             self._control(WSMsgType.PONG, data)
         elif kind is WSMsgType.BINARY:
@@ -193,6 +209,7 @@ class FastWebSocket(FrameReceiver):
             size = len(text) if text.isascii() else len(text.encode())
             if session.deliver(messages, size) and not self.draining:
                 self.draining = True
+                self._frames.begin()
                 self._drain = asyncio.get_running_loop().create_task(self._hand_on())
 
     async def _hand_on(self) -> None:

@@ -247,6 +247,31 @@ def test_every_split(stage: Stage, name: str) -> None:
         stage.compare(data[:cut], data[cut:], request(body=b'["after"]'))
 
 
+def test_every_split_of_a_known_form(stage: Stage) -> None:
+    """Requests that differ in nothing but query and body are read anew only once."""
+    first = request("/talk/0/known/xhr_send?t=1", b'["1"]')
+    again = request("/talk/0/known/xhr_send?t=22", b'["2"]')
+    for cut in range(1, len(again)):
+        stage.compare(first, again[:cut], again[cut:], request(body=b'["after"]'))
+
+
+@pytest.mark.parametrize(
+    "target", ["xhr_send?t=1&x", "xhr_send?", "xhr_send?t=%31", "xhr_send/?t=1", "xhr_send?t=a?b"]
+)
+def test_behind_a_known_form(stage: Stage, target: str) -> None:
+    first = request(body=b'["1"]')
+    stage.compare(first, request(f"/talk/0/known/{target}", b'["2"]'))
+    stage.compare(first, first + request(f"/talk/0/known/{target}", b'["2"]'))
+    stage.compare(first, request(f"/talk/0/known/{target}", b'["2"]') + b"x", first)
+
+
+def test_wrong_behind_one_in_pieces(stage: Stage) -> None:
+    """What is wrong does not take along what came before it."""
+    data = request()
+    for cut in (20, len(data) - 9, len(data) - 1):
+        stage.compare(data[:cut], data[cut:] + request(host=None))
+
+
 PATCHES = (b"", b"\r", b"\n", b"\r\n", b" ", b"\t", b":", b"\0", b"\xff", b"0", b",")
 
 
