@@ -319,7 +319,7 @@ class SessionHandler:
 
     def _pump(self) -> None:
         self._running = True
-        if self._next_is_async():
+        if self._async_hook() is not None:
             if not self._rouse(True):
                 self._workers.spawn(self._run_async())
         else:
@@ -331,21 +331,21 @@ class SessionHandler:
                 self._running = False
                 self._websocket.close(*NO_THREAD)
 
-    def _next_is_async(self) -> bool:
+    def _async_hook(self) -> Callable[..., Any] | None:
+        """Returns the hook of the next call if it is asynchronous."""
         assert self._calls is not None
         try:
-            hook = getattr(self._instance, self._calls[0][0])
-            return _declared_async(getattr(hook, "__func__", hook))
+            hook: Callable[..., Any] = getattr(self._instance, self._calls[0][0])
+            return hook if _declared_async(getattr(hook, "__func__", hook)) else None
         except Exception:
             # What cannot even be looked up fails where it is called.
-            return False
+            return None
 
     def _take(self) -> _Call | None:
         """Takes the next call out of the queue, which may make room for messages.
 
         Returns:
-            The call; None for a message that came after a hook had raised. Its hook is looked up
-            by who calls it: one that is no function fails as one that raises.
+            The call; None for a message that came after a hook had raised.
         """
         assert self._calls is not None
         call = self._taken = self._calls.popleft()
@@ -374,8 +374,8 @@ class SessionHandler:
 
     async def _run_hooks(self, task: asyncio.Task[Any]) -> None:
         turns = 0
-        instance, watch = self._instance, self._watch
-        while self._calls and self._next_is_async():
+        watch = self._watch
+        while self._calls and (hook := self._async_hook()) is not None:
             if turns == self.FAIR:
                 turns = 0
                 await asyncio.sleep(0)
@@ -384,8 +384,7 @@ class SessionHandler:
             if call is None:
                 continue
             try:
-                hook, arguments = call
-                awaited = getattr(instance, hook)(*arguments)
+                awaited = hook(*call[1])
                 result = await (awaited if watch is None else watch(awaited))
                 if result is not None:
                     refuse_unrun(result, "return await it")
@@ -416,12 +415,13 @@ class SessionHandler:
     def _run_plain(self) -> None:
         with RequestContext(self._request):
             for _ in range(self.FAIR):
-                if not self._calls or self._next_is_async():
+                if not self._calls or self._async_hook() is not None:
                     break
                 call = self._take()
                 if call is None:
                     continue
                 try:
+                    # Looked up here: one that is no function fails as one that raises.
                     hook, arguments = call
                     refuse_unrun(getattr(self._instance, hook)(*arguments))
                 except BaseException as error:

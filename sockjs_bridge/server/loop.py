@@ -41,7 +41,10 @@ class LoopClock:
         for each call. After the loop's end nothing happens.
         """
         if threading.get_ident() == self._thread:
-            self._call(callback, arguments)
+            try:
+                callback(*arguments)
+            except Exception:
+                logger.exception("a call on the loop failed")
             return
         self._calls.append((callback, arguments))
         if not self._scheduled:
@@ -56,11 +59,8 @@ class LoopClock:
         # Before the queue is read: a thread that appends from here on schedules again.
         self._scheduled = False
         for _ in range(len(self._calls)):
-            self._call(*self._calls.popleft())
-
-    @staticmethod
-    def _call(callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-        try:
-            callback(*arguments)
-        except Exception:
-            logger.exception("a call from a thread failed")
+            callback, arguments = self._calls.popleft()
+            try:
+                callback(*arguments)
+            except Exception:
+                logger.exception("a call from a thread failed")
