@@ -47,10 +47,18 @@ class Action:
         """The session, if it exists."""
         return self.manager.get(self.session_id, self.base)
 
-    def take(self, query: str, body: bytes, peer: Peer, proof: Proof | None = None) -> Reply:
+    def take(
+        self,
+        session: Session | None,
+        query: str,
+        body: bytes,
+        peer: Peer,
+        proof: Proof | None = None,
+    ) -> Reply:
         """Takes the action.
 
         Args:
+            session: as `session` has it.
             query: the raw query string.
             body: complete.
             peer: the other end of the connection.
@@ -104,7 +112,14 @@ class Receive(Action):
 
     transport: Transport
 
-    def take(self, query: str, body: bytes, peer: Peer, proof: Proof | None = None) -> Reply:
+    def take(
+        self,
+        session: Session | None,
+        query: str,
+        body: bytes,
+        peer: Peer,
+        proof: Proof | None = None,
+    ) -> Reply:
         """Opens the session where there is none."""
         transport, headers = self.transport, [*self.headers]
         parameters = _parameters(query)
@@ -116,7 +131,6 @@ class Receive(Action):
             if not protocol.valid_callback(callback):
                 return self._text(500, headers, 'invalid "callback" parameter')
             headers.append(("X-Content-Type-Options", "nosniff"))
-        session = self.session
         if session is not None:
             refusal = self._check(session, proof, headers)
             # A client hears of its session's end by the close frame.
@@ -144,9 +158,16 @@ class Send(Action):
 
     sending: Sending
 
-    def take(self, query: str, body: bytes, peer: Peer, proof: Proof | None = None) -> Reply:
+    def take(
+        self,
+        session: Session | None,
+        query: str,
+        body: bytes,
+        peer: Peer,
+        proof: Proof | None = None,
+    ) -> Reply:
         """Delivers the messages."""
-        headers, session = [*self.headers], self.session
+        headers = [*self.headers]
         if session is None or session.state is State.NEW:
             return self._text(404, headers, "Not found")
         if (refusal := self._check(session, proof, headers)) is not None:

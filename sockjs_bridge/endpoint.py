@@ -137,7 +137,8 @@ class Endpoint:
         else:
             action = self._action(target, request, cors)
             if isinstance(action, Action):
-                return action.take(request.query, request.body, request.peer, proof)
+                session = action.session
+                return action.take(session, request.query, request.body, request.peer, proof)
             reply = action
         reply.headers += cors
         return reply

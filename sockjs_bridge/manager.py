@@ -57,6 +57,9 @@ class Manager:
         rooms: shared by the endpoints of an application.
     """
 
+    #: How many sessions are written in one go, so that a crowd cannot hold up the loop.
+    BATCH = 500
+
     def __init__(
         self, settings: Settings, clock: Clock, capacity: Capacity, rooms: Rooms | None = None
     ) -> None:
@@ -151,7 +154,9 @@ class Manager:
             self._dirty.append(session)
 
     def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
+        dirty, self._dirty = self._dirty[: self.BATCH], self._dirty[self.BATCH :]
+        if self._dirty:
+            self.clock.call_soon(self._flush)
         # One session alone has nobody to share its frames with.
         shared: SharedFrames | None = {} if len(dirty) > 1 else None
         for session in dirty:
@@ -182,7 +187,8 @@ class Manager:
         self._closed = True
         for session in self:
             session.close(code, reason)
-        self._flush()
+        while self._dirty:
+            self._flush()
 
     @property
     def told(self) -> bool:

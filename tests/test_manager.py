@@ -226,6 +226,35 @@ def test_broadcast_encodes_once_and_frames_once(size: int) -> None:
     assert all(receiver.written[0] is receivers[0].written[0] for receiver in receivers)
 
 
+def test_broadcast_to_a_crowd_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many sessions are written in one go; what is due meanwhile comes in between."""
+    monkeypatch.setattr(Manager, "BATCH", 10)
+    clock = HandClock()
+    manager = make_manager(clock)
+    receivers = [join(manager, STREAM) for _ in range(25)]
+    manager.broadcast("a")
+    reached = []
+    for _ in range(3):
+        clock.tick()
+        reached.append(sum(bool(receiver.messages) for receiver in receivers))
+        # Who has it already may get more, who has not gets both at once.
+        manager.broadcast("b")
+    assert reached == [10, 20, 25]
+    settle(manager)
+    assert [receiver.messages for receiver in receivers] == [["a", "b", "b", "b"]] * 25
+    assert clock.soon == []
+
+
+def test_close_tells_a_crowd_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server stops: no tick may follow."""
+    monkeypatch.setattr(Manager, "BATCH", 10)
+    manager = make_manager()
+    receivers = [join(manager, STREAM) for _ in range(25)]
+    manager.broadcast("a")
+    manager.close()
+    assert all(receiver.frames == ['a["a"]', 'c[3000,"Go away!"]'] for receiver in receivers)
+
+
 def test_one_session_keeps_no_frames_to_share() -> None:
     counted = Counted(WEBSOCKET)
     manager = make_manager()

@@ -102,7 +102,7 @@ class FastSkin:
             or len(request.body) > action.manager.settings.max_message_size
         ):
             return None
-        reply = action.take(request.query, request.body, connection.peer)
+        reply = action.take(session, request.query, request.body, connection.peer)
         return None if reply.unproven is not None else reply
 
     def _action(self, request: PlainRequest, connection: Connection) -> Action | None:
@@ -365,6 +365,8 @@ class FastConnection(Connection):
 
 class FastReceiver(ConnectionReceiver):
     """A poll or a stream, written to the transport at once."""
+
+    __slots__ = ("_body", "_fast", "_reply")
 
     def __init__(self, connection: FastConnection, session: Session, reply: Reply) -> None:
         super().__init__(connection, session, reply)
