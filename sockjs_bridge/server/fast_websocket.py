@@ -37,6 +37,8 @@ logger = logging.getLogger("sockjs_bridge.server")
 
 #: Looked up for each message, which an enumeration makes slow.
 TEXT = WSMsgType.TEXT
+#: How many messages are handed on in one go: so many more may wait than ``max_inbound``.
+TOGETHER = 16
 #: Bytes that may wait while the application is slow; aiohttp's own limit.
 QUEUE = 2**16
 
@@ -87,10 +89,15 @@ class _Frames(WebSocketDataQueue):
 
     def feed_data(self, data: Any, size: int) -> None:
         """Called by the parser."""
-        if self._receiver.draining:
+        receiver = self._receiver
+        if receiver.draining:
             super().feed_data(data, size)
+        elif data[0] is TEXT:
+            receiver.texts.append(data[1])
+            if len(receiver.texts) >= TOGETHER:
+                receiver.deliver()
         else:
-            self._receiver.take(data)
+            receiver.take(data)
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """Called by the parser, for all that was raised meanwhile."""
@@ -108,6 +115,7 @@ class FastWebSocket(FrameReceiver):
         max_message_size: bytes of one message.
 
     Attributes:
+        texts: messages that were read and not handed on yet.
         draining: what arrives waits, because the application is slow.
     """
 
@@ -120,6 +128,7 @@ class FastWebSocket(FrameReceiver):
         "_reading_paused",
         "_ready",
         "draining",
+        "texts",
     )
 
     def __init__(
@@ -136,6 +145,7 @@ class FastWebSocket(FrameReceiver):
         self._frames = _Frames(self)
         # The parser refuses what reaches its limit.
         self._parser = WebSocketReader(self._frames, max_message_size + 1, False, True)
+        self.texts: list[str] = []
         self.draining = False
         self._drain: asyncio.Task[None] | None = None
         self._ready: asyncio.Event | None = None
@@ -176,13 +186,17 @@ class FastWebSocket(FrameReceiver):
     def feed(self, data: bytes) -> None:
         """Takes what has arrived."""
         self._parser.feed_data(data)
+        if self.texts:
+            self.deliver()
 
     def take(self, message: tuple[WSMsgType, Any, str | None]) -> None:
         """Handles what a frame holds, or several that make a message."""
         kind, data, reason = message
+        if self.texts:
+            self.deliver()
         if kind is TEXT:
-            if not self.ended:
-                self._deliver(data)
+            self.texts.append(data)
+            self.deliver()
         elif kind is WSMsgType.CLOSE:
             if not self.ended:
                 self._say_close(data or protocol.NORMAL[0])
@@ -195,22 +209,30 @@ class FastWebSocket(FrameReceiver):
         elif kind is WSMsgType.BINARY:
             self.session.close(*protocol.BROKEN_FRAMING)
 
-    def _deliver(self, text: str) -> None:
-        session = self.session
-        messages = [text]
-        if self.transport.control_frames:
-            try:
-                messages = protocol.decode_websocket(text)
-            except protocol.PayloadError as error:
-                logger.info("session %s: %s", session.id, error)
-                session.close(*protocol.BROKEN_FRAMING)
-                return
-        if messages:
-            size = len(text) if text.isascii() else len(text.encode())
-            if session.deliver(messages, size) and not self.draining:
-                self.draining = True
-                self._frames.begin()
-                self._drain = asyncio.get_running_loop().create_task(self._hand_on())
+    def deliver(self) -> None:
+        """Hands on the messages that were read."""
+        texts, self.texts = self.texts, []
+        if self.ended:
+            return
+        session, broken = self.session, False
+        messages, size = [], 0
+        for text in texts:
+            if self.transport.control_frames:
+                try:
+                    messages += protocol.decode_websocket(text)
+                except protocol.PayloadError as error:
+                    logger.info("session %s: %s", session.id, error)
+                    broken = True
+                    break
+            else:
+                messages.append(text)
+            size += len(text) if text.isascii() else len(text.encode())
+        if messages and session.deliver(messages, size) and not self.draining:
+            self.draining = True
+            self._frames.begin()
+            self._drain = asyncio.get_running_loop().create_task(self._hand_on())
+        if broken:
+            session.close(*protocol.BROKEN_FRAMING)
 
     async def _hand_on(self) -> None:
         """Hands on what waits as fast as the application takes it; of a lost connection at once."""
@@ -248,6 +270,8 @@ class FastWebSocket(FrameReceiver):
 
     def broken(self, error: BaseException) -> None:
         """Ends with a peer that broke the protocol."""
+        if self.texts:
+            self.deliver()
         code = int(WSCloseCode.INTERNAL_ERROR)
         if isinstance(error, WebSocketError):
             code = int(error.code)

@@ -205,8 +205,8 @@ async def test_sessions_end_with_a_line_in_the_log(caplog):
     ):
         await runner.stop()
     lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 3
-    assert all("3000 'Go away!'" in line for line in lines)
+    # A session of an earlier test may come to its end meanwhile.
+    assert sum("3000 'Go away!'" in line for line in lines) == 3
 
 
 # What aiohttp says
