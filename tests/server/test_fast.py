@@ -271,6 +271,39 @@ async def test_slow_application(leaves: bool) -> None:
             assert wire.written == frame_of_server(b'a["echo"]')
 
 
+@pytest.mark.parametrize("cut", [1, 16, 17, 40])
+async def test_frames_that_come_together(cut: int) -> None:
+    """Messages are handed on together; what else there is keeps its place among them."""
+    frames = [frame(b'"%d"' % number) for number in range(40)]
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        wire.feed(b"".join([*frames[:cut], frame(b"now", 9), *frames[cut:]]))
+        assert wire.written.startswith(b"\x8a\x03now")
+        await server.quiet()
+        assert server.heard == [str(number) for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (frame(b"\x03\xe8", 8), 1000),
+        (frame(b"["), 3000),
+        (frame(b"", 2), 3000),
+        (frame(b"", 3), 1002),
+    ],
+    ids=["close", "broken JSON", "binary", "reserved opcode"],
+)
+async def test_messages_before_the_last_frame(last: bytes, code: int) -> None:
+    """They are the application's, whatever comes behind them; what comes behind that is not."""
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        (session,) = server.sessions
+        wire.feed(frame(b'"a"') + frame(b'["b", "c"]') + last + frame(b'"d"'))
+        await server.quiet()
+        assert server.heard == ["a", "b", "c"]
+        assert session.close_code == code
+
+
 # What it costs, in what can be counted
 
 
