@@ -19,7 +19,7 @@ class Found(TypedDict):
         late_ms: the greatest delay of the timer.
         own_ms: the same, counting only the CPU time that this process had meanwhile: what other
             programs took is left out, what threads of ours took is not.
-        collection_ms: the longest run of the garbage collector.
+        collection_ms: the longest run of the garbage collector, in CPU time.
         full_collections: how often that looked at everything.
         rss_kb: the memory of the process.
         sessions: how many there are.
@@ -83,7 +83,7 @@ class Probe:
         self._wait()
 
     def _collects(self, phase: str, info: dict[str, int]) -> None:
-        now = time.monotonic()
+        now = time.thread_time()
         if phase == "start":
             self._collecting = now
         else:

@@ -48,6 +48,7 @@ def test_the_probe_notes_the_longest_delay(monkeypatch: pytest.MonkeyPatch) -> N
     clock, cpu = HandClock(), 0.0
     monkeypatch.setattr(time, "monotonic", clock.time)
     monkeypatch.setattr(time, "process_time", lambda: cpu)
+    monkeypatch.setattr(time, "thread_time", clock.time)
     monkeypatch.setattr(gc, "callbacks", [])
     endpoints = Endpoints(1)
     monkeypatch.setattr(Endpoints, "clock", property(lambda _: clock))
