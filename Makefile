@@ -1,7 +1,8 @@
 # make demo   the chat on http://127.0.0.1:6543
 # make test   everything that can be checked
 # make docs   the documentation, in build/docs
-# make bench  how this server compares with others; make bench-short: a first look
+# make bench  how this server compares with others; make bench-short: a first look;
+#             make bench-stalls: what holds up its loop
 
 PYTHON ?= python3
 VENV = .venv
@@ -25,7 +26,7 @@ PEERS =
 REPS =
 SECONDS =
 
-.PHONY: demo test lint format docs bench bench-short browser-files programs dist clean
+.PHONY: demo test lint format docs bench bench-short bench-stalls browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
@@ -49,8 +50,8 @@ docs: $(TEST)
 	$(BIN)/python -m sphinx -n -W --keep-going -q -d build/doctrees docs build/docs
 	@echo build/docs/index.html
 
-bench bench-short: $(DEMO)
-	@$(BIN)/python -m bench.run $(if $(filter bench-short,$@),--short) \
+bench bench-short bench-stalls: $(DEMO)
+	@$(BIN)/python -m bench.run $(patsubst bench-%,--%,$(filter-out bench,$@)) \
 	  $(if $(LOADS),--loads '$(LOADS)') $(if $(PEERS),--peers '$(PEERS)') \
 	  $(if $(REPS),--reps '$(REPS)') $(if $(SECONDS),--seconds '$(SECONDS)')
 

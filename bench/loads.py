@@ -116,6 +116,43 @@ class Load:
         return 0.7 + self.connections / 1000 + self.warmup + self.seconds(seconds)
 
 
+def generator_command(
+    generator: Path, load: Load, port: int, seconds: float, *arguments: object
+) -> list[str]:
+    """Return the command that puts a load on the server at a port.
+
+    Args:
+        generator: the program.
+        load: what it does.
+        port: where the server listens.
+        seconds: that count.
+        *arguments: further ones for the generator, which override those that follow from the load.
+    """
+    command = (
+        *(generator, "--mode", load.mode, "--connections", load.connections, "--port", port),
+        *("--inflight", load.inflight, "--seconds", load.seconds(seconds)),
+        *("--warmup", load.warmup, "--open-timeout", OPEN_TIME, *arguments),
+    )
+    return [str(part) for part in command]
+
+
+def generated(output: str, error: str) -> Measurement:
+    """Return what the generator found.
+
+    Args:
+        output: what it wrote.
+        error: what it complained of.
+
+    Raises:
+        Lacking: it found nothing.
+    """
+    try:
+        found: Measurement = json.loads(output)
+    except ValueError:
+        raise Lacking(f"the generator failed: {error.strip()}") from None
+    return found
+
+
 def run_generator(
     generator: Path, load: Load, port: int, seconds: float, *arguments: object
 ) -> Measurement:
@@ -126,27 +163,23 @@ def run_generator(
         load: what it does.
         port: where the server listens.
         seconds: that count.
-        *arguments: further ones for the generator, which override those that follow from the load.
+        *arguments: as for `generator_command`.
 
     Raises:
         Lacking: it found nothing, and why.
     """
-    command = (
-        *(generator, "--mode", load.mode, "--connections", load.connections, "--port", port),
-        *("--inflight", load.inflight, "--seconds", load.seconds(seconds)),
-        *("--warmup", load.warmup, "--open-timeout", OPEN_TIME, *arguments),
-    )
     # It bounds itself; this is for the day when it does not.
     patience = OPEN_TIME + load.warmup + seconds + 60
     try:
         done = subprocess.run(
-            [str(part) for part in command], capture_output=True, text=True, timeout=patience
+            generator_command(generator, load, port, seconds, *arguments),
+            capture_output=True,
+            text=True,
+            timeout=patience,
         )
-        found: Measurement = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         raise Lacking("the generator did not end") from None
-    except ValueError:
-        raise Lacking(f"the generator failed: {done.stderr.strip()}") from None
+    found = generated(done.stdout, done.stderr)
     if load.mode != "idle" and not found["rate"]:
         raise Lacking(f"no message arrived: {found['first_error']}")
     return found

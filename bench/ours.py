@@ -3,13 +3,15 @@
     PYTHONPATH=. pserve bench/ours.ini http_port=6543
 
 ``/echo`` and ``/broadcast`` are session classes. ``/view``, ``/coroutine`` and ``/plain`` are the
-same echo in the other styles, for what a connection of each costs.
+same echo in the other styles, for what a connection of each costs. ``/probe`` is a page that tells
+what held up the loop.
 """
 
 from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.router import Router
 
+from bench.probe import Found, Probe
 from sockjs_bridge import WebSocketSession, websocket_view
 
 
@@ -54,10 +56,19 @@ class PlainEcho(WebSocketSession):
         self.send(message)
 
 
+def probe(request: Request) -> Found:
+    """Tell what held up the loop since this was asked last."""
+    found: Found = request.registry.probe.read()
+    return found
+
+
 def main(global_config: dict[str, str], **settings: str) -> Router:
     """Make the application."""
     with Configurator(settings=settings) as config:
         for name in ("echo", "broadcast", "view", "coroutine", "plain"):
             config.add_sockjs_route(name, f"/{name}")
+        config.registry.probe = Probe(config.registry.sockjs.endpoints)
+        config.add_route("probe", "/probe")
+        config.add_view(probe, route_name="probe", renderer="json")
         config.scan("bench.ours")
         return config.make_wsgi_app()

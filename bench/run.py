@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bench import table
+from bench import stalls, table
 from bench.loads import GROWTH, LOADS, Load, Measurement, run_generator
 from bench.servers import (
     BENCH,
@@ -28,6 +28,7 @@ from bench.servers import (
     Server,
     compile_c,
     free_port,
+    ours,
     pinned,
     running,
 )
@@ -42,19 +43,28 @@ class Plan:
         loads: the names of loads.
         reps: how often each is measured.
         seconds: that count in each measurement.
+        stalls: whether it is measured what holds up the loop of our server, once.
     """
 
     peers: Sequence[str]
     loads: Sequence[str]
     reps: int
     seconds: float
+    stalls: bool = False
+
+    @property
+    def duration(self) -> float:
+        """The seconds that it takes, roughly."""
+        once = sum(Load.parse(name).duration(self.seconds) for name in self.loads)
+        return once * len(self.peers) * self.reps + stalls.DURATION * self.stalls
 
 
 FULL = Plan(
     peers=("ours", "ours-reference", "sockjs-node", "aio-libs", "tornado", "limit"),
     loads=(*LOADS, *GROWTH),
     reps=3,
-    seconds=2.5,
+    seconds=2.3,
+    stalls=True,
 )
 SHORT = Plan(peers=("ours", "sockjs-node", "limit"), loads=LOADS, reps=1, seconds=2)
 
@@ -85,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
         " that are named in this way.",
     )
     parser.add_argument("--short", action="store_true", help="a first look, in 3 minutes")
+    parser.add_argument("--stalls", action="store_true", help="only what holds up our loop")
     parser.add_argument("--peers", type=names, help="the servers, ours too, separated by commas")
     parser.add_argument("--loads", type=names, help="separated by commas")
     parser.add_argument("--reps", type=int, help="how often each is measured")
@@ -119,11 +130,13 @@ def planned(options: argparse.Namespace) -> Plan:
         Lacking: nothing can be measured so.
     """
     usual = SHORT if options.short else FULL
+    named = options.peers or options.loads
     plan = Plan(
-        peers=options.peers or usual.peers,
-        loads=options.loads or usual.loads,
+        peers=options.peers or (["ours"] if options.stalls else usual.peers),
+        loads=options.loads or ([] if options.stalls else usual.loads),
         reps=usual.reps if options.reps is None else options.reps,
         seconds=usual.seconds if options.seconds is None else options.seconds,
+        stalls=options.stalls or (usual.stalls and not named),
     )
     for peer in plan.peers:
         if peer not in SERVERS:
@@ -163,7 +176,7 @@ def measure_all(plan: Plan, cpus: tuple[int, int]) -> table.Report:
         Lacking: something that is needed is not here.
     """
     loads = [Load.parse(name) for name in plan.loads]
-    allow_files(loads)
+    allow_files([*loads, *([stalls.FANOUT] if plan.stalls else [])])
     generator = compile_c(BENCH / "sockjs_load.c")
     servers = [SERVERS[name] for name in plan.peers]
     installed = {server.name: server.install() for server in servers}
@@ -176,14 +189,16 @@ def measure_all(plan: Plan, cpus: tuple[int, int]) -> table.Report:
         measurements=[],
     )
     todo = [(load, server) for _ in range(plan.reps) for load in loads for server in servers]
-    minutes = sum(load.duration(plan.seconds) for load, _ in todo) / 60
-    _say(f"{len(todo)} measurements, about {minutes:.0f} minutes")
+    _say(f"{len(todo)} measurements, about {plan.duration / 60:.0f} minutes")
     try:
         with pinned(cpus[1]):
             for number, (load, server) in enumerate(todo, 1):
                 row = measure(server, installed[server.name], load, plan.seconds, generator, cpus)
                 report["measurements"].append(row)
                 _say(f"{number}/{len(todo)} {load.name}, {server.name}: {_outcome(row)}")
+            if plan.stalls:
+                report["stalls"] = []
+                measure_stalls(report["stalls"], generator, cpus[0])
     except KeyboardInterrupt:
         _say("interrupted")
     path = BUILD / f"{now:%Y%m%d-%H%M%S}.json"
@@ -213,6 +228,16 @@ def measure(
     except Lacking as error:
         row["failed"] = str(error)
     return row
+
+
+def measure_stalls(rows: list[stalls.Stall], generator: Path, cpu: int) -> None:
+    """Measure what holds up the loop of our server, and add it to the rows."""
+    try:
+        for row in stalls.measure(ours(), ours("crowd"), generator, cpu):
+            rows.append(row)
+            _say(f"{row['what']}: held up the loop for {row['own_ms']:.1f} ms")
+    except Lacking as error:
+        _say(f"what holds up our loop was not measured: {error}")
 
 
 def allow_files(loads: Sequence[Load]) -> None:

@@ -61,7 +61,8 @@ class Server:
     echo: str = "/echo"
 
 
-def _ours(app: str = "main") -> Installed:
+def ours(app: str = "main") -> Installed:
+    """Return our server, with one of the applications in its ini file."""
     versions = {
         package: importlib.metadata.version(package)
         for package in ("sockjs-bridge", "pyramid", "aiohttp", "uvloop")
@@ -122,16 +123,16 @@ def _limit() -> Installed:
 SERVERS = {
     server.name: server
     for server in (
-        Server("ours", _ours),
-        Server("ours-reference", partial(_ours, "reference")),
+        Server("ours", ours),
+        Server("ours-reference", partial(ours, "reference")),
         Server("sockjs-node", _sockjs_node),
         Server("aio-libs", _aio_libs),
         Server("tornado", _tornado),
         Server("limit", _limit),
         # Ours in its other styles.
-        Server("ours-view", _ours, echo="/view"),
-        Server("ours-coroutine", _ours, echo="/coroutine"),
-        Server("ours-plain", _ours, echo="/plain"),
+        Server("ours-view", ours, echo="/view"),
+        Server("ours-coroutine", ours, echo="/coroutine"),
+        Server("ours-plain", ours, echo="/plain"),
     )
 }
 

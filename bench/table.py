@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from statistics import median
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from bench.loads import GROWTH, LOADS, Measurement
+from bench.stalls import MEMORY_PCT, Stall, memory_growth
 
 NODE = "sockjs-node"
 LIMIT = "limit"
@@ -15,6 +16,8 @@ NOISE = 8
 """Per cent of a core that other programs may use before a note says so."""
 FULL = 90
 """Per cent of its core above which the generator is what limits the rate."""
+MOST_GROWTH = 1.6
+"""How many times as much a message may cost us with the last of `GROWTH` as with the first load."""
 
 LEGEND = """\
 rate/s      messages delivered, or sessions opened, in a second
@@ -24,7 +27,10 @@ us/message  the server's CPU time, user and kernel, for a message delivered or a
 spread %    between the cheapest and the dearest repetition
 node=1      how many times less CPU time than sockjs-node: more is better
 limit=1     the same beside a minimal server in C
-KiB/conn    what the server's memory grew by for each connection"""
+KiB/conn    what the server's memory grew by for each connection
+stall ms    the longest that the loop was held up by our own process, in which other programs
+            had no part; with them: late ms
+gc ms       the longest run of the garbage collector; full: how many of its runs were full ones"""
 
 Cell = Callable[[list[Measurement]], str]
 
@@ -37,6 +43,7 @@ class Report(TypedDict):
     versions: dict[str, dict[str, str]]
     options: dict[str, float]
     measurements: list[Measurement]
+    stalls: NotRequired[list[Stall]]
 
 
 def text(report: Report) -> str:
@@ -44,7 +51,8 @@ def text(report: Report) -> str:
     rows = report["measurements"]
     loads = dict.fromkeys(row["load"] for row in rows)
     tables = [_load_table(load, [row for row in rows if row["load"] == load]) for load in loads]
-    return "\n\n".join([_heading(report), *tables, *_growth_tables(rows), LEGEND])
+    stalls = _stall_tables(report.get("stalls", []))
+    return "\n\n".join([_heading(report), *tables, *_growth_tables(rows), *stalls, LEGEND])
 
 
 def _heading(report: Report) -> str:
@@ -103,7 +111,39 @@ def _growth_tables(rows: list[Measurement]) -> list[str]:
     for server in sound[loads[0]]:
         costs = [_cost(sound[load].get(server, [])) for load in loads]
         lines.append([server, *(_ratio(cost, costs[0]) for cost in costs), ""])
-    return ["\n".join([f"CPU time for a message; {loads[0]} is 1", *_aligned(lines)])]
+    table = [f"CPU time for a message; {loads[0]} is 1", *_aligned(lines)]
+    first, last = (_cost(sound.get(load, {}).get("ours", [])) for load in (LOADS[0], GROWTH[-1]))
+    if first and last:
+        table.append(
+            f"ours: {GROWTH[-1]} / {LOADS[0]} = {last / first:.2f}, at most {MOST_GROWTH:g} wanted"
+        )
+    return ["\n".join(table)]
+
+
+def _stall_tables(stalls: list[Stall]) -> list[str]:
+    """Return the table of what held up our loop, if that was measured."""
+    if not stalls:
+        return []
+    lines = [["meanwhile", "stall ms", "wanted", "late ms", "gc ms", "full", "MiB", ""]]
+    for stall in stalls:
+        allowed = stall["allowed_ms"]
+        cells = [
+            f"{stall['own_ms']:.1f}",
+            "-" if allowed is None else f"{allowed:g}",
+            f"{stall['late_ms']:.1f}",
+            f"{stall['collection_ms']:.1f}",
+            f"{stall['full_collections']}",
+            f"{stall['rss_kb'] / 1024:.0f}",
+        ]
+        lines.append([stall["what"], *cells, ""])
+    table = ["what held up our loop", *_aligned(lines)]
+    growth = memory_growth(stalls)
+    if growth is not None:
+        table.append(
+            f"memory after the last wave: {growth:+.1f} % beside that after the first one, at most"
+            f" {MEMORY_PCT:g} % wanted"
+        )
+    return ["\n".join(table)]
 
 
 def _sound(rows: Iterable[Measurement]) -> dict[str, list[Measurement]]:

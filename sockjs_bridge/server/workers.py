@@ -27,6 +27,8 @@ class SessionWorkers:
     PATIENCE = 0.1
     #: Seconds between two calls of what rests.
     REST = 1.0
+    #: How many of these are called in one go, so that a crowd cannot hold up the loop.
+    BATCH = 100
 
     def __init__(self, size: int, max_size: int) -> None:
         # Not the pool of the WSGI application: slow hooks must not keep pages waiting.
@@ -94,10 +96,18 @@ class SessionWorkers:
             asyncio.get_running_loop().call_later(self.REST, self._tire)
         self._resting.add(tire)
 
-    def _tire(self) -> None:
-        self._resting = {tire for tire in self._resting if tire()}
-        if self._resting:
-            asyncio.get_running_loop().call_later(self.REST, self._tire)
+    def _tire(self, waiting: list[Callable[[], bool]] | None = None) -> None:
+        if waiting is None:
+            waiting = list(self._resting)
+        for tire in waiting[-self.BATCH :]:
+            if not tire():
+                self._resting.discard(tire)
+        del waiting[-self.BATCH :]
+        loop = asyncio.get_running_loop()
+        if waiting:
+            loop.call_soon(self._tire, waiting)
+        elif self._resting:
+            loop.call_later(self.REST, self._tire)
 
     async def stop(self, timeout: float) -> None:
         """Waits until all of it has ended, and drops the rest.

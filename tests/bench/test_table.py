@@ -6,6 +6,7 @@ from typing import Any
 
 from bench import table
 from bench.loads import Measurement
+from bench.stalls import Stall
 
 NO_FAULTS = {
     "errors": 0, "lost": 0, "duplicates": 0, "reordered": 0, "bad_payload": 0, "foreign": 0
@@ -30,6 +31,22 @@ def measured(server: str, load: str, cost: float = 10, **more: Any) -> Measureme
         "server_rss_kb": 30720,
         "server_rss0_kb": 28160,
         **NO_FAULTS,
+        **more,
+    }
+    return found
+
+
+def stall(what: str, **more: Any) -> Stall:
+    """What the probe finds where nothing is remarkable."""
+    found: Any = {
+        "what": what,
+        "allowed_ms": 10.0,
+        "late_ms": 4.0,
+        "own_ms": 2.0,
+        "collection_ms": 1.0,
+        "full_collections": 0,
+        "rss_kb": 102400,
+        "sessions": 0,
         **more,
     }
     return found
@@ -154,5 +171,24 @@ def test_growth_with_the_number_of_connections() -> None:
         "server  ws-echo c100  ws-echo c1000  ws-echo c10000",
         "ours            1.00           1.20            1.60",
         "limit           1.00              -            1.20",
+        "ours: ws-echo c10000 / ws-echo c100 = 1.60, at most 1.6 wanted",
     ]
     assert "is 1" not in table.text(report(*rows[:1]))
+
+
+def test_what_held_up_our_loop() -> None:
+    stalls = [
+        stall("opening 10000 WebSockets", allowed_ms=None, own_ms=376.41, late_ms=1160.8),
+        stall("expiring 20000", full_collections=10),
+        stall("expiring 20000", rss_kb=104960),
+    ]
+    text = table.text({**report(), "stalls": stalls})
+    assert text.split("\n\n")[1].splitlines() == [
+        "what held up our loop",
+        "meanwhile                 stall ms  wanted  late ms  gc ms  full  MiB",
+        "opening 10000 WebSockets     376.4       -   1160.8    1.0     0  100",
+        "expiring 20000                 2.0      10      4.0    1.0    10  100",
+        "expiring 20000                 2.0      10      4.0    1.0     0  102",
+        "memory after the last wave: +2.5 % beside that after the first one, at most 10 % wanted",
+    ]
+    assert "memory after" not in table.text({**report(), "stalls": stalls[:2]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from typing import Any
 
 import pytest
 from aiohttp._websocket.reader import WebSocketDataQueue
@@ -381,3 +382,70 @@ async def test_cost_of_a_broadcast(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         for transport in (transports.WEBSOCKET, transports.RECEIVING["xhr"]):
             object.__setattr__(transport, "encode", quote)
+
+
+class Callbacks:
+    """Counts what the loop is asked to call in the next tick, but for the test's own task."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._test = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        self._call_soon = loop.call_soon
+        monkeypatch.setattr(loop, "call_soon", self._counted)
+
+    def _counted(self, callback: Any, *arguments: Any, **context: Any) -> asyncio.Handle:
+        self.count += getattr(callback, "__self__", None) is not self._test
+        return self._call_soon(callback, *arguments, **context)
+
+    async def of(self, wire: Wire, data: bytes, server: Unplugged) -> int:
+        """How many what arrives on a connection leads to."""
+        self.count = 0
+        wire.feed(data)
+        await server.quiet()
+        return self.count
+
+
+async def test_callbacks_of_a_websocket_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One wakes the task that runs the hook, one writes what it sent."""
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        callbacks = Callbacks(monkeypatch)
+        await callbacks.of(wire, frame(b'"begins the task"'), server)
+        assert [await callbacks.of(wire, frame(b'"echo"'), server) for _ in range(3)] == [2] * 3
+        assert await callbacks.of(wire, frame(b'"no answer"'), server) == 1
+        assert await callbacks.of(wire, frame(b'["echo 1","echo 2","echo 3"]'), server) == 2
+        assert wire.written.count(b"echo") == 6
+
+
+async def test_callbacks_of_a_polled_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many: a poll and a send need none of their own."""
+    async with Unplugged() as server:
+        await server.open()
+        # The connection that opened it was aiohttp's.
+        wire, other = server.connect(), server.connect()
+        callbacks = Callbacks(monkeypatch)
+        await callbacks.of(other, send("begins the task"), server)
+        for _ in range(3):
+            assert await callbacks.of(wire, POLL, server) == 0
+            assert await callbacks.of(other, send("echo"), server) == 2
+        assert wire.written.count(b'a["echo"]\n') == 3
+        assert await callbacks.of(other, send("echo"), server) == 2
+        # What waits is answered at once.
+        assert await callbacks.of(wire, POLL, server) == 0
+        assert wire.written.count(b'a["echo"]\n') == 4
+
+
+@pytest.mark.parametrize("sessions", [1, 40])
+async def test_callbacks_of_a_broadcast(sessions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as of an echo, however many it goes to."""
+    async with Unplugged() as server:
+        wires = [await server.open_websocket() for _ in range(sessions)]
+        for number in range(sessions):
+            wire = await server.open(f"s{number}")
+            wire.feed(POLL.replace(b"known", b"s%d" % number))
+            wires.append(wire)
+        callbacks = Callbacks(monkeypatch)
+        await callbacks.of(wires[0], frame(b'"begins the task"'), server)
+        assert await callbacks.of(wires[0], frame(b'"all"'), server) == 2
+        assert [wire.written.count(b'a["all"]') for wire in wires] == [1] * len(wires)

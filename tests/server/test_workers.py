@@ -124,3 +124,30 @@ async def test_limit_of_growth(monkeypatch: pytest.MonkeyPatch) -> None:
     gate.set()
     await workers.stop(20)
     assert sorted(ran) == list(range(10))
+
+
+async def test_a_crowd_that_rests_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop has its turn after each hundred; who is done is called no more, the others are."""
+    monkeypatch.setattr(SessionWorkers, "REST", 0.01)
+    workers = SessionWorkers(1, 1)
+    calls: list[int] = []
+    at_turns: set[int] = set()
+
+    def tire(number: int) -> bool:
+        calls.append(number)
+        return number < 3
+
+    def turn() -> None:
+        at_turns.add(len(calls))
+        if len(calls) < 253:
+            asyncio.get_running_loop().call_soon(turn)
+
+    turn()
+    for number in range(250):
+        workers.rest(partial(tire, number))
+    async with asyncio.timeout(5):
+        while len(calls) < 253:
+            await asyncio.sleep(0.001)
+    assert sorted(calls[:250]) == list(range(250))
+    assert sorted(calls[250:253]) == [0, 1, 2]
+    assert at_turns == {0, 100, 200, 250, 253}
