@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import deque
 from collections.abc import Iterator
 
 from sockjs_bridge import protocol
@@ -58,7 +59,9 @@ class Manager:
     """
 
     #: How many sessions are written in one go, so that a crowd cannot hold up the loop.
-    BATCH = 500
+    BATCH = 100
+    #: How many frames are kept for the rest of a crowd.
+    SHARED = 1000
 
     def __init__(
         self, settings: Settings, clock: Clock, capacity: Capacity, rooms: Rooms | None = None
@@ -71,7 +74,9 @@ class Manager:
         # WebSocket sessions are in the second set only: an HTTP request cannot find them.
         self._by_id: dict[tuple[str, str], Session] = {}
         self._all: set[Session] = set()
-        self._dirty: list[Session] = []
+        self._dirty: deque[Session] = deque()
+        self._scheduled = False
+        self._shared: SharedFrames = {}
         self._closed = False
 
     def __len__(self) -> int:
@@ -146,24 +151,32 @@ class Manager:
         broadcast(self.open_sessions, text)
 
     def schedule_flush(self, session: Session) -> None:
-        """Has a session written at the end of the loop's tick."""
+        """Has a session written at the end of the loop's tick, in a crowd some ticks later."""
         if not session.dirty:
             session.dirty = True
-            if not self._dirty:
-                self.clock.call_soon(self._flush)
             self._dirty.append(session)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self.clock.call_soon(self._flush)
 
     def _flush(self) -> None:
-        dirty, self._dirty = self._dirty[: self.BATCH], self._dirty[self.BATCH :]
-        if self._dirty:
-            self.clock.call_soon(self._flush)
+        self._scheduled = False
+        dirty, shared = self._dirty, self._shared
         # One session alone has nobody to share its frames with.
-        shared: SharedFrames | None = {} if len(dirty) > 1 else None
-        for session in dirty:
+        alone = len(dirty) == 1
+        for _ in range(min(self.BATCH, len(dirty))):
+            session = dirty.popleft()
             session.dirty = False
-            self.write(session, shared)
+            self.write(session, None if alone else shared)
             if session.state is State.CLOSING:
                 self.wheel.update(session)
+        if dirty:
+            self._schedule()
+        if not dirty or len(shared) > self.SHARED:
+            shared.clear()
 
     def write(self, session: Session, shared: SharedFrames | None = None) -> None:
         """Writes what waits in a session; ends it where that fails.

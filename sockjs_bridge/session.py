@@ -344,6 +344,9 @@ class Session(Inbound):
                 receiver.abort()
             self._outbox.release()
             self._manager.forget(self)
+            # What the application knows it by refers to it: a cycle is left to a collection of all
+            # garbage, which holds up the loop.
+            self.connection = None
 
     # Writing
 

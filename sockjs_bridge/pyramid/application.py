@@ -138,11 +138,17 @@ class SockJS:
             ValueError: the name is empty.
         """
         checked_room(room)
-        return [session.connection for session in self.endpoints.rooms.members(room)]
+        return connections(self.endpoints.rooms.members(room))
 
     def rooms(self) -> list[str]:
         """Lists the names of the rooms that somebody is in."""
         return self.endpoints.rooms.names()
+
+
+def connections(sessions: Iterable[Session]) -> list[Any]:
+    """Returns what the application knows sessions by; one may end in another thread meanwhile."""
+    found = [session.connection for session in sessions]
+    return [connection for connection in found if connection is not None]
 
 
 def _session_of(connection: object) -> Session:

@@ -7,6 +7,7 @@ from typing import Any
 from pyramid.registry import Registry
 
 from sockjs_bridge.endpoint import Endpoint
+from sockjs_bridge.pyramid.application import connections
 from sockjs_bridge.pyramid.checks import checked_message
 from sockjs_bridge.pyramid.views import WebSocketSession
 
@@ -40,7 +41,7 @@ class SessionManager:
 
     def active_sessions(self) -> list[Any]:
         """Lists the open sessions of the endpoint: instances of its session class."""
-        return [session.connection for session in self._endpoint.sessions]
+        return connections(self._endpoint.sessions)
 
 
 def get_session_manager(name: str, registry: Registry) -> SessionManager:

@@ -99,8 +99,13 @@ def test_active_sessions():
 def test_manager_without_a_request():
     app, endpoints = served("named", session=Session)
     manager = get_session_manager("named", app.registry)
-    endpoints["named"].manager.create("s", BY_NAME["xhr-polling"]).accept(RecordingHandler())
-    assert (manager.name, len(manager.active_sessions())) == ("named", 1)
+    session = endpoints["named"].manager.create("s", BY_NAME["xhr-polling"])
+    session.connection = "the instance"
+    session.accept(RecordingHandler())
+    assert (manager.name, manager.active_sessions()) == ("named", ["the instance"])
+    session.close(1000, "")
+    session.finish()
+    assert session.connection is None, "a cycle would wait for a collection of all garbage"
     with pytest.raises(KeyError):
         get_session_manager("missing", app.registry)
 
