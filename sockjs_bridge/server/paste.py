@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -15,6 +16,9 @@ from sockjs_bridge.server.runner import Runner, new_event_loop
 from sockjs_bridge.settings import SettingError
 
 logger = logging.getLogger("sockjs_bridge.server")
+
+#: Those that Python begins with.
+PYTHON_THRESHOLDS = gc.get_threshold()
 
 
 def server_factory(
@@ -60,6 +64,7 @@ async def _serve(
         loop.add_signal_handler(number, on_signal)
     runner = Runner(app, options)
     await runner.start(sockets)
+    spare_collections(options.full_gc_after)
     for sock in sockets:
         logger.info("serving on %s", _address(sock, options.url_scheme))
     await stop.wait()
@@ -71,6 +76,21 @@ async def _serve(
     if stopping.done():
         stopping.result()
     await end_tasks()
+
+
+def spare_collections(full_gc_after: int) -> None:
+    """Has Python look less often for garbage among all objects.
+
+    Nothing is changed where the application has set thresholds of its own.
+
+    Args:
+        full_gc_after: see `ServerOptions`.
+    """
+    if full_gc_after and gc.isenabled() and gc.get_threshold() == PYTHON_THRESHOLDS:
+        gc.collect()
+        # What was made at the start stays: no collection has to look at it.
+        gc.freeze()
+        gc.set_threshold(*PYTHON_THRESHOLDS[:2], full_gc_after)
 
 
 def _address(sock: socket.socket, scheme: str) -> str:

@@ -32,6 +32,7 @@ def test_strings_of_an_ini():
             "body_timeout": "60",
             "max_body_size": "0",
             "url_scheme": "https",
+            "full_gc_after": "0",
             "access_log_polls": "yes",
             "trusted_proxy": "127.0.0.1",
             "trusted_proxy_headers": "x-forwarded-for",
@@ -46,6 +47,7 @@ def test_strings_of_an_ini():
         body_timeout=60.0,
         max_body_size=0,
         url_scheme="https",
+        full_gc_after=0,
         access_log_polls=True,
         proxy=TrustedProxy.from_settings(
             {"trusted_proxy": "127.0.0.1", "trusted_proxy_headers": "x-forwarded-for"}
@@ -71,6 +73,7 @@ def test_strings_of_an_ini():
         ("body_timeout", "never", "a number of seconds from 0.05"),
         ("max_body_size", "1G", "a whole number of bytes, 0 or more"),
         ("url_scheme", "ws", "http or https"),
+        ("full_gc_after", "-1", "a whole number of collections, 0 or more"),
         ("access_log_polls", "perhaps", "true or false"),
     ],
 )
