@@ -29,6 +29,7 @@ from sockjs_bridge.endpoints import HANDSHAKE, INQUIRY, Handshake, Inquiry
 from sockjs_bridge.protocol import Target
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
+from sockjs_bridge.pyramid.extensions import share_request_class
 from sockjs_bridge.pyramid.handlers import AsyncViewHandler, SessionHandler, ViewHandler
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 
@@ -226,6 +227,9 @@ def sockjs_tween_factory(
     server that is not ours they cannot be had.
     """
     sockjs: SockJS = registry.sockjs
+    # Pyramid makes its tweens last of all. A subscriber of ApplicationCreated would have it call
+    # for subscribers at each request.
+    share_request_class(registry)
 
     def sockjs_tween(request: Request) -> Response:
         handshake: Handshake | None = request.environ.get(HANDSHAKE)
