@@ -174,6 +174,7 @@ def handover_deriver(view: View, info: Any) -> View:
         handshake.taken = True
         if not handshake.renewal:
             handshake.handler = make_handler(context, request, handshake)
+            handshake.release = partial(release_response, request)
         # What was set on it so far (cookies, headers) belongs to the handshake.
         return request.response
 
@@ -282,6 +283,20 @@ def note_failure(request: Request) -> None:
     if error is not None:
         status = error.code if isinstance(error, HTTPException) else FAILURE
         request.environ[HANDSHAKE].failure = status if status >= 400 else None
+
+
+#: Made anew where somebody asks for them.
+_OF_THE_RESPONSE = ("finished_callbacks", "response", "response_callbacks")
+
+
+def release_response(request: Request) -> None:
+    """Drops what a request has for its response, which was sent.
+
+    A session holds its request: 2 KiB of a silent one would be for nothing.
+    """
+    attributes = vars(request)
+    for name in _OF_THE_RESPONSE:
+        attributes.pop(name, None)
 
 
 def _find(sockjs: SockJS, request: Request) -> tuple[Endpoint, Target] | None:

@@ -245,3 +245,26 @@ async def test_the_access_log_has_the_line_that_aiohttp_has(caplog, refuses):
         lines.append(re.sub(r"\[.*?\]", "[]", line))
     assert lines[0] == lines[1]
     assert f'websocket?x HTTP/1.1" {403 if refuses else 101} ' in lines[0]
+
+
+async def test_what_a_silent_session_keeps_of_its_handshake():
+    """What is promised, and no more: there may be many of them."""
+    async with Server() as server:
+        for path in ("/talk/a/0/ws/websocket", "/talk/b/0/ws/websocket"):
+            await ask(server, handshake(path, *BROWSER))
+        first, second = (
+            session.connection.request
+            for session in server.app.registry.sockjs.endpoints["talk"].sessions
+        )
+        assert {first.matchdict["rest"], second.matchdict["rest"]} == {("a",), ("b",)}
+        assert first.context is server.guard
+        assert first.identity is None
+        assert first.headers["User-Agent"] == "Mozilla/5.0 (X11)"
+        assert not vars(first).keys() & {"response", "finished_callbacks", "response_callbacks"}
+        assert first.response is first.response
+        assert {*map(id, first.environ)} >= {*map(id, second.environ)}
+        alike = {key for key in first.environ if first.environ[key] is second.environ[key]}
+        assert alike >= {"HTTP_USER_AGENT", "HTTP_HOST", "HTTP_UPGRADE", "SERVER_PROTOCOL"}
+        # A cookie is in no memory but its session's.
+        assert "HTTP_COOKIE" not in alike
+        assert dict(first.cookies) == {"a": "b", "c": "d"}
