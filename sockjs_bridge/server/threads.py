@@ -144,10 +144,12 @@ class ThreadPool:
         loop = asyncio.get_running_loop()
         if self._clock is None or self._clock[0] is not loop:
             self._clock = loop, LoopClock(loop)
+            # Another loop may have ended before it came to that.
+            self._looking = False
         future: asyncio.Future[T] = loop.create_future()
         self._add(_Awaiting(future, self._clock[1]), partial(fn, *args, **kwargs))
         if not self._looking:
-            # A thread that were called at once would take the interpreter's lock, for one short
+            # A thread that was called at once would take the interpreter's lock, for one short
             # job, between two events of the loop, and hand it back: jobs that come together, and
             # what becomes of them, cost no more than one.
             self._looking = True

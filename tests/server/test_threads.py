@@ -247,6 +247,15 @@ async def test_a_running_job_whose_task_was_cancelled_is_not_told(pool, caplog):
 def test_a_pool_serves_one_loop_after_another(pool):
     assert [asyncio.run(pool.run(int)) for _ in range(2)] == [0, 0]
 
+    async def leave():
+        asyncio.get_running_loop().create_task(pool.run(int))
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(1)
+
+    with pytest.raises(RuntimeError, match="stopped before"):
+        asyncio.run(leave())
+    assert asyncio.run(pool.run(int)) == 0
+
 
 def test_a_pool_needs_a_thread():
     with pytest.raises(ValueError, match="1 or more"):
