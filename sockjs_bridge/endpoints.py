@@ -37,7 +37,13 @@ class Handshake:
         handler: the application's side of a session that is to open.
         identity: who asks, as the application's security policy says; None stands for nobody.
         failure: the status of the exception that an exception view turned into a response.
+        release: drops what the application made for its response; called when that is over.
     """
+
+    __slots__ = (
+        *("endpoint", "failure", "handler", "identity", "release", "renewal", "session"),
+        "taken",
+    )
 
     def __init__(self, endpoint: Endpoint, session: Session, *, renewal: bool = False) -> None:
         self.endpoint = endpoint
@@ -47,6 +53,7 @@ class Handshake:
         self.handler: Handler | None = None
         self.identity: object = UNKNOWN
         self.failure: int | None = None
+        self.release: Callable[[], None] | None = None
 
 
 class Inquiry:

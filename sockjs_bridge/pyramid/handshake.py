@@ -28,6 +28,7 @@ from sockjs_bridge.endpoints import HANDSHAKE, INQUIRY, Handshake, Inquiry
 from sockjs_bridge.protocol import Target
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
+from sockjs_bridge.pyramid.extensions import share_request_class
 from sockjs_bridge.pyramid.handlers import AsyncViewHandler, SessionHandler, ViewHandler
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 from sockjs_bridge.replies import Request as EndpointRequest
@@ -173,6 +174,7 @@ def handover_deriver(view: View, info: Any) -> View:
         handshake.taken = True
         if not handshake.renewal:
             handshake.handler = make_handler(context, request, handshake)
+            handshake.release = partial(release_response, request)
         # What was set on it so far (cookies, headers) belongs to the handshake.
         return request.response
 
@@ -226,6 +228,9 @@ def sockjs_tween_factory(
     server that is not ours they cannot be had.
     """
     sockjs: SockJS = registry.sockjs
+    # Pyramid makes its tweens last of all. A subscriber of ApplicationCreated would have it call
+    # for subscribers at each request.
+    share_request_class(registry)
 
     def sockjs_tween(request: Request) -> Response:
         handshake: Handshake | None = request.environ.get(HANDSHAKE)
@@ -278,6 +283,20 @@ def note_failure(request: Request) -> None:
     if error is not None:
         status = error.code if isinstance(error, HTTPException) else FAILURE
         request.environ[HANDSHAKE].failure = status if status >= 400 else None
+
+
+#: Made anew where somebody asks for them.
+_OF_THE_RESPONSE = ("finished_callbacks", "response", "response_callbacks")
+
+
+def release_response(request: Request) -> None:
+    """Drops what a request has for its response, which was sent.
+
+    A session holds its request: 2 KiB of a silent one would be for nothing.
+    """
+    attributes = vars(request)
+    for name in _OF_THE_RESPONSE:
+        attributes.pop(name, None)
 
 
 def _find(sockjs: SockJS, request: Request) -> tuple[Endpoint, Target] | None:

@@ -119,6 +119,9 @@ class Openings:
         except Exception:
             logger.exception("route %r, %s: the handshake failed", name, base)
             return 500, []
+        if handshake.release is not None:
+            handshake.release()
+            handshake.release = None
         headers = [item for item in raw if _passed_on(item[0].lower())]
         if status < 400 and handshake.failure is not None:
             # The page of an exception view, a redirection to a login form for example: what it

@@ -19,7 +19,8 @@ from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.ending import DaemonExecutor
-from sockjs_bridge.server.fast import FastConnection, FastSkin
+from sockjs_bridge.server.fast import FastSkin
+from sockjs_bridge.server.fast_opening import FastOpenings, OpeningConnection
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.receivers import Connection
@@ -81,7 +82,7 @@ class Runner:
         self._site = Site(app)
         self._requests = ThreadPool(options.threads, "wsgi")
         self._workers = SessionWorkers(options.threads, options.hook_threads)
-        host = WSGIHost(
+        self._host = WSGIHost(
             app,
             self._requests,
             proxy=options.proxy,
@@ -89,7 +90,7 @@ class Runner:
             body_timeout=options.body_timeout,
             url_scheme=options.url_scheme,
         )
-        self._bridge = Bridge(self._site, host, options.body_timeout)
+        self._bridge = Bridge(self._site, self._host, options.body_timeout)
         self._open_ones: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._web: web.Server | None = None
@@ -119,12 +120,13 @@ class Runner:
             clock,
             self._options.keepalive_timeout,
         )
-        # What it answers is in no log.
+        openings = FastOpenings(self._site, self._host)
+        # What it answers is in no log, but for WebSockets' handshakes.
         quick = not self._options.access_log_polls
 
         def factory() -> Connection:
             if quick:
-                return FastConnection(skin, self._open_ones)
+                return OpeningConnection(skin, self._open_ones, openings)
             return Connection(server(), loop.time, self._open_ones)
 
         self.connection = factory

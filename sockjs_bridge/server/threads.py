@@ -8,15 +8,40 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from sockjs_bridge.server.loop import LoopClock
 
 logger = logging.getLogger("sockjs_bridge.server")
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_Job = tuple["concurrent.futures.Future[Any]", Callable[[], Any]]
+
+class _Observer(Protocol):
+    """Who waits for what becomes of a job; a `concurrent.futures.Future` is one."""
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Return whether the job is to run."""
+        raise NotImplementedError
+
+    def set_result(self, result: Any, /) -> None:
+        """Tell what the job returned."""
+        raise NotImplementedError
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Tell what the job raised."""
+        raise NotImplementedError
+
+    def cancel(self) -> bool:
+        """Tell that the job does not run."""
+        raise NotImplementedError
+
+
+_Job = tuple[_Observer, Callable[[], Any]]
 
 
 class ThreadPool:
@@ -45,7 +70,15 @@ class ThreadPool:
         self.size = size
         self.max_size = max(size, max_size or size)
         self.name = name
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: deque[_Job] = deque()
+        # What idle threads wait for: a call to look for jobs.
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._idle = 0
+        # A thread was called, and did not look yet.
+        self._called = False
+        # The loop is about to call one.
+        self._looking = False
+        self._clock: tuple[asyncio.AbstractEventLoop, LoopClock] | None = None
         self._lock = threading.Lock()
         self._threads = self._started = 0
         self._submitted = self._begun = 0
@@ -96,15 +129,8 @@ class ThreadPool:
             RuntimeError: The pool is closed, or the system gives no thread at all.
         """
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        with self._lock:
-            if self._closed:
-                raise RuntimeError(f"the thread pool {self.name} is closed")
-            if self._unfinished >= self._threads < self.size:
-                self._start_thread()
-            self._unfinished += 1
-            self._submitted += 1
-            self._jobs.put((future, lambda: fn(*args, **kwargs)))
-        self._warn_if_deep()
+        self._add(future, partial(fn, *args, **kwargs))
+        self._look()
         return future
 
     async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -115,7 +141,48 @@ class ThreadPool:
         Raises:
             RuntimeError: As `submit`.
         """
-        return await asyncio.wrap_future(self.submit(fn, *args, **kwargs))
+        loop = asyncio.get_running_loop()
+        if self._clock is None or self._clock[0] is not loop:
+            self._clock = loop, LoopClock(loop)
+            # Another loop may have ended before it came to that.
+            self._looking = False
+        future: asyncio.Future[T] = loop.create_future()
+        self._add(_Awaiting(future, self._clock[1]), partial(fn, *args, **kwargs))
+        if not self._looking:
+            # A thread that was called at once would take the interpreter's lock, for one short
+            # job, between two events of the loop, and hand it back: jobs that come together, and
+            # what becomes of them, cost no more than one.
+            self._looking = True
+            loop.call_soon(self._look)
+        return await future
+
+    def _add(self, observer: _Observer, function: Callable[[], Any]) -> None:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the thread pool {self.name} is closed")
+            if self._unfinished >= self._threads < self.size:
+                self._start_thread()
+            self._unfinished += 1
+            self._submitted += 1
+            self._jobs.append((observer, function))
+        self._warn_if_deep()
+
+    def _look(self) -> None:
+        """Have a thread do what was added."""
+        with self._lock:
+            self._looking = False
+            self._call_thread()
+
+    def _call_thread(self) -> None:
+        """Has an idle thread look for jobs, if there are any; the next one is called by that.
+
+        One called for each of many short jobs at once would find nothing left to do, and until it
+        has found out, all of them contend for the interpreter's lock. Where a job waits for
+        something, the next thread is on its way.
+        """
+        if self._jobs and self._idle and not self._called:
+            self._called = True
+            self._calls.put(None)
 
     def close(self) -> None:
         """Take no more jobs, cancel those that wait, and let each thread end after its own.
@@ -126,13 +193,14 @@ class ThreadPool:
             if self._closed:
                 return
             self._closed = True
-            # One for each thread, and one that marks the end of what waits.
-            for _ in range(self._threads + 1):
-                self._jobs.put(None)
-            while (job := self._jobs.get()) is not None:
-                job[0].cancel()
-                self._unfinished -= 1
-                self._begun += 1
+            for _ in range(self._threads):
+                self._calls.put(None)
+            dropped = list(self._jobs)
+            self._jobs.clear()
+            self._unfinished -= len(dropped)
+            self._begun += len(dropped)
+        for observer, _ in dropped:
+            observer.cancel()
 
     def _start_thread(self) -> None:
         thread = threading.Thread(
@@ -156,33 +224,46 @@ class ThreadPool:
     def _next_job(self) -> _Job | None:
         """Wait for a job; None when the thread is to end."""
         while True:
-            try:
-                return self._jobs.get(timeout=self.IDLE if self._threads > self.size else None)
-            except queue.Empty:
-                with self._lock:
-                    # Once the pool is closed, a None waits for each thread. And who brought a
-                    # job meanwhile counts on this one, where all others are at work.
-                    spare = self._unfinished < self._threads
-                    if spare and self._threads > self.size and not self._closed:
-                        self._threads -= 1
-                        return None
+            with self._lock:
+                if self._closed:
+                    return None
+                if self._jobs:
+                    job = self._jobs.popleft()
+                    self._begun += 1
+                    self._call_thread()
+                    return job
+                self._idle += 1
+            called = self._wait()
+            with self._lock:
+                self._idle -= 1
+                if called:
+                    self._called = False
+                elif self._threads > self.size and not (self._jobs or self._closed):
+                    self._threads -= 1
+                    return None
+
+    def _wait(self) -> bool:
+        """Wait for a call; False when none came to a thread that can be spared."""
+        try:
+            self._calls.get(timeout=self.IDLE if self._threads > self.size else None)
+        except queue.Empty:
+            return False
+        return True
 
     def _work(self) -> None:
         while (job := self._next_job()) is not None:
-            with self._lock:
-                self._begun += 1
-            future, function = job
-            wanted = future.set_running_or_notify_cancel()
+            observer, function = job
+            wanted = observer.set_running_or_notify_cancel()
             result, error = _outcome(function) if wanted else (None, None)
             # Before the result is told: who hears it may bring the next job at once.
             with self._lock:
                 self._unfinished -= 1
             if error is not None:
-                future.set_exception(error)
+                observer.set_exception(error)
             elif wanted:
-                future.set_result(result)
+                observer.set_result(result)
             # Nothing of a job may live on until the next one comes.
-            del job, future, function, result, error
+            del job, observer, function, result, error
 
     def _warn_if_deep(self) -> None:
         if self.waiting < self.max_size:
@@ -196,6 +277,45 @@ class ThreadPool:
                 self._threads,
                 self.name,
             )
+
+
+class _Awaiting:
+    """A task of a loop that waits for a job.
+
+    A `concurrent.futures.Future`, chained to the loop's, takes longer than many a job does, and
+    wakes the loop for each of them.
+
+    Args:
+        future: what it awaits.
+        clock: of the loop.
+    """
+
+    __slots__ = ("_clock", "_future")
+
+    def __init__(self, future: asyncio.Future[Any], clock: LoopClock) -> None:
+        self._future = future
+        self._clock = clock
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Return whether the job is to run."""
+        return not self._future.cancelled()
+
+    def set_result(self, result: object) -> None:
+        """Tell what the job returned."""
+        self._clock.call_from_thread(partial(self._tell, self._future.set_result, result))
+
+    def set_exception(self, error: BaseException) -> None:
+        """Tell what the job raised."""
+        self._clock.call_from_thread(partial(self._tell, self._future.set_exception, error))
+
+    def _tell(self, tell: Callable[[Any], None], outcome: object) -> None:
+        if not self._future.done():
+            tell(outcome)
+
+    def cancel(self) -> bool:
+        """Tell that the job does not run."""
+        self._clock.call_from_thread(self._future.cancel)
+        return True
 
 
 def _outcome(function: Callable[[], Any]) -> tuple[Any, Exception | None]:

@@ -13,6 +13,7 @@ import re
 import sys
 import tempfile
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
@@ -102,14 +103,13 @@ class WSGIHost:
         """
         client = self.client(request)
         _, path, query = split_target(request.raw_path)
-        version = request.version
         environ: dict[str, Any] = {
             "REQUEST_METHOD": request.method,
             "SCRIPT_NAME": "",
             "PATH_INFO": path_info(path),
             "QUERY_STRING": query,
             "REQUEST_URI": _native(request.raw_path),
-            "SERVER_PROTOCOL": f"HTTP/{version.major}.{version.minor}",
+            "SERVER_PROTOCOL": _protocol(request.version),
             "SERVER_SOFTWARE": SERVER_NAME,
             "REMOTE_ADDR": client.remote,
             "REMOTE_HOST": client.remote,
@@ -360,6 +360,10 @@ def split_target(raw_path: str) -> tuple[str, bytes, str]:
 
     A fragment, which a client should have kept to itself, is dropped.
     """
+    if raw_path[:1] == "/" and raw_path.isascii() and "#" not in raw_path:
+        # Nearly all.
+        before, _, behind = raw_path.partition("?")
+        return "", before.encode(), behind
     target = raw_path.encode("utf-8", "surrogateescape").partition(b"#")[0]
     authority = b""
     if not target.startswith(b"/"):
@@ -384,9 +388,14 @@ def path_info(path: str | bytes) -> str:
     return "/" + text.lstrip("/") if text else ""
 
 
+@lru_cache(16)
+def _protocol(version: tuple[int, int]) -> str:
+    return f"HTTP/{version[0]}.{version[1]}"
+
+
 def _native(text: str) -> str:
     """Turn what aiohttp decoded as UTF-8 into a native string ("Unicode Issues")."""
-    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _add_addresses(environ: dict[str, Any], request: web.BaseRequest, client: Client) -> None:
@@ -405,18 +414,30 @@ def _add_addresses(environ: dict[str, Any], request: web.BaseRequest, client: Cl
         environ["REMOTE_PORT"] = str(peer[1])
 
 
+# Headers that many clients send alike: their values are kept once for all open sessions. None of
+# them is a secret, which would outlive its session here.
+_COMMON = {
+    *("HTTP_ACCEPT", "HTTP_ACCEPT_ENCODING", "HTTP_ACCEPT_LANGUAGE", "HTTP_CACHE_CONTROL"),
+    *("HTTP_CONNECTION", "HTTP_HOST", "HTTP_ORIGIN", "HTTP_PRAGMA", "HTTP_SEC_FETCH_DEST"),
+    *("HTTP_SEC_FETCH_MODE", "HTTP_SEC_FETCH_SITE", "HTTP_SEC_WEBSOCKET_EXTENSIONS"),
+    *("HTTP_SEC_WEBSOCKET_VERSION", "HTTP_UPGRADE", "HTTP_USER_AGENT"),
+}
+#: Bytes of a name or a value that is kept.
+_KEPT = 256
+
+
 def _add_headers(environ: dict[str, Any], request: web.BaseRequest, client: Client) -> None:
     for raw_name, raw_value in request.raw_headers:
         # X_In and X-In would be one variable, so that a client could overwrite what a proxy set.
         if b"_" in raw_name:
             continue
-        name = raw_name.decode("latin-1")
-        if name.lower() in client.untrusted:
+        name, key = _variable(raw_name) if len(raw_name) <= _KEPT else _new_variable(raw_name)
+        if name in client.untrusted:
             continue
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
-        value = raw_value.decode("latin-1")
+        if key in _COMMON and len(raw_value) <= _KEPT:
+            value = _common_value(raw_value)
+        else:
+            value = raw_value.decode("latin-1")
         if key in environ:
             # RFC 6265 section 5.4 and RFC 9110 section 5.3.
             separator = "; " if key == "HTTP_COOKIE" else ", "
@@ -425,4 +446,24 @@ def _add_headers(environ: dict[str, Any], request: web.BaseRequest, client: Clie
     for name, value in client.trimmed.items():
         environ[f"HTTP_{name.upper().replace('-', '_')}"] = _native(value)
     if client.host:
-        environ["HTTP_HOST"] = _native(client.host)
+        host = _native(client.host)
+        if environ.get("HTTP_HOST") != host:
+            environ["HTTP_HOST"] = host
+
+
+def _new_variable(raw_name: bytes) -> tuple[str, str]:
+    """Return a header's name in lower case, and its key in the environ."""
+    name = raw_name.decode("latin-1")
+    key = name.upper().replace("-", "_")
+    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        key = f"HTTP_{key}"
+    return name.lower(), key
+
+
+# The keys of silent sessions are the same strings too.
+_variable = lru_cache(512)(_new_variable)
+
+
+@lru_cache(512)
+def _common_value(raw_value: bytes) -> str:
+    return raw_value.decode("latin-1")

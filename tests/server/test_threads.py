@@ -161,7 +161,7 @@ def test_a_job_that_comes_when_a_thread_would_end():
     begun, release, came = threading.Event(), threading.Event(), threading.Event()
     late = []
 
-    class Jobs(queue.SimpleQueue):
+    class Calls(queue.SimpleQueue):
         """One on which the second thread waits in vain, and a job comes in that moment."""
 
         def get(self, block=True, timeout=None):
@@ -175,7 +175,7 @@ def test_a_job_that_comes_when_a_thread_would_end():
         begun.set()
         return release.wait(PATIENCE)
 
-    pool._jobs = Jobs()
+    pool._calls = Calls()
     first = pool.submit(work)
     assert begun.wait(PATIENCE)
     pool.relieve(1)
@@ -185,6 +185,76 @@ def test_a_job_that_comes_when_a_thread_would_end():
     release.set()
     assert first.result(PATIENCE)
     pool.close()
+
+
+async def test_jobs_that_come_together_call_one_thread(pool):
+    """Each thread that is called to a short job contends for the interpreter's lock."""
+    callers = []
+
+    class Calls(queue.SimpleQueue):
+        def put(self, item, block=True, timeout=None):
+            callers.append(threading.current_thread())
+            super().put(item)
+
+    pool._calls = Calls()
+    await asyncio.gather(*(pool.run(threading.Event().wait, 0.05) for _ in range(2)))
+    await until(lambda: pool._idle == 2)
+    callers.clear()
+    await asyncio.gather(*(pool.run(int) for _ in range(20)))
+    assert callers.count(threading.current_thread()) == 1
+
+
+async def test_a_job_that_waits_does_not_delay_those_behind_it(pool):
+    """The thread that took it has called the next one."""
+    release = threading.Event()
+    blocked = asyncio.create_task(pool.run(release.wait, PATIENCE))
+    quick = [asyncio.create_task(pool.run(int)) for _ in range(10)]
+    assert await asyncio.wait_for(asyncio.gather(*quick), PATIENCE / 2) == [0] * 10
+    assert not blocked.done()
+    release.set()
+    assert await blocked
+
+
+async def test_closing_cancels_who_awaits(pool):
+    release = threading.Event()
+    blockers = [asyncio.create_task(pool.run(release.wait, PATIENCE)) for _ in range(2)]
+    waiting = asyncio.create_task(pool.run(int))
+    await until(lambda: pool.waiting == 1)
+    pool.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    release.set()
+    assert await asyncio.gather(*blockers) == [True, True]
+
+
+async def test_a_running_job_whose_task_was_cancelled_is_not_told(pool, caplog):
+    entered, release = threading.Event(), threading.Event()
+
+    def job():
+        entered.set()
+        release.wait(PATIENCE)
+
+    task = asyncio.create_task(pool.run(job))
+    await until(entered.is_set)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    release.set()
+    assert await pool.run(int) == 0
+    assert not caplog.records
+
+
+def test_a_pool_serves_one_loop_after_another(pool):
+    assert [asyncio.run(pool.run(int)) for _ in range(2)] == [0, 0]
+
+    async def leave():
+        asyncio.get_running_loop().create_task(pool.run(int))
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(1)
+
+    with pytest.raises(RuntimeError, match="stopped before"):
+        asyncio.run(leave())
+    assert asyncio.run(pool.run(int)) == 0
 
 
 def test_a_pool_needs_a_thread():

@@ -1,0 +1,197 @@
+"""The second skin's openings: a WebSocket's handshake without a request of aiohttp's.
+
+Of a handshake in the plainest of forms aiohttp has nothing to decide, and its protocol, parser,
+tasks, request and response, made for one request and dropped with it, cost more than the whole trip
+through the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, cast
+
+from aiohttp import HttpVersion11, web
+from multidict import CIMultiDict
+
+from sockjs_bridge.endpoint import Endpoint, Reply, Request, phrase
+from sockjs_bridge.endpoints import Site
+from sockjs_bridge.server.accesslog import AccessLogger
+from sockjs_bridge.server.fast import FastConnection, FastSkin
+from sockjs_bridge.server.fast_websocket import FastWebSocket
+from sockjs_bridge.server.opening import Openings
+from sockjs_bridge.server.plain import PlainRequest
+from sockjs_bridge.server.proxy import MalformedForwarded
+from sockjs_bridge.server.receivers import Connection
+from sockjs_bridge.server.wsgi import WSGIHost
+from sockjs_bridge.transports import PLAIN
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+_WEBSOCKETS = {"websocket", "raw-websocket"}
+
+
+class PlainHead:
+    """A request's head as `WSGIHost`, `Openings` and `AccessLogger` read it of aiohttp's.
+
+    Args:
+        request: a plain one.
+        transport: of its connection.
+    """
+
+    __slots__ = ("_notes", "headers", "method", "raw_path", "transport")
+
+    version = HttpVersion11
+
+    def __init__(self, request: PlainRequest, transport: asyncio.Transport) -> None:
+        self.method = request.method
+        self.raw_path = request.target
+        self.headers = CIMultiDict(request.headers)
+        self.transport = transport
+        self._notes: dict[Any, Any] = {}
+
+    @property
+    def raw_headers(self) -> Iterable[tuple[bytes, bytes]]:
+        """Names and values."""
+        return [(name.encode(), value.encode()) for name, value in self.headers.items()]
+
+    def get_extra_info(self, name: str, default: object = None) -> Any:
+        """Returns what the transport tells of itself."""
+        return self.transport.get_extra_info(name, default)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Returns what was noted."""
+        return self._notes.get(key, default)
+
+    def __setitem__(self, key: Any, value: object) -> None:
+        self._notes[key] = value
+
+
+class FastOpenings:
+    """Opens WebSockets whose handshakes came whole, alone and in the plainest of forms.
+
+    Args:
+        site: where the endpoints are.
+        host: the WSGI application.
+    """
+
+    def __init__(self, site: Site, host: WSGIHost) -> None:
+        self._site = site
+        self._host = host
+        self._openings = Openings(host)
+        self._log = AccessLogger(logger, "")
+        # The loop itself holds tasks by weak references.
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, request: PlainRequest, connection: OpeningConnection) -> bool:
+        """Begins a handshake.
+
+        Args:
+            request: it asks for another protocol.
+            connection: over which it came; nothing else is under way on it.
+
+        Returns:
+            False where aiohttp and the reference skin are to judge.
+        """
+        target = request.target
+        if target.startswith("//") or "#" in target:
+            return False
+        head = PlainHead(request, connection.transport)
+        # What both skins take for aiohttp's.
+        like = cast(web.BaseRequest, head)
+        try:
+            host = self._host.client(like).host
+        except MalformedForwarded:
+            return False
+        path, _, query = target.partition("?")
+        found = self._site.find(path, host.lower() if self._site.by_host else "")
+        if found is None:
+            return False
+        endpoint, asked = found
+        if asked.action == "greeting":
+            asked = asked._replace(action="raw-websocket")
+        if not (endpoint.settings.fast and asked.action in _WEBSOCKETS):
+            return False
+        parts = Request(request.method, query, head.headers, host, b"", connection.peer)
+        reply = endpoint.handle(asked, parts)
+        if reply.session is None:
+            return False
+        receiver = connection.upgrade(like, endpoint, reply.session, reply)
+        if receiver is None:
+            reply.session.abandon()
+            return False
+        reply.session.attach(receiver)
+        task = asyncio.get_running_loop().create_task(
+            self._open(like, endpoint, asked.base, reply, receiver, connection)
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _open(
+        self,
+        request: web.BaseRequest,
+        endpoint: Endpoint,
+        base: str,
+        reply: Reply,
+        receiver: FastWebSocket,
+        connection: OpeningConnection,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        session = receiver.session
+        try:
+            status, headers = await self._openings.lead(request, endpoint, base, session)
+        except Exception:
+            logger.exception("%s %s: the handshake failed", request.method, request.raw_path)
+            status, headers = 500, []
+        connection.busy = False
+        body = b""
+        if status >= 300:
+            body = phrase(status).encode()
+            session.abandon()
+            connection.receiver = None
+            connection.respond(Reply(status, [("Content-Type", PLAIN), *headers], body))
+        elif receiver.accept([*reply.headers, *headers]):
+            status = 101
+        else:
+            # Nobody is left to read it; the access log tells it by nginx's number.
+            status = 499
+            session.detach(receiver, lost=True)
+            connection.receiver = None
+        if self._log.enabled:
+            response = web.Response(status=status, body=body or None)
+            self._log.log(request, response, loop.time() - begun)
+
+
+class OpeningConnection(FastConnection):
+    """A connection whose WebSockets open without aiohttp too.
+
+    Args:
+        skin: what it shares with the others.
+        open_ones: where it stands while it is open.
+        openings: of the server.
+    """
+
+    __slots__ = ("_openings",)
+
+    def __init__(self, skin: FastSkin, open_ones: set[Connection], openings: FastOpenings) -> None:
+        super().__init__(skin, open_ones)
+        self._openings = openings
+
+    def _answer(self, request: PlainRequest) -> bool:
+        if not request.upgrades:
+            return super()._answer(request)
+        if self._skin.bridge.stopping or not self._openings.begin(request, self):
+            return False
+        self._forget_aiohttp()
+        self._due = None
+        self._held = bytearray()
+        self.busy = True
+        self._count(1)
+        return True
+
+    def respond(self, reply: Reply) -> None:
+        """Answers a handshake that was refused."""
+        self._respond(reply)

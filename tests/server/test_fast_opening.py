@@ -1,0 +1,270 @@
+"""WebSockets that open without aiohttp (fast_opening.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import threading
+from typing import Any
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPForbidden
+
+from sockjs_bridge import WebSocketSession
+from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.runner import Runner
+from sockjs_bridge.session import State
+from tests.server.support import PATIENCE, until
+from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
+
+INFO = b"GET /talk/info HTTP/1.1\r\nHost: here\r\n\r\n"
+OPENED = b"\x81\x01o"
+
+
+class Guard:
+    """The root factory: what a handshake meets before its view."""
+
+    def __init__(self) -> None:
+        self.environs: list[dict[str, Any]] = []
+        self.sessions: list[Any] = []
+        self.refuses = False
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, request):
+        self.environs.append(dict(request.environ))
+        handshake = request.environ.get("sockjs_bridge.handshake")
+        self.sessions.append(handshake and handshake.session)
+        self.entered.set()
+        assert self.gate.wait(PATIENCE)
+        request.response.headers["X-App"] = "yes"
+        if self.refuses:
+            raise HTTPForbidden(headers={"X-Why": "no"})
+        return self
+
+
+class Echo(WebSocketSession):
+    async def on_message(self, message: str) -> None:
+        self.send(message)
+
+
+class Server(Unplugged):
+    def __init__(self, *, fast: bool = True, **options: str) -> None:
+        self.guard = Guard()
+        with Configurator(settings={"sockjs.fast": str(fast).lower()}) as config:
+            config.include("sockjs_bridge")
+            config.set_root_factory(self.guard)
+            config.add_sockjs_route("talk", "/talk/*rest", session=Echo)
+            self.app = config.make_wsgi_app()
+        listen = {"listen": "127.0.0.1:0", "shutdown_timeout": "0.1"}
+        self.runner = Runner(self.app, ServerOptions.parse({**listen, **options}))
+
+
+def handshake(path: str = "/talk/a/0/ws/websocket", *fields: str) -> bytes:
+    lines = "".join(f"{field}\r\n" for field in fields)
+    asked = HANDSHAKE.replace(b"/talk/0/ws/websocket", path.encode())
+    return asked[:-2] + lines.encode() + b"\r\n"
+
+
+async def ask(server: Server, data: bytes) -> Wire:
+    wire = server.connect()
+    wire.feed(data)
+    await server.quiet()
+    return wire
+
+
+@pytest.mark.parametrize("path", ["/talk/a/0/ws/websocket", "/talk/a/websocket", "/talk/a"])
+async def test_aiohttp_has_no_part_in_it(path):
+    async with Server() as server:
+        wire = await ask(server, handshake(path))
+        assert wire.written.startswith(b"HTTP/1.1 101 ")
+        assert b"\r\nX-App: yes\r\n" in wire.written
+        wire.written = b""
+        raw = "/0/" not in path
+        wire.feed(frame(b"hi" if raw else b'["hi"]'))
+        await server.quiet()
+        assert wire.written == (b"\x81\x02hi" if raw else b'\x81\x07a["hi"]')
+        assert server.requests == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        handshake().replace(b"Version: 13", b"Version: 8"),
+        handshake().replace(b"Key: AAAA", b"Key: A"),
+        handshake().replace(b"GET", b"POST"),
+        handshake().replace(b"Connection: Upgrade", b"Connection: keep-alive"),
+        handshake("/talk/a/0/ws/xhr"),
+        handshake("//talk/a/0/ws/websocket"),
+        handshake("/elsewhere/0/ws/websocket"),
+        handshake("/talk/a/0/ws/websocket", "Origin: http://there"),
+    ],
+)
+async def test_what_is_odd_is_aiohttps(odd):
+    async with Server() as server:
+        wire = await ask(server, odd)
+        assert wire.written.startswith(b"HTTP/1.1 ")
+        assert server.requests == 1
+        # None that was begun and left.
+        opened = wire.written.startswith(b"HTTP/1.1 101 ")
+        assert len(server.app.registry.sockjs.endpoints["talk"].manager) == opened
+
+
+BROWSER = (
+    *("User-Agent: Mozilla/5.0 (X11)", "Accept: */*", "Origin: http://here", "Cookie: a=b; c=d"),
+    *("X_Forged: 1", "X-Forwarded-For: 9.9.9.9", "X-Forwarded-Proto: https", "Pragma: no-cache"),
+)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"trusted_proxy": "192.0.2.1", "trusted_proxy_headers": "x-forwarded-for"}]
+)
+async def test_the_application_sees_the_environ_that_it_sees_of_aiohttp(options):
+    environs = []
+    for fast in (True, False):
+        async with Server(fast=fast, **options) as server:
+            await ask(server, handshake("/talk/%C3%A4%2Fb/0/ws/websocket?x=%20y&t=1", *BROWSER))
+            assert server.requests == (0 if fast else 1)
+            (environ,) = server.guard.environs
+        for key in ("wsgi.input", "sockjs_bridge.handshake"):
+            del environ[key]
+        environs.append({key: value for key, value in environ.items() if "bfg" not in key})
+    assert environs[0] == environs[1]
+    assert environs[0]["HTTP_COOKIE"] == "a=b; c=d"
+
+
+async def test_a_malformed_header_of_a_proxy():
+    async with Server(trusted_proxy="*", trusted_proxy_headers="x-forwarded-proto") as server:
+        wire = await ask(server, handshake("/talk/a/websocket", "X-Forwarded-Proto: gopher"))
+        assert wire.written.startswith(b"HTTP/1.1 400 ")
+        assert server.requests == 1
+
+
+@pytest.mark.parametrize("behind", [b"", INFO])
+async def test_a_connection_goes_on_after_a_refusal(behind):
+    async with Server() as server:
+        server.guard.refuses = True
+        wire = await ask(server, handshake())
+        head, _, body = wire.written.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+        assert b"\r\nX-Why: no\r\n" in head
+        assert body == b"Forbidden"
+        assert server.guard.sessions[0].state is State.CLOSED
+        wire.written = b""
+        server.guard.refuses = False
+        wire.feed(behind or handshake())
+        await server.quiet()
+        assert wire.written.startswith(b"HTTP/1.1 200 " if behind else b"HTTP/1.1 101 ")
+
+
+async def test_what_comes_too_soon_waits():
+    async with Server() as server:
+        server.guard.gate.clear()
+        wire = server.connect()
+        wire.feed(handshake())
+        wire.feed(frame(b'["soon"]'))
+        server.guard.gate.set()
+        await server.quiet()
+        assert wire.written.endswith(OPENED + b'\x81\x09a["soon"]')
+
+
+async def test_a_keepalive_connection_that_aiohttp_knows():
+    async with Server() as server:
+        wire = await ask(server, INFO)
+        wire.feed(handshake())
+        await server.quiet()
+        assert wire.written.endswith(OPENED)
+        assert server.requests == 1
+
+
+async def test_a_client_that_leaves_during_the_handshake():
+    async with Server() as server:
+        server.guard.gate.clear()
+        wire = server.connect()
+        wire.feed(handshake())
+        await until(server.guard.entered.is_set)
+        wire.close()
+        await asyncio.sleep(0)
+        server.guard.gate.set()
+        await server.quiet()
+        assert wire.written == b""
+        assert server.guard.sessions[0].state is State.CLOSED
+        assert server.runner._bridge._active == 0
+
+
+async def test_a_handshake_that_is_slower_than_keepalive():
+    async with Server(keepalive_timeout="0.05") as server:
+        server.guard.gate.clear()
+        wire = server.connect()
+        wire.feed(handshake())
+        await asyncio.sleep(0.3)
+        assert not wire.closed
+        server.guard.gate.set()
+        await server.quiet()
+        assert wire.written.endswith(OPENED)
+
+
+async def test_the_server_stops_during_a_handshake():
+    async with Server(shutdown_timeout="2") as server:
+        server.guard.gate.clear()
+        wire = server.connect()
+        wire.feed(handshake())
+        await until(server.guard.entered.is_set)
+        stopping = asyncio.create_task(server.runner.stop())
+        await asyncio.sleep(0.1)
+        assert not stopping.done()
+        server.guard.gate.set()
+        await stopping
+        assert b" 101 " not in wire.written
+        assert wire.closed
+
+
+async def test_an_error_of_our_own(monkeypatch, caplog):
+    async with Server() as server:
+        monkeypatch.setattr(server.runner._host, "environ", None)
+        wire = await ask(server, handshake())
+        assert wire.written.startswith(b"HTTP/1.1 500 ")
+        assert "the handshake failed" in caplog.text
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_the_access_log_has_the_line_that_aiohttp_has(caplog, refuses):
+    caplog.set_level(logging.INFO, "sockjs_bridge.access")
+    lines = []
+    for fast in (True, False):
+        caplog.clear()
+        async with Server(fast=fast) as server:
+            server.guard.refuses = refuses
+            await ask(server, handshake("/talk/a/0/ws/websocket?x", *BROWSER))
+        (line,) = [
+            record.getMessage() for record in caplog.records if record.name.endswith("access")
+        ]
+        lines.append(re.sub(r"\[.*?\]", "[]", line))
+    assert lines[0] == lines[1]
+    assert f'websocket?x HTTP/1.1" {403 if refuses else 101} ' in lines[0]
+
+
+async def test_what_a_silent_session_keeps_of_its_handshake():
+    """What is promised, and no more: there may be many of them."""
+    async with Server() as server:
+        for path in ("/talk/a/0/ws/websocket", "/talk/b/0/ws/websocket"):
+            await ask(server, handshake(path, *BROWSER))
+        first, second = (
+            session.connection.request
+            for session in server.app.registry.sockjs.endpoints["talk"].sessions
+        )
+        assert {first.matchdict["rest"], second.matchdict["rest"]} == {("a",), ("b",)}
+        assert first.context is server.guard
+        assert first.identity is None
+        assert first.headers["User-Agent"] == "Mozilla/5.0 (X11)"
+        assert not vars(first).keys() & {"response", "finished_callbacks", "response_callbacks"}
+        assert first.response is first.response
+        assert {*map(id, first.environ)} >= {*map(id, second.environ)}
+        alike = {key for key in first.environ if first.environ[key] is second.environ[key]}
+        assert alike >= {"HTTP_USER_AGENT", "HTTP_HOST", "HTTP_UPGRADE", "SERVER_PROTOCOL"}
+        # A cookie is in no memory but its session's.
+        assert "HTTP_COOKIE" not in alike
+        assert dict(first.cookies) == {"a": "b", "c": "d"}
