@@ -15,13 +15,14 @@ from typing import Any, cast
 from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
-from sockjs_bridge.endpoint import Endpoint, Reply, Request, phrase
+from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Site
+from sockjs_bridge.replies import Reply, Request, phrase
 from sockjs_bridge.server.accesslog import AccessLogger
 from sockjs_bridge.server.fast import FastConnection, FastSkin
 from sockjs_bridge.server.fast_websocket import FastWebSocket
 from sockjs_bridge.server.opening import Openings
-from sockjs_bridge.server.plain import PlainRequest
+from sockjs_bridge.server.plain import Head, PlainRequest
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.wsgi import WSGIHost
@@ -36,7 +37,7 @@ class PlainHead:
     """A request's head as `WSGIHost`, `Openings` and `AccessLogger` read it of aiohttp's.
 
     Args:
-        request: a plain one.
+        head: of a plain request.
         transport: of its connection.
     """
 
@@ -44,10 +45,10 @@ class PlainHead:
 
     version = HttpVersion11
 
-    def __init__(self, request: PlainRequest, transport: asyncio.Transport) -> None:
-        self.method = request.method
-        self.raw_path = request.target
-        self.headers = CIMultiDict(request.headers)
+    def __init__(self, head: Head, transport: asyncio.Transport) -> None:
+        self.method = head.method
+        self.raw_path = head.target
+        self.headers = CIMultiDict(head.headers)
         self.transport = transport
         self._notes: dict[Any, Any] = {}
 
@@ -84,22 +85,21 @@ class FastOpenings:
         # The loop itself holds tasks by weak references.
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, request: PlainRequest, connection: OpeningConnection) -> bool:
+    def begin(self, head: Head, connection: OpeningConnection) -> bool:
         """Begins a handshake.
 
         Args:
-            request: it asks for another protocol.
+            head: of a request that asks for another protocol.
             connection: over which it came; nothing else is under way on it.
 
         Returns:
             False where aiohttp and the reference skin are to judge.
         """
-        target = request.target
+        target = head.target
         if target.startswith("//") or "#" in target:
             return False
-        head = PlainHead(request, connection.transport)
         # What both skins take for aiohttp's.
-        like = cast(web.BaseRequest, head)
+        like = cast(web.BaseRequest, PlainHead(head, connection.transport))
         try:
             host = self._host.client(like).host
         except MalformedForwarded:
@@ -113,7 +113,7 @@ class FastOpenings:
             asked = asked._replace(action="raw-websocket")
         if not (endpoint.settings.fast and asked.action in _WEBSOCKETS):
             return False
-        parts = Request(request.method, query, head.headers, host, b"", connection.peer)
+        parts = Request(head.method, query, like.headers, host, b"", connection.peer)
         reply = endpoint.handle(asked, parts)
         if reply.session is None:
             return False
@@ -181,9 +181,9 @@ class OpeningConnection(FastConnection):
         self._openings = openings
 
     def _answer(self, request: PlainRequest) -> bool:
-        if not request.upgrades:
+        if request.head is None or not request.upgrades:
             return super()._answer(request)
-        if self._skin.bridge.stopping or not self._openings.begin(request, self):
+        if self._skin.bridge.stopping or not self._openings.begin(request.head, self):
             return False
         self._forget_aiohttp()
         self._due = None
