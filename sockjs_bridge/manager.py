@@ -126,7 +126,7 @@ class Manager:
             del self._by_id[session.key]
         self.wheel.drop(session)
         self._capacity.give_back()
-        if session.close_code is not None:
+        if session.close_code is not None and logger.isEnabledFor(logging.INFO):
             logger.info(
                 "%s %s ended after %.1f s with %d %r: in %d messages, %d bytes; "
                 "out %d messages, %d bytes",

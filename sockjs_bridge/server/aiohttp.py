@@ -63,7 +63,6 @@ class Bridge:
         self._active = 0
         self.stopping = False
         self._idle = asyncio.Event()
-        self._idle.set()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request."""
@@ -82,12 +81,11 @@ class Bridge:
     def begin(self) -> None:
         """Notes that a request is being handled, until `end`."""
         self._active += 1
-        self._idle.clear()
 
     def end(self) -> None:
         """Notes that a request was handled."""
         self._active -= 1
-        if not self._active:
+        if self.stopping and not self._active:
             self._idle.set()
 
     async def finish(self) -> None:
@@ -96,7 +94,9 @@ class Bridge:
         Responses may still be on their way out then.
         """
         self.stopping = True
-        await self._idle.wait()
+        while self._active:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request)

@@ -23,6 +23,7 @@ from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Site
 from sockjs_bridge.replies import Reply, Request
 from sockjs_bridge.server.aiohttp import Bridge
+from sockjs_bridge.server.fast_opening import FastOpenings
 from sockjs_bridge.server.fast_websocket import FastWebSocket, accept_key
 from sockjs_bridge.server.plain import MAX_FORMS, MAX_HELD, Forms, Incomplete, Known, PlainRequest
 from sockjs_bridge.server.proxy import MalformedForwarded, TrustedProxy
@@ -48,6 +49,7 @@ class FastSkin:
     Args:
         site: where the endpoints are.
         bridge: answers everything else.
+        openings: open WebSockets.
         aiohttp: makes aiohttp's protocol of a connection.
         proxy: what a reverse proxy may tell of its clients.
         clock: the loop's.
@@ -58,12 +60,14 @@ class FastSkin:
         self,
         site: Site,
         bridge: Bridge,
+        openings: FastOpenings,
         aiohttp: Callable[[], asyncio.Protocol],
         proxy: TrustedProxy,
         clock: Clock,
         keepalive_timeout: float,
     ) -> None:
         self.bridge = bridge
+        self.openings = openings
         self.aiohttp = aiohttp
         self.clock = clock
         self.wheel = DeadlineWheel(clock)
@@ -143,7 +147,7 @@ class FastConnection(Connection):
     """
 
     __slots__ = (
-        *("_aligned", "_due", "_forms", "_handled", "_held", "_looks", "_partial", "_skin"),
+        *("_aligned", "_counted", "_due", "_forms", "_held", "_looks", "_partial", "_skin"),
         *("_websocket", "slot"),
     )
 
@@ -162,7 +166,7 @@ class FastConnection(Connection):
         # What arrived behind a request that is not answered yet.
         self._held: bytearray | None = None
         self._websocket: FastWebSocket | None = None
-        self._handled = 0
+        self._counted = False
         self._forms: Forms = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -232,32 +236,43 @@ class FastConnection(Connection):
             aiohttp.connection_lost(None)
 
     def _answer(self, request: PlainRequest) -> bool:
-        reply = None if request.upgrades else self._skin.handle(request, self._forms, self)
+        skin = self._skin
+        if request.head is not None and request.head.upgrades:
+            if skin.bridge.stopping or not skin.openings.begin(request.head, self):
+                return False
+            self._begin()
+            return True
+        reply = skin.handle(request, self._forms, self)
         if reply is None:
             return False
+        self._begin()
+        if reply.session is not None:
+            FastReceiver(self, reply.session, reply).open()
+        elif reply.busy is not None:
+            reply.busy.when_ready(partial(self.respond, reply))
+        else:
+            self.respond(reply)
+        return True
+
+    def _begin(self) -> None:
+        """Notes that a request is being handled here."""
         if self._inner is not NOBODY:
             self._forget_aiohttp()
         self._due = None
         self._held = bytearray()
-        self.busy = True
-        self._count(1)
-        if reply.session is not None:
-            FastReceiver(self, reply.session, reply).open()
-        elif reply.busy is not None:
-            reply.busy.when_ready(partial(self._respond, reply))
-        else:
-            self._respond(reply)
-        return True
+        self.busy = self._counted = True
+        self._skin.bridge.begin()
 
-    def _respond(self, reply: Reply) -> None:
+    def respond(self, reply: Reply) -> None:
+        """Answers the request that is being handled."""
         if not self.lost:
             self.transport.write(head(reply, len(reply.body)) + reply.body)
             self.finished()
 
     def finished(self) -> None:
         """Says that the response was handed to the transport."""
-        self.busy = False
-        self._count(0)
+        self.busy = self._counted = False
+        self._skin.bridge.end()
         if self._skin.bridge.stopping:
             self.transport.close()
         elif self._held:
@@ -282,14 +297,6 @@ class FastConnection(Connection):
         if len(self._held) - len(data) <= MAX_HELD < len(self._held):
             self.transport.pause_reading()
 
-    def _count(self, handled: int) -> None:
-        """Notes that a request is being handled here, or none."""
-        if handled > self._handled:
-            self._skin.bridge.begin()
-        elif handled < self._handled:
-            self._skin.bridge.end()
-        self._handled = handled
-
     # WebSockets
 
     def upgrade(
@@ -309,7 +316,10 @@ class FastConnection(Connection):
 
     def taken_over(self, websocket: FastWebSocket) -> None:
         """Says that all that arrives is for a WebSocket: aiohttp may forget the connection."""
-        self._count(1)
+        if not self._counted:
+            # Until then aiohttp's request was.
+            self._counted = True
+            self._skin.bridge.begin()
         self._websocket = websocket
         self._forget_aiohttp()
         websocket.start()
@@ -332,7 +342,9 @@ class FastConnection(Connection):
         self._due = None
         self._skin.wheel.drop(self)
         super().connection_lost(exc)
-        self._count(0)
+        if self._counted:
+            self._counted = False
+            self._skin.bridge.end()
 
     # Deadlines
 

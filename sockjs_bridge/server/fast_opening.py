@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
@@ -19,14 +19,15 @@ from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Site
 from sockjs_bridge.replies import Reply, Request, phrase
 from sockjs_bridge.server.accesslog import AccessLogger
-from sockjs_bridge.server.fast import FastConnection, FastSkin
 from sockjs_bridge.server.fast_websocket import FastWebSocket
 from sockjs_bridge.server.opening import Openings
-from sockjs_bridge.server.plain import Head, PlainRequest
+from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.proxy import MalformedForwarded
-from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.wsgi import WSGIHost
 from sockjs_bridge.transports import PLAIN
+
+if TYPE_CHECKING:
+    from sockjs_bridge.server.fast import FastConnection
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -85,7 +86,7 @@ class FastOpenings:
         # The loop itself holds tasks by weak references.
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, head: Head, connection: OpeningConnection) -> bool:
+    def begin(self, head: Head, connection: FastConnection) -> bool:
         """Begins a handshake.
 
         Args:
@@ -136,7 +137,7 @@ class FastOpenings:
         base: str,
         reply: Reply,
         receiver: FastWebSocket,
-        connection: OpeningConnection,
+        connection: FastConnection,
     ) -> None:
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -163,35 +164,3 @@ class FastOpenings:
         if self._log.enabled:
             response = web.Response(status=status, body=body or None)
             self._log.log(request, response, loop.time() - begun)
-
-
-class OpeningConnection(FastConnection):
-    """A connection whose WebSockets open without aiohttp too.
-
-    Args:
-        skin: what it shares with the others.
-        open_ones: where it stands while it is open.
-        openings: of the server.
-    """
-
-    __slots__ = ("_openings",)
-
-    def __init__(self, skin: FastSkin, open_ones: set[Connection], openings: FastOpenings) -> None:
-        super().__init__(skin, open_ones)
-        self._openings = openings
-
-    def _answer(self, request: PlainRequest) -> bool:
-        if request.head is None or not request.upgrades:
-            return super()._answer(request)
-        if self._skin.bridge.stopping or not self._openings.begin(request.head, self):
-            return False
-        self._forget_aiohttp()
-        self._due = None
-        self._held = bytearray()
-        self.busy = True
-        self._count(1)
-        return True
-
-    def respond(self, reply: Reply) -> None:
-        """Answers a handshake that was refused."""
-        self._respond(reply)

@@ -1,6 +1,6 @@
 """The second skin's WebSockets: frames are handled within ``data_received``.
 
-aiohttp does the handshake's request and lends its parser of frames. Its queue, the task that reads
+aiohttp lends its parser of frames. Its queue, the task that reads
 from that, and all that it keeps for a request are left out: they cost more than a message does, and
 most of the memory of a silent connection.
 """

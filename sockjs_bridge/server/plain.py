@@ -53,7 +53,7 @@ class Head:
         method: upper case.
         target: of the request line.
         headers: by name, written as usual.
-        upgrades: see `PlainRequest.upgrades`.
+        upgrades: it asks for another protocol: what follows may be no HTTP.
         url: the target in bytes.
         fields: the headers in bytes.
     """
@@ -104,11 +104,6 @@ class PlainRequest:
         self.body = body
         self.head = head
         self.action = action
-
-    @property
-    def upgrades(self) -> bool:
-        """Whether it asks for another protocol: what follows may be no HTTP."""
-        return self.head is not None and self.head.upgrades
 
     @classmethod
     def read(cls, data: bytes, forms: Forms) -> PlainRequest | None:

@@ -19,8 +19,8 @@ from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.ending import DaemonExecutor
-from sockjs_bridge.server.fast import FastSkin
-from sockjs_bridge.server.fast_opening import FastOpenings, OpeningConnection
+from sockjs_bridge.server.fast import FastConnection, FastSkin
+from sockjs_bridge.server.fast_opening import FastOpenings
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.receivers import Connection
@@ -115,18 +115,18 @@ class Runner:
         skin = FastSkin(
             self._site,
             self._bridge,
+            FastOpenings(self._site, self._host),
             server,
             self._options.proxy,
             clock,
             self._options.keepalive_timeout,
         )
-        openings = FastOpenings(self._site, self._host)
         # What it answers is in no log, but for WebSockets' handshakes.
         quick = not self._options.access_log_polls
 
         def factory() -> Connection:
             if quick:
-                return OpeningConnection(skin, self._open_ones, openings)
+                return FastConnection(skin, self._open_ones)
             return Connection(server(), loop.time, self._open_ones)
 
         self.connection = factory
