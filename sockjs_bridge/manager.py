@@ -155,12 +155,12 @@ class Manager:
         if not session.dirty:
             session.dirty = True
             self._dirty.append(session)
-            self._schedule()
+            if not self._scheduled:
+                self._schedule()
 
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self.clock.call_soon(self._flush)
+        self._scheduled = True
+        self.clock.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -173,7 +173,7 @@ class Manager:
             self.write(session, None if alone else shared)
             if session.state is State.CLOSING:
                 self.wheel.update(session)
-        if dirty:
+        if dirty and not self._scheduled:
             self._schedule()
         if not dirty or len(shared) > self.SHARED:
             shared.clear()

@@ -63,7 +63,8 @@ class Outbox:
     def left(self, batch: tuple[bytes, ...]) -> None:
         """Drops what `batch` returned: it has left."""
         if len(batch) == len(self.messages):
-            self.clear()
+            self.messages.clear()
+            self._size = 0
         else:
             del self.messages[: len(batch)]
             self._size -= sum(map(len, batch)) + len(batch)

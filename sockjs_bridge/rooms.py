@@ -90,6 +90,7 @@ def broadcast(sessions: Iterable[Session], text: str) -> None:
     encoded: dict[object, bytes] = {}
     for session in sessions:
         encode = session.transport.encode
-        if encode not in encoded:
-            encoded[encode] = encode(text)
-        session.send_encoded(encoded[encode])
+        message = encoded.get(encode)
+        if message is None:
+            message = encoded[encode] = encode(text)
+        session.send_encoded(message)

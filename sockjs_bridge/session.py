@@ -356,7 +356,8 @@ class Session(Inbound):
         Args:
             shared: frames that other sessions have made in this tick, by what they hold.
         """
-        waiting = self._outbox.messages
+        outbox = self._outbox
+        waiting = outbox.messages
         while (receiver := self._receiver) is not None:
             if self._frames:
                 if not receiver.writable or not self._write(receiver, self._frames[0]):
@@ -365,8 +366,16 @@ class Session(Inbound):
             elif self.state is State.NEW:
                 return
             elif waiting:
-                if not receiver.writable or not self._write_messages(receiver, shared):
+                if not receiver.writable:
                     return
+                batch = outbox.batch()
+                text, data = frame_of(batch, receiver, shared)
+                if not self._put(receiver, data):
+                    return
+                if self._repeats is not None:
+                    self._repeats.wrote(text)
+                outbox.left(batch)
+                self.messages_out += len(batch)
             elif self.state is State.OPEN:
                 return
             else:
@@ -375,17 +384,6 @@ class Session(Inbound):
                 return
             if not receiver.transport.websocket:
                 self._end_response(receiver)
-
-    def _write_messages(self, receiver: Receiver, shared: SharedFrames | None) -> bool:
-        batch = self._outbox.batch()
-        text, data = frame_of(batch, receiver, shared)
-        if not self._put(receiver, data):
-            return False
-        if self._repeats is not None:
-            self._repeats.wrote(text)
-        self._outbox.left(batch)
-        self.messages_out += len(batch)
-        return True
 
     def _write(self, receiver: Receiver, text: bytes) -> bool:
         if not self._put(receiver, receiver.transport.frame(text, receiver.callback)):
