@@ -342,6 +342,7 @@ class FastConnection(Connection):
         self._due = None
         self._skin.wheel.drop(self)
         super().connection_lost(exc)
+        self._websocket = None
         if self._counted:
             self._counted = False
             self._skin.bridge.end()

@@ -253,7 +253,7 @@ class FastWebSocket(FrameReceiver):
         self.draining = False
         self._drain = self._ready = None
         if self._connection.lost:
-            super().connection_lost()
+            self._be_gone()
 
     def pause_reading(self) -> None:
         """Called by the queue: enough waits."""
@@ -302,7 +302,12 @@ class FastWebSocket(FrameReceiver):
             # What it sent before that is still handed on.
             self._ready.set()
         else:
-            super().connection_lost()
+            self._be_gone()
+
+    def _be_gone(self) -> None:
+        # They refer to this in turn: a cycle would wait for a collection of all garbage.
+        del self._frames, self._parser
+        super().connection_lost()
 
     def _control(self, kind: WSMsgType, payload: bytes) -> None:
         # What is handed on may be of a peer that has left.

@@ -84,12 +84,15 @@ class Openings:
     ) -> tuple[int, Headers]:
         handshake = Handshake(endpoint, session)
         status, headers = await self._ask(request, base, handshake)
-        if status >= 300 or handshake.handler is None:
+        # The handler has the request, and that has the handshake in its environ: a cycle would wait
+        # for a collection of all garbage, which holds up the loop.
+        handler, handshake.handler = handshake.handler, None
+        if status >= 300 or handler is None:
             return status, headers
         if session.credentials is not None:
             known = handshake.identity is not UNKNOWN
             session.credentials.settle(handshake.identity if known else None)
-        if not session.accept(handshake.handler):
+        if not session.accept(handler):
             # It ended meanwhile: its client left, or the server stops.
             return 503, []
         return status, headers

@@ -113,6 +113,7 @@ class Connection(asyncio.Protocol):
         self.peer.broken = self.busy or exc is not None
         if self.receiver is not None:
             self.receiver.connection_lost()
+            self.receiver = None
         self._inner.connection_lost(exc)
 
 

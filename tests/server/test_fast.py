@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -351,6 +353,41 @@ async def test_cost_of_a_session(transport: str) -> None:
         streams = 10 if transport == "xhr_streaming" else 0
         # The request that opens a stream is aiohttp's to its end.
         assert len(asyncio.all_tasks()) - before == 2 * streams
+
+
+@pytest.mark.parametrize("talks", [False, True])
+@pytest.mark.parametrize("transport", ["websocket", "xhr", "xhr_streaming"])
+async def test_a_session_that_has_ended_leaves_no_cycle(transport: str, talks: bool) -> None:
+    """Garbage that only a collection finds piles up until one of all objects holds up the loop."""
+    async with Unplugged() as server:
+        gc.collect()
+        gc.disable()
+        try:
+            if transport == "websocket":
+                wire = await server.open_websocket()
+            else:
+                wire = await server.open("known", transport)
+            (session,) = server.sessions
+            gone = [weakref.ref(session), weakref.ref(session.connection.request)]
+            if talks and transport == "websocket":
+                wire.feed(frame(b'"echo"'))
+            elif talks:
+                other = server.connect()
+                other.feed(send("echo"))
+                await server.quiet()
+                other.close()
+            await server.quiet()
+            wire.close()
+            await server.quiet()
+            session.close(1000, "")
+            session.finish()
+            del session
+            async with asyncio.timeout(PATIENCE):
+                while any(ref() is not None for ref in gone):
+                    # The task of a session that talked ends a little later.
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
 
 
 async def test_cost_of_a_broadcast(monkeypatch: pytest.MonkeyPatch) -> None:
