@@ -112,8 +112,8 @@ class Settings:
         transports: which are on, by the names that the SockJS client uses.
         allowed_origins: the origins that may connect beside the page's own; ``*`` for all.
         jsessionid: whether responses set the cookie ``JSESSIONID``, for sticky balancers.
-        fast: whether polls and sends of open sessions are answered before aiohttp makes requests of
-            them (`sockjs_bridge.server.fast`).
+        fast: whether polls and sends of open sessions, and WebSockets, are handled before aiohttp
+            makes requests of them (`sockjs_bridge.server.fast`).
         debug: whether an asynchronous view or hook that keeps the event loop for more than 100 ms
             is logged.
     """
