@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
@@ -14,7 +14,6 @@ from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Inquiry, Site
 from sockjs_bridge.replies import Headers, Reply, Request, phrase
 from sockjs_bridge.server.accesslog import POLL
-from sockjs_bridge.server.fast_websocket import FastWebSocket
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import (
@@ -28,6 +27,9 @@ from sockjs_bridge.server.wsgi import WSGIHost, send_continue, split_target
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.transports import PLAIN
+
+if TYPE_CHECKING:
+    from sockjs_bridge.server.fast_websocket import FastWebSocket
 
 logger = logging.getLogger("sockjs_bridge.server")
 

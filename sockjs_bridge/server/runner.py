@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 from wsgiref.types import WSGIApplication
 
@@ -19,13 +20,20 @@ from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.ending import DaemonExecutor
-from sockjs_bridge.server.fast import FastConnection, FastSkin
-from sockjs_bridge.server.fast_opening import FastOpenings
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.workers import SessionWorkers
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
+
+try:
+    from sockjs_bridge.server.fast import FastConnection, FastSkin
+    from sockjs_bridge.server.fast_opening import FastOpenings
+except ImportError as error:
+    # A part of aiohttp that is not public.
+    LACKING: ImportError | None = error
+else:
+    LACKING = None
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -112,7 +120,23 @@ class Runner:
             logger=cast(logging.Logger, _AiohttpLog(logger, {})),
         )
 
-        skin = FastSkin(
+        # What the second skin answers is in no log, but for WebSockets' handshakes.
+        if self._options.access_log_polls:
+            self.connection = lambda: Connection(server(), loop.time, self._open_ones)
+        elif LACKING is not None:
+            logger.warning("aiohttp answers everything, the faster way was not found: %s", LACKING)
+            self.connection = lambda: Connection(server(), loop.time, self._open_ones)
+        else:
+            self.connection = partial(FastConnection, self._skin(server, clock), self._open_ones)
+        for sock in sockets:
+            if sock.family == socket.AF_UNIX:
+                serving = await loop.create_unix_server(self.connection, sock=sock, backlog=BACKLOG)
+            else:
+                serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
+            self._servers.append(serving)
+
+    def _skin(self, server: web.Server, clock: LoopClock) -> FastSkin:
+        return FastSkin(
             self._site,
             self._bridge,
             FastOpenings(self._site, self._host),
@@ -121,21 +145,6 @@ class Runner:
             clock,
             self._options.keepalive_timeout,
         )
-        # What it answers is in no log, but for WebSockets' handshakes.
-        quick = not self._options.access_log_polls
-
-        def factory() -> Connection:
-            if quick:
-                return FastConnection(skin, self._open_ones)
-            return Connection(server(), loop.time, self._open_ones)
-
-        self.connection = factory
-        for sock in sockets:
-            if sock.family == socket.AF_UNIX:
-                serving = await loop.create_unix_server(self.connection, sock=sock, backlog=BACKLOG)
-            else:
-                serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
-            self._servers.append(serving)
 
     async def stop(self) -> None:
         """Stops accepting, tells every client, waits for requests, views and hooks to end.

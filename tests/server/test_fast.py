@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import subprocess
+import sys
 import time
 import weakref
 from typing import Any
@@ -105,6 +107,35 @@ async def test_switched_off(settings: dict[str, str]) -> None:
         assert (server.heard, server.requests) == (["one"], 2)
         await server.open_websocket()
         assert server.runner._web.connections
+
+
+WITHOUT = """
+import asyncio, logging
+from aiohttp import web
+from aiohttp._websocket import reader
+del reader.WebSocketDataQueue
+from tests.server.wire import OPEN, Unplugged
+
+async def main():
+    logging.basicConfig()
+    async with Unplugged() as server:
+        wire = await server.open()
+        wire.feed(OPEN)
+        await server.quiet()
+        assert server.requests == 2
+        await server.open_websocket()
+        assert server.runner._web.connections
+
+asyncio.run(main())
+"""
+
+
+def test_aiohttp_lacks_a_part() -> None:
+    """It answers everything then, and the log tells why that is slower."""
+    command = [sys.executable, "-c", WITHOUT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    assert "cannot import name 'WebSocketDataQueue'" in done.stderr
 
 
 # Time
