@@ -51,6 +51,12 @@ class Inbound:
         return self._handler is not None and handler.backlog() >= self._max_inbound
 
     @property
+    def room(self) -> int:
+        """How many messages make it `full`; 1 where it is."""
+        backlog = 0 if self._handler is None else self._handler.backlog()
+        return max(1, self._max_inbound - backlog)
+
+    @property
     def full(self) -> bool:
         """Whether more messages wait for the application than ``max_inbound``."""
         return self._handler is not None and self._handler.backlog() >= self._max_inbound

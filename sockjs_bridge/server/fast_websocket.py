@@ -37,7 +37,7 @@ logger = logging.getLogger("sockjs_bridge.server")
 
 #: Looked up for each message, which an enumeration makes slow.
 TEXT = WSMsgType.TEXT
-#: How many messages are handed on in one go: so many more may wait than ``max_inbound``.
+#: How many messages are handed on in one go.
 TOGETHER = 16
 #: Bytes that may wait while the application is slow; aiohttp's own limit.
 QUEUE = 2**16
@@ -94,7 +94,7 @@ class _Frames(WebSocketDataQueue):
             super().feed_data(data, size)
         elif data[0] is TEXT:
             receiver.texts.append(data[1])
-            if len(receiver.texts) >= TOGETHER:
+            if len(receiver.texts) >= receiver.together:
                 receiver.deliver()
         else:
             receiver.take(data)
@@ -116,6 +116,7 @@ class FastWebSocket(FrameReceiver):
 
     Attributes:
         texts: messages that were read and not handed on yet.
+        together: how many of them are handed on at once.
         draining: what arrives waits, because the application is slow.
     """
 
@@ -129,6 +130,7 @@ class FastWebSocket(FrameReceiver):
         "_ready",
         "draining",
         "texts",
+        "together",
     )
 
     def __init__(
@@ -146,6 +148,7 @@ class FastWebSocket(FrameReceiver):
         # The parser refuses what reaches its limit.
         self._parser = WebSocketReader(self._frames, max_message_size + 1, False, True)
         self.texts: list[str] = []
+        self.together = TOGETHER
         self.draining = False
         self._drain: asyncio.Task[None] | None = None
         self._ready: asyncio.Event | None = None
@@ -185,6 +188,7 @@ class FastWebSocket(FrameReceiver):
 
     def feed(self, data: bytes) -> None:
         """Takes what has arrived."""
+        self.together = min(TOGETHER, self.session.room)
         self._parser.feed_data(data)
         if self.texts:
             self.deliver()
@@ -231,6 +235,7 @@ class FastWebSocket(FrameReceiver):
             self.draining = True
             self._frames.begin()
             self._drain = asyncio.get_running_loop().create_task(self._hand_on())
+        self.together = min(TOGETHER, session.room)
         if broken:
             session.close(*protocol.BROKEN_FRAMING)
 

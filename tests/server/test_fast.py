@@ -338,6 +338,21 @@ async def test_messages_before_the_last_frame(last: bytes, code: int) -> None:
         assert session.close_code == code
 
 
+async def test_no_more_than_the_limit() -> None:
+    """Messages that come together are handed on together as far as there is room."""
+    async with Unplugged({"sockjs.max_inbound": "3"}) as server:
+        wire = await server.open_websocket()
+        (session,) = server.sessions
+        wire.feed(b"".join(frame(text) for text in [b'"wait"', *[b'"a"'] * 30]))
+        await server.quiet()
+        assert session.messages_in == 1 + 3
+        server.gate.set()
+        await server.quiet()
+        async with asyncio.timeout(PATIENCE):
+            while len(server.heard) < 31:
+                await asyncio.sleep(0.001)
+
+
 # What it costs, in what can be counted
 
 
