@@ -303,11 +303,11 @@ class FastWebSocket(FrameReceiver):
 
     def connection_lost(self) -> None:
         """Called when the peer is gone."""
-        if self._ready is not None:
+        if not self.draining:
+            self._be_gone()
+        elif self._ready is not None:
             # What it sent before that is still handed on.
             self._ready.set()
-        else:
-            self._be_gone()
 
     def _be_gone(self) -> None:
         # They refer to this in turn: a cycle would wait for a collection of all garbage.

@@ -338,6 +338,22 @@ async def test_messages_before_the_last_frame(last: bytes, code: int) -> None:
         assert session.close_code == code
 
 
+async def test_peer_that_leaves_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """In the tick in which it sent more than the application takes: all of that is handed on."""
+    texts = ["wait", *(str(number) for number in range(30))]
+    async with Unplugged({"sockjs.max_inbound": "2"}) as server:
+        wire = await server.open_websocket()
+        (session,) = server.sessions
+        wire.feed(b"".join(frame(json.dumps(text).encode()) for text in texts))
+        wire.protocol.connection_lost(None)
+        server.gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while not session.over:
+                await asyncio.sleep(0.001)
+        assert server.heard == texts
+    assert not caplog.records
+
+
 async def test_no_more_than_the_limit() -> None:
     """Messages that come together are handed on together as far as there is room."""
     async with Unplugged({"sockjs.max_inbound": "3"}) as server:
