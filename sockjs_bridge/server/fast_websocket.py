@@ -1,8 +1,8 @@
 """The second skin's WebSockets: frames are handled within ``data_received``.
 
-aiohttp lends its parser of frames. Its queue, the task that reads
-from that, and all that it keeps for a request are left out: they cost more than a message does, and
-most of the memory of a silent connection.
+aiohttp lends its parser of frames. Its queue, the task that reads from that, and all that it keeps
+for a request are left out: they cost more than a message does, and most of the memory of a silent
+connection.
 """
 
 from __future__ import annotations
@@ -191,7 +191,11 @@ class FastWebSocket(FrameReceiver):
         self.together = min(TOGETHER, self.session.room)
         self._parser.feed_data(data)
         if self.texts:
-            self.deliver()
+            try:
+                self.deliver()
+            except Exception as error:
+                # As the parser does with what is raised meanwhile.
+                self.broken(error)
 
     def take(self, message: tuple[WSMsgType, Any, str | None]) -> None:
         """Handles what a frame holds, or several that make a message."""

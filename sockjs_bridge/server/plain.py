@@ -126,7 +126,8 @@ class PlainRequest:
         if line is not None:
             # The line's own end may begin the head's.
             end = data.find(b"\r\n\r\n", line.end() - 2) + 4
-            form = line[1] + data[line.end() : end]
+            # No path has a blank: what is of the path, and what of the headers, is plain.
+            form = line[1] + b" " + data[line.end() : end]
             known = forms.get(form)
             if known is not None and end <= MAX_HEAD:
                 rest = len(data) - end - known.length

@@ -16,6 +16,7 @@ from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.web_protocol import RequestHandler
 
 from sockjs_bridge import protocol, transports
+from sockjs_bridge.pyramid.handlers import SessionHandler
 from sockjs_bridge.server import fast
 from sockjs_bridge.server.workers import SessionWorkers
 from tests.server.support import PATIENCE
@@ -336,6 +337,24 @@ async def test_messages_before_the_last_frame(last: bytes, code: int) -> None:
         await server.quiet()
         assert server.heard == ["a", "b", "c"]
         assert session.close_code == code
+
+
+@pytest.mark.parametrize("count", [1, 16])
+async def test_messages_that_cannot_be_handed_on(
+    count: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of ours is logged, and the client hears that it was one."""
+
+    def fails(*arguments: object) -> None:
+        raise RuntimeError("no way")
+
+    monkeypatch.setattr(SessionHandler, "received", fails)
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        wire.feed(frame(b'"a"') * count)
+        assert wire.written == b"\x88\x02" + (1011).to_bytes(2)
+        await until_closed(wire)
+    assert "a message failed" in caplog.text
 
 
 async def test_peer_that_leaves_at_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -265,6 +265,14 @@ def test_behind_a_known_form(stage: Stage, target: str) -> None:
     stage.compare(first, request(f"/talk/0/known/{target}", b'["2"]') + b"x", first)
 
 
+def test_no_known_form_after_all(stage: Stage) -> None:
+    """What is a path's end in one request may not be a header's beginning in another."""
+    first = request(body=b'["1"]')
+    again = first.replace(b" HTTP/1.1\r\nHost", b"Host HTTP/1.1\r\n")
+    assert again != first
+    stage.compare(first, again)
+
+
 def test_wrong_behind_one_in_pieces(stage: Stage) -> None:
     """What is wrong does not take along what came before it."""
     data = request()
