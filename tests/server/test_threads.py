@@ -219,7 +219,7 @@ async def test_closing_cancels_who_awaits(pool):
     release = threading.Event()
     blockers = [asyncio.create_task(pool.run(release.wait, PATIENCE)) for _ in range(2)]
     waiting = asyncio.create_task(pool.run(int))
-    await until(lambda: pool.waiting == 1)
+    await until(lambda: (pool.begun, pool.waiting) == (2, 1))
     pool.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
