@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 from sockjs_bridge import protocol
 from sockjs_bridge.actions import Action, Receive, Send
+from sockjs_bridge.broadcasts import Broadcasts
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.credentials import JSESSIONID, fingerprint
 from sockjs_bridge.manager import Capacity, Manager, TooManySessions
@@ -89,9 +90,15 @@ class Endpoint:
             and not (transport.name == "jsonp-polling" and self.origins.same_only)
         }
 
-    def start(self, clock: Clock, capacity: Capacity, rooms: Rooms | None = None) -> None:
-        """Makes it ready to serve."""
-        self._manager = Manager(self.settings, clock, capacity, rooms)
+    def start(
+        self,
+        clock: Clock,
+        capacity: Capacity,
+        rooms: Rooms | None = None,
+        broadcasts: Broadcasts | None = None,
+    ) -> None:
+        """Makes it ready to serve; the arguments are its `Manager`'s."""
+        self._manager = Manager(self.settings, clock, capacity, rooms, broadcasts)
 
     @property
     def manager(self) -> Manager:

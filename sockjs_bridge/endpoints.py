@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge import protocol
+from sockjs_bridge.broadcasts import Broadcasts
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.contracts import Handler
 from sockjs_bridge.credentials import UNKNOWN
@@ -117,6 +118,7 @@ class Endpoints:
         self._capacity = Capacity(max_sessions)
         self._clock: Clock | None = None
         self._workers: Workers | None = None
+        self._broadcasts: Broadcasts | None = None
         self.rooms = Rooms()
 
     def __iter__(self) -> Iterator[Endpoint]:
@@ -133,7 +135,7 @@ class Endpoints:
         self._endpoints[endpoint.name] = endpoint
         self._matched.clear()
         if self._clock is not None:
-            endpoint.start(self._clock, self._capacity, self.rooms)
+            endpoint.start(self._clock, self._capacity, self.rooms, self._broadcasts)
 
     @property
     def clock(self) -> Clock:
@@ -157,11 +159,23 @@ class Endpoints:
             raise RuntimeError("the application is not served by sockjs_bridge")
         return self._workers
 
+    @property
+    def broadcasts(self) -> Broadcasts:
+        """What takes messages to many sessions.
+
+        Raises:
+            RuntimeError: no server of ours serves the application.
+        """
+        if self._broadcasts is None:
+            raise RuntimeError("the application is not served by sockjs_bridge")
+        return self._broadcasts
+
     def start(self, clock: Clock, workers: Workers) -> None:
         """Makes the endpoints ready; called by the server."""
         self._clock, self._workers = clock, workers
+        self._broadcasts = Broadcasts(clock)
         for endpoint in self:
-            endpoint.start(clock, self._capacity, self.rooms)
+            endpoint.start(clock, self._capacity, self.rooms, self._broadcasts)
 
     def close(self, code: int, reason: str) -> None:
         """Closes all sessions of all endpoints."""

@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Iterator
 
 from sockjs_bridge import protocol
+from sockjs_bridge.broadcasts import Broadcasts
 from sockjs_bridge.clock import Clock, DeadlineWheel
 from sockjs_bridge.outbox import SharedFrames
-from sockjs_bridge.rooms import Rooms, broadcast
+from sockjs_bridge.rooms import Rooms
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.settings import Settings
 from sockjs_bridge.transports import Transport
@@ -56,6 +57,7 @@ class Manager:
         clock: the loop's.
         capacity: shared by the endpoints of a process.
         rooms: shared by the endpoints of an application.
+        broadcasts: shared by the endpoints of an application.
     """
 
     #: How many sessions are written in one go, so that a crowd cannot hold up the loop.
@@ -64,12 +66,18 @@ class Manager:
     SHARED = 1000
 
     def __init__(
-        self, settings: Settings, clock: Clock, capacity: Capacity, rooms: Rooms | None = None
+        self,
+        settings: Settings,
+        clock: Clock,
+        capacity: Capacity,
+        rooms: Rooms | None = None,
+        broadcasts: Broadcasts | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self.wheel = DeadlineWheel(clock)
         self.rooms = Rooms() if rooms is None else rooms
+        self.broadcasts = Broadcasts(clock) if broadcasts is None else broadcasts
         self._capacity = capacity
         # WebSocket sessions are in the second set only: an HTTP request cannot find them.
         self._by_id: dict[tuple[str, str], Session] = {}
@@ -148,7 +156,7 @@ class Manager:
 
     def broadcast(self, text: str) -> None:
         """Sends a message to every open session."""
-        broadcast(self.open_sessions, text)
+        self.broadcasts.send(self.open_sessions, text)
 
     def schedule_flush(self, session: Session) -> None:
         """Has a session written at the end of the loop's tick, in a crowd some ticks later."""

@@ -1,9 +1,8 @@
-"""Who is in which room, and one message for many sessions."""
+"""Who is in which room."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,17 +79,3 @@ class Rooms:
         del members[session]
         if not members:
             del self._members[room]
-
-
-def broadcast(sessions: Iterable[Session], text: str) -> None:
-    """Sends a message to many sessions; it is encoded once for each kind of transport.
-
-    Called on the loop.
-    """
-    encoded: dict[object, bytes] = {}
-    for session in sessions:
-        encode = session.transport.encode
-        message = encoded.get(encode)
-        if message is None:
-            message = encoded[encode] = encode(text)
-        session.send_encoded(message)

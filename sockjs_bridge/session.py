@@ -18,10 +18,11 @@ A receiver that arrives while another one is attached gets ``c[2010,…]``, in a
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from sockjs_bridge import protocol
+from sockjs_bridge.broadcasts import Crowd
 from sockjs_bridge.contracts import Handler, Receiver
 from sockjs_bridge.credentials import Credentials
 from sockjs_bridge.inbound import Inbound
@@ -204,23 +205,73 @@ class Session(Inbound):
         """Queues a message that this transport's ``encode`` has made."""
         if self.over:
             return False
+        self._settle()
+        self.queue((message,))
+        return not self.over
+
+    def _settle(self) -> None:
+        """Queues what broadcasts have under way to it: something comes behind that."""
+        broadcasts = self._manager.broadcasts
+        if broadcasts.crowd is not None:
+            broadcasts.settle(self)
+
+    def _drop_queue(self) -> None:
+        """Drops all messages that were sent so far and have not left."""
+        self._settle()
+        self._outbox.clear()
+
+    def queue(self, messages: Iterable[bytes]) -> None:
+        """Queues messages behind what is queued; broadcasts that are under way come later."""
         outbox = self._outbox
-        if outbox.append(message):
-            # The client may be quick, and the sender quicker than a tick.
-            self._manager.write(self)
-            if outbox.too_large:
-                # What waits is useless to a client that cannot keep up, and holds the memory.
-                outbox.clear()
-                self.close(*protocol.SLOW_CONSUMER)
+        for message in messages:
+            if self.over:
+                return
+            if outbox.append(message):
+                # The client may be quick, and the sender quicker than a tick.
+                self._manager.write(self)
+                if outbox.too_large:
+                    # What waits is useless to a client that cannot keep up, and holds the memory.
+                    outbox.clear()
+                    self.close(*protocol.SLOW_CONSUMER)
         if not self.dirty:
             self._manager.schedule_flush(self)
-        return not self.over
+
+    def take(self, crowd: Crowd, now: float) -> None:
+        """Takes broadcasts: writes them to the receiver where nothing waits, queues them otherwise.
+
+        Args:
+            crowd: the messages.
+            now: seconds of the clock.
+        """
+        receiver = self._receiver
+        frame = None
+        if (
+            receiver is not None
+            and self.state is State.OPEN
+            and not (self._outbox.messages or self._frames)
+            and receiver.writable
+        ):
+            frame = crowd.frame(receiver, self._settings.response_limit)
+        if receiver is None or frame is None or not receiver.write(frame[1]):
+            self.queue(crowd.encoded(self.transport.encode))
+            return
+        size = len(frame[1])
+        self._wrote = now
+        self.bytes_out += size
+        self.messages_out += crowd.count
+        if self._repeats is not None:
+            self._repeats.wrote(frame[0])
+        if not receiver.transport.websocket:
+            self._stalled = None
+            self._response_bytes += size
+            self._end_response(receiver)
 
     def when_drained(self, callback: Callable[[], object]) -> None:
         """Calls back once, when little waits for the client (`Outbox.drained`) or it is over."""
         if self.over:
             callback()
         else:
+            self._settle()
             self._outbox.when_drained(callback)
 
     def abandon(self) -> None:
@@ -231,6 +282,7 @@ class Session(Inbound):
     def close(self, code: int, reason: str) -> None:
         """Closes the session: what is queued leaves first, then the close frame."""
         handler = self._handler
+        self._settle()
         if self.state is State.NEW:
             # Nobody has allowed this client to read.
             self._outbox.clear()
@@ -247,7 +299,7 @@ class Session(Inbound):
 
     def revoke(self, code: int, reason: str) -> None:
         """Closes the session without what is queued: its user may not read it any more."""
-        self._outbox.clear()
+        self._drop_queue()
         self._frames = [frame for frame in self._frames if frame is protocol.OPEN]
         if self._repeats is not None:
             self._repeats.forget()
@@ -258,7 +310,7 @@ class Session(Inbound):
 
     def fail(self) -> None:
         """Ends the session at once: something in it went wrong."""
-        self._outbox.clear()
+        self._drop_queue()
         self.close(*protocol.FAILED)
         self.finish()
 
@@ -315,7 +367,7 @@ class Session(Inbound):
         self._receiver = None
         self._since = self._manager.clock.time()
         if receiver.transport.websocket:
-            self._outbox.clear()
+            self._drop_queue()
             self.close(code, reason)
             self.finish()
             return
@@ -330,7 +382,7 @@ class Session(Inbound):
         self._lost = False
         if self._repeats is not None:
             self._repeats.forget()
-        self._outbox.clear()
+        self._drop_queue()
         self._frames.clear()
         self.close(*protocol.INTERRUPTED)
         # The application may have closed it meanwhile; but the client misses messages.

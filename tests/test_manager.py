@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from sockjs_bridge.broadcasts import Broadcasts
 from sockjs_bridge.manager import Capacity, Manager, TooManySessions
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.settings import Settings
@@ -228,7 +229,8 @@ def test_broadcast_encodes_once_and_frames_once(size: int) -> None:
 
 def test_broadcast_to_a_crowd_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many sessions are written in one go; what is due meanwhile comes in between."""
-    monkeypatch.setattr(Manager, "BATCH", 10)
+    for kind in (Manager, Broadcasts):
+        monkeypatch.setattr(kind, "BATCH", 10)
     clock = HandClock()
     manager = make_manager(clock)
     receivers = [join(manager, STREAM) for _ in range(25)]

@@ -2,7 +2,7 @@
 
 What must hold at any time: a session is a member of a room exactly if the room is one of its own;
 no room is empty; nothing of a session that is over is left; a broadcast reaches the members, once
-each, and nobody else.
+each, and nobody else, in its place among what is sent to each of them alone.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from sockjs_bridge.broadcasts import Broadcasts
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.manager import Capacity, Manager
-from sockjs_bridge.rooms import Rooms, broadcast
+from sockjs_bridge.rooms import Rooms
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.settings import Settings
@@ -43,7 +44,7 @@ class Client:
     """A session with its client, which asks for more as long as it is there.
 
     Attributes:
-        expected: what was broadcast to it.
+        expected: what was broadcast and sent to it.
         heard: what it has read.
         joined: the rooms it is in, by the model.
     """
@@ -104,11 +105,17 @@ class RoomLife(RuleBasedStateMachine):
         self.rooms = Rooms()
         capacity = Capacity(1000)
         limits = Settings().override(LIMITS)
-        self.managers = [Manager(limits, self.clock, capacity, self.rooms) for _ in range(2)]
+        self.to_many = Broadcasts(self.clock)
+        self.managers = [
+            Manager(limits, self.clock, capacity, self.rooms, self.to_many) for _ in range(2)
+        ]
+        for writer in (self.to_many, *self.managers):
+            # Crowds are few here.
+            writer.BATCH = 2
         self.all: list[Client] = []
         # By room, in the order of joining.
         self.model: dict[str, list[Client]] = defaultdict(list)
-        self.broadcasts = 0
+        self.messages = 0
 
     # Sessions come
 
@@ -234,7 +241,7 @@ class RoomLife(RuleBasedStateMachine):
         else:
             found = self.rooms.members(room)
             expected = self.model[room]
-        broadcast([session for session in found if session not in left_out], self.message())
+        self.to_many.send([session for session in found if session not in left_out], self.message())
         for client in expected:
             if client.session not in left_out:
                 client.expected.append(self.latest)
@@ -242,9 +249,20 @@ class RoomLife(RuleBasedStateMachine):
             # What is queued for who does not poll may be too much for him.
             self.ended()
 
+    @rule(client=clients)
+    def send(self, client: Client) -> None:
+        """Something for one of them."""
+        if client.session.send(self.message()):
+            client.expected.append(self.latest)
+
+    @rule()
+    def tick(self) -> None:
+        """Some of a crowd get theirs, others do not yet."""
+        self.clock.tick()
+
     def message(self) -> str:
-        self.broadcasts += 1
-        self.latest = f"{self.broadcasts}:" + "x" * 40
+        self.messages += 1
+        self.latest = f"{self.messages}:" + "x" * 40
         return self.latest
 
     def settle(self) -> None:
@@ -277,8 +295,8 @@ class RoomLife(RuleBasedStateMachine):
     @invariant()
     def broadcasts_arrive(self) -> None:
         for client in self.all:
-            if client.is_open and client.receiver is not None and not client.session.dirty:
-                assert client.heard == client.expected
+            if client.is_open and client.receiver is not None and not self.clock.soon:
+                assert [*client.heard, *client.receiver.messages] == client.expected
             else:
                 assert client.heard == client.expected[: len(client.heard)]
 
@@ -362,7 +380,8 @@ class Crowd:
         done = asyncio.Event()
         await asyncio.to_thread(self.clock.call_from_thread, done.set)
         await done.wait()
-        await asyncio.sleep(0)
+        while self.manager.broadcasts.crowd is not None or self.manager._scheduled:
+            await asyncio.sleep(0)
         return self.looks
 
     def run(self, number: int) -> None:
@@ -399,7 +418,8 @@ class Crowd:
                 assert found == [one for one in members if one in set(found)]
                 assert all(one.over for one in set(members) - set(found))
                 text = f"{number}:{step}"
-                self.clock.call_from_thread(partial(broadcast, found, text))
+                send = self.manager.broadcasts.send
+                self.clock.call_from_thread(partial(send, found, text))
                 for one in found:
                     self.sent[number][one].append(text)
             case "lobby":

@@ -10,7 +10,6 @@ from typing import Any
 from sockjs_bridge.endpoints import Endpoints, Workers
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
 from sockjs_bridge.pyramid.views import Connection, WebSocketSession
-from sockjs_bridge.rooms import broadcast
 from sockjs_bridge.session import Session
 from sockjs_bridge.settings import Settings
 
@@ -121,7 +120,8 @@ class SockJS:
         if left_out:
             sessions = [session for session in sessions if session not in left_out]
         if sessions:
-            self.endpoints.clock.call_from_thread(broadcast, sessions, message)
+            send = self.endpoints.broadcasts.send
+            self.endpoints.clock.call_from_thread(send, sessions, message)
         return len(sessions)
 
     def members(self, room: str) -> list[Any]:
