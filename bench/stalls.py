@@ -136,7 +136,8 @@ def _broadcast(generator: Path, port: int) -> Iterator[Stall]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
         try:
-            opening = _until(port, lambda sessions: sessions >= SUBSCRIBERS)
+            # One more sends.
+            opening = _until(port, lambda sessions: sessions > SUBSCRIBERS)
             yield Stall(what=f"opening {SUBSCRIBERS} WebSockets", allowed_ms=None, **opening)
             time.sleep(BROADCASTING)
             found = probe(port)
