@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockjs_bridge.clock import Clock
@@ -55,9 +55,10 @@ class Crowd:
         self._texts.append(text)
         self.count += 1
         self._size += len(text)
-        self._encoded.clear()
+        for encode, messages in self._encoded.items():
+            messages.append(encode(text))
         for session in self._early:
-            session.queue([session.transport.encode(text)])
+            session.queue(self.encoded(session.transport.encode)[-1:])
         return True
 
     def settle(self, session: Session) -> None:
@@ -130,9 +131,13 @@ class Broadcasts:
         self._scheduled = False
         self.crowd: Crowd | None = None
 
-    def send(self, sessions: Iterable[Session], text: str) -> None:
-        """Sends a message to many sessions; it is encoded once for each kind of transport."""
-        sessions = list(sessions)
+    def send(self, sessions: list[Session], text: str) -> None:
+        """Sends a message to many sessions; it is encoded once for each kind of transport.
+
+        Args:
+            sessions: the list is kept, and must not change.
+            text: the message.
+        """
         if self.crowd is None or not self.crowd.add(sessions, text):
             self._settle_all()
             self.crowd = Crowd(sessions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sockjs_bridge import protocol
@@ -72,6 +74,25 @@ def test_one_write_for_all_of_a_tick(name: str) -> None:
         assert (session.messages_out, session.bytes_out) == (3, size + len(receiver.written[0]))
     assert [len(receiver.written) for receiver in bench.receivers] == [1] * 3
     assert bench.heard == [["a", "b", "c"]] * 3
+
+
+def test_encoded_once_for_whoever_got_it_early() -> None:
+    bench = Bench(3)
+    encoded: list[str] = []
+    original = bench.transport.encode
+
+    def encode(text: str) -> bytes:
+        encoded.append(text)
+        return original(text)
+
+    for session, receiver in zip(bench.sessions, bench.receivers, strict=True):
+        session.transport = receiver.transport = replace(bench.transport, encode=encode)
+    bench.send("a")
+    for session in bench.sessions[:2]:
+        bench.manager.broadcasts.settle(session)
+    bench.send("b")
+    bench.clock.settle()
+    assert encoded == ["a", "b"]
 
 
 @every_transport
