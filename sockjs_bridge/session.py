@@ -205,36 +205,38 @@ class Session(Inbound):
         """Queues a message that this transport's ``encode`` has made."""
         if self.over:
             return False
-        self._settle()
-        self.queue((message,))
+        if self._manager.broadcasts.crowd is not None:
+            self._settle()
+        self._queue(message)
         return not self.over
+
+    def _queue(self, message: bytes) -> None:
+        outbox = self._outbox
+        if outbox.append(message):
+            # The client may be quick, and the sender quicker than a tick.
+            self._manager.write(self)
+            if outbox.too_large:
+                # What waits is useless to a client that cannot keep up, and holds the memory.
+                outbox.clear()
+                self.close(*protocol.SLOW_CONSUMER)
+        if not self.dirty:
+            self._manager.schedule_flush(self)
+
+    def queue(self, messages: Iterable[bytes]) -> None:
+        """Queues messages behind what is queued; broadcasts that are under way come later."""
+        for message in messages:
+            if self.over:
+                break
+            self._queue(message)
 
     def _settle(self) -> None:
         """Queues what broadcasts have under way to it: something comes behind that."""
-        broadcasts = self._manager.broadcasts
-        if broadcasts.crowd is not None:
-            broadcasts.settle(self)
+        self._manager.broadcasts.settle(self)
 
     def _drop_queue(self) -> None:
         """Drops all messages that were sent so far and have not left."""
         self._settle()
         self._outbox.clear()
-
-    def queue(self, messages: Iterable[bytes]) -> None:
-        """Queues messages behind what is queued; broadcasts that are under way come later."""
-        outbox = self._outbox
-        for message in messages:
-            if self.over:
-                return
-            if outbox.append(message):
-                # The client may be quick, and the sender quicker than a tick.
-                self._manager.write(self)
-                if outbox.too_large:
-                    # What waits is useless to a client that cannot keep up, and holds the memory.
-                    outbox.clear()
-                    self.close(*protocol.SLOW_CONSUMER)
-        if not self.dirty:
-            self._manager.schedule_flush(self)
 
     def take(self, crowd: Crowd, now: float) -> None:
         """Takes broadcasts: writes them to the receiver where nothing waits, queues them otherwise.

@@ -93,9 +93,12 @@ class _Frames(WebSocketDataQueue):
         if receiver.draining:
             super().feed_data(data, size)
         elif data[0] is TEXT:
-            receiver.texts.append(data[1])
-            if len(receiver.texts) >= receiver.together:
+            if receiver.texts and receiver.enough:
                 receiver.deliver()
+                # It may be too much for the application now.
+                self.feed_data(data, size)
+            else:
+                receiver.texts.append(data[1])
         else:
             receiver.take(data)
 
@@ -116,7 +119,6 @@ class FastWebSocket(FrameReceiver):
 
     Attributes:
         texts: messages that were read and not handed on yet.
-        together: how many of them are handed on at once.
         draining: what arrives waits, because the application is slow.
     """
 
@@ -128,9 +130,9 @@ class FastWebSocket(FrameReceiver):
         "_parser",
         "_reading_paused",
         "_ready",
+        "_together",
         "draining",
         "texts",
-        "together",
     )
 
     def __init__(
@@ -148,7 +150,8 @@ class FastWebSocket(FrameReceiver):
         # The parser refuses what reaches its limit.
         self._parser = WebSocketReader(self._frames, max_message_size + 1, False, True)
         self.texts: list[str] = []
-        self.together = TOGETHER
+        # How many are handed on at once; 0: nobody had to know yet.
+        self._together = 0
         self.draining = False
         self._drain: asyncio.Task[None] | None = None
         self._ready: asyncio.Event | None = None
@@ -188,7 +191,6 @@ class FastWebSocket(FrameReceiver):
 
     def feed(self, data: bytes) -> None:
         """Takes what has arrived."""
-        self.together = min(TOGETHER, self.session.room)
         self._parser.feed_data(data)
         if self.texts:
             try:
@@ -196,6 +198,13 @@ class FastWebSocket(FrameReceiver):
             except Exception as error:
                 # As the parser does with what is raised meanwhile.
                 self.broken(error)
+
+    @property
+    def enough(self) -> bool:
+        """Whether the messages that were read are to be handed on before there are more."""
+        if not self._together:
+            self._together = min(TOGETHER, self.session.room)
+        return len(self.texts) >= self._together
 
     def take(self, message: tuple[WSMsgType, Any, str | None]) -> None:
         """Handles what a frame holds, or several that make a message."""
@@ -220,6 +229,7 @@ class FastWebSocket(FrameReceiver):
     def deliver(self) -> None:
         """Hands on the messages that were read."""
         texts, self.texts = self.texts, []
+        self._together = 0
         if self.ended:
             return
         session, broken = self.session, False
@@ -239,7 +249,6 @@ class FastWebSocket(FrameReceiver):
             self.draining = True
             self._frames.begin()
             self._drain = asyncio.get_running_loop().create_task(self._hand_on())
-        self.together = min(TOGETHER, session.room)
         if broken:
             session.close(*protocol.BROKEN_FRAMING)
 
