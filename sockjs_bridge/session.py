@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from sockjs_bridge import protocol
-from sockjs_bridge.broadcasts import Crowd
 from sockjs_bridge.contracts import Handler, Receiver
 from sockjs_bridge.credentials import Credentials
 from sockjs_bridge.inbound import Inbound
@@ -31,6 +30,7 @@ from sockjs_bridge.repeats import WINDOW, RepeatMemory
 from sockjs_bridge.transports import Transport
 
 if TYPE_CHECKING:
+    from sockjs_bridge.broadcasts import Crowd
     from sockjs_bridge.manager import Manager
 
 
@@ -203,14 +203,12 @@ class Session(Inbound):
 
     def send_encoded(self, message: bytes) -> bool:
         """Queues a message that this transport's ``encode`` has made."""
+        broadcasts = self._manager.broadcasts
+        if broadcasts.crowd is not None:
+            # Which may be too much for it.
+            broadcasts.settle(self)
         if self.over:
             return False
-        if self._manager.broadcasts.crowd is not None:
-            self._settle()
-        self._queue(message)
-        return not self.over
-
-    def _queue(self, message: bytes) -> None:
         outbox = self._outbox
         if outbox.append(message):
             # The client may be quick, and the sender quicker than a tick.
@@ -221,24 +219,20 @@ class Session(Inbound):
                 self.close(*protocol.SLOW_CONSUMER)
         if not self.dirty:
             self._manager.schedule_flush(self)
+        return not self.over
 
-    def queue(self, messages: Iterable[bytes]) -> None:
-        """Queues messages behind what is queued; broadcasts that are under way come later."""
+    def queue_all(self, messages: Iterable[bytes]) -> None:
+        """Queues messages as `send_encoded` does, as long as the session is not over."""
         for message in messages:
-            if self.over:
-                break
-            self._queue(message)
-
-    def _settle(self) -> None:
-        """Queues what broadcasts have under way to it: something comes behind that."""
-        self._manager.broadcasts.settle(self)
+            if not self.send_encoded(message):
+                return
 
     def _drop_queue(self) -> None:
         """Drops all messages that were sent so far and have not left."""
-        self._settle()
+        self._manager.broadcasts.drop(self)
         self._outbox.clear()
 
-    def take(self, crowd: Crowd, now: float) -> None:
+    def write_crowd(self, crowd: Crowd, now: float) -> None:
         """Takes broadcasts: writes them to the receiver where nothing waits, queues them otherwise.
 
         Args:
@@ -255,12 +249,12 @@ class Session(Inbound):
         ):
             frame = crowd.frame(receiver, self._settings.response_limit)
         if receiver is None or frame is None or not receiver.write(frame[1]):
-            self.queue(crowd.encoded(self.transport.encode))
+            self.queue_all(crowd.encoded(self.transport.encode))
             return
         size = len(frame[1])
         self._wrote = now
         self.bytes_out += size
-        self.messages_out += crowd.count
+        self.messages_out += len(crowd.texts)
         if self._repeats is not None:
             self._repeats.wrote(frame[0])
         if not receiver.transport.websocket:
@@ -273,7 +267,7 @@ class Session(Inbound):
         if self.over:
             callback()
         else:
-            self._settle()
+            self._manager.broadcasts.settle(self)
             self._outbox.when_drained(callback)
 
     def abandon(self) -> None:
@@ -284,7 +278,7 @@ class Session(Inbound):
     def close(self, code: int, reason: str) -> None:
         """Closes the session: what is queued leaves first, then the close frame."""
         handler = self._handler
-        self._settle()
+        self._manager.broadcasts.settle(self)
         if self.state is State.NEW:
             # Nobody has allowed this client to read.
             self._outbox.clear()

@@ -180,6 +180,119 @@ def test_who_waits_until_it_has_left(name: str) -> None:
     assert drained == [1]
 
 
+@every_transport
+def test_all_but_some(name: str) -> None:
+    """Who is left out gets the rest, in its place; the others still get one frame."""
+    bench = Bench(4, name)
+    broadcasts = bench.manager.broadcasts
+    stranger = Bench(1, name).sessions[0]
+    for number, text in enumerate("abc"):
+        broadcasts.send(bench.sessions[:], text, {bench.sessions[number], stranger})
+    bench.sessions[1].send("only one")
+    bench.clock.settle()
+    assert [len(receiver.written) for receiver in bench.receivers] == [1] * 4
+    assert bench.heard == [["b", "c"], ["a", "c", "only one"], ["a", "b"], ["a", "b", "c"]]
+
+
+def test_all_but_some_of_a_crowd_that_is_half_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest gets it all in one frame, who was ahead gets what is new."""
+    monkeypatch.setattr(Broadcasts, "BATCH", 2)
+    bench = Bench(6)
+    bench.send("a")
+    bench.clock.tick()
+    bench.manager.broadcasts.send(bench.sessions[:], "b", {bench.sessions[0], bench.sessions[5]})
+    bench.send("c")
+    bench.clock.settle()
+    assert [receiver.frames for receiver in bench.receivers] == [
+        ['a["a"]', 'a["c"]'],
+        ['a["a"]', 'a["b","c"]'],
+        *[['a["a","b","c"]']] * 3,
+        ['a["a","c"]'],
+    ]
+
+
+def test_several_rooms_in_one_tick() -> None:
+    """Who is in both gets one frame, whatever the order."""
+    bench = Bench(3)
+    for _ in range(2):
+        bench.send("left", 0, 1)
+        bench.send("right", 1, 2)
+        bench.manager.broadcasts.send(bench.sessions[:], "but one", {bench.sessions[0]})
+    bench.clock.settle()
+    assert [receiver.frames for receiver in bench.receivers] == [
+        ['a["left","left"]'],
+        ['a["left","right","but one","left","right","but one"]'],
+        ['a["right","but one","right","but one"]'],
+    ]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_send_whose_broadcast_was_too_much(raises: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session is over: what comes behind is not for it, and its sender is told so."""
+    bench = Bench(2, max_queue_size=100)
+    session, receiver = bench.sessions[0], bench.receivers[0]
+    receiver.open = raises
+
+    def fail(data: bytes) -> bool:
+        raise OSError("no route to host")
+
+    if raises:
+        monkeypatch.setattr(receiver, "write", fail)
+    bench.send("x" * 200)
+    assert not session.send("direct")
+    assert session._outbox.messages == []
+    receiver.open = True
+    session.flush()
+    bench.clock.settle()
+    assert receiver.messages == []
+    assert bench.heard[1] == ["x" * 200]
+
+
+def test_callbacks_of_clients_are_not_kept() -> None:
+    """Each has one of its own: a frame for each would wait until all are written."""
+    bench = Bench(50, "jsonp-polling")
+    for number, receiver in enumerate(bench.receivers):
+        receiver.callback = f"_jp.{number}"
+    bench.send("a")
+    crowd = bench.manager.broadcasts.crowd
+    assert crowd is not None
+    bench.clock.tick()
+    assert len(crowd._frames) == 1
+    assert [receiver.written for receiver in bench.receivers] == [
+        [b'/**/_jp.%d("a[\\"a\\"]");\r\n' % number] for number in range(50)
+    ]
+
+
+@pytest.mark.parametrize("said", ["to the same", "to others", "to one", "goodbye"])
+def test_an_end_that_leads_to_more(said: str) -> None:
+    """The application hears of a slow client's end while others are served, and says something."""
+    bench = Bench(4, max_queue_size=100)
+    bench.receivers[1].open = False
+    handler = bench.sessions[1]._handler
+    assert isinstance(handler, RecordingHandler)
+    handler.on_closed = {
+        "to the same": lambda: bench.send("left"),
+        "to others": lambda: bench.send("left", 0, 2, 3),
+        "to one": lambda: bench.sessions[3].send("left"),
+        "goodbye": lambda: bench.sessions[3].close(4001, "over"),
+    }[said]
+    bench.send("a")
+    bench.sessions[1].send("own")
+    bench.sessions[2].send("own")
+    bench.send("x" * 200)
+    bench.send("last", 0, 2)
+    bench.clock.settle()
+    heard = [receiver.messages for receiver in bench.receivers]
+    for number, messages in enumerate(heard):
+        if number != 1:
+            order = [text for text in messages if text not in ("left", "own")]
+            assert order[:2] == ["a", "x" * 200]
+            assert order[2:] == (["last"] if number in (0, 2) else [])
+            assert messages.count("left") == (
+                {"to one": number == 3, "goodbye": False}.get(said, True)
+            )
+
+
 def test_no_larger_frame_than_others() -> None:
     """``response_limit`` holds for what leaves in one frame, unless it is one message."""
     bench = Bench(2, "websocket", response_limit=4096)

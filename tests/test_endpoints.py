@@ -354,7 +354,7 @@ def test_contract_has_no_behaviour_of_its_own(call: Callable[[], object]) -> Non
     [
         *("protocol", "transports", "session", "contracts", "manager", "clock"),
         *("settings", "origins", "endpoint", "endpoints", "actions", "replies"),
-        *("credentials", "inbound", "outbox", "repeats", "rooms"),
+        *("broadcasts", "credentials", "inbound", "outbox", "repeats", "rooms"),
     ],
 )
 def test_core_is_free_of_io(name: str) -> None:

@@ -207,8 +207,10 @@ class RoomLife(RuleBasedStateMachine):
         """A client does not poll again; its session expires when time goes on."""
         if client.receiver is not None and not client.session.transport.websocket:
             receiver, client.receiver = client.receiver, None
-            receiver.end()
+            if not receiver.ended:
+                receiver.end()
             client.session.detach(receiver, lost=False)
+            client.heard += receiver.messages
             self.ended()
 
     @rule(client=clients)
@@ -231,8 +233,9 @@ class RoomLife(RuleBasedStateMachine):
         room=st.none() | st.sampled_from([*ROOMS, "nowhere"]),
         exclude=st.lists(clients, max_size=3),
         again=st.booleans(),
+        chance=st.booleans(),
     )
-    def broadcast(self, room: str | None, exclude: list[Client], again: bool) -> None:
+    def broadcast(self, room: str | None, exclude: list[Client], again: bool, chance: bool) -> None:
         """As `SockJS.broadcast` does it; sometimes with others in the same tick."""
         left_out = {client.session for client in exclude}
         if room is None:

@@ -117,12 +117,11 @@ class SockJS:
         else:
             checked_room(room)
             sessions = self.endpoints.rooms.members(room)
-        if left_out:
-            sessions = [session for session in sessions if session not in left_out]
-        if sessions:
+        count = len(sessions) - len(left_out.intersection(sessions))
+        if count:
             send = self.endpoints.broadcasts.send
-            self.endpoints.clock.call_from_thread(send, sessions, message)
-        return len(sessions)
+            self.endpoints.clock.call_from_thread(send, sessions, message, left_out)
+        return count
 
     def members(self, room: str) -> list[Any]:
         """Lists the connections in a room, in the order in which they joined.
