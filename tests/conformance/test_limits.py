@@ -218,7 +218,7 @@ def test_max_inbound_stops_reading(client: Client) -> None:
     sent: list[str] = []
 
     def send_more_than_buffers_take() -> None:
-        for number in range(400):
+        for number in range(700):
             session.run(["send", str(number)], ["ignored", "x" * 60_000])
             sent.append(str(number))
 
@@ -231,7 +231,7 @@ def test_max_inbound_stops_reading(client: Client) -> None:
         sender.join(0.3)
     stopped = sender.is_alive()
     client.release(tag)
-    assert receive_messages(session, 400) == [str(number) for number in range(400)]
+    assert receive_messages(session, 700) == [str(number) for number in range(700)]
     sender.join()
     assert stopped
 

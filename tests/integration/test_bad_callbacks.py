@@ -377,7 +377,7 @@ class Asleep:
 async def test_who_does_not_read(transport, style, then):
     """max_inbound bounds what waits; who sends more waits himself, until it is read or over."""
     # More than kernel and server buffer on the way, one message in a request.
-    limit, count, filler = 4, 300 if transport == "websocket" else 12, "x" * 60_000
+    limit, count, filler = 4, 700 if transport == "websocket" else 12, "x" * 60_000
     asleep = Asleep(style, then)
     journal = Journal()
     settings = {"sockjs.max_inbound": str(limit), "sockjs.max_queue_size": "100000000"}

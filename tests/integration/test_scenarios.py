@@ -176,7 +176,7 @@ async def test_slow_handler(transport: str, endpoint: str, monkeypatch: pytest.M
     """Behind a slow handler reading stops, nothing is lost, and heartbeats take it for alive."""
     monkeypatch.setattr(sockjs_bridge.session, "PONG_TIMEOUT", 1.0)
     # A WebSocket's client is held up only when the kernel's buffers on the way are full.
-    count = 30 if transport in HTTP else 300
+    count = 30 if transport in HTTP else 700
     texts = [f"{number}:" + "x" * 60_000 for number in range(count)]
     with served(max_inbound=4, heartbeat_delay=0.1) as server:
         url = server.endpoint(endpoint, "a")
