@@ -6,7 +6,7 @@ Here the server and the framework meet; neither knows the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge import protocol
@@ -18,6 +18,8 @@ from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.manager import Capacity
 from sockjs_bridge.rooms import Rooms
 from sockjs_bridge.session import Session
+
+T = TypeVar("T")
 
 #: The key of the `Handshake` in the WSGI environ.
 HANDSHAKE = "sockjs_bridge.handshake"
@@ -144,9 +146,7 @@ class Endpoints:
         Raises:
             RuntimeError: no server of ours serves the application.
         """
-        if self._clock is None:
-            raise RuntimeError("the application is not served by sockjs_bridge")
-        return self._clock
+        return _served(self._clock)
 
     @property
     def workers(self) -> Workers:
@@ -155,9 +155,7 @@ class Endpoints:
         Raises:
             RuntimeError: no server of ours serves the application.
         """
-        if self._workers is None:
-            raise RuntimeError("the application is not served by sockjs_bridge")
-        return self._workers
+        return _served(self._workers)
 
     @property
     def broadcasts(self) -> Broadcasts:
@@ -166,9 +164,7 @@ class Endpoints:
         Raises:
             RuntimeError: no server of ours serves the application.
         """
-        if self._broadcasts is None:
-            raise RuntimeError("the application is not served by sockjs_bridge")
-        return self._broadcasts
+        return _served(self._broadcasts)
 
     def start(self, clock: Clock, workers: Workers) -> None:
         """Makes the endpoints ready; called by the server."""
@@ -342,6 +338,12 @@ class Site:
         """Forgets the sessions that are left: the server has stopped."""
         for endpoints in self._all:
             endpoints.finish()
+
+
+def _served(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("the application is not served by sockjs_bridge")
+    return part
 
 
 def _decoded(base: str) -> str | None:

@@ -11,7 +11,6 @@ from sockjs_bridge.broadcasts import Broadcasts, Crowd
 from sockjs_bridge.session import Session, State
 from tests.core import BY_NAME, HandClock, Recorder, RecordingHandler, make_manager
 
-STREAM = BY_NAME["xhr-streaming"]
 every_transport = pytest.mark.parametrize("name", BY_NAME)
 
 
