@@ -60,6 +60,15 @@ new MutationObserver(() => { window.losses += status.dataset.state === "lost"; }
     .observe(status, { attributeFilter: ["data-state"] });
 """
 
+# Notes each state that the connection shows, from the first on, in pages that load from now on.
+STATES = """
+window.states = [];
+new MutationObserver(() => {
+    const state = document.querySelector("#status")?.dataset.state;
+    if (state && state !== window.states.at(-1)) window.states.push(state);
+}).observe(document, { subtree: true, childList: true, attributeFilter: ["data-state"] });
+"""
+
 # Says something as soon as that is possible, and notes how long things took since the page was
 # asked for: what came before that was another page.
 STOPWATCH = """
@@ -157,6 +166,15 @@ class ChatPage:
     def times(self) -> dict[str, float]:
         """Return the seconds that `measure` has noted."""
         found: dict[str, float] = self.script("return window.times ?? {}")
+        return found
+
+    def note_states(self) -> None:
+        """Have all later pages note the states of their connections, see `states`."""
+        self.chromium.before_load(STATES)
+
+    def states(self) -> list[str]:
+        """Return the different states of the connection, one after the other."""
+        found: list[str] = self.script("return window.states")
         return found
 
     def watch(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from tests.e2e.page import ChatPage
 from tests.e2e.report import row
 from tests.e2e.server import PATIENCE, PLENTY, Server
 from tests.proxies.misbehaving import (
+    ACTIONS,
+    BusyProxy,
     CuttingProxy,
     DroppingProxy,
     HoldingProxy,
@@ -105,8 +108,7 @@ WAYS = {
     "responses held": Way(
         misbehaving(HoldingProxy, "responses held"),
         ("xhr-polling",),
-        # Before it polls, the client also tries what is there for other origins only.
-        rf"{NO_WEBSOCKET}|/iframe\.html.* 404 ",
+        NO_WEBSOCKET,
     ),
     "HTTP 1.0": Way(misbehaving(OldProxy, "answers"), STREAMING, NO_WEBSOCKET),
     "cut after 16 KiB": Way(
@@ -192,6 +194,48 @@ def test_behind(
         travel(name, way, browsers, server, url, record_property)
         for page in browsers:
             page.driver.get("about:blank")
+
+
+def open_and_connect(page: ChatPage, url: str, proxy: Proxy) -> set[str]:
+    """Open the chat, which must connect at its first attempt; returns what it tried for that."""
+    before = Counter(proxy.counts)
+    page.open(url)
+    page.until_connected()
+    assert page.states() == ["connecting", "open"]
+    asked = {name.removeprefix("requests of ") for name in proxy.counts - before}
+    return asked & ACTIONS
+
+
+@pytest.mark.timeout(300)
+def test_ten_loads_behind_a_proxy_that_holds_responses(
+    browsers: list[ChatPage], serve: Serve
+) -> None:
+    """Each connects at once; of what never ends one is tried, and nothing that is refused."""
+    server = serve(PLENTY)
+    page = browsers[0]
+    page.expect_errors(NO_WEBSOCKET)
+    page.note_states()
+    with in_thread(HoldingProxy(server.url)) as proxy:
+        url = f"{proxy.url}/rooms/{server.room('Lobby')}"
+        for _ in range(10):
+            tried = open_and_connect(page, url, proxy)
+            # What is sent comes over the connection that was found.
+            assert tried - {"xhr_send"} == {"websocket", "xhr_streaming", "xhr"}
+            assert page.transport == "xhr-polling"
+            page.driver.get("about:blank")
+
+
+@pytest.mark.timeout(300)
+def test_a_server_that_is_busy_for_a_while(browsers: list[ChatPage], serve: Serve) -> None:
+    """Its /info was quick, and then nothing is answered: what is tried last is waited for."""
+    server = serve(PLENTY)
+    page = browsers[0]
+    page.expect_errors(NO_WEBSOCKET)
+    page.note_states()
+    with in_thread(BusyProxy(server.url, 5)) as proxy:
+        open_and_connect(page, f"{proxy.url}/rooms/{server.room('Lobby')}", proxy)
+        assert proxy.counts["requests held up"]
+        page.driver.get("about:blank")
 
 
 @pytest.mark.timeout(300)

@@ -58,7 +58,7 @@ WAYS = {
     "only polling on in the server": Way(
         "xhr-polling",
         settings={"sockjs.transports": "xhr-polling"},
-        errors=r"/(xhr_streaming|eventsource|htmlfile|iframe\.html|jsonp)\b.* 404 ",
+        errors=r"/(xhr_streaming|eventsource|htmlfile)\b.* 404 ",
     ),
     "no websocket in the browser": Way("xhr-streaming", script=NO_WEBSOCKET),
     "no websocket in the browser, asked for polling": Way(

@@ -202,3 +202,26 @@ def test_a_refused_text_does_not_hold_up_the_next(module: ModuleType, tmp_path: 
         page.until("list", length=2)
         page.until("done")
     assert list(module.notes.values()) == ["one", "two"]
+
+
+def test_a_lost_confirmation_is_asked_for_again(module: ModuleType, tmp_path: Path) -> None:
+    """Over the connection that there is: nothing else would ever tell the page."""
+    seen: list[str] = []
+
+    class Forgetful(module.Notes):  # type: ignore[name-defined, misc]
+        def tell(self, **message: str) -> None:
+            if message["type"] == "kept":
+                seen.append(message["id"])
+                if len(seen) == 1:
+                    return
+            super().tell(**message)
+
+    with (
+        serve(application(Forgetful)) as url,
+        browsing(tmp_path, url, "websocket", ["one", "two"]) as page,
+    ):
+        page.until("list", length=2)
+        page.until("done")
+        assert page.opened == 1
+    assert list(module.notes.values()) == ["one", "two"]
+    assert [seen.count(id) for id in module.notes] == [2, 1]

@@ -6,12 +6,23 @@ import asyncio
 
 from tests.proxies.tcp import Link, Proxy
 
+ACTIONS = frozenset(
+    ("websocket", "xhr", "xhr_send", "xhr_streaming", "eventsource", "htmlfile", "jsonp")
+)
+"""What clients ask of a session: the last segments of these paths."""
+
 _END = b"\r\n\r\n"
 _HOP_BY_HOP = (b"connection:", b"keep-alive:", b"proxy-connection:", b"upgrade:")
 
 
 def _asks_for_upgrade(head: bytes) -> bool:
     return b"\r\nupgrade:" in head.lower()
+
+
+def _action(head: bytes) -> str:
+    """Return the last segment of the path that is asked for."""
+    target = head.split(b" ", 2)[1].partition(b"?")[0]
+    return target.rpartition(b"/")[2].decode()
 
 
 class _RequestLink(Link):
@@ -33,6 +44,7 @@ class _RequestLink(Link):
     def pass_on(self, head: bytes, body: bytes) -> None:
         """Pass a request on that will be the only one: without Upgrade and keep-alive."""
         self.proxy.counts["upgrades swallowed"] += _asks_for_upgrade(head)
+        self.proxy.counts[f"requests of {_action(head)}"] += 1
         first, *lines = head.split(b"\r\n")
         kept = [line for line in lines if not line.lower().startswith(_HOP_BY_HOP)]
         first = first.rpartition(b" ")[0] + b" " + self.version
@@ -65,6 +77,44 @@ class UnansweringProxy(Proxy):
     link = _UnansweringLink
 
 
+class _BusyLink(_RequestLink):
+    proxy: BusyProxy
+
+    def pass_on(self, head: bytes, body: bytes) -> None:
+        wait = self.proxy.busy_for(_action(head))
+        asyncio.get_running_loop().call_later(wait, super().pass_on, head, body)
+
+
+class BusyProxy(Proxy):
+    """Behaves like a server that is busy as soon as clients have its /info, and has no ``Upgrade``.
+
+    From the first request for a session on, none of these goes on for some time; then all of them
+    do. It counts ``requests of`` each action, and ``requests held up``.
+
+    Args:
+        url: of the server behind it.
+        duration: in seconds.
+    """
+
+    link = _BusyLink
+
+    def __init__(self, url: str, duration: float) -> None:
+        super().__init__(url)
+        self._duration = duration
+        self._end: float | None = None
+
+    def busy_for(self, action: str) -> float:
+        """Return the seconds that a request for an action has to wait."""
+        if action not in ACTIONS:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        if self._end is None:
+            self._end = now + self._duration
+        wait = max(0.0, self._end - now)
+        self.counts["requests held up"] += wait > 0
+        return wait
+
+
 class _HoldingLink(_RequestLink):
     _held = b""
 
@@ -80,7 +130,7 @@ class _HoldingLink(_RequestLink):
 class HoldingProxy(Proxy):
     """Holds every response until it is complete, as content filters do, and has no ``Upgrade``.
 
-    It counts ``responses held`` and ``upgrades swallowed``.
+    It counts ``responses held``, ``upgrades swallowed`` and ``requests of`` each action.
     """
 
     link = _HoldingLink

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 from pyramid.config import Configurator
 
@@ -16,6 +17,7 @@ from sockjs_bridge.client import ConnectionClosed, HandshakeError, connect
 from sockjs_bridge.testing import serve
 from tests.integration.support import eventually
 from tests.proxies.misbehaving import (
+    BusyProxy,
     CuttingProxy,
     DroppingProxy,
     HoldingProxy,
@@ -88,6 +90,22 @@ async def test_without_upgrade_the_http_transports_work(
         await talk(proxy, transport)
         assert proxy.counts["upgrades swallowed"] == 0
         assert proxy.counts["other versions"] == 0
+
+
+async def test_a_busy_server_answers_later_but_for_its_info(server: str) -> None:
+    """What is asked of sessions meanwhile goes on together, and what is asked later at once."""
+    async with BusyProxy(server, 0.3) as proxy:
+        async with aiohttp.ClientSession() as http:
+            for _ in range(2):
+                async with http.get(f"{proxy.url}/echo/info") as answer:
+                    assert answer.status == 200
+        assert proxy.counts["requests held up"] == 0
+        await asyncio.gather(*[talk(proxy, "xhr-polling", 2) for _ in range(2)])
+        held_up = proxy.counts["requests held up"]
+        assert held_up >= 1
+        await talk(proxy, "xhr-polling", 2)
+        assert proxy.counts["requests held up"] == held_up
+        assert proxy.counts["requests of info"] == 2
 
 
 async def test_the_old_proxy_speaks_http_1_0_to_both_sides(server: str) -> None:

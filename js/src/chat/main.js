@@ -65,8 +65,6 @@ const sock = new ReconnectingSockJS(endpoint, {
   ping: {
     message: () => JSON.stringify({ type: "ping", n: (pings += 1) }),
     isPong: (text) => text.includes('"pong"') && JSON.parse(text).type === "pong",
-    interval: 10000,
-    timeout: 8000,
   },
   storage: session.area,
   storageKey: session.nameOf("outbox"),

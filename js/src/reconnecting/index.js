@@ -2,62 +2,30 @@
 // acknowledges nothing. docs/howto/reconnecting.rst tells how to use it.
 
 import { Liveness } from "./liveness.js";
+import { complete } from "./options.js";
 import { Outbox } from "./outbox.js";
+import { ALL_TRANSPORTS_FAILED, MOST_PATIENCE, PATIENCE, Search } from "./search.js";
 import { Timers } from "./timers.js";
 import { Transports } from "./transports.js";
 
 // Milliseconds.
-// A connection that lasted that long was a good one: the next delay is a short one again.
+// A connection that lasted that long has worked, whatever it carried.
 const STEADY = 5_000;
 // One that fell silent sooner was not good: some proxies pass on so many bytes, and then drop all.
 const GOOD = 60_000;
 // Longer than the slowest fallback. Where a browser forbids a transport, SockJS hangs.
 const CONNECTING_LIMIT = 60_000;
-// The least time that a transport has to open. SockJS draws it from one round trip, and would leave
-// a transport out because the server was busy for a moment.
-const PATIENCE = 1_000;
-const MOST_PATIENCE = 8_000;
 // Who is asked whether the user is still authorized may be behind the broken network.
 const ASKING_LIMIT = 8_000;
 
 const NORMAL = 1000;
 const GOING_AWAY = 1001;
 const ABNORMAL = 1006;
-const ALL_TRANSPORTS_FAILED = 2000;
-const REPLACED = 4001;
 const UNAUTHORIZED = 4401;
 const SOCK_OPEN = 1;
 const NO_ANSWER = "No answer";
 
-const isFinal = (code) => code === REPLACED || (code >= 4400 && code <= 4499);
-
 /**
- * @typedef {object} Ping How to tell that a connection lives, and how long a round trip takes.
- * @property {() => string} message makes the text that is sent.
- * @property {(text: string) => boolean} isPong tells the answer; it is not given out as "message".
- * @property {number} [interval=10000] ms between an answer and the next ping.
- * @property {number} [timeout=8000] ms without any sign of life after a ping (a heartbeat is one)
- *   before the connection counts as lost. Signs other than the answer prolong it once.
- *
- * @typedef {object} Options
- * @property {string[]} [transports=[]] that may be used, by SockJS's names; empty for all.
- * @property {Function} [SockJS] the constructor; else the global one.
- * @property {number} [minDelay=1000] ms: the delay after the n-th failure in a row is drawn from 0
- *   to `min(maxDelay, minDelay * 2 ** (n - 1))`, so that the clients of a restarted server do not
- *   come all at once.
- * @property {number} [maxDelay=30000] ms.
- * @property {Ping} [ping] without it, a connection is lost after 90 s of silence.
- * @property {?Storage | (() => Storage)} [storage=null] where the outbox survives a reload:
- *   sessionStorage, as a function where the browser may forbid it. Not localStorage: two tabs would
- *   overwrite each other's. A tab that the user duplicates starts with a copy, and both send what
- *   was in it, which does no harm: the receiver drops doubles by id.
- * @property {string} [storageKey="sockjs-outbox"]
- * @property {(code: number) => boolean} [isFinal] tells the close codes after which no attempt is
- *   made; else 4001 and 4400 to 4499.
- * @property {() => Promise<boolean>} [authorized] asked before an attempt when the last one did
- *   not get through: a browser does not show why a WebSocket was refused. False stops with 4401; a
- *   rejection, or no answer within 8 s, says nothing.
- *
  * @typedef {"connecting" | "open" | "lost" | "stopped" | "closed"} State
  *   lost: there will be another attempt; stopped: there will be none before connect().
  */
@@ -79,6 +47,8 @@ export class ReconnectingSockJS extends EventTarget {
   #options;
   /** @type {State} */
   #state = "closed";
+  #search = null;
+  // The open one.
   #sock = null;
   #liveness = null;
   #transport = null;
@@ -102,25 +72,15 @@ export class ReconnectingSockJS extends EventTarget {
 
   /**
    * @param {string} url of the endpoint.
-   * @param {Options} [options]
+   * @param {import("./options.js").Options} [options]
    */
   constructor(url, options = {}) {
     super();
-    const given = Object.entries(options).filter(([, value]) => value !== undefined);
     this.#url = url;
-    this.#options = {
-      transports: [],
-      minDelay: 1_000,
-      maxDelay: 30_000,
-      ping: null,
-      storage: null,
-      storageKey: "sockjs-outbox",
-      isFinal,
-      ...Object.fromEntries(given),
-    };
+    this.#options = complete(options);
     const { transports, storage, storageKey } = this.#options;
     this.#transports.wanted = transports;
-    this.#outbox = new Outbox(storage, storageKey, (text) => this.send(text));
+    this.#outbox = new Outbox(storage, storageKey, (text) => this.#post(text));
   }
 
   /** @returns {State} */
@@ -138,7 +98,7 @@ export class ReconnectingSockJS extends EventTarget {
     return this.#rtt;
   }
 
-  /** @returns {string[]} the transports that may be used; empty for all. */
+  /** @returns {string[]} the transports that may be used; empty for the usual ones. */
   get transports() {
     return this.#transports.wanted;
   }
@@ -204,8 +164,9 @@ export class ReconnectingSockJS extends EventTarget {
 
   /**
    * Keeps a text until confirm(id) or reject(id), and sends it when its turn has come: one at a
-   * time, in order, and again after each reconnection. The receiver knows the id from the text, and
-   * drops doubles. A text with the id of one that waits is ignored.
+   * time, in order, and again after each reconnection or after some seconds without an answer. The
+   * receiver knows the id from the text, and drops doubles. A text with the id of one that waits is
+   * ignored.
    * @param {string} id
    * @param {string} text
    */
@@ -215,16 +176,19 @@ export class ReconnectingSockJS extends EventTarget {
 
   /** It was delivered; the next one goes out. */
   confirm(id) {
+    this.#answered(id);
     this.#outbox.remove(id);
   }
 
   /** It is not to be sent again; the next one goes out. */
   reject(id) {
+    this.#answered(id);
     this.#outbox.remove(id);
   }
 
   /** "Not now": the first one is sent again after some ms. Those behind it wait. */
   defer(id, ms) {
+    this.#answered(id);
     this.#outbox.defer(id, ms);
   }
 
@@ -264,30 +228,28 @@ export class ReconnectingSockJS extends EventTarget {
   #open() {
     this.#attempting = null;
     const SockJS = this.#options.SockJS ?? globalThis.SockJS;
-    const transports = this.#transports.allowed;
-    let sock;
-    try {
-      sock = new SockJS(this.#url, null, {
-        ...(transports.length && { transports }),
-        timeout: this.#patience,
-      });
-    } catch (error) {
+    const how = {
+      open: (options) => new SockJS(this.#url, null, options),
+      transports: this.#transports.allowed,
+      patience: this.#patience,
+    };
+    this.#search = new Search(how, {
+      opened: (sock) => this.#opened(sock),
+      failed: (code, reason) => this.#lost(code, reason),
       // The URL is wrong, the page's policy forbids it, or there is no client: waiting is no help.
-      this.#halt(ABNORMAL, String(error));
-      return;
-    }
-    this.#sock = sock;
+      impossible: (error) => this.#halt(ABNORMAL, String(error)),
+    });
     this.#timers.after("connecting", CONNECTING_LIMIT, () => this.#lost(ABNORMAL, "No connection"));
-    sock.onopen = () => this.#opened();
-    sock.onmessage = ({ data }) => this.#received(data);
-    sock.onheartbeat = () => this.#liveness?.sign();
-    sock.onclose = ({ code, reason, wasClean }) => this.#lost(code, reason, wasClean);
+    this.#search.start();
   }
 
-  #opened() {
-    const sock = this.#sock;
+  #opened(sock) {
     const attempts = this.#attempts;
     this.#timers.stop("connecting");
+    sock.onmessage = ({ data }) => this.#received(data);
+    sock.onheartbeat = () => this.#liveness.sign();
+    sock.onclose = ({ code, reason, wasClean }) => this.#lost(code, reason, wasClean);
+    this.#sock = sock;
     this.#state = "open";
     this.#transport = sock.transport;
     this.#refused = false;
@@ -306,8 +268,17 @@ export class ReconnectingSockJS extends EventTarget {
   }
 
   #received(text) {
-    this.#liveness.sign();
+    this.#liveness.sign(text.length);
     if (!this.#liveness.takes(text)) this.#tell("message", text);
+  }
+
+  #post(text) {
+    this.#liveness?.posted();
+    return this.send(text);
+  }
+
+  #answered(id) {
+    if (this.#outbox.isOnItsWay(id)) this.#liveness?.answer();
   }
 
   #lost(code, reason = "", saidGoodbye = false) {
@@ -317,7 +288,8 @@ export class ReconnectingSockJS extends EventTarget {
       const good = this.#liveness.works && (reason !== NO_ANSWER || lasted >= GOOD);
       if (good) this.#transports.works(this.#transport);
       else if (!saidGoodbye) this.#transports.died(this.#transport);
-      if (lasted >= STEADY) {
+      // A server that closes what works is overloaded, or cannot bear what it is sent.
+      if (lasted >= STEADY || (this.#liveness.answered && !saidGoodbye)) {
         this.#failures = 0;
         this.#patience = PATIENCE;
       }
@@ -352,16 +324,13 @@ export class ReconnectingSockJS extends EventTarget {
 
   // The one way out of a connection or an attempt: nothing of it is heard any more.
   #drop(state) {
-    const sock = this.#sock;
     this.#state = state;
     this.#timers.stop();
     this.#liveness?.stop();
     this.#outbox.lost();
-    this.#attempting = this.#sock = this.#liveness = this.#transport = this.#rtt = null;
-    if (sock) {
-      sock.onopen = sock.onmessage = sock.onheartbeat = sock.onclose = null;
-      sock.close();
-    }
+    this.#search?.stop();
+    this.#attempting = this.#search = this.#sock = null;
+    this.#liveness = this.#transport = this.#rtt = null;
   }
 
   #tell(type, detail) {

@@ -1,5 +1,10 @@
 import { Timers } from "./timers.js";
 
+// How long a confirmation may take, in ms, before the text is sent again over the same connection;
+// twice as long each time, as a server that is slow is not helped by doubles.
+const CONFIRMATION = 5_000;
+const MOST_CONFIRMATION = 40_000;
+
 /**
  * Texts that wait for their confirmation, in order. One is on its way at a time: with several, the
  * ones behind a lost or deferred one would overtake it.
@@ -12,6 +17,7 @@ export class Outbox {
   #timers = new Timers();
   // The id of the one on its way over this connection.
   #sent = null;
+  #wait = CONFIRMATION;
   #paused = false;
 
   /**
@@ -43,6 +49,11 @@ export class Outbox {
     this.flush();
   }
 
+  /** Whether this one was sent over this connection, and has no answer yet. */
+  isOnItsWay(id) {
+    return this.#sent !== null && this.#sent === id;
+  }
+
   /** Takes one out, whether it was delivered or refused. */
   remove(id) {
     const index = this.#entries.findIndex((entry) => entry.id === id);
@@ -55,7 +66,7 @@ export class Outbox {
 
   defer(id, ms) {
     if (this.#entries[0]?.id !== id) return;
-    this.#sent = null;
+    this.lost();
     this.#timers.after("deferred", ms, () => this.flush());
   }
 
@@ -71,11 +82,13 @@ export class Outbox {
   /** What was on its way may have got lost: it is sent again by flush(). */
   lost() {
     this.#sent = null;
+    this.#wait = CONFIRMATION;
+    this.#timers.stop("unconfirmed");
   }
 
   /** As lost(), and no timer runs any more. */
   rest() {
-    this.#sent = null;
+    this.lost();
     this.#timers.stop();
   }
 
@@ -84,7 +97,15 @@ export class Outbox {
     if (!next || this.#paused || this.#sent !== null || this.#timers.runs("deferred")) return;
     // First of all, as a confirmation may come within send().
     this.#sent = next.id;
-    if (!this.#send(next.text) && this.#sent === next.id) this.#sent = null;
+    this.#timers.after("unconfirmed", this.#wait, () => this.#repeat());
+    if (!this.#send(next.text) && this.#sent === next.id) this.lost();
+  }
+
+  // The text or its confirmation may have got lost on a connection that lives.
+  #repeat() {
+    this.#sent = null;
+    this.#wait = Math.min(MOST_CONFIRMATION, 2 * this.#wait);
+    this.flush();
   }
 
   #save() {

@@ -1,8 +1,11 @@
-// All that SockJS knows, by its names: whoever leaves one out must list the others.
+// All that SockJS knows, by its names, the best first. It takes no notice of the order of a list.
 const ALL = [
   "websocket", "xhr-streaming", "xdr-streaming", "eventsource", "iframe-eventsource", "htmlfile",
   "iframe-htmlfile", "xhr-polling", "xdr-polling", "iframe-xhr-polling", "jsonp-polling",
 ];
+// Those that are tried unasked. The others stand in for XMLHttpRequest in browsers where it reaches
+// no other origin: none of them can run this module.
+const USUAL = ["websocket", "xhr-streaming", "eventsource", "htmlfile", "xhr-polling"];
 // In ms.
 const DEMOTION = 300_000;
 
@@ -24,11 +27,11 @@ export class Transports {
     this.forgive();
   }
 
-  /** What to tell SockJS; empty for all. */
+  /** What to try, in order. */
   get allowed() {
-    const names = this.#wanted.length ? this.#wanted : ALL;
+    const names = this.#wanted.length ? ALL.filter((name) => this.#wanted.includes(name)) : USUAL;
     const left = names.filter((name) => !(this.#demoted.get(name) > performance.now()));
-    return left.length && left.length < names.length ? left : this.wanted;
+    return left.length ? left : names;
   }
 
   works(name) {

@@ -6,6 +6,18 @@ import { PING, settle, setUp, setUpOpen, tick } from "./setup.js";
 
 const MINUTES = 60_000;
 
+/** As setUp(), with a connection that opened at the third attempt. */
+function setUpThird(t, options) {
+  const all = setUp(t, options);
+  all.client.connect();
+  for (const delay of [1000, 2000]) {
+    all.last().lose();
+    tick(delay);
+  }
+  all.last().open();
+  return all;
+}
+
 suite("a connection", () => {
   test("is closed, connecting and open, and gives out messages", (t) => {
     const { client, events, last } = setUp(t);
@@ -14,15 +26,16 @@ suite("a connection", () => {
     assert.equal(client.state, "connecting");
     assert.equal(client.transport, null);
     assert.equal(client.send("too early"), false);
-    assert.deepEqual([last().url, last().options], ["/chat", { timeout: 1000 }]);
-    last().open("xhr-streaming");
-    assert.deepEqual([client.state, client.transport], ["open", "xhr-streaming"]);
+    const options = { transports: ["websocket"], timeout: 1000 };
+    assert.deepEqual([last().url, last().options], ["/chat", options]);
+    last().open();
+    assert.deepEqual([client.state, client.transport], ["open", "websocket"]);
     last().message("hello");
     assert.equal(client.send("hi"), true);
     assert.deepEqual(last().sent, ["hi"]);
     assert.deepEqual(events, [
       ["connecting", null],
-      ["open", { transport: "xhr-streaming", attempts: 1 }],
+      ["open", { transport: "websocket", attempts: 1 }],
       ["message", "hello"],
     ]);
   });
@@ -85,16 +98,43 @@ suite("a connection", () => {
 
   for (const [lasted, delay] of [[4_999, 4000], [5_000, 1000]]) {
     test(`of ${lasted} ms makes the next delay ${delay} ms at most`, (t) => {
-      const { client, taken, last } = setUp(t);
-      client.connect();
-      last().lose();
-      tick(1000);
-      last().lose();
-      tick(2000);
-      last().open();
+      const { taken, last } = setUpThird(t);
       tick(lasted);
       last().lose();
       assert.equal(taken().at(-1)[1].delay, delay);
+    });
+  }
+
+  const proofs = {
+    "the answer to a ping": ({ last }) => last().message("pong"),
+    "a confirmation": ({ client }) => client.confirm("a"),
+    "a rejection": ({ client }) => client.reject("a"),
+    "a deferral": ({ client }) => client.defer("a", 1000),
+  };
+  for (const [name, prove] of Object.entries(proofs)) {
+    for (const [how, saidGoodbye, delay] of [["broke off", false, 1000], ["was closed", true, 4000]]) {
+      test(`that carried ${name} and ${how} makes the next delay ${delay} ms at most`, (t) => {
+        const all = setUpThird(t, { ping: PING });
+        all.client.post("a", "A");
+        prove(all);
+        all.last().lose(saidGoodbye ? 4500 : 1006, "gone", saidGoodbye);
+        assert.equal(all.taken().at(-1)[1].delay, delay);
+      });
+    }
+  }
+
+  const noProofs = {
+    "a message": ({ last }) => last().message("hello"),
+    "a heartbeat": ({ last }) => last().heartbeat(),
+    "the confirmation of what it did not carry": ({ client }) => client.confirm("b"),
+  };
+  for (const [name, act] of Object.entries(noProofs)) {
+    test(`that carried only ${name} does not make the next delay shorter`, (t) => {
+      const all = setUpThird(t, { ping: PING });
+      for (const id of ["a", "b"]) all.client.post(id, id);
+      act(all);
+      all.last().lose();
+      assert.equal(all.taken().at(-1)[1].delay, 4000);
     });
   }
 
@@ -257,7 +297,7 @@ suite("authorized", () => {
       const { client, socks, taken, last } = setUp(t, { authorized: asked });
       client.connect();
       assert.equal(asked.mock.callCount(), 0);
-      last().lose(2000, "All transports failed");
+      last().lose();
       tick(1000);
       await settle();
       if (name === "no answer") tick(8000);
@@ -292,207 +332,6 @@ suite("authorized", () => {
     late[0](false);
     await settle();
     assert.deepEqual([client.state, socks.length], ["open", 2]);
-  });
-});
-
-suite("transports", () => {
-  const die = ({ last }, transport = "websocket") => {
-    last().open(transport);
-    last().lose();
-    tick(30_000);
-  };
-  const list = ({ last }) => last().options.transports;
-
-  test("are limited by the option, and by the setter from the next attempt on", (t) => {
-    const all = setUp(t, { transports: ["xhr-polling"] });
-    all.client.connect();
-    assert.deepEqual(list(all), ["xhr-polling"]);
-    all.client.transports = ["eventsource"];
-    assert.deepEqual(all.client.transports, ["eventsource"]);
-    assert.equal(all.socks.length, 1);
-    all.client.reconnect();
-    assert.deepEqual(list(all), ["eventsource"]);
-    all.client.transports = [];
-    all.client.reconnect();
-    assert.deepEqual(all.last().options, { timeout: 1000 });
-  });
-
-  test("that died twice before a sign of life are left out for five minutes", (t) => {
-    const all = setUp(t);
-    all.client.connect();
-    die(all);
-    assert.equal(list(all), undefined);
-    die(all);
-    assert.equal(list(all).includes("websocket"), false);
-    assert.equal(list(all).includes("xhr-streaming"), true);
-    tick(5 * MINUTES);
-    all.last().lose();
-    tick(30_000);
-    assert.equal(list(all), undefined);
-  });
-
-  test("of a list are left out too, but not the last one", (t) => {
-    const all = setUp(t, { transports: ["websocket", "xhr-polling"] });
-    all.client.connect();
-    die(all);
-    die(all);
-    assert.deepEqual(list(all), ["xhr-polling"]);
-    die(all, "xhr-polling");
-    die(all, "xhr-polling");
-    assert.deepEqual(list(all), ["websocket", "xhr-polling"]);
-  });
-
-  const lives = {
-    "a message": (sock) => sock.message("hello"),
-    "a heartbeat": (sock) => sock.heartbeat(),
-    "a close frame": (sock) => sock.lose(3000, "Go away!", true),
-  };
-  for (const [name, live] of Object.entries(lives)) {
-    test(`are not left out after ${name}`, (t) => {
-      const all = setUp(t);
-      all.client.connect();
-      for (let n = 0; n < 4; n += 1) {
-        all.last().open();
-        live(all.last());
-        all.last().lose();
-        tick(30_000);
-      }
-      assert.equal(list(all), undefined);
-    });
-  }
-
-  test("are only left out when they died one time after the other", (t) => {
-    const all = setUp(t);
-    all.client.connect();
-    die(all);
-    all.last().open();
-    all.last().heartbeat();
-    all.last().lose();
-    tick(30_000);
-    die(all);
-    assert.equal(list(all), undefined);
-  });
-
-  test("that take no ping are left out, though heartbeats come", (t) => {
-    const all = setUp(t, { ping: PING });
-    all.client.connect();
-    for (let n = 0; n < 2; n += 1) {
-      all.last().open();
-      all.last().heartbeat();
-      tick(4000);
-      all.last().heartbeat();
-      tick(4000);
-      assert.equal(all.client.state, "lost");
-      tick(30_000 - 8000);
-    }
-    assert.equal(list(all).includes("websocket"), false);
-  });
-
-  for (const [lived, leftOut] of [["within a minute", true], ["after it", false]]) {
-    test(`that fall silent twice ${lived} are ${leftOut ? "" : "not "}left out`, (t) => {
-      const all = setUp(t, { ping: PING });
-      all.client.connect();
-      for (let n = 0; n < 2; n += 1) {
-        all.last().open();
-        for (let answers = 0; answers < (leftOut ? 1 : 7); answers += 1) {
-          all.last().message("pong");
-          tick(10_000);
-        }
-        tick(8000);
-        assert.equal(all.client.state, "lost");
-        tick(30_000);
-      }
-      assert.equal(list(all)?.includes("websocket") ?? true, !leftOut);
-    });
-  }
-
-  test("are all tried again when those that are left fail", (t) => {
-    const all = setUp(t);
-    all.client.connect();
-    die(all);
-    die(all);
-    all.last().lose(2000, "All transports failed");
-    tick(30_000);
-    assert.equal(list(all), undefined);
-  });
-
-  test("have more time to open each time that all have failed", (t) => {
-    const { client, last } = setUp(t);
-    client.connect();
-    const fail = () => {
-      last().lose(2000, "All transports failed");
-      tick(30_000);
-      return last().options.timeout;
-    };
-    assert.equal(last().options.timeout, 1000);
-    assert.deepEqual([fail(), fail(), fail(), fail()], [2000, 4000, 8000, 8000]);
-    last().lose();
-    tick(30_000);
-    assert.equal(last().options.timeout, 8000);
-    last().open();
-    tick(5000);
-    last().lose();
-    tick(1000);
-    assert.equal(last().options.timeout, 1000);
-  });
-});
-
-suite("pings", () => {
-  test("measure the round trip, and are not given out", (t) => {
-    const { client, taken, last } = setUpOpen(t, { ping: PING });
-    assert.deepEqual(last().sent, ["ping"]);
-    tick(120);
-    last().message("pong");
-    assert.deepEqual([taken(), client.rtt], [[["rtt", 120]], 120]);
-    tick(9_999);
-    assert.equal(last().sent.length, 1);
-    tick(1);
-    assert.equal(last().sent.length, 2);
-    tick(30);
-    last().message("pong");
-    last().message("pong");
-    assert.deepEqual([taken(), client.rtt], [[["rtt", 30]], 30]);
-    last().lose();
-    assert.equal(client.rtt, null);
-  });
-
-  test("come as often, and are waited for as long, as the options say", (t) => {
-    const ping = { ...PING, interval: 100, timeout: 50 };
-    const { client, taken, last } = setUpOpen(t, { ping });
-    last().message("pong");
-    tick(100);
-    assert.equal(last().sent.length, 2);
-    tick(49);
-    assert.equal(client.state, "open");
-    tick(1);
-    assert.deepEqual(taken().at(-1), ["lost", { code: 1006, reason: "No answer", delay: 1000 }]);
-    assert.equal(last().readyState, 3);
-  });
-
-  for (const sign of ["message", "heartbeat"]) {
-    test(`wait once more after a ${sign}, on a connection that has worked`, (t) => {
-      const { client, last } = setUpOpen(t, { ping: PING });
-      last().message("pong");
-      tick(10_000);
-      tick(5_000);
-      last()[sign]("hello");
-      tick(3_000);
-      tick(7_999);
-      assert.equal(client.state, "open");
-      last()[sign]("hello");
-      tick(1);
-      assert.equal(client.state, "lost");
-    });
-  }
-
-  test("are not needed: 90 s of silence are an end as well", (t) => {
-    const { client, last } = setUpOpen(t);
-    tick(80_000);
-    last().heartbeat();
-    tick(89_999);
-    assert.equal(client.state, "open");
-    tick(1);
-    assert.equal(client.state, "lost");
   });
 });
 

@@ -117,6 +117,45 @@ suite("the outbox", () => {
     assert.deepEqual([ids(client), last().sent], [["b"], ["A", "B"]]);
   });
 
+  test("asks again for a confirmation that does not come, ever more seldom", (t) => {
+    const { client, last } = setUpOpen(t);
+    post(client, "a", "b");
+    const sentAfter = (ms) => {
+      last().heartbeat();
+      tick(ms);
+      return last().sent.length;
+    };
+    assert.deepEqual([4_999, 1, 9_999, 1, 19_999, 1].map(sentAfter), [1, 2, 2, 3, 3, 4]);
+    assert.deepEqual([39_999, 1, 39_999, 1].map(sentAfter), [4, 5, 5, 6]);
+    assert.deepEqual(new Set(last().sent), new Set(["A"]));
+    client.confirm("a");
+    assert.deepEqual(last().sent.slice(6), ["B"]);
+    assert.deepEqual([4_999, 1].map(sentAfter), [7, 8]);
+  });
+
+  test("asks for nothing again that is away, deferred or paused", (t) => {
+    const { client, last } = setUpOpen(t);
+    post(client, "a");
+    client.defer("a", 30_000);
+    tick(5_000);
+    assert.deepEqual(last().sent, ["A"]);
+    client.confirm("a");
+    post(client, "b");
+    client.pause();
+    tick(5_000);
+    assert.deepEqual(last().sent, ["A", "B"]);
+    client.resume();
+    assert.deepEqual(last().sent, ["A", "B", "B"]);
+    last().lose();
+    tick(1_000);
+    last().open();
+    assert.deepEqual(last().sent, ["B"]);
+    tick(4_999);
+    assert.deepEqual(last().sent, ["B"]);
+    tick(1);
+    assert.deepEqual(last().sent, ["B", "B"]);
+  });
+
   test("sends a deferred one again later, and those behind it wait", (t) => {
     const { client, last } = setUpOpen(t);
     post(client, "a", "b");

@@ -53,6 +53,11 @@ export function mockTime(t) {
 /** Goes on by some ms. What runs meanwhile sees the time at the end: go on from event to event. */
 export const tick = (ms) => mock.timers.tick(ms);
 
+/** Has all transports fail at once, one after the other. */
+export function failAll({ client, last }) {
+  while (client.state === "connecting") last().lose(2000, "All transports failed");
+}
+
 /** Lets promises run. */
 export const settle = () => new Promise(setImmediate);
 
