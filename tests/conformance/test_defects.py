@@ -50,8 +50,7 @@ def test_2_a_rejected_poll_leaves_the_first_alone(client: Client, name: str) -> 
     """2: the connection of the rejected poll may even break; the first one's session lives."""
     tag = new_tag()
     session = client.session("/echo", name, f"tag={tag}").open()
-    first = session.start()
-    assert first.is_quiet(0.1)
+    first = session.wait()
     for _ in range(3):
         second = client.connect()
         assert session.finish(session.start(connection=second)) == ALREADY_OPEN
@@ -108,8 +107,7 @@ def test_5_frames_stay_until_their_write_succeeded(client: Client, name: str) ->
     assert session.first_frame(session.attach("0")) == "o"
     received: list[str] = []
     for number in range(1, 11):
-        lost = session.start(str(number))
-        assert lost.is_quiet(0.05)
+        lost = session.wait(str(number))
         lost.reset()
         session.run(["send", str(number)])
         received += json.loads(session.first_frame(session.attach(str(number)))[1:])
@@ -125,10 +123,9 @@ def test_6_an_aborted_receiver_is_noticed(client: Client, endpoint: str, name: s
     if session.stream is not None:
         session.abort()
     else:
-        waiting = session.start()
-        assert waiting.is_quiet(0.05)
+        waiting = session.wait()
         waiting.close()
-    assert [event for event, *_ in client.events(tag, 2, timeout=3)] == ["open", "close"]
+    assert [event for event, *_ in client.events(tag, 2)] == ["open", "close"]
     assert session.receive() != ALREADY_OPEN
 
 
@@ -181,6 +178,8 @@ def test_9_sends_to_an_absent_poller_are_bounded(client: Client) -> None:
         session.run(["send", "x" * 100])
         if client.events(tag, 999, timeout=0)[-1][0] == "close":
             break
+    # The hooks may lag behind the sends.
+    eventually(lambda: client.events(tag, 999, timeout=0)[-1][0] == "close")
     assert client.events(tag, 999, timeout=0.1)[-1] == ["close", 4008, "Slow consumer"]
     size = 0
     while (frame := session.receive())[0] == "a":
@@ -280,8 +279,7 @@ def test_13_shutdown_waits_for_nobody(launch: Launch) -> None:
     with launch(allowed_origins="*") as starting:
         client = Client(starting.url)
         polls = {name: client.session("/echo", name).open() for name in POLLING}
-        waiting = {name: session.start() for name, session in polls.items()}
-        assert all(connection.is_quiet(0.1) for connection in waiting.values())
+        waiting = {name: session.wait() for name, session in polls.items()}
         streams = [client.session("/echo", name).open() for name in ("xhr_streaming", "htmlfile")]
         socket = WebSocketSession(client, "/echo").open()
         raw = client.websocket("/echo/websocket")
@@ -338,5 +336,8 @@ def test_14_no_close_without_open(client: Client, name: str) -> None:
     assert client.events(tag, 1) == [["handshake"]]
     connection.reset()
     client.release(tag)
-    events = [event for event, *_ in client.events(tag, 3, timeout=0.5)]
-    assert events in (["handshake"], ["handshake", "open", "close"])
+    events = client.events(tag, 2, timeout=0.5)
+    if len(events) > 1:
+        events = client.events(tag, 3)
+    names = [event for event, *_ in events]
+    assert names in (["handshake"], ["handshake", "open", "close"])

@@ -74,11 +74,9 @@ def test_repeat_of_a_lost_poll(client: Client, name: str) -> None:
     tag = new_tag()
     session = client.session("/script", name, f"tag={tag}")
     assert poll(session, "1") == "o"
-    lost = session.start("2")
-    assert lost.is_quiet(0.1)
+    lost = session.wait("2")
     lost.reset()
-    repeat = session.start("2")
-    assert repeat.is_quiet(0.1)
+    repeat = session.wait("2")
     session.run(["send", "kept"])
     assert session.finish(repeat) == 'a["kept"]'
     assert [event for event, *_ in client.events(tag, 2)] == ["open", "message"]
@@ -88,8 +86,7 @@ def test_repeat_half_a_second_later(client: Client) -> None:
     """The repeat has a second: a browser first has to make its new connection."""
     session = client.session("/script")
     assert poll(session, "1") == "o"
-    lost = session.start("2")
-    assert lost.is_quiet(0.1)
+    lost = session.wait("2")
     lost.reset()
     session.run(["send", "kept"])
     assert client.connect().is_quiet(0.5)
@@ -101,8 +98,7 @@ def test_message_for_a_lost_poll_is_kept(client: Client, name: str) -> None:
     """Defect 5: what was sent while the connection was lost waits for the repeat."""
     session = client.session("/script", name)
     assert poll(session, "1") == "o"
-    lost = session.start("2")
-    assert lost.is_quiet(0.1)
+    lost = session.wait("2")
     lost.reset()
     session.run(["send", "a"])
     session.run(["send", "b"])
@@ -117,8 +113,7 @@ def test_other_t_after_a_loss(client: Client, name: str) -> None:
     """Any other receiver after a loss gets 1002, within the second as well."""
     session = client.session("/script", name)
     assert poll(session, "1") == "o"
-    lost = session.start("2")
-    assert lost.is_quiet(0.1)
+    lost = session.wait("2")
     lost.reset()
     answer = poll(session, "3")
     # The server may read the newcomer before it reads the end of the lost one.
@@ -134,10 +129,9 @@ def test_loss_without_a_repeat(client: Client, name: str) -> None:
     tag = new_tag()
     session = client.session("/script", name, f"tag={tag}")
     assert poll(session, "1") == "o"
-    lost = session.start("2")
-    assert lost.is_quiet(0.1)
+    lost = session.wait("2")
     lost.reset()
-    assert client.events(tag, 2, timeout=3)[1:] == [["close", 1002, "Connection interrupted"]]
+    assert client.events(tag, 2)[1:] == [["close", 1002, "Connection interrupted"]]
     assert poll(session, "2") == INTERRUPTED
 
 

@@ -60,8 +60,7 @@ def test_messages_between_polls_leave_in_one_frame(client: Client) -> None:
 def test_waiting_poll_gets_the_message(client: Client) -> None:
     """A poll that waits is answered as soon as there is something."""
     session = client.session("/echo").open()
-    poll = session.start()
-    assert poll.is_quiet(0.1)
+    poll = session.wait()
     session.send("late")
     assert session.finish(poll) == 'a["late"]'
 

@@ -16,6 +16,9 @@ from urllib.parse import quote, unquote
 
 from tests.conformance.rawclient import Connection, Response, WebSocket
 
+PATIENCE = 20.0
+"""Seconds after which a wait for an event has failed; no heartbeat of 25 s comes in that time."""
+
 JAVASCRIPT = "application/javascript;charset=UTF-8"
 NOT_CACHED = "no-store, no-cache, no-transform, must-revalidate, max-age=0"
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
@@ -150,12 +153,25 @@ class Client:
         """Name a new session of an endpoint; nothing is sent yet."""
         return Session(self, endpoint, HTTP_TRANSPORTS[transport], query)
 
-    def events(self, tag: str, count: int, timeout: float = 5.0) -> list[list[Any]]:
+    def events(self, tag: str, count: int, timeout: float = PATIENCE) -> list[list[Any]]:
         """Wait until the hooks of a tag saw `count` events, and return all of them."""
         connection = self.connect()
         connection.socket.settimeout(timeout + 5)
         answer = connection.request("GET", f"/events?tag={tag}&count={count}&timeout={timeout}")
         return json.loads(answer.body)  # type: ignore[no-any-return]
+
+    def until_waiting(self, session_id: str, connection: Connection) -> None:
+        """Wait until a session has a receiver, whose connection brings nothing yet.
+
+        A foreign server does not tell, and is given a tenth of a second.
+        """
+
+        def is_waiting() -> bool:
+            answer = self.get(f"/waiting?session={session_id}")
+            return answer.status != 200 or bool(json.loads(answer.body))
+
+        eventually(is_waiting)
+        assert connection.is_quiet(0.1)
 
     def release(self, tag: str) -> None:
         """Let the held handlers of a tag go on."""
@@ -209,6 +225,12 @@ class Session:
         target = self.url(self.transport.path, self.transport.query, t and f"t={t}")
         body = "" if self.transport.method == "POST" else None
         connection.start_request(self.transport.method, target, self.headers, body)
+        return connection
+
+    def wait(self, t: str = "", connection: Connection | None = None) -> Connection:
+        """As `start`, and return only when the server holds the request back."""
+        connection = self.start(t, connection)
+        self.client.until_waiting(self.id, connection)
         return connection
 
     def finish(self, connection: Connection) -> str:
@@ -347,7 +369,7 @@ def assert_cors(response: Response, origin: str | None = None) -> None:
     assert "origin" in vary.split(",")
 
 
-def eventually(condition: Callable[[], bool], timeout: float = 5.0) -> None:
+def eventually(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
     """Ask again and again until a condition holds; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -34,7 +34,10 @@ from tests.pkgs import misbehaving_app, puppet_app
 
 pytestmark = pytest.mark.integration
 
-SETTINGS = {"sockjs.allowed_origins": "https://app.example.com", "sockjs.disconnect_delay": "0.5"}
+# Who leaves between two polls is soon missed, but on a busy machine a poll may come late.
+SETTINGS = {"sockjs.allowed_origins": "https://app.example.com", "sockjs.disconnect_delay": "2"}
+# Seconds that a server's end may take on such a machine, of what hangs for ever.
+SOON = PATIENCE / 2
 
 two_transports = pytest.mark.parametrize("transport", ["websocket", "xhr-polling"])
 
@@ -313,7 +316,7 @@ async def test_hanging_for_good(style, callback, kind):
     """Code that cannot be cancelled does not hold the server's end."""
     hangs = kind()
     # It ends at last, whatever becomes of it: the test must fail, and not hang.
-    end = threading.Timer(5, hangs.over.set)
+    end = threading.Timer(PATIENCE, hangs.over.set)
     end.start()
     with hanging(Journal(), hangs, shutdown_timeout=0.3) as url:
         target = f"{url}/{style}?in={callback}&do=run"
@@ -323,7 +326,7 @@ async def test_hanging_for_good(style, callback, kind):
                 await closing(client) if callback == "on_close" else await client.recv()
         start = time.monotonic()
     end.cancel()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < SOON
 
 
 @two_transports
@@ -344,7 +347,7 @@ async def test_hanging(caplog, transport, style, callback):
             await journal.wait("it", callback)
             await is_undisturbed(other)
         start = time.monotonic()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < SOON
     assert problems(caplog) == []
 
 
@@ -485,4 +488,4 @@ async def test_who_never_learns(transport):
                 await is_undisturbed(other)
                 assert next(reads) > before + 1
         start = time.monotonic()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < SOON

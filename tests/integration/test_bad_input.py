@@ -166,7 +166,7 @@ def test_bad_chunks(launch, caplog, chunks, path):
 @pytest.mark.parametrize("begun", [b"", b"["])
 def test_slow_body(launch, caplog, target, length, begun):
     """A body of which no byte comes for body_timeout is answered 408, as the last answer."""
-    client = launch(server={"body_timeout": 0.3})
+    client = launch(server={"body_timeout": 1})
     others = Others(client)
     connection = client.connect()
     connection.start_request("POST", target, [("Content-Length", str(length))])
@@ -184,7 +184,7 @@ def test_slow_body(launch, caplog, target, length, begun):
 @pytest.mark.parametrize("begun", [b"", b"GET /echo/info HT", b"GET /echo/info HTTP/1.1\r\nX-A: b"])
 def test_slow_head(launch, caplog, begun):
     """Without a complete head, a connection is closed after keepalive_timeout."""
-    client = launch(server={"keepalive_timeout": 0.3})
+    client = launch(server={"keepalive_timeout": 1})
     others = Others(client)
     connection = client.connect()
     connection.send(begun)
@@ -195,7 +195,7 @@ def test_slow_head(launch, caplog, begun):
 
 def test_slow_second_head(launch):
     """The same for a connection that was kept alive."""
-    client = launch(server={"keepalive_timeout": 0.3})
+    client = launch(server={"keepalive_timeout": 1})
     connection = client.connect()
     assert connection.request("GET", "/echo/info").body
     connection.send(b"GET /echo/in")
@@ -204,7 +204,7 @@ def test_slow_second_head(launch):
 
 def test_open_receivers_are_not_slow(launch):
     """keepalive_timeout is no bound for a poll, a stream or a WebSocket that waits."""
-    client = launch(server={"keepalive_timeout": 0.2, "body_timeout": 0.2})
+    client = launch(server={"keepalive_timeout": 1, "body_timeout": 1})
     stream = client.session("/echo", "xhr_streaming").open()
     polling = client.session("/echo").open()
     poll = polling.start()
@@ -226,7 +226,7 @@ def test_open_receivers_are_not_slow(launch):
 @pytest.mark.parametrize("path", ["000/{tag}/websocket", "websocket"])
 def test_half_open_websocket(launch, caplog, monkeypatch, path):
     """sockjs-wire.md: 3000 "No response from heartbeat" without any inbound byte after a ping."""
-    monkeypatch.setattr("sockjs_bridge.session.PONG_TIMEOUT", 0.3)
+    monkeypatch.setattr("sockjs_bridge.session.PONG_TIMEOUT", 1.0)
     # The peer does not answer the close frame either.
     monkeypatch.setattr("sockjs_bridge.server.aiohttp.CLOSE_TIMEOUT", 0.1)
     client = launch(heartbeat_delay="0.1")
@@ -283,12 +283,12 @@ def ended(caplog, code):
 
 def test_any_byte_is_a_sign_of_life(launch, monkeypatch):
     """A WebSocket that answers no ping but sends something else lives."""
-    monkeypatch.setattr("sockjs_bridge.session.PONG_TIMEOUT", 0.3)
+    monkeypatch.setattr("sockjs_bridge.session.PONG_TIMEOUT", 1.0)
     client = launch(heartbeat_delay="0.1")
     websocket = client.websocket(f"/echo/000/{new_tag()}/websocket")
     websocket.answers_pings = False
     assert websocket.recv() == "o"
-    while len(websocket.pings) < 8:
+    while len(websocket.pings) < 15:
         websocket.send('["alive"]')
         while (frame := websocket.recv()) == "h":
             pass

@@ -20,7 +20,7 @@ import pytest
 import sockjs_bridge.session
 from sockjs_bridge.client import TRANSPORTS, Connection, ConnectionClosed, HandshakeError, connect
 from sockjs_bridge.client.wire import HTTP_TRANSPORTS
-from tests.pkgs.scenario_app import PATIENCE, served
+from tests.pkgs.scenario_app import LATE, PATIENCE, served
 from tests.proxies.reset import ResettingProxy
 
 pytestmark = pytest.mark.integration
@@ -212,7 +212,7 @@ async def test_slow_handler(transport: str, endpoint: str, monkeypatch: pytest.M
 @each_http
 async def test_expiry(transport: str) -> None:
     """A client that does not come back is given up after `disconnect_delay`; told once."""
-    with served(disconnect_delay=0.2, response_limit=1) as server:
+    with served(disconnect_delay=LATE, response_limit=1) as server:
         url = server.endpoint("desk", "a")
         # Every response ends after a frame, and with its queue full the client asks for no more.
         async with connect(url, transport=transport, max_queue=1) as ws:
@@ -263,7 +263,7 @@ async def test_responses_end_by_age(transport: str, caplog: pytest.LogCaptureFix
 @each_transport
 async def test_vanishing_client(transport: str) -> None:
     """A client whose connections are reset midway: told once and soon, and others go on."""
-    with served(disconnect_delay=0.2) as server:
+    with served(disconnect_delay=LATE) as server:
         async with (
             ResettingProxy(server.url) as proxy,
             connect(server.endpoint("echo", "other"), transport=transport) as other,
@@ -288,7 +288,7 @@ async def test_vanishing_client(transport: str) -> None:
 @each_transport
 async def test_max_sessions(transport: str) -> None:
     """Beyond `max_sessions` a client is answered 503; when a session has ended, it may come."""
-    with served(max_sessions=2, disconnect_delay=0.1) as server:
+    with served(max_sessions=2, disconnect_delay=LATE) as server:
         url = server.endpoint("echo")
         async with connect(url, transport=transport) as first:
             second = await connect(url, transport=transport)

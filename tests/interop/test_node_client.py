@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.pkgs.scenario_app import Served, served
+from tests.pkgs.scenario_app import LATE, Served, served
 
 pytestmark = pytest.mark.interop
 
@@ -177,7 +177,7 @@ def test_close_by_the_server(server: Served, transport: str) -> None:
 )
 def test_close_by_the_client(transport: str, code: int) -> None:
     """When the client closes, the application is told, once (sockjs-wire.md, "Sessions")."""
-    with served(disconnect_delay=0.2) as server:
+    with served(disconnect_delay=LATE) as server:
         story = run(server.endpoint("echo", "a"), transport, messages=["a"], expect=1)
         assert story.close == (1000, "Normal closure")
         assert server.desk.wait("a", "close")[0][0] == code

@@ -75,7 +75,7 @@ class Lab:
                 lab.shake.wait(PATIENCE)
 
         config = Configurator(
-            settings={"sockjs.allowed_origins": ORIGIN, "sockjs.disconnect_delay": "0.5"}
+            settings={"sockjs.allowed_origins": ORIGIN, "sockjs.disconnect_delay": "2"}
             | {f"sockjs.{name}": value for name, value in settings.items()}
         )
         config.include("sockjs_bridge")

@@ -1,9 +1,10 @@
 """The application that the conformance tests talk to.
 
 Its endpoints are those that the published protocol suite asks for (``/echo``, ``/close``, ...) and
-some that obey their client: a *script* endpoint takes each message as a JSON list of steps, and
-``/events`` tells what its hooks saw. A test names its session by ``?tag=`` in the opening request,
-because an application never learns a session id.
+some that obey their client: a *script* endpoint takes each message as a JSON list of steps.
+``/events`` tells what its hooks saw; a test names its session by ``?tag=`` in the opening request,
+because an application never learns a session id. ``/waiting`` tells whether a session's receiver is
+there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from sockjs_bridge import ConnectionClosed, WebSocketSession, websocket_view
+
+DISCONNECT_DELAY = 1.5
+"""Seconds after which sessions expire where that is what is tested; a busy client may be late."""
 
 HOLD_LIMIT = 20.0
 """Seconds after which a held handler goes on by itself, so that a failed test cannot hang."""
@@ -195,6 +199,15 @@ def release(request: Request) -> Response:
     return Response("ok")
 
 
+def waiting(request: Request) -> Response:
+    """Answer with the transports whose receiver a session has."""
+    endpoints = request.registry.sockjs.endpoints.values()
+    sessions = [session for endpoint in endpoints for session in endpoint.manager]
+    # Nothing public tells it, as nothing but a test can use it.
+    found = [one._receiver for one in sessions if one.id == request.GET["session"]]
+    return Response(json.dumps([one.transport.name for one in found if one is not None]))
+
+
 def slow_factory(request: Request) -> None:
     """Make the opening of a session wait at the gate of its tag."""
     if request.websocket:
@@ -234,8 +247,8 @@ def main(global_config: Any = None, **settings: str) -> Any:
         add("script", "/script")
         add("async_script", "/async_script")
         add("fast_heartbeat", "/fast_heartbeat", heartbeat_delay=0.2)
-        add("fast_disconnect", "/fast_disconnect", disconnect_delay=0.3)
-        add("async_fast_disconnect", "/async_fast_disconnect", disconnect_delay=0.3)
+        add("fast_disconnect", "/fast_disconnect", disconnect_delay=DISCONNECT_DELAY)
+        add("async_fast_disconnect", "/async_fast_disconnect", disconnect_delay=DISCONNECT_DELAY)
         add("short_responses", "/short_responses", response_max_age=0.3)
         add("small_messages", "/small_messages", max_message_size=1024)
         add("small_queue", "/small_queue", max_queue_size=4096)
@@ -254,5 +267,7 @@ def main(global_config: Any = None, **settings: str) -> Any:
         config.add_view(events, route_name="events")
         config.add_route("release", "/release")
         config.add_view(release, route_name="release")
+        config.add_route("waiting", "/waiting")
+        config.add_view(waiting, route_name="waiting")
         config.scan()
         return config.make_wsgi_app()

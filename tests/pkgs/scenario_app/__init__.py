@@ -24,6 +24,9 @@ from sockjs_bridge import ConnectionClosed, Session, WebSocket
 from sockjs_bridge.manager import Manager
 from sockjs_bridge.testing import serve
 
+LATE = 1.5
+"""A ``disconnect_delay`` that can be waited for, and in which a busy machine still polls."""
+
 PATIENCE = 40.0
 """Seconds after which a wait for an event has failed."""
 
