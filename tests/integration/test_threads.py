@@ -553,8 +553,8 @@ def endless():
 
 @pytest.fixture(scope="module")
 def impatient():
-    """The same, where who does not poll is soon forgotten."""
-    settings = {"sockjs.disconnect_delay": "1", "sockjs.response_limit": "100000000"}
+    """The same, where who does not poll is soon forgotten, but not before a producer waits."""
+    settings = {"sockjs.disconnect_delay": "3", "sockjs.response_limit": "100000000"}
     with Puppets(**settings).served() as puppets:
         yield puppets
 

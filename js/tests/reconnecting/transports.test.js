@@ -149,6 +149,8 @@ suite("transports", () => {
     assert.deepEqual(allowed(), { transports: ["xhr-polling"], timeout: 8000 });
     die(all, "xhr-polling");
     die(all, "xhr-polling");
+    assert.equal(allowed().transports[0], "websocket");
+    assert.deepEqual(all.taken().filter(([, detail]) => detail?.code === 2000), []);
     assert.deepEqual(list(all), ["websocket", "xhr-polling"]);
   });
 
