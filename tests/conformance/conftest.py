@@ -66,7 +66,9 @@ def server(fast: str) -> Iterator[str]:
     if FOREIGN_URL:
         yield FOREIGN_URL
     else:
-        with launch_application(allowed_origins="*", fast=fast) as client:
+        # Nobody who makes a few requests between two polls is given up, however busy the machine.
+        settings = {"allowed_origins": "*", "disconnect_delay": "20"}
+        with launch_application(**settings, fast=fast) as client:
             yield client.url
 
 

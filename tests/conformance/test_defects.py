@@ -175,10 +175,9 @@ def test_9_sends_to_an_absent_poller_are_bounded(client: Client) -> None:
     """9: with the queue bounded, echoes to an absent poller end its session, not the memory."""
     tag = new_tag()
     session = client.session("/small_queue", query=f"tag={tag}").open()
-    for _ in range(200):
-        session.run(["send", "x" * 100])
-        if client.events(tag, 999, timeout=0)[-1][0] == "close":
-            break
+    # In few requests: on a busy machine an absent poller is soon given up for other reasons.
+    for _ in range(10):
+        session.run(*[["send", "x" * 100]] * 20)
     # The hooks may lag behind the sends.
     eventually(lambda: client.events(tag, 999, timeout=0)[-1][0] == "close")
     assert client.events(tag, 999, timeout=0.1)[-1] == ["close", 4008, "Slow consumer"]
