@@ -14,19 +14,19 @@ first request decides:
   (`SAME_TIME`): the second request was not made then, so it is the first.
 - Its connection had carried other requests and ended with this one's response: who keeps
   connections has lost this one.
-- The ``t`` is no time, but a number that somebody counts up, and the connection of the first is
-  there and was not used again: it is repeated.
+- The ``t`` is no time, and as far as was seen a number that the client counts up, and the
+  connection of the first is there and was not used again: it is repeated.
 - Otherwise it is a new request.
 
 A stream that ended in good order is repeated only where its connection is known to have broken, and
 one that was on its way for longer than `WINDOW` not at all: the browser has begun to read it.
 
 What this cannot tell: a response that was lost beyond a proxy, unseen by the server, within
-`SAME_TIME` of its request, is taken for one that arrived, and what it held is lost, unless the
-proxy has one connection for each of the client's. The same holds after any time where the clock is
-blurred. Taken for a repeat, and answered with what the client has, is a new request of the same
-millisecond, where a proxy resets connections that it has used or gives one up just then, or where
-more than `SAME_TIME` is lost on its way.
+`SAME_TIME` of its request, is taken for one that arrived, unless the proxy has one connection for
+each of the client's. What it held is lost; a send comes twice. The same holds after any time where
+the clock is blurred. Taken for a repeat, and answered with what the client has, is a new request
+of the same millisecond, where a proxy resets connections that it has used or gives one up just
+then, or where more than `SAME_TIME` passes on its way.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ class RepeatMemory:
         frames: the frames of the last response, as long as they are worth keeping.
     """
 
-    __slots__ = ("_exact", "_last", "_now", "_seen_at", "_sends", "_size", "_transport", "frames")
+    __slots__ = (
+        *("_counts", "_exact", "_last", "_now", "_seen_at", "_sends", "_size", "_transport"),
+        "frames",
+    )
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.frames: list[bytes] | None = None
@@ -91,6 +94,8 @@ class RepeatMemory:
         self._size = 0
         # Some time was seen that no blurred clock shows.
         self._exact = False
+        # What is no time may be a number that each request has alone.
+        self._counts = True
         # When the last request's tag was seen last, on whatever new request.
         self._seen_at = 0.0
         self._sends: tuple[_Asked, ...] = ()
@@ -102,7 +107,7 @@ class RepeatMemory:
         if receiver.tag is None:
             self._last = self.frames = None
             return
-        self._exact |= not _blurred(receiver.tag)
+        self._learn(receiver.tag, *self._sends)
         self._last = self._asked(receiver.tag, receiver.peer, receiver.callback)
         self._seen_at = self._last.at
         self.frames = []
@@ -138,13 +143,16 @@ class RepeatMemory:
         last = self._last
         if last is None or (last.tag, last.rest) != (receiver.tag, receiver.callback):
             return False
-        if receiver.peer is last.peer or receiver.transport is not self._transport:
-            return False
-        if not self.expected:
-            return False
-        if unfinished or last.peer.broken:
-            return True
-        return not receiver.transport.streaming and self._came_again(last)
+        elsewhere = receiver.peer is not last.peer and receiver.transport is self._transport
+        lost = unfinished or last.peer.broken
+        repeated = (
+            elsewhere
+            and self.expected
+            and (lost or (not receiver.transport.streaming and self._came_again(last)))
+        )
+        if not repeated:
+            self._learn(last.tag, last)
+        return repeated
 
     def recognises_send(self, tag: str, peer: Peer, *rest: bytes) -> bool:
         """Tells whether a send repeats an earlier one, and remembers it if it does not.
@@ -157,7 +165,6 @@ class RepeatMemory:
         if self.frames and self.frames[0] is protocol.OPEN:
             # Nobody sends who has not read that.
             self.frames = None
-        self._exact |= not _blurred(tag)
         digest = hashlib.blake2b(digest_size=16)
         for part in rest:
             digest.update(part)
@@ -166,10 +173,22 @@ class RepeatMemory:
             same = (known.tag, known.rest) == (tag, asked.rest) and known.peer is not peer
             if same and (known.peer.broken or self._came_again(known)):
                 return True
+        self._learn(tag, *self._sends, *([] if self._last is None else [self._last]))
         self._sends = (*self._sends, asked)[-SENDS:]
         if self._last is not None and self._last.tag == tag:
             self._seen_at = asked.at
         return False
+
+    def _learn(self, tag: str, *others: _Asked) -> None:
+        """Notes what the tag of a new request says of its client's tags.
+
+        Args:
+            tag: the one.
+            others: requests before it.
+        """
+        self._exact |= not _blurred(tag)
+        if _is_time(tag) or any(other.tag == tag for other in others):
+            self._counts = False
 
     def _asked(self, tag: str, peer: Peer, rest: object) -> _Asked:
         return _Asked(tag, peer, peer.carried, self._now(), rest)
@@ -181,7 +200,7 @@ class RepeatMemory:
         if not self._exact:
             return False
         if not _is_time(first.tag):
-            return not (peer.ended or used_again)
+            return self._counts and not (peer.ended or used_again)
         seen_at = self._seen_at if self._last is first else first.at
         if self._now() > seen_at + SAME_TIME:
             return True
