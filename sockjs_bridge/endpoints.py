@@ -6,6 +6,7 @@ Here the server and the framework meet; neither knows the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -15,7 +16,7 @@ from sockjs_bridge.clock import Clock
 from sockjs_bridge.contracts import Handler
 from sockjs_bridge.credentials import UNKNOWN
 from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.manager import Capacity
+from sockjs_bridge.manager import Capacity, Places
 from sockjs_bridge.rooms import Rooms
 from sockjs_bridge.session import Session
 
@@ -105,7 +106,7 @@ class Endpoints:
     """The SockJS endpoints of one application.
 
     Args:
-        max_sessions: of one process, all endpoints together.
+        max_sessions: of one process, all endpoints and applications together.
 
     Attributes:
         rooms: of all endpoints together.
@@ -119,6 +120,7 @@ class Endpoints:
         self._matched: dict[str, Endpoint] = {}
         # Apart from those: anybody can ask for what there is not.
         self._missed: set[str] = set()
+        self._max_sessions = max_sessions
         self._capacity = Capacity(max_sessions)
         self._clock: Clock | None = None
         self._workers: Workers | None = None
@@ -169,17 +171,24 @@ class Endpoints:
         """
         return _served(self._broadcasts)
 
-    def start(self, clock: Clock, workers: Workers) -> None:
-        """Makes the endpoints ready; called by the server."""
+    def start(self, clock: Clock, workers: Workers, places: Places | None = None) -> None:
+        """Makes the endpoints ready; called by the server.
+
+        Args:
+            clock: of the server's loop.
+            workers: where views and hooks run.
+            places: what the applications of the process share.
+        """
         self._clock, self._workers = clock, workers
+        self._capacity = Capacity(self._max_sessions, places)
         self._broadcasts = Broadcasts(clock)
         for endpoint in self:
             endpoint.start(clock, self._capacity, self.rooms, self._broadcasts)
 
-    def close(self, code: int, reason: str) -> None:
-        """Closes all sessions of all endpoints."""
-        for endpoint in self:
-            endpoint.manager.close(code, reason)
+    def close(self, code: int, reason: str) -> Iterator[None]:
+        """Closes all sessions of all endpoints, some at each step; none begins any more."""
+        # All at once: while one is closed, no session begins in another.
+        return chain.from_iterable([endpoint.manager.close(code, reason) for endpoint in self])
 
     @property
     def told(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -10,6 +11,7 @@ from sockjs_bridge import protocol
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Endpoints, Inquiry, Workers, decoded
+from sockjs_bridge.manager import Places
 
 
 class Mount(NamedTuple):
@@ -44,6 +46,8 @@ class Site:
 
     def __init__(self, application: object) -> None:
         self._clock: Clock | None = None
+        self._closed = False
+        self._places = Places()
         self._workers: Workers | None = None
         # By prefix and host; those that were asked for last are last.
         self._mounts: dict[tuple[str, str], list[Mount]] = {}
@@ -74,7 +78,7 @@ class Site:
         """Makes the endpoints ready; those that are found later too."""
         self._clock, self._workers = clock, workers
         for endpoints in self._all:
-            endpoints.start(clock, workers)
+            endpoints.start(clock, workers, self._places)
 
     def find(self, path: str, host: str = "") -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a request is for.
@@ -109,7 +113,8 @@ class Site:
         Returns:
             Whether `find` knows the endpoint now; another request may have shown it meanwhile.
         """
-        if inquiry.found is None or self._clock is None or self._workers is None:
+        if inquiry.found is None or self._clock is None or self._workers is None or self._closed:
+            # No session begins any more, in no application.
             return False
         endpoints, script_name, inner = inquiry.found
         try:
@@ -131,17 +136,17 @@ class Site:
             return True
         if endpoints not in self._all:
             self._all.append(endpoints)
-            endpoints.start(self._clock, self._workers)
+            endpoints.start(self._clock, self._workers, self._places)
         if len(self._mounts) >= self.MOUNTS:
             del self._mounts[next(iter(self._mounts))]
         self._mounts[key] = [*mounts, mount]
         self._longest = max(self._longest, len(key[0]))
         return True
 
-    def close(self, code: int, reason: str) -> None:
-        """Closes all sessions of all endpoints."""
-        for endpoints in self._all:
-            endpoints.close(code, reason)
+    def close(self, code: int, reason: str) -> Iterator[None]:
+        """Closes all sessions of all endpoints, some at each step; none begins any more."""
+        self._closed = True
+        return chain.from_iterable([endpoints.close(code, reason) for endpoints in self._all])
 
     @property
     def told(self) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Endpoints, Handshake, Workers
-from sockjs_bridge.manager import TooManySessions
+from sockjs_bridge.manager import Places, TooManySessions
 from sockjs_bridge.protocol import Target
 from sockjs_bridge.settings import Settings
 from tests.core import STREAM, XHR, HandClock, Recorder, RecordingHandler
@@ -162,7 +162,25 @@ def test_sessions_of_all_endpoints_are_counted_together() -> None:
         endpoints["at /a"].manager.create("t", XHR)
 
 
+def test_sessions_of_all_applications_are_counted_together() -> None:
+    """Each refuses at its own limit."""
+    first, second, places = make("/a", max_sessions=3), make("/b", max_sessions=2), Places()
+    for endpoints in (first, second):
+        endpoints.start(HandClock(), BareWorkers(), places)
+    (one,), (other,) = first, second
+    sessions = [one.manager.create(str(number), XHR) for number in range(2)]
+    with pytest.raises(TooManySessions):
+        other.manager.create("s", XHR)
+    one.manager.create("s", XHR)
+    with pytest.raises(TooManySessions):
+        one.manager.create("t", XHR)
+    for session in sessions:
+        session.fail()
+    other.manager.create("s", XHR)
+
+
 def test_close() -> None:
+    """Some sessions at a step, and none begins in any endpoint from the first moment on."""
     endpoints = make("/a", "/b")
     endpoints.start(HandClock(), BareWorkers())
     receivers = []
@@ -171,7 +189,11 @@ def test_close() -> None:
         session.accept(RecordingHandler())
         receivers.append(Recorder(STREAM))
         session.attach(receivers[-1])
-    endpoints.close(3000, "Go away!")
+    closing = endpoints.close(3000, "Go away!")
+    for endpoint in endpoints:
+        with pytest.raises(TooManySessions, match="stops"):
+            endpoint.manager.create("late", STREAM)
+    assert list(closing) == [None, None]
     assert [receiver.frames for receiver in receivers] == [["o", 'c[3000,"Go away!"]']] * 2
 
 

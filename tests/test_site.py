@@ -10,6 +10,7 @@ import pytest
 
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Endpoints, Inquiry
+from sockjs_bridge.manager import TooManySessions
 from sockjs_bridge.protocol import Target
 from sockjs_bridge.session import State
 from sockjs_bridge.settings import Settings
@@ -270,6 +271,18 @@ def test_path_of_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) < 20
 
 
+def test_applications_share_the_places_for_sessions() -> None:
+    """`max_sessions` is of the process, whenever an application was found."""
+    first, second = make("/one", max_sessions=1), make("/two", max_sessions=2)
+    here = site(application(first))
+    assert here.learn("/x/two/info", inquiry(second, "/x", "/two/info"))
+    (one,), (two,) = first, second
+    two.manager.create("s", XHR)
+    with pytest.raises(TooManySessions):
+        one.manager.create("s", XHR)
+    two.manager.create("t", XHR)
+
+
 def test_end_of_a_site() -> None:
     """Closing and finishing reach every application."""
     first, second = make("/one"), make("/two")
@@ -279,7 +292,9 @@ def test_end_of_a_site() -> None:
     for endpoints in (first, second):
         (endpoint,) = endpoints
         sessions.append(endpoint.manager.create("s", XHR))
-    here.close(3000, "Go away!")
+    assert list(here.close(3000, "Go away!")) == [None, None]
+    # Of the end nobody is left out who begins late.
+    assert not here.learn("/late/chat/info", inquiry(make("/chat"), "/late", "/chat/info"))
     assert [session.close_code for session in sessions] == [3000, 3000]
     assert not here.told
     here.finish()

@@ -158,9 +158,11 @@ class Runner:
         start = now()
         for serving in self._servers:
             serving.close()
-        self._site.close(*protocol.GO_AWAY)
         try:
             assert self._web is not None
+            for _ in self._site.close(*protocol.GO_AWAY):
+                # A crowd takes a while, and who is not told yet is served.
+                await asyncio.sleep(0)
             while now() < start + timeout / 10 and not self._site.told:
                 await asyncio.sleep(LOOK)
             left = CUT
