@@ -7,9 +7,8 @@ and bodies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Peer
@@ -122,10 +121,9 @@ class Receive(Action):
     ) -> Reply:
         """Opens the session where there is none."""
         transport, headers = self.transport, [*self.headers]
-        parameters = _parameters(query)
         callback = ""
         if transport.takes_callback:
-            callback = (parameters.get("c") or parameters.get("callback") or [""])[0]
+            callback = _last(query, "c") or _last(query, "callback")
             if not callback:
                 return self._text(500, headers, '"callback" parameter required')
             if not protocol.valid_callback(callback):
@@ -145,7 +143,8 @@ class Receive(Action):
         headers.append(("Content-Type", transport.content_type))
         headers.append(("X-Accel-Buffering", "no"))
         headers += self.cors
-        return Reply(200, headers, b"", session, transport, callback, _tag(parameters))
+        peer.carried += 1
+        return Reply(200, headers, b"", session, transport, callback, _tag(query))
 
 
 @dataclass(slots=True)
@@ -178,8 +177,11 @@ class Send(Action):
             messages = self.sending.decode(body, self.content_type)
         except protocol.PayloadError as error:
             return self._text(500, headers, str(error))
-        tag = _tag(_parameters(query))
-        if tag is None or not session.repeats.recognises_send(tag, peer, body):
+        peer.carried += 1
+        tag = _tag(query)
+        if tag is None or not session.repeats.recognises_send(
+            tag, peer, query.encode("utf-8", "surrogatepass"), body
+        ):
             session.deliver(messages, len(body))
         headers.append(("Content-Type", PLAIN))
         headers += self.cors
@@ -189,16 +191,21 @@ class Send(Action):
         return reply
 
 
-def _parameters(query: str) -> Mapping[str, list[str]]:
+def _last(query: str, name: str) -> str:
+    """Returns the value of the last parameter of a name, empty where there is none.
+
+    The client appends its own to those of the application, which may have the same names.
+    """
     # Mostly there is none, or the browser's clock: ``t=1700000000000``.
     if not query:
-        return {}
+        return ""
     if query.startswith("t=") and query[2:].isalnum():
-        return {"t": [query[2:]]}
-    return parse_qs(query, keep_blank_values=True)
+        return query[2:] if name == "t" else ""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return next((value for other, value in reversed(pairs) if other == name), "")
 
 
-def _tag(query: Mapping[str, list[str]]) -> str | None:
-    tag = query.get("t", [""])[0]
+def _tag(query: str) -> str | None:
+    tag = _last(query, "t")
     # Clients send milliseconds; a session remembers a few of them.
     return tag if 0 < len(tag) <= 64 else None

@@ -59,18 +59,32 @@ class DeadlineWheel:
     Deadlines are kept in slots of `GRANULARITY` seconds, so setting and dropping one costs the
     same whatever their number, and an object is called at most that much late. A deadline that
     moves later is not touched: the object is looked at when its old slot comes, and put back.
+
+    A turn that comes late shows that the process stood still: a hook blocked it, or it was stopped.
+    What has arrived meanwhile is not read yet, and who waits for a peer must not take that for the
+    peer's silence. So for what was due during a standstill the time stood still too; it is called
+    as much later as that lasted, and once more that, up to `GRACE`. That is done once for each
+    deadline: where a loop is late all the time, everything is called nevertheless.
     """
 
     #: Seconds.
     GRANULARITY = 0.05
     #: How many objects are called in one go, so that a crowd cannot hold up the loop.
     BATCH = 100
+    #: Seconds by which a turn is late after a standstill.
+    LATE = GRANULARITY / 2
+    #: Seconds in which all that arrived during a standstill is read.
+    GRACE = 1.0
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._slots: dict[int, dict[Timed, None]] = {}
         self._order: list[int] = []
         self._timer_at: int | None = None
+        # When the next turn was to come, had nothing stood still.
+        self._expected = 0.0
+        # The last standstill: after when something became due in vain, and until when.
+        self._stood_from = self._stood_until = clock.time()
 
     def update(self, timed: Timed, after: float = 0.0) -> None:
         """Sees to it that an object is called by its deadline.
@@ -84,6 +98,7 @@ class DeadlineWheel:
         if due is None:
             self.drop(timed)
             return
+        due = self._put_off(due)
         # Rounded up: nothing is called early.
         slot = int(-(-due // self.GRANULARITY))
         if after:
@@ -108,13 +123,25 @@ class DeadlineWheel:
     def _arm(self) -> None:
         if self._order and (self._timer_at is None or self._order[0] < self._timer_at):
             slot = self._timer_at = self._order[0]
+            self._expected = max(slot * self.GRANULARITY, self._clock.time())
             self._clock.call_at(slot * self.GRANULARITY, partial(self._turn, slot))
+
+    def _put_off(self, due: float) -> float:
+        """Returns when a deadline counts: later if it fell into the last standstill."""
+        if not self._stood_from < due <= self._stood_until:
+            return due
+        lasted = self._stood_until - self._stood_from
+        return due + lasted + min(lasted, self.GRACE)
 
     def _turn(self, armed: int) -> None:
         if armed != self._timer_at:
             return
         self._timer_at = None
         now = self._clock.time()
+        if now > self._expected + self.LATE:
+            # What waits in a slot was due in the seconds before it.
+            begin = self._expected - self.GRANULARITY
+            self._stood_from, self._stood_until = max(begin, self._stood_until), now
         left = self.BATCH
         # The first slot anew each time: what is called may add one before it.
         while self._order and (slot := self._order[0]) * self.GRANULARITY <= now:
@@ -124,13 +151,14 @@ class DeadlineWheel:
                 continue
             if not left:
                 self._timer_at = slot
+                self._expected = now
                 self._clock.call_soon(partial(self._turn, slot))
                 return
             left -= 1
             timed = next(iter(waiting))
             self.drop(timed)
             due = timed.deadline()
-            if due is not None and due <= now:
+            if due is not None and self._put_off(due) <= now:
                 try:
                     timed.on_deadline(now)
                 except Exception:

@@ -16,12 +16,15 @@ class Peer:
     Attributes:
         broken: the connection was reset, or ended while a request was being handled; a browser
             repeats the request then.
+        ended: the connection is over, in whatever way.
+        carried: how many polls and sends came over it.
     """
 
-    __slots__ = ("broken",)
+    __slots__ = ("broken", "carried", "ended")
 
     def __init__(self) -> None:
-        self.broken = False
+        self.broken = self.ended = False
+        self.carried = 0
 
 
 class Receiver(Protocol):
@@ -33,7 +36,7 @@ class Receiver(Protocol):
     Attributes:
         transport: how frames become bytes.
         callback: the function that a jsonp or htmlfile client named.
-        tag: the request's ``t`` parameter, by which a browser's repeat is recognised.
+        tag: the client's ``t`` parameter, by which a browser's repeat is recognised.
         peer: the other end of its connection.
     """
 

@@ -6,7 +6,8 @@ Here the server and the framework meet; neither knows the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, NamedTuple, Protocol, TypeVar
+from itertools import chain
+from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge import protocol
@@ -15,7 +16,7 @@ from sockjs_bridge.clock import Clock
 from sockjs_bridge.contracts import Handler
 from sockjs_bridge.credentials import UNKNOWN
 from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.manager import Capacity
+from sockjs_bridge.manager import Capacity, Places
 from sockjs_bridge.rooms import Rooms
 from sockjs_bridge.session import Session
 
@@ -105,18 +106,21 @@ class Endpoints:
     """The SockJS endpoints of one application.
 
     Args:
-        max_sessions: of one process, all endpoints together.
+        max_sessions: of one process, all endpoints and applications together.
 
     Attributes:
         rooms: of all endpoints together.
     """
 
-    #: How many base paths are remembered: each poll asks for one.
+    #: How many base paths are remembered, and how many that are none: each poll and page asks.
     REMEMBERED = 1000
 
     def __init__(self, max_sessions: int) -> None:
         self._endpoints: dict[str, Endpoint] = {}
         self._matched: dict[str, Endpoint] = {}
+        # Apart from those: anybody can ask for what there is not.
+        self._missed: set[str] = set()
+        self._max_sessions = max_sessions
         self._capacity = Capacity(max_sessions)
         self._clock: Clock | None = None
         self._workers: Workers | None = None
@@ -136,6 +140,7 @@ class Endpoints:
         """Adds an endpoint; the order is that of the look-up."""
         self._endpoints[endpoint.name] = endpoint
         self._matched.clear()
+        self._missed.clear()
         if self._clock is not None:
             endpoint.start(self._clock, self._capacity, self.rooms, self._broadcasts)
 
@@ -166,17 +171,24 @@ class Endpoints:
         """
         return _served(self._broadcasts)
 
-    def start(self, clock: Clock, workers: Workers) -> None:
-        """Makes the endpoints ready; called by the server."""
+    def start(self, clock: Clock, workers: Workers, places: Places | None = None) -> None:
+        """Makes the endpoints ready; called by the server.
+
+        Args:
+            clock: of the server's loop.
+            workers: where views and hooks run.
+            places: what the applications of the process share.
+        """
         self._clock, self._workers = clock, workers
+        self._capacity = Capacity(self._max_sessions, places)
         self._broadcasts = Broadcasts(clock)
         for endpoint in self:
             endpoint.start(clock, self._capacity, self.rooms, self._broadcasts)
 
-    def close(self, code: int, reason: str) -> None:
-        """Closes all sessions of all endpoints."""
-        for endpoint in self:
-            endpoint.manager.close(code, reason)
+    def close(self, code: int, reason: str) -> Iterator[None]:
+        """Closes all sessions of all endpoints, some at each step; none begins any more."""
+        # All at once: while one is closed, no session begins in another.
+        return chain.from_iterable([endpoint.manager.close(code, reason) for endpoint in self])
 
     @property
     def told(self) -> bool:
@@ -195,7 +207,7 @@ class Endpoints:
             path: percent-encoded, without the query.
         """
         for target in protocol.targets(path):
-            if (base := _decoded(target.base)) is None:
+            if (base := decoded(target.base)) is None:
                 return None
             if (endpoint := self.match(base)) is not None:
                 return endpoint, target
@@ -204,140 +216,19 @@ class Endpoints:
     def match(self, base: str) -> Endpoint | None:
         """Returns the endpoint with a base path, percent-decoded."""
         known = self._matched.get(base)
+        if known is not None or base in self._missed:
+            return known
+        known = next((endpoint for endpoint in self if endpoint.match(base)), None)
         if known is None:
-            known = next((endpoint for endpoint in self if endpoint.match(base)), None)
-            if known is not None:
-                if len(self._matched) >= self.REMEMBERED:
-                    # A pattern may match any number of them.
-                    self._matched.clear()
-                self._matched[base] = known
+            if len(self._missed) >= self.REMEMBERED:
+                self._missed.clear()
+            self._missed.add(base)
+        else:
+            if len(self._matched) >= self.REMEMBERED:
+                # A pattern may match any number of them.
+                self._matched.clear()
+            self._matched[base] = known
         return known
-
-
-class Mount(NamedTuple):
-    """An application's place below a prefix of the server's paths.
-
-    Attributes:
-        endpoints: of the application.
-        script_name: what the application takes the prefix for; a filter may have changed it.
-    """
-
-    endpoints: Endpoints
-    script_name: str
-
-
-class Site:
-    """The applications with SockJS endpoints that one server serves, and where they are mounted.
-
-    An application that the server calls directly is at the root. Where other WSGI code stands in
-    between (filters, a composite), the first request for an endpoint goes the way of all pages,
-    and the application says by the `Inquiry` that the request is for the endpoint. That holds for
-    the host that was asked: a composite may choose by it.
-
-    Args:
-        application: the WSGI application.
-    """
-
-    #: How many mounts are remembered: a composite may mount at any prefix, a client name any host.
-    MOUNTS = 1000
-
-    def __init__(self, application: object) -> None:
-        self._clock: Clock | None = None
-        self._workers: Workers | None = None
-        # By prefix and host; those that were asked for last are last.
-        self._mounts: dict[tuple[str, str], list[Mount]] = {}
-        # How long a prefix was so far: a path of slashes alone could be cut at each of them.
-        self._longest = 0
-        self._direct: Endpoints | None = None
-        self._all: list[Endpoints] = []
-        registry = getattr(application, "registry", None)
-        endpoints = getattr(getattr(registry, "sockjs", None), "endpoints", None)
-        if isinstance(endpoints, Endpoints):
-            self._all.append(endpoints)
-            self._direct = endpoints
-
-    @property
-    def by_host(self) -> bool:
-        """Whether the host that a request names matters to `find`."""
-        return self._direct is None or bool(self._mounts)
-
-    def start(self, clock: Clock, workers: Workers) -> None:
-        """Makes the endpoints ready; those that are found later too."""
-        self._clock, self._workers = clock, workers
-        for endpoints in self._all:
-            endpoints.start(clock, workers)
-
-    def find(self, path: str, host: str = "") -> tuple[Endpoint, protocol.Target] | None:
-        """Finds the endpoint that a request is for.
-
-        Args:
-            path: percent-encoded, without the query.
-            host: that the request names.
-        """
-        for target in protocol.targets(path):
-            if (base := _decoded(target.base)) is None:
-                return None
-            if self._direct is not None and (direct := self._direct.match(base)) is not None:
-                return direct, target
-            for prefix in _prefixes(base, self._longest) if self._mounts else ():
-                key = prefix, host
-                for mount in self._mounts.get(key, ()):
-                    if (endpoint := mount.endpoints.match(base[len(prefix) :])) is not None:
-                        self._mounts[key] = self._mounts.pop(key)
-                        if mount.script_name:
-                            target = target._replace(script_name=mount.script_name)
-                        return endpoint, target
-        return None
-
-    def learn(self, path: str, inquiry: Inquiry, host: str = "") -> bool:
-        """Notes where an application is mounted, if a request has shown it.
-
-        Args:
-            path: of that request, percent-encoded, without the query.
-            inquiry: what the application said.
-            host: that the request names.
-
-        Returns:
-            Whether `find` knows the endpoint now; another request may have shown it meanwhile.
-        """
-        if inquiry.found is None or self._clock is None or self._workers is None:
-            return False
-        endpoints, script_name, inner = inquiry.found
-        try:
-            whole = unquote_to_bytes(path).decode()
-            inner = inner.encode("latin-1").decode()
-            mount = Mount(endpoints, script_name.encode("latin-1").decode())
-        except UnicodeError:
-            return False
-        key = whole.removesuffix(inner), host
-        mounts = self._mounts.get(key, [])
-        if not whole.endswith(inner):
-            return False
-        if mount in mounts:
-            return True
-        if endpoints not in self._all:
-            self._all.append(endpoints)
-            endpoints.start(self._clock, self._workers)
-        if len(self._mounts) >= self.MOUNTS:
-            del self._mounts[next(iter(self._mounts))]
-        self._mounts[key] = [*mounts, mount]
-        self._longest = max(self._longest, len(key[0]))
-        return True
-
-    def close(self, code: int, reason: str) -> None:
-        """Closes all sessions of all endpoints."""
-        for endpoints in self._all:
-            endpoints.close(code, reason)
-
-    @property
-    def told(self) -> bool:
-        """Whether every client has heard that its session is over."""
-        return all(endpoints.told for endpoints in self._all)
-
-    def finish(self) -> None:
-        """Forgets the sessions that are left: the server has stopped."""
-        for endpoints in self._all:
-            endpoints.finish()
 
 
 def _served(part: T | None) -> T:
@@ -346,26 +237,11 @@ def _served(part: T | None) -> T:
     return part
 
 
-def _decoded(base: str) -> str | None:
+def decoded(base: str) -> str | None:
+    """Returns a base path without its percent-encoding, None where that is no UTF-8."""
     if "%" not in base and base.isascii():
         return base
     try:
         return unquote_to_bytes(base).decode()
     except UnicodeError:
         return None
-
-
-def _prefixes(base: str, longest: int) -> Iterator[str]:
-    """Yields what may be the mount's part of a path, the longest first, as composites choose.
-
-    Args:
-        base: the path.
-        longest: characters that a mount's part has at the most.
-    """
-    if 0 < len(base) <= longest:
-        yield base
-    end = base.rfind("/", 0, longest + 1)
-    while end > 0:
-        yield base[:end]
-        end = base.rfind("/", 0, end)
-    yield ""

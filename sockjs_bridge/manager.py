@@ -23,16 +23,30 @@ class TooManySessions(Exception):
     """No session may begin: there are ``max_sessions``, or the server stops; the text says it."""
 
 
+class Places:
+    """The sessions of one process, all its applications together.
+
+    Attributes:
+        taken: how many there are.
+    """
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+
 class Capacity:
-    """Counts the sessions of one process against ``max_sessions``.
+    """Counts the sessions of one process against the ``max_sessions`` of an application.
 
     Args:
         limit: how many there may be.
+        places: what the applications of the process share; None where there is one application.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, places: Places | None = None) -> None:
         self._limit = limit
-        self._taken = 0
+        self._places = Places() if places is None else places
 
     def take(self) -> None:
         """Takes a place.
@@ -40,13 +54,13 @@ class Capacity:
         Raises:
             TooManySessions: none is left.
         """
-        if self._taken >= self._limit:
+        if self._places.taken >= self._limit:
             raise TooManySessions("Too many sessions.")
-        self._taken += 1
+        self._places.taken += 1
 
     def give_back(self) -> None:
         """Frees a place."""
-        self._taken -= 1
+        self._places.taken -= 1
 
 
 class Manager:
@@ -55,7 +69,7 @@ class Manager:
     Args:
         settings: of the endpoint.
         clock: the loop's.
-        capacity: shared by the endpoints of a process.
+        capacity: shared by the endpoints of an application.
         rooms: shared by the endpoints of an application.
         broadcasts: shared by the endpoints of an application.
     """
@@ -200,16 +214,31 @@ class Manager:
             logger.exception("%s: writing failed", session.id)
             session.fail()
 
-    def close(self, code: int = protocol.GO_AWAY[0], reason: str = protocol.GO_AWAY[1]) -> None:
-        """Closes every session, and writes at once what leads there; none begins any more.
+    def close(
+        self, code: int = protocol.GO_AWAY[0], reason: str = protocol.GO_AWAY[1]
+    ) -> Iterator[None]:
+        """Closes every session, and writes what leads there; none begins any more.
 
         A client that is between two polls hears it when it comes back.
+
+        Returns:
+            What closes some sessions at each step, so that a crowd cannot hold up the loop.
         """
         self._closed = True
-        for session in self:
-            session.close(code, reason)
-        while self._dirty:
-            self._flush()
+        return self._close(list(self._all), code, reason)
+
+    def _close(self, sessions: list[Session], code: int, reason: str) -> Iterator[None]:
+        for begin in range(0, len(sessions), self.BATCH):
+            for session in sessions[begin : begin + self.BATCH]:
+                try:
+                    session.close(code, reason)
+                except Exception:
+                    # The others have to hear of it too.
+                    logger.exception("%s: closing failed", session.id)
+                    session.fail()
+            while self._dirty:
+                self._flush()
+            yield
 
     @property
     def told(self) -> bool:

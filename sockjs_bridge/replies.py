@@ -47,7 +47,7 @@ class Reply:
         session: the response is a receiver of this session; `status` and `body` are void.
         transport: of that receiver.
         callback: of that receiver.
-        tag: of that receiver: the ``t`` parameter.
+        tag: of that receiver: the client's ``t`` parameter, the last one.
         busy: the answer waits until this session takes messages again.
         unproven: this session's request came with other credentials than before: the application
             is to be asked who it is, and the request to be handled again with its `Proof`.

@@ -140,7 +140,7 @@ class Session(Inbound):
         """The requests that a browser may repeat."""
         if self._repeats is None:
             # WebSockets never need it, nor do clients that do not number their requests.
-            self._repeats = RepeatMemory()
+            self._repeats = RepeatMemory(self._manager.clock.time)
         return self._repeats
 
     def decoy(self) -> Session:
@@ -286,7 +286,9 @@ class Session(Inbound):
             return
         self.close_code, self.close_reason = code, reason
         self._handler = None
-        self._since = self._manager.clock.time()
+        if not self._lost:
+            # A repeat is waited for no longer than without this.
+            self._since = self._manager.clock.time()
         if handler is not None:
             handler.closed(code, reason)
         self.ready()
@@ -368,7 +370,7 @@ class Session(Inbound):
             self.finish()
             return
         if lost and not self._said_close:
-            if self._repeats is not None and self._repeats.frames is not None:
+            if self._repeats is not None and self._repeats.expected:
                 self._lost = True
             else:
                 self._interrupt()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 
 import pytest
@@ -221,8 +222,94 @@ def test_superseded_timer_does_nothing(clock: HandClock, wheel: DeadlineWheel) -
     clock.now = 2.0
     superseded()
     assert (late.called, early.called) == ([], [])
+    clock.advance(10)
+    assert (len(late.called), len(early.called)) == (1, 1)
+
+
+# A process that stood still
+
+
+def stand_still(clock: HandClock, seconds: float) -> None:
+    """Let time pass in which no timer fires; the one that is late does at the end."""
+    clock.now += seconds
     clock.advance(0)
-    assert (late.called, early.called) == ([2.0], [2.0])
+
+
+def test_standstill_is_not_counted(clock: HandClock, wheel: DeadlineWheel) -> None:
+    """Who was due meanwhile has what he would have had, and some time until all was read."""
+    alarms = [Alarm(clock, due) for due in (1.0, 3.0, 6.9, 7.5)]
+    for alarm in alarms:
+        wheel.update(alarm)
+    clock.advance(0.9)
+    stand_still(clock, 6.1)
+    assert [alarm.called for alarm in alarms] == [[], [], [], []]
+    clock.advance(0.9)
+    # The last one fell behind it: that is called as always.
+    assert [len(alarm.called) for alarm in alarms] == [0, 0, 0, 1]
+    clock.advance(20)
+    called = [alarm.called[0] for alarm in alarms[:3]]
+    lasted = 7.0 - 1.0 + SLOT
+    assert called == [
+        pytest.approx(due + lasted + DeadlineWheel.GRACE, abs=2 * SLOT) for due in (1.0, 3.0, 6.9)
+    ]
+    assert clock.timers == []
+
+
+def test_heard_of_after_a_standstill(clock: HandClock, wheel: DeadlineWheel) -> None:
+    """Whose peer was there all the time is not called: what it sent is read first."""
+    alarm = Alarm(clock, 5.0)
+    wheel.update(alarm)
+    clock.advance(1)
+    stand_still(clock, 6)
+    alarm.times[0] = clock.now + 5
+    wheel.update(alarm)
+    clock.advance(4.9)
+    assert alarm.called == []
+
+
+def test_short_standstill(clock: HandClock, wheel: DeadlineWheel) -> None:
+    """What it gives beyond is no more than it took."""
+    alarm = Alarm(clock, 1.0)
+    wheel.update(alarm)
+    clock.advance(0.99)
+    stand_still(clock, 0.11)
+    assert alarm.called == []
+    clock.advance(0.3)
+    assert len(alarm.called) == 1
+
+
+def test_standstill_in_a_crowd(clock: HandClock, wheel: DeadlineWheel) -> None:
+    """Those that were due before it and wait for their turn are called; the others are not."""
+    crowd = [Alarm(clock, 1.0) for _ in range(DeadlineWheel.BATCH + 1)]
+    meanwhile = Alarm(clock, 3.0)
+    for alarm in (*crowd, meanwhile):
+        wheel.update(alarm)
+    clock.now = 1.0
+    clock.timers.pop()[2]()
+    assert len(crowd[-1].called) == 0
+    clock.now = 5.0
+    clock.tick()
+    assert all(len(alarm.called) == 1 for alarm in crowd[:-1])
+    assert meanwhile.called == []
+    clock.advance(10)
+    assert len(crowd[-1].called) == len(meanwhile.called) == 1
+
+
+@pytest.mark.parametrize("late", [0.03, 0.2, 3.0])
+def test_loop_that_is_always_late(clock: HandClock, wheel: DeadlineWheel, late: float) -> None:
+    """Each deadline is put off once at the most, so that everything has its turn."""
+    alarms = [Alarm(clock, 1.0 + number / 7) for number in range(50)]
+    for alarm in alarms:
+        wheel.update(alarm)
+    while clock.timers:
+        when, _, callback = heapq.heappop(clock.timers)
+        clock.now = max(clock.now, when) + late
+        callback()
+        clock.settle()
+        assert clock.now < 60
+    for number, alarm in enumerate(alarms):
+        (called,) = alarm.called
+        assert called - (1.0 + number / 7) < 3 * late + min(late, DeadlineWheel.GRACE) + 4 * SLOT
 
 
 @given(

@@ -433,9 +433,14 @@ def test_session_of_another_base(endpoint: Endpoint) -> None:
 
 @pytest.mark.parametrize(
     ("query", "tag"),
-    [("", None), ("t=", None), ("t=" + "1" * 65, None), ("x=1&t=a%20b&t=c", "a b")],
+    [
+        *[("", None), ("t=", None), ("t=" + "1" * 65, None), ("t=1", "1"), ("x=1&t=a%20b", "a b")],
+        *[("t=token&t=1", "1"), ("t=1&v=2&t=%31", "1"), ("t=&t=1", "1"), ("t=1&t=", None)],
+        ("t=" + "x" * 1000 + "&t=1", "1"),
+    ],
 )
 def test_tag(endpoint: Endpoint, query: str, tag: str | None) -> None:
+    """An application's own query may hold a `t` too; the client's is the last one."""
     assert ask(endpoint, "xhr", query=query).tag == tag
 
 
@@ -466,9 +471,15 @@ def test_bad_callback(endpoint: Endpoint, action: str, query: str, complaint: by
 
 
 @pytest.mark.parametrize("action", ["htmlfile", "jsonp"])
-@pytest.mark.parametrize("query", ["c=%61b", "callback=ab", "c=ab&callback=x", "callback=x&c=ab"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("c=%61b", "callback=ab", "c=ab&callback=x", "callback=x&c=ab"),
+        *("c=own&c=ab", "c=alert(1)&t=1&c=ab", "callback=own&callback=ab"),
+    ],
+)
 def test_callback(endpoint: Endpoint, action: str, query: str) -> None:
-    """`c` (N: or `callback`), URL-decoded."""
+    """`c` (N: or `callback`), URL-decoded; of the application's own and the client's, the last."""
     assert ask(endpoint, action, query=query).callback == "ab"
 
 
@@ -617,6 +628,15 @@ def test_send_that_is_no_repeat(endpoint: Endpoint, query: str, body: bytes, pee
     again = first if peer == "same" else None
     ask(endpoint, "xhr_send", query=query, body=body, peer=again)
     assert len(handler.inbox) == 2
+
+
+def test_equal_sends_that_the_client_numbers_otherwise(endpoint: Endpoint) -> None:
+    """jsonp's client sends no `t`, but a number of its own behind the application's `t`."""
+    _, handler = open_session(endpoint)
+    for number in (1, 2, 2):
+        query = f"t=token&i={number}"
+        ask(endpoint, "xhr_send", query=query, body=b'["a"]', peer=broken())
+    assert handler.inbox == ["a", "a"]
 
 
 @pytest.mark.parametrize("query", ["", "t=", "t=" + "1" * 65])

@@ -5,17 +5,13 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.endpoints import Endpoints, Handshake, Inquiry, Mount, Site, Workers
-from sockjs_bridge.manager import TooManySessions
+from sockjs_bridge.endpoints import Endpoints, Handshake, Workers
+from sockjs_bridge.manager import Places, TooManySessions
 from sockjs_bridge.protocol import Target
-from sockjs_bridge.session import State
 from sockjs_bridge.settings import Settings
 from tests.core import STREAM, XHR, HandClock, Recorder, RecordingHandler
 
@@ -94,6 +90,43 @@ def test_first_that_matches_wins() -> None:
     assert found[0].name == "first"
 
 
+class Counted:
+    """Matches one path, and counts how often it was asked."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.asked = 0
+
+    def __call__(self, path: str) -> bool:
+        self.asked += 1
+        return path == self.path
+
+
+def test_paths_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of endpoints and those of pages alike; a flood of pages costs the endpoints nothing."""
+    monkeypatch.setattr(Endpoints, "REMEMBERED", 5)
+    endpoints, match = Endpoints(10), Counted("/chat")
+    endpoints.add(Endpoint("chat", match, Settings()))
+    for path, found in [("/chat", True), ("/page", False)]:
+        for _ in range(3):
+            assert (endpoints.match(path) is not None) is found
+    assert match.asked == 2
+    for number in range(100):
+        assert endpoints.match(f"/pages/{number}") is None
+        assert len(endpoints._missed) <= 5
+    match.asked = 0
+    assert endpoints.match("/chat") is not None
+    assert match.asked == 0
+
+
+def test_endpoint_that_is_added_late() -> None:
+    """It is found where there was none before."""
+    endpoints = make("/chat")
+    assert endpoints.match("/late") is None
+    endpoints.add(Endpoint("late", "/late".__eq__, Settings()))
+    assert endpoints.match("/late") is endpoints["late"]
+
+
 # Serving
 
 
@@ -129,7 +162,25 @@ def test_sessions_of_all_endpoints_are_counted_together() -> None:
         endpoints["at /a"].manager.create("t", XHR)
 
 
+def test_sessions_of_all_applications_are_counted_together() -> None:
+    """Each refuses at its own limit."""
+    first, second, places = make("/a", max_sessions=3), make("/b", max_sessions=2), Places()
+    for endpoints in (first, second):
+        endpoints.start(HandClock(), BareWorkers(), places)
+    (one,), (other,) = first, second
+    sessions = [one.manager.create(str(number), XHR) for number in range(2)]
+    with pytest.raises(TooManySessions):
+        other.manager.create("s", XHR)
+    one.manager.create("s", XHR)
+    with pytest.raises(TooManySessions):
+        one.manager.create("t", XHR)
+    for session in sessions:
+        session.fail()
+    other.manager.create("s", XHR)
+
+
 def test_close() -> None:
+    """Some sessions at a step, and none begins in any endpoint from the first moment on."""
     endpoints = make("/a", "/b")
     endpoints.start(HandClock(), BareWorkers())
     receivers = []
@@ -138,7 +189,11 @@ def test_close() -> None:
         session.accept(RecordingHandler())
         receivers.append(Recorder(STREAM))
         session.attach(receivers[-1])
-    endpoints.close(3000, "Go away!")
+    closing = endpoints.close(3000, "Go away!")
+    for endpoint in endpoints:
+        with pytest.raises(TooManySessions, match="stops"):
+            endpoint.manager.create("late", STREAM)
+    assert list(closing) == [None, None]
     assert [receiver.frames for receiver in receivers] == [["o", 'c[3000,"Go away!"]']] * 2
 
 
@@ -149,187 +204,6 @@ def test_handshake() -> None:
     session = endpoint.manager.create("s", XHR)
     handshake = Handshake(endpoint, session)
     assert (handshake.endpoint, handshake.session, handshake.handler) == (endpoint, session, None)
-
-
-# Where applications are mounted
-
-
-def application(endpoints: Any) -> Any:
-    return SimpleNamespace(registry=SimpleNamespace(sockjs=SimpleNamespace(endpoints=endpoints)))
-
-
-def site(app: object = print) -> Site:
-    site = Site(app)
-    site.start(HandClock(), BareWorkers())
-    return site
-
-
-def inquiry(endpoints: Endpoints, script_name: str, path_info: str) -> Inquiry:
-    found = Inquiry()
-    found.found = endpoints, script_name, path_info
-    return found
-
-
-def test_application_at_the_root() -> None:
-    """What the server calls directly needs no first request to be found."""
-    endpoints = make("/chat")
-    here = site(application(endpoints))
-    found = here.find("/chat/info")
-    assert found == (endpoints["at /chat"], Target("/chat", "info"))
-    assert here.find("/prefix/chat/info") is None
-    assert endpoints.clock is not None
-
-
-@pytest.mark.parametrize(
-    "hidden", [object(), application(None), SimpleNamespace(registry=None), print]
-)
-def test_hidden_application(hidden: object) -> None:
-    """What other WSGI code hides is found when it says so, and only there."""
-    endpoints = make("/chat")
-    here = site(hidden)
-    assert here.find("/prefix/chat/info") is None
-    assert here.learn("/prefix/chat/info", inquiry(endpoints, "/prefix", "/chat/info"))
-    found = here.find("/prefix/chat/0/s/xhr")
-    target = Target("/prefix/chat", "xhr", "s", script_name="/prefix")
-    assert found == (endpoints["at /chat"], target)
-    for elsewhere in ("/chat/info", "/other/chat/info", "/prefix/prefix/chat/info", "/prefixchat"):
-        assert here.find(elsewhere) is None
-    assert endpoints.clock is not None
-    assert here.learn("/prefix/chat/info", inquiry(endpoints, "/prefix", "/chat/info"))
-    assert here.find("/prefix/chat/0/s/xhr") == found
-
-
-def test_mount_that_is_the_endpoint() -> None:
-    """A route of the empty path, mounted: the endpoint is the mount itself."""
-    endpoints = Endpoints(10)
-    endpoints.add(Endpoint("root", lambda base: base in ("", "/"), Settings()))
-    here = site()
-    assert here.learn("/live/info", inquiry(endpoints, "/live", "/info"))
-    found = here.find("/live/0/s/xhr")
-    assert found is not None
-    assert found[1].base == "/live"
-
-
-def test_stripped_prefix() -> None:
-    """A proxy in front cut the prefix off, and a filter tells the application of it."""
-    endpoints = make("/chat")
-    here = site()
-    assert here.learn("/chat/info", inquiry(endpoints, "/app", "/chat/info"))
-    found = here.find("/chat/info")
-    assert found is not None
-    assert found[1] == Target("/chat", "info", script_name="/app")
-
-
-def test_non_ascii_mount() -> None:
-    endpoints = make("/chät")
-    here = site()
-    native = "/chät/info".encode().decode("latin-1")
-    assert here.learn(quote("/küche/chät/info"), inquiry(endpoints, "/k\xc3\xbcche", native))
-    found = here.find(quote("/küche/chät/info"))
-    assert found is not None
-    assert found[1].script_name == "/küche"
-
-
-def test_longest_mount_first() -> None:
-    """As a composite chooses: /a/b goes to who is mounted there, not to who is at /a."""
-    outer, inner = make("/b/chat"), make("/chat")
-    here = site()
-    assert here.learn("/a/b/chat/info", inquiry(outer, "/a", "/b/chat/info"))
-    assert here.learn("/a/b/chat/info", inquiry(inner, "/a/b", "/chat/info"))
-    found = here.find("/a/b/chat/info")
-    assert found is not None
-    assert found[0] is inner["at /chat"]
-
-
-def test_two_applications_at_one_place() -> None:
-    """A cascade: each has its own endpoints."""
-    first, second = make("/one"), make("/two")
-    here = site()
-    assert here.learn("/one/info", inquiry(first, "", "/one/info"))
-    assert here.learn("/two/info", inquiry(second, "", "/two/info"))
-    assert [here.find(path) is not None for path in ("/one/info", "/two/info")] == [True, True]
-
-
-def test_two_hosts() -> None:
-    """A composite may choose by the host: what is known of one says nothing of another."""
-    first, second = make("/chat"), make("/chat")
-    here = site()
-    assert here.learn("/chat/info", inquiry(first, "", "/chat/info"), "one.example")
-    assert here.find("/chat/info", "two.example") is None
-    assert here.learn("/chat/info", inquiry(second, "", "/chat/info"), "two.example")
-    for host, endpoints in (("one.example", first), ("two.example", second)):
-        found = here.find("/chat/info", host)
-        assert found is not None
-        assert found[0] is endpoints["at /chat"]
-
-
-@pytest.mark.parametrize(
-    ("path", "script_name", "path_info"),
-    [
-        ("/other/info", "", "/chat/info"),
-        ("/%ff/chat/info", "/\xff", "/chat/info"),
-        ("/x/chat/info", "/\xff", "/chat/info"),
-        ("/chat/info", "", "/\xff/chat/info"),
-    ],
-)
-def test_path_that_tells_nothing(path: str, script_name: str, path_info: str) -> None:
-    """A filter rewrote the path, or it is no UTF-8."""
-    here = site()
-    assert not here.learn(path, inquiry(make("/chat"), script_name, path_info))
-    assert here.find(path) is None
-
-
-def test_nothing_is_learned_of_a_page() -> None:
-    assert not site().learn("/chat/info", Inquiry())
-
-
-def test_memory_of_mounts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any prefix, any host: those that nobody asks for are forgotten, and found again."""
-    monkeypatch.setattr(Site, "MOUNTS", 2)
-    endpoints = make("/chat")
-    here = site()
-    for prefix in ("/a", "/b", "/c"):
-        assert here.learn(f"{prefix}/chat/info", inquiry(endpoints, prefix, "/chat/info"))
-        assert here.find("/a/chat/info") is not None
-    assert here.find("/b/chat/info") is None
-    assert here.find("/c/chat/info") is not None
-    assert here.learn("/b/chat/info", inquiry(endpoints, "/b", "/chat/info"))
-    assert here.find("/a/chat/info") is None
-
-
-def test_path_of_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long path is cut where a mount may end, not at each of its slashes."""
-    here, asked = site(), []
-
-    class Mounts(dict[tuple[str, str], list[Mount]]):
-        def get(self, key: Any, default: Any = None) -> Any:
-            asked.append(key)
-            return super().get(key, default)
-
-    monkeypatch.setattr(here, "_mounts", Mounts())
-    endpoints = make("/chat")
-    assert here.learn("/a/b/chat/info", inquiry(endpoints, "/a/b", "/chat/info"))
-    assert here.find("/a/b/chat/info") is not None
-    asked.clear()
-    assert here.find("/" * 8000) is None
-    assert len(asked) < 20
-
-
-def test_end_of_a_site() -> None:
-    """Closing and finishing reach every application."""
-    first, second = make("/one"), make("/two")
-    here = site(application(first))
-    here.learn("/two/info", inquiry(second, "", "/two/info"))
-    sessions = []
-    for endpoints in (first, second):
-        (endpoint,) = endpoints
-        sessions.append(endpoint.manager.create("s", XHR))
-    here.close(3000, "Go away!")
-    assert [session.close_code for session in sessions] == [3000, 3000]
-    assert not here.told
-    here.finish()
-    assert [session.state for session in sessions] == [State.CLOSED, State.CLOSED]
-    assert here.told
 
 
 @pytest.mark.parametrize(
@@ -353,7 +227,7 @@ def test_contract_has_no_behaviour_of_its_own(call: Callable[[], object]) -> Non
     "name",
     [
         *("protocol", "transports", "session", "contracts", "manager", "clock"),
-        *("settings", "origins", "endpoint", "endpoints", "actions", "replies"),
+        *("settings", "origins", "endpoint", "endpoints", "site", "actions", "replies"),
         *("broadcasts", "credentials", "inbound", "outbox", "repeats", "rooms"),
     ],
 )

@@ -6,6 +6,7 @@ import gc
 import logging
 import weakref
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,12 @@ from tests.core import (
     make_manager,
     settle,
 )
+
+
+def close(manager: Manager, *arguments: Any) -> None:
+    """Close all sessions, as the server does, but without a breath."""
+    for _ in manager.close(*arguments):
+        pass
 
 
 def join(manager: Manager, transport: Transport, name: str = "", callback: str = "cb") -> Recorder:
@@ -247,14 +254,33 @@ def test_broadcast_to_a_crowd_leaves_others_their_turn(monkeypatch: pytest.Monke
     assert clock.soon == []
 
 
-def test_close_tells_a_crowd_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server stops: no tick may follow."""
+def test_close_tells_a_crowd_in_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server stops: the loop has its turn after each go, and nothing of a go is left for a
+    tick that may not follow."""
     monkeypatch.setattr(Manager, "BATCH", 10)
     manager = make_manager()
     receivers = [join(manager, STREAM) for _ in range(25)]
     manager.broadcast("a")
-    manager.close()
+    told = []
+    for _ in manager.close():
+        told.append(sum(receiver.ended for receiver in receivers))
+        with pytest.raises(TooManySessions):
+            manager.create("late", XHR)
+    assert told == [10, 20, 25]
     assert all(receiver.frames == ['a["a"]', 'c[3000,"Go away!"]'] for receiver in receivers)
+
+
+def test_session_that_fails_when_it_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """The others hear of the end nevertheless."""
+    manager = make_manager()
+    handler = RecordingHandler()
+    handler.on_closed = lambda: 1 / 0
+    manager.create("fails", XHR).accept(handler)
+    receivers = [join(manager, STREAM) for _ in range(3)]
+    close(manager)
+    assert all(receiver.frames[-1] == 'c[3000,"Go away!"]' for receiver in receivers)
+    assert "closing failed" in caplog.text
+    assert len(manager) == 3
 
 
 def test_one_session_keeps_no_frames_to_share() -> None:
@@ -397,7 +423,7 @@ def test_handler_that_closes_others_when_it_ends() -> None:
     clock = HandClock()
     manager = make_manager(clock)
     handler = RecordingHandler()
-    handler.on_closed = manager.close
+    handler.on_closed = lambda: close(manager)
     sessions: list[Session] = []
     for number in range(3):
         sessions.append(manager.create(str(number), XHR))
@@ -422,7 +448,7 @@ def test_close() -> None:
     handler = RecordingHandler()
     absent.accept(handler)
     manager.broadcast("last")
-    manager.close()
+    close(manager)
     for receiver in receivers:
         assert receiver.messages == ["last"]
         if receiver.transport.streaming:
@@ -455,7 +481,7 @@ def test_finish() -> None:
     slow.open = False
     absent = manager.create("absent", XHR)
     absent.accept(RecordingHandler())
-    manager.close()
+    close(manager)
     manager.finish()
     assert len(manager) == 0
     assert slow.aborted
@@ -464,15 +490,15 @@ def test_finish() -> None:
 def test_close_with_a_code() -> None:
     manager = make_manager()
     receiver = join(manager, STREAM)
-    manager.close(1001, "elsewhere")
+    close(manager, 1001, "elsewhere")
     assert receiver.frames == ['c[1001,"elsewhere"]']
 
 
 def test_close_twice() -> None:
     manager = make_manager()
     receiver = join(manager, STREAM)
-    manager.close()
-    manager.close()
+    close(manager)
+    close(manager)
     assert receiver.frames == ['c[3000,"Go away!"]']
 
 
@@ -480,7 +506,7 @@ def test_close_twice() -> None:
 def test_no_session_begins_after_close(transport: Transport) -> None:
     """Its request was under way; nobody would end what it begins."""
     manager = make_manager()
-    manager.close()
+    close(manager)
     with pytest.raises(TooManySessions, match=r"The server stops\."):
         manager.create("a", transport)
     assert len(manager) == 0

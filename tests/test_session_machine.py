@@ -78,6 +78,7 @@ class Life(RuleBasedStateMachine):
         self.request: Recorder | None = None
         self.read = 0
         self.attached = False
+        self.asked_at = 0.0
         self.lost_at: float | None = None
         self.must_be_interrupted = False
         # What the client knows. Torn: it knows that something is missing.
@@ -97,6 +98,13 @@ class Life(RuleBasedStateMachine):
     @property
     def websocket(self) -> bool:
         return self.transport.websocket
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a browser might repeat the request: a stream it has soon begun to read."""
+        if self.request is None or self.request.tag is None or self.read:
+            return False
+        return not self.transport.streaming or self.clock.now <= self.asked_at + WINDOW
 
     # The application
 
@@ -159,8 +167,10 @@ class Life(RuleBasedStateMachine):
         messages = [f"in {next(self.numbers)}" for _ in range(count)]
         tag, peer = str(next(self.numbers)), Peer()
         body = json.dumps(messages).encode()
-        assert not self.session.repeats.recognises_send(tag, peer, body)
-        self.posted = tag, peer, body
+        if self.open or not self.transport.control_frames:
+            # Before that a client does not send.
+            assert not self.session.repeats.recognises_send(tag, peer, body)
+            self.posted = tag, peer, body
         if self.state is State.OPEN:
             self.delivered += messages
         self.session.deliver(messages, len(body))
@@ -192,6 +202,7 @@ class Life(RuleBasedStateMachine):
         self.read = 0
         self.attached = True
         self.lost_at = None
+        self.asked_at = self.clock.now
         self.session.attach(self.request)
 
     @precondition(lambda self: self.request is None and self.alive and not self.websocket)
@@ -253,8 +264,9 @@ class Life(RuleBasedStateMachine):
         """The server notices that the connection is gone."""
         assert self.request is not None
         before = self.state
+        gone = self.request.tag is None or (not self.read and not self.repeatable)
         self.connection_lost(self.request)
-        if before in (State.NEW, State.OPEN) and self.request.tag is None:
+        if before in (State.NEW, State.OPEN) and gone:
             assert self.session.close_code == 1002
 
     @precondition(lambda self: self.attached and self.websocket)
@@ -279,15 +291,7 @@ class Life(RuleBasedStateMachine):
         self.request = None
         self.lost_at = None
 
-    @precondition(
-        lambda self: (
-            self.alive
-            and not self.websocket
-            and self.request is not None
-            and self.request.tag is not None
-            and self.read == 0
-        )
-    )
+    @precondition(lambda self: self.alive and not self.websocket and self.repeatable)
     @rule(writable=st.booleans())
     def repeat(self, writable: bool) -> None:
         """The browser repeats the request, whatever the server knows of its connection."""
@@ -463,7 +467,7 @@ class Life(RuleBasedStateMachine):
                 self.request.refuse = False
                 self.resume()
             elif self.lost_at is not None:
-                if self.request.tag is not None and self.read == 0:
+                if self.repeatable:
                     self.repeat(writable=True)
                 else:
                     self.give_up(arrived=0)

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sockjs_bridge.endpoints import Endpoints, Workers
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
@@ -16,15 +17,39 @@ from sockjs_bridge.settings import Settings
 logger = logging.getLogger("sockjs_bridge.views")
 
 
-class BlockingThreads:
-    """Starts the threads of blocking views.
+#: How many blocking views run, by the workers of their server: those of all its applications.
+_running: WeakKeyDictionary[Workers, int] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _count(workers: Workers, change: int, limit: int | None = None) -> bool:
+    """Counts the blocking views of a server.
 
     Args:
-        limit: how many may run at once.
+        workers: of the server.
+        change: how many more there are.
+        limit: how many there may be, None for any number.
+
+    Returns:
+        False, and nothing is changed, where there would be more than may be.
+    """
+    with _lock:
+        running = _running.get(workers, 0) + change
+        if limit is not None and running > limit:
+            return False
+        _running[workers] = running
+        return True
+
+
+class BlockingThreads:
+    """Starts the threads of an application's blocking views.
+
+    Args:
+        limit: how many may run at once in the process, those of other applications counted.
     """
 
     def __init__(self, limit: int) -> None:
-        self._free = threading.BoundedSemaphore(limit)
+        self._limit = limit
 
     def start(self, workers: Workers, function: Callable[[], object], name: str) -> bool:
         """Runs a function in a new thread.
@@ -37,20 +62,20 @@ class BlockingThreads:
         Returns:
             False when too many run already.
         """
-        if not self._free.acquire(blocking=False):
+        if not _count(workers, 1, self._limit):
             return False
 
         def run() -> None:
             try:
                 function()
             finally:
-                self._free.release()
+                _count(workers, -1)
 
         try:
             workers.start(run, name)
         except RuntimeError:
             logger.exception("the system starts no more threads")
-            self._free.release()
+            _count(workers, -1)
             return False
         return True
 

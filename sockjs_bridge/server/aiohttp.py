@@ -11,7 +11,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from sockjs_bridge import protocol
 from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.endpoints import Inquiry, Site
+from sockjs_bridge.endpoints import Inquiry
 from sockjs_bridge.replies import Headers, Reply, Request, phrase
 from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.opening import Openings
@@ -26,6 +26,7 @@ from sockjs_bridge.server.receivers import (
 from sockjs_bridge.server.wsgi import WSGIHost, send_continue, split_target
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
+from sockjs_bridge.site import Site
 from sockjs_bridge.transports import PLAIN
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from aiohttp import web
 from sockjs_bridge.actions import Action
 from sockjs_bridge.clock import Clock, DeadlineWheel
 from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.endpoints import Site
 from sockjs_bridge.replies import Reply, Request
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.fast_opening import FastOpenings
@@ -31,6 +30,7 @@ from sockjs_bridge.server.receivers import Connection, ConnectionReceiver
 from sockjs_bridge.server.wsgi import address_of
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
+from sockjs_bridge.site import Site
 from sockjs_bridge.transports import RECEIVING, SENDING
 
 #: Seconds that the rest of a request may take: browsers send head and body one after the other.
@@ -95,7 +95,7 @@ class FastSkin:
             if action is None:
                 return None
             # Behind other WSGI code another request may show that the path means something else.
-            if request.form and not self._site.by_host:
+            if request.form and self._site.lasting(action.base):
                 if len(forms) >= MAX_FORMS:
                     forms.clear()
                 forms[request.form] = Known(len(request.body), action)

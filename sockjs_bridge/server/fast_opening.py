@@ -16,7 +16,6 @@ from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.endpoints import Site
 from sockjs_bridge.replies import Reply, Request, phrase
 from sockjs_bridge.server.accesslog import AccessLogger
 from sockjs_bridge.server.fast_websocket import FastWebSocket
@@ -24,6 +23,7 @@ from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.wsgi import WSGIHost
+from sockjs_bridge.site import Site
 from sockjs_bridge.transports import PLAIN
 
 if TYPE_CHECKING:

@@ -111,6 +111,7 @@ class Connection(asyncio.Protocol):
         self.lost = True
         self._open_ones.discard(self)
         self.peer.broken = self.busy or exc is not None
+        self.peer.ended = True
         if self.receiver is not None:
             self.receiver.connection_lost()
             self.receiver = None

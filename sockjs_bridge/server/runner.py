@@ -16,7 +16,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge import protocol
-from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.ending import DaemonExecutor
@@ -25,6 +24,7 @@ from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.workers import SessionWorkers
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
+from sockjs_bridge.site import Site
 
 try:
     from sockjs_bridge.server.fast import FastConnection, FastSkin
@@ -158,9 +158,11 @@ class Runner:
         start = now()
         for serving in self._servers:
             serving.close()
-        self._site.close(*protocol.GO_AWAY)
         try:
             assert self._web is not None
+            for _ in self._site.close(*protocol.GO_AWAY):
+                # A crowd takes a while, and who is not told yet is served.
+                await asyncio.sleep(0)
             while now() < start + timeout / 10 and not self._site.told:
                 await asyncio.sleep(LOOK)
             left = CUT

@@ -206,7 +206,7 @@ class Session:
 
     def url(self, segment: str, *query: str) -> str:
         """Return the target of one of the session's URLs."""
-        parts = "&".join(part for part in (*query, self.query) if part)
+        parts = "&".join(part for part in (self.query, *query) if part)
         return f"{self.endpoint}/000/{self.id}/{segment}" + (f"?{parts}" if parts else "")
 
     def attach(self, t: str = "", connection: Connection | None = None) -> Response:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+from pyramid.config import Configurator
+
+from sockjs_bridge import WebSocketSession
+from sockjs_bridge.manager import Manager
 from sockjs_bridge.testing import serve
 from tests.conformance.rawclient import Connection
-from tests.conformance.wire import eventually
+from tests.conformance.wire import Client, eventually, quoted
 
 SIZE = 30_000_000
 
@@ -53,3 +58,19 @@ def test_client_that_does_not_read() -> None:
     # Its block is left: the server has ended, and nobody has read.
     connection.close()
     assert not accepts(url)
+
+
+def test_crowd_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short the time is that they have, and however many goes it takes: each client hears
+    of the end."""
+    monkeypatch.setattr(Manager, "BATCH", 1)
+    with Configurator() as config:
+        config.include("sockjs_bridge")
+        config.add_sockjs_route("echo", "/echo", session=WebSocketSession)
+        app = config.make_wsgi_app()
+    with serve(app, shutdown_timeout=0.01) as url:
+        client = Client(url)
+        streams = [client.session("/echo", "xhr_streaming") for _ in range(30)]
+        assert [stream.receive() for stream in streams] == ["o"] * 30
+    assert [stream.receive() for stream in streams] == [quoted(3000, "Go away!")] * 30
+    client.close()

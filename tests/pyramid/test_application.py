@@ -269,6 +269,19 @@ def test_limit_of_threads():
     assert ran == [1, 2, 4]
 
 
+def test_limit_of_threads_of_several_applications():
+    """Those of all that a server serves count, each has its own limit."""
+    small, large, workers = BlockingThreads(1), BlockingThreads(2), HandWorkers()
+    assert large.start(workers, lambda: None, "a")
+    assert not small.start(workers, lambda: None, "b")
+    assert large.start(workers, lambda: None, "c")
+    assert not large.start(workers, lambda: None, "d")
+    workers.run()
+    assert small.start(workers, lambda: None, "e")
+    # Another server's are none of theirs.
+    assert small.start(HandWorkers(), lambda: None, "f")
+
+
 def test_place_is_given_back_after_an_exception():
     threads, workers = BlockingThreads(1), HandWorkers()
 

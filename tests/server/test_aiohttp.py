@@ -21,13 +21,13 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
-from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
 from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.runner import Runner
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
+from sockjs_bridge.site import Site
 from tests.server.support import PATIENCE, Answer, until
 
 ORIGIN = "https://app.example.com"
