@@ -28,7 +28,6 @@ from sockjs_bridge.server.fast_websocket import FastWebSocket, accept_key
 from sockjs_bridge.server.plain import MAX_FORMS, MAX_HELD, Forms, Incomplete, Known, PlainRequest
 from sockjs_bridge.server.proxy import MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.receivers import Connection, ConnectionReceiver
-from sockjs_bridge.server.wsgi import address_of
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.transports import RECEIVING, SENDING
@@ -116,7 +115,7 @@ class FastSkin:
         host = head.headers["Host"]
         if self._proxy.headers:
             try:
-                host = self._proxy.apply(address_of(connection.transport), "", head.headers).host
+                host = self._proxy.apply(connection.addresses.peer, "", head.headers).host
             except MalformedForwarded:
                 return None
         path = head.target.partition("?")[0]

@@ -68,6 +68,8 @@ class ServerOptions:
         keepalive_timeout: seconds that a connection may stay without a complete request's head.
         body_timeout: seconds without a byte of a request's body, and for the whole body of a
             SockJS send, after which it is refused (408).
+        max_request_header_size: bytes of a request's head, its line and headers together, after
+            which it is refused (431).
         max_body_size: bytes of a request's body (SockJS has its own ``max_message_size``).
         url_scheme: ``http`` or ``https``, as clients reach the server.
         full_gc_after: how many collections of younger garbage come before one of all objects, which
@@ -84,6 +86,8 @@ class ServerOptions:
     shutdown_timeout: float = _option(10.0, number(0, 3600, "seconds"))
     keepalive_timeout: float = _option(75.0, number(0.05, 86400, "seconds"))
     body_timeout: float = _option(30.0, number(0.05, 3600, "seconds"))
+    # Less could be too little for the request line alone (RFC 9112 section 3).
+    max_request_header_size: int = _option(32768, count(8192, "bytes"))
     max_body_size: int = _option(1073741824, count(0, "bytes"))
     url_scheme: str = _option("http", _scheme)
     full_gc_after: int = _option(500, count(0, "collections"))
