@@ -99,11 +99,11 @@ class FastOpenings:
         # What both skins take for aiohttp's.
         like = cast(web.BaseRequest, PlainHead(head, connection))
         try:
-            host = self._host.client(like).host
+            client = self._host.client(like)
         except MalformedForwarded:
             return False
         path, _, query = target.partition("?")
-        found = self._site.find(path, host.lower() if self._site.by_host else "")
+        found = self._site.find(path, client.host.lower() if self._site.by_host else "")
         if found is None:
             return False
         endpoint, asked = found
@@ -111,7 +111,10 @@ class FastOpenings:
             asked = asked._replace(action="raw-websocket")
         if not (endpoint.settings.fast and asked.action in _WEBSOCKETS):
             return False
-        parts = Request(head.method, query, like.headers, host, b"", connection.peer)
+        parts = Request(
+            *(head.method, query, like.headers, client.host, b""),
+            *(connection.peer, client.scheme),
+        )
         reply = endpoint.handle(asked, parts)
         if reply.session is None:
             return False

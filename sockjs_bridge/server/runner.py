@@ -146,6 +146,7 @@ class Runner:
             FastOpenings(self._site, self._host),
             server,
             self._options.proxy,
+            self._options.url_scheme,
             clock,
             self._options.keepalive_timeout,
         )
