@@ -144,12 +144,13 @@ class BoundedParser:
             # Who reads the body answers: its request was handed on.
             self._last.set_exception(web.RequestPayloadError(error.message))
             self._last.feed_eof()
-            return
-        status = error.code if isinstance(error, HeadTooLarge) else 400
-        # A body that never ends has aiohttp wait until the client has read the answer: a client
-        # that is still sending when the connection closes would hear of a reset only.
-        rest = StreamReader(self._protocol, 2**16, loop=asyncio.get_running_loop())
-        found.append((_ErrInfo(status, error, error.message), rest))
+        elif isinstance(error, HeadTooLarge):
+            # A body that never ends has aiohttp wait until the client has read the answer: who is
+            # still sending when the connection closes would hear of a reset only.
+            rest = StreamReader(self._protocol, 2**16, loop=asyncio.get_running_loop())
+            found.append((_ErrInfo(error.code, error, error.message), rest))
+        else:
+            found.append((_ErrInfo(400, error, error.message), EMPTY_PAYLOAD))
 
     def message_consumed(self) -> None:
         """Says that a request is being handled."""
