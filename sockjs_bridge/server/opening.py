@@ -28,6 +28,11 @@ _NOT_PASSED_ON = {
 _PREFIXES_NOT_PASSED_ON = ("access-control-", "sec-websocket-")
 
 
+# A browser may make a request, or a poll, depend on what it knows of that URL (RFC 9110, 13 and
+# 14). For the URL that the application is asked for nothing of it holds: a 304 would be a refusal.
+_CONDITIONS = ("HTTP_IF_", "HTTP_RANGE")
+
+
 class Openings:
     """Leads each new session's handshake through the application, once.
 
@@ -106,6 +111,8 @@ class Openings:
             The status, below 300 when a view takes the connection, and the headers for the client.
         """
         environ = self._host.environ(request)
+        for key in [key for key in environ if key.startswith(_CONDITIONS)]:
+            del environ[key]
         environ.update(
             {
                 "REQUEST_METHOD": "GET",
