@@ -8,12 +8,14 @@ from io import BytesIO
 
 from aiohttp import web
 
+from sockjs_bridge import subprotocols
 from sockjs_bridge.credentials import UNKNOWN
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import HANDSHAKE, Handshake
 from sockjs_bridge.replies import Headers, Proof
 from sockjs_bridge.server.wsgi import WSGIHost, path_info
 from sockjs_bridge.session import Session
+from sockjs_bridge.transports import RAW_WEBSOCKET
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -140,7 +142,35 @@ class Openings:
         if status < 300 and not handshake.taken:
             logger.warning("route %r, %s: no view took the connection, answered 404", name, base)
             return 404, headers
-        return status, headers
+        return status, headers + _agree(request, handshake, raw)
+
+
+def _agree(request: web.BaseRequest, handshake: Handshake, raw: Headers) -> Headers:
+    """Settles the subprotocol of a raw WebSocket.
+
+    Args:
+        request: of the client, who offers some.
+        handshake: of a connection that a view takes.
+        raw: headers of the application's response, which may name one.
+
+    Returns:
+        The header that names it; none where nothing is agreed on.
+    """
+    session, endpoint = handshake.session, handshake.endpoint
+    header = subprotocols.HEADER
+    offers: list[str] = []
+    if session.transport is RAW_WEBSOCKET:
+        offers = subprotocols.offered(request.headers.getall(header, ()))
+    named = [value for name, value in raw if name.lower() == header.lower()]
+    agreed = subprotocols.choose(offers, [*named, *endpoint.settings.subprotocols])
+    session.subprotocol = agreed
+    reason = (
+        f"the client offers {offers}" if session.transport is RAW_WEBSOCKET else "SockJS has none"
+    )
+    for value in named if session.transport.websocket else ():
+        if value != agreed:
+            logger.warning("route %r: dropped %s: %a: %s", endpoint.name, header, value, reason)
+    return [] if agreed is None else [(header, agreed)]
 
 
 def _passed_on(name: str) -> bool:
