@@ -68,6 +68,8 @@ class Endpoint:
         match: tells whether a base path, percent-decoded, is this endpoint's.
         settings: of this endpoint.
         client_path: the URL path of the browser client, for the iframe page.
+        page: returns the path of the route at a base path; they differ where the route's ends with
+            a slash, which no base path does.
     """
 
     def __init__(
@@ -76,9 +78,11 @@ class Endpoint:
         match: Callable[[str], bool],
         settings: Settings,
         client_path: str = "",
+        page: Callable[[str], str] = str,
     ) -> None:
         self.name = name
         self.match = match
+        self.page = page
         self.settings = settings
         self.origins = OriginPolicy(settings.allowed_origins)
         self._refused = RefusedOrigins(name, settings.allowed_origins)

@@ -71,6 +71,7 @@ class SockJS:
         threads: of the blocking views.
         viewed_routes: the names of the routes with a view.
         connection_routes: those with a view that asks for connections.
+        page_routes: those with a view that serves pages.
         client_path: the URL path of the browser client.
         hinted: that the server cannot serve connections was logged.
     """
@@ -81,6 +82,7 @@ class SockJS:
         self.threads = BlockingThreads(settings.blocking_threads)
         self.viewed_routes: set[str] = set()
         self.connection_routes: set[str] = set()
+        self.page_routes: set[str] = set()
         self.client_path = client_path
         self.hinted = False
 

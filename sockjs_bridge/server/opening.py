@@ -118,7 +118,7 @@ class Openings:
         environ.update(
             {
                 "REQUEST_METHOD": "GET",
-                "PATH_INFO": path_info(base),
+                "PATH_INFO": path_info(handshake.endpoint.page(base)),
                 "CONTENT_LENGTH": "0",
                 "wsgi.input": BytesIO(),
                 HANDSHAKE: handshake,
