@@ -35,7 +35,7 @@ class BlockingThreads:
             name: of the thread.
 
         Returns:
-            False when too many run already.
+            False when too many run already, or the system gives no thread.
         """
         if not self._free.acquire(blocking=False):
             return False
@@ -48,8 +48,8 @@ class BlockingThreads:
 
         try:
             workers.start(run, name)
-        except RuntimeError:
-            logger.exception("the system starts no more threads")
+        except RuntimeError as error:
+            logger.error("the system starts no more threads: %s", error)
             self._free.release()
             return False
         return True

@@ -208,7 +208,7 @@ class ThreadPool:
         )
         try:
             thread.start()
-        except RuntimeError:
+        except RuntimeError as error:
             # The system has no thread left: those that run have to do.
             if not self._threads:
                 raise
@@ -216,7 +216,7 @@ class ThreadPool:
             if now >= self._next_failure:
                 # Whoever waits for a thread asks again and again.
                 self._next_failure = now + self.WARNING_INTERVAL
-                logger.exception("the thread pool %s cannot grow", self.name)
+                logger.error("the thread pool %s cannot grow: %s", self.name, error)
             return
         self._threads += 1
         self._started += 1
