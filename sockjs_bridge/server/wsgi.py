@@ -371,8 +371,7 @@ def split_target(raw_path: str) -> tuple[str, bytes, str]:
         if not target.startswith(b"/"):
             target = b"/" + target
     path, _, query = target.partition(b"?")
-    # As aiohttp decodes the value of Host.
-    return authority.decode("utf-8", "surrogateescape"), path, query.decode("latin-1")
+    return authority.decode("latin-1"), path, query.decode("latin-1")
 
 
 def path_info(path: str | bytes) -> str:

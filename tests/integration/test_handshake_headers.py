@@ -14,7 +14,7 @@ from webob.etag import AnyETag
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.client import TRANSPORTS
 from sockjs_bridge.testing import serve
-from tests.conformance.wire import Client
+from tests.conformance.wire import Client, messages_of
 from tests.integration.support import outcome
 
 OWN = ("Access-Control-Allow-Origin", "X-Content-Type-Options", "Cache-Control", "Vary")
@@ -87,6 +87,31 @@ CONDITIONS = {
 }
 
 
+class Showing(WebSocketSession):
+    """Tells a header of its handshake."""
+
+    def on_open(self) -> None:
+        self.send(self.request.environ["HTTP_X_NAME"])
+
+
+@pytest.mark.parametrize("transport", ["xhr", "websocket"])
+@pytest.mark.parametrize("value", ["plain", "caf\xe9", "caf\xc3\xa9", "\xff"])
+def test_the_bytes_of_a_header(sparing: str, transport: str, value: str) -> None:
+    """PEP 3333, Unicode Issues: a value is its bytes as latin-1, of a page and of a handshake."""
+    client = Client(sparing)
+    headers = [("X-Name", value)]
+    if transport == "websocket":
+        websocket = client.websocket("/showing/0/named/websocket", headers)
+        frames = [websocket.recv(), websocket.recv()]
+    else:
+        session = client.session("/showing")
+        session.headers = headers
+        frames = [session.receive(), session.receive()]
+    assert messages_of(frames[1]) == [value]
+    assert client.get("/shown", headers).text == value
+    client.close()
+
+
 class Echo(WebSocketSession):
     async def on_message(self, message: str) -> None:
         self.send(message)
@@ -123,6 +148,12 @@ def sparing() -> Iterator[str]:
         config.set_security_policy(Policy())
         config.add_tween(f"{__name__}.conditional")
         config.add_sockjs_route("echo", "/echo", session=Echo)
+        config.add_sockjs_route("showing", "/showing", session=Showing)
+        config.add_route("shown", "/shown")
+        config.add_view(
+            lambda request: Response(request.environ["HTTP_X_NAME"], charset="utf-8"),
+            route_name="shown",
+        )
         config.add_route("page", "/page")
         config.add_view(lambda request: Response("a page"), route_name="page")
         app = config.make_wsgi_app()
