@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import lru_cache
 from typing import NamedTuple, Protocol, cast
 
 from aiohttp import web
@@ -35,11 +36,17 @@ class Addresses(NamedTuple):
             return cls(UNIX_PEER, "", "", "")
         # Without a name it is a TCP connection all the same, of which nothing may be believed.
         peer = _pair(transport.get_extra_info("peername")) or (UNKNOWN_PEER, "")
-        return cls(*peer, *(_pair(transport.get_extra_info("sockname")) or ("", "")))
+        return cls(*peer, *_own(transport.get_extra_info("sockname")))
 
 
 def _pair(name: object) -> tuple[str, str] | None:
     return (str(name[0]), str(name[1])) if isinstance(name, tuple) else None
+
+
+# There are few of them: silent connections share their strings.
+@lru_cache(64)
+def _own(name: object) -> tuple[str, str]:
+    return _pair(name) or ("", "")
 
 
 class Addressed(Protocol):
