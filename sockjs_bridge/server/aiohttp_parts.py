@@ -141,9 +141,9 @@ class BoundedParser:
         """Reads nothing more of the connection; has the error answered behind what was found."""
         self._refused = True
         if not self._last.is_eof():
-            # Who reads the body answers: its request was handed on.
+            # Who reads the body answers: its request was handed on. To who did not look yet, a body
+            # that was ended here would be an empty one.
             self._last.set_exception(web.RequestPayloadError(error.message))
-            self._last.feed_eof()
         elif isinstance(error, HeadTooLarge):
             # A body that never ends has aiohttp wait until the client has read the answer: who is
             # still sending when the connection closes would hear of a reset only.

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, cast
 from wsgiref.types import WSGIApplication
 
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge import protocol
@@ -61,6 +62,9 @@ class _AiohttpLog(logging.LoggerAdapter[logging.Logger]):
         if isinstance(exc_info, HttpProcessingError):
             first_line = exc_info.message.strip().partition("\n")[0]
             self.info("a malformed request from %s: %r", *args, first_line)
+        elif isinstance(exc_info, web.RequestPayloadError):
+            first_line = str(exc_info).partition("\n")[0]
+            self.info("what was left of a refused body is malformed: %r", first_line)
         elif isinstance(exc_info, asyncio.InvalidStateError):
             # Of an end that a second signal cut short: aiohttp wakes a waiter that is gone.
             self.debug(msg, *args, exc_info=exc_info)

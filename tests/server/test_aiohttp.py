@@ -304,6 +304,23 @@ async def test_broken_chunks(late):
         assert (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1] == b"400"
 
 
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"0" * 50000], ids=["broken", "endless"])
+async def test_broken_chunks_that_nobody_reads(rest, server_log):
+    """What is wrong behind a request that was refused is its client's trouble, not the log's."""
+    head = (
+        b"POST /lab/0/1/xhr_send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        b"Content-Type: text/plain\r\n\r\n"
+    )
+    long = b"%x\r\n%b\r\n" % (70000, b"x" * 70000)
+    async with serving() as lab:
+        reader, writer = await lab.send(head + long)
+        assert (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1] == b"413"
+        writer.write(rest)
+        await asyncio.wait_for(reader.read(), PATIENCE)
+        await until(lambda: not lab.runner._web.connections)
+    assert server_log() == []
+
+
 async def test_expect_100():
     """RFC 9110, 10.1.1: a client that waits for it is asked to go on."""
     async with serving() as lab:

@@ -14,6 +14,7 @@ from sockjs_bridge.server import aiohttp_parts, runner
 from sockjs_bridge.server.aiohttp_parts import MAX_FIELDS, PIECE
 from tests.server.support import PATIENCE
 from tests.server.test_runner import make_app, started
+from tests.server.wire import Unplugged
 
 LIMIT = 16384
 OK, TOO_LARGE = b"HTTP/1.1 200 OK", b"HTTP/1.0 431 Request Header Fields Too Large"
@@ -183,6 +184,23 @@ async def test_what_stands_around_a_body_is_bounded(endless):
     begin = POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
     async with serving() as send:
         assert (await answers(await send(begin + endless)))[0] == b"HTTP/1.1 400 Bad Request"
+
+
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"0" * 100000], ids=["broken", "endless"])
+@pytest.mark.parametrize("path", [b"/page/x", b"/talk/0/known/xhr_send"])
+async def test_a_body_that_breaks_before_anybody_reads_it(path, rest):
+    """It is no empty one: the application must not be called."""
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with Unplugged() as server:
+        await server.open()
+        wire = server.connect()
+        wire.feed(head)
+        wire.feed(b'7\r\n["heh"]\r\n')
+        wire.feed(rest)
+        await server.quiet()
+        assert wire.written.startswith(b"HTTP/1.1 400 ")
+        assert wire.closed
+        assert server.heard == []
 
 
 async def test_bodies_are_not_bounded():
