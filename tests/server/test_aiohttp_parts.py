@@ -187,15 +187,16 @@ async def test_what_stands_around_a_body_is_bounded(endless):
 
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", b"0" * 100000], ids=["broken", "endless"])
+@pytest.mark.parametrize("begun", [b"", b'7\r\n["heh"]\r\n'])
 @pytest.mark.parametrize("path", [b"/page/x", b"/talk/0/known/xhr_send"])
-async def test_a_body_that_breaks_before_anybody_reads_it(path, rest):
+async def test_a_body_that_breaks_before_anybody_reads_it(path, begun, rest):
     """It is no empty one: the application must not be called."""
     head = b"POST " + path + b" HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with Unplugged() as server:
         await server.open()
         wire = server.connect()
         wire.feed(head)
-        wire.feed(b'7\r\n["heh"]\r\n')
+        wire.feed(begun)
         wire.feed(rest)
         await server.quiet()
         assert wire.written.startswith(b"HTTP/1.1 400 ")
