@@ -75,6 +75,18 @@ def test_websocket(client: Client) -> None:
     assert answer["Access-Control-Allow-Origin"] is None
 
 
+# Long ones
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("size", [7000, 9000, 25000])
+async def test_long_cookies(sparing: str, transport: str, size: int) -> None:
+    """Single sign-on has many: a handshake, a poll and a send with them are like any other."""
+    cookies = "; ".join(f"sso{number}={'x' * 990}" for number in range(size // 1000))
+    headers = {"Cookie": f"user=ann; {cookies}"}
+    assert await outcome(f"{sparing}/echo", transport, headers=headers) == "hello"
+
+
 # Conditional requests
 
 CONDITIONS = {
