@@ -16,7 +16,7 @@ from sockjs_bridge.broadcasts import Broadcasts
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.credentials import JSESSIONID, fingerprint
 from sockjs_bridge.manager import Capacity, Manager, TooManySessions
-from sockjs_bridge.origins import OriginPolicy
+from sockjs_bridge.origins import OriginPolicy, RefusedOrigins
 from sockjs_bridge.replies import (
     NO_CACHE,
     Headers,
@@ -68,6 +68,8 @@ class Endpoint:
         match: tells whether a base path, percent-decoded, is this endpoint's.
         settings: of this endpoint.
         client_path: the URL path of the browser client, for the iframe page.
+        page: returns the path of the route at a base path; they differ where the route's ends with
+            a slash, which no base path does.
     """
 
     def __init__(
@@ -76,11 +78,14 @@ class Endpoint:
         match: Callable[[str], bool],
         settings: Settings,
         client_path: str = "",
+        page: Callable[[str], str] = str,
     ) -> None:
         self.name = name
         self.match = match
+        self.page = page
         self.settings = settings
         self.origins = OriginPolicy(settings.allowed_origins)
+        self._refused = RefusedOrigins(name, settings.allowed_origins)
         self._client_path = client_path
         self._manager: Manager | None = None
         self._transports = {
@@ -134,7 +139,8 @@ class Endpoint:
             return self._iframe(request, target.script_name)
         if target.action == "greeting":
             return self._greeting(request)
-        if not self.origins.allows(origin, request.headers, request.host):
+        if not self._allows(origin, request):
+            self._refused.note(origin, request.host, request.scheme, self.manager.clock.time())
             return Reply(403, [("Vary", "Origin"), NO_CACHE, ("Content-Type", PLAIN)], b"Forbidden")
         if target.action in ("websocket", "raw-websocket"):
             return self._websocket(target, request)
@@ -153,7 +159,7 @@ class Endpoint:
     def action(self, target: protocol.Target, request: Request) -> Action | None:
         """Returns what a request does with a session, if it may; its query and body are void."""
         origin = self.origins.of(request.headers)
-        if not self.origins.allows(origin, request.headers, request.host):
+        if not self._allows(origin, request):
             return None
         action = self._action(target, request, self._cors(request, origin))
         return action if isinstance(action, Action) else None
@@ -169,9 +175,12 @@ class Endpoint:
     def _failed(self, request: Request, status: int, text: bytes) -> Reply:
         reply = Reply(status, [("Content-Type", PLAIN), NO_CACHE], text)
         origin = self.origins.of(request.headers)
-        if self.origins.allows(origin, request.headers, request.host):
+        if self._allows(origin, request):
             reply.headers += self._cors(request, origin)
         return reply
+
+    def _allows(self, origin: str | None, request: Request) -> bool:
+        return self.origins.allows(origin, request.headers, request.host, request.scheme)
 
     # Plain resources
 

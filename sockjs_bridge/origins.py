@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
+
+logger = logging.getLogger("sockjs_bridge.server")
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -43,13 +46,20 @@ class OriginPolicy:
             return None
         return f"{referer.scheme}://{referer.netloc.rpartition('@')[2]}"
 
-    def allows(self, origin: str | None, headers: Mapping[str, str], host: str) -> bool:
+    def allows(
+        self, origin: str | None, headers: Mapping[str, str], host: str, own_scheme: str = ""
+    ) -> bool:
         """Tells whether a request may connect.
+
+        The page's own origin is told by its host: behind a proxy that says nothing the server takes
+        for http what is https. Where it knows that it is https, a page of http is another one (RFC
+        6454, 4), which whoever sits on the wire may have written.
 
         Args:
             origin: what `of` returned.
             headers: of the request.
             host: the value of its ``Host``, or what a trusted proxy says instead.
+            own_scheme: by which the server, or a trusted proxy, was asked; empty where unknown.
         """
         if self._any:
             return True
@@ -61,11 +71,62 @@ class OriginPolicy:
         scheme, _, netloc = origin.partition("://")
         if scheme not in _DEFAULT_PORTS or not netloc or "/" in netloc:
             return False
-        if netloc == host.lower().removesuffix(_DEFAULT_PORTS[scheme]):
+        downgraded = (scheme, own_scheme) == ("http", "https")
+        if netloc == host.lower().removesuffix(_DEFAULT_PORTS[scheme]) and not downgraded:
             return True
         return origin in self._exact or any(
             scheme == allowed_scheme and netloc.endswith(domain)
             for allowed_scheme, domain in self._suffixes
+        )
+
+
+class RefusedOrigins:
+    """Logs which origins an endpoint refuses: the page does not hear why.
+
+    An origin is whatever a client wrote: what is logged and what is remembered of it is bounded.
+
+    Args:
+        name: of the endpoint's route.
+        allowed: beside the page's own.
+    """
+
+    #: Seconds in which an origin is logged once.
+    INTERVAL = 60.0
+    #: How many origins are logged in that time.
+    REMEMBERED = 100
+    #: Characters of an origin, and of a host.
+    SHOWN = 200
+
+    def __init__(self, name: str, allowed: Sequence[str]) -> None:
+        self._name = name
+        self._allowed = " ".join(allowed) or "none"
+        # When each was logged; the first is the oldest.
+        self._logged: dict[str, float] = {}
+
+    def note(self, origin: str | None, host: str, scheme: str, now: float) -> None:
+        """Logs an origin that was refused, if that was not done lately.
+
+        Args:
+            origin: what `OriginPolicy.of` returned.
+            host: what it was compared with.
+            scheme: by which the server was asked; empty where unknown.
+            now: in seconds of a monotonic clock.
+        """
+        logged = self._logged
+        while logged and now - next(iter(logged.values())) >= self.INTERVAL:
+            del logged[next(iter(logged))]
+        # It must not begin a line of its own, nor tell a terminal anything.
+        shown = "(not told)" if origin is None else ascii(origin[: self.SHOWN])
+        if shown in logged or len(logged) >= self.REMEMBERED:
+            return
+        logged[shown] = now
+        logger.warning(
+            "the SockJS route %r refused the origin %s: it is neither that of %a (by Host, or as a"
+            " trusted proxy says) nor in allowed_origins (%s)",
+            self._name,
+            shown,
+            f"{scheme}://{host[: self.SHOWN]}" if scheme else host[: self.SHOWN],
+            self._allowed,
         )
 
 

@@ -26,6 +26,8 @@ class Request:
         host: the value of ``Host``, or what a trusted proxy says instead.
         body: complete.
         peer: the other end of its connection.
+        scheme: ``http`` or ``https``, by which the client asked, as far as the server or a trusted
+            proxy knows; empty where that does not matter.
     """
 
     method: str
@@ -34,6 +36,7 @@ class Request:
     host: str
     body: bytes = b""
     peer: Peer = field(default_factory=Peer)
+    scheme: str = ""
 
 
 @dataclass(slots=True)

@@ -70,6 +70,7 @@ class Session(Inbound):
         id: the session's id in the URL, or a random one of a WebSocket.
         key: its place in the endpoint, whose pattern may match many base URLs, and the id.
         transport: the last transport that received.
+        subprotocol: of a raw WebSocket, where one was agreed on.
         state: where it stands.
         over: nothing is sent any more; may be read in any thread.
         close_code: the code it was closed with, None before.
@@ -90,7 +91,7 @@ class Session(Inbound):
         *("_repeats", "_response_bytes", "_said_close", "_settings", "_since", "_stalled"),
         *("_wrote", "bytes_out", "close_code", "close_reason", "connection", "credentials"),
         *("dirty", "id", "key", "last_rooms", "messages_out", "opened_at", "over", "rooms"),
-        *("slot", "state", "transport"),
+        *("slot", "state", "subprotocol", "transport"),
         "__weakref__",
     )
 
@@ -101,6 +102,7 @@ class Session(Inbound):
         self.id = session_id
         self.key = (base, session_id)
         self.transport = transport
+        self.subprotocol: str | None = None
         self.state = State.NEW
         self.over = False
         self.close_code: int | None = None

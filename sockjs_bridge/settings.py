@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from sockjs_bridge.subprotocols import TOKEN
 from sockjs_bridge.transports import NAMES
 
 _ORIGIN = re.compile(r"https?://(\*\.)?[^/*@?#\s]+")
@@ -86,6 +87,13 @@ def _origins(value: Any) -> tuple[str, ...]:
     return tuple(origin.lower() for origin in origins)
 
 
+def _subprotocols(value: Any) -> tuple[str, ...]:
+    names: tuple[Any, ...] = _words(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(name, str) and TOKEN.fullmatch(name) for name in names):
+        raise ValueError("names of subprotocols as v12.stomp, separated by spaces or lines")
+    return names
+
+
 def _setting(default: Any, parse: Callable[[Any], Any]) -> Any:
     return field(default=default, metadata={"parse": parse})
 
@@ -111,6 +119,8 @@ class Settings:
             with 4503.
         transports: which are on, by the names that the SockJS client uses.
         allowed_origins: the origins that may connect beside the page's own; ``*`` for all.
+        subprotocols: those of raw WebSockets that the application speaks, in the order of its
+            preference; the first that the client offers is agreed on.
         jsessionid: whether responses set the cookie ``JSESSIONID``, for sticky balancers.
         fast: whether polls and sends of open sessions, and WebSockets, are handled before aiohttp
             makes requests of them (`sockjs_bridge.server.fast`).
@@ -129,6 +139,7 @@ class Settings:
     blocking_threads: int = _setting(1000, count(1, "threads"))
     transports: tuple[str, ...] = _setting(NAMES, _transports)
     allowed_origins: tuple[str, ...] = _setting((), _origins)
+    subprotocols: tuple[str, ...] = _setting((), _subprotocols)
     jsessionid: bool = _setting(False, flag)
     fast: bool = _setting(True, flag)
     debug: bool = _setting(False, flag)

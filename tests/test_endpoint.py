@@ -769,3 +769,31 @@ def test_phrase() -> None:
     """A status that has no phrase is passed on with some word."""
     assert phrase(403) == "Forbidden"
     assert phrase(499) == "Refused"
+
+
+# Who is refused
+
+
+@pytest.mark.parametrize("action", ["info", "xhr", "xhr_send", "websocket", "raw-websocket"])
+def test_a_refused_origin_is_logged(action: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Once, and again when the clock has gone on."""
+    clock = HandClock()
+    endpoint = make_endpoint(clock)
+    for wait in (0, 30, 31):
+        clock.advance(wait)
+        assert ask(endpoint, action, headers={"Origin": OTHER}).status == 403
+    assert len(caplog.messages) == 2
+    assert all(OTHER in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("action", ["greeting", "iframe"])
+def test_what_anybody_may_have_is_no_refusal(action: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert ask(make_endpoint(), action, headers={"Origin": OTHER}).status in (200, 404)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("https", 403), ("http", 200), ("", 200)])
+def test_the_scheme_that_was_asked_by(scheme: str, status: int) -> None:
+    headers = {"Origin": f"http://{HOST}"}
+    request = Request("GET", "", headers, HOST, scheme=scheme)
+    assert make_endpoint().handle(protocol.Target("/echo", "info"), request).status == status

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockjs_bridge.origins import OriginPolicy
+from sockjs_bridge.origins import OriginPolicy, RefusedOrigins
 
 HOST = "app.example.com"
 
 
-def allows(allowed: str, origin: str | None, host: str = HOST, **headers: str) -> bool:
-    return OriginPolicy(allowed.split()).allows(origin, headers, host)
+def allows(allowed: str, origin: str | None, host: str = HOST, own_scheme: str = "") -> bool:
+    return OriginPolicy(allowed.split()).allows(origin, {}, host, own_scheme)
 
 
 # The origin that a request claims
@@ -102,6 +102,33 @@ def test_other_origin(origin: str, host: str) -> None:
     assert not allows("", origin, host)
 
 
+@pytest.mark.parametrize(
+    ("origin", "own_scheme", "may"),
+    [
+        ("http://app.example.com", "https", False),
+        ("HTTP://app.example.com", "https", False),
+        ("http://app.example.com:80", "https", False),
+        ("https://app.example.com", "https", True),
+        # A proxy in front of the server may have ended TLS, and say nothing of it.
+        ("https://app.example.com", "http", True),
+        ("http://app.example.com", "http", True),
+    ],
+)
+def test_a_page_that_came_by_http(origin: str, own_scheme: str, may: bool) -> None:
+    """RFC 6454, 4: its origin is another one than that of a site of https."""
+    assert allows("", origin, own_scheme=own_scheme) is may
+    assert allows("https://other.example", origin, own_scheme=own_scheme) is may
+    # By its name it may be let in all the same.
+    assert allows(f"http://app.example.com {origin.lower()}", origin, own_scheme=own_scheme)
+
+
+@pytest.mark.parametrize("origin", ["http://app.example.com:8080", "http://[::1]:8080"])
+def test_a_page_that_came_by_http_over_a_port(origin: str) -> None:
+    host = origin.removeprefix("http://")
+    assert allows("", origin, host, "http")
+    assert not allows("", origin, host, "https")
+
+
 def test_no_origin_at_all() -> None:
     """HTTP clients that are no browsers send none."""
     assert allows("", None)
@@ -165,3 +192,56 @@ def test_everybody_may_without_an_origin_too() -> None:
 def test_same_only(allowed: str, same_only: bool) -> None:
     """While only the same origin is allowed, what serves other origins is off."""
     assert OriginPolicy(allowed.split()).same_only is same_only
+
+
+# What is said of those that are refused
+
+
+def test_a_refusal_is_logged_with_its_cause(caplog: pytest.LogCaptureFixture) -> None:
+    RefusedOrigins("chat", ["https://a.b", "https://c.d"]).note("http://x.y", "app:81", "http", 0)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("sockjs_bridge.server", "WARNING")
+    line = record.getMessage()
+    for part in (
+        "'chat'",
+        "'http://x.y'",
+        "'http://app:81'",
+        "allowed_origins (https://a.b https:",
+    ):
+        assert part in line
+
+
+def test_once_a_minute_for_each_origin_and_endpoint(caplog: pytest.LogCaptureFixture) -> None:
+    chat, feed = RefusedOrigins("chat", []), RefusedOrigins("feed", [])
+    for now in (0.0, 59.0, 60.0, 119.0, 121.0):
+        chat.note("http://x.y", HOST, "http", now)
+    assert len(caplog.messages) == 3
+    chat.note("http://z.y", HOST, "http", 121.0)
+    feed.note("http://z.y", HOST, "http", 121.0)
+    assert len(caplog.messages) == 5
+
+
+def test_a_flood_of_origins(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the log nor the memory is filled by who makes them up."""
+    refused = RefusedOrigins("chat", [])
+    for number in range(RefusedOrigins.REMEMBERED * 3):
+        refused.note(f"http://{number}.y{'x' * 10000}", "h" * 10000, "http", number / 1000)
+    assert len(caplog.messages) == len(refused._logged) == RefusedOrigins.REMEMBERED
+    assert max(map(len, caplog.messages)) < 1000
+    refused.note("http://later", HOST, "http", 61.0)
+    assert "later" in caplog.messages[-1]
+    assert len(refused._logged) < RefusedOrigins.REMEMBERED
+
+
+@pytest.mark.parametrize("text", ["a\nWARNING b", "\x1b[31mred", "\u202egnat", "\udcff", "'"])
+def test_what_a_client_wrote_is_escaped(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    RefusedOrigins("chat", []).note(text, text, "https", 0)
+    (line,) = caplog.messages
+    assert line.isascii()
+    assert line.isprintable()
+
+
+def test_an_origin_that_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    RefusedOrigins("chat", []).note(None, HOST, "", 0)
+    assert "(not told)" in caplog.messages[0]
+    assert f"'{HOST}'" in caplog.messages[0]

@@ -110,6 +110,7 @@ WORDS = {
     "all": NAMES,
     "false": False,
     "http": "http",
+    "no subprotocol": (),
     "none": TrustedProxy(),
     "off": False,
     "on": True,

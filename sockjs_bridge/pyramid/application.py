@@ -60,7 +60,7 @@ class BlockingThreads:
             name: of the thread.
 
         Returns:
-            False when too many run already.
+            False when too many run already, or the system gives no thread.
         """
         if not _count(workers, 1, self._limit):
             return False
@@ -73,8 +73,8 @@ class BlockingThreads:
 
         try:
             workers.start(run, name)
-        except RuntimeError:
-            logger.exception("the system starts no more threads")
+        except RuntimeError as error:
+            logger.error("the system starts no more threads: %s", error)
             _count(workers, -1)
             return False
         return True
@@ -96,6 +96,7 @@ class SockJS:
         threads: of the blocking views.
         viewed_routes: the names of the routes with a view.
         connection_routes: those with a view that asks for connections.
+        page_routes: those with a view that serves pages.
         client_path: the URL path of the browser client.
         hinted: that the server cannot serve connections was logged.
     """
@@ -106,6 +107,7 @@ class SockJS:
         self.threads = BlockingThreads(settings.blocking_threads)
         self.viewed_routes: set[str] = set()
         self.connection_routes: set[str] = set()
+        self.page_routes: set[str] = set()
         self.client_path = client_path
         self.hinted = False
 

@@ -63,8 +63,9 @@ def add_sockjs_route(
     Args:
         config: the configurator (this is a directive).
         name: of the route.
-        pattern: of the route; it is the base URL that a client connects to. A route without a name
-            may leave it out, as in pyramid_sockjs: that stands for ``/__sockjs__``.
+        pattern: of the route; it is the base URL that a client connects to, with or without the
+            slash that it may end with. A route without a name may leave it out, as in
+            pyramid_sockjs: that stands for ``/__sockjs__``.
         prefix: the same as `pattern`, for code that was written for pyramid_sockjs.
         session: a session class for the connections, in place of a view of the route.
         permission: of that session class, as of a view.
@@ -109,19 +110,23 @@ def add_sockjs_route(
             )
 
     config.action(None, check_keywords, order=PHASE2_CONFIG)
-    config.add_route(name, pattern.rstrip("/") or "/", **keywords)
+    config.add_route(name, pattern, **keywords)
+
+    def page(base: str) -> str:
+        route = registry.getUtility(IRoutesMapper).get_route(name)
+        return f"{base}/" if route is not None and route.pattern.endswith("/") else base
 
     def match(base: str) -> bool:
         route = registry.getUtility(IRoutesMapper).get_route(name)
-        return route is not None and route.match(base or "/") is not None
+        return route is not None and route.match(page(base) or "/") is not None
 
     def register() -> None:
-        sockjs.endpoints.add(Endpoint(name, match, settings, sockjs.client_path))
+        sockjs.endpoints.add(Endpoint(name, match, settings, sockjs.client_path, page))
 
     def check() -> None:
         # Routes come into the mapper one by one, in the order of their declarations.
         routes = registry.getUtility(IRoutesMapper).get_routes(include_static=True)
-        patterns = {route.name: route.pattern.lstrip("/") for route in routes}
+        patterns = {route.name: route.pattern.strip("/") for route in routes}
         # None of a route that another declaration overrides.
         mine = patterns.pop(name, None)
         for endpoint in sockjs.endpoints:

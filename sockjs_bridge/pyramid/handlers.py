@@ -325,8 +325,8 @@ class SessionHandler:
         else:
             try:
                 self._workers.submit(self._run_plain)
-            except RuntimeError:
-                logger.exception("the system starts no threads")
+            except RuntimeError as error:
+                logger.error("%s: no thread is left for a hook: %s", self._request.path, error)
                 self._calls = None
                 self._running = False
                 self._websocket.close(*NO_THREAD)

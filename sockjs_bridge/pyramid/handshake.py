@@ -128,6 +128,7 @@ def precedence_deriver(view: View, info: Any) -> View:
     if _wants_connections(info):
         sockjs.connection_routes.add(route_name)
         return view
+    sockjs.page_routes.add(route_name)
 
     def page(context: Any, request: Request) -> Any:
         if HANDSHAKE in request.environ and route_name in sockjs.connection_routes:
@@ -268,11 +269,16 @@ def sockjs_tween_factory(
             route = request.matched_route
             viewed = route is not None and route.name in sockjs.viewed_routes
             no_view = isinstance(error, PredicateMismatch) or not viewed
-            if not no_view or request.method not in ("GET", "HEAD"):
+            if not no_view or request.method not in ("GET", "HEAD") or elsewhere(request, endpoint):
                 raise
             parts = EndpointRequest(request.method, "", request.headers, request.host)
             reply = endpoint.handle(target, parts)
             return Response(status=reply.status, headerlist=reply.headers, body=reply.body)
+
+    def elsewhere(request: Request, endpoint: Endpoint) -> bool:
+        """Tells whether the page is a slash away: the application may redirect (append_slash)."""
+        slashed = endpoint.page("").endswith("/") and not request.path_info.endswith("/")
+        return slashed and endpoint.name in sockjs.page_routes
 
     return sockjs_tween
 

@@ -86,6 +86,11 @@ class Connection:
         return self._session.transport.name
 
     @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that was agreed on with a raw WebSocket; None where none was."""
+        return self._session.subprotocol
+
+    @property
     def closed(self) -> bool:
         """Whether the connection is over."""
         return self._closing or self._session.over
@@ -447,6 +452,11 @@ class WebSocketSession:
     def transport(self) -> str:
         """The transport in use, by the name that the SockJS client gives it."""
         return self.websocket.transport
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that was agreed on, as `WebSocket.subprotocol`."""
+        return self.websocket.subprotocol
 
     @property
     def rooms(self) -> frozenset[str]:

@@ -11,7 +11,8 @@ from typing import Final
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from sockjs_bridge.server.proxy import UNIX_PEER, Client
+from sockjs_bridge.server.addresses import addresses_of
+from sockjs_bridge.server.proxy import Client
 
 CLIENT: Final = web.RequestKey("sockjs_bridge.client", Client)
 """Who made the request, once the proxy's headers were read."""
@@ -61,7 +62,7 @@ class AccessLogger(AbstractAccessLogger):
         version = request.version
         self.logger.info(
             '%s - %s [%s] "%s %s HTTP/%d.%d" %d %s "%s" "%s"',
-            _escaped(client.remote if client is not None else request.remote or UNIX_PEER),
+            _escaped(client.remote if client is not None else addresses_of(request).peer),
             # A blank would shift the columns behind it.
             _escaped(request.get(REMOTE_USER) or "-").replace(" ", r"\x20"),
             _timestamp(int(clock.time() - time)),

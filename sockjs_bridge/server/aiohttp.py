@@ -179,11 +179,14 @@ class Bridge:
             ConnectionError: the peer is gone.
         """
         try:
-            host = self._host.client(request).host
+            client = self._host.client(request)
         except MalformedForwarded as error:
             raise _Refused(Reply(400, [("Content-Type", PLAIN)], str(error).encode())) from None
         query = request.raw_path.partition("?")[2]
-        parts = Request(request.method, query, request.headers, host, b"", connection.peer)
+        parts = Request(
+            *(request.method, query, request.headers, client.host, b""),
+            *(connection.peer, client.scheme),
+        )
         if request.body_exists:
             limit = endpoint.settings.max_message_size
             if (request.content_length or 0) > limit:

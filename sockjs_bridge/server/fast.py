@@ -27,7 +27,6 @@ from sockjs_bridge.server.fast_websocket import FastWebSocket, accept_key
 from sockjs_bridge.server.plain import MAX_FORMS, MAX_HELD, Forms, Incomplete, Known, PlainRequest
 from sockjs_bridge.server.proxy import MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.receivers import Connection, ConnectionReceiver
-from sockjs_bridge.server.wsgi import address_of
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.site import Site
@@ -52,6 +51,7 @@ class FastSkin:
         openings: open WebSockets.
         aiohttp: makes aiohttp's protocol of a connection.
         proxy: what a reverse proxy may tell of its clients.
+        url_scheme: ``http`` or ``https``, as the server is reached without a proxy.
         clock: the loop's.
         keepalive_timeout: seconds that a connection stays open between two requests.
     """
@@ -63,6 +63,7 @@ class FastSkin:
         openings: FastOpenings,
         aiohttp: Callable[[], asyncio.Protocol],
         proxy: TrustedProxy,
+        url_scheme: str,
         clock: Clock,
         keepalive_timeout: float,
     ) -> None:
@@ -74,6 +75,7 @@ class FastSkin:
         self.keepalive_timeout = keepalive_timeout
         self._site = site
         self._proxy = proxy
+        self._url_scheme = url_scheme
 
     def handle(self, request: PlainRequest, forms: Forms, connection: Connection) -> Reply | None:
         """Has the endpoint answer a request.
@@ -113,12 +115,13 @@ class FastSkin:
         head = request.head
         if head is None or head.target.startswith("//") or "#" in head.target:
             return None
-        host = head.headers["Host"]
+        host, scheme = head.headers["Host"], self._url_scheme
         if self._proxy.headers:
             try:
-                host = self._proxy.apply(address_of(connection.transport), "", head.headers).host
+                client = self._proxy.apply(connection.addresses.peer, scheme, head.headers)
             except MalformedForwarded:
                 return None
+            host, scheme = client.host, client.scheme
         path = head.target.partition("?")[0]
         found = self._site.find(path, host.lower() if self._site.by_host else "")
         if found is None:
@@ -126,7 +129,8 @@ class FastSkin:
         endpoint, target = found
         if target.action not in _HOT or not endpoint.settings.fast:
             return None
-        return endpoint.action(target, Request(head.method, "", head.headers, host))
+        parts = Request(head.method, "", head.headers, host, scheme=scheme)
+        return endpoint.action(target, parts)
 
 
 #: In aiohttp's place as long as it has no part in a connection.

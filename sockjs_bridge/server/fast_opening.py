@@ -39,28 +39,25 @@ class PlainHead:
 
     Args:
         head: of a plain request.
-        transport: of its connection.
+        connection: over which it came.
     """
 
-    __slots__ = ("_notes", "headers", "method", "raw_path", "transport")
+    __slots__ = ("_notes", "headers", "method", "protocol", "raw_path", "transport")
 
     version = HttpVersion11
 
-    def __init__(self, head: Head, transport: asyncio.Transport) -> None:
+    def __init__(self, head: Head, connection: FastConnection) -> None:
         self.method = head.method
         self.raw_path = head.target
         self.headers = CIMultiDict(head.headers)
-        self.transport = transport
+        self.protocol = connection
+        self.transport = connection.transport
         self._notes: dict[Any, Any] = {}
 
     @property
     def raw_headers(self) -> Iterable[tuple[bytes, bytes]]:
         """Names and values."""
         return [(name.encode(), value.encode()) for name, value in self.headers.items()]
-
-    def get_extra_info(self, name: str, default: object = None) -> Any:
-        """Returns what the transport tells of itself."""
-        return self.transport.get_extra_info(name, default)
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Returns what was noted."""
@@ -100,13 +97,13 @@ class FastOpenings:
         if target.startswith("//") or "#" in target:
             return False
         # What both skins take for aiohttp's.
-        like = cast(web.BaseRequest, PlainHead(head, connection.transport))
+        like = cast(web.BaseRequest, PlainHead(head, connection))
         try:
-            host = self._host.client(like).host
+            client = self._host.client(like)
         except MalformedForwarded:
             return False
         path, _, query = target.partition("?")
-        found = self._site.find(path, host.lower() if self._site.by_host else "")
+        found = self._site.find(path, client.host.lower() if self._site.by_host else "")
         if found is None:
             return False
         endpoint, asked = found
@@ -114,7 +111,10 @@ class FastOpenings:
             asked = asked._replace(action="raw-websocket")
         if not (endpoint.settings.fast and asked.action in _WEBSOCKETS):
             return False
-        parts = Request(head.method, query, like.headers, host, b"", connection.peer)
+        parts = Request(
+            *(head.method, query, like.headers, client.host, b""),
+            *(connection.peer, client.scheme),
+        )
         reply = endpoint.handle(asked, parts)
         if reply.session is None:
             return False

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType
-from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import WS_KEY
 
 from sockjs_bridge import protocol
 from sockjs_bridge.replies import Headers, Reply
+from sockjs_bridge.server.aiohttp_parts import WebSocketDataQueue, WebSocketReader
 from sockjs_bridge.server.receivers import (
     CLOSE_TIMEOUT,
     NO_STATUS,

@@ -8,12 +8,14 @@ from io import BytesIO
 
 from aiohttp import web
 
+from sockjs_bridge import subprotocols
 from sockjs_bridge.credentials import UNKNOWN
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import HANDSHAKE, Handshake
 from sockjs_bridge.replies import Headers, Proof
 from sockjs_bridge.server.wsgi import WSGIHost, path_info
 from sockjs_bridge.session import Session
+from sockjs_bridge.transports import RAW_WEBSOCKET
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -26,6 +28,11 @@ _NOT_PASSED_ON = {
     "x-content-type-options",
 }
 _PREFIXES_NOT_PASSED_ON = ("access-control-", "sec-websocket-")
+
+
+# A browser may make a request, or a poll, depend on what it knows of that URL (RFC 9110, 13 and
+# 14). For the URL that the application is asked for nothing of it holds: a 304 would be a refusal.
+_CONDITIONS = ("HTTP_IF_", "HTTP_RANGE")
 
 
 class Openings:
@@ -106,10 +113,12 @@ class Openings:
             The status, below 300 when a view takes the connection, and the headers for the client.
         """
         environ = self._host.environ(request)
+        for key in [key for key in environ if key.startswith(_CONDITIONS)]:
+            del environ[key]
         environ.update(
             {
                 "REQUEST_METHOD": "GET",
-                "PATH_INFO": path_info(base),
+                "PATH_INFO": path_info(handshake.endpoint.page(base)),
                 "CONTENT_LENGTH": "0",
                 "wsgi.input": BytesIO(),
                 HANDSHAKE: handshake,
@@ -133,7 +142,35 @@ class Openings:
         if status < 300 and not handshake.taken:
             logger.warning("route %r, %s: no view took the connection, answered 404", name, base)
             return 404, headers
-        return status, headers
+        return status, headers + _agree(request, handshake, raw)
+
+
+def _agree(request: web.BaseRequest, handshake: Handshake, raw: Headers) -> Headers:
+    """Settles the subprotocol of a raw WebSocket.
+
+    Args:
+        request: of the client, who offers some.
+        handshake: of a connection that a view takes.
+        raw: headers of the application's response, which may name one.
+
+    Returns:
+        The header that names it; none where nothing is agreed on.
+    """
+    session, endpoint = handshake.session, handshake.endpoint
+    header = subprotocols.HEADER
+    offers: list[str] = []
+    if session.transport is RAW_WEBSOCKET:
+        offers = subprotocols.offered(request.headers.getall(header, ()))
+    named = [value for name, value in raw if name.lower() == header.lower()]
+    agreed = subprotocols.choose(offers, [*named, *endpoint.settings.subprotocols])
+    session.subprotocol = agreed
+    reason = (
+        f"the client offers {offers}" if session.transport is RAW_WEBSOCKET else "SockJS has none"
+    )
+    for value in named if session.transport.websocket else ():
+        if value != agreed:
+            logger.warning("route %r: dropped %s: %a: %s", endpoint.name, header, value, reason)
+    return [] if agreed is None else [(header, agreed)]
 
 
 def _passed_on(name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import socket
 import stat
@@ -13,8 +15,13 @@ from sockjs_bridge.server import proxy
 from sockjs_bridge.server.proxy import TrustedProxy
 from sockjs_bridge.settings import SettingError, count, flag, number
 
+logger = logging.getLogger("sockjs_bridge.server")
+
 #: Connections that the kernel holds while the loop is busy.
 BACKLOG = 1024
+#: What the system says of an address that it does not have, ``::1`` in many a container. One that
+#: is taken is another matter: who connects there would reach a stranger.
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def _scheme(value: Any) -> str:
@@ -68,6 +75,8 @@ class ServerOptions:
         keepalive_timeout: seconds that a connection may stay without a complete request's head.
         body_timeout: seconds without a byte of a request's body, and for the whole body of a
             SockJS send, after which it is refused (408).
+        max_request_header_size: bytes of a request's head, its line and headers together, after
+            which it is refused (431).
         max_body_size: bytes of a request's body (SockJS has its own ``max_message_size``).
         url_scheme: ``http`` or ``https``, as clients reach the server.
         full_gc_after: how many collections of younger garbage come before one of all objects, which
@@ -84,6 +93,8 @@ class ServerOptions:
     shutdown_timeout: float = _option(10.0, number(0, 3600, "seconds"))
     keepalive_timeout: float = _option(75.0, number(0.05, 86400, "seconds"))
     body_timeout: float = _option(30.0, number(0.05, 3600, "seconds"))
+    # Less could be too little for the request line alone (RFC 9112 section 3).
+    max_request_header_size: int = _option(32768, count(8192, "bytes"))
     max_body_size: int = _option(1073741824, count(0, "bytes"))
     url_scheme: str = _option("http", _scheme)
     full_gc_after: int = _option(500, count(0, "collections"))
@@ -143,6 +154,11 @@ class ServerOptions:
 
 
 def _bind_tcp(address: str) -> list[socket.socket]:
+    """Binds all addresses of a host that this machine has.
+
+    Raises:
+        OSError: it has none of them, or one is taken.
+    """
     host, _, port = address.rpartition(":")
     found = socket.getaddrinfo(
         None if host == "*" else host.strip("[]"),
@@ -150,20 +166,38 @@ def _bind_tcp(address: str) -> list[socket.socket]:
         type=socket.SOCK_STREAM,
         flags=socket.AI_PASSIVE,
     )
-    sockets = []
-    for family, kind, number_, _, place in dict.fromkeys(found):
-        sock = socket.socket(family, kind, number_)
-        sockets.append(sock)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(place)
-        except OSError:
-            for other in sockets:
-                other.close()
-            raise
+    sockets: list[socket.socket] = []
+    missing: list[tuple[str, OSError]] = []
+    try:
+        for family, kind, number_, _, place in dict.fromkeys(found):
+            try:
+                sockets.append(_bind_place(family, kind, number_, place))
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                missing.append((str(place[0]), error))
+        if not sockets:
+            raise missing[0][1]
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    for name, reason in missing:
+        logger.warning("listening on %s, but not on its %s: %s", address, name, reason.strerror)
     return sockets
+
+
+def _bind_place(family: int, kind: int, protocol: int, place: Any) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(place)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _bind_unix(path: str, permissions: int) -> socket.socket:

@@ -21,6 +21,8 @@ PROXY_HEADERS = frozenset(
     }
 )
 UNIX_PEER = "unix"
+#: A peer whose address could not be had; no address of the settings is its own.
+UNKNOWN_PEER = "unknown"
 SETTINGS = frozenset(
     {
         "trusted_proxy",
@@ -72,7 +74,7 @@ class Client:
     """Who made a request, and under which URL."""
 
     remote: str
-    """Address of the client, or ``unix`` for the peer of a Unix socket."""
+    """Address of the client; ``unix`` for the peer of a Unix socket, ``unknown`` without one."""
     scheme: str
     """``http`` or ``https``, as the client sees it."""
     host: str
@@ -134,13 +136,13 @@ class TrustedProxy:
         """Return whether the immediate peer is a trusted proxy.
 
         Args:
-            peer: IP address, or ``unix``.
+            peer: IP address, ``unix`` or ``unknown``.
         """
         if self.any_peer:
             return True
         if peer == UNIX_PEER:
             return self.unix
-        if not self.networks:
+        if peer == UNKNOWN_PEER or not self.networks:
             return False
         address = ip_address(peer)
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
@@ -151,7 +153,7 @@ class TrustedProxy:
         """Work out the client behind a request.
 
         Args:
-            peer: Address of the immediate peer, or ``unix``.
+            peer: Address of the immediate peer, ``unix`` or ``unknown``.
             scheme: ``http`` or ``https``, as this server was reached.
             headers: The request's headers; one that was repeated may be there several
                 times (a multi-dict) or joined by commas.

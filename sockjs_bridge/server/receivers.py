@@ -12,6 +12,7 @@ from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Peer
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.replies import Reply
+from sockjs_bridge.server.addresses import Addresses
 from sockjs_bridge.session import Session
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Connection(asyncio.Protocol):
         open_ones: where it stands while it is open.
 
     Attributes:
+        addresses: of the two ends, also when the peer is gone.
         peer: the other end, as sessions know it.
         busy: a request is under way.
         heard: when the last byte arrived, in seconds of the loop's time.
@@ -46,8 +48,10 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         *("_inner", "_now", "_open_ones", "busy", "heard", "lost", "paused", "peer", "receiver"),
-        "transport",
+        *("addresses", "transport"),
     )
+
+    addresses: Addresses
 
     def __init__(
         self, inner: asyncio.Protocol, now: Callable[[], float], open_ones: set[Connection]
@@ -67,6 +71,7 @@ class Connection(asyncio.Protocol):
         """Called by the loop."""
         # uvloop's transports are none by their class.
         self.transport = cast(asyncio.Transport, transport)
+        self.addresses = Addresses.of(transport)
         self._open_ones.add(self)
         self._inner.connection_made(transport)
 

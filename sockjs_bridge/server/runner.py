@@ -16,24 +16,21 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge import protocol
+from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.ending import DaemonExecutor
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
+from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.workers import SessionWorkers
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
 from sockjs_bridge.site import Site
 
-try:
+if aiohttp_parts.FAST_LACKS is None:
     from sockjs_bridge.server.fast import FastConnection, FastSkin
     from sockjs_bridge.server.fast_opening import FastOpenings
-except ImportError as error:
-    # A part of aiohttp that is not public.
-    LACKING: ImportError | None = error
-else:
-    LACKING = None
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -65,6 +62,9 @@ class _AiohttpLog(logging.LoggerAdapter[logging.Logger]):
         if isinstance(exc_info, HttpProcessingError):
             first_line = exc_info.message.strip().partition("\n")[0]
             self.info("a malformed request from %s: %r", *args, first_line)
+        elif isinstance(exc_info, web.RequestPayloadError):
+            first_line = str(exc_info).partition("\n")[0]
+            self.info("what was left of a refused body is malformed: %r", first_line)
         elif isinstance(exc_info, asyncio.InvalidStateError):
             # Of an end that a second signal cut short: aiohttp wakes a waiter that is gone.
             self.debug(msg, *args, exc_info=exc_info)
@@ -101,7 +101,7 @@ class Runner:
         self._bridge = Bridge(self._site, self._host, options.body_timeout)
         self._open_ones: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
-        self._web: web.Server | None = None
+        self._web: RequestServer | None = None
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Begins to accept connections on bound sockets."""
@@ -109,22 +109,30 @@ class Runner:
         loop.set_default_executor(DaemonExecutor())
         clock = LoopClock(loop)
         self._site.start(clock, self._workers)
-        server = self._web = web.Server(
+        server = self._web = RequestServer(
             self._bridge,
+            max_head=self._options.max_request_header_size,
             access_log=logging.getLogger("sockjs_bridge.access"),
             access_log_class=make_access_logger(polls=self._options.access_log_polls),
-            auto_decompress=False,
             keepalive_timeout=self._options.keepalive_timeout,
             # Of a request that was refused before its body was complete.
             lingering_time=LINGER,
             logger=cast(logging.Logger, _AiohttpLog(logger, {})),
         )
 
+        if aiohttp_parts.HEADS_LACK is not None:
+            logger.warning(
+                "max_request_header_size does not hold, aiohttp's own limits do: %s",
+                aiohttp_parts.HEADS_LACK,
+            )
         # What the second skin answers is in no log, but for WebSockets' handshakes.
         if self._options.access_log_polls:
             self.connection = lambda: Connection(server(), loop.time, self._open_ones)
-        elif LACKING is not None:
-            logger.warning("aiohttp answers everything, the faster way was not found: %s", LACKING)
+        elif aiohttp_parts.FAST_LACKS is not None:
+            logger.warning(
+                "aiohttp answers everything, the faster way was not found: %s",
+                aiohttp_parts.FAST_LACKS,
+            )
             self.connection = lambda: Connection(server(), loop.time, self._open_ones)
         else:
             self.connection = partial(FastConnection, self._skin(server, clock), self._open_ones)
@@ -135,13 +143,14 @@ class Runner:
                 serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
             self._servers.append(serving)
 
-    def _skin(self, server: web.Server, clock: LoopClock) -> FastSkin:
+    def _skin(self, server: RequestServer, clock: LoopClock) -> FastSkin:
         return FastSkin(
             self._site,
             self._bridge,
             FastOpenings(self._site, self._host),
             server,
             self._options.proxy,
+            self._options.url_scheme,
             clock,
             self._options.keepalive_timeout,
         )

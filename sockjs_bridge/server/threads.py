@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import mmap
 import queue
 import threading
 import time
@@ -19,6 +20,27 @@ logger = logging.getLogger("sockjs_bridge.server")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+#: Bytes of memory that a new thread must leave to the others.
+RESERVE = 33_554_432
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread where the system has room for it.
+
+    A thread's stack may be the last memory that there is: a server that cannot allocate anything
+    any more is of no use to those that it has.
+
+    Raises:
+        RuntimeError: There is no thread to be had, or no memory beside it.
+    """
+    try:
+        # Nothing is written to it: where memory is plenty this costs next to nothing.
+        mmap.mmap(-1, RESERVE).close()
+    except OSError as error:
+        raise RuntimeError(f"no memory for a thread: {error.strerror}") from None
+    thread.start()
 
 
 class _Observer(Protocol):
@@ -207,8 +229,8 @@ class ThreadPool:
             target=self._work, name=f"{self.name}-{self._started + 1}", daemon=True
         )
         try:
-            thread.start()
-        except RuntimeError:
+            start_thread(thread)
+        except RuntimeError as error:
             # The system has no thread left: those that run have to do.
             if not self._threads:
                 raise
@@ -216,7 +238,7 @@ class ThreadPool:
             if now >= self._next_failure:
                 # Whoever waits for a thread asks again and again.
                 self._next_failure = now + self.WARNING_INTERVAL
-                logger.exception("the thread pool %s cannot grow", self.name)
+                logger.error("the thread pool %s cannot grow: %s", self.name, error)
             return
         self._threads += 1
         self._started += 1

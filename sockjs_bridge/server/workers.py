@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sockjs_bridge.server.threads import ThreadPool
+from sockjs_bridge.server.threads import ThreadPool, start_thread
 
 
 class SessionWorkers:
@@ -79,7 +79,7 @@ class SessionWorkers:
         thread = threading.Thread(target=run, name=name, daemon=True)
         self._threads.add(thread)
         try:
-            thread.start()
+            start_thread(thread)
         except RuntimeError:
             self._threads.discard(thread)
             raise

@@ -22,7 +22,8 @@ from aiohttp import HttpVersion11, web
 
 from sockjs_bridge.endpoints import INQUIRY, Inquiry
 from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
-from sockjs_bridge.server.proxy import UNIX_PEER, Client, MalformedForwarded, TrustedProxy
+from sockjs_bridge.server.addresses import addresses_of
+from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi_exchange import ClientGone, Exchange, FileWrapper, Head
 from sockjs_bridge.server.wsgi_response import SERVER_NAME, WSGIResponse
@@ -40,7 +41,7 @@ _CLIENT_CLOSED_REQUEST = 499
 class WSGIHost:
     """Call a WSGI application for the requests that aiohttp reads.
 
-    The low-level ``aiohttp.web.Server`` around it must be made with ``auto_decompress=False``.
+    The server around it is a `sockjs_bridge.server.reader.RequestServer`.
 
     Args:
         app: The application.
@@ -83,7 +84,8 @@ class WSGIHost:
         known: Client | None = request.get(CLIENT)
         if known is not None:
             return known
-        client = self._proxy.apply(address_of(request), self._url_scheme, request.headers)
+        peer = addresses_of(request).peer
+        client = self._proxy.apply(peer, self._url_scheme, request.headers)
         authority, _, _ = split_target(request.raw_path)
         # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
         if authority and client.host == request.headers.get("Host", ""):
@@ -165,7 +167,7 @@ class WSGIHost:
         except _Refused as refused:
             return self._refusal(request, refused.status, refused.text)
         except MalformedForwarded as error:
-            logger.warning("refused a request of %s: %s", address_of(request), error)
+            logger.warning("refused a request of %s: %s", addresses_of(request).peer, error)
             return self._refusal(request, 400, "Bad Request")
         except ConnectionError:
             return self._gone(request)
@@ -349,12 +351,6 @@ async def send_continue(request: web.BaseRequest) -> None:
         request.writer.output_size = 0
 
 
-def address_of(connection: web.BaseRequest | asyncio.BaseTransport | None) -> str:
-    """Return the address of a connection's other end, or ``unix``."""
-    name = connection.get_extra_info("peername") if connection is not None else None
-    return str(name[0]) if isinstance(name, tuple) else UNIX_PEER
-
-
 def split_target(raw_path: str) -> tuple[str, bytes, str]:
     """Split a request target (RFC 9112 section 3.2): authority, path, query.
 
@@ -399,19 +395,13 @@ def _native(text: str) -> str:
 
 
 def _add_addresses(environ: dict[str, Any], request: web.BaseRequest, client: Client) -> None:
-    local = request.get_extra_info("sockname")
-    if isinstance(local, tuple):
-        host, port = str(local[0]), str(local[1])
-        environ["SERVER_NAME"] = f"[{host}]" if ":" in host else host
-    else:
-        environ["SERVER_NAME"] = "localhost"
-        port = "443" if client.scheme == "https" else "80"
-    environ["SERVER_PORT"] = client.server_port or port
-    peer = request.get_extra_info("peername")
-    if client.remote_port:
-        environ["REMOTE_PORT"] = client.remote_port
-    elif isinstance(peer, tuple) and client.remote == peer[0]:
-        environ["REMOTE_PORT"] = str(peer[1])
+    peer, peer_port, host, port = addresses_of(request)
+    environ["SERVER_NAME"] = f"[{host}]" if ":" in host else host or "localhost"
+    default = "443" if client.scheme == "https" else "80"
+    environ["SERVER_PORT"] = client.server_port or port or default
+    remote_port = client.remote_port or (peer_port if client.remote == peer else "")
+    if remote_port:
+        environ["REMOTE_PORT"] = remote_port
 
 
 # Headers that many clients send alike: their values are kept once for all open sessions. None of

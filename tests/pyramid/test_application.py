@@ -300,7 +300,8 @@ def test_no_thread_to_be_had(caplog):
     workers.exhausted = True
     for _ in range(3):
         assert not threads.start(workers, lambda: None, "a")
-    assert "no more threads" in caplog.text
+    lines = {record.getMessage(): record.exc_info for record in caplog.records}
+    assert lines == {"the system starts no more threads: can't start new thread": None}
     workers.exhausted = False
     assert threads.start(workers, lambda: None, "b")
 

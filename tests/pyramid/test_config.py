@@ -366,6 +366,7 @@ def test_page_of_a_renderer_alone():
         ("/chat/", "/chat"),
         ("/", "/"),
         ("/rooms/{room}", "/rooms/kitchen"),
+        ("/rooms/{room}/", "/rooms/kitchen/"),
         (r"/n/{number:\d+}", "/n/12"),
     ],
 )
@@ -381,6 +382,37 @@ def test_endpoints_are_found_by_their_route(pattern, path):
         assert target.base == path.rstrip("/")
     assert endpoints.find("/other/info") is None
     assert endpoints.find("/n/abc/info") is None or pattern != r"/n/{number:\d+}"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "pattern", "path"),
+    [
+        (None, "/chat", "/chat"),
+        (None, "/chat/", "/chat/"),
+        (None, "/", "/"),
+        (None, "", "/"),
+        ("/api", "/chat/", "/api/chat/"),
+        ("/api", "/", "/api/"),
+        ("/api", "", "/api/"),
+    ],
+)
+def test_the_slash_at_the_end_is_the_routes_own(prefix, pattern, path):
+    """`add_sockjs_route` stands in for `add_route`: the page's path is as it would be there."""
+
+    def included(config):
+        config.add_sockjs_route("chat", pattern)
+        config.add_view(lambda request: Response(request.route_path("chat")), route_name="chat")
+
+    config = configurator()
+    config.include(included, route_prefix=prefix)
+    app = config.make_wsgi_app()
+    assert get(app, path).text == path
+    endpoints = config.registry.sockjs.endpoints
+    for base in {path, path.rstrip("/")}:
+        for below in ("/info", "/000/1/xhr"):
+            endpoint, target = endpoints.find(base.rstrip("/") + below)
+            assert target.base == path.rstrip("/")
+            assert (endpoint.page(target.base) or "/") == path
 
 
 def test_route_prefix():

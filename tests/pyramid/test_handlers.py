@@ -602,7 +602,9 @@ def test_no_thread_for_a_hook(caplog):
     opening.settle()
     assert opening.receiver.frames[-1] == 'c[4503,"Too many connections"]'
     assert handler.backlog() == 0
-    assert "no threads" in caplog.text
+    (line,) = caplog.records
+    assert "no thread is left for a hook: can't start new thread" in line.getMessage()
+    assert line.exc_info is None
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from sockjs_bridge.server.accesslog import make_access_logger
+from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
 
 PATIENCE = 40.0
@@ -127,12 +128,12 @@ async def serving(
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         return await (handler(host, request) if handler else host.serve(request))
 
-    server = web.Server(
+    server = RequestServer(
         handle,
         access_log=logging.getLogger("sockjs_bridge.access"),
         access_log_class=make_access_logger(polls=polls),
-        auto_decompress=False,
         lingering_time=0.5,
+        max_head=32768,
     )
     loop = asyncio.get_running_loop()
     if unix is not None:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sockjs_bridge.server.accesslog import POLL, AccessLogger, make_access_logger
 from sockjs_bridge.server.proxy import TrustedProxy
+from sockjs_bridge.server.reader import RequestServer
 from tests.server.support import serving
 
 COMBINED = re.compile(
@@ -167,10 +168,11 @@ async def test_size_is_the_body_alone(caplog: pytest.LogCaptureFixture) -> None:
         return web.Response(body=b"12345" if request.raw_path == "/body" else None)
 
     caplog.set_level(logging.INFO, "sockjs_bridge.access")
-    server = web.Server(
+    server = RequestServer(
         handle,
         access_log=logging.getLogger("sockjs_bridge.access"),
         access_log_class=make_access_logger(polls=False),
+        max_head=32768,
     )
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]

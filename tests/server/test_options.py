@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
 
 import pytest
 
+from sockjs_bridge.server import options
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
 from sockjs_bridge.settings import SettingError
@@ -30,6 +32,7 @@ def test_strings_of_an_ini():
             "shutdown_timeout": "0",
             "keepalive_timeout": "5.5",
             "body_timeout": "60",
+            "max_request_header_size": "65536",
             "max_body_size": "0",
             "url_scheme": "https",
             "full_gc_after": "0",
@@ -45,6 +48,7 @@ def test_strings_of_an_ini():
         shutdown_timeout=0.0,
         keepalive_timeout=5.5,
         body_timeout=60.0,
+        max_request_header_size=65536,
         max_body_size=0,
         url_scheme="https",
         full_gc_after=0,
@@ -71,6 +75,7 @@ def test_strings_of_an_ini():
         ("shutdown_timeout", "-1", "a number of seconds from 0 to 3600"),
         ("keepalive_timeout", "0", "a number of seconds from 0.05"),
         ("body_timeout", "never", "a number of seconds from 0.05"),
+        ("max_request_header_size", "8191", "a whole number of bytes, 8192 or more"),
         ("max_body_size", "1G", "a whole number of bytes, 0 or more"),
         ("url_scheme", "ws", "http or https"),
         ("full_gc_after", "-1", "a whole number of collections, 0 or more"),
@@ -183,6 +188,67 @@ def test_one_address_of_several_in_use():
             ServerOptions.parse({"listen": f"*:{port}"}).bind()
         with socket.create_server(("127.0.0.1", port)):
             pass
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Gives `localhost` two addresses, and has the one of IPv6 fail."""
+
+    def play(step, number, *, first):
+        found = [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+        ]
+
+        class Socket(socket.socket):
+            def __init__(self, family, *more):
+                self.fail("socket", family)
+                super().__init__(family, *more)
+
+            def bind(self, place):
+                self.fail("bind", self.family)
+                super().bind(place)
+
+            def fail(self, here, family):
+                if here == step and family == socket.AF_INET6:
+                    raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(options.socket, "socket", Socket)
+        monkeypatch.setattr(
+            options.socket, "getaddrinfo", lambda *_, **__: found if first else found[::-1]
+        )
+
+    return play
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("step", "number"), [("bind", errno.EADDRNOTAVAIL), ("socket", errno.EAFNOSUPPORT)]
+)
+def test_a_name_with_an_address_that_is_not_here(bound, machine, caplog, step, number, first):
+    """In many a container `localhost` is `::1` too, which no interface has: one will do."""
+    machine(step, number, first=first)
+    (sock,) = bound("localhost:0")
+    assert sock.getsockname()[0] == "127.0.0.1"
+    (line,) = caplog.messages
+    assert line == f"listening on localhost:0, but not on its ::1: {os.strerror(number)}"
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("number", [errno.EADDRINUSE, errno.EACCES])
+def test_a_name_with_an_address_that_is_taken(bound, machine, caplog, number, first):
+    """Half of a name's clients would reach somebody else."""
+    machine("bind", number, first=first)
+    with pytest.raises(SettingError, match=f"localhost:0: {os.strerror(number)}"):
+        bound("localhost:0")
+    assert caplog.messages == []
+
+
+def test_a_name_without_an_address_that_is_here(bound, caplog):
+    """RFC 5737: 192.0.2.0/24 is nobody's."""
+    with pytest.raises(SettingError, match=f"192.0.2.1:0: {os.strerror(errno.EADDRNOTAVAIL)}"):
+        bound("192.0.2.1:0")
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,11 @@ def test_a_trusted_peer_is_believed(peers, peer):
 
 @pytest.mark.parametrize(
     ("peers", "peer"),
-    [("127.0.0.1", "unix"), ("unix", PEER), ("10.0.0.0/8", PEER), ("0.0.0.0/0", "::1")],
+    [
+        *(("127.0.0.1", "unix"), ("unix", PEER), ("10.0.0.0/8", PEER), ("0.0.0.0/0", "::1")),
+        # A peer whose address could not be had.
+        *(("unix", "unknown"), ("0.0.0.0/0 ::/0", "unknown")),
+    ],
 )
 def test_trust_has_limits(peers, peer):
     assert not proxy(peers=peers).trusts(peer)

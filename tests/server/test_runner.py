@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvloop
+from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 from pyramid.config import Configurator
 from pyramid.response import Response
@@ -217,12 +218,13 @@ def test_log_of_aiohttp(caplog):
     caplog.set_level(logging.DEBUG, "sockjs_bridge.server")
     log = module._AiohttpLog(module.logger, {})
     log.exception("Error from %s", "127.0.0.1", exc_info=BadHttpMessage("bad\nin detail"))
+    log.exception("Unhandled", exc_info=web.RequestPayloadError("bad\nin detail"))
     log.exception("Unhandled", exc_info=asyncio.InvalidStateError("invalid state"))
     try:
         raise RuntimeError("oops")
     except RuntimeError as error:
         log.exception("Unhandled", exc_info=error)
-    assert [record.levelname for record in caplog.records] == ["INFO", "DEBUG", "ERROR"]
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "DEBUG", "ERROR"]
     assert "127.0.0.1" in caplog.records[0].getMessage()
-    assert "\n" not in caplog.records[0].getMessage()
-    assert caplog.records[2].exc_info[1].args == ("oops",)
+    assert not any("\n" in record.getMessage() for record in caplog.records)
+    assert caplog.records[3].exc_info[1].args == ("oops",)

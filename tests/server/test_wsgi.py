@@ -143,6 +143,13 @@ async def test_an_absolute_target_overrules_host():
     assert environ["HTTP_HOST"] == "other.example:81"
 
 
+async def test_a_host_that_is_not_ascii():
+    """Unicode Issues: its bytes as latin-1, once."""
+    async with serving(show) as served:
+        environ = await environ_of(served, headers=("Host: b\xc3\xbccher.example",))
+    assert environ["HTTP_HOST"] == "b\xc3\xbccher.example"
+
+
 async def test_header_names_with_an_underscore_are_dropped():
     """X_In and X-In are the same variable: a client could overwrite what a proxy has set."""
     headers = ("Host: localhost", "X-In: proxy", "X_In: client", "Content_Length: 7")
@@ -194,6 +201,30 @@ async def test_unix_socket(tmp_path, scheme, port):
     assert environ["REMOTE_ADDR"] == "unix"
     assert environ["wsgi.url_scheme"] == scheme
     assert "REMOTE_PORT" not in environ
+
+
+async def test_who_has_left_has_its_address_all_the_same():
+    """The addresses are those of the connection when it was made."""
+    seen = []
+
+    async def handle(host, request):
+        await until(lambda: request.transport is None)
+        seen.append(host.environ(request))
+        return web.Response()
+
+    async with serving(show, handler=handle) as served:
+        _, writer = await served.connect()
+        port = writer.get_extra_info("sockname")[1]
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await until(lambda: seen)
+    (environ,) = seen
+    assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("127.0.0.1", str(port))
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == (
+        "127.0.0.1",
+        str(served.address[1]),
+    )
 
 
 FORWARDED = (

@@ -1,0 +1,178 @@
+"""What the server uses of aiohttp without its being public, and what happens without it.
+
+A release of aiohttp may move or rename any of it. The server starts all the same then:
+
+- `WebSocketReader`, `WebSocketDataQueue`: the parser of frames. Without it the fast reader is off,
+  and aiohttp answers everything (`FAST_LACKS`).
+- `RequestHandler._parser` and `_ErrInfo`: where aiohttp's parser of requests can be replaced by
+  `BoundedParser`, and how that one has an error answered. Without them aiohttp's own limits hold:
+  8190 bytes for one line of a head, beyond: 400 (`HEADS_LACK`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import StreamReader, web
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
+
+__all__ = (
+    "FAST_LACKS",
+    "HEADS_LACK",
+    "BoundedParser",
+    "HeadTooLarge",
+    "WebSocketDataQueue",
+    "WebSocketReader",
+    "bound_heads",
+)
+
+FAST_LACKS: ImportError | None = None
+HEADS_LACK: ImportError | None = None
+try:
+    from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
+except ImportError as error:
+    FAST_LACKS = error
+try:
+    from aiohttp.web_protocol import _ErrInfo
+
+    if not hasattr(web.RequestHandler, "_parser"):
+        raise ImportError("aiohttp.web.RequestHandler has no _parser")
+except ImportError as error:
+    HEADS_LACK = error
+
+#: How many header fields a request may have.
+MAX_FIELDS = 128
+#: Bytes that the parser is fed at once. Where a head begins in the midst of them, so many of it
+#: are not counted while it arrives.
+PIECE = 8192
+#: What of a request line is neither method nor target: blanks, version, end of line.
+_LINE = len("  HTTP/1.1\r\n")
+#: What of a header's line is neither name nor value.
+_FIELD = len(": \r\n")
+
+# What the parser makes of a request, or of an error, and the body that belongs to it.
+_Parsed = tuple[Any, StreamReader]
+
+
+class HeadTooLarge(HttpProcessingError):
+    """A request's head, or what stands around its body, has too many bytes or fields.
+
+    Args:
+        limit: bytes that it may have.
+    """
+
+    def __init__(self, limit: int) -> None:
+        text = f"More than max_request_header_size = {limit} bytes, or {MAX_FIELDS} fields."
+        super().__init__(code=431, message=text)
+
+
+class BoundedParser:
+    """aiohttp's parser of requests, with a bound on the whole of a head in place of each line.
+
+    The parser keeps what it has read of a head, and does not say how much that is. So it is fed in
+    pieces, and what is counted are the bytes since it had anything to show for them: a head, or a
+    part of a body. That bounds all that it keeps: heads, wherever they begin, and trailers.
+
+    Args:
+        parser: aiohttp's; its own limits are no lower than the bound.
+        protocol: that the parser belongs to.
+        limit: bytes of a head.
+    """
+
+    __slots__ = ("_fruitless", "_last", "_limit", "_parser", "_protocol", "_refused")
+
+    def __init__(self, parser: Any, protocol: web.RequestHandler, limit: int) -> None:
+        self._parser = parser
+        self._protocol = protocol
+        self._limit = limit
+        self._fruitless = 0
+        # The body of the last request: empty, complete, or what is being read.
+        self._last: StreamReader = EMPTY_PAYLOAD
+        self._refused = False
+
+    def feed_data(self, data: bytes) -> tuple[Sequence[_Parsed], bool, bytes]:
+        """Reads what has arrived.
+
+        Args:
+            data: that; empty where the parser had paused and is to go on.
+
+        Returns:
+            The requests that begin in it, whether what follows is no HTTP, and that.
+        """
+        found: list[_Parsed] = []
+        position = 0
+        while not self._refused:
+            end = position + min(PIECE, self._limit - self._fruitless)
+            before = self._last.total_bytes, self._last.is_eof()
+            try:
+                parsed, upgraded, tail = self._parser.feed_data(data[position:end])
+            except HttpProcessingError as error:
+                too_long = isinstance(error, LineTooLong)
+                self._refuse(found, HeadTooLarge(self._limit) if too_long else error)
+                break
+            self._take(found, parsed)
+            if upgraded and not self._refused:
+                return found, True, tail + data[end:]
+            if parsed or before != (self._last.total_bytes, self._last.is_eof()):
+                self._fruitless = 0
+            else:
+                self._fruitless += len(data[position:end])
+            if self._fruitless == self._limit:
+                self._refuse(found, HeadTooLarge(self._limit))
+            position = end
+            if position >= len(data):
+                break
+        return found, False, b""
+
+    def _take(self, found: list[_Parsed], parsed: Sequence[_Parsed]) -> None:
+        for message, body in parsed:
+            # One that began behind another request was counted in part only.
+            if _size(message) > self._limit or len(message.raw_headers) > MAX_FIELDS:
+                self._refuse(found, HeadTooLarge(self._limit))
+                return
+            found.append((message, body))
+            self._last = body
+
+    def _refuse(self, found: list[_Parsed], error: HttpProcessingError) -> None:
+        """Reads nothing more of the connection; has the error answered behind what was found."""
+        self._refused = True
+        if not self._last.is_eof():
+            # Who reads the body answers: its request was handed on. To who did not look yet, a body
+            # that was ended here would be an empty one.
+            self._last.set_exception(web.RequestPayloadError(error.message))
+        elif isinstance(error, HeadTooLarge):
+            # A body that never ends has aiohttp wait until the client has read the answer: who is
+            # still sending when the connection closes would hear of a reset only.
+            rest = StreamReader(self._protocol, 2**16, loop=asyncio.get_running_loop())
+            found.append((_ErrInfo(error.code, error, error.message), rest))
+        else:
+            found.append((_ErrInfo(400, error, error.message), EMPTY_PAYLOAD))
+
+    def message_consumed(self) -> None:
+        """Says that a request is being handled."""
+        self._parser.message_consumed()
+
+    def pause_reading(self) -> None:
+        """Says that enough of a body waits."""
+        self._parser.pause_reading()
+
+    def set_upgraded(self, value: bool) -> None:
+        """Says whether what follows is no HTTP."""
+        self._parser.set_upgraded(value)
+
+
+def _size(message: RawRequestMessage) -> int:
+    """Returns the bytes of a head, written with one blank behind each colon."""
+    line = len(message.method) + len(message.path.encode(errors="surrogateescape")) + _LINE
+    fields = sum(len(name) + len(value) + _FIELD for name, value in message.raw_headers)
+    return line + fields + len("\r\n")
+
+
+def bound_heads(handler: web.RequestHandler, limit: int) -> None:
+    """Has aiohttp's protocol of a connection refuse heads of more than so many bytes (431)."""
+    parser = BoundedParser(handler._parser, handler, limit)
+    handler._parser = parser  # type: ignore[assignment]

@@ -1,0 +1,65 @@
+"""aiohttp's reader of HTTP requests, with what this server wants of it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from sockjs_bridge.server import aiohttp_parts
+from sockjs_bridge.server.addresses import Addresses
+
+
+class RequestReader(web.RequestHandler):
+    """aiohttp's protocol of a connection: it knows the addresses, and bounds heads as a whole.
+
+    Args:
+        server: that it belongs to.
+        max_head: bytes of a head; beyond: 431.
+        **options: of `aiohttp.web.RequestHandler`.
+
+    Attributes:
+        addresses: of the connection's two ends, also when it is lost.
+    """
+
+    __slots__ = ("addresses",)
+
+    addresses: Addresses
+
+    def __init__(self, server: web.Server, max_head: int, **options: Any) -> None:
+        bounded = aiohttp_parts.HEADS_LACK is None
+        if bounded:
+            # aiohttp's own must not be reached before: they hold for one line.
+            limits = ("max_line_size", "max_field_size", "max_headers")
+            options.update(dict.fromkeys(limits, max_head))
+        super().__init__(server, **options)
+        if bounded:
+            aiohttp_parts.bound_heads(self, max_head)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self.addresses = Addresses.of(transport)
+        super().connection_made(transport)
+
+
+class RequestServer(web.Server):
+    """Makes the reader of each connection.
+
+    Bodies arrive as they were sent: nothing is decompressed.
+
+    Args:
+        handler: answers requests; made on the loop.
+        max_head: bytes of a request's head; beyond: 431.
+        **options: of `aiohttp.web.RequestHandler`.
+    """
+
+    def __init__(self, handler: Any, *, max_head: int, **options: Any) -> None:
+        super().__init__(handler)
+        options = {"loop": asyncio.get_running_loop(), "auto_decompress": False, **options}
+        self._reader = partial(RequestReader, self, max_head, **options)
+
+    def __call__(self) -> RequestReader:
+        """Makes the protocol of a connection."""
+        return self._reader()
