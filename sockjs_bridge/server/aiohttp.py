@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
+from aiohttp import web
 
 from sockjs_bridge import protocol
 from sockjs_bridge.endpoint import Endpoint
@@ -16,28 +16,17 @@ from sockjs_bridge.replies import Headers, Reply, Request, phrase
 from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
-from sockjs_bridge.server.receivers import (
-    CLOSE_TIMEOUT,
-    NO_STATUS,
-    Connection,
-    HttpReceiver,
-    WebSocketReceiver,
-)
+from sockjs_bridge.server.receivers import Connection, HttpReceiver
+from sockjs_bridge.server.websocket import WebSocketConnection, accept_key
 from sockjs_bridge.server.wsgi import WSGIHost, send_continue, split_target
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.transports import PLAIN
 
-if TYPE_CHECKING:
-    from sockjs_bridge.server.fast_websocket import FastWebSocket
-
 logger = logging.getLogger("sockjs_bridge.server")
 
 #: The body of a request that the application has read before its endpoint was known.
 BODY: Final = web.RequestKey("sockjs_bridge.body", bytes)
-
-# What aiohttp's receive() returns when a WebSocket is over without a word from the peer.
-_ENDS = {WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
 
 
 class Bridge:
@@ -182,7 +171,7 @@ class Bridge:
         except MalformedForwarded as error:
             raise _Refused(Reply(400, [("Content-Type", PLAIN)], str(error).encode())) from None
         query = request.raw_path.partition("?")[2]
-        parts = Request(request.method, query, request.headers, host, b"", connection.peer)
+        parts = Request(request.method, query, request.headers, host, b"", connection.flow)
         if request.body_exists:
             limit = endpoint.settings.max_message_size
             if (request.content_length or 0) > limit:
@@ -269,103 +258,31 @@ class Bridge:
     ) -> web.StreamResponse:
         session = reply.session
         assert session is not None
-        fast = connection.upgrade(request, endpoint, session, reply)
-        if fast is not None:
-            return await self._fast_websocket(request, fast, endpoint, base, reply)
-        websocket = web.WebSocketResponse(
-            timeout=CLOSE_TIMEOUT,
-            compress=False,
-            # aiohttp refuses what reaches its limit.
-            max_msg_size=endpoint.settings.max_message_size + 1,
-        )
-        receiver = WebSocketReceiver(connection, session, reply, websocket)
-        code, reason = int(WSCloseCode.ABNORMAL_CLOSURE), ""
-        try:
-            session.attach(receiver)
-            if request.version < (1, 1) or not websocket.can_prepare(request):
-                # RFC 6455, 4.4: which version would do.
-                headers = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
-                return self._abandon(session, Reply(400, headers, b"Bad handshake."))
-            status, headers = await self._openings.lead(request, endpoint, base, session)
-            if status >= 300:
-                text = phrase(status).encode()
-                return self._abandon(
-                    session, Reply(status, [("Content-Type", PLAIN), *headers], text)
-                )
-            _add_headers(websocket, [*reply.headers, *headers])
-            await websocket.prepare(request)
-            receiver.start()
-            code, reason = await self._read(websocket, receiver)
-            if receiver.closing is not None:
-                await receiver.closing
-            return websocket
-        finally:
-            session.detach(receiver, lost=connection.lost, code=code, reason=reason)
-            connection.receiver = None
-
-    async def _fast_websocket(
-        self,
-        request: web.BaseRequest,
-        receiver: FastWebSocket,
-        endpoint: Endpoint,
-        base: str,
-        reply: Reply,
-    ) -> web.StreamResponse:
-        session = receiver.session
+        key = accept_key(request.headers)
+        if request.method != "GET" or request.version < (1, 1) or key is None:
+            # RFC 6455, 4.4: which version would do.
+            refusal = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
+            return self._abandon(session, Reply(400, refusal, b"Bad handshake."))
+        limit = endpoint.settings.max_message_size
+        websocket = WebSocketConnection(connection, session, reply, key, limit)
         accepted = False
         try:
-            session.attach(receiver)
+            session.attach(websocket)
             status, headers = await self._openings.lead(request, endpoint, base, session)
             if status < 300:
-                accepted = receiver.accept([*reply.headers, *headers])
+                accepted = websocket.accept([*reply.headers, *headers])
                 # What the log shows; the connection is not aiohttp's any more.
                 return web.Response(status=101) if accepted else _gone()
             text = phrase(status).encode()
             return self._abandon(session, Reply(status, [("Content-Type", PLAIN), *headers], text))
         finally:
             if not accepted:
-                receiver.give_back()
+                websocket.give_back()
 
     @staticmethod
     def _abandon(session: Session, reply: Reply) -> web.Response:
         session.abandon()
         return _respond(reply)
-
-    async def _read(
-        self, websocket: web.WebSocketResponse, receiver: WebSocketReceiver
-    ) -> tuple[int, str]:
-        """Reads until the WebSocket is over; returns the code and the reason of that."""
-        session = receiver.session
-        while True:
-            try:
-                message = await websocket.receive()
-            except ConnectionError:
-                # It could not answer a ping.
-                return int(WSCloseCode.ABNORMAL_CLOSURE), ""
-            if message.type is WSMsgType.CLOSE:
-                # RFC 6455, 7.1.5: 1005 stands for a close frame without a code.
-                return int(message.data) or NO_STATUS, str(message.extra or "")
-            if isinstance(message.data, WebSocketError):
-                logger.info("session %s: %s", session.id, message.data)
-                return int(message.data.code), ""
-            if message.type in _ENDS:
-                return int(WSCloseCode.ABNORMAL_CLOSURE), ""
-            if message.type is WSMsgType.TEXT and session.transport.control_frames:
-                try:
-                    messages = protocol.decode_websocket(message.data)
-                except protocol.PayloadError as error:
-                    logger.info("session %s: %s", session.id, error)
-                    session.close(*protocol.BROKEN_FRAMING)
-                    continue
-            elif message.type is WSMsgType.TEXT:
-                messages = [message.data]
-            else:
-                session.close(*protocol.BROKEN_FRAMING)
-                continue
-            if messages:
-                session.deliver(messages, _size(message.data))
-                if session.full:
-                    await receiver.until_ready()
 
 
 class _Refused(Exception):
@@ -388,10 +305,6 @@ def _path(request: web.BaseRequest) -> str:
 
 def _wants_websocket(request: web.BaseRequest) -> bool:
     return request.headers.get("Upgrade", "").strip().lower() == "websocket"
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def _add_headers(response: web.StreamResponse, headers: Headers) -> None:

@@ -16,24 +16,18 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge import protocol
+from sockjs_bridge.clock import DeadlineWheel
 from sockjs_bridge.endpoints import Site
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.ending import DaemonExecutor
+from sockjs_bridge.server.fast import FastConnection, FastSkin
+from sockjs_bridge.server.fast_opening import FastOpenings
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
-from sockjs_bridge.server.receivers import Connection
+from sockjs_bridge.server.receivers import Connection, Open, Shared
 from sockjs_bridge.server.workers import SessionWorkers
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
-
-try:
-    from sockjs_bridge.server.fast import FastConnection, FastSkin
-    from sockjs_bridge.server.fast_opening import FastOpenings
-except ImportError as error:
-    # A part of aiohttp that is not public.
-    LACKING: ImportError | None = error
-else:
-    LACKING = None
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -99,7 +93,7 @@ class Runner:
             url_scheme=options.url_scheme,
         )
         self._bridge = Bridge(self._site, self._host, options.body_timeout)
-        self._open_ones: set[Connection] = set()
+        self._open_ones: set[Open] = set()
         self._servers: list[asyncio.Server] = []
         self._web: web.Server | None = None
 
@@ -120,14 +114,12 @@ class Runner:
             logger=cast(logging.Logger, _AiohttpLog(logger, {})),
         )
 
+        shared = Shared(clock, DeadlineWheel(clock), self._open_ones, self._bridge)
         # What the second skin answers is in no log, but for WebSockets' handshakes.
         if self._options.access_log_polls:
-            self.connection = lambda: Connection(server(), loop.time, self._open_ones)
-        elif LACKING is not None:
-            logger.warning("aiohttp answers everything, the faster way was not found: %s", LACKING)
-            self.connection = lambda: Connection(server(), loop.time, self._open_ones)
+            self.connection = lambda: Connection(server(), shared)
         else:
-            self.connection = partial(FastConnection, self._skin(server, clock), self._open_ones)
+            self.connection = partial(FastConnection, self._skin(server, clock), shared)
         for sock in sockets:
             if sock.family == socket.AF_UNIX:
                 serving = await loop.create_unix_server(self.connection, sock=sock, backlog=BACKLOG)

@@ -12,12 +12,12 @@ import weakref
 from typing import Any
 
 import pytest
-from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.web_protocol import RequestHandler
 
 from sockjs_bridge import protocol, transports
 from sockjs_bridge.pyramid.handlers import SessionHandler
-from sockjs_bridge.server import fast
+from sockjs_bridge.server import aiohttp_parts, fast
 from sockjs_bridge.server.workers import SessionWorkers
 from tests.server.support import PATIENCE
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
@@ -43,9 +43,10 @@ async def until_closed(wire: Wire) -> None:
 
 
 def test_what_aiohttp_must_have() -> None:
-    """Without these the second skin leaves connections to aiohttp, or does not start."""
-    assert "_waiter" in RequestHandler.__slots__
-    assert {"_buffer", "_protocol"} <= {*dir(WebSocketDataQueue)}
+    """Without these all works, but more slowly (aiohttp_parts.py)."""
+    assert {"_waiter", "_message_tail"} <= {*RequestHandler.__slots__}
+    assert {"_reading_paused", "_buffer_paused"} <= {*BaseProtocol.__slots__}
+    assert callable(aiohttp_parts.websocket_mask)
 
 
 # What does not reach aiohttp
@@ -106,37 +107,37 @@ async def test_switched_off(settings: dict[str, str]) -> None:
         wire.feed(send("one"))
         await server.quiet()
         assert (server.heard, server.requests) == (["one"], 2)
+        known = len(server.runner._web.connections)
         await server.open_websocket()
-        assert server.runner._web.connections
+        # The handshake was aiohttp's, the WebSocket is not.
+        assert server.requests == 3
+        assert len(server.runner._web.connections) == known
 
 
 WITHOUT = """
 import asyncio, logging
-from aiohttp import web
-from aiohttp._websocket import reader
-del reader.WebSocketDataQueue
-from tests.server.wire import OPEN, Unplugged
+from aiohttp._websocket import helpers
+from aiohttp.web_protocol import RequestHandler
+del helpers.websocket_mask, RequestHandler._message_tail
+from tests.server.wire import Unplugged, frame
 
 async def main():
     logging.basicConfig()
     async with Unplugged() as server:
-        wire = await server.open()
-        wire.feed(OPEN)
+        wire = await server.open_websocket()
+        wire.feed(frame(b'["echo"]'))
         await server.quiet()
-        assert server.requests == 2
-        await server.open_websocket()
-        assert server.runner._web.connections
+        assert wire.written.endswith(b'a["echo"]')
 
 asyncio.run(main())
 """
 
 
 def test_aiohttp_lacks_a_part() -> None:
-    """It answers everything then, and the log tells why that is slower."""
+    """All works without what is not public; it is slower."""
     command = [sys.executable, "-c", WITHOUT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
-    assert "cannot import name 'WebSocketDataQueue'" in done.stderr
 
 
 # Time
@@ -268,7 +269,7 @@ async def test_end(sent: bytes, code: int) -> None:
 
 
 async def test_peer_that_does_not_answer_the_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sockjs_bridge.server.fast_websocket.CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr("sockjs_bridge.server.websocket.CLOSE_TIMEOUT", 0.05)
     async with Unplugged() as server:
         wire = await server.open_websocket()
         server.sessions[0].close(3000, "Go away!")
