@@ -58,13 +58,13 @@ class Inbound:
         if self._rest is None and len(messages) <= room:
             self.messages_in += len(messages)
             handler.received(messages)
-        else:
-            if self._rest is None:
-                self._rest = deque()
-            self._rest += messages
-            self.awaited = True
-            # A thread that took a message just before saw nobody waiting.
-            self.ready()
+            return self._handler is not None and handler.backlog() >= self._max_inbound
+        if self._rest is None:
+            self._rest = deque()
+        self._rest += messages
+        self.awaited = True
+        # A thread that took a message just before saw nobody waiting.
+        self.ready()
         return self.full
 
     @property

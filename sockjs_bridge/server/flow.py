@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import sys
 from typing import Final
 
@@ -23,13 +22,11 @@ PATIENCE: Final = 60.0
 LOOK: Final = 5.0
 
 
-class Hold(enum.IntFlag):
-    """Why nothing is read from a peer at present."""
-
-    #: It does not read what it was sent.
-    UNREAD = 1
-    #: Too much waits of what it has sent.
-    BEHIND = 2
+# Why nothing is read from a peer at present; an enumeration's flags would cost more than a message.
+#: It does not read what it was sent.
+UNREAD: Final = 1
+#: Too much waits of what it has sent.
+BEHIND: Final = 2
 
 
 class Flow(Peer):
@@ -64,7 +61,7 @@ class Flow(Peer):
         self._transport: asyncio.Transport | None = transport
         self._now = clock.time
         self._wheel = wheel
-        self._holds = Hold(0)
+        self._holds = 0
         self._leaving = False
         self._due: float | None = None
         # What was on its way when it was last looked, and when it was seen to become less.
@@ -92,21 +89,25 @@ class Flow(Peer):
 
     # Reading
 
-    def hold(self, why: Hold) -> None:
-        """Reads nothing for the present."""
+    def hold(self, why: int) -> None:
+        """Reads nothing for the present.
+
+        Args:
+            why: `UNREAD` or `BEHIND`.
+        """
         self._holds |= why
         if self._transport is not None:
             # Others may have resumed it.
             self._transport.pause_reading()
 
-    def let_go(self, why: Hold, *, resume: bool = True) -> None:
+    def let_go(self, why: int, *, resume: bool = True) -> None:
         """Reads again, unless there is another reason not to.
 
         Args:
             why: the reason that is none any more.
             resume: False where somebody else has paused the transport, and will resume it.
         """
-        if why in self._holds:
+        if self._holds & why:
             self._holds &= ~why
             if resume and not self._holds and self._transport is not None:
                 self._transport.resume_reading()

@@ -30,7 +30,7 @@ INTERNAL_ERROR: Final = 1011
 
 # 7.4.1, and IANA's registry for 1012 to 1014: what may be on the wire below 3000.
 _CODES = {*range(1000, 1004), *range(1007, 1015)}
-# A text in a single frame with a mask and a length of its own: nearly all.
+# The first byte of a text in a single frame, and the second one's bit for a mask.
 _WHOLE_TEXT = 0x80 | TEXT
 _MASKED = 0x80
 
@@ -57,19 +57,24 @@ class FrameReader:
 
     Args:
         max_size: bytes of a message.
+
+    Attributes:
+        empty: all that has arrived was read.
     """
 
     __slots__ = (
-        *("_at", "_data", "_final", "_kind", "_left", "_mask", "_max_size", "_message", "_small"),
-        "_utf8",
+        *("_at", "_data", "_final", "_kind", "_left", "_mask", "_max_size", "_message"),
+        *("_small", "_utf8", "empty"),
     )
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
-        self._small = min(MAX_CONTROL, max_size)
+        # What can be told by one or two bytes.
+        self._small = min(2**16 - 1, max_size)
         # What has arrived, and how far it was read.
         self._data = b""
         self._at = 0
+        self.empty = True
         # The message that is under way, if any: its opcode, and what has come of it.
         self._kind: int | None = None
         self._message = bytearray()
@@ -83,11 +88,38 @@ class FrameReader:
         """Takes what has arrived."""
         self._data = self._data[self._at :] + data
         self._at = 0
+        self.empty = not self._data
 
     @property
     def unread(self) -> int:
         """Bytes that have arrived and were not read yet."""
         return len(self._data) - self._at
+
+    def text(self) -> str | None:
+        """Reads the next message where that is what nearly all are.
+
+        Returns:
+            A text that came in one frame, all of which has arrived; None where `next` is to read.
+        """
+        data, at = self._data, self._at
+        if len(data) - at < 8 or data[at] != _WHOLE_TEXT or self._left is not None:
+            return None
+        size, begin, least = data[at + 1] ^ _MASKED, at + 6, 0
+        if size == 126:
+            size, begin, least = data[at + 2] << 8 | data[at + 3], at + 8, 126
+        end = begin + size
+        if not least <= size <= self._small or end > len(data) or self._kind is not None:
+            return None
+        try:
+            text = unmasked(data[begin:end], data[begin - 4 : begin]).decode()
+        except UnicodeDecodeError:
+            return None
+        if end == len(data):
+            # A silent connection keeps nothing of what was read.
+            self._data, self._at, self.empty = b"", 0, True
+        else:
+            self._at = end
+        return text
 
     def next(self) -> Frame | None:
         """Reads the next message or control frame.
@@ -98,17 +130,10 @@ class FrameReader:
         Raises:
             BrokenFrame: the client broke the protocol; there is nothing more to be read.
         """
-        data, at = self._data, self._at
-        if len(data) - at >= 6 and data[at] == _WHOLE_TEXT and self._kind is None:
-            # Most messages are one short frame that has arrived whole.
-            size = data[at + 1] ^ _MASKED
-            end = at + 6 + size
-            if size <= self._small and end <= len(data):
-                self._at = end
-                return TEXT, _text(unmasked(data[at + 6 : end], data[at + 2 : at + 6]))
         frame = self._read()
-        if frame is None:
-            # A silent connection keeps nothing of what was read.
+        self.empty = self._at == len(self._data)
+        if frame is None and self._at:
+            # Only what is missing something is kept.
             self._data = self._data[self._at :]
             self._at = 0
         return frame

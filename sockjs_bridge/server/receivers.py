@@ -10,7 +10,7 @@ from sockjs_bridge.clock import Clock, DeadlineWheel
 from sockjs_bridge.contracts import Peer
 from sockjs_bridge.replies import Reply
 from sockjs_bridge.server import aiohttp_parts
-from sockjs_bridge.server.flow import SOCKJS_PATIENCE, Flow, Hold
+from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD, Flow
 from sockjs_bridge.server.plain import MAX_HELD
 from sockjs_bridge.session import Session
 
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         else:
             self._take(data)
         if self.flow.paused:
-            self.flow.hold(Hold.UNREAD)
+            self.flow.hold(UNREAD)
 
     def _take(self, data: bytes) -> None:
         self._inner.data_received(data)
@@ -149,9 +149,9 @@ class Connection(asyncio.Protocol):
         self._inner.resume_writing()
         if self.receiver is not None:
             self.receiver.session.flush()
-        self._read_on(Hold.UNREAD)
+        self._read_on(UNREAD)
 
-    def _read_on(self, why: Hold) -> None:
+    def _read_on(self, why: int) -> None:
         self.flow.let_go(why, resume=not aiohttp_parts.reading_paused(self._inner))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -175,12 +175,12 @@ class Connection(asyncio.Protocol):
         assert self._held is not None
         self._held += data
         if len(self._held) > MAX_HELD:
-            self.flow.hold(Hold.BEHIND)
+            self.flow.hold(BEHIND)
 
     def _go_on(self) -> None:
         held, self._held = self._held, None
         if held and not self.lost:
-            self._read_on(Hold.BEHIND)
+            self._read_on(BEHIND)
             self.data_received(bytes(held))
 
     # WebSockets
@@ -195,9 +195,9 @@ class Connection(asyncio.Protocol):
         self.receiver = None
         self.shared.open_ones.discard(self)
         if aiohttp_parts.reading_paused(self._inner):
-            self.flow.hold(Hold.BEHIND)
+            self.flow.hold(BEHIND)
         self._forget_aiohttp()
-        self.flow.let_go(Hold.BEHIND)
+        self.flow.let_go(BEHIND)
         return early
 
     def given_back(self) -> None:

@@ -12,14 +12,15 @@ import binascii
 import enum
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from sockjs_bridge import protocol
 from sockjs_bridge.contracts import Peer
 from sockjs_bridge.replies import Headers, Reply
 from sockjs_bridge.server import framing
-from sockjs_bridge.server.flow import SOCKJS_PATIENCE, Hold
+from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD
 from sockjs_bridge.server.framing import BrokenFrame, FrameReader, control_frame, read_close
 from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
@@ -29,6 +30,8 @@ logger = logging.getLogger("sockjs_bridge.server")
 
 #: Seconds that the peer of a closed WebSocket has to answer the close frame, once it has taken it.
 CLOSE_TIMEOUT = 5.0
+#: How many texts are handed on in one go.
+TOGETHER = 16
 #: Bytes that may wait while the application is slow.
 QUEUE = 2**16
 
@@ -55,6 +58,10 @@ def accept_key(headers: Mapping[str, str]) -> str | None:
     if size != 16 or headers.get("Sec-WebSocket-Version") not in VERSIONS:
         return None
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+
+
+def _alone(text: str) -> list[str]:
+    return [text]
 
 
 class Phase(enum.Enum):
@@ -92,8 +99,8 @@ class WebSocketConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        *("_behind", "_flow", "_http", "_key", "_out", "_phase", "_pong", "_reader", "_shared"),
-        *("heard", "peer", "session", "transport"),
+        *("_behind", "_decode", "_flow", "_http", "_key", "_now", "_out", "_phase", "_pong"),
+        *("_reader", "_shared", "heard", "peer", "session", "transport"),
     )
 
     #: Of an HTTP receiver.
@@ -117,8 +124,12 @@ class WebSocketConnection(asyncio.Protocol):
         self._flow.patience = SOCKJS_PATIENCE
         self._http: Connection | None = connection
         self._shared = connection.shared
+        self._now = connection.shared.clock.time
         self._out = connection.transport
         self._key = key
+        framed = reply.transport.control_frames
+        self._decode: Callable[[str], list[str]]
+        self._decode = protocol.decode_websocket if framed else _alone
         self._phase = Phase.HANDSHAKE
         self._reader = FrameReader(max_message_size)
         # What arrived while the application is slow; None while it is not.
@@ -175,15 +186,17 @@ class WebSocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
-        self.heard = self._shared.clock.time()
-        if self._behind is not None:
-            self._behind += data
-            self._bound()
+        self.heard = self._now()
+        behind = self._behind
+        if behind is not None:
+            behind += data
         elif self._phase in _READING:
             self._reader.feed(data)
             self._go_on()
+        if self._behind is not None:
+            self._bound()
         if self._flow.paused:
-            self._flow.hold(Hold.UNREAD)
+            self._flow.hold(UNREAD)
 
     def eof_received(self) -> bool | None:
         """Called by the loop."""
@@ -202,7 +215,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._out.write(pong)
         if self._phase is Phase.OPEN:
             self.session.flush()
-        self._flow.let_go(Hold.UNREAD)
+        self._flow.let_go(UNREAD)
 
     def connection_lost(self, exc: Exception | None = None) -> None:
         """Called by the loop; by the connection that the handshake came over, before that."""
@@ -220,7 +233,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._phase = Phase.LOST
         session.detach(self, lost=True)
         # What refers to this refers to that: a cycle would wait for a collection of all garbage.
-        del self.session, self._reader
+        del self.session
 
     def abort(self) -> None:
         """Drops the connection."""
@@ -230,26 +243,49 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Handles what has arrived, as far as the application takes it."""
+        reader, decode = self._reader, self._decode
+        messages: list[str] = []
+        count = size = 0
         try:
-            while self._behind is None and self._phase in _READING:
-                frame = self._reader.next()
-                if frame is None:
-                    break
-                self._take(*frame)
+            while not reader.empty and self._behind is None and self._phase in _READING:
+                # What arrived together is handed on together.
+                text = reader.text() if count < TOGETHER else None
+                if text is None:
+                    if count:
+                        self._hand_on(messages, size)
+                        messages, count, size = [], 0, 0
+                        continue
+                    frame = reader.next()
+                    if frame is None:
+                        break
+                    if frame[0] != framing.TEXT:
+                        self._take(*frame)
+                        continue
+                    text = frame[1]
+                try:
+                    messages += decode(text)
+                except protocol.PayloadError as error:
+                    self._hand_on(messages, size)
+                    messages, count, size = [], 0, 0
+                    self._close_broken(error)
+                    continue
+                count += 1
+                size += len(text) if text.isascii() else len(text.encode())
+            if count:
+                self._hand_on(messages, size)
         except BrokenFrame as error:
             logger.info("session %s: %s", self.session.id, error)
             self._fail(error.code)
         except Exception:
             logger.exception("session %s: a message failed", self.session.id)
             self._fail(framing.INTERNAL_ERROR)
-        self._bound()
 
     def _bound(self) -> None:
         """Stops reading while too much waits for the application."""
         if self._behind is not None and self._reader.unread + len(self._behind) > QUEUE:
-            self._flow.hold(Hold.BEHIND)
+            self._flow.hold(BEHIND)
         else:
-            self._flow.let_go(Hold.BEHIND)
+            self._flow.let_go(BEHIND)
 
     def _take(self, kind: int, payload: Any) -> None:
         if kind == framing.CLOSE:
@@ -257,10 +293,8 @@ class WebSocketConnection(asyncio.Protocol):
         elif self._phase is not Phase.OPEN:
             # Its session has ended.
             return
-        elif kind == framing.TEXT:
-            self._deliver(payload)
         elif kind == framing.BINARY:
-            self.session.close(*protocol.BROKEN_FRAMING)
+            self._close_broken("a binary message")
         elif kind == framing.PING:
             pong = control_frame(framing.PONG, payload)
             if self._flow.paused:
@@ -269,29 +303,30 @@ class WebSocketConnection(asyncio.Protocol):
             else:
                 self._out.write(pong)
 
-    def _deliver(self, text: str) -> None:
-        """Hands on what a text holds."""
-        session = self.session
-        if not self.transport.control_frames:
-            messages = [text]
-        else:
-            try:
-                messages = protocol.decode_websocket(text)
-            except protocol.PayloadError as error:
-                logger.info("session %s: %s", session.id, error)
-                session.close(*protocol.BROKEN_FRAMING)
-                return
-        size = len(text) if text.isascii() else len(text.encode())
-        if messages and session.deliver(messages, size):
+    def _hand_on(self, messages: list[str], size: int) -> None:
+        """Hands messages to the application, and waits for it where that is too much for it."""
+        if messages and self.session.deliver(messages, size):
             self._behind = bytearray()
-            session.when_ready(self._ready)
+            self.session.when_ready(self._ready)
+
+    def _close_broken(self, why: object) -> None:
+        """Ends the session with a peer whose messages are none, behind those that were."""
+        logger.info("session %s: %s", self.session.id, why)
+        if self._behind is None:
+            self.session.close(*protocol.BROKEN_FRAMING)
+        else:
+            self.session.when_ready(partial(self.session.close, *protocol.BROKEN_FRAMING))
 
     def _ready(self) -> None:
         """Called when the application takes messages again."""
         behind, self._behind = self._behind, None
         if behind:
             self._reader.feed(bytes(behind))
-        self._shared.clock.call_soon(self._go_on)
+        self._shared.clock.call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._go_on()
+        self._bound()
 
     # What its session does
 
