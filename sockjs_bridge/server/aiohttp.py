@@ -14,6 +14,7 @@ from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Inquiry, Site
 from sockjs_bridge.replies import Headers, Reply, Request, phrase
 from sockjs_bridge.server.accesslog import POLL
+from sockjs_bridge.server.flow import PATIENCE, SOCKJS_PATIENCE
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import Connection, HttpReceiver
@@ -68,6 +69,9 @@ class Bridge:
             return _gone()
         finally:
             self.end()
+            if (connection := _connection(request)) is not None:
+                # What is written now may be all that the peer ever gets.
+                connection.flow.watch()
 
     def begin(self) -> None:
         """Notes that a request is being handled, until `end`."""
@@ -94,6 +98,8 @@ class Bridge:
         response = await self._serve_endpoint(request, path)
         if response is not None:
             return response
+        if (connection := _connection(request)) is not None:
+            connection.flow.patience = PATIENCE
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
         if inquiry.found and self._site.learn(path, inquiry, self._host_of(request)):
@@ -125,10 +131,10 @@ class Bridge:
     async def _serve(
         self, request: web.BaseRequest, endpoint: Endpoint, target: protocol.Target, path: str
     ) -> web.StreamResponse:
-        transport = request.transport
-        connection = transport.get_protocol() if transport is not None else None
-        if not isinstance(connection, Connection):
+        connection = _connection(request)
+        if connection is None:
             return _gone()
+        connection.flow.patience = SOCKJS_PATIENCE
         request[POLL] = bool(target.session_id) and target.action != "websocket"
         connection.busy = True
         try:
@@ -137,6 +143,7 @@ class Bridge:
             if reply.unproven is not None:
                 session = reply.unproven
                 proof = await self._openings.prove(request, endpoint, target.base, session)
+                proof = replace(proof, headers=_as_text(proof.headers))
                 if connection.lost:
                     return _gone()
                 reply = endpoint.handle(target, parts, proof)
@@ -209,7 +216,7 @@ class Bridge:
             session.attach(receiver)
             if session.state is State.NEW and not receiver.ended:
                 status, headers = await self._openings.lead(request, endpoint, base, session)
-                reply.headers += headers
+                reply.headers += _as_text(headers)
                 if status >= 300:
                     session.refuse(4000 + status, phrase(status))
             if connection.lost:
@@ -270,11 +277,11 @@ class Bridge:
             session.attach(websocket)
             status, headers = await self._openings.lead(request, endpoint, base, session)
             if status < 300:
-                accepted = websocket.accept([*reply.headers, *headers])
+                accepted = websocket.accept([*_as_native(reply.headers), *headers])
                 # What the log shows; the connection is not aiohttp's any more.
                 return web.Response(status=101) if accepted else _gone()
-            text = phrase(status).encode()
-            return self._abandon(session, Reply(status, [("Content-Type", PLAIN), *headers], text))
+            refusal = [("Content-Type", PLAIN), *_as_text(headers)]
+            return self._abandon(session, Reply(status, refusal, phrase(status).encode()))
         finally:
             if not accepted:
                 websocket.give_back()
@@ -303,6 +310,13 @@ def _path(request: web.BaseRequest) -> str:
     return "/" + path.decode("utf-8", "surrogateescape").lstrip("/")
 
 
+def _connection(request: web.BaseRequest) -> Connection | None:
+    """Returns what a request came over; None where that is over, or another protocol has it."""
+    transport = request.transport
+    connection = transport.get_protocol() if transport is not None else None
+    return connection if isinstance(connection, Connection) else None
+
+
 def _wants_websocket(request: web.BaseRequest) -> bool:
     return request.headers.get("Upgrade", "").strip().lower() == "websocket"
 
@@ -311,6 +325,27 @@ def _add_headers(response: web.StreamResponse, headers: Headers) -> None:
     for name, value in headers:
         response.headers.add(name, value)
     response.headers.setdefault("Server", SERVER_NAME)
+
+
+def _as_text(headers: Headers) -> Headers:
+    """Turns an application's native strings (PEP 3333) into what aiohttp encodes as UTF-8."""
+    return [(name, _utf8_text(value)) for name, value in headers]
+
+
+def _utf8_text(value: str) -> str:
+    try:
+        return value if value.isascii() else value.encode("latin-1").decode()
+    except UnicodeError:
+        # aiohttp can write no byte that is not UTF-8's.
+        return value
+
+
+def _as_native(headers: Headers) -> Headers:
+    """Turns what aiohttp has decoded as UTF-8 into native strings."""
+    return [
+        (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
+        for name, value in headers
+    ]
 
 
 def _respond(reply: Reply) -> web.Response:

@@ -385,7 +385,8 @@ def _fields(status: int, headers: tuple[tuple[str, str], ...], length: int | Non
         lines.append("Transfer-Encoding: chunked")
     elif status != 204:
         lines.append(f"Content-Length: {length}")
-    return "\r\n".join(lines).encode()
+    # Native strings (PEP 3333, "Unicode Issues").
+    return "\r\n".join(lines).encode("latin-1")
 
 
 @lru_cache(maxsize=2)

@@ -174,7 +174,7 @@ class Flow(Peer):
 
     def watch(self) -> None:
         """Drops the peer if it takes nothing of what the transport holds."""
-        if self._due is None:
+        if self._due is None and self._transport is not None:
             self._taken = self._now()
             self._look_by(self._taken + LOOK)
 

@@ -131,11 +131,11 @@ class FrameReader:
             BrokenFrame: the client broke the protocol; there is nothing more to be read.
         """
         frame = self._read()
-        self.empty = self._at == len(self._data)
-        if frame is None and self._at:
+        if frame is None or self._at == len(self._data):
             # Only what is missing something is kept.
             self._data = self._data[self._at :]
             self._at = 0
+            self.empty = not self._data
         return frame
 
     def _read(self) -> Frame | None:
