@@ -210,6 +210,7 @@ async def test_send_is_answered_late():
         assert not all(task.done() for task in sends)
         lab.go_on.set()
         assert [(await task).status for task in sends] == [204] * 3
+        await until(lambda: len(lab.calls) == 4)
         assert lab.calls == ["open", "a", "a", "a"]
 
 
