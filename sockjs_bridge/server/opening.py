@@ -126,9 +126,6 @@ class Openings:
             handshake.release()
             handshake.release = None
         headers = [item for item in raw if _passed_on(item[0].lower())]
-        if not all(value.isascii() or _is_native(value) for _, value in headers):
-            logger.error("route %r, %s: a header is no native string (PEP 3333)", name, base)
-            return 500, []
         if status < 400 and handshake.failure is not None:
             # The page of an exception view, a redirection to a login form for example: what it
             # tells people is lost on a client of this kind.
@@ -137,10 +134,6 @@ class Openings:
             logger.warning("route %r, %s: no view took the connection, answered 404", name, base)
             return 404, headers
         return status, headers
-
-
-def _is_native(value: str) -> bool:
-    return max(value) <= "\xff"
 
 
 def _passed_on(name: str) -> bool:

@@ -209,9 +209,10 @@ async def test_request_behind_a_poll() -> None:
         assert wire.written.index(b"h\n") < wire.written.index(b"HTTP/1.1 204 ")
 
 
-async def test_frames_behind_a_handshake() -> None:
+@pytest.mark.parametrize("fast", ["true", "false"])
+async def test_frames_behind_a_handshake(fast: str) -> None:
     """RFC 6455 forbids it; nothing is lost all the same."""
-    async with Unplugged() as server:
+    async with Unplugged({"sockjs.fast": fast}) as server:
         wires = [server.connect() for _ in range(3)]
         wires[0].feed(HANDSHAKE + frame(b'"0"'))
         wires[1].feed(HANDSHAKE)
@@ -388,6 +389,40 @@ async def test_no_more_than_the_limit() -> None:
         async with asyncio.timeout(PATIENCE):
             while len(server.heard) < 31:
                 await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_one_frame_of_many_messages(leaves: bool) -> None:
+    """`max_inbound` holds within a frame; the close frame behind it is seen after it."""
+    async with Unplugged({"sockjs.max_inbound": "64"}) as server:
+        wire = await server.open_websocket()
+        (session,) = server.sessions
+        texts = ["wait", *map(str, range(9_000))]
+        wire.feed(frame(json.dumps(texts, separators=(",", ":")).encode()) + close_frame(3999))
+        await server.quiet()
+        assert session._handler.backlog() <= 64
+        assert not session.over
+        if leaves:
+            # What was read is handed on all the same; and what it said last is known.
+            wire.close()
+            await server.quiet()
+            assert session.over
+        server.gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while len(server.heard) < len(texts) or not session.over:
+                await asyncio.sleep(0.001)
+        assert server.heard == texts
+        assert session.close_code == 3999
+
+
+@pytest.mark.parametrize("fast", ["true", "false"])
+async def test_close_code_that_must_not_be(fast: str) -> None:
+    """RFC 6455, 7.4: it is not echoed."""
+    async with Unplugged({"sockjs.fast": fast}) as server:
+        wire = await server.open_websocket()
+        wire.feed(close_frame(1006))
+        assert wire.written == b"\x88\x02\x03\xea"
+        assert wire.finished
 
 
 # What it costs, in what can be counted
