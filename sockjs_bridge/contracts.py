@@ -26,6 +26,19 @@ class Peer:
         self.broken = self.ended = False
         self.carried = 0
 
+    def taken(self, now: float) -> float:
+        """Returns when it was last seen to take some of what is on its way to it.
+
+        To see that, somebody must have asked before: what is on its way is compared.
+
+        Args:
+            now: seconds of the clock.
+
+        Returns:
+            Seconds of the clock; 0 where it was never seen.
+        """
+        return 0.0
+
 
 class Receiver(Protocol):
     """What is attached to a session: the open poll, stream or WebSocket.

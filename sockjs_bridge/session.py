@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from sockjs_bridge import protocol
-from sockjs_bridge.contracts import Handler, Receiver
+from sockjs_bridge.contracts import Handler, Peer, Receiver
 from sockjs_bridge.credentials import Credentials
 from sockjs_bridge.inbound import Inbound
 from sockjs_bridge.outbox import Outbox, SharedFrames, frame_of
@@ -61,6 +61,8 @@ TRANSITIONS = {
 
 #: Seconds that a WebSocket's peer has to show any sign of life after a ping.
 PONG_TIMEOUT = 10.0
+#: How many times within ``disconnect_delay`` it is looked whether a client takes what was written.
+LOOKS = 4
 
 
 class Session(Inbound):
@@ -87,7 +89,8 @@ class Session(Inbound):
     """
 
     __slots__ = (
-        *("_beat", "_beats", "_frames", "_lost", "_manager", "_outbox", "_pinged", "_receiver"),
+        *("_beat", "_beats", "_frames", "_looked", "_lost", "_manager", "_outbox", "_peer"),
+        *("_pinged", "_receiver"),
         *("_repeats", "_response_bytes", "_said_close", "_settings", "_since", "_stalled"),
         *("_wrote", "bytes_out", "close_code", "close_reason", "connection", "credentials"),
         *("dirty", "id", "key", "last_rooms", "messages_out", "opened_at", "over", "rooms"),
@@ -118,11 +121,15 @@ class Session(Inbound):
         self._manager = manager
         self._settings = manager.settings
         self._receiver: Receiver | None = None
+        # The other end of the last receiver's connection.
+        self._peer: Peer | None = None
         self._outbox = Outbox(self._settings.max_queue_size, self._settings.response_limit)
         # Frames that go before the messages that wait: `o`, a repeat.
         self._frames: list[bytes] = []
         # When the receiver came or went, when the last frame left, what its response holds.
         self._since = self._wrote = self._beat = self.opened_at
+        # When it was last asked whether the client takes what is on its way to it.
+        self._looked = self.opened_at
         self._beats = 0
         self._pinged: float | None = None
         self._response_bytes = 0
@@ -338,6 +345,7 @@ class Session(Inbound):
             self._interrupt()
         self._lost = False
         self._receiver = receiver
+        self._peer = receiver.peer
         self.transport = receiver.transport
         self._since = self._wrote = self._beat = self._manager.clock.time()
         self._stalled = None
@@ -476,10 +484,11 @@ class Session(Inbound):
         receiver = self._receiver
         if self.state is State.CLOSED:
             return None
-        if receiver is None:
-            return self._since + (WINDOW if self._lost else settings.disconnect_delay)
-        if self.state is State.CLOSING:
-            return max(self._since, self._wrote) + settings.disconnect_delay
+        if self._lost:
+            return self._since + WINDOW
+        if receiver is None or self.state is State.CLOSING:
+            look = max(self._since, self._looked) + settings.disconnect_delay / LOOKS
+            return min(look, self._alone_since + settings.disconnect_delay)
         if receiver.transport.websocket:
             due = self._beat + settings.heartbeat_delay
             return due if self._pinged is None else min(due, self._pinged + PONG_TIMEOUT)
@@ -494,8 +503,7 @@ class Session(Inbound):
         if self._lost:
             self._interrupt()
         elif receiver is None or self.state is State.CLOSING:
-            self.close(*protocol.TIMED_OUT)
-            self.finish()
+            self._wait_for_client(now)
         elif self.state is State.NEW:
             # The handshake takes its time; nothing may be written before it ends.
             self._wrote = self._since = self._beat = now
@@ -511,13 +519,26 @@ class Session(Inbound):
         elif self._write(receiver, protocol.HEARTBEAT):
             self._end_response(receiver)
 
+    @property
+    def _alone_since(self) -> float:
+        """Since when nobody receives, or takes what the session ends with."""
+        return max(self._since, self._wrote)
+
+    def _wait_for_client(self, now: float) -> None:
+        """Ends the session, unless what was written is still on its way to a client that reads."""
+        self._looked = now
+        if self._peer is not None:
+            self._since = max(self._since, self._peer.taken(now))
+        if now >= self._alone_since + self._settings.disconnect_delay:
+            self.close(*protocol.TIMED_OUT)
+            self.finish()
+
     def _wait_for_reader(self, receiver: Receiver, now: float) -> None:
-        """Gives a client that reads slowly some time before its connection is dropped.
+        """Gives a client that reads nothing some time before its connection is dropped.
 
         Neither a heartbeat nor an end would reach it now.
         """
-        if self._stalled is None:
-            self._stalled = now
+        self._stalled = max(self._stalled or now, receiver.peer.taken(now))
         if now >= self._stalled + self._settings.response_max_age:
             receiver.abort()
         self._wrote = self._since = now
@@ -527,12 +548,18 @@ class Session(Inbound):
             # Where the application is slow, reading stopped on our side: no sign can come.
             self._pinged = None
         if self._pinged is not None and now >= self._pinged + PONG_TIMEOUT:
-            self.close(*protocol.NO_HEARTBEAT)
+            if receiver.peer.taken(now) >= self._pinged:
+                # The ping is still on its way to a client that reads slowly.
+                self._pinged = None
+            else:
+                self.close(*protocol.NO_HEARTBEAT)
         elif now >= self._beat + self._settings.heartbeat_delay:
             self._beat = now
             self._beats += 1
             if self._pinged is None:
                 self._pinged = now
+                # From here on it can be told.
+                receiver.peer.taken(now)
             receiver.ping()
             # A page's script cannot see a ping.
             if self._beats % 2 == 0 and receiver.transport.control_frames and receiver.writable:

@@ -670,7 +670,31 @@ def test_crowd_of_sends(action: str) -> None:
     reply = ask(endpoint, action, body=b'["a"]')
     assert (reply.status, reply.body) == (503, b"Too many sends at once.")
     assert value(reply, "Retry-After") == "5"
-    assert len(handler.inbox) == WAITING_SENDS
+    for _ in range(WAITING_SENDS):
+        # One at a time, as the handler takes them.
+        assert handler.inbox == ["a"]
+        handler.inbox.clear()
+        session.ready()
+    assert handler.inbox == []
+
+
+@pytest.mark.parametrize("many", [3, 21_000])
+def test_send_of_more_than_there_is_room_for(many: int) -> None:
+    """`max_inbound` holds within one send too: the rest waits, and the answer with it."""
+    endpoint = make_endpoint(max_inbound=2)
+    session, handler = open_session(endpoint)
+    texts = [str(number) for number in range(many)]
+    reply = ask(endpoint, "xhr_send", body=json.dumps(texts).encode())
+    assert reply.busy is session
+    answered: list[int] = []
+    session.when_ready(lambda: answered.append(len(taken)))
+    taken: list[str] = []
+    while handler.inbox:
+        assert len(handler.inbox) <= 2
+        taken.append(handler.inbox.pop(0))
+        session.ready()
+    assert taken == texts
+    assert answered == [many - 1]
 
 
 # WebSockets

@@ -1434,6 +1434,114 @@ def test_any_byte_is_a_sign_of_life() -> None:
     assert receiver.pings > 10
 
 
+class SlowPeer(Peer):
+    """A peer that takes what is on its way until its clock says that it has stopped."""
+
+    def __init__(self, clock: HandClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.until = clock.now
+
+    def taken(self, now: float) -> float:
+        return min(now, self.until)
+
+    def takes_for(self, seconds: float) -> None:
+        self.until = self.clock.now + seconds
+
+
+@every_http
+def test_session_of_a_client_that_takes_its_last_response_slowly(name: str) -> None:
+    """`disconnect_delay` counts from the last byte that was taken."""
+    bench = Bench(name, disconnect_delay=5)
+    peer = SlowPeer(bench.clock)
+    receiver = bench.opened()
+    bench.session.detach(receiver, lost=False)
+    receiver = bench.attach(peer=peer)
+    receiver.end()
+    bench.over(receiver)
+    peer.takes_for(12)
+    bench.clock.advance(16.9)
+    assert bench.session.state is State.OPEN
+    bench.clock.advance(1.3)
+    assert bench.handler.calls[-1] == ("closed", 1006, "Session timed out")
+    assert bench.forgotten
+
+
+@pytest.mark.parametrize("transport", [WEBSOCKET, RAW_WEBSOCKET, STREAM])
+def test_end_of_a_client_that_reads_slowly(transport: Transport) -> None:
+    """What was sent before close() is left to it as long as it takes some of that."""
+    bench = Bench(transport, disconnect_delay=5)
+    peer = SlowPeer(bench.clock)
+    receiver = bench.attach(peer=peer)
+    receiver.open = False
+    bench.send("a")
+    bench.session.close(4321, "done")
+    peer.takes_for(30)
+    bench.clock.advance(34.9)
+    assert not receiver.aborted
+    receiver.open = True
+    bench.session.flush()
+    assert receiver.messages == ["a"]
+    assert receiver.ended
+
+
+@every_stream
+def test_stream_of_a_client_that_reads_slowly(name: str) -> None:
+    """Its connection is not dropped while it takes what was written long ago."""
+    bench = Bench(name, heartbeat_delay=10, response_max_age=25)
+    receiver = bench.attach(peer=(peer := SlowPeer(bench.clock)))
+    receiver.open = False
+    peer.takes_for(100)
+    bench.clock.advance(120)
+    assert not receiver.aborted
+    bench.clock.advance(16)
+    assert receiver.aborted
+
+
+@pytest.mark.parametrize("transport", [WEBSOCKET, RAW_WEBSOCKET])
+def test_websocket_of_a_client_that_reads_slowly(transport: Transport) -> None:
+    """The ping is still on its way to it."""
+    bench = Bench(transport, heartbeat_delay=25)
+    bench.attach(peer=(peer := SlowPeer(bench.clock)))
+    peer.takes_for(200)
+    bench.clock.advance(200)
+    assert bench.session.state is State.OPEN
+    bench.clock.advance(25 + PONG_TIMEOUT + 10)
+    assert bench.handler.calls[-1] == ("closed", 3000, "No response from heartbeat")
+
+
+def test_rest_of_a_frame_is_handed_on_in_order() -> None:
+    """`max_inbound` holds within one frame; what comes behind it keeps its place."""
+    bench = Bench(WEBSOCKET, max_inbound=3)
+    session, inbox = bench.session, bench.handler.inbox
+    assert session.deliver(["1", "2", "3", "4", "5"], 9)
+    assert (inbox, session.messages_in) == (["1", "2", "3"], 3)
+    assert session.deliver(["6"], 1)
+    assert session.awaited
+    inbox.clear()
+    session.ready()
+    assert inbox == ["4", "5", "6"]
+    assert session.full
+    assert session.bytes_in == 10
+    inbox.clear()
+    session.ready()
+    assert not session.full
+    assert not session.awaited
+
+
+@pytest.mark.parametrize("ends", ["released", "closed"])
+def test_rest_of_a_frame_at_the_end(ends: str) -> None:
+    """It is handed on when the peer is gone, and dropped when the application wants no more."""
+    bench = Bench(WEBSOCKET, max_inbound=1)
+    bench.session.deliver(["1", "2", "3"], 3)
+    if ends == "released":
+        bench.session.release()
+    else:
+        bench.session.close(3000, "bye")
+    assert bench.handler.inbox == (["1", "2", "3"] if ends == "released" else ["1"])
+    assert not bench.session.full
+
+
 def test_slow_handler_is_no_dead_client() -> None:
     """Defect 10: where the application is slow, reading stopped on our side."""
     bench = Bench(WEBSOCKET, heartbeat_delay=25, max_inbound=1)

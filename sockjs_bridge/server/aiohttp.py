@@ -5,40 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
+from aiohttp import web
 
 from sockjs_bridge import protocol
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Inquiry
 from sockjs_bridge.replies import Headers, Reply, Request, phrase
 from sockjs_bridge.server.accesslog import POLL
+from sockjs_bridge.server.flow import PATIENCE, SOCKJS_PATIENCE
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
-from sockjs_bridge.server.receivers import (
-    CLOSE_TIMEOUT,
-    NO_STATUS,
-    Connection,
-    HttpReceiver,
-    WebSocketReceiver,
-)
+from sockjs_bridge.server.receivers import Connection, HttpReceiver
+from sockjs_bridge.server.websocket import WebSocketConnection, accept_key
 from sockjs_bridge.server.wsgi import WSGIHost, send_continue, split_target
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.site import Site
 from sockjs_bridge.transports import PLAIN
 
-if TYPE_CHECKING:
-    from sockjs_bridge.server.fast_websocket import FastWebSocket
-
 logger = logging.getLogger("sockjs_bridge.server")
 
 #: The body of a request that the application has read before its endpoint was known.
 BODY: Final = web.RequestKey("sockjs_bridge.body", bytes)
-
-# What aiohttp's receive() returns when a WebSocket is over without a word from the peer.
-_ENDS = {WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
 
 
 class Bridge:
@@ -80,6 +70,9 @@ class Bridge:
             return _gone()
         finally:
             self.end()
+            if (connection := _connection(request)) is not None:
+                # What is written now may be all that the peer ever gets.
+                connection.flow.watch()
 
     def begin(self) -> None:
         """Notes that a request is being handled, until `end`."""
@@ -106,6 +99,8 @@ class Bridge:
         response = await self._serve_endpoint(request, path)
         if response is not None:
             return response
+        if (connection := _connection(request)) is not None:
+            connection.flow.patience = PATIENCE
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
         if inquiry.found and self._site.learn(path, inquiry, self._host_of(request)):
@@ -137,10 +132,10 @@ class Bridge:
     async def _serve(
         self, request: web.BaseRequest, endpoint: Endpoint, target: protocol.Target, path: str
     ) -> web.StreamResponse:
-        transport = request.transport
-        connection = transport.get_protocol() if transport is not None else None
-        if not isinstance(connection, Connection):
+        connection = _connection(request)
+        if connection is None:
             return _gone()
+        connection.flow.patience = SOCKJS_PATIENCE
         request[POLL] = bool(target.session_id) and target.action != "websocket"
         connection.busy = True
         try:
@@ -149,6 +144,7 @@ class Bridge:
             if reply.unproven is not None:
                 session = reply.unproven
                 proof = await self._openings.prove(request, endpoint, target.base, session)
+                proof = replace(proof, headers=_as_text(proof.headers))
                 if connection.lost:
                     return _gone()
                 reply = endpoint.handle(target, parts, proof)
@@ -184,8 +180,7 @@ class Bridge:
             raise _Refused(Reply(400, [("Content-Type", PLAIN)], str(error).encode())) from None
         query = request.raw_path.partition("?")[2]
         parts = Request(
-            *(request.method, query, request.headers, client.host, b""),
-            *(connection.peer, client.scheme),
+            request.method, query, request.headers, client.host, b"", connection.flow, client.scheme
         )
         if request.body_exists:
             limit = endpoint.settings.max_message_size
@@ -224,7 +219,7 @@ class Bridge:
             session.attach(receiver)
             if session.state is State.NEW and not receiver.ended:
                 status, headers = await self._openings.lead(request, endpoint, base, session)
-                reply.headers += headers
+                reply.headers += _as_text(headers)
                 if status >= 300:
                     session.refuse(4000 + status, phrase(status))
             if connection.lost:
@@ -273,103 +268,31 @@ class Bridge:
     ) -> web.StreamResponse:
         session = reply.session
         assert session is not None
-        fast = connection.upgrade(request, endpoint, session, reply)
-        if fast is not None:
-            return await self._fast_websocket(request, fast, endpoint, base, reply)
-        websocket = web.WebSocketResponse(
-            timeout=CLOSE_TIMEOUT,
-            compress=False,
-            # aiohttp refuses what reaches its limit.
-            max_msg_size=endpoint.settings.max_message_size + 1,
-        )
-        receiver = WebSocketReceiver(connection, session, reply, websocket)
-        code, reason = int(WSCloseCode.ABNORMAL_CLOSURE), ""
-        try:
-            session.attach(receiver)
-            if request.version < (1, 1) or not websocket.can_prepare(request):
-                # RFC 6455, 4.4: which version would do.
-                headers = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
-                return self._abandon(session, Reply(400, headers, b"Bad handshake."))
-            status, headers = await self._openings.lead(request, endpoint, base, session)
-            if status >= 300:
-                text = phrase(status).encode()
-                return self._abandon(
-                    session, Reply(status, [("Content-Type", PLAIN), *headers], text)
-                )
-            _add_headers(websocket, [*reply.headers, *headers])
-            await websocket.prepare(request)
-            receiver.start()
-            code, reason = await self._read(websocket, receiver)
-            if receiver.closing is not None:
-                await receiver.closing
-            return websocket
-        finally:
-            session.detach(receiver, lost=connection.lost, code=code, reason=reason)
-            connection.receiver = None
-
-    async def _fast_websocket(
-        self,
-        request: web.BaseRequest,
-        receiver: FastWebSocket,
-        endpoint: Endpoint,
-        base: str,
-        reply: Reply,
-    ) -> web.StreamResponse:
-        session = receiver.session
+        key = accept_key(request.headers)
+        if request.method != "GET" or request.version < (1, 1) or key is None:
+            # RFC 6455, 4.4: which version would do.
+            refusal = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
+            return self._abandon(session, Reply(400, refusal, b"Bad handshake."))
+        limit = endpoint.settings.max_message_size
+        websocket = WebSocketConnection(connection, session, reply, key, limit)
         accepted = False
         try:
-            session.attach(receiver)
+            session.attach(websocket)
             status, headers = await self._openings.lead(request, endpoint, base, session)
             if status < 300:
-                accepted = receiver.accept([*reply.headers, *headers])
+                accepted = websocket.accept([*_as_native(reply.headers), *headers])
                 # What the log shows; the connection is not aiohttp's any more.
                 return web.Response(status=101) if accepted else _gone()
-            text = phrase(status).encode()
-            return self._abandon(session, Reply(status, [("Content-Type", PLAIN), *headers], text))
+            refusal = [("Content-Type", PLAIN), *_as_text(headers)]
+            return self._abandon(session, Reply(status, refusal, phrase(status).encode()))
         finally:
             if not accepted:
-                receiver.give_back()
+                websocket.give_back()
 
     @staticmethod
     def _abandon(session: Session, reply: Reply) -> web.Response:
         session.abandon()
         return _respond(reply)
-
-    async def _read(
-        self, websocket: web.WebSocketResponse, receiver: WebSocketReceiver
-    ) -> tuple[int, str]:
-        """Reads until the WebSocket is over; returns the code and the reason of that."""
-        session = receiver.session
-        while True:
-            try:
-                message = await websocket.receive()
-            except ConnectionError:
-                # It could not answer a ping.
-                return int(WSCloseCode.ABNORMAL_CLOSURE), ""
-            if message.type is WSMsgType.CLOSE:
-                # RFC 6455, 7.1.5: 1005 stands for a close frame without a code.
-                return int(message.data) or NO_STATUS, str(message.extra or "")
-            if isinstance(message.data, WebSocketError):
-                logger.info("session %s: %s", session.id, message.data)
-                return int(message.data.code), ""
-            if message.type in _ENDS:
-                return int(WSCloseCode.ABNORMAL_CLOSURE), ""
-            if message.type is WSMsgType.TEXT and session.transport.control_frames:
-                try:
-                    messages = protocol.decode_websocket(message.data)
-                except protocol.PayloadError as error:
-                    logger.info("session %s: %s", session.id, error)
-                    session.close(*protocol.BROKEN_FRAMING)
-                    continue
-            elif message.type is WSMsgType.TEXT:
-                messages = [message.data]
-            else:
-                session.close(*protocol.BROKEN_FRAMING)
-                continue
-            if messages:
-                session.deliver(messages, _size(message.data))
-                if session.full:
-                    await receiver.until_ready()
 
 
 class _Refused(Exception):
@@ -390,18 +313,42 @@ def _path(request: web.BaseRequest) -> str:
     return "/" + path.decode("utf-8", "surrogateescape").lstrip("/")
 
 
+def _connection(request: web.BaseRequest) -> Connection | None:
+    """Returns what a request came over; None where that is over, or another protocol has it."""
+    transport = request.transport
+    connection = transport.get_protocol() if transport is not None else None
+    return connection if isinstance(connection, Connection) else None
+
+
 def _wants_websocket(request: web.BaseRequest) -> bool:
     return request.headers.get("Upgrade", "").strip().lower() == "websocket"
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def _add_headers(response: web.StreamResponse, headers: Headers) -> None:
     for name, value in headers:
         response.headers.add(name, value)
     response.headers.setdefault("Server", SERVER_NAME)
+
+
+def _as_text(headers: Headers) -> Headers:
+    """Turns an application's native strings (PEP 3333) into what aiohttp encodes as UTF-8."""
+    return [(name, _utf8_text(value)) for name, value in headers]
+
+
+def _utf8_text(value: str) -> str:
+    try:
+        return value if value.isascii() else value.encode("latin-1").decode()
+    except UnicodeError:
+        # aiohttp can write no byte that is not UTF-8's.
+        return value
+
+
+def _as_native(headers: Headers) -> Headers:
+    """Turns what aiohttp has decoded as UTF-8 into native strings."""
+    return [
+        (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
+        for name, value in headers
+    ]
 
 
 def _respond(reply: Reply) -> web.Response:

@@ -2,17 +2,16 @@
 
 A release of aiohttp may move or rename any of it. The server starts all the same then:
 
-- `WebSocketReader`, `WebSocketDataQueue`: the parser of frames. Without it the fast reader is off,
-  and aiohttp answers everything (`FAST_LACKS`).
 - `RequestHandler._parser` and `_ErrInfo`: where aiohttp's parser of requests can be replaced by
   `BoundedParser`, and how that one has an error answered. Without them aiohttp's own limits hold:
   8190 bytes for one line of a head, beyond: 400 (`HEADS_LACK`).
+- All else is looked for where it is used, by a function that says what happens without it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import StreamReader, web
@@ -21,21 +20,24 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 
 __all__ = (
-    "FAST_LACKS",
     "HEADS_LACK",
     "BoundedParser",
     "HeadTooLarge",
-    "WebSocketDataQueue",
-    "WebSocketReader",
     "bound_heads",
+    "forget",
+    "reading_paused",
+    "take_early",
+    "unmasked",
+    "waits",
 )
 
-FAST_LACKS: ImportError | None = None
-HEADS_LACK: ImportError | None = None
+websocket_mask: Callable[[bytes, bytearray], None] | None
 try:
-    from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
-except ImportError as error:
-    FAST_LACKS = error
+    from aiohttp._websocket.helpers import websocket_mask
+except ImportError:
+    websocket_mask = None
+
+HEADS_LACK: ImportError | None = None
 try:
     from aiohttp.web_protocol import _ErrInfo
 
@@ -176,3 +178,57 @@ def bound_heads(handler: web.RequestHandler, limit: int) -> None:
     """Has aiohttp's protocol of a connection refuse heads of more than so many bytes (431)."""
     parser = BoundedParser(handler._parser, handler, limit)
     handler._parser = parser  # type: ignore[assignment]
+
+
+def unmasked(payload: bytes, mask: bytes) -> bytes | bytearray:
+    """Returns what a client's frame holds (RFC 6455, 5.3).
+
+    Without aiohttp's C, a long message takes fifty times as long.
+
+    Args:
+        payload: as it arrived.
+        mask: four bytes.
+    """
+    if websocket_mask is not None:
+        data = bytearray(payload)
+        websocket_mask(mask, data)
+        return data
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
+
+
+def waits(inner: asyncio.Protocol) -> bool:
+    """Tells whether aiohttp's protocol of a connection is answering nothing.
+
+    The only sign that it gives of having said everything. Without it, every connection that
+    aiohttp knows of is left to it.
+    """
+    waiter = getattr(inner, "_waiter", None)
+    return waiter is not None and not waiter.done()
+
+
+def reading_paused(inner: asyncio.Protocol) -> bool:
+    """Tells whether aiohttp's protocol has paused the transport for reasons of its own.
+
+    Without this, a peer that reads slowly while it sends a body makes aiohttp hold more of that.
+    """
+    return bool(getattr(inner, "_reading_paused", False) or getattr(inner, "_buffer_paused", False))
+
+
+def take_early(inner: asyncio.Protocol) -> bytes:
+    """Takes what arrived behind a request that asked for another protocol.
+
+    RFC 6455 forbids clients to send before they have read the answer. Without this it is lost.
+    """
+    early: bytes = getattr(inner, "_message_tail", b"")
+    if early:
+        inner._message_tail = b""  # type: ignore[attr-defined]
+    return early
+
+
+def forget(inner: asyncio.Protocol) -> None:
+    """Has aiohttp's protocol forget a connection that goes on without it."""
+    # It would close it.
+    inner.transport = None  # type: ignore[attr-defined]
+    inner.connection_lost(None)

@@ -15,18 +15,16 @@ from email.utils import formatdate
 from functools import lru_cache, partial
 from http import HTTPStatus
 
-from aiohttp import web
-
 from sockjs_bridge.actions import Action
-from sockjs_bridge.clock import Clock, DeadlineWheel
-from sockjs_bridge.endpoint import Endpoint
+from sockjs_bridge.clock import Clock
 from sockjs_bridge.replies import Reply, Request
+from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.fast_opening import FastOpenings
-from sockjs_bridge.server.fast_websocket import FastWebSocket, accept_key
-from sockjs_bridge.server.plain import MAX_FORMS, MAX_HELD, Forms, Incomplete, Known, PlainRequest
+from sockjs_bridge.server.flow import SOCKJS_PATIENCE
+from sockjs_bridge.server.plain import MAX_FORMS, Forms, Incomplete, Known, PlainRequest
 from sockjs_bridge.server.proxy import MalformedForwarded, TrustedProxy
-from sockjs_bridge.server.receivers import Connection, ConnectionReceiver
+from sockjs_bridge.server.receivers import NOBODY, Connection, ConnectionReceiver, Shared
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.site import Site
@@ -71,7 +69,6 @@ class FastSkin:
         self.openings = openings
         self.aiohttp = aiohttp
         self.clock = clock
-        self.wheel = DeadlineWheel(clock)
         self.keepalive_timeout = keepalive_timeout
         self._site = site
         self._proxy = proxy
@@ -108,7 +105,7 @@ class FastSkin:
             or len(request.body) > action.manager.settings.max_message_size
         ):
             return None
-        reply = action.take(session, request.query, request.body, connection.peer)
+        reply = action.take(session, request.query, request.body, connection.flow)
         return None if reply.unproven is not None else reply
 
     def _action(self, request: PlainRequest, connection: Connection) -> Action | None:
@@ -133,10 +130,6 @@ class FastSkin:
         return endpoint.action(target, parts)
 
 
-#: In aiohttp's place as long as it has no part in a connection.
-NOBODY = asyncio.Protocol()
-
-
 class FastConnection(Connection):
     """A connection whose polls and sends are answered at once.
 
@@ -146,19 +139,18 @@ class FastConnection(Connection):
     good.
 
     Args:
-        skin: what it shares with the others.
-        open_ones: where it stands while it is open.
+        skin: what it needs to answer by itself.
+        shared: by all connections of the server.
     """
 
     __slots__ = (
-        *("_aligned", "_counted", "_due", "_forms", "_held", "_looks", "_partial", "_skin"),
-        *("_websocket", "slot"),
+        *("_aligned", "_counted", "_due", "_forms", "_looks", "_partial", "_skin", "slot"),
     )
 
     transport: asyncio.Transport
 
-    def __init__(self, skin: FastSkin, open_ones: set[Connection]) -> None:
-        super().__init__(NOBODY, skin.clock.time, open_ones)
+    def __init__(self, skin: FastSkin, shared: Shared) -> None:
+        super().__init__(NOBODY, shared)
         self.slot: int | None = None
         self._skin = skin
         # All that aiohttp got so far were whole requests.
@@ -167,9 +159,6 @@ class FastConnection(Connection):
         self._partial = b""
         self._looks = 0
         self._due: float | None = None
-        # What arrived behind a request that is not answered yet.
-        self._held: bytearray | None = None
-        self._websocket: FastWebSocket | None = None
         self._counted = False
         self._forms: Forms = {}
 
@@ -178,15 +167,7 @@ class FastConnection(Connection):
         super().connection_made(transport)
         self._wait_until(self._now() + self._skin.keepalive_timeout)
 
-    def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
-        self.heard = self._now()
-        if self._websocket is not None:
-            self._websocket.feed(data)
-            return
-        if self._held is not None:
-            self._hold(data)
-            return
+    def _take(self, data: bytes) -> None:
         if self._aligned:
             begun = self._partial
             whole = begun + data if begun else data
@@ -197,7 +178,7 @@ class FastConnection(Connection):
                     self._wait_until(self.heard + HOLD)
                 self._partial = whole
                 return
-            idle = self._inner is NOBODY or self._aiohttp_waits()
+            idle = self._inner is NOBODY or aiohttp_parts.waits(self._inner)
             if request is not None and not idle and self._looks < LOOKS:
                 self._looks += 1
                 self._partial = whole
@@ -225,20 +206,6 @@ class FastConnection(Connection):
             self._inner.connection_made(self.transport)
         self._inner.data_received(data)
 
-    def _aiohttp_waits(self) -> bool:
-        """Tells whether aiohttp is answering nothing."""
-        # The only sign that aiohttp gives of having said everything. Without this attribute every
-        # connection that aiohttp knows of is left to it.
-        waiter = getattr(self._inner, "_waiter", None)
-        return waiter is not None and not waiter.done()
-
-    def _forget_aiohttp(self) -> None:
-        if self._inner is not NOBODY:
-            aiohttp, self._inner = self._inner, NOBODY
-            # It would close it.
-            aiohttp.transport = None  # type: ignore[attr-defined]
-            aiohttp.connection_lost(None)
-
     def _answer(self, request: PlainRequest) -> bool:
         skin = self._skin
         if request.head is not None and request.head.upgrades:
@@ -263,7 +230,8 @@ class FastConnection(Connection):
         if self._inner is not NOBODY:
             self._forget_aiohttp()
         self._due = None
-        self._held = bytearray()
+        self.hold_back()
+        self.flow.patience = SOCKJS_PATIENCE
         self.busy = self._counted = True
         self._skin.bridge.begin()
 
@@ -278,7 +246,7 @@ class FastConnection(Connection):
         self.busy = self._counted = False
         self._skin.bridge.end()
         if self._skin.bridge.stopping:
-            self.transport.close()
+            self.flow.close()
         elif self._held:
             self._skin.clock.call_soon(self._go_on)
         else:
@@ -286,53 +254,27 @@ class FastConnection(Connection):
             self._due = self._now() + self._skin.keepalive_timeout
             # The wheel looks at what it has early enough: nothing it was told is later.
             if self.slot is None:
-                self._skin.wheel.update(self)
-
-    def _go_on(self) -> None:
-        held, self._held = self._held, None
-        if held and not self.lost:
-            if len(held) > MAX_HELD:
-                self.transport.resume_reading()
-            self.data_received(bytes(held))
-
-    def _hold(self, data: bytes) -> None:
-        assert self._held is not None
-        self._held += data
-        if len(self._held) - len(data) <= MAX_HELD < len(self._held):
-            self.transport.pause_reading()
+                self.shared.wheel.update(self)
 
     # WebSockets
 
-    def upgrade(
-        self, request: web.BaseRequest, endpoint: Endpoint, session: Session, reply: Reply
-    ) -> FastWebSocket | None:
-        """Makes a receiver that does without aiohttp from its `FastWebSocket.accept` on.
-
-        Returns:
-            None where the WebSocket is aiohttp's: that is also who refuses odd handshakes.
-        """
-        key = accept_key(request.headers)
-        # What follows the handshake too soon, aiohttp has already.
-        if key is None or not (endpoint.settings.fast and self._aligned):
-            return None
-        self._held = bytearray()
-        return FastWebSocket(self, session, reply, key, endpoint.settings.max_message_size)
-
-    def taken_over(self, websocket: FastWebSocket) -> None:
-        """Says that all that arrives is for a WebSocket: aiohttp may forget the connection."""
-        if not self._counted:
-            # Until then aiohttp's request was.
-            self._counted = True
-            self._skin.bridge.begin()
-        self._websocket = websocket
-        self._forget_aiohttp()
-        websocket.start()
-        self._go_on()
+    def hand_over(self) -> bytes:
+        """See `Connection.hand_over`."""
+        self._due = None
+        self.shared.wheel.drop(self)
+        early = super().hand_over()
+        self._uncount()
+        return early
 
     def given_back(self) -> None:
-        """Says that the connection is still aiohttp's: the handshake was refused."""
+        """See `Connection.given_back`."""
         self._aligned = not self._held
-        self._go_on()
+        super().given_back()
+
+    def _uncount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._skin.bridge.end()
 
     # The end
 
@@ -344,18 +286,15 @@ class FastConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self._due = None
-        self._skin.wheel.drop(self)
+        self.shared.wheel.drop(self)
         super().connection_lost(exc)
-        self._websocket = None
-        if self._counted:
-            self._counted = False
-            self._skin.bridge.end()
+        self._uncount()
 
     # Deadlines
 
     def _wait_until(self, due: float) -> None:
         self._due = due
-        self._skin.wheel.update(self)
+        self.shared.wheel.update(self)
 
     def deadline(self) -> float | None:
         """Returns when `on_deadline` wants to be called, in seconds of the clock."""
@@ -367,7 +306,7 @@ class FastConnection(Connection):
         if self._partial:
             self._give_up_waiting()
         else:
-            self.transport.close()
+            self.flow.close()
 
     def fail(self) -> None:
         """Drops the connection: what was due raised an exception."""
@@ -450,7 +389,8 @@ def _fields(status: int, headers: tuple[tuple[str, str], ...], length: int | Non
         lines.append("Transfer-Encoding: chunked")
     elif status != 204:
         lines.append(f"Content-Length: {length}")
-    return "\r\n".join(lines).encode()
+    # Native strings (PEP 3333, "Unicode Issues").
+    return "\r\n".join(lines).encode("latin-1")
 
 
 @lru_cache(maxsize=2)

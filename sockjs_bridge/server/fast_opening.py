@@ -18,10 +18,10 @@ from multidict import CIMultiDict
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.replies import Reply, Request, phrase
 from sockjs_bridge.server.accesslog import AccessLogger
-from sockjs_bridge.server.fast_websocket import FastWebSocket
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.proxy import MalformedForwarded
+from sockjs_bridge.server.websocket import WebSocketConnection, accept_key
 from sockjs_bridge.server.wsgi import WSGIHost
 from sockjs_bridge.site import Site
 from sockjs_bridge.transports import PLAIN
@@ -111,20 +111,20 @@ class FastOpenings:
             asked = asked._replace(action="raw-websocket")
         if not (endpoint.settings.fast and asked.action in _WEBSOCKETS):
             return False
+        key = accept_key(like.headers)
+        if key is None or like.headers["Sec-WebSocket-Version"] != "13":
+            return False
         parts = Request(
-            *(head.method, query, like.headers, client.host, b""),
-            *(connection.peer, client.scheme),
+            head.method, query, like.headers, client.host, b"", connection.flow, client.scheme
         )
         reply = endpoint.handle(asked, parts)
         if reply.session is None:
             return False
-        receiver = connection.upgrade(like, endpoint, reply.session, reply)
-        if receiver is None:
-            reply.session.abandon()
-            return False
-        reply.session.attach(receiver)
+        limit = endpoint.settings.max_message_size
+        websocket = WebSocketConnection(connection, reply.session, reply, key, limit)
+        reply.session.attach(websocket)
         task = asyncio.get_running_loop().create_task(
-            self._open(like, endpoint, asked.base, reply, receiver, connection)
+            self._open(like, endpoint, asked.base, reply, websocket, connection)
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -136,12 +136,13 @@ class FastOpenings:
         endpoint: Endpoint,
         base: str,
         reply: Reply,
-        receiver: FastWebSocket,
+        websocket: WebSocketConnection,
         connection: FastConnection,
     ) -> None:
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        session = receiver.session
+        session = reply.session
+        assert session is not None
         try:
             status, headers = await self._openings.lead(request, endpoint, base, session)
         except Exception:
@@ -154,13 +155,11 @@ class FastOpenings:
             session.abandon()
             connection.receiver = None
             connection.respond(Reply(status, [("Content-Type", PLAIN), *headers], body))
-        elif receiver.accept([*reply.headers, *headers]):
+        elif websocket.accept([*reply.headers, *headers]):
             status = 101
         else:
             # Nobody is left to read it; the access log tells it by nginx's number.
             status = 499
-            session.detach(receiver, lost=True)
-            connection.receiver = None
         if self._log.enabled:
             response = web.Response(status=status, body=body or None)
             self._log.log(request, response, loop.time() - begun)

@@ -3,26 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import Protocol, cast
 
-from aiohttp import web
-
-from sockjs_bridge import protocol
+from sockjs_bridge.clock import Clock, DeadlineWheel
 from sockjs_bridge.contracts import Peer
-from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.replies import Reply
+from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.addresses import Addresses
+from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD, Flow
+from sockjs_bridge.server.plain import MAX_HELD
 from sockjs_bridge.session import Session
 
-if TYPE_CHECKING:
-    from sockjs_bridge.server.fast_websocket import FastWebSocket
+#: In aiohttp's place as long as it has no part in a connection.
+NOBODY = asyncio.Protocol()
 
-#: Seconds that the peer of a closed WebSocket has to answer the close frame.
-CLOSE_TIMEOUT = 5.0
 
-#: RFC 6455, 7.4.1: the close frame held no code.
-NO_STATUS = 1005
+class Activity(Protocol):
+    """Counts the requests and WebSockets that a server's stop waits for."""
+
+    def begin(self) -> None:
+        """Notes one, until `end`."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Notes that one is over."""
+        raise NotImplementedError
+
+
+class Open(Protocol):
+    """An open connection, of whatever protocol."""
+
+    def abort(self) -> None:
+        """Drops the connection."""
+        raise NotImplementedError
+
+
+class Attached(Protocol):
+    """What a connection carries for a session.
+
+    Attributes:
+        session: the one.
+    """
+
+    session: Session
+
+    def connection_lost(self) -> None:
+        """Called when the peer is gone."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the connections of a server share.
+
+    Attributes:
+        clock: the loop's.
+        wheel: their deadlines.
+        open_ones: all of them.
+        activity: what is being handled.
+    """
+
+    clock: Clock
+    wheel: DeadlineWheel
+    open_ones: set[Open]
+    activity: Activity
 
 
 class Connection(asyncio.Protocol):
@@ -33,38 +78,36 @@ class Connection(asyncio.Protocol):
 
     Args:
         inner: aiohttp's protocol.
-        now: the loop's time.
-        open_ones: where it stands while it is open.
+        shared: by all connections of the server.
 
     Attributes:
+        shared: see above.
         addresses: of the two ends, also when the peer is gone.
-        peer: the other end, as sessions know it.
+        flow: what is written and read, and the peer as sessions know it.
         busy: a request is under way.
         heard: when the last byte arrived, in seconds of the loop's time.
-        paused: more waits in the kernel and the transport than the peer should owe.
         lost: the peer is gone.
         receiver: what is attached to a session at present.
     """
 
     __slots__ = (
-        *("_inner", "_now", "_open_ones", "busy", "heard", "lost", "paused", "peer", "receiver"),
-        *("addresses", "transport"),
+        *("_held", "_inner", "_now", "addresses", "busy", "flow", "heard", "lost", "receiver"),
+        *("shared", "transport"),
     )
 
     addresses: Addresses
+    flow: Flow
 
-    def __init__(
-        self, inner: asyncio.Protocol, now: Callable[[], float], open_ones: set[Connection]
-    ) -> None:
-        self._open_ones = open_ones
+    def __init__(self, inner: asyncio.Protocol, shared: Shared) -> None:
+        self.shared = shared
         self._inner = inner
-        self._now = now
-        self.peer = Peer()
+        self._now = shared.clock.time
+        # What arrived behind a request that is not answered yet.
+        self._held: bytearray | None = None
         self.busy = False
         self.heard = 0.0
-        self.paused = False
         self.lost = False
-        self.receiver: ConnectionReceiver | None = None
+        self.receiver: Attached | None = None
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -72,7 +115,8 @@ class Connection(asyncio.Protocol):
         # uvloop's transports are none by their class.
         self.transport = cast(asyncio.Transport, transport)
         self.addresses = Addresses.of(transport)
-        self._open_ones.add(self)
+        self.flow = Flow(self.transport, self.shared.clock, self.shared.wheel)
+        self.shared.open_ones.add(self)
         self._inner.connection_made(transport)
 
     def abort(self) -> None:
@@ -80,47 +124,96 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    def upgrade(
-        self, request: web.BaseRequest, endpoint: Endpoint, session: Session, reply: Reply
-    ) -> FastWebSocket | None:
-        """Makes a receiver that does without aiohttp from its `FastWebSocket.accept` on.
-
-        Returns:
-            None where the WebSocket is aiohttp's.
-        """
-        return None
-
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
         self.heard = self._now()
+        if self._held is not None:
+            self._hold(data)
+        else:
+            self._take(data)
+        if self.flow.paused:
+            self.flow.hold(UNREAD)
+
+    def _take(self, data: bytes) -> None:
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
         """Called by the loop."""
+        self.flow.watch()
         return self._inner.eof_received()
 
     def pause_writing(self) -> None:
         """Called by the loop."""
-        self.paused = True
+        self.flow.pause_writing()
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
         """Called by the loop."""
-        self.paused = False
+        self.flow.resume_writing()
         self._inner.resume_writing()
         if self.receiver is not None:
             self.receiver.session.flush()
+        self._read_on(UNREAD)
+
+    def _read_on(self, why: int) -> None:
+        self.flow.let_go(why, resume=not aiohttp_parts.reading_paused(self._inner))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self.lost = True
-        self._open_ones.discard(self)
-        self.peer.broken = self.busy or exc is not None
-        self.peer.ended = True
+        self.shared.open_ones.discard(self)
+        self.flow.broken = self.busy or exc is not None
+        self.flow.ended = True
+        self.flow.lost()
         if self.receiver is not None:
             self.receiver.connection_lost()
             self.receiver = None
         self._inner.connection_lost(exc)
+
+    # What comes too early
+
+    def hold_back(self) -> None:
+        """Keeps what arrives from now on, until what is being handled is answered."""
+        self._held = bytearray()
+
+    def _hold(self, data: bytes) -> None:
+        assert self._held is not None
+        self._held += data
+        if len(self._held) > MAX_HELD:
+            self.flow.hold(BEHIND)
+
+    def _go_on(self) -> None:
+        held, self._held = self._held, None
+        if held and not self.lost:
+            self._read_on(BEHIND)
+            self.data_received(bytes(held))
+
+    # WebSockets
+
+    def hand_over(self) -> bytes:
+        """Leaves the connection to the protocol that was asked for.
+
+        Returns:
+            What arrived for that already.
+        """
+        early = aiohttp_parts.take_early(self._inner) + bytes(self._held or b"")
+        self.receiver = None
+        self.shared.open_ones.discard(self)
+        if aiohttp_parts.reading_paused(self._inner):
+            self.flow.hold(BEHIND)
+        self._forget_aiohttp()
+        self.flow.let_go(BEHIND)
+        return early
+
+    def given_back(self) -> None:
+        """Says that the connection is still HTTP's: the handshake was refused."""
+        self.receiver = None
+        self._go_on()
+
+    def _forget_aiohttp(self) -> None:
+        if self._inner is not NOBODY:
+            aiohttp, self._inner = self._inner, NOBODY
+            aiohttp_parts.forget(aiohttp)
 
 
 class ConnectionReceiver:
@@ -136,7 +229,8 @@ class ConnectionReceiver:
         self.transport = reply.transport
         self.callback = reply.callback
         self.tag = reply.tag
-        self.peer = connection.peer
+        self.peer: Peer = connection.flow
+        connection.flow.patience = SOCKJS_PATIENCE
         self.session = session
         self.ended = False
         self._started = False
@@ -152,8 +246,7 @@ class ConnectionReceiver:
     @property
     def writable(self) -> bool:
         """Whether a frame would be accepted now."""
-        connection = self._connection
-        return self._started and not (self.ended or connection.paused or connection.lost)
+        return self._started and not (self.ended or self._connection.flow.paused)
 
     def write(self, data: bytes) -> bool:
         """Takes one frame's bytes."""
@@ -161,7 +254,6 @@ class ConnectionReceiver:
 
     def ping(self) -> None:
         """Pings the peer (WebSocket only)."""
-        raise NotImplementedError
 
     def end(self) -> None:
         """Ends the response in good order."""
@@ -222,75 +314,3 @@ class HttpReceiver(ConnectionReceiver):
         """Called when the peer is gone."""
         super().connection_lost()
         self.end()
-
-
-class FrameReceiver(ConnectionReceiver):
-    """What the WebSockets have in common: each frame is a write."""
-
-    __slots__ = ()
-
-    def write(self, data: bytes) -> bool:
-        """Takes one frame's bytes."""
-        self._out.write(data)
-        return True
-
-    def ping(self) -> None:
-        """Pings the peer."""
-        if self._started and not self.ended:
-            self._out.write(protocol.WEBSOCKET_PING)
-
-    def _last_words(self) -> tuple[int, bytes]:
-        """Returns the code and the reason of the close frame that ends the session."""
-        code, reason = protocol.NORMAL[0], ""
-        if not self.transport.control_frames:
-            code, reason = self.session.close_code or code, self.session.close_reason
-        # RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code.
-        return code, reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
-
-
-class WebSocketReceiver(FrameReceiver):
-    """A WebSocket, raw or not.
-
-    Frames go to the transport as they are: nothing compresses them, and aiohttp's own way would
-    cost two switches of tasks for each.
-
-    Attributes:
-        closing: sends the close frame and waits for the peer's, once the session has ended.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        session: Session,
-        reply: Reply,
-        websocket: web.WebSocketResponse,
-    ) -> None:
-        super().__init__(connection, session, reply)
-        self._websocket = websocket
-        self.closing: asyncio.Task[bool] | None = None
-        self._wake = asyncio.Event()
-
-    def end(self) -> None:
-        """Closes the WebSocket in good order."""
-        self.ended = True
-        code, message = self._last_words()
-        loop = asyncio.get_running_loop()
-        self.closing = loop.create_task(self._websocket.close(code=code, message=message))
-
-    async def until_ready(self) -> None:
-        """Waits until the session takes messages again, or the peer is gone.
-
-        What a peer sent before it left is still handed on: aiohttp holds only so much of it.
-        """
-        self.session.when_ready(self._wake.set)
-        if not self._connection.lost:
-            await self._wake.wait()
-            self._wake.clear()
-
-    def connection_lost(self) -> None:
-        """Called when the peer is gone."""
-        if self._started:
-            # Who reads is told too, and knows what the peer's last frames said.
-            self._wake.set()
-        else:
-            super().connection_lost()

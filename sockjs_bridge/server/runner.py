@@ -16,21 +16,20 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge import protocol
+from sockjs_bridge.clock import DeadlineWheel
 from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
 from sockjs_bridge.server.ending import DaemonExecutor
+from sockjs_bridge.server.fast import FastConnection, FastSkin
+from sockjs_bridge.server.fast_opening import FastOpenings
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.reader import RequestServer
-from sockjs_bridge.server.receivers import Connection
+from sockjs_bridge.server.receivers import Connection, Open, Shared
 from sockjs_bridge.server.workers import SessionWorkers
 from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
 from sockjs_bridge.site import Site
-
-if aiohttp_parts.FAST_LACKS is None:
-    from sockjs_bridge.server.fast import FastConnection, FastSkin
-    from sockjs_bridge.server.fast_opening import FastOpenings
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -99,7 +98,7 @@ class Runner:
             url_scheme=options.url_scheme,
         )
         self._bridge = Bridge(self._site, self._host, options.body_timeout)
-        self._open_ones: set[Connection] = set()
+        self._open_ones: set[Open] = set()
         self._servers: list[asyncio.Server] = []
         self._web: RequestServer | None = None
 
@@ -125,17 +124,12 @@ class Runner:
                 "max_request_header_size does not hold, aiohttp's own limits do: %s",
                 aiohttp_parts.HEADS_LACK,
             )
+        shared = Shared(clock, DeadlineWheel(clock), self._open_ones, self._bridge)
         # What the second skin answers is in no log, but for WebSockets' handshakes.
         if self._options.access_log_polls:
-            self.connection = lambda: Connection(server(), loop.time, self._open_ones)
-        elif aiohttp_parts.FAST_LACKS is not None:
-            logger.warning(
-                "aiohttp answers everything, the faster way was not found: %s",
-                aiohttp_parts.FAST_LACKS,
-            )
-            self.connection = lambda: Connection(server(), loop.time, self._open_ones)
+            self.connection = lambda: Connection(server(), shared)
         else:
-            self.connection = partial(FastConnection, self._skin(server, clock), self._open_ones)
+            self.connection = partial(FastConnection, self._skin(server, clock), shared)
         for sock in sockets:
             if sock.family == socket.AF_UNIX:
                 serving = await loop.create_unix_server(self.connection, sock=sock, backlog=BACKLOG)

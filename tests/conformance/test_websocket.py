@@ -228,9 +228,10 @@ def test_fragments_and_pings(client: Client) -> None:
 
 
 def test_unmasked_frame(client: Client) -> None:
-    """RFC 6455, 5.1: a client's frame without a mask is a protocol error, or at least harmless."""
+    """RFC 6455, 5.1: a client's frame without a mask is a protocol error."""
     session = WebSocketSession(client, "/echo").open()
     session.socket.send_frame(TEXT, b'["a"]', masked=False)
+    assert session.socket.closed().code == 1002
     other = WebSocketSession(client, "/echo").open()
     other.send("undisturbed")
     assert other.receive() == 'a["undisturbed"]'

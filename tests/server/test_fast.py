@@ -12,12 +12,12 @@ import weakref
 from typing import Any
 
 import pytest
-from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.web_protocol import RequestHandler
 
 from sockjs_bridge import protocol, transports
 from sockjs_bridge.pyramid.handlers import SessionHandler
-from sockjs_bridge.server import fast
+from sockjs_bridge.server import aiohttp_parts, fast
 from sockjs_bridge.server.workers import SessionWorkers
 from tests.server.support import PATIENCE
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
@@ -43,9 +43,10 @@ async def until_closed(wire: Wire) -> None:
 
 
 def test_what_aiohttp_must_have() -> None:
-    """Without these the second skin leaves connections to aiohttp, or does not start."""
-    assert "_waiter" in RequestHandler.__slots__
-    assert {"_buffer", "_protocol"} <= {*dir(WebSocketDataQueue)}
+    """Without these all works, but more slowly (aiohttp_parts.py)."""
+    assert {"_waiter", "_message_tail"} <= {*RequestHandler.__slots__}
+    assert {"_reading_paused", "_buffer_paused"} <= {*BaseProtocol.__slots__}
+    assert callable(aiohttp_parts.websocket_mask)
 
 
 # What does not reach aiohttp
@@ -106,37 +107,37 @@ async def test_switched_off(settings: dict[str, str]) -> None:
         wire.feed(send("one"))
         await server.quiet()
         assert (server.heard, server.requests) == (["one"], 2)
+        known = len(server.runner._web.connections)
         await server.open_websocket()
-        assert server.runner._web.connections
+        # The handshake was aiohttp's, the WebSocket is not.
+        assert server.requests == 3
+        assert len(server.runner._web.connections) == known
 
 
 WITHOUT = """
 import asyncio, logging
-from aiohttp import web
-from aiohttp._websocket import reader
-del reader.WebSocketDataQueue
-from tests.server.wire import OPEN, Unplugged
+from aiohttp._websocket import helpers
+from aiohttp.web_protocol import RequestHandler
+del helpers.websocket_mask, RequestHandler._message_tail
+from tests.server.wire import Unplugged, frame
 
 async def main():
     logging.basicConfig()
     async with Unplugged() as server:
-        wire = await server.open()
-        wire.feed(OPEN)
+        wire = await server.open_websocket()
+        wire.feed(frame(b'["echo"]'))
         await server.quiet()
-        assert server.requests == 2
-        await server.open_websocket()
-        assert server.runner._web.connections
+        assert wire.written.endswith(b'a["echo"]')
 
 asyncio.run(main())
 """
 
 
 def test_aiohttp_lacks_a_part() -> None:
-    """It answers everything then, and the log tells why that is slower."""
+    """All works without what is not public; it is slower."""
     command = [sys.executable, "-c", WITHOUT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
-    assert "cannot import name 'WebSocketDataQueue'" in done.stderr
 
 
 # Time
@@ -208,9 +209,10 @@ async def test_request_behind_a_poll() -> None:
         assert wire.written.index(b"h\n") < wire.written.index(b"HTTP/1.1 204 ")
 
 
-async def test_frames_behind_a_handshake() -> None:
+@pytest.mark.parametrize("fast", ["true", "false"])
+async def test_frames_behind_a_handshake(fast: str) -> None:
     """RFC 6455 forbids it; nothing is lost all the same."""
-    async with Unplugged() as server:
+    async with Unplugged({"sockjs.fast": fast}) as server:
         wires = [server.connect() for _ in range(3)]
         wires[0].feed(HANDSHAKE + frame(b'"0"'))
         wires[1].feed(HANDSHAKE)
@@ -268,7 +270,7 @@ async def test_end(sent: bytes, code: int) -> None:
 
 
 async def test_peer_that_does_not_answer_the_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sockjs_bridge.server.fast_websocket.CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr("sockjs_bridge.server.websocket.CLOSE_TIMEOUT", 0.05)
     async with Unplugged() as server:
         wire = await server.open_websocket()
         server.sessions[0].close(3000, "Go away!")
@@ -387,6 +389,40 @@ async def test_no_more_than_the_limit() -> None:
         async with asyncio.timeout(PATIENCE):
             while len(server.heard) < 31:
                 await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_one_frame_of_many_messages(leaves: bool) -> None:
+    """`max_inbound` holds within a frame; the close frame behind it is seen after it."""
+    async with Unplugged({"sockjs.max_inbound": "64"}) as server:
+        wire = await server.open_websocket()
+        (session,) = server.sessions
+        texts = ["wait", *map(str, range(9_000))]
+        wire.feed(frame(json.dumps(texts, separators=(",", ":")).encode()) + close_frame(3999))
+        await server.quiet()
+        assert session._handler.backlog() <= 64
+        assert not session.over
+        if leaves:
+            # What was read is handed on all the same; and what it said last is known.
+            wire.close()
+            await server.quiet()
+            assert session.over
+        server.gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while len(server.heard) < len(texts) or not session.over:
+                await asyncio.sleep(0.001)
+        assert server.heard == texts
+        assert session.close_code == 3999
+
+
+@pytest.mark.parametrize("fast", ["true", "false"])
+async def test_close_code_that_must_not_be(fast: str) -> None:
+    """RFC 6455, 7.4: it is not echoed."""
+    async with Unplugged({"sockjs.fast": fast}) as server:
+        wire = await server.open_websocket()
+        wire.feed(close_frame(1006))
+        assert wire.written == b"\x88\x02\x03\xea"
+        assert wire.finished
 
 
 # What it costs, in what can be counted

@@ -30,6 +30,7 @@ class Guard:
         self.environs: list[dict[str, Any]] = []
         self.sessions: list[Any] = []
         self.refuses = False
+        self.says = "yes"
         self.entered = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
@@ -40,7 +41,7 @@ class Guard:
         self.sessions.append(handshake and handshake.session)
         self.entered.set()
         assert self.gate.wait(PATIENCE)
-        request.response.headers["X-App"] = "yes"
+        request.response.headers["X-App"] = self.says
         if self.refuses:
             raise HTTPForbidden(headers={"X-Why": "no"})
         return self
@@ -88,6 +89,43 @@ async def test_aiohttp_has_no_part_in_it(path):
         await server.quiet()
         assert wire.written == (b"\x81\x02hi" if raw else b'\x81\x07a["hi"]')
         assert server.requests == 0
+
+
+NATIVE = [("caf\xe9", b"caf\xe9"), ("caf\xc3\xa9", b"caf\xc3\xa9")]
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(("says", "written"), NATIVE)
+async def test_headers_of_the_application_are_native_strings(fast, says, written):
+    """PEP 3333, "Unicode Issues": what it means as UTF-8 is not encoded twice."""
+    async with Server(fast=fast) as server:
+        server.guard.says = says
+        wire = await ask(server, handshake("/talk/a/websocket", "Cookie: JSESSIONID=x"))
+        assert b"\r\nX-App: " + written + b"\r\n" in wire.written
+
+
+async def test_headers_of_a_session_over_http_are_not_encoded_twice():
+    async with Server() as server:
+        server.guard.says = "caf\xc3\xa9"
+        wire = await ask(server, b"POST /talk/a/0/s/xhr HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert wire.written.endswith(b"o\n")
+        assert b"\r\nX-App: caf\xc3\xa9\r\n" in wire.written
+
+
+@pytest.mark.parametrize("fast", [True, False])
+async def test_a_header_that_is_no_native_string(fast, caplog):
+    async with Server(fast=fast) as server:
+        server.guard.says = "\u20ac"
+        wire = await ask(server, handshake())
+        assert wire.written.startswith(b"HTTP/1.1 500 ")
+        assert "cannot be the value of the header X-App" in caplog.text
+
+
+@pytest.mark.parametrize("version", [b"7", b"8", b"13"])
+async def test_versions_of_the_same_wire(version):
+    async with Server(fast=False) as server:
+        wire = await ask(server, handshake().replace(b"Version: 13", b"Version: " + version))
+        assert wire.written.endswith(OPENED)
 
 
 @pytest.mark.parametrize(

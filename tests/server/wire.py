@@ -35,17 +35,29 @@ def frame(payload: bytes, opcode: int = 1, *, final: bool = True) -> bytes:
 class Wire(asyncio.Transport):
     """A connection without a network, which keeps what the server writes."""
 
+    protocol: asyncio.Protocol
+
     def __init__(self, protocol: Connection) -> None:
         super().__init__({"peername": ("192.0.2.1", 5000), "sockname": ("192.0.2.2", 80)})
         self.protocol = protocol
         self.written = b""
         self.writes = 0
         self.closed = False
+        self.finished = False
         self.reading = True
         protocol.connection_made(self)
 
-    def get_protocol(self) -> Connection:
+    def get_protocol(self) -> asyncio.Protocol:
         return self.protocol
+
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        self.protocol = protocol
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.finished = True
 
     def write(self, data: Any) -> None:
         if not self.closed:

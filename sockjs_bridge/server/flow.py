@@ -1,0 +1,208 @@
+"""Back-pressure: who does not read is not read from, and who takes nothing is dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Final
+
+from sockjs_bridge.clock import Clock, DeadlineWheel
+from sockjs_bridge.contracts import Peer
+
+if sys.platform == "linux":
+    import fcntl
+    import struct
+    import termios
+
+#: Seconds in which the peer of a SockJS response or WebSocket must take some of it.
+SOCKJS_PATIENCE: Final = 15.0
+#: The same for everything else, as for pages (`WSGIHost`'s ``send_timeout``).
+PATIENCE: Final = 60.0
+#: Seconds between two looks at a peer that may be taking nothing, at most.
+LOOK: Final = 5.0
+
+
+# Why nothing is read from a peer at present; an enumeration's flags would cost more than a message.
+#: It does not read what it was sent.
+UNREAD: Final = 1
+#: Too much waits of what it has sent.
+BEHIND: Final = 2
+
+
+class Flow(Peer):
+    """Both directions of one connection: what is written to it, and whether it is read from.
+
+    Writers ask `paused` before what can wait, and close the connection here. The loop's protocol
+    passes on what the transport says. Whether a peer *takes* what is on its way is looked at only
+    when a deadline comes: Linux tells of what its buffers hold (``SIOCOUTQ``, tcp(7), unix(7));
+    elsewhere it is what the transport holds.
+
+    Args:
+        transport: of the connection.
+        clock: the loop's.
+        wheel: of the server's connections.
+
+    Attributes:
+        paused: more waits in the kernel and the transport than the peer should owe.
+        patience: seconds in which the peer must take some of what the transport holds.
+        slot: the wheel's.
+    """
+
+    __slots__ = (
+        *("_due", "_holds", "_leaving", "_now", "_pending", "_taken", "_transport", "_wheel"),
+        *("patience", "paused", "slot"),
+    )
+
+    def __init__(self, transport: asyncio.Transport, clock: Clock, wheel: DeadlineWheel) -> None:
+        super().__init__()
+        self.paused = False
+        self.patience = PATIENCE
+        self.slot: int | None = None
+        self._transport: asyncio.Transport | None = transport
+        self._now = clock.time
+        self._wheel = wheel
+        self._holds = 0
+        self._leaving = False
+        self._due: float | None = None
+        # What was on its way when it was last looked, and when it was seen to become less.
+        self._pending = 0
+        self._taken = 0.0
+
+    # What the transport says
+
+    def pause_writing(self) -> None:
+        """Says that the transport holds much."""
+        self.paused = True
+        self.watch()
+
+    def resume_writing(self) -> None:
+        """Says that the transport holds little again."""
+        self.paused = False
+        self._taken = self._now()
+
+    def lost(self) -> None:
+        """Says that the connection is over."""
+        self.paused = True
+        self._transport = None
+        self._due = None
+        self._wheel.drop(self)
+
+    # Reading
+
+    def hold(self, why: int) -> None:
+        """Reads nothing for the present.
+
+        Args:
+            why: `UNREAD` or `BEHIND`.
+        """
+        self._holds |= why
+        if self._transport is not None:
+            # Others may have resumed it.
+            self._transport.pause_reading()
+
+    def let_go(self, why: int, *, resume: bool = True) -> None:
+        """Reads again, unless there is another reason not to.
+
+        Args:
+            why: the reason that is none any more.
+            resume: False where somebody else has paused the transport, and will resume it.
+        """
+        if self._holds & why:
+            self._holds &= ~why
+            if resume and not self._holds and self._transport is not None:
+                self._transport.resume_reading()
+
+    # Taking
+
+    def taken(self, now: float) -> float:
+        """See `Peer.taken`."""
+        if self._transport is None:
+            return self._taken
+        pending = self._on_its_way(self._transport)
+        if pending < self._pending:
+            self._taken = now
+        self._pending = pending
+        return self._taken
+
+    @staticmethod
+    def _on_its_way(transport: asyncio.Transport) -> int:
+        """Returns the bytes that were written and not taken yet."""
+        size = transport.get_write_buffer_size()
+        sock = transport.get_extra_info("socket")
+        if sys.platform == "linux" and sock is not None:
+            try:
+                held = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+            except (OSError, ValueError):
+                # It is closed.
+                return size
+            size += struct.unpack("i", held)[0]
+        return size
+
+    # The end
+
+    def close(self) -> None:
+        """Closes the connection when the peer has taken what was written."""
+        if self._transport is not None:
+            self._transport.close()
+            self.watch()
+
+    def leave(self, patience: float, *, last: bool = False) -> None:
+        """Drops the connection when the peer has taken nothing for a while, or all.
+
+        Until then it is read from: a peer that still sends when its connection closes would lose
+        what is on its way to it (RFC 9112, 9.6).
+
+        Args:
+            patience: seconds that it has for its own end, from the last byte that it took.
+            last: nothing more is written; the peer is told so.
+        """
+        if self._transport is None:
+            return
+        if last and self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+        self._leaving = True
+        self.patience = patience
+        self._taken = self._now()
+        self._look_by(self._taken + self._pace)
+
+    def abort(self) -> None:
+        """Drops the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Deadlines
+
+    def watch(self) -> None:
+        """Drops the peer if it takes nothing of what the transport holds."""
+        if self._due is None and self._transport is not None:
+            self._taken = self._now()
+            self._look_by(self._taken + LOOK)
+
+    @property
+    def _pace(self) -> float:
+        return min(LOOK, self.patience / 4)
+
+    def _look_by(self, due: float) -> None:
+        self._due = due
+        self._wheel.update(self)
+
+    def deadline(self) -> float | None:
+        """Returns when `on_deadline` wants to be called, in seconds of the clock."""
+        return self._due
+
+    def on_deadline(self, now: float) -> None:
+        """Looks whether the peer takes anything."""
+        self._due = None
+        if self._transport is None:
+            return
+        # What the kernel holds it delivers without us.
+        if not (self._leaving or self._transport.get_write_buffer_size()):
+            return
+        if now >= self.taken(now) + self.patience:
+            self.abort()
+        else:
+            self._due = now + self._pace
+
+    def fail(self) -> None:
+        """Drops the connection: what was due raised an exception."""
+        self.abort()

@@ -1,0 +1,377 @@
+"""WebSockets, raw or not: the protocol of a connection from the 101 on.
+
+All ways of opening end here. Frames are handled within ``data_received``; of the HTTP that led
+here nothing is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import enum
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from sockjs_bridge import protocol
+from sockjs_bridge.contracts import Peer
+from sockjs_bridge.replies import Headers, Reply
+from sockjs_bridge.server import framing
+from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD
+from sockjs_bridge.server.framing import BrokenFrame, FrameReader, control_frame, read_close
+from sockjs_bridge.server.receivers import Connection
+from sockjs_bridge.server.wsgi_response import SERVER_NAME
+from sockjs_bridge.session import Session
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+#: Seconds that the peer of a closed WebSocket has to answer the close frame, once it has taken it.
+CLOSE_TIMEOUT = 5.0
+#: How many texts are handed on in one go.
+TOGETHER = 16
+#: Bytes that may wait while the application is slow.
+QUEUE = 2**16
+
+# RFC 6455, 4.2.2.
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#: The versions whose wire is the RFC's: drafts 7 and 8 differ in the names of headers.
+VERSIONS: Final = {"13", "8", "7"}
+
+
+def accept_key(headers: Mapping[str, str]) -> str | None:
+    """Returns the ``Sec-WebSocket-Accept`` of a handshake (RFC 6455, 4.2.2).
+
+    Args:
+        headers: of the request.
+
+    Returns:
+        None where the version is none that is spoken here, or the key is none.
+    """
+    key = headers.get("Sec-WebSocket-Key", "")
+    try:
+        size = len(base64.b64decode(key))
+    except (binascii.Error, ValueError):
+        return None
+    if size != 16 or headers.get("Sec-WebSocket-Version") not in VERSIONS:
+        return None
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+
+
+def _alone(text: str) -> list[str]:
+    return [text]
+
+
+class Phase(enum.Enum):
+    """Where a WebSocket stands."""
+
+    #: The application is asked; another protocol has the connection.
+    HANDSHAKE = "handshake"
+    OPEN = "open"
+    #: The close frame was sent, the peer's is awaited.
+    CLOSING = "closing"
+    #: Nothing that arrives matters any more.
+    LEFT = "left"
+    #: The connection is over.
+    LOST = "lost"
+
+
+_READING = (Phase.OPEN, Phase.CLOSING)
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """A WebSocket: made for a handshake, the protocol of its connection from `accept` on.
+
+    Args:
+        connection: over which the handshake came.
+        session: that lives on it.
+        reply: that asked for it.
+        key: answers the client's.
+        max_message_size: bytes of one message.
+
+    Attributes:
+        transport: how frames become bytes.
+        session: see above; gone when the connection is.
+        heard: when the last byte arrived, in seconds of the loop's time.
+        peer: the other end.
+    """
+
+    __slots__ = (
+        *("_behind", "_decode", "_flow", "_http", "_key", "_now", "_out", "_phase", "_pong"),
+        *("_reader", "_shared", "heard", "peer", "session", "transport"),
+    )
+
+    #: Of an HTTP receiver.
+    callback = ""
+    tag: str | None = None
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: Session,
+        reply: Reply,
+        key: str,
+        max_message_size: int,
+    ) -> None:
+        assert connection.transport is not None
+        self.transport = reply.transport
+        self.session = session
+        self.heard = connection.heard
+        self.peer: Peer = connection.flow
+        self._flow = connection.flow
+        self._flow.patience = SOCKJS_PATIENCE
+        self._http: Connection | None = connection
+        self._shared = connection.shared
+        self._now = connection.shared.clock.time
+        self._out = connection.transport
+        self._key = key
+        framed = reply.transport.control_frames
+        self._decode: Callable[[str], list[str]]
+        self._decode = protocol.decode_websocket if framed else _alone
+        self._phase = Phase.HANDSHAKE
+        self._reader = FrameReader(max_message_size)
+        # What arrived while the application is slow; None while it is not.
+        self._behind: bytearray | None = None
+        # Answers the last ping of a peer that reads nothing at present.
+        self._pong: bytes | None = None
+        connection.receiver = self
+        connection.hold_back()
+
+    # The handshake
+
+    def accept(self, headers: Headers) -> bool:
+        """Answers the handshake, takes the connection over, and begins.
+
+        Args:
+            headers: of the response, apart from those that RFC 6455 asks for.
+
+        Returns:
+            False where the peer is gone.
+        """
+        http = self._http
+        if http is None:
+            return False
+        self._http = None
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: upgrade",
+            f"Sec-WebSocket-Accept: {self._key}",
+            *(f"{name}: {value}" for name, value in headers),
+            *(f"Server: {SERVER_NAME}", "", ""),
+        ]
+        # Native strings (PEP 3333, "Unicode Issues").
+        self._out.write("\r\n".join(lines).encode("latin-1"))
+        self._shared.activity.begin()
+        self._shared.open_ones.add(self)
+        self._out.set_protocol(self)
+        early = http.hand_over()
+        self._phase = Phase.OPEN
+        self.session.flush()
+        if early:
+            self.data_received(early)
+        return True
+
+    def give_back(self) -> None:
+        """Leaves the connection to HTTP: the handshake was refused."""
+        http, self._http = self._http, None
+        self._phase = Phase.LOST
+        if http is not None:
+            self.session.detach(self, lost=http.lost)
+            http.given_back()
+
+    # What the loop calls
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        self.heard = self._now()
+        behind = self._behind
+        if behind is not None:
+            behind += data
+        elif self._phase in _READING:
+            self._reader.feed(data)
+            self._go_on()
+        if self._behind is not None:
+            self._bound()
+        if self._flow.paused:
+            self._flow.hold(UNREAD)
+
+    def eof_received(self) -> bool | None:
+        """Called by the loop."""
+        self._flow.watch()
+        return None
+
+    def pause_writing(self) -> None:
+        """Called by the loop."""
+        self._flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Called by the loop."""
+        self._flow.resume_writing()
+        if self._pong is not None:
+            pong, self._pong = self._pong, None
+            self._out.write(pong)
+        if self._phase is Phase.OPEN:
+            self.session.flush()
+        self._flow.let_go(UNREAD)
+
+    def connection_lost(self, exc: Exception | None = None) -> None:
+        """Called by the loop; by the connection that the handshake came over, before that."""
+        session = self.session
+        if self._http is None:
+            self._shared.open_ones.discard(self)
+            self._flow.lost()
+            self._shared.activity.end()
+        self._http = None
+        # What it sent before that is still handed on.
+        session.release()
+        self._reader.feed(bytes(self._behind or b""))
+        self._behind = None
+        self._go_on()
+        self._phase = Phase.LOST
+        session.detach(self, lost=True)
+        # What refers to this refers to that: a cycle would wait for a collection of all garbage.
+        del self.session
+
+    def abort(self) -> None:
+        """Drops the connection."""
+        self._flow.abort()
+
+    # What arrives
+
+    def _go_on(self) -> None:
+        """Handles what has arrived, as far as the application takes it."""
+        reader, decode = self._reader, self._decode
+        messages: list[str] = []
+        count = size = 0
+        try:
+            while not reader.empty and self._behind is None and self._phase in _READING:
+                # What arrived together is handed on together.
+                text = reader.text() if count < TOGETHER else None
+                if text is None:
+                    if count:
+                        self._hand_on(messages, size)
+                        messages, count, size = [], 0, 0
+                        continue
+                    frame = reader.next()
+                    if frame is None:
+                        break
+                    if frame[0] != framing.TEXT:
+                        self._take(*frame)
+                        continue
+                    text = frame[1]
+                try:
+                    messages += decode(text)
+                except protocol.PayloadError as error:
+                    self._hand_on(messages, size)
+                    messages, count, size = [], 0, 0
+                    self._close_broken(error)
+                    continue
+                count += 1
+                size += len(text) if text.isascii() else len(text.encode())
+            if count:
+                self._hand_on(messages, size)
+        except BrokenFrame as error:
+            logger.info("session %s: %s", self.session.id, error)
+            self._fail(error.code)
+        except Exception:
+            logger.exception("session %s: a message failed", self.session.id)
+            self._fail(framing.INTERNAL_ERROR)
+
+    def _bound(self) -> None:
+        """Stops reading while too much waits for the application."""
+        if self._behind is not None and self._reader.unread + len(self._behind) > QUEUE:
+            self._flow.hold(BEHIND)
+        else:
+            self._flow.let_go(BEHIND)
+
+    def _take(self, kind: int, payload: Any) -> None:
+        if kind == framing.CLOSE:
+            self._peer_closes(*read_close(payload))
+        elif self._phase is not Phase.OPEN:
+            # Its session has ended.
+            return
+        elif kind == framing.BINARY:
+            self._close_broken("a binary message")
+        elif kind == framing.PING:
+            pong = control_frame(framing.PONG, payload)
+            if self._flow.paused:
+                # RFC 6455, 5.5.3: the last one need be answered.
+                self._pong = pong
+            else:
+                self._out.write(pong)
+
+    def _hand_on(self, messages: list[str], size: int) -> None:
+        """Hands messages to the application, and waits for it where that is too much for it."""
+        if messages and self.session.deliver(messages, size):
+            self._behind = bytearray()
+            self.session.when_ready(self._ready)
+
+    def _close_broken(self, why: object) -> None:
+        """Ends the session with a peer whose messages are none, behind those that were."""
+        logger.info("session %s: %s", self.session.id, why)
+        if self._behind is None:
+            self.session.close(*protocol.BROKEN_FRAMING)
+        else:
+            self.session.when_ready(partial(self.session.close, *protocol.BROKEN_FRAMING))
+
+    def _ready(self) -> None:
+        """Called when the application takes messages again."""
+        behind, self._behind = self._behind, None
+        if behind:
+            self._reader.feed(bytes(behind))
+        self._shared.clock.call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._go_on()
+        self._bound()
+
+    # What its session does
+
+    @property
+    def writable(self) -> bool:
+        """Whether a frame would be accepted now."""
+        return self._phase is Phase.OPEN and not self._flow.paused
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes."""
+        self._out.write(data)
+        return True
+
+    def ping(self) -> None:
+        """Pings the peer."""
+        if self._phase is Phase.OPEN:
+            self._out.write(protocol.WEBSOCKET_PING)
+
+    def end(self) -> None:
+        """Closes the WebSocket in good order."""
+        code, reason = protocol.NORMAL[0], ""
+        if not self.transport.control_frames:
+            code, reason = self.session.close_code or code, self.session.close_reason
+        # RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code.
+        cut = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
+        self._say_close(code, cut.encode())
+        # Until the peer's close frame comes it is read from, and may read.
+        self._flow.leave(CLOSE_TIMEOUT)
+
+    # The end
+
+    def _say_close(self, code: int, reason: bytes = b"") -> None:
+        if self._phase is Phase.OPEN:
+            self._phase = Phase.CLOSING
+            self._out.write(control_frame(framing.CLOSE, code.to_bytes(2) + reason))
+
+    def _peer_closes(self, code: int, reason: str) -> None:
+        self._say_close(protocol.NORMAL[0] if code == framing.NO_STATUS else code)
+        self._phase = Phase.LEFT
+        self.session.detach(self, lost=False, code=code, reason=reason)
+        self._flow.close()
+
+    def _fail(self, code: int) -> None:
+        """Ends with a peer that broke the protocol."""
+        self._say_close(code)
+        self._phase = Phase.LEFT
+        self.session.detach(self, lost=False, code=code)
+        self._flow.leave(CLOSE_TIMEOUT, last=True)
