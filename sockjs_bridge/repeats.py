@@ -52,7 +52,7 @@ STREAM_MEMORY = 4096
 SENDS = 4
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class _Asked:
     """A request as it is remembered.
 

@@ -305,7 +305,7 @@ class RoomLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for manager in self.managers:
-            manager.close()
+            list(manager.close())
             manager.finish()
             assert len(manager) == 0
         assert self.rooms.names() == []
