@@ -204,6 +204,8 @@ class FastConnection(Connection):
         if self._inner is NOBODY:
             self._inner = self._skin.aiohttp()
             self._inner.connection_made(self.transport)
+            if self.flow.paused:
+                self._inner.pause_writing()
         self._inner.data_received(data)
 
     def _answer(self, request: PlainRequest) -> bool:

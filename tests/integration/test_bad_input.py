@@ -228,7 +228,7 @@ def test_half_open_websocket(launch, caplog, monkeypatch, path):
     """sockjs-wire.md: 3000 "No response from heartbeat" without any inbound byte after a ping."""
     monkeypatch.setattr("sockjs_bridge.session.PONG_TIMEOUT", 1.0)
     # The peer does not answer the close frame either.
-    monkeypatch.setattr("sockjs_bridge.server.aiohttp.CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr("sockjs_bridge.server.websocket.CLOSE_TIMEOUT", 0.1)
     client = launch(heartbeat_delay="0.1")
     living = Living(client)
     tag = new_tag()

@@ -278,9 +278,9 @@ class Lab:
 
 
 def reads(each: Flow) -> bool:
-    """Tell whether a connection is read from, whoever has paused it."""
+    """Tell whether a connection is read from, whoever has paused it; or is about to end."""
     assert each._transport is not None
-    return each._transport.is_reading()
+    return each._transport.is_reading() or each._transport.is_closing()
 
 
 @asynccontextmanager
@@ -358,6 +358,23 @@ async def test_last_pong() -> None:
         wire.protocol.resume_writing()
         assert wire.written == b"\x8a\x013"
         assert wire.reading
+
+
+@both
+@pytest.mark.parametrize("name", ["pings", "messages", "sends in turn", "infos"])
+async def test_who_does_not_read_is_not_read_from(fast: str, name: str) -> None:
+    async with Unplugged({"sockjs.fast": fast}) as server:
+        await server.open()
+        ws = name in ("pings", "messages")
+        wire = await server.open_websocket() if ws else server.connect()
+        wire.protocol.pause_writing()
+        for _ in range(3):
+            wire.feed(FLOODS[name])
+            assert not wire.reading
+            # aiohttp may resume it when it has begun with what it was given.
+            await server.quiet()
+        wire.protocol.resume_writing()
+        await until(lambda: wire.reading)
 
 
 async def test_who_reads_slowly_is_read_from() -> None:
