@@ -166,6 +166,12 @@ class Endpoint:
         """Answers a request whose body did not arrive in time."""
         return self._failed(request, 408, b"Request timeout.")
 
+    def overloaded(self, request: Request) -> Reply:
+        """Answers a request for whose body there is no room."""
+        reply = self._failed(request, 503, b"Too many requests at once.")
+        reply.headers.append(("Retry-After", "10"))
+        return reply
+
     def _failed(self, request: Request, status: int, text: bytes) -> Reply:
         reply = Reply(status, [("Content-Type", PLAIN), NO_CACHE], text)
         origin = self.origins.of(request.headers)

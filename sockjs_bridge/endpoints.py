@@ -106,15 +106,18 @@ class Endpoints:
 
     Args:
         max_sessions: of one process, all endpoints together.
+        max_body_size: bytes of the body of a request of the application; None for no bound.
 
     Attributes:
+        max_body_size: as given.
         rooms: of all endpoints together.
     """
 
     #: How many base paths are remembered: each poll asks for one.
     REMEMBERED = 1000
 
-    def __init__(self, max_sessions: int) -> None:
+    def __init__(self, max_sessions: int, max_body_size: int | None = None) -> None:
+        self.max_body_size = max_body_size
         self._endpoints: dict[str, Endpoint] = {}
         self._matched: dict[str, Endpoint] = {}
         self._capacity = Capacity(max_sessions)
@@ -255,6 +258,14 @@ class Site:
         if isinstance(endpoints, Endpoints):
             self._all.append(endpoints)
             self._direct = endpoints
+
+    @property
+    def max_body_size(self) -> int | None:
+        """Bytes of the body of a request, as the application itself bounds it.
+
+        Of one behind other WSGI code that is not known before it has read the body.
+        """
+        return self._direct.max_body_size if self._direct is not None else None
 
     @property
     def by_host(self) -> bool:

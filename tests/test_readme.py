@@ -114,6 +114,7 @@ WORDS = {
     "off": False,
     "on": True,
     "the same origin": (),
+    "the server's": None,
     "true": True,
 }
 

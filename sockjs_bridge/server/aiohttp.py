@@ -23,7 +23,8 @@ from sockjs_bridge.server.receivers import (
     HttpReceiver,
     WebSocketReceiver,
 )
-from sockjs_bridge.server.wsgi import WSGIHost, send_continue, split_target
+from sockjs_bridge.server.wsgi import WSGIHost, split_target
+from sockjs_bridge.server.wsgi_body import BodyRefused
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.transports import PLAIN
@@ -68,16 +69,24 @@ class Bridge:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request."""
+        connection = _connection_of(request)
         self.begin()
         try:
+            if connection is not None:
+                connection.request = request
+                if connection.half_closed and not request.content.is_eof():
+                    connection.abort()
             response = await self._answer(request)
-            if self.stopping:
+            if self.stopping or (connection is not None and connection.answers_last):
                 response.force_close()
             return response
         except ConnectionError:
             # The connection is closing; the loop may tell that later.
             return _gone()
         finally:
+            if connection is not None:
+                connection.request = None
+                connection.answered += 1
             self.end()
 
     def begin(self) -> None:
@@ -136,9 +145,8 @@ class Bridge:
     async def _serve(
         self, request: web.BaseRequest, endpoint: Endpoint, target: protocol.Target, path: str
     ) -> web.StreamResponse:
-        transport = request.transport
-        connection = transport.get_protocol() if transport is not None else None
-        if not isinstance(connection, Connection):
+        connection = _connection_of(request)
+        if connection is None:
             return _gone()
         request[POLL] = bool(target.session_id) and target.action != "websocket"
         connection.busy = True
@@ -178,29 +186,34 @@ class Bridge:
             ConnectionError: the peer is gone.
         """
         try:
-            host = self._host.client(request).host
+            client = self._host.client(request)
         except MalformedForwarded as error:
             raise _Refused(Reply(400, [("Content-Type", PLAIN)], str(error).encode())) from None
         query = request.raw_path.partition("?")[2]
-        parts = Request(request.method, query, request.headers, host, b"", connection.peer)
+        parts = Request(request.method, query, request.headers, client.host, b"", connection.peer)
         if request.body_exists:
-            limit = endpoint.settings.max_message_size
-            if (request.content_length or 0) > limit:
-                raise _Refused(endpoint.too_large(parts))
             try:
                 async with asyncio.timeout(self._body_timeout):
-                    body = await _body(request, limit)
+                    body = await self._body(request, client.remote, endpoint)
             except TimeoutError:
                 raise _Refused(endpoint.too_slow(parts)) from None
-            except web.RequestPayloadError:
-                # The peer is gone, or its chunks are broken.
-                raise _Refused(Reply(400)) from None
-            if body is None:
-                raise _Refused(endpoint.too_large(parts))
+            except BodyRefused as refused:
+                raise _Refused(_refusal(endpoint, parts, refused.status)) from None
             parts = replace(parts, body=body)
         if connection.lost:
             raise ConnectionResetError("the peer is gone")
         return parts
+
+    async def _body(self, request: web.BaseRequest, remote: str, endpoint: Endpoint) -> bytes:
+        limit = endpoint.settings.max_message_size
+        known = request.get(BODY)
+        if known is None:
+            body = await self._host.uploads.read(request, remote, limit, spool=False)
+            known = body.file.read()
+            body.close()
+        if len(known) > limit:
+            raise BodyRefused(413, "Content Too Large")
+        return known
 
     # HTTP transports
 
@@ -245,11 +258,9 @@ class Bridge:
             await response.write(reply.transport.prelude(reply.callback))
             if receiver.body:
                 await response.write(receiver.body)
-            receiver.start()
-            await receiver.finished
+            await receiver.run()
         else:
-            receiver.start()
-            await receiver.finished
+            await receiver.run()
             reply.body = receiver.body
             response = _respond(reply)
             await response.prepare(request)
@@ -368,6 +379,13 @@ class Bridge:
                     await receiver.until_ready()
 
 
+def _connection_of(request: web.BaseRequest) -> Connection | None:
+    """Returns what a request came over; None where that is closed."""
+    transport = request.transport
+    connection = transport.get_protocol() if transport is not None else None
+    return connection if isinstance(connection, Connection) else None
+
+
 class _Refused(Exception):
     """A request that is answered before its body is complete."""
 
@@ -412,13 +430,12 @@ def _gone() -> web.Response:
     return web.Response(status=499, reason="Client Closed Request")
 
 
-async def _body(request: web.BaseRequest, limit: int) -> bytes | None:
-    if (known := request.get(BODY)) is not None:
-        return known if len(known) <= limit else None
-    await send_continue(request)
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            return None
-    return bytes(body)
+def _refusal(endpoint: Endpoint, request: Request, status: int) -> Reply:
+    if status == 413:
+        return endpoint.too_large(request)
+    if status == 408:
+        return endpoint.too_slow(request)
+    if status == 503:
+        return endpoint.overloaded(request)
+    # The peer is gone, or its chunks are broken.
+    return Reply(status)

@@ -218,6 +218,7 @@ class FastConnection(Connection):
         self._due = None
         if self._inner is NOBODY:
             self._inner = self._skin.aiohttp()
+            self.answered = 0
             self._inner.connection_made(self.transport)
         self._inner.data_received(data)
 
@@ -273,7 +274,7 @@ class FastConnection(Connection):
         """Says that the response was handed to the transport."""
         self.busy = self._counted = False
         self._skin.bridge.end()
-        if self._skin.bridge.stopping:
+        if self._skin.bridge.stopping or (self.half_closed and not self._held):
             self.transport.close()
         elif self._held:
             self._skin.clock.call_soon(self._go_on)
@@ -333,9 +334,13 @@ class FastConnection(Connection):
     # The end
 
     def eof_received(self) -> bool | None:
-        """Called by the loop."""
+        """Called by the loop: the peer sends no more."""
         self._give_up_waiting()
-        return super().eof_received()
+        if not self._counted:
+            return super().eof_received()
+        # A send may be answered late.
+        self.half_closed = self.receiver is None and self._websocket is None
+        return self.half_closed
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
@@ -360,7 +365,7 @@ class FastConnection(Connection):
     def on_deadline(self, now: float) -> None:
         """Leaves what is not complete to aiohttp, or closes a connection that nobody uses."""
         self._due = None
-        if self._partial:
+        if self._partial and not self.half_closed:
             self._give_up_waiting()
         else:
             self.transport.close()

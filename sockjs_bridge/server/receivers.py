@@ -41,12 +41,25 @@ class Connection(asyncio.Protocol):
         heard: when the last byte arrived, in seconds of the loop's time.
         paused: more waits in the kernel and the transport than the peer should owe.
         lost: the peer is gone.
+        half_closed: the peer sends no more, and takes the answer to what it has asked.
+        request: aiohttp's, as long as it is being handled.
+        answered: how many requests aiohttp has had handled.
         receiver: what is attached to a session at present.
     """
 
     __slots__ = (
-        *("_inner", "_now", "_open_ones", "busy", "heard", "lost", "paused", "peer", "receiver"),
-        "transport",
+        *(
+            "_inner",
+            "_now",
+            "_open_ones",
+            "answered",
+            "busy",
+            "half_closed",
+            "heard",
+            "lost",
+            "paused",
+        ),
+        *("peer", "receiver", "request", "transport"),
     )
 
     def __init__(
@@ -60,6 +73,9 @@ class Connection(asyncio.Protocol):
         self.heard = 0.0
         self.paused = False
         self.lost = False
+        self.half_closed = False
+        self.answered = 0
+        self.request: web.BaseRequest | None = None
         self.receiver: ConnectionReceiver | None = None
         self.transport: asyncio.Transport | None = None
 
@@ -91,8 +107,31 @@ class Connection(asyncio.Protocol):
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Called by the loop."""
-        return self._inner.eof_received()
+        """Called by the loop: the peer sends no more.
+
+        Browsers leave in that way too: a poll or a stream that waits for what may come is taken
+        for gone. But a program may say so as soon as it has asked (``nc -N``): what is answered by
+        itself still has its answer sent, and the connection closes behind that.
+        """
+        self.half_closed = self.receiver is None and self._has_asked()
+        return self.half_closed
+
+    def _has_asked(self) -> bool:
+        """Tells whether aiohttp has a complete request, and is not through with it."""
+        if self.request is not None:
+            return self.request.content.is_eof()
+        return self._pending > 0
+
+    @property
+    def _pending(self) -> int:
+        # Without this attribute of aiohttp's, who asks and leaves at once has no answer.
+        asked: int = getattr(self._inner, "_request_count", self.answered)
+        return asked - self.answered
+
+    @property
+    def answers_last(self) -> bool:
+        """Whether the request that is being handled is the last one that there can be."""
+        return self.half_closed and self._pending == 1
 
     def pause_writing(self) -> None:
         """Called by the loop."""
@@ -207,6 +246,18 @@ class HttpReceiver(ConnectionReceiver):
         self.ended = True
         if not self.finished.done():
             self.finished.set_result(None)
+
+    async def run(self) -> None:
+        """Starts, and waits until the response may end, or the peer is gone.
+
+        Raises:
+            ConnectionError: the peer said already that it sends no more, and would have to wait.
+        """
+        self.start()
+        if self._connection.half_closed and not self.ended:
+            self.abort()
+            raise ConnectionResetError("the peer is gone")
+        await self.finished
 
     def complete(self) -> None:
         """Says that the whole response was handed to the transport."""
