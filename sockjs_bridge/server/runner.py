@@ -186,7 +186,7 @@ class Runner:
             self._web.pre_shutdown()
             with contextlib.suppress(TimeoutError):
                 # It takes up to twice the time that it is given.
-                await asyncio.wait_for(self._web.shutdown(left), left + CUT)
+                await asyncio.wait_for(self._web.shutdown(left), left + 2 * CUT)
             await self._workers.stop(start + timeout - now())
             for connection in list(self._open_ones):
                 # Closed in good order it would wait for a peer that reads nothing.
@@ -199,10 +199,13 @@ class Runner:
             self._host.close()
 
     async def _end_requests(self, end: float) -> None:
-        """Waits for the application to end what was broken off.
+        """Waits until what was broken off has ended, the application's part of it too.
 
         Args:
             end: in seconds of the loop's time.
         """
-        while self._requests.busy and asyncio.get_running_loop().time() < end:
+        now = asyncio.get_running_loop().time
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._bridge.finish(), end - now())
+        while self._requests.busy and now() < end:
             await asyncio.sleep(LOOK)

@@ -21,7 +21,7 @@ from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi_body import RETRY_AFTER, Body, BodyRefused, Uploads, send_continue
 from sockjs_bridge.server.wsgi_environ import address_of, make_environ, path_info, split_target
-from sockjs_bridge.server.wsgi_exchange import Exchange, FileBody, Head
+from sockjs_bridge.server.wsgi_exchange import BLOCK, Exchange, FileBody, Head
 from sockjs_bridge.server.wsgi_outlet import Outflow, Outlet
 from sockjs_bridge.server.wsgi_response import WSGIResponse
 
@@ -36,6 +36,9 @@ __all__ = (
 
 logger = logging.getLogger("sockjs_bridge.server")
 
+#: Bytes of a file that are read at once for a client that takes them within so many seconds.
+QUICK_BLOCK = 4 * BLOCK
+QUICK = 0.1
 #: Threads that read and write files, whose systems answer at once: none of them waits for a client.
 FILE_THREADS = 4
 # Who is gone hears no status; the access log tells it by nginx's number.
@@ -218,9 +221,13 @@ class WSGIHost:
     async def _send_file(
         self, request: web.BaseRequest, response: WSGIResponse, file: FileBody
     ) -> WSGIResponse:
+        now = asyncio.get_running_loop().time
+        size = BLOCK
         try:
-            while block := await self._files.run(file.read):
+            while block := await self._files.run(file.read, size):
+                start = now()
                 await response.write(block)
+                size = QUICK_BLOCK if now() - start < QUICK else BLOCK
         except ConnectionError:
             response.abort()
         except Exception:
@@ -233,10 +240,12 @@ class WSGIHost:
     def _close_file(self, file: FileBody) -> None:
         # The file may be the application's own make, and take its time.
         try:
-            self._pool.submit(file.close)
+            job = self._pool.submit(file.close)
         except RuntimeError:
             # The server has stopped.
             file.close()
+        else:
+            job.add_done_callback(lambda job: file.close() if job.cancelled() else None)
 
     def _drop_file(self, job: concurrent.futures.Future[bytes | FileBody | None]) -> None:
         """Close the file that a job returned when nobody waited for it any more."""

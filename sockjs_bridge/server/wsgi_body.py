@@ -217,7 +217,11 @@ class Body:
 def _to_disk(body: io.BytesIO) -> BinaryIO:
     # Whoever runs the application closes it.
     file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
-    file.write(body.getbuffer())
+    try:
+        file.write(body.getvalue())
+    except BaseException:
+        file.close()
+        raise
     return file
 
 

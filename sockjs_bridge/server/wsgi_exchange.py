@@ -31,7 +31,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 BLOCK = 64 * 1024
-"""Bytes of a body that are on their way to the client at once, and of a file that are read."""
+"""Bytes of a body that are handed to the transport at once."""
 
 
 class ClientGone(ConnectionError):
@@ -137,18 +137,20 @@ class FileBody:
         close: Callable[[], None],
     ) -> None:
         self._file = file.filelike
-        self._size = min(file.blksize, BLOCK)
         self._fit = fit
         self._end = end
         self.close = close
 
-    def read(self) -> bytes:
+    def read(self, size: int) -> bytes:
         """Return the next block, or nothing at the end.
+
+        Args:
+            size: Most bytes.
 
         Raises:
             Exception: Whatever the file raised, or what is wrong with its length.
         """
-        block = self._fit(self._file.read(self._size))
+        block = self._fit(self._file.read(size))
         if not block:
             self._end()
         return block

@@ -157,7 +157,7 @@ class WSGIResponse(web.StreamResponse):
                 parts += (b"%x\r\n" % len(piece), piece, b"\r\n")
             else:
                 parts.append(piece)
-            await self._put(b"".join(parts), len(view) - start)
+            await self._put(b"".join(parts), len(view))
             self._sent += len(piece)
             start += BLOCK
 
@@ -173,13 +173,15 @@ class WSGIResponse(web.StreamResponse):
         if self._framed:
             await self._put(b"0\r\n\r\n", 0)
         self._complete = True
+        # aiohttp has the response until the next one is there.
+        self._whole = None
 
     async def _put(self, data: bytes, held: int) -> None:
         """Hand bytes to the transport, and return when more may follow.
 
         Args:
             data: The bytes.
-            held: How many are in memory until then, these and those that follow.
+            held: How many are in memory until then: of the whole that these are a part of.
         """
         if self._aborted:
             raise ConnectionResetError("the response was broken off")
