@@ -19,6 +19,7 @@ from sockjs_bridge.manager import Capacity, Manager, TooManySessions
 from sockjs_bridge.origins import OriginPolicy
 from sockjs_bridge.replies import (
     NO_CACHE,
+    RETRY_AFTER,
     Headers,
     Proof,
     Reply,
@@ -169,7 +170,7 @@ class Endpoint:
     def overloaded(self, request: Request) -> Reply:
         """Answers a request for whose body there is no room."""
         reply = self._failed(request, 503, b"Too many requests at once.")
-        reply.headers.append(("Retry-After", "10"))
+        reply.headers.append(RETRY_AFTER)
         return reply
 
     def _failed(self, request: Request, status: int, text: bytes) -> Reply:

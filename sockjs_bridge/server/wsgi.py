@@ -16,10 +16,11 @@ from wsgiref.types import WSGIApplication
 from aiohttp import web
 
 from sockjs_bridge.endpoints import INQUIRY, Inquiry
+from sockjs_bridge.replies import RETRY_AFTER
 from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
 from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.threads import ThreadPool
-from sockjs_bridge.server.wsgi_body import RETRY_AFTER, Body, BodyRefused, Uploads, send_continue
+from sockjs_bridge.server.wsgi_body import Body, BodyRefused, Uploads, send_continue
 from sockjs_bridge.server.wsgi_environ import address_of, make_environ, path_info, split_target
 from sockjs_bridge.server.wsgi_exchange import BLOCK, Exchange, FileBody, Head
 from sockjs_bridge.server.wsgi_outlet import Outflow, Outlet
@@ -188,23 +189,21 @@ class WSGIHost:
         try:
             job = self._pool.submit(_run_exchange, exchange, outlet, environ, body)
         except RuntimeError as error:
-            if body is not None:
-                body.close()
+            _let_go(body)
             logger.error("refused a request: %s", error)
             return self._refusal(request, 503, "Service Unavailable")
         job.add_done_callback(lambda _: outlet.end())
         try:
             await outlet.carry()
         except asyncio.CancelledError:
-            if job.cancel() and body is not None:
-                body.close()
+            if job.cancel():
+                _let_go(body)
             outlet.break_off()
             job.add_done_callback(self._drop_file)
             raise
         if job.cancelled():
             # The pool was closed before its turn came.
-            if body is not None:
-                body.close()
+            _let_go(body)
             return self._refusal(request, 503, "Service Unavailable")
         if job.exception() is not None:
             # Logged where it was raised.
@@ -261,7 +260,7 @@ class WSGIHost:
         return self._plain(request, 500, "Internal Server Error")
 
     def _refusal(self, request: web.BaseRequest, status: int, text: str) -> WSGIResponse:
-        headers = [("Retry-After", str(RETRY_AFTER))] if status == 503 else []
+        headers = [RETRY_AFTER] if status == 503 else []
         response = self._plain(request, status, text, headers)
         response.force_close()
         return response
@@ -310,13 +309,17 @@ def _run_exchange(
         logger.log(level, "%s %r failed", method, path, exc_info=True)
         raise
     finally:
-        if body is not None:
-            inquiry = outlet.inquiry
-            if inquiry.found is not None:
-                endpoints = inquiry.found[0]
-                longest = max(endpoint.settings.max_message_size for endpoint in endpoints)
-                inquiry.body = body.beginning(longest + 1)
-            body.close()
+        inquiry = outlet.inquiry
+        if inquiry.found is not None and body is not None:
+            longest = max(endpoint.settings.max_message_size for endpoint in inquiry.found[0])
+            # With one byte more the endpoint sees that it is too long.
+            inquiry.body = body.beginning(longest + 1)
+        _let_go(body)
+
+
+def _let_go(body: Body | None) -> None:
+    if body is not None:
+        body.close()
 
 
 def _discard(head: Head, block: bytes) -> None:

@@ -20,9 +20,6 @@ logger = logging.getLogger("sockjs_bridge.server")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Seconds after which who was refused for want of room may come again.
-RETRY_AFTER = 10
-
 
 class BodyRefused(Exception):
     """A request that is answered before its body is complete.

@@ -110,6 +110,19 @@ async def test_what_is_not_complete_has_no_answer(app, polls, sent):
 
 
 @SKINS
+async def test_who_leaves_in_the_middle_of_a_body_is_gone_at_once(app, polls):
+    """It is known by then that somebody waits for the rest."""
+    async with started(app, access_log_polls=polls) as (runner, url):
+        reader, writer = await connected(url)
+        writer.write(b"POST /page HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab")
+        await until(lambda: runner._host.uploads.memory.total == 2)
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), PATIENCE / 2) == b""
+        await until(lambda: runner._host.uploads.memory.total == 0)
+        writer.close()
+
+
+@SKINS
 async def test_a_request_that_is_not_complete_behind_one_that_is(app, polls):
     app.registry.release.set()
     async with started(app, access_log_polls=polls) as (runner, url):

@@ -305,7 +305,7 @@ async def test_bodies_of_sends_count_too(fast):
             if not before:
                 await until(lambda: memory.total == 40_000)
         refused = Answer.parse(await asyncio.wait_for(ends[0][0].read(), PATIENCE))
-        assert (refused.status, refused["Retry-After"]) == (503, "10")
+        assert (refused.status, refused["Retry-After"]) == (503, "5")
         await until(lambda: memory.total == 40_000)
         for _, writer in ends:
             writer.transport.abort()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
+import importlib
 import socket
 
 import pytest
 
 from sockjs_bridge.server import taking
-from sockjs_bridge.server.taking import Taking, untaken
 from tests.server.support import until
 
 
@@ -41,15 +42,15 @@ async def ends(request):
 async def test_what_the_peer_takes_is_seen(ends):
     transport, theirs = ends
     loop = asyncio.get_running_loop()
-    assert untaken(transport) == 0
+    assert taking.untaken(transport) == 0
     transport.write(b"x" * 3_000_000)
     await until(lambda: 0 < transport.get_write_buffer_size() < 3_000_000)
-    left = untaken(transport)
+    left = taking.untaken(transport)
     # The system's own buffers are a part of it: they may be all that is left of a response.
     assert transport.get_write_buffer_size() < left < 3_000_000
     for _ in range(20):
         await loop.sock_recv(theirs, 65536)
-    await until(lambda: untaken(transport) < left)
+    await until(lambda: taking.untaken(transport) < left)
 
 
 async def test_idle_counts_from_what_was_taken_last(ends):
@@ -60,12 +61,12 @@ async def test_idle_counts_from_what_was_taken_last(ends):
     now = 100.0
     # What the system could still take by itself, it has taken.
     last = -1
-    while last != (last := untaken(transport)):
+    while last != (last := taking.untaken(transport)):
         await asyncio.sleep(0.05)
-    took = Taking(transport, lambda: now)
+    took = taking.Taking(transport, lambda: now)
     now = 130.0
     assert took.idle() == 30.0
-    while untaken(transport) == last:
+    while taking.untaken(transport) == last:
         await loop.sock_recv(theirs, 65536)
     assert took.idle() == 0.0
     now = 140.0
@@ -86,4 +87,21 @@ async def test_where_the_system_does_not_tell(ends, monkeypatch, why):
             raise OSError("bad file descriptor")
 
         monkeypatch.setattr(taking.fcntl, "ioctl", refuse)
-    assert untaken(transport) == transport.get_write_buffer_size()
+    assert taking.untaken(transport) == transport.get_write_buffer_size()
+
+
+def test_a_system_without_that_call(monkeypatch):
+    """Windows."""
+    real = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name == "fcntl":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(builtins, "__import__", refuse)
+        importlib.reload(taking)
+        assert not taking.HAS_TIOCOUTQ
+    importlib.reload(taking)
+    assert taking.HAS_TIOCOUTQ

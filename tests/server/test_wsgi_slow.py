@@ -180,6 +180,46 @@ async def test_a_thread_goes_on_while_there_is_room():
         assert served.pool.lent == 0
 
 
+async def test_a_stream_that_waits_for_something_else_holds_no_thread_that_others_need():
+    """From its first block on it has a thread of its own; its client is as quick as can be."""
+    release = threading.Event()
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        if environ["PATH_INFO"] == "/page":
+            return [b"page"]
+        return stream()
+
+    def stream():
+        yield b"first"
+        assert release.wait(PATIENCE)
+        yield b"last"
+
+    async with serving(app, threads=1, max_lent=3) as served:
+        streams = []
+        for _ in range(3):
+            reader, writer = await served.connect()
+            writer.write(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n")
+            await asyncio.wait_for(reader.readuntil(b"first"), PATIENCE)
+            streams.append(reader)
+        assert served.pool.lent == 3
+        assert (await served.ask("/page")).body == b"page"
+        release.set()
+        for reader in streams:
+            await asyncio.wait_for(reader.readuntil(b"last"), PATIENCE)
+
+
+async def test_streams_leave_room_for_what_exists_already(pages):
+    """Half of the memory; beyond it each has but what it made last, and its thread waits."""
+    bounds = {"max_lent": 20, "max_response_memory": 4 * MIB}
+    async with serving(pages, threads=2, **bounds) as served:
+        memory = served.host._outflow.memory
+        await stuck(served, pages, "/blocks", 12)
+        await until(lambda: len(memory._parts) == 12 == len(served.host._outflow._waiting))
+        assert memory.total <= 4 * MIB
+        assert not pages.closed
+
+
 async def test_of_too_many_threads_that_wait_the_stillest_is_broken_off(pages, caplog):
     """Further clients are served; who takes nothing for longest makes room."""
     caplog.set_level(logging.INFO)
