@@ -25,6 +25,10 @@ FIRST_ROOM = "Lobby"
 """The room that there is at first; whoever makes an account is in it."""
 
 
+MAX_BODY = 16 * 1024
+"""Bytes of a request's body that the server takes; what is too much for a form hears it nicely."""
+
+
 def main(global_config: Mapping[str, str] | None = None, **settings: Any) -> WSGIApplication:
     """Makes the application (``paste.app_factory``).
 
@@ -41,6 +45,7 @@ def main(global_config: Mapping[str, str] | None = None, **settings: Any) -> WSG
     database = open_database(own)
     settings.setdefault("tm.manager_hook", "pyramid_tm.explicit_manager")
     settings.setdefault("tm.annotate_user", "false")
+    settings.setdefault("sockjs.max_body_size", MAX_BODY)
     with Configurator(settings=settings) as config:
         config.registry.chat_settings = own
         config.registry.chat_database = database

@@ -19,6 +19,7 @@ from sockjs_bridge.manager import Capacity, Manager, TooManySessions
 from sockjs_bridge.origins import OriginPolicy, RefusedOrigins
 from sockjs_bridge.replies import (
     NO_CACHE,
+    RETRY_AFTER,
     Headers,
     Proof,
     Reply,
@@ -171,6 +172,12 @@ class Endpoint:
     def too_slow(self, request: Request) -> Reply:
         """Answers a request whose body did not arrive in time."""
         return self._failed(request, 408, b"Request timeout.")
+
+    def overloaded(self, request: Request) -> Reply:
+        """Answers a request for whose body there is no room."""
+        reply = self._failed(request, 503, b"Too many requests at once.")
+        reply.headers.append(RETRY_AFTER)
+        return reply
 
     def _failed(self, request: Request, status: int, text: bytes) -> Reply:
         reply = Reply(status, [("Content-Type", PLAIN), NO_CACHE], text)

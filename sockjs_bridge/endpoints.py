@@ -107,15 +107,18 @@ class Endpoints:
 
     Args:
         max_sessions: of one process, all endpoints and applications together.
+        max_body_size: bytes of the body of a request of the application; None for no bound.
 
     Attributes:
+        max_body_size: as given.
         rooms: of all endpoints together.
     """
 
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
     REMEMBERED = 1000
 
-    def __init__(self, max_sessions: int) -> None:
+    def __init__(self, max_sessions: int, max_body_size: int | None = None) -> None:
+        self.max_body_size = max_body_size
         self._endpoints: dict[str, Endpoint] = {}
         self._matched: dict[str, Endpoint] = {}
         # Apart from those: anybody can ask for what there is not.

@@ -11,6 +11,8 @@ from sockjs_bridge.session import Session
 from sockjs_bridge.transports import PLAIN, WEBSOCKET, Transport
 
 NO_CACHE = ("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
+#: With 503: in how many seconds to come again.
+RETRY_AFTER = ("Retry-After", "5")
 
 Headers = list[tuple[str, str]]
 
@@ -103,7 +105,7 @@ def busy(headers: Headers, text: str, others: Headers) -> Reply:
         text: why.
         others: headers that go last.
     """
-    retry = [("Content-Type", PLAIN), ("Retry-After", "5")]
+    retry = [("Content-Type", PLAIN), RETRY_AFTER]
     return Reply(503, [*headers, *retry, *others], text.encode())
 
 

@@ -117,6 +117,8 @@ class Settings:
         max_sessions: sessions of one process; beyond: 503 with ``Retry-After``.
         blocking_threads: connections served by blocking views; beyond: the session is closed
             with 4503.
+        max_body_size: bytes of the body of a request of the application's pages; beyond: 413.
+            None leaves it to the server's setting of the same name, of which the smaller counts.
         transports: which are on, by the names that the SockJS client uses.
         allowed_origins: the origins that may connect beside the page's own; ``*`` for all.
         subprotocols: those of raw WebSockets that the application speaks, in the order of its
@@ -137,6 +139,7 @@ class Settings:
     max_inbound: int = _setting(64, count(1, "messages"))
     max_sessions: int = _setting(50000, count(1, "sessions"))
     blocking_threads: int = _setting(1000, count(1, "threads"))
+    max_body_size: int | None = _setting(None, count(0, "bytes"))
     transports: tuple[str, ...] = _setting(NAMES, _transports)
     allowed_origins: tuple[str, ...] = _setting((), _origins)
     subprotocols: tuple[str, ...] = _setting((), _subprotocols)

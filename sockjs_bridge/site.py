@@ -62,6 +62,14 @@ class Site:
             self._direct = endpoints
 
     @property
+    def max_body_size(self) -> int | None:
+        """Bytes of the body of a request, as the application itself bounds it.
+
+        Of one behind other WSGI code that is not known before it has read the body.
+        """
+        return self._direct.max_body_size if self._direct is not None else None
+
+    @property
     def by_host(self) -> bool:
         """Whether the host that a request names matters to `find`."""
         return self._direct is None or bool(self._mounts)

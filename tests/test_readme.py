@@ -115,6 +115,7 @@ WORDS = {
     "off": False,
     "on": True,
     "the same origin": (),
+    "the server's": None,
     "true": True,
 }
 

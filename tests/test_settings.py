@@ -24,6 +24,7 @@ def test_defaults() -> None:
         max_inbound=64,
         max_sessions=50000,
         blocking_threads=1000,
+        max_body_size=None,
         transports=NAMES,
         allowed_origins=(),
         subprotocols=(),

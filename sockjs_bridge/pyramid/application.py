@@ -102,7 +102,7 @@ class SockJS:
     """
 
     def __init__(self, settings: Settings, client_path: str) -> None:
-        self.endpoints = Endpoints(settings.max_sessions)
+        self.endpoints = Endpoints(settings.max_sessions, settings.max_body_size)
         self.settings = settings
         self.threads = BlockingThreads(settings.blocking_threads)
         self.viewed_routes: set[str] = set()

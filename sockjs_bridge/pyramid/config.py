@@ -36,7 +36,7 @@ RECONNECTING = "reconnecting-sockjs.js"
 OLD_PREFIX = "/__sockjs__"
 
 # Bounds of the whole process: no single route can have its own.
-_PROCESS_WIDE = {"max_sessions", "blocking_threads"}
+_PROCESS_WIDE = {"max_sessions", "blocking_threads", "max_body_size"}
 _KEYWORDS = {item.name for item in fields(Settings)} - _PROCESS_WIDE
 
 

@@ -14,12 +14,13 @@ from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import Inquiry
 from sockjs_bridge.replies import Headers, Reply, Request, phrase
 from sockjs_bridge.server.accesslog import POLL
-from sockjs_bridge.server.flow import PATIENCE, SOCKJS_PATIENCE
+from sockjs_bridge.server.flow import SOCKJS_PATIENCE
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import Connection, HttpReceiver
 from sockjs_bridge.server.websocket import WebSocketConnection, accept_key
-from sockjs_bridge.server.wsgi import WSGIHost, send_continue, split_target
+from sockjs_bridge.server.wsgi import WSGIHost, split_target
+from sockjs_bridge.server.wsgi_body import BodyRefused
 from sockjs_bridge.server.wsgi_response import SERVER_NAME
 from sockjs_bridge.session import Session, State
 from sockjs_bridge.site import Site
@@ -59,16 +60,24 @@ class Bridge:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request."""
+        connection = _connection(request)
         self.begin()
         try:
+            if connection is not None:
+                connection.request = request
+                if connection.half_closed and not request.content.is_eof():
+                    connection.abort()
             response = await self._answer(request)
-            if self.stopping:
+            if self.stopping or (connection is not None and connection.answers_last):
                 response.force_close()
             return response
         except ConnectionError:
             # The connection is closing; the loop may tell that later.
             return _gone()
         finally:
+            if connection is not None:
+                connection.request = None
+                connection.answered += 1
             self.end()
             if (connection := _connection(request)) is not None:
                 # What is written now may be all that the peer ever gets.
@@ -100,7 +109,7 @@ class Bridge:
         if response is not None:
             return response
         if (connection := _connection(request)) is not None:
-            connection.flow.patience = PATIENCE
+            connection.flow.patience = self._host.send_timeout
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
         if inquiry.found and self._site.learn(path, inquiry, self._host_of(request)):
@@ -183,23 +192,28 @@ class Bridge:
             request.method, query, request.headers, client.host, b"", connection.flow, client.scheme
         )
         if request.body_exists:
-            limit = endpoint.settings.max_message_size
-            if (request.content_length or 0) > limit:
-                raise _Refused(endpoint.too_large(parts))
             try:
                 async with asyncio.timeout(self._body_timeout):
-                    body = await _body(request, limit)
+                    body = await self._body(request, client.remote, endpoint)
             except TimeoutError:
                 raise _Refused(endpoint.too_slow(parts)) from None
-            except web.RequestPayloadError:
-                # The peer is gone, or its chunks are broken.
-                raise _Refused(Reply(400)) from None
-            if body is None:
-                raise _Refused(endpoint.too_large(parts))
+            except BodyRefused as refused:
+                raise _Refused(_refusal(endpoint, parts, refused.status)) from None
             parts = replace(parts, body=body)
         if connection.lost:
             raise ConnectionResetError("the peer is gone")
         return parts
+
+    async def _body(self, request: web.BaseRequest, remote: str, endpoint: Endpoint) -> bytes:
+        limit = endpoint.settings.max_message_size
+        known = request.get(BODY)
+        if known is None:
+            body = await self._host.uploads.read(request, remote, limit, spool=False)
+            known = body.file.read()
+            body.close()
+        if len(known) > limit:
+            raise BodyRefused(413, "Content Too Large")
+        return known
 
     # HTTP transports
 
@@ -244,11 +258,9 @@ class Bridge:
             await response.write(reply.transport.prelude(reply.callback))
             if receiver.body:
                 await response.write(receiver.body)
-            receiver.start()
-            await receiver.finished
+            await receiver.run()
         else:
-            receiver.start()
-            await receiver.finished
+            await receiver.run()
             reply.body = receiver.body
             response = _respond(reply)
             await response.prepare(request)
@@ -363,13 +375,12 @@ def _gone() -> web.Response:
     return web.Response(status=499, reason="Client Closed Request")
 
 
-async def _body(request: web.BaseRequest, limit: int) -> bytes | None:
-    if (known := request.get(BODY)) is not None:
-        return known if len(known) <= limit else None
-    await send_continue(request)
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            return None
-    return bytes(body)
+def _refusal(endpoint: Endpoint, request: Request, status: int) -> Reply:
+    if status == 413:
+        return endpoint.too_large(request)
+    if status == 408:
+        return endpoint.too_slow(request)
+    if status == 503:
+        return endpoint.overloaded(request)
+    # The peer is gone, or its chunks are broken.
+    return Reply(status)

@@ -26,6 +26,7 @@ __all__ = (
     "bound_heads",
     "forget",
     "reading_paused",
+    "requests_read",
     "take_early",
     "unmasked",
     "waits",
@@ -206,6 +207,18 @@ def waits(inner: asyncio.Protocol) -> bool:
     """
     waiter = getattr(inner, "_waiter", None)
     return waiter is not None and not waiter.done()
+
+
+def requests_read(inner: asyncio.Protocol, answered: int) -> int:
+    """Returns how many requests aiohttp's protocol of a connection has read so far.
+
+    Without this, who asks and half-closes the connection at once has no answer.
+
+    Args:
+        inner: the protocol.
+        answered: how many it has had handled; at least these were read.
+    """
+    return int(getattr(inner, "_request_count", answered))
 
 
 def reading_paused(inner: asyncio.Protocol) -> bool:

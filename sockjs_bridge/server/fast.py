@@ -203,6 +203,7 @@ class FastConnection(Connection):
         self._due = None
         if self._inner is NOBODY:
             self._inner = self._skin.aiohttp()
+            self.answered = 0
             self._inner.connection_made(self.transport)
             if self.flow.paused:
                 self._inner.pause_writing()
@@ -247,7 +248,7 @@ class FastConnection(Connection):
         """Says that the response was handed to the transport."""
         self.busy = self._counted = False
         self._skin.bridge.end()
-        if self._skin.bridge.stopping:
+        if self._skin.bridge.stopping or (self.half_closed and not self._held):
             self.flow.close()
         elif self._held:
             self._skin.clock.call_soon(self._go_on)
@@ -281,9 +282,13 @@ class FastConnection(Connection):
     # The end
 
     def eof_received(self) -> bool | None:
-        """Called by the loop."""
+        """Called by the loop: the peer sends no more."""
         self._give_up_waiting()
-        return super().eof_received()
+        if not self._counted:
+            return super().eof_received()
+        # A send may be answered late.
+        self.half_closed = self.receiver is None
+        return self.half_closed
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
@@ -305,7 +310,7 @@ class FastConnection(Connection):
     def on_deadline(self, now: float) -> None:
         """Leaves what is not complete to aiohttp, or closes a connection that nobody uses."""
         self._due = None
-        if self._partial:
+        if self._partial and not self.half_closed:
             self._give_up_waiting()
         else:
             self.flow.close()

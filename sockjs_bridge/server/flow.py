@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Final
 
 from sockjs_bridge.clock import Clock, DeadlineWheel
 from sockjs_bridge.contracts import Peer
-
-if sys.platform == "linux":
-    import fcntl
-    import struct
-    import termios
+from sockjs_bridge.server.taking import untaken
 
 #: Seconds in which the peer of a SockJS response or WebSocket must take some of it.
 SOCKJS_PATIENCE: Final = 15.0
@@ -118,25 +113,11 @@ class Flow(Peer):
         """See `Peer.taken`."""
         if self._transport is None:
             return self._taken
-        pending = self._on_its_way(self._transport)
+        pending = untaken(self._transport)
         if pending < self._pending:
             self._taken = now
         self._pending = pending
         return self._taken
-
-    @staticmethod
-    def _on_its_way(transport: asyncio.Transport) -> int:
-        """Returns the bytes that were written and not taken yet."""
-        size = transport.get_write_buffer_size()
-        sock = transport.get_extra_info("socket")
-        if sys.platform == "linux" and sock is not None:
-            try:
-                held = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-            except (OSError, ValueError):
-                # It is closed.
-                return size
-            size += struct.unpack("i", held)[0]
-        return size
 
     # The end
 

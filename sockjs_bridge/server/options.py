@@ -68,7 +68,11 @@ class ServerOptions:
         listen: where to accept connections: ``host:port``, ``[ipv6]:port``, ``*:port`` and
             ``unix:/path``, one or several.
         unix_socket_perms: of sockets of the file system, in octal.
-        threads: how many run the WSGI application, and as many the plain hooks of sessions.
+        threads: how many run the WSGI application for pages, as many run it for handshakes, and as
+            many the plain hooks of sessions.
+        response_threads: how many responses that come in blocks may go on beside these; where one
+            more has to wait for its client, the one whose client took nothing for longest is
+            broken off.
         hook_threads: how many there may be for hooks where they wait longer than 0.1 s for one;
             beyond, hooks wait for each other.
         shutdown_timeout: seconds that requests under way get at the end.
@@ -78,6 +82,13 @@ class ServerOptions:
         max_request_header_size: bytes of a request's head, its line and headers together, after
             which it is refused (431).
         max_body_size: bytes of a request's body (SockJS has its own ``max_message_size``).
+        max_body_memory: bytes in memory of the bodies of all requests together; beyond, one that
+            is not complete is refused (503): one that stands still, or one of the client that
+            holds most.
+        max_body_disk: the same on disk, where the bodies are that have more than 64 KiB.
+        max_response_memory: bytes of responses that wait for their clients, all together; beyond,
+            one is broken off: one whose client takes nothing, or one of the client that holds most.
+        send_timeout: seconds after which a client that takes nothing of a response is cut off.
         url_scheme: ``http`` or ``https``, as clients reach the server.
         full_gc_after: how many collections of younger garbage come before one of all objects, which
             holds up everybody (for 0.2 s where 10 000 sessions are open); more lets garbage wait
@@ -89,6 +100,7 @@ class ServerOptions:
     listen: tuple[str, ...] = _option(("127.0.0.1:6543",), _listen)
     unix_socket_perms: int = _option(0o600, _permissions)
     threads: int = _option(8, count(1, "threads"))
+    response_threads: int = _option(200, count(0, "threads"))
     hook_threads: int = _option(1000, count(1, "threads"))
     shutdown_timeout: float = _option(10.0, number(0, 3600, "seconds"))
     keepalive_timeout: float = _option(75.0, number(0.05, 86400, "seconds"))
@@ -96,6 +108,10 @@ class ServerOptions:
     # Less could be too little for the request line alone (RFC 9112 section 3).
     max_request_header_size: int = _option(32768, count(8192, "bytes"))
     max_body_size: int = _option(1073741824, count(0, "bytes"))
+    max_body_memory: int = _option(67108864, count(65536, "bytes"))
+    max_body_disk: int = _option(1073741824, count(0, "bytes"))
+    max_response_memory: int = _option(67108864, count(1048576, "bytes"))
+    send_timeout: float = _option(60.0, number(0.05, 3600, "seconds"))
     url_scheme: str = _option("http", _scheme)
     full_gc_after: int = _option(500, count(0, "collections"))
     access_log_polls: bool = _option(False, flag)

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from aiohttp import web
+
 from sockjs_bridge.clock import Clock, DeadlineWheel
 from sockjs_bridge.contracts import Peer
 from sockjs_bridge.replies import Reply
@@ -87,12 +89,15 @@ class Connection(asyncio.Protocol):
         busy: a request is under way.
         heard: when the last byte arrived, in seconds of the loop's time.
         lost: the peer is gone.
+        half_closed: the peer sends no more, and takes the answer to what it has asked.
+        request: aiohttp's, as long as it is being handled.
+        answered: how many requests aiohttp has had handled.
         receiver: what is attached to a session at present.
     """
 
     __slots__ = (
-        *("_held", "_inner", "_now", "addresses", "busy", "flow", "heard", "lost", "receiver"),
-        *("shared", "transport"),
+        *("_held", "_inner", "_now", "addresses", "answered", "busy", "flow", "half_closed"),
+        *("heard", "lost", "receiver", "request", "shared", "transport"),
     )
 
     addresses: Addresses
@@ -107,6 +112,9 @@ class Connection(asyncio.Protocol):
         self.busy = False
         self.heard = 0.0
         self.lost = False
+        self.half_closed = False
+        self.answered = 0
+        self.request: web.BaseRequest | None = None
         self.receiver: Attached | None = None
         self.transport: asyncio.Transport | None = None
 
@@ -138,9 +146,30 @@ class Connection(asyncio.Protocol):
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Called by the loop."""
+        """Called by the loop: the peer sends no more.
+
+        Browsers leave in that way too: a poll or a stream that waits for what may come is taken
+        for gone. But a program may say so as soon as it has asked (``nc -N``): what is answered by
+        itself still has its answer sent, and the connection closes behind that.
+        """
         self.flow.watch()
-        return self._inner.eof_received()
+        self.half_closed = self.receiver is None and self._has_asked()
+        return self.half_closed
+
+    def _has_asked(self) -> bool:
+        """Tells whether aiohttp has a complete request, and is not through with it."""
+        if self.request is not None:
+            return self.request.content.is_eof()
+        return self._pending > 0
+
+    @property
+    def _pending(self) -> int:
+        return aiohttp_parts.requests_read(self._inner, self.answered) - self.answered
+
+    @property
+    def answers_last(self) -> bool:
+        """Whether the request that is being handled is the last one that there can be."""
+        return self.half_closed and self._pending == 1
 
     def pause_writing(self) -> None:
         """Called by the loop."""
@@ -305,6 +334,18 @@ class HttpReceiver(ConnectionReceiver):
         self.ended = True
         if not self.finished.done():
             self.finished.set_result(None)
+
+    async def run(self) -> None:
+        """Starts, and waits until the response may end, or the peer is gone.
+
+        Raises:
+            ConnectionError: the peer said already that it sends no more, and would have to wait.
+        """
+        self.start()
+        if self._connection.half_closed and not self.ended:
+            self.abort()
+            raise ConnectionResetError("the peer is gone")
+        await self.finished
 
     def complete(self) -> None:
         """Says that the whole response was handed to the transport."""

@@ -20,7 +20,7 @@ from sockjs_bridge.clock import DeadlineWheel
 from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.aiohttp import Bridge
-from sockjs_bridge.server.ending import DaemonExecutor
+from sockjs_bridge.server.ending import LAST_WORDS, DaemonExecutor
 from sockjs_bridge.server.fast import FastConnection, FastSkin
 from sockjs_bridge.server.fast_opening import FastOpenings
 from sockjs_bridge.server.loop import LoopClock
@@ -38,8 +38,10 @@ LINGER = 2.0
 #: Seconds that aiohttp gets for requests that ``shutdown_timeout`` was not enough for; to it 0
 #: would mean for ever.
 CUT = 0.05
-#: Seconds between two looks at who was not told yet.
+#: Seconds between two looks at who was not told yet, or has not ended.
 LOOK = 0.01
+#: Bytes that aiohttp reads of a body before somebody asks for it.
+READ_AHEAD = 65536
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -87,14 +89,21 @@ class Runner:
     def __init__(self, app: WSGIApplication, options: ServerOptions) -> None:
         self._options = options
         self._site = Site(app)
-        self._requests = ThreadPool(options.threads, "wsgi")
+        self._requests = ThreadPool(options.threads, "wsgi", max_lent=options.response_threads)
+        # A handshake is short, and must not wait behind pages.
+        self._handshakes = ThreadPool(options.threads, "wsgi-handshakes")
         self._workers = SessionWorkers(options.threads, options.hook_threads)
         self._host = WSGIHost(
             app,
             self._requests,
+            handshakes=self._handshakes,
             proxy=options.proxy,
-            max_body_size=options.max_body_size,
+            max_body_size=self._max_body_size(),
+            max_body_memory=options.max_body_memory,
+            max_body_disk=options.max_body_disk,
             body_timeout=options.body_timeout,
+            max_response_memory=options.max_response_memory,
+            send_timeout=options.send_timeout,
             url_scheme=options.url_scheme,
         )
         self._bridge = Bridge(self._site, self._host, options.body_timeout)
@@ -114,6 +123,8 @@ class Runner:
             access_log=logging.getLogger("sockjs_bridge.access"),
             access_log_class=make_access_logger(polls=self._options.access_log_polls),
             keepalive_timeout=self._options.keepalive_timeout,
+            # Bytes of a body that nobody has read yet, and are counted nowhere.
+            read_bufsize=READ_AHEAD,
             # Of a request that was refused before its body was complete.
             lingering_time=LINGER,
             logger=cast(logging.Logger, _AiohttpLog(logger, {})),
@@ -137,6 +148,10 @@ class Runner:
                 serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
             self._servers.append(serving)
 
+    def _max_body_size(self) -> int:
+        own = self._site.max_body_size
+        return self._options.max_body_size if own is None else min(own, self._options.max_body_size)
+
     def _skin(self, server: RequestServer, clock: LoopClock) -> FastSkin:
         return FastSkin(
             self._site,
@@ -154,7 +169,6 @@ class Runner:
 
         After ``shutdown_timeout`` seconds the rest is dropped: threads are daemons, so a view
         that hangs holds nothing. A tenth of that time is for clients that are between two polls.
-        For a client that reads nothing of a response aiohttp takes up to twice the time.
         """
         now = asyncio.get_running_loop().time
         timeout = self._options.shutdown_timeout
@@ -175,11 +189,28 @@ class Runner:
                 left = max(CUT, start + timeout - now())
             # aiohttp takes no bytes from here on: uploads had their time.
             self._web.pre_shutdown()
-            await self._web.shutdown(left)
+            with contextlib.suppress(TimeoutError):
+                # It takes up to twice the time that it is given.
+                await asyncio.wait_for(self._web.shutdown(left), left + 2 * CUT)
             await self._workers.stop(start + timeout - now())
             for connection in list(self._open_ones):
                 # Closed in good order it would wait for a peer that reads nothing.
                 connection.abort()
+            await self._end_requests(max(now() + LAST_WORDS, start + timeout))
         finally:
             self._site.finish()
-            self._requests.close()
+            for pool in (self._requests, self._handshakes):
+                pool.close()
+            self._host.close()
+
+    async def _end_requests(self, end: float) -> None:
+        """Waits until what was broken off has ended, the application's part of it too.
+
+        Args:
+            end: in seconds of the loop's time.
+        """
+        now = asyncio.get_running_loop().time
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._bridge.finish(), end - now())
+        while self._requests.busy and now() < end:
+            await asyncio.sleep(LOOK)

@@ -76,6 +76,7 @@ class ThreadPool:
         size: Most threads that run at once.
         name: Prefix of the threads' names.
         max_size: How many threads `relieve` may bring it to; by default ``size``.
+        max_lent: How many jobs may go on beside these after `lend`.
 
     Raises:
         ValueError: ``size`` is less than 1.
@@ -86,11 +87,14 @@ class ThreadPool:
     IDLE = 10.0
     """Seconds without a job after which a thread beyond ``size`` ends."""
 
-    def __init__(self, size: int, name: str, max_size: int | None = None) -> None:
+    def __init__(
+        self, size: int, name: str, max_size: int | None = None, max_lent: int = 0
+    ) -> None:
         if size < 1:
             raise ValueError(f"size of the thread pool {name} = {size}: must be 1 or more")
         self.size = size
         self.max_size = max(size, max_size or size)
+        self.max_lent = max_lent
         self.name = name
         self._jobs: deque[_Job] = deque()
         # What idle threads wait for: a call to look for jobs.
@@ -103,6 +107,8 @@ class ThreadPool:
         self._clock: tuple[asyncio.AbstractEventLoop, LoopClock] | None = None
         self._lock = threading.Lock()
         self._threads = self._started = 0
+        # The threads that count for nothing until their jobs are done.
+        self._lent: set[int] = set()
         self._submitted = self._begun = 0
         self._unfinished = 0
         self._closed = False
@@ -139,6 +145,48 @@ class ThreadPool:
                 if not self._closed:
                     self._start_thread()
 
+    def lend(self, *, beyond: bool = False) -> bool:
+        """Leave the calling thread to its job, one of this pool's, until that is done.
+
+        Another thread takes its place, as soon as a job needs one.
+
+        Args:
+            beyond: Even where ``max_lent`` jobs have their threads so.
+
+        Returns:
+            Whether the job has it so now.
+        """
+        own = threading.get_ident()
+        with self._lock:
+            if own not in self._lent and len(self._lent) >= self.max_lent and not beyond:
+                return False
+            self._lent.add(own)
+            if self._unfinished > self._threads and self._may_grow:
+                self._start_thread()
+        return True
+
+    @property
+    def lent(self) -> int:
+        """How many jobs have a thread of their own after `lend`."""
+        return len(self._lent)
+
+    @property
+    def _may_grow(self) -> bool:
+        return not self._closed and self._threads - len(self._lent) < self.size
+
+    @property
+    def _can_spare(self) -> bool:
+        return self._threads - len(self._lent) > self.size
+
+    def clock(self) -> LoopClock:
+        """Return the running loop's clock, by which threads of the pool call it."""
+        loop = asyncio.get_running_loop()
+        if self._clock is None or self._clock[0] is not loop:
+            self._clock = loop, LoopClock(loop)
+            # Another loop may have ended before it came to that.
+            self._looking = False
+        return self._clock[1]
+
     def submit(
         self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> concurrent.futures.Future[T]:
@@ -164,12 +212,9 @@ class ThreadPool:
             RuntimeError: As `submit`.
         """
         loop = asyncio.get_running_loop()
-        if self._clock is None or self._clock[0] is not loop:
-            self._clock = loop, LoopClock(loop)
-            # Another loop may have ended before it came to that.
-            self._looking = False
+        clock = self.clock()
         future: asyncio.Future[T] = loop.create_future()
-        self._add(_Awaiting(future, self._clock[1]), partial(fn, *args, **kwargs))
+        self._add(_Awaiting(future, clock), partial(fn, *args, **kwargs))
         if not self._looking:
             # A thread that was called at once would take the interpreter's lock, for one short
             # job, between two events of the loop, and hand it back: jobs that come together, and
@@ -182,7 +227,7 @@ class ThreadPool:
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"the thread pool {self.name} is closed")
-            if self._unfinished >= self._threads < self.size:
+            if self._unfinished >= self._threads and self._may_grow:
                 self._start_thread()
             self._unfinished += 1
             self._submitted += 1
@@ -260,14 +305,14 @@ class ThreadPool:
                 self._idle -= 1
                 if called:
                     self._called = False
-                elif self._threads > self.size and not (self._jobs or self._closed):
+                elif self._can_spare and not (self._jobs or self._closed):
                     self._threads -= 1
                     return None
 
     def _wait(self) -> bool:
         """Wait for a call; False when none came to a thread that can be spared."""
         try:
-            self._calls.get(timeout=self.IDLE if self._threads > self.size else None)
+            self._calls.get(timeout=self.IDLE if self._can_spare else None)
         except queue.Empty:
             return False
         return True
@@ -280,6 +325,7 @@ class ThreadPool:
             # Before the result is told: who hears it may bring the next job at once.
             with self._lock:
                 self._unfinished -= 1
+                self._lent.discard(threading.get_ident())
             if error is not None:
                 observer.set_exception(error)
             elif wanted:

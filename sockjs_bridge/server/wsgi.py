@@ -7,33 +7,41 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import io
 import logging
-import re
-import sys
-import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, BinaryIO, cast
-from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from sockjs_bridge.endpoints import INQUIRY, Inquiry
+from sockjs_bridge.replies import RETRY_AFTER
 from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
 from sockjs_bridge.server.addresses import addresses_of
 from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.threads import ThreadPool
-from sockjs_bridge.server.wsgi_exchange import ClientGone, Exchange, FileWrapper, Head
-from sockjs_bridge.server.wsgi_response import SERVER_NAME, WSGIResponse
+from sockjs_bridge.server.wsgi_body import Body, BodyRefused, Uploads, send_continue
+from sockjs_bridge.server.wsgi_environ import make_environ, path_info, split_target
+from sockjs_bridge.server.wsgi_exchange import BLOCK, Exchange, FileBody, Head
+from sockjs_bridge.server.wsgi_outlet import Outflow, Outlet
+from sockjs_bridge.server.wsgi_response import WSGIResponse
 
-__all__ = ("ThreadPool", "WSGIHost")
+__all__ = (
+    "ThreadPool",
+    "WSGIHost",
+    "path_info",
+    "send_continue",
+    "split_target",
+)
 
 logger = logging.getLogger("sockjs_bridge.server")
 
-# RFC 9112 section 3.2.2: scheme, authority (without user information), path and query.
-_ABSOLUTE_FORM = re.compile(rb"[A-Za-z][\w+.-]*://(?:[^/?#]*@)?([^/?#]*)(.*)", re.DOTALL)
+#: Bytes of a file that are read at once for a client that takes them within so many seconds.
+QUICK_BLOCK = 4 * BLOCK
+QUICK = 0.1
+#: Threads that read and write files, whose systems answer at once: none of them waits for a client.
+FILE_THREADS = 4
 # Who is gone hears no status; the access log tells it by nginx's number.
 _CLIENT_CLOSED_REQUEST = 499
 
@@ -45,13 +53,21 @@ class WSGIHost:
 
     Args:
         app: The application.
-        pool: Where it runs.
+        pool: Where it runs. Responses that come in blocks go on beside it, see `ThreadPool.lend`.
+        handshakes: Where it runs for `call`; by default with all the rest.
         proxy: Which proxies are believed; by default none.
         spool_size: Bytes of a request body kept in memory; a longer one goes to disk.
         max_body_size: Most bytes of a request body; beyond: 413.
+        max_body_memory: Bytes in memory of all request bodies together; beyond: 503.
+        max_body_disk: Bytes on disk of all request bodies together; beyond: 503.
         body_timeout: Seconds without a byte of the body after which 408 is answered.
-        send_timeout: Seconds in which a client must take the next 256 KiB of a response.
+        max_response_memory: Bytes that wait for clients, of all responses together.
+        send_timeout: Seconds after which a client that takes nothing is cut off.
         url_scheme: ``http`` or ``https``, as the server is reached without a proxy.
+
+    Attributes:
+        send_timeout: As given.
+        uploads: The bodies of requests.
     """
 
     def __init__(
@@ -59,21 +75,33 @@ class WSGIHost:
         app: WSGIApplication,
         pool: ThreadPool,
         *,
+        handshakes: ThreadPool | None = None,
         proxy: TrustedProxy | None = None,
-        spool_size: int = 524_288,
+        spool_size: int = 65_536,
         max_body_size: int = 1_073_741_824,
+        max_body_memory: int = 67_108_864,
+        max_body_disk: int = 1_073_741_824,
         body_timeout: float = 60.0,
+        max_response_memory: int = 67_108_864,
         send_timeout: float = 60.0,
         url_scheme: str = "http",
     ) -> None:
         self._app = app
         self._pool = pool
+        self._handshakes = handshakes or pool
+        self._files = ThreadPool(FILE_THREADS, "sockjs-files")
         self._proxy = proxy or TrustedProxy()
-        self._spool_size = spool_size
         self._max_body_size = max_body_size
-        self._body_timeout = body_timeout
-        self._send_timeout = send_timeout
+        self.send_timeout = send_timeout
         self._url_scheme = url_scheme
+        self._outflow = Outflow(pool, max_response_memory)
+        self.uploads = Uploads(
+            self._files,
+            max_memory=max_body_memory,
+            max_disk=max_body_disk,
+            spool_size=spool_size,
+            body_timeout=body_timeout,
+        )
 
     def client(self, request: web.BaseRequest) -> Client:
         """Return who made the request, and remember it on the request for the access log.
@@ -103,37 +131,7 @@ class WSGIHost:
         Raises:
             MalformedForwarded: As `client`.
         """
-        client = self.client(request)
-        _, path, query = split_target(request.raw_path)
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": request.method,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": path_info(path),
-            "QUERY_STRING": query,
-            "REQUEST_URI": _native(request.raw_path),
-            "SERVER_PROTOCOL": _protocol(request.version),
-            "SERVER_SOFTWARE": SERVER_NAME,
-            "REMOTE_ADDR": client.remote,
-            "REMOTE_HOST": client.remote,
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": client.scheme,
-            "wsgi.input": io.BytesIO() if body is None else body,
-            "wsgi.errors": sys.stderr,
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
-            "wsgi.input_terminated": True,
-            "wsgi.file_wrapper": FileWrapper,
-        }
-        _add_addresses(environ, request, client)
-        _add_headers(environ, request, client)
-        chunked = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
-        if chunked or "CONTENT_LENGTH" in environ:
-            # The length is known by now, also of a body that came in chunks.
-            stream = environ["wsgi.input"]
-            environ["CONTENT_LENGTH"] = str(stream.seek(0, io.SEEK_END))
-            stream.seek(0)
-        return environ
+        return make_environ(request, self.client(request), body)
 
     async def call(self, environ: dict[str, Any]) -> tuple[int, str, list[tuple[str, str]]]:
         """Run the application to its end and drop the body.
@@ -148,7 +146,7 @@ class WSGIHost:
             Exception: Whatever the application raised.
         """
         exchange = Exchange(self._app, environ, _discard)
-        head = await self._pool.run(exchange.drain)
+        head = await self._handshakes.run(exchange.drain)
         return head.status, head.reason, head.headers
 
     async def serve(
@@ -162,10 +160,12 @@ class WSGIHost:
                 is sent then.
         """
         try:
-            self.client(request)
-            body = await self._read_body(request)
-        except _Refused as refused:
-            return self._refusal(request, refused.status, refused.text)
+            client = self.client(request)
+            body = None
+            if request.can_read_body or request.transport is None:
+                body = await self.uploads.read(request, client.remote, self._max_body_size)
+        except BodyRefused as refused:
+            return self._refusal(request, refused.status, str(refused))
         except MalformedForwarded as error:
             logger.warning("refused a request of %s: %s", addresses_of(request).peer, error)
             return self._refusal(request, 400, "Bad Request")
@@ -173,81 +173,97 @@ class WSGIHost:
             return self._gone(request)
         return await self._run(request, body, inquiry or Inquiry())
 
+    def close(self) -> None:
+        """Let go of the threads that read and write files."""
+        self._files.close()
+
     async def _run(
-        self, request: web.BaseRequest, body: BinaryIO, inquiry: Inquiry
+        self, request: web.BaseRequest, body: Body | None, inquiry: Inquiry
     ) -> web.StreamResponse:
-        environ = self.environ(request, body=body)
+        environ = self.environ(request, body=None if body is None else body.file)
         environ[INQUIRY] = inquiry
-        stream = _Stream(request, self._send_timeout, inquiry)
-        exchange = Exchange(self._app, environ, stream.send)
+
+        def respond(head: Head, whole: bytes | None = None) -> WSGIResponse:
+            return WSGIResponse(request, head, whole, self._outflow.memory, self.send_timeout)
+
+        outlet = Outlet(respond, self._outflow, self._pool, inquiry)
+        exchange = Exchange(self._app, environ, outlet.send)
         try:
-            job = self._pool.submit(_run_exchange, exchange, stream, environ, body)
+            job = self._pool.submit(_run_exchange, exchange, outlet, environ, body)
         except RuntimeError as error:
-            body.close()
+            _let_go(body)
             logger.error("refused a request: %s", error)
             return self._refusal(request, 503, "Service Unavailable")
+        job.add_done_callback(lambda _: outlet.end())
         try:
-            whole = await asyncio.wrap_future(job)
+            await outlet.carry()
         except asyncio.CancelledError:
             if job.cancel():
-                body.close()
-            stream.abandon()
+                _let_go(body)
+            outlet.break_off()
+            job.add_done_callback(self._drop_file)
             raise
-        except Exception:
+        if job.cancelled():
+            # The pool was closed before its turn came.
+            _let_go(body)
+            return self._refusal(request, 503, "Service Unavailable")
+        if job.exception() is not None:
             # Logged where it was raised.
-            return self._failed(request, stream)
+            return self._failed(request, outlet.response)
         user = environ.get("REMOTE_USER")
         if user:
             request[REMOTE_USER] = str(user)
-        if stream.response is not None:
-            return stream.response
-        return WSGIResponse(request, cast(Head, exchange.head), whole, self._send_timeout)
+        rest = job.result()
+        if isinstance(rest, FileBody):
+            response = outlet.response or respond(cast(Head, exchange.head), None)
+            return await self._send_file(request, response, rest)
+        return await _complete(outlet.response or respond(cast(Head, exchange.head), rest))
 
-    async def _read_body(self, request: web.BaseRequest) -> BinaryIO:
-        """Read the body to its end, into memory or, if it is long, to disk."""
-        if request.transport is None:
-            raise ConnectionResetError("the client is gone")
-        if (request.content_length or 0) > self._max_body_size:
-            raise _Refused(413, "Content Too Large")
-        body: BinaryIO = io.BytesIO()
-        if not request.can_read_body:
-            return body
-        await send_continue(request)
-        size = 0
+    async def _send_file(
+        self, request: web.BaseRequest, response: WSGIResponse, file: FileBody
+    ) -> WSGIResponse:
+        now = asyncio.get_running_loop().time
+        size = BLOCK
         try:
-            while block := await self._next_block(request):
-                size += len(block)
-                if size > self._max_body_size:
-                    raise _Refused(413, "Content Too Large")
-                if size > self._spool_size and isinstance(body, io.BytesIO):
-                    body = await asyncio.to_thread(_to_disk, body)
-                if isinstance(body, io.BytesIO):
-                    body.write(block)
-                else:
-                    await asyncio.to_thread(body.write, block)
-        except BaseException:
-            body.close()
-            raise
-        body.seek(0)
-        return body
+            while block := await self._files.run(file.read, size):
+                start = now()
+                await response.write(block)
+                size = QUICK_BLOCK if now() - start < QUICK else BLOCK
+        except ConnectionError:
+            response.abort()
+        except Exception:
+            logger.exception("%s %r failed", request.method, request.path)
+            return self._failed(request, response)
+        finally:
+            self._close_file(file)
+        return await _complete(response)
 
-    async def _next_block(self, request: web.BaseRequest) -> bytes:
+    def _close_file(self, file: FileBody) -> None:
+        # The file may be the application's own make, and take its time.
         try:
-            async with asyncio.timeout(self._body_timeout):
-                return await request.content.readany()
-        except TimeoutError:
-            raise _Refused(408, "Request Timeout") from None
-        except web.RequestPayloadError:
-            raise _Refused(400, "Bad Request") from None
+            job = self._pool.submit(file.close)
+        except RuntimeError:
+            # The server has stopped.
+            file.close()
+        else:
+            job.add_done_callback(lambda job: file.close() if job.cancelled() else None)
 
-    def _failed(self, request: web.BaseRequest, stream: _Stream) -> WSGIResponse:
-        if stream.response is not None:
-            stream.response.abort()
-            return stream.response
-        return WSGIResponse.plain(request, 500, "Internal Server Error", self._send_timeout)
+    def _drop_file(self, job: concurrent.futures.Future[bytes | FileBody | None]) -> None:
+        """Close the file that a job returned when nobody waited for it any more."""
+        if not job.cancelled() and job.exception() is None:
+            rest = job.result()
+            if isinstance(rest, FileBody):
+                self._close_file(rest)
+
+    def _failed(self, request: web.BaseRequest, response: WSGIResponse | None) -> WSGIResponse:
+        if response is not None and response.begun:
+            response.abort()
+            return response
+        return self._plain(request, 500, "Internal Server Error")
 
     def _refusal(self, request: web.BaseRequest, status: int, text: str) -> WSGIResponse:
-        response = WSGIResponse.plain(request, status, text, self._send_timeout)
+        headers = [RETRY_AFTER] if status == 503 else []
+        response = self._plain(request, status, text, headers)
         response.force_close()
         return response
 
@@ -256,204 +272,57 @@ class WSGIHost:
         response.abort()
         return response
 
+    def _plain(
+        self,
+        request: web.BaseRequest,
+        status: int,
+        text: str,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> WSGIResponse:
+        """Return an answer of the server's own, in plain text."""
+        named = [("Content-Type", "text/plain; charset=UTF-8"), *headers]
+        head = Head(status, text, named, None)
+        body = f"{text}\n".encode()
+        return WSGIResponse(request, head, body, self._outflow.memory, self.send_timeout)
 
-class _Refused(Exception):
-    """A request that is answered without the application."""
 
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
+async def _complete(response: WSGIResponse) -> WSGIResponse:
+    """Send the rest of a response, where that takes time.
 
-
-class _Stream:
-    """Carries blocks from the application's thread to the loop, one at a time."""
-
-    def __init__(self, request: web.BaseRequest, send_timeout: float, inquiry: Inquiry) -> None:
-        self.response: WSGIResponse | None = None
-        self.broken = False
-        self._request = request
-        self._send_timeout = send_timeout
-        self.inquiry = inquiry
-        self._loop = asyncio.get_running_loop()
-
-    def send(self, head: Head, block: bytes) -> None:
-        """Send a block and wait until the next may come; called in the thread."""
-        if self.inquiry.found is not None:
-            self.broken = True
-            raise ClientGone("the endpoint answers in place of the application")
-        coroutine = self._write(head, block)
+    aiohttp would do that, but not as a part of the request: the end of a server waits for requests.
+    """
+    if response.waits and not response.aborted:
         try:
-            sent = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:
-            # The loop ended while the application was at work.
-            coroutine.close()
-            self.broken = True
-            raise ClientGone("the server has stopped") from None
-        try:
-            sent.result()
-        except (ConnectionError, concurrent.futures.CancelledError):
-            self.broken = True
-            raise ClientGone("the client is gone") from None
-
-    def abandon(self) -> None:
-        """Have the thread's next block fail; called on the loop."""
-        self.broken = True
-        if self.response is not None:
-            self.response.abort()
-
-    async def _write(self, head: Head, block: bytes) -> None:
-        if self.broken:
-            raise ConnectionResetError("the request was given up")
-        if self.response is None:
-            self.response = WSGIResponse(self._request, head, None, self._send_timeout)
-        await self.response.write(block)
+            await response.write_eof()
+        except ConnectionError:
+            response.abort()
+    return response
 
 
 def _run_exchange(
-    exchange: Exchange, stream: _Stream, environ: dict[str, Any], body: BinaryIO
-) -> bytes | None:
+    exchange: Exchange, outlet: Outlet, environ: dict[str, Any], body: Body | None
+) -> bytes | FileBody | None:
     try:
         return exchange.run()
     except BaseException:
         # The application cannot help it that its client left.
-        level = logging.DEBUG if stream.broken else logging.ERROR
+        level = logging.DEBUG if outlet.broken else logging.ERROR
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         logger.log(level, "%s %r failed", method, path, exc_info=True)
         raise
     finally:
-        inquiry = stream.inquiry
-        # What went to disk is longer than messages are.
-        if inquiry.found is not None and isinstance(body, io.BytesIO):
-            inquiry.body = body.getvalue()
+        inquiry = outlet.inquiry
+        if inquiry.found is not None and body is not None:
+            longest = max(endpoint.settings.max_message_size for endpoint in inquiry.found[0])
+            # With one byte more the endpoint sees that it is too long.
+            inquiry.body = body.beginning(longest + 1)
+        _let_go(body)
+
+
+def _let_go(body: Body | None) -> None:
+    if body is not None:
         body.close()
 
 
 def _discard(head: Head, block: bytes) -> None:
     """Take a block of a body that nobody reads."""
-
-
-def _to_disk(body: io.BytesIO) -> BinaryIO:
-    # Whoever runs the application closes it.
-    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
-    file.write(body.getbuffer())
-    return file
-
-
-async def send_continue(request: web.BaseRequest) -> None:
-    """Ask a client that waits for it to go on with its body (RFC 9110 section 10.1.1)."""
-    if (
-        request.version >= HttpVersion11
-        and request.headers.get("Expect", "").lower() == "100-continue"
-    ):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # aiohttp takes a response for begun when something was sent.
-        request.writer.output_size = 0
-
-
-def split_target(raw_path: str) -> tuple[str, bytes, str]:
-    """Split a request target (RFC 9112 section 3.2): authority, path, query.
-
-    A fragment, which a client should have kept to itself, is dropped.
-    """
-    if raw_path[:1] == "/" and raw_path.isascii() and "#" not in raw_path:
-        # Nearly all.
-        before, _, behind = raw_path.partition("?")
-        return "", before.encode(), behind
-    target = raw_path.encode("utf-8", "surrogateescape").partition(b"#")[0]
-    authority = b""
-    if not target.startswith(b"/"):
-        match = _ABSOLUTE_FORM.fullmatch(target)
-        if match is None:
-            # "*" and the authority of CONNECT: a target without a path.
-            return "", b"", ""
-        authority, target = match[1], match[2]
-        if not target.startswith(b"/"):
-            target = b"/" + target
-    path, _, query = target.partition(b"?")
-    return authority.decode("latin-1"), path, query.decode("latin-1")
-
-
-def path_info(path: str | bytes) -> str:
-    """Unquote a path once, and keep its bytes as latin-1 ("Unicode Issues").
-
-    Slashes that begin it become one: an application that writes the path ``//other.example/``
-    into a redirect would send its visitor to that host.
-    """
-    text = unquote_to_bytes(path).decode("latin-1")
-    return "/" + text.lstrip("/") if text else ""
-
-
-@lru_cache(16)
-def _protocol(version: tuple[int, int]) -> str:
-    return f"HTTP/{version[0]}.{version[1]}"
-
-
-def _native(text: str) -> str:
-    """Turn what aiohttp decoded as UTF-8 into a native string ("Unicode Issues")."""
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
-
-
-def _add_addresses(environ: dict[str, Any], request: web.BaseRequest, client: Client) -> None:
-    peer, peer_port, host, port = addresses_of(request)
-    environ["SERVER_NAME"] = f"[{host}]" if ":" in host else host or "localhost"
-    default = "443" if client.scheme == "https" else "80"
-    environ["SERVER_PORT"] = client.server_port or port or default
-    remote_port = client.remote_port or (peer_port if client.remote == peer else "")
-    if remote_port:
-        environ["REMOTE_PORT"] = remote_port
-
-
-# Headers that many clients send alike: their values are kept once for all open sessions. None of
-# them is a secret, which would outlive its session here.
-_COMMON = {
-    *("HTTP_ACCEPT", "HTTP_ACCEPT_ENCODING", "HTTP_ACCEPT_LANGUAGE", "HTTP_CACHE_CONTROL"),
-    *("HTTP_CONNECTION", "HTTP_HOST", "HTTP_ORIGIN", "HTTP_PRAGMA", "HTTP_SEC_FETCH_DEST"),
-    *("HTTP_SEC_FETCH_MODE", "HTTP_SEC_FETCH_SITE", "HTTP_SEC_WEBSOCKET_EXTENSIONS"),
-    *("HTTP_SEC_WEBSOCKET_VERSION", "HTTP_UPGRADE", "HTTP_USER_AGENT"),
-}
-#: Bytes of a name or a value that is kept.
-_KEPT = 256
-
-
-def _add_headers(environ: dict[str, Any], request: web.BaseRequest, client: Client) -> None:
-    for raw_name, raw_value in request.raw_headers:
-        # X_In and X-In would be one variable, so that a client could overwrite what a proxy set.
-        if b"_" in raw_name:
-            continue
-        name, key = _variable(raw_name) if len(raw_name) <= _KEPT else _new_variable(raw_name)
-        if name in client.untrusted:
-            continue
-        if key in _COMMON and len(raw_value) <= _KEPT:
-            value = _common_value(raw_value)
-        else:
-            value = raw_value.decode("latin-1")
-        if key in environ:
-            # RFC 6265 section 5.4 and RFC 9110 section 5.3.
-            separator = "; " if key == "HTTP_COOKIE" else ", "
-            value = f"{environ[key]}{separator}{value}"
-        environ[key] = value
-    for name, value in client.trimmed.items():
-        environ[f"HTTP_{name.upper().replace('-', '_')}"] = _native(value)
-    if client.host:
-        host = _native(client.host)
-        if environ.get("HTTP_HOST") != host:
-            environ["HTTP_HOST"] = host
-
-
-def _new_variable(raw_name: bytes) -> tuple[str, str]:
-    """Return a header's name in lower case, and its key in the environ."""
-    name = raw_name.decode("latin-1")
-    key = name.upper().replace("-", "_")
-    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        key = f"HTTP_{key}"
-    return name.lower(), key
-
-
-# The keys of silent sessions are the same strings too.
-_variable = lru_cache(512)(_new_variable)
-
-
-@lru_cache(512)
-def _common_value(raw_value: bytes) -> str:
-    return raw_value.decode("latin-1")

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -26,6 +29,9 @@ _TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 # RFC 9110 section 5.5: no control characters, of which CR, LF and NUL split a response.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(r"[0-9]{1,18}")
+
+BLOCK = 64 * 1024
+"""Bytes of a body that are handed to the transport at once."""
 
 
 class ClientGone(ConnectionError):
@@ -103,6 +109,52 @@ class FileWrapper(_FileWrapper):
             return None
         return max(0, end - position)
 
+    def regular(self) -> bool:
+        """Return whether it is a file of a file system: to read it takes no time to speak of."""
+        try:
+            return stat.S_ISREG(os.fstat(self.filelike.fileno()).st_mode)
+        except (AttributeError, OSError, TypeError, ValueError):
+            return False
+
+
+class FileBody:
+    """A file whose content is a response's body, or its rest.
+
+    It needs no thread of the application: whoever sends it reads it, and closes it at the end.
+
+    Args:
+        file: The file.
+        fit: Returns what may be sent of a block.
+        end: Called when all of it was read.
+        close: Closes the file.
+    """
+
+    def __init__(
+        self,
+        file: FileWrapper,
+        fit: Callable[[bytes], bytes],
+        end: Callable[[], object],
+        close: Callable[[], None],
+    ) -> None:
+        self._file = file.filelike
+        self._fit = fit
+        self._end = end
+        self.close = close
+
+    def read(self, size: int) -> bytes:
+        """Return the next block, or nothing at the end.
+
+        Args:
+            size: Most bytes.
+
+        Raises:
+            Exception: Whatever the file raised, or what is wrong with its length.
+        """
+        block = self._fit(self._file.read(size))
+        if not block:
+            self._end()
+        return block
+
 
 class Exchange:
     """One call of the application.
@@ -124,21 +176,29 @@ class Exchange:
         self._written = 0
         self._full = False
 
-    def run(self) -> bytes | None:
+    def run(self) -> bytes | FileBody | None:
         """Call the application and send its body.
 
         Returns:
-            The whole body, unsent, if the application gave it in one piece; else None.
+            The whole body, unsent, if the application gave it in one piece, or a file with the
+            rest of it; else None.
 
         Raises:
             Exception: Whatever the application raised, or what is wrong with its response.
         """
         iterable = self._app(self._environ, self._start_response)
+        left_open = False
         try:
             if isinstance(iterable, (list, tuple)) and not self._head_sent:
                 return self._whole(iterable)
             if isinstance(iterable, FileWrapper):
                 self._measure(iterable)
+                if self._has_body() and iterable.regular():
+                    if self._is_short():
+                        return self._whole([iterable.filelike.read(BLOCK)])
+                    left_open = True
+                    close = partial(self._close, iterable)
+                    return FileBody(iterable, self._fit, self._end, close)
             for block in iterable:
                 if block:
                     self._write(block)
@@ -146,7 +206,8 @@ class Exchange:
                     break
             return self._end()
         finally:
-            self._close(iterable)
+            if not left_open:
+                self._close(iterable)
 
     def drain(self) -> Head:
         """Call the application to the end of its body, and return the head of its response.
@@ -186,6 +247,14 @@ class Exchange:
             raise AssertionError("the application did not call start_response")
         return self.head
 
+    def _has_body(self) -> bool:
+        return self._checked_head().has_body(self._environ["REQUEST_METHOD"])
+
+    def _is_short(self) -> bool:
+        """Return whether the body is still to come, and takes no more than one block."""
+        length = self._checked_head().length
+        return not self._head_sent and length is not None and length <= BLOCK
+
     def _measure(self, file: FileWrapper) -> None:
         """Have the Content-Length tell what the file holds, up to what the application said."""
         size = file.size()
@@ -199,7 +268,7 @@ class Exchange:
         head = self._checked_head()
         body = b"".join(blocks)
         self._written = len(body)
-        if not head.has_body(self._environ["REQUEST_METHOD"]):
+        if not self._has_body():
             return body
         if head.length is not None and len(body) > head.length:
             self._log_cut(head.length)
@@ -208,27 +277,30 @@ class Exchange:
         return body
 
     def _write(self, block: bytes) -> None:
+        block = self._fit(block)
+        if block:
+            self._head_sent = True
+            self._send(self._checked_head(), block)
+
+    def _fit(self, block: bytes) -> bytes:
+        """Return what is to be sent of a block, and note whether that is the last."""
         head = self._checked_head()
         if not isinstance(block, bytes):
             raise TypeError(f"a block of the body is {type(block).__name__}, not bytes")
-        if not head.has_body(self._environ["REQUEST_METHOD"]):
+        if not self._has_body():
             self._full = True
-            return
         if self._full:
-            return
+            return b""
         if head.length is not None and self._written + len(block) > head.length:
             self._log_cut(head.length)
             self._full = True
             block = block[: head.length - self._written]
         self._written += len(block)
-        if block:
-            self._head_sent = True
-            self._send(head, block)
+        return block
 
     def _end(self) -> bytes | None:
-        head = self._checked_head()
-        if head.has_body(self._environ["REQUEST_METHOD"]):
-            self._check_length(head)
+        if self._has_body():
+            self._check_length(self._checked_head())
         return None if self._head_sent else b""
 
     def _check_length(self, head: Head) -> None:

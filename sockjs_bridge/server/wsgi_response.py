@@ -11,34 +11,53 @@ import logging
 import socket
 import struct
 from email.utils import formatdate
+from typing import cast
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 
-from sockjs_bridge.server.wsgi_exchange import Head
+from sockjs_bridge.server.accesslog import CLIENT
+from sockjs_bridge.server.budget import Budget, client_of
+from sockjs_bridge.server.taking import Taking
+from sockjs_bridge.server.wsgi_exchange import BLOCK, Head
 
 logger = logging.getLogger("sockjs_bridge.server")
 
 SERVER_NAME = "sockjs-bridge"
-_BLOCK = 256 * 1024
+
+#: How often, within ``send_timeout``, it is looked whether a client takes anything.
+LOOKS = 4
 
 
 class WSGIResponse(web.StreamResponse):
     """A response as the application made it.
 
+    What waits for its client is counted in a `Budget`; where others need the room, it may be
+    broken off.
+
     Args:
         request: What it answers.
         head: Status and headers.
         body: The whole body, or None for one that comes by `write`.
-        send_timeout: Seconds in which a client must take the next 256 KiB.
+        memory: Bounds what waits for the clients of all responses, in bytes.
+        send_timeout: Seconds after which a client that takes nothing is cut off.
     """
 
     def __init__(
-        self, request: web.BaseRequest, head: Head, body: bytes | None, send_timeout: float
+        self,
+        request: web.BaseRequest,
+        head: Head,
+        body: bytes | None,
+        memory: Budget,
+        send_timeout: float,
     ) -> None:
         super().__init__(status=head.status, reason=head.reason, headers=head.headers)
         self._request = request
+        self._memory = memory
         self._send_timeout = send_timeout
+        self._taking: Taking | None = None
+        self._look: asyncio.TimerHandle | None = None
         self._has_body = head.has_body(request.method)
         self._whole = body
         length = head.length
@@ -54,16 +73,30 @@ class WSGIResponse(web.StreamResponse):
         self._length = length
         self._head_sent = False
         self._aborted = False
+        self._complete = False
         self._sent = 0
 
-    @classmethod
-    def plain(
-        cls, request: web.BaseRequest, status: int, text: str, send_timeout: float
-    ) -> WSGIResponse:
-        """Return an answer of the server's own, in plain text."""
-        reason, _, _ = text.partition("\n")
-        head = Head(status, reason, [("Content-Type", "text/plain; charset=UTF-8")], None)
-        return cls(request, head, f"{text}\n".encode(), send_timeout)
+    @property
+    def client(self) -> str:
+        """Whom it is counted for."""
+        known = self._request.get(CLIENT)
+        return client_of(known.remote) if known is not None else ""
+
+    @property
+    def begun(self) -> bool:
+        """Whether its head is on its way."""
+        return self._head_sent
+
+    @property
+    def aborted(self) -> bool:
+        """Whether it was broken off."""
+        return self._aborted
+
+    @property
+    def waits(self) -> bool:
+        """Whether it cannot be handed to the transport as a whole, and at once."""
+        long = self._whole is not None and len(self._whole) > BLOCK
+        return long or self._request.protocol.writing_paused
 
     @property
     def keep_alive(self) -> bool:
@@ -97,16 +130,25 @@ class WSGIResponse(web.StreamResponse):
             raise ConnectionResetError("the response was broken off")
         return request.writer
 
+    def idle(self) -> float:
+        """Return the seconds for which its client took nothing of what waits for it."""
+        return self._taking.idle() if self._taking is not None else 0.0
+
+    def give_way(self) -> None:
+        """Break it off, for others need what it holds."""
+        logger.info("%s: broken off to make room, its client is slow", self._request.path)
+        self.abort()
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send a block of the body, and return when the next one may come.
 
         Raises:
-            ConnectionError: The client is gone, or took nothing for ``send_timeout``.
+            ConnectionError: The client is gone, took nothing for ``send_timeout``, or gave way.
         """
         start = 0
         view = memoryview(data)
         while start < len(view) or not self._head_sent:
-            piece = view[start : start + _BLOCK] if self._has_body else view[:0]
+            piece = view[start : start + BLOCK] if self._has_body else view[:0]
             parts: list[bytes | memoryview] = []
             if not self._head_sent:
                 parts.append(self._head())
@@ -115,30 +157,63 @@ class WSGIResponse(web.StreamResponse):
                 parts += (b"%x\r\n" % len(piece), piece, b"\r\n")
             else:
                 parts.append(piece)
-            await self._put(b"".join(parts))
+            await self._put(b"".join(parts), len(view))
             self._sent += len(piece)
-            start += _BLOCK
+            start += BLOCK
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Complete the response.
+        """Complete the response; a second call does nothing.
 
         Raises:
             ConnectionError: As `write`.
         """
+        if self._complete:
+            return
         await self.write(self._whole or data)
         if self._framed:
-            await self._put(b"0\r\n\r\n")
+            await self._put(b"0\r\n\r\n", 0)
+        self._complete = True
+        # aiohttp has the response until the next one is there.
+        self._whole = None
 
-    async def _put(self, data: bytes) -> None:
-        writer = self._request.writer
+    async def _put(self, data: bytes, held: int) -> None:
+        """Hand bytes to the transport, and return when more may follow.
+
+        Args:
+            data: The bytes.
+            held: How many are in memory until then: of the whole that these are a part of.
+        """
+        if self._aborted:
+            raise ConnectionResetError("the response was broken off")
+        # aiohttp would wait for the client, for ever.
+        await cast(StreamWriter, self._request.writer).write(data, drain=False)
+        transport = self._request.transport
+        if transport is None or not self._request.protocol.writing_paused:
+            return
+        self._taking = Taking(transport, asyncio.get_running_loop().time)
+        self._memory.hold(self, held)
+        self._look_later()
         try:
-            async with asyncio.timeout(self._send_timeout):
-                await writer.write(data)
-                await writer.drain()
-        except TimeoutError:
-            logger.info("a client took nothing for %g seconds", self._send_timeout)
-            self.abort()
-            raise ConnectionResetError("the client takes nothing") from None
+            await self._request.writer.drain()
+        finally:
+            if self._look is not None:
+                self._look.cancel()
+            self._taking = self._look = None
+            self._memory.release(self, held)
+        if self._aborted:
+            raise ConnectionResetError("the response was broken off")
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._look = loop.call_later(self._send_timeout / LOOKS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look = None
+        if self.idle() < self._send_timeout:
+            self._look_later()
+            return
+        logger.info("a client took nothing for %g seconds", self._send_timeout)
+        self.abort()
 
     def _head(self) -> bytes:
         version = min(self._request.version, HttpVersion11)

@@ -52,6 +52,7 @@ def get(app, path, **headers):
         ("max_inbound", "0", "a whole number of messages, 1 or more"),
         ("max_sessions", "many", "a whole number of sessions, 1 or more"),
         ("blocking_threads", "0", "a whole number of threads, 1 or more"),
+        ("max_body_size", "1G", "a whole number of bytes, 0 or more"),
         ("transports", "websocket carrier-pigeon", "xhr-streaming"),
         ("allowed_origins", "example.com", "origins as https://app.example.com"),
         ("jsessionid", "maybe", "true or false"),
@@ -149,7 +150,7 @@ def test_wrong_keyword(name, value, allowed):
     assert allowed in text
 
 
-@pytest.mark.parametrize("key", ["max_sessions", "blocking_threads"])
+@pytest.mark.parametrize("key", ["max_sessions", "blocking_threads", "max_body_size"])
 def test_process_wide_setting_on_a_route(key):
     """What bounds the process cannot be another number for one route: the error says where."""
     config = configurator()

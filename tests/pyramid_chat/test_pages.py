@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 from http.cookies import SimpleCookie
@@ -366,9 +367,23 @@ async def test_wrong_is_wrong_whatever_is_wrong(chat: Chat, name: str, password:
 @pytest.mark.parametrize("path", ["/sign-in", "/register", "/rooms", "/rooms/1/edit", "/chat"])
 async def test_what_no_form_can_hold_is_not_read(chat: Chat, path: str) -> None:
     async with chat.browser("Ada") as browser:
-        status, answer = await browser.post(path, name="x" * 65536, password=PASSWORD)
+        status, answer = await browser.post(path, name="x" * 12_000, password=PASSWORD)
         assert status == 413
         assert isinstance(answer, dict) is path.startswith("/rooms")
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/rooms", "/no/such/page"])
+async def test_what_is_far_too_much_does_not_reach_the_chat(chat: Chat, path: str) -> None:
+    """The chat tells the server how much it takes: more is neither asked for nor kept."""
+    async with chat.browser() as browser:
+        port = int(browser.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n"
+            "Expect: 100-continue\r\n\r\n".encode()
+        )
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/register", "/rooms", "/direct"])

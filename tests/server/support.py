@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -77,6 +78,7 @@ class Served:
     server: web.Server
     address: tuple[str, int] | str
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    sockets: list[socket.socket] = field(default_factory=list)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if isinstance(self.address, str):
@@ -85,6 +87,18 @@ class Served:
             reader, writer = await asyncio.open_connection(*self.address)
         self.writers.append(writer)
         return reader, writer
+
+    async def request(self, target: str = "/") -> socket.socket:
+        """Make a request on a connection whose client reads nothing yet."""
+        loop = asyncio.get_running_loop()
+        client = socket.socket()
+        self.sockets.append(client)
+        # So that as little as possible of a response is with the two systems.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await loop.sock_connect(client, self.address)
+        await loop.sock_sendall(client, f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        return client
 
     async def exchange(self, data: bytes) -> bytes:
         """Send bytes and return all that comes until the server closes."""
@@ -115,6 +129,7 @@ async def serving(
     app: Callable[..., Any],
     *,
     threads: int = 4,
+    max_lent: int = 0,
     unix: str | None = None,
     address: str = "127.0.0.1",
     polls: bool = False,
@@ -122,7 +137,7 @@ async def serving(
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Serve an application on a free port of the loopback interface, or on a Unix socket."""
-    pool = ThreadPool(threads, "test")
+    pool = ThreadPool(threads, "test", max_lent=max_lent)
     host = WSGIHost(app, pool, **options)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -146,10 +161,11 @@ async def serving(
         yield served
     finally:
         listener.close()
-        for writer in served.writers:
-            writer.close()
+        for end in (*served.writers, *served.sockets):
+            end.close()
         await server.shutdown(2.0)
         pool.close()
+        host.close()
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import io
 import logging
 import sys
 import threading
@@ -193,6 +194,123 @@ async def test_a_request_that_hangs_is_dropped():
             writer.close()
     finally:
         release.set()
+
+
+@pytest.mark.parametrize("kind", ["list", "blocks", "file"])
+async def test_clients_that_read_nothing_do_not_prolong_the_end(kind, tmp_path):
+    """shutdown_timeout holds, and what the application made is closed."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(20_000_000))
+    closed = []
+
+    class Blocks:
+        def __iter__(self):
+            while True:
+                yield bytes(65536)
+
+        def close(self):
+            closed.append("blocks")
+
+    class File(io.FileIO):
+        def close(self):
+            if not self.closed:
+                closed.append("file")
+            super().close()
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        if kind == "list":
+            return [bytes(20_000_000)]
+        return Blocks() if kind == "blocks" else environ["wsgi.file_wrapper"](File(path))
+
+    async with started(app, stops=True, shutdown_timeout="0.5") as (runner, url):
+        memory = runner._host._outflow.memory
+        writers = []
+        for number in range(1, 4):
+            _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.transport.pause_reading()
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            writers.append(writer)
+            await until(lambda number=number: len(memory._parts) == number)
+        # Not up to what aiohttp would take by itself, twice the time; nor for ever.
+        await asyncio.wait_for(runner.stop(), PATIENCE)
+        assert not runner._open_ones
+        assert memory.total == 0
+        assert closed == ([] if kind == "list" else [kind] * 3)
+        for writer in writers:
+            writer.close()
+
+
+async def test_handshakes_do_not_wait_behind_pages():
+    """All threads of pages are taken by what waits for something else."""
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def page(request):
+        entered.release()
+        release.wait(PATIENCE)
+        return Response("late")
+
+    async with started(make_app(page), threads="2") as (_, url):
+        pages = [asyncio.create_task(ask(url, "/page")) for _ in range(5)]
+        for _ in range(2):
+            await asyncio.to_thread(entered.acquire)
+        for transport in ("websocket", "xhr-streaming"):
+            async with connect(f"{url}/echo", transport=transport) as connection:
+                await connection.send("hello")
+                assert await connection.recv() == "hello"
+        release.set()
+        assert [(await each).body for each in pages] == [b"late"] * 5
+
+
+@pytest.mark.parametrize(
+    ("own", "servers", "size", "status"),
+    [
+        (None, None, 101, 200),
+        ("100", None, 100, 200),
+        ("100", None, 101, 413),
+        ("200", "100", 101, 413),
+        ("100", "200", 101, 413),
+    ],
+)
+async def test_an_application_bounds_bodies(own, servers, size, status):
+    """Its own bound and the server's: the smaller one counts."""
+    settings = {} if own is None else {"sockjs.max_body_size": own}
+    config = Configurator(settings=settings)
+    config.include("sockjs_bridge")
+    config.add_route("page", "/page")
+    config.add_view(lambda request: Response(str(len(request.body))), route_name="page")
+    options = {} if servers is None else {"max_body_size": servers}
+    async with started(config.make_wsgi_app(), **options) as (_, url):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        head = f"POST /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {size}"
+        writer.write(f"{head}\r\n\r\n".encode() + b"x" * size)
+        assert Answer.parse(await reader.read()).status == status
+        writer.close()
+
+
+@pytest.mark.parametrize("fast", ["true", "false"])
+async def test_bodies_of_sends_count_too(fast):
+    """They are held as those of pages are; what there is no room for is 503."""
+    config = Configurator(settings={"sockjs.fast": fast})
+    config.include("sockjs_bridge")
+    config.add_sockjs_route("echo", "/echo", session=Echo)
+    async with started(config.make_wsgi_app(), max_body_memory="65536") as (runner, url):
+        memory = runner._host.uploads.memory
+        ends = []
+        for _ in range(2):
+            end = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            head = b"POST /echo/0/a/xhr_send HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n"
+            before = memory.total
+            end[1].write(head + b"x" * 40_000)
+            ends.append(end)
+            if not before:
+                await until(lambda: memory.total == 40_000)
+        refused = Answer.parse(await asyncio.wait_for(ends[0][0].read(), PATIENCE))
+        assert (refused.status, refused["Retry-After"]) == (503, "5")
+        await until(lambda: memory.total == 40_000)
+        for _, writer in ends:
+            writer.transport.abort()
+        await until(lambda: memory.total == 0)
 
 
 async def test_sessions_end_with_a_line_in_the_log(caplog):

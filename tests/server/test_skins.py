@@ -40,7 +40,9 @@ async def play(
         wire.feed(piece)
         await server.quiet()
     if not wire.closed:
-        wire.protocol.eof_received()
+        if not wire.protocol.eof_received():
+            # As a loop does it.
+            wire.close()
         await server.quiet()
     result = [*server.heard], wire.written, wire.closed
     for each in (opening, wire):

@@ -317,3 +317,90 @@ def test_a_stuck_job_does_not_hold_the_exit():
         [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout == "leaving\n"
+
+
+# Threads that are lent
+
+
+def blocked(pool, release, *, beyond=False):
+    """Submit a job that is lent its thread, and waits; returns whether it was lent it."""
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def job():
+        answers.put(pool.lend(beyond=beyond))
+        return release.wait(PATIENCE)
+
+    pool.submit(job)
+    return answers.get(timeout=PATIENCE)
+
+
+def test_another_thread_takes_the_place_of_one_that_is_lent():
+    """As often as there are such jobs, up to a bound; those beyond keep a thread of the pool."""
+    pool = ThreadPool(1, "test", max_lent=3)
+    release = threading.Event()
+    assert [blocked(pool, release) for _ in range(3)] == [True] * 3
+    assert pool.submit(int).result(PATIENCE) == 0
+    assert (pool.lent, pool.busy) == (3, 3)
+    assert not blocked(pool, release)
+    waiting = pool.submit(int)
+    assert pool.waiting == 1
+    release.set()
+    assert waiting.result(PATIENCE) == 0
+    pool.close()
+
+
+def test_a_job_is_lent_its_thread_once():
+    pool = ThreadPool(1, "test", max_lent=1)
+    assert pool.submit(lambda: (pool.lend(), pool.lend(), pool.lent)).result(PATIENCE)[2] == 1
+    assert pool.submit(lambda: pool.lent).result(PATIENCE) == 0
+    pool.close()
+
+
+def test_a_thread_may_be_lent_beyond_the_bound():
+    pool = ThreadPool(1, "test", max_lent=0)
+    release = threading.Event()
+    assert blocked(pool, release, beyond=True)
+    assert pool.submit(int).result(PATIENCE) == 0
+    release.set()
+    pool.close()
+
+
+def test_what_waits_goes_on_when_a_thread_is_lent():
+    """Not only what comes later."""
+    pool = ThreadPool(1, "test", max_lent=1)
+    begun, lend, release = threading.Event(), threading.Event(), threading.Event()
+
+    def job():
+        begun.set()
+        lend.wait(PATIENCE)
+        pool.lend()
+        release.wait(PATIENCE)
+
+    first = pool.submit(job)
+    assert begun.wait(PATIENCE)
+    second = pool.submit(int)
+    assert pool.waiting == 1
+    lend.set()
+    assert second.result(PATIENCE) == 0
+    assert not first.done()
+    release.set()
+    first.result(PATIENCE)
+    pool.close()
+
+
+def test_threads_that_came_back_end_when_they_are_not_needed(monkeypatch):
+    pool = ThreadPool(1, "test", max_lent=5)
+    monkeypatch.setattr(pool, "IDLE", 0.01)
+    release = threading.Event()
+    assert all(blocked(pool, release) for _ in range(5))
+    assert pool.submit(int).result(PATIENCE) == 0
+    assert pool._threads == 6
+    release.set()
+    deadline = threading.Event()
+    for _ in range(1000):
+        if pool._threads == 1:
+            break
+        deadline.wait(0.01)
+    assert pool._threads == 1
+    assert pool.submit(int).result(PATIENCE) == 0
+    pool.close()

@@ -181,11 +181,9 @@ class Unplugged:
 
     async def quiet(self) -> None:
         """Wait until nothing goes on any more, but for requests whose rest is missing."""
-        pool = self.runner._requests
+        runner = self.runner
+        pools = (runner._requests, runner._handshakes, runner._host._files)
         for _ in range(10):
             await asyncio.sleep(0)
-            while pool.busy:
+            while any(pool.busy for pool in pools):
                 await asyncio.sleep(0.0005)
-        if self.runner._bridge._active:
-            # A body that goes to a file does so in another thread.
-            await asyncio.sleep(0.01)
