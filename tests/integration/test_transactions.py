@@ -248,7 +248,7 @@ async def test_transaction_of_the_handshake(shop, transport):
     """It is committed when the handshake is over, while the connection lives."""
     async with connected(f"{shop.url}/idle?text=came", transport) as client:
         await client.send("look")
-        assert await client.recv() == "transaction None, active False, 0 connections in use"
+        assert await client.recv() == "transaction its own, 0 connections in use"
         assert await shop.notes() == ["came"]
 
 
@@ -273,7 +273,7 @@ async def test_handshake_that_fails_for_a_while(shop, caplog, transport, query):
 async def test_handshake_with_pyramid_retry(shop, caplog, transport, query):
     """What was said of an attempt that failed does not count: the third is the answer."""
     url = f"{shop.url}/idle?text=came&{query}"
-    assert (await outcome(url, transport)).startswith("transaction None")
+    assert (await outcome(url, transport)).startswith("transaction its own")
     assert shop.runs("came") == 3
     assert await shop.notes() == ["came"]
     assert errors(caplog) == []
