@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
-from itertools import takewhile
 from typing import Any
 
 from pyramid.decorator import reify
@@ -27,10 +26,11 @@ CLASSES = 16
 # Like Pyramid's own: without them zope.interface would make specifications for the new class.
 _INTERFACES = ("__implemented__", "__provides__")
 
-# Attributes of requests: the names of what was reified; the user who made the handshake.
-_REIFIED = "_sockjs_bridge_reified"
+#: The attribute of a request that has the names of what was reified, if there is anything.
+REIFIED = "_sockjs_bridge_reified"
+# The attribute that has the user who made the handshake.
 _USERID = "_sockjs_bridge_userid"
-#: What a request makes for its one response.
+# What Pyramid's own class reifies for the one response of a request.
 _OF_THE_RESPONSE = ("finished_callbacks", "response", "response_callbacks")
 
 
@@ -53,15 +53,19 @@ class Reified:
         if request is None:
             return self
         attributes = vars(request)
-        if self._name not in attributes:
-            attributes[self._name] = self._make(request)
-            attributes.setdefault(_REIFIED, set()).add(self._name)
-        return attributes[self._name]
+        try:
+            return attributes[self._name]
+        except KeyError:
+            # Not in here: what the application raises has nothing to do with it.
+            pass
+        value = attributes[self._name] = self._make(request)
+        attributes.setdefault(REIFIED, set()).add(self._name)
+        return value
 
     def __set__(self, request: Any, value: Any) -> None:
         attributes = vars(request)
         attributes[self._name] = value
-        attributes.get(_REIFIED, set()).discard(self._name)
+        attributes.get(REIFIED, set()).discard(self._name)
 
     def __delete__(self, request: Any) -> None:
         try:
@@ -71,7 +75,7 @@ class Reified:
 
 
 def let_go(request: Request) -> None:
-    """Drops what was made for one request's worth of code: what was reified, and the response.
+    """Drops what was reified for one request's worth of code, its response too.
 
     What somebody has set by hand stays. A silent session holds its request: 2 KiB of it would be
     for nothing.
@@ -80,12 +84,8 @@ def let_go(request: Request) -> None:
         request: of a connection.
     """
     attributes = vars(request)
-    if _REIFIED in attributes:
-        for name in attributes.pop(_REIFIED):
-            attributes.pop(name, None)
-    for name in _OF_THE_RESPONSE:
-        if name in attributes:
-            del attributes[name]
+    for name in attributes.pop(REIFIED, ()):
+        attributes.pop(name, None)
 
 
 def note_userid(request: Request) -> Any:
@@ -123,7 +123,7 @@ class RequestClass:
     """
 
     def __init__(self, members: Mapping[str, Any]) -> None:
-        self._members = _noting(members)
+        self._members = {**members, **_noting(members)}
         if isinstance(manager := members.get("tm"), reify):
             self._members["tm"] = ManagerProperty(manager.wrapped)
         self._extended = lru_cache(CLASSES)(self._extend)
@@ -151,8 +151,8 @@ class RequestClass:
 
 
 def _noting(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns members of a class, those that are reified in a way that is noted."""
-    noting = dict(members)
+    """Returns what stands in for those members of a class that are reified."""
+    noting: dict[str, Any] = {}
     for name, member in members.items():
         # Those of classes derived from them do what nobody knows.
         if type(member) is reify:
@@ -163,12 +163,14 @@ def _noting(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _added(kind: type) -> dict[str, Any]:
-    """Returns the reified members that an application's own class of requests adds to Pyramid's."""
+    """Returns what a class of requests adds to Pyramid's, and what that makes for the response."""
     added: dict[str, Any] = {}
-    for base in takewhile(lambda base: base is not Request, kind.__mro__):
+    for base in kind.__mro__:
+        own = base not in Request.__mro__
         for name, member in vars(base).items():
-            added.setdefault(name, member)
-    return {name: added[name] for name in added if type(added[name]) in (reify, cached_property)}
+            if own or name in _OF_THE_RESPONSE:
+                added.setdefault(name, member)
+    return added
 
 
 def share_request_class(registry: Registry) -> None:

@@ -8,7 +8,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from pyramid.httpexceptions import HTTPException
@@ -118,9 +118,9 @@ class InboxHandler:
         self._websocket.ended()
 
     @contextlib.contextmanager
-    def _asked_by(self, unit: Unit) -> Iterator[None]:
+    def _asked_by(self, unit: Unit, *, asynchronous: bool) -> Iterator[None]:
         """Has ``receive()`` end what the view did so far, in the block of a ``with`` statement."""
-        self._websocket.before_message = unit.next
+        self._websocket.before_message = partial(unit.next, asynchronous=asynchronous)
         try:
             yield
         finally:
@@ -161,7 +161,7 @@ class ViewHandler(InboxHandler):
 
     def _run(self) -> None:
         unit = self._unit
-        with unit.in_thread(), self._asked_by(unit):
+        with unit.in_thread(), self._asked_by(unit, asynchronous=False):
             try:
                 unit.begin(asynchronous=False)
                 refuse_unrun(self._view())
@@ -205,7 +205,7 @@ class AsyncViewHandler(InboxHandler):
         task = asyncio.current_task()
         unit = self._unit
         unit.in_task()
-        with self._asked_by(unit):
+        with self._asked_by(unit, asynchronous=True):
             try:
                 unit.begin(asynchronous=True)
                 refuse_unrun(await self._watch(self._view()), "return await it")

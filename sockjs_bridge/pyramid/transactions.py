@@ -39,19 +39,29 @@ class Manager:
 
     Args:
         manager: the application's own.
+
+    Attributes:
+        runs: code of the connection runs now.
+        shared: the application's manager is one for all code of a thread.
+        used: that code may have a transaction.
     """
 
-    __slots__ = ("_before", "_begun", "_home", "_manager", "_path", "_runs", "_shared", "_user")
+    __slots__ = (
+        *("_before", "_begun", "_home", "_manager", "_path", "_user"),
+        *("runs", "shared", "used"),
+    )
 
     def __init__(self, manager: Any) -> None:
         # Whoever has a request of pyramid_tm has its requirements.
         from transaction import ThreadTransactionManager
 
         self._manager = manager
-        self._shared = isinstance(manager, ThreadTransactionManager)
+        self.shared = isinstance(manager, ThreadTransactionManager)
+        self.runs = False
+        # Code that does not ask for a shared one may use it all the same.
+        self.used = self.shared
         self._path = self._user = ""
-        # Code of the connection runs, in a thread, or on the loop (None).
-        self._runs = False
+        # The thread that the code runs in; None on the loop.
         self._home: int | None = None
         # The transaction that was begun for that code, and not by it.
         self._begun: Any = None
@@ -65,8 +75,8 @@ class Manager:
 
     def get(self) -> Any:
         """Returns the transaction under way."""
-        if self._runs:
-            if self._shared and self._home is None and _on_loop():
+        if self.runs:
+            if self.shared and self._home is None and _on_loop():
                 # Refused here, a database session would keep the connection that it has just
                 # taken. It joins, and the end of the code says what is wrong.
                 self._before = None
@@ -81,6 +91,7 @@ class Manager:
             RuntimeError: on the loop, where the manager is one for all.
         """
         self._refuse_loop()
+        self.used = True
         begun, self._begun = self._begun, None
         if begun is not None and begun is under_way(self._manager):
             return begun
@@ -133,8 +144,8 @@ class Manager:
         Args:
             asynchronous: on the loop.
         """
-        self._runs = True
-        if self._shared:
+        self.runs = True
+        if self.shared:
             self._home = None if asynchronous else get_ident()
             self._before = under_way(self._manager) if asynchronous else None
 
@@ -145,12 +156,12 @@ class Manager:
             RuntimeError: it is asynchronous, and the manager is one for all.
         """
         self._refuse_loop()
-        if self._runs:
+        if self.runs:
             self._ensure()
 
     def go_on(self) -> None:
         """Begins a transaction behind the one that the code has ended by itself."""
-        if self._runs and self._is_at_home():
+        if self.runs and self._is_at_home():
             self._ensure()
 
     def complete(self, request: Request) -> None:
@@ -165,7 +176,7 @@ class Manager:
         current = self._present()
         if current is None:
             return
-        if self._shared and self._home is None:
+        if self.shared and self._home is None:
             raise RuntimeError(SHARED)
         if current.isDoomed() or is_vetoed(request):
             current.abort()
@@ -189,21 +200,24 @@ class Manager:
 
     def exit(self) -> None:
         """Says that code of the connection runs no longer."""
-        self._runs = False
-        self._begun = self._before = None
+        self.runs = False
+        if self.used:
+            self.used = self.shared
+            self._begun = self._before = None
 
     def _refuse_loop(self) -> None:
-        if self._shared and _on_loop():
+        if self.shared and _on_loop():
             raise RuntimeError(SHARED)
 
     def _is_at_home(self) -> bool:
-        return not self._shared or self._home == get_ident()
+        return not self.shared or self._home == get_ident()
 
     def _present(self) -> Any:
         current = under_way(self._manager)
         return None if current is self._before else current
 
     def _ensure(self) -> None:
+        self.used = True
         if under_way(self._manager) is not None:
             return
         if self._is_at_home():

@@ -14,7 +14,7 @@ from pyramid.request import Request
 from pyramid.threadlocal import RequestContext
 
 from sockjs_bridge.pyramid import attempt
-from sockjs_bridge.pyramid.extensions import let_go, noted_userid
+from sockjs_bridge.pyramid.extensions import REIFIED, let_go, noted_userid
 from sockjs_bridge.pyramid.transactions import Manager, annotates_user
 
 logger = logging.getLogger("sockjs_bridge.views")
@@ -33,15 +33,15 @@ class Unit(attempt.Attempt):
         request: the handshake's.
     """
 
-    __slots__ = ("_asynchronous", "_context", "_manager", "request")
+    __slots__ = ("_attributes", "_context", "_manager", "request")
 
     def __init__(self, request: Request) -> None:
         super().__init__()
         self.request = request
-        self._asynchronous = False
+        self._attributes = vars(request)
         # The router takes the context away when the handshake is over.
         self._context = request.context
-        manager = vars(request).get("tm") if request.environ.get("tm.active") else None
+        manager = self._attributes.get("tm") if request.environ.get("tm.active") else None
         self._manager: Manager | None = manager if isinstance(manager, Manager) else None
 
     def open(self) -> None:
@@ -75,14 +75,14 @@ class Unit(attempt.Attempt):
         """
         self.acted = False
         self.transient = None
-        self._asynchronous = asynchronous
         if self._manager is not None:
             self._manager.enter(asynchronous)
 
     def end(self) -> None:
         """Ends code that has returned: its transaction is committed."""
-        if self._manager is not None:
-            self._manager.complete(self.request)
+        manager = self._manager
+        if manager is not None and manager.used:
+            manager.complete(self.request)
         self._clean()
 
     def fail(self, error: BaseException) -> bool:
@@ -105,22 +105,26 @@ class Unit(attempt.Attempt):
             logger.exception("%s: what ends code that raised an exception raised another", path)
         return self.transient is error and not self.acted
 
-    def next(self) -> None:
-        """Ends what a view did so far, and begins what comes: the view asks for a message."""
+    def next(self, *, asynchronous: bool) -> None:
+        """Ends what a view did so far, and begins what comes: the view asks for a message.
+
+        Args:
+            asynchronous: as for `begin`.
+        """
         try:
             self.end()
         except BaseException as error:
             self.fail(error)
             raise
         finally:
-            self.begin(asynchronous=self._asynchronous)
+            self.begin(asynchronous=asynchronous)
 
     def _clean(self) -> None:
         if self._manager is not None:
             self._manager.exit()
-        request = self.request
-        if "finished_callbacks" in vars(request):
+        if REIFIED in self._attributes:
+            request = self.request
             callbacks = request.finished_callbacks
             while callbacks:
                 callbacks.popleft()(request)
-        let_go(request)
+            let_go(request)
