@@ -123,8 +123,10 @@ class Unit(attempt.Attempt):
         if self._manager is not None:
             self._manager.exit()
         if REIFIED in self._attributes:
-            request = self.request
-            callbacks = request.finished_callbacks
+            callbacks = self._attributes.get("finished_callbacks", ())
+            # Where nothing ends what was reified, it may be kept as long as the connection.
+            over = bool(callbacks) or self._manager is not None
             while callbacks:
-                callbacks.popleft()(request)
-            let_go(request)
+                callbacks.popleft()(self.request)
+            if over:
+                let_go(self.request)

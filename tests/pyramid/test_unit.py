@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from itertools import count
+from operator import attrgetter
 
 import pytest
 import transaction
@@ -14,6 +16,7 @@ from pyramid.response import Response
 from pyramid.threadlocal import get_current_request
 from sqlalchemy import select
 
+from sockjs_bridge import WebSocketSession
 from sockjs_bridge.pyramid.transactions import SHARED
 from tests.pkgs.marriage import users
 from tests.pyramid.support import Connected
@@ -351,6 +354,33 @@ def test_what_was_set_stays(make):
     attributes = vars(connected.session.connection.request)
     assert type(attributes["user"]) is users.User
     assert not {"dbsession", "response", "finished_callbacks"} & attributes.keys()
+
+
+@pytest.mark.parametrize("calls_back", [False, True])
+def test_reified_without_pyramid_tm(calls_back):
+    """It is kept where nothing ends it, and made anew where a finished callback did."""
+    numbers = count(1)
+    closed = []
+
+    def number(request):
+        value = next(numbers)
+        if calls_back:
+            request.add_finished_callback(lambda request: closed.append(value))
+        return value
+
+    class Numbers(WebSocketSession):
+        def on_message(self, message):
+            self.send(str(self.request.number))
+
+    with Configurator() as config:
+        config.include("sockjs_bridge")
+        config.add_request_method(number, reify=True)
+        factory = attrgetter("number")
+        config.add_sockjs_route("numbers", "/numbers", session=Numbers, factory=factory)
+        app = config.make_wsgi_app()
+    connected = Connected(app, "/numbers")
+    assert said(connected.say("a", "b"))[0] == (["2", "3"] if calls_back else ["2", "2"])
+    assert closed == ([1, 2, 3] if calls_back else [])
 
 
 # Once more
