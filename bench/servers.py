@@ -125,6 +125,7 @@ SERVERS = {
     for server in (
         Server("ours", ours),
         Server("ours-reference", partial(ours, "reference")),
+        Server("ours-tm", partial(ours, "tm")),
         Server("sockjs-node", _sockjs_node),
         Server("aio-libs", _aio_libs),
         Server("tornado", _tornado),

@@ -38,7 +38,9 @@ class ChatSession(WebSocketSession):
 
     def __init__(self, request: Any) -> None:
         super().__init__(request)
+        # The handshake's, as long as the connection lives: it is not asked for at each message.
         self.user: Identity = request.identity
+        request.chat_identity = self.user
         self._present = False
         # Rooms that it hears without being in them.
         self._previews: set[int] = set()

@@ -114,7 +114,6 @@ def includeme(config: Configurator) -> None:
     settings: Settings = config.registry.chat_settings
     config.set_root_factory(Root)
     config.set_security_policy(SecurityPolicy())
-    # The handshake's is asked as long as the connection lives.
     config.add_request_method(_identity, "chat_identity", reify=True)
     config.set_session_factory(
         SignedCookieSessionFactory(

@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sockjs_bridge.endpoints import Endpoints, Workers
+from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
 from sockjs_bridge.pyramid.views import Connection, WebSocketSession
 from sockjs_bridge.session import Session
@@ -94,8 +95,7 @@ class SockJS:
         endpoints: by the name of their route.
         settings: the defaults of every endpoint.
         threads: of the blocking views.
-        viewed_routes: the names of the routes with a view.
-        connection_routes: those with a view that asks for connections.
+        connection_routes: the names of the routes with a view that asks for connections.
         page_routes: those with a view that serves pages.
         client_path: the URL path of the browser client.
         hinted: that the server cannot serve connections was logged.
@@ -105,7 +105,6 @@ class SockJS:
         self.endpoints = Endpoints(settings.max_sessions, settings.max_body_size)
         self.settings = settings
         self.threads = BlockingThreads(settings.blocking_threads)
-        self.viewed_routes: set[str] = set()
         self.connection_routes: set[str] = set()
         self.page_routes: set[str] = set()
         self.client_path = client_path
@@ -146,6 +145,7 @@ class SockJS:
             sessions = self.endpoints.rooms.members(room)
         count = len(sessions) - len(left_out.intersection(sessions))
         if count:
+            note_act()
             send = self.endpoints.broadcasts.send
             self.endpoints.clock.call_from_thread(send, sessions, message, left_out)
         return count

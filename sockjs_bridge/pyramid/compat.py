@@ -8,6 +8,7 @@ from pyramid.registry import Registry
 
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.pyramid.application import connections
+from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message
 from sockjs_bridge.pyramid.views import WebSocketSession
 
@@ -36,6 +37,7 @@ class SessionManager:
         """
         checked_message(message)
         if self._endpoint.sessions:
+            note_act()
             manager = self._endpoint.manager
             manager.clock.call_from_thread(manager.broadcast, message)
 

@@ -15,7 +15,7 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import IRoutesMapper, ISecurityPolicy
 from pyramid.registry import Registry
 from pyramid.request import Request
-from pyramid.tweens import MAIN
+from pyramid.tweens import EXCVIEW, MAIN
 from pyramid.viewderivers import INGRESS, VIEW
 
 from sockjs_bridge.endpoint import YEAR, Endpoint
@@ -243,7 +243,9 @@ def includeme(config: Configurator) -> None:
     config.add_view_deriver(
         handshake.handover_deriver, "sockjs_handover", under="rendered_view", over=VIEW
     )
-    config.add_tween("sockjs_bridge.pyramid.handshake.sockjs_tween_factory", over=MAIN)
+    # Within all that makes a request's surroundings: transactions above all, and exception views.
+    tween = "sockjs_bridge.pyramid.handshake.sockjs_tween_factory"
+    config.add_tween(tween, under=EXCVIEW, over=MAIN)
     config.add_request_method(handshake.websocket, reify=True)
     config.add_request_method(lambda request: request.websocket, "ws_connection", property=True)
     config.add_request_method(handshake.receive)

@@ -7,13 +7,12 @@ import contextlib
 import inspect
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
-from functools import lru_cache
+from collections.abc import Callable, Coroutine, Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 from pyramid.httpexceptions import HTTPException
 from pyramid.request import Request
-from pyramid.threadlocal import RequestContext
 
 from sockjs_bridge.clock import Clock
 from sockjs_bridge.endpoints import Workers
@@ -21,7 +20,8 @@ from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.protocol import FAILED
 from sockjs_bridge.pyramid.application import BlockingThreads
 from sockjs_bridge.pyramid.debug import Watch, dotted_name, unwatched
-from sockjs_bridge.pyramid.transactions import attempts, retryable
+from sockjs_bridge.pyramid.transactions import attempts
+from sockjs_bridge.pyramid.unit import Unit
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 from sockjs_bridge.session import Session
 
@@ -117,6 +117,16 @@ class InboxHandler:
         """Releases a view that waits in ``receive()``."""
         self._websocket.ended()
 
+    @contextlib.contextmanager
+    def _asked_by(self, unit: Unit, *, asynchronous: bool) -> Iterator[None]:
+        """Has ``receive()`` end what the view did so far, in the block of a ``with`` statement."""
+        self._websocket.before_message = partial(unit.next, asynchronous=asynchronous)
+        try:
+            yield
+        finally:
+            # The request has the connection, and the unit the request.
+            self._websocket.before_message = None
+
 
 class ViewHandler(InboxHandler):
     """Runs a blocking view: one thread for one connection.
@@ -137,25 +147,28 @@ class ViewHandler(InboxHandler):
     ) -> None:
         super().__init__(request.websocket)
         self._view = view
-        self._request = request
+        self._unit = Unit(request)
         self._threads = threads
         self._workers = workers
-        # The router takes the context away when the handshake is over.
-        self._context = request.context
 
     def opened(self, session: Session) -> None:
         """Starts the view."""
+        self._unit.open()
         if not self._threads.start(self._workers, self._run, f"sockjs-view-{session.id}"):
-            logger.warning("%s: all threads for blocking views are taken", self._request.path)
+            path = self._unit.request.path
+            logger.warning("%s: all threads for blocking views are taken", path)
             session.close(*NO_THREAD)
 
     def _run(self) -> None:
-        self._request.context = self._context
-        with RequestContext(self._request):
+        unit = self._unit
+        with unit.in_thread(), self._asked_by(unit, asynchronous=False):
             try:
+                unit.begin(asynchronous=False)
                 refuse_unrun(self._view())
+                unit.end()
             except BaseException as error:
-                _close_by(error, self._request, self._websocket)
+                unit.fail(error)
+                _close_by(error, unit.request, self._websocket)
             else:
                 self._websocket.close()
 
@@ -180,25 +193,30 @@ class AsyncViewHandler(InboxHandler):
         super().__init__(request.websocket)
         self._view = view
         self._watch = watch
-        self._request = request
+        self._unit = Unit(request)
         self._workers = workers
-        self._context = request.context
 
     def opened(self, session: Session) -> None:
         """Starts the view."""
-        self._request.context = self._context
+        self._unit.open()
         self._workers.spawn(self._run())
 
     async def _run(self) -> None:
         task = asyncio.current_task()
-        try:
-            refuse_unrun(await self._watch(self._view()), "return await it")
-        except BaseException as error:
-            if _stopped(error, task, self._websocket):
-                raise
-            _close_by(error, self._request, self._websocket)
-        else:
-            self._websocket.close()
+        unit = self._unit
+        unit.in_task()
+        with self._asked_by(unit, asynchronous=True):
+            try:
+                unit.begin(asynchronous=True)
+                refuse_unrun(await self._watch(self._view()), "return await it")
+                unit.end()
+            except BaseException as error:
+                unit.fail(error)
+                if _stopped(error, task, self._websocket):
+                    raise
+                _close_by(error, unit.request, self._websocket)
+            else:
+                self._websocket.close()
 
 
 def made(session_class: Callable[[Request], WebSocketSession], request: Request) -> Any:
@@ -239,9 +257,9 @@ class SessionHandler:
     """
 
     __slots__ = (
-        *("_broken", "_calls", "_clock", "_context", "_hears", "_instance", "_request", "_runner"),
-        *("_running", "_session", "_taken", "_talks", "_tired", "_tries", "_wake", "_watch"),
-        *("_websocket", "_workers"),
+        *("_broken", "_calls", "_clock", "_hears", "_instance", "_runner", "_running", "_session"),
+        *("_taken", "_talks", "_tired", "_tries", "_unit", "_wake", "_watch", "_websocket"),
+        "_workers",
     )
 
     #: How many hooks of one session run in a row before other sessions have their turn.
@@ -255,9 +273,8 @@ class SessionHandler:
         workers: Workers,
         watch: Watch = unwatched,
     ) -> None:
-        self._request = request
+        self._unit = Unit(request)
         self._websocket: Connection = request.websocket
-        self._context = request.context
         self._clock = clock
         self._workers = workers
         # It would be called for each message.
@@ -282,7 +299,7 @@ class SessionHandler:
     def opened(self, session: Session) -> None:
         """Has ``on_open`` called."""
         self._session = session
-        self._request.context = self._context
+        self._unit.open()
         self._queue("on_open")
 
     def received(self, messages: list[str]) -> None:
@@ -326,7 +343,8 @@ class SessionHandler:
             try:
                 self._workers.submit(self._run_plain)
             except RuntimeError as error:
-                logger.error("%s: no thread is left for a hook: %s", self._request.path, error)
+                path = self._unit.request.path
+                logger.error("%s: no thread is left for a hook: %s", path, error)
                 self._calls = None
                 self._running = False
                 self._websocket.close(*NO_THREAD)
@@ -357,6 +375,7 @@ class SessionHandler:
     async def _run_async(self) -> None:
         task = self._runner = asyncio.current_task()
         assert task is not None
+        self._unit.in_task()
         self._workers.rest(self._tire)
         try:
             go_on = True
@@ -374,7 +393,7 @@ class SessionHandler:
 
     async def _run_hooks(self, task: asyncio.Task[Any]) -> None:
         turns = 0
-        watch = self._watch
+        unit, watch = self._unit, self._watch
         while self._calls and (hook := self._async_hook()) is not None:
             if turns == self.FAIR:
                 turns = 0
@@ -384,14 +403,17 @@ class SessionHandler:
             if call is None:
                 continue
             try:
+                unit.begin(asynchronous=True)
                 awaited = hook(*call[1])
                 result = await (awaited if watch is None else watch(awaited))
                 if result is not None:
                     refuse_unrun(result, "return await it")
+                unit.end()
             except BaseException as error:
+                again = unit.fail(error)
                 if _stopped(error, task, self._websocket):
                     raise
-                self._failed(error)
+                self._failed(error, again)
             else:
                 self._tries = 0
 
@@ -413,7 +435,8 @@ class SessionHandler:
         return True
 
     def _run_plain(self) -> None:
-        with RequestContext(self._request):
+        unit = self._unit
+        with unit.in_thread():
             for _ in range(self.FAIR):
                 if not self._calls or self._async_hook() is not None:
                     break
@@ -421,25 +444,28 @@ class SessionHandler:
                 if call is None:
                     continue
                 try:
+                    unit.begin(asynchronous=False)
                     # Looked up here: one that is no function fails as one that raises.
                     hook, arguments = call
                     refuse_unrun(getattr(self._instance, hook)(*arguments))
+                    unit.end()
                 except BaseException as error:
-                    self._failed(error)
+                    self._failed(error, unit.fail(error))
                 else:
                     self._tries = 0
         self._clock.call_from_thread(self._paused)
 
-    def _failed(self, error: BaseException) -> None:
-        """Has a hook that raised run again, or closes the connection."""
+    def _failed(self, error: BaseException, again: bool) -> None:
+        """Has a hook that raised run again, where it may, or closes the connection."""
+        request = self._unit.request
         self._tries += 1
-        if retryable(error) and self._tries < attempts(self._request.registry.settings):
+        if again and self._tries < attempts(request.registry.settings):
             assert self._calls is not None and self._taken is not None
             self._calls.appendleft(self._taken)
         else:
             self._tries = 0
             self._broken = True
-            _close_by(error, self._request, self._websocket)
+            _close_by(error, request, self._websocket)
 
     def _paused(self) -> None:
         """Goes on when a run of hooks has ended. Called on the loop."""

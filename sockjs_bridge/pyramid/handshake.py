@@ -23,12 +23,13 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from sockjs_bridge.contracts import Handler
+from sockjs_bridge.credentials import UNKNOWN
 from sockjs_bridge.endpoint import Endpoint
 from sockjs_bridge.endpoints import HANDSHAKE, INQUIRY, Handshake, Inquiry
 from sockjs_bridge.protocol import Target
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
-from sockjs_bridge.pyramid.extensions import share_request_class
+from sockjs_bridge.pyramid.extensions import let_go, note_userid, share_request_class
 from sockjs_bridge.pyramid.handlers import AsyncViewHandler, SessionHandler, ViewHandler
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 from sockjs_bridge.replies import Request as EndpointRequest
@@ -42,6 +43,9 @@ HINT = (
 )
 #: The status of a handshake in which something else than an HTTP exception was raised.
 FAILURE = 500
+
+# The attribute of a request that a view of its route has answered.
+_ANSWERED = "_sockjs_bridge_answered"
 
 View = Callable[[Any, Request], Any]
 
@@ -115,6 +119,10 @@ def precedence_deriver(view: View, info: Any) -> View:
 
     Which of a route's views is tried first depends on how many predicates each has; a page that
     has more of them must not win, nor have its permission asked.
+
+    No tween stands as near to a view: what the others make for a request is there, whatever the
+    order in which an application includes them. So here it is noted who makes a handshake, and
+    that a page has answered.
     """
     sockjs: SockJS = info.registry.sockjs
     route_name = info.options.get("route_name")
@@ -124,18 +132,30 @@ def precedence_deriver(view: View, info: Any) -> View:
         if _wants_connections(info) or _is_session_class(info.original_view):
             raise ConfigurationError(_misplaced(info.original_view, route_name))
         return view
-    sockjs.viewed_routes.add(route_name)
-    if _wants_connections(info):
+    for_connections = _wants_connections(info)
+    if for_connections:
         sockjs.connection_routes.add(route_name)
-        return view
-    sockjs.page_routes.add(route_name)
+    else:
+        sockjs.page_routes.add(route_name)
 
-    def page(context: Any, request: Request) -> Any:
-        if HANDSHAKE in request.environ and route_name in sockjs.connection_routes:
+    def seen(context: Any, request: Request) -> Any:
+        handshake: Handshake | None = request.environ.get(HANDSHAKE)
+        if handshake is None:
+            vars(request)[_ANSWERED] = True
+            return view(context, request)
+        if not for_connections and route_name in sockjs.connection_routes:
             raise PredicateMismatch(f"{route_name} has a websocket view beside this one")
-        return view(context, request)
+        try:
+            response = view(context, request)
+        except Exception:
+            # That is what the client hears of, whatever the policy says now.
+            with contextlib.suppress(Exception):
+                note_identity(request, handshake)
+            raise
+        note_identity(request, handshake)
+        return response
 
-    return page
+    return seen
 
 
 def handover_deriver(view: View, info: Any) -> View:
@@ -175,7 +195,7 @@ def handover_deriver(view: View, info: Any) -> View:
         handshake.taken = True
         if not handshake.renewal:
             handshake.handler = make_handler(context, request, handshake)
-            handshake.release = partial(release_response, request)
+            handshake.release = partial(let_go, request)
         # What was set on it so far (cookies, headers) belongs to the handshake.
         return request.response
 
@@ -190,6 +210,8 @@ def handover_deriver(view: View, info: Any) -> View:
         if asynchronous:
             request.websocket = _face(AsyncWebSocket, handshake, request)
             return AsyncViewHandler(body, request, endpoints.workers, watch)
+        # It stays: a root factory may have handed it to others.
+        request.websocket = request.websocket
         return ViewHandler(body, request, sockjs.threads, endpoints.workers)
 
     return handover
@@ -213,10 +235,10 @@ def _misplaced(view: object, route_name: str | None) -> str:
     )
 
 
-def _identity(request: Request) -> object:
-    """Returns what tells one user from another, and stays the same from request to request."""
-    userid = request.authenticated_userid
-    return request.identity if userid is None else userid
+def note_identity(request: Request, handshake: Handshake) -> None:
+    """Notes what tells one user from another, and stays the same from request to request."""
+    userid = note_userid(request)
+    handshake.identity = request.identity if userid is None else userid
 
 
 def sockjs_tween_factory(
@@ -224,9 +246,9 @@ def sockjs_tween_factory(
 ) -> Callable[[Request], Response]:
     """Answers what is asked of an endpoint and reaches the application all the same.
 
-    A plain GET of an endpoint is the protocol's greeting where no view answers it. Of a handshake
-    it notes who makes it. The other URLs are the server's: it is told that they are, and of a
-    server that is not ours they cannot be had.
+    A plain GET of an endpoint is the protocol's greeting where no view answers it. Of a request
+    that proves itself and does not come as far as a view it notes who makes it. The other URLs are
+    the server's: it is told that they are, and of a server that is not ours they cannot be had.
     """
     sockjs: SockJS = registry.sockjs
     # Pyramid makes its tweens last of all. A subscriber of ApplicationCreated would have it call
@@ -250,37 +272,53 @@ def sockjs_tween_factory(
     def lead(request: Request, handshake: Handshake) -> Response:
         # Of an attempt that failed and is made again (pyramid_retry).
         handshake.taken, handshake.handler, handshake.failure = False, None, None
+        handshake.identity = UNKNOWN
         request.add_finished_callback(note_failure)
         try:
             response = handler(request)
         except Exception:
-            # That is what the client hears of, whatever the policy says now.
             with contextlib.suppress(Exception):
-                handshake.identity = _identity(request)
+                note_unseen(request, handshake)
             raise
-        handshake.identity = _identity(request)
+        note_unseen(request, handshake)
         return response
+
+    def note_unseen(request: Request, handshake: Handshake) -> None:
+        # Who is refused a new session leaves nothing to compare with.
+        if handshake.renewal and handshake.identity is UNKNOWN:
+            note_identity(request, handshake)
 
     def greet(request: Request, endpoint: Endpoint, target: Target) -> Response:
         try:
-            return handler(request)
-        except HTTPNotFound as error:
-            # A view's own 404 is its answer; the router's says that there was no view.
-            route = request.matched_route
-            viewed = route is not None and route.name in sockjs.viewed_routes
-            no_view = isinstance(error, PredicateMismatch) or not viewed
-            if not no_view or request.method not in ("GET", "HEAD") or elsewhere(request, endpoint):
+            response = handler(request)
+        except HTTPNotFound:
+            if not lacks_page(request, endpoint):
                 raise
-            parts = EndpointRequest(request.method, "", request.headers, request.host)
-            reply = endpoint.handle(target, parts)
-            return Response(status=reply.status, headerlist=reply.headers, body=reply.body)
+        else:
+            # Another tween may have made a page of the exception.
+            if response.status_code != 404 or not lacks_page(request, endpoint):
+                return response
+        parts = EndpointRequest(request.method, "", request.headers, request.host)
+        reply = endpoint.handle(target, parts)
+        return Response(status=reply.status, headerlist=reply.headers, body=reply.body)
 
-    def elsewhere(request: Request, endpoint: Endpoint) -> bool:
-        """Tells whether the page is a slash away: the application may redirect (append_slash)."""
+    def lacks_page(request: Request, endpoint: Endpoint) -> bool:
+        """Tells whether no page is found, nor one a slash away (append_slash redirects there)."""
         slashed = endpoint.page("").endswith("/") and not request.path_info.endswith("/")
-        return slashed and endpoint.name in sockjs.page_routes
+        away = slashed and endpoint.name in sockjs.page_routes
+        return lacks_view(request) and not away
 
     return sockjs_tween
+
+
+def lacks_view(request: Request) -> bool:
+    """Tells whether a request for a page that is not found is so for the want of a view.
+
+    A view's own 404 is its answer, and a root factory's says that there is nothing at all.
+    """
+    attributes = vars(request)
+    asks = request.method in ("GET", "HEAD")
+    return asks and "context" in attributes and _ANSWERED not in attributes
 
 
 def note_failure(request: Request) -> None:
@@ -289,20 +327,6 @@ def note_failure(request: Request) -> None:
     if error is not None:
         status = error.code if isinstance(error, HTTPException) else FAILURE
         request.environ[HANDSHAKE].failure = status if status >= 400 else None
-
-
-#: Made anew where somebody asks for them.
-_OF_THE_RESPONSE = ("finished_callbacks", "response", "response_callbacks")
-
-
-def release_response(request: Request) -> None:
-    """Drops what a request has for its response, which was sent.
-
-    A session holds its request: 2 KiB of a silent one would be for nothing.
-    """
-    attributes = vars(request)
-    for name in _OF_THE_RESPONSE:
-        attributes.pop(name, None)
 
 
 def _find(sockjs: SockJS, request: Request) -> tuple[Endpoint, Target] | None:

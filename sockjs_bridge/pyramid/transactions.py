@@ -1,26 +1,264 @@
-"""Transactions of pyramid_tm for the messages of a session class."""
+"""Transactions of pyramid_tm for the code of a connection."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
+from pyramid.path import DottedNameResolver
 from pyramid.request import Request
+from pyramid.settings import asbool
 
+from sockjs_bridge.endpoints import HANDSHAKE
+from sockjs_bridge.pyramid.attempt import note_act, note_transient
 from sockjs_bridge.settings import count
+
+try:
+    from pyramid_retry import IRetryableError
+except ImportError:
+    IRetryableError = None
 
 #: How often a hook runs at the most where its errors are retryable; pyramid_retry's default.
 ATTEMPTS = 3
 
-#: Marks an exception whose transaction may succeed if it is tried again.
-_RETRYABLE = "_sockjs_bridge_retryable"
+#: What asynchronous code hears that would need a transaction of its own.
+SHARED = (
+    "asynchronous code would share its transaction with that of other sessions: set"
+    " tm.manager_hook = pyramid_tm.explicit_manager, or make it a plain hook or view"
+)
+
+
+class Manager:
+    """What ``request.tm`` is for a connection: it begins a transaction where one is first used.
+
+    It lives as long as the connection, so that what was made of it, a database session for
+    example, can be held. Where it does not know a name, the application's own manager does.
+
+    Args:
+        manager: the application's own.
+
+    Attributes:
+        runs: code of the connection runs now.
+        shared: the application's manager is one for all code of a thread.
+        used: that code may have a transaction.
+    """
+
+    __slots__ = (
+        *("_before", "_begun", "_home", "_manager", "_path", "_user"),
+        *("runs", "shared", "used"),
+    )
+
+    def __init__(self, manager: Any) -> None:
+        # Whoever has a request of pyramid_tm has its requirements.
+        from transaction import ThreadTransactionManager
+
+        self._manager = manager
+        self.shared = isinstance(manager, ThreadTransactionManager)
+        self.runs = False
+        # Code that does not ask for a shared one may use it all the same.
+        self.used = self.shared
+        self._path = self._user = ""
+        # The thread that the code runs in; None on the loop.
+        self._home: int | None = None
+        # The transaction that was begun for that code, and not by it.
+        self._begun: Any = None
+        # The one that the loop's thread had before asynchronous code came.
+        self._before: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
+
+    # What the application calls
+
+    def get(self) -> Any:
+        """Returns the transaction under way."""
+        if self.runs:
+            if self.shared and self._home is None and _on_loop():
+                # Refused here, a database session would keep the connection that it has just
+                # taken. It joins, and the end of the code says what is wrong.
+                self._before = None
+            else:
+                self._ensure()
+        return self._manager.get()
+
+    def begin(self) -> Any:
+        """Begins a transaction, or takes over the one that was begun for the code.
+
+        Raises:
+            RuntimeError: on the loop, where the manager is one for all.
+        """
+        self._refuse_loop()
+        self.used = True
+        begun, self._begun = self._begun, None
+        if begun is not None and begun is under_way(self._manager):
+            return begun
+        return self._manager.begin()
+
+    __enter__ = begin
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if error is None:
+            self.commit()
+        else:
+            self.abort()
+
+    def commit(self) -> None:
+        """Commits the transaction under way."""
+        self.get().commit()
+        note_act()
+
+    def abort(self) -> None:
+        """Aborts the transaction under way."""
+        self.get().abort()
+
+    def doom(self) -> Any:
+        """Has the transaction under way aborted at its end."""
+        return self.get().doom()
+
+    def isDoomed(self) -> bool:
+        """Tells whether the transaction under way is doomed."""
+        doomed: bool = self.get().isDoomed()
+        return doomed
+
+    def savepoint(self, optimistic: bool = False) -> Any:
+        """Returns a savepoint of the transaction under way."""
+        return self.get().savepoint(optimistic)
+
+    # What the connection calls
+
+    def describe(self, path: str, user: str) -> None:
+        """Notes what transactions are described by, as pyramid_tm does it.
+
+        Args:
+            path: of the request.
+            user: who made it; empty where that is not to be said.
+        """
+        self._path, self._user = path, user
+
+    def enter(self, asynchronous: bool) -> None:
+        """Says that code of the connection runs from now on.
+
+        Args:
+            asynchronous: on the loop.
+        """
+        self.runs = True
+        if self.shared:
+            self._home = None if asynchronous else get_ident()
+            self._before = under_way(self._manager) if asynchronous else None
+
+    def use(self) -> None:
+        """Begins a transaction for code that takes hold of the manager.
+
+        Raises:
+            RuntimeError: it is asynchronous, and the manager is one for all.
+        """
+        self._refuse_loop()
+        if self.runs:
+            self._ensure()
+
+    def go_on(self) -> None:
+        """Begins a transaction behind the one that the code has ended by itself."""
+        if self.runs and self._is_at_home():
+            self._ensure()
+
+    def complete(self, request: Request) -> None:
+        """Commits the transaction of the code, if there is one; aborts one that was doomed.
+
+        Args:
+            request: the handshake's.
+
+        Raises:
+            RuntimeError: the code is asynchronous, and the manager is one for all.
+        """
+        current = self._present()
+        if current is None:
+            return
+        if self.shared and self._home is None:
+            raise RuntimeError(SHARED)
+        if current.isDoomed() or is_vetoed(request):
+            current.abort()
+        else:
+            current.commit()
+            note_act()
+
+    def drop(self, error: BaseException) -> bool:
+        """Aborts the transaction of the code, if there is one: the code, or its commit, raised.
+
+        Returns:
+            Whether it may succeed another time.
+        """
+        current = self._present()
+        try:
+            # Its data managers are asked before they are let go.
+            return is_retryable(error, current)
+        finally:
+            if current is not None:
+                current.abort()
+
+    def exit(self) -> None:
+        """Says that code of the connection runs no longer."""
+        self.runs = False
+        if self.used:
+            self.used = self.shared
+            self._begun = self._before = None
+
+    def _refuse_loop(self) -> None:
+        if self.shared and _on_loop():
+            raise RuntimeError(SHARED)
+
+    def _is_at_home(self) -> bool:
+        return not self.shared or self._home == get_ident()
+
+    def _present(self) -> Any:
+        current = under_way(self._manager)
+        return None if current is self._before else current
+
+    def _ensure(self) -> None:
+        self.used = True
+        if under_way(self._manager) is not None:
+            return
+        if self._is_at_home():
+            self._begun = self._manager.begin()
+            self._begun.note(self._path)
+            if self._user:
+                self._begun.user = self._user
+        elif self._home is None:
+            # In a thread that the code waits for: nobody would end it there.
+            raise RuntimeError(SHARED)
+
+
+class ManagerProperty:
+    """The attribute ``tm`` of requests: a connection's is a `Manager`.
+
+    Args:
+        make: makes the application's own.
+    """
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+
+    def __get__(self, request: Any, kind: type | None = None) -> Any:
+        if request is None:
+            return self
+        attributes = vars(request)
+        if "tm" not in attributes:
+            manager = self._make(request)
+            attributes["tm"] = Manager(manager) if HANDSHAKE in request.environ else manager
+        manager = attributes["tm"]
+        if isinstance(manager, Manager):
+            manager.use()
+        return manager
+
+    def __set__(self, request: Any, manager: Any) -> None:
+        vars(request)["tm"] = manager
 
 
 @contextmanager
 def transaction(request: Request) -> Iterator[Any]:
-    """Begins a transaction of ``request.tm``, and commits or aborts it.
+    """Has a block run in a transaction of ``request.tm`` that ends with it.
 
     Args:
         request: the handshake's.
@@ -31,12 +269,15 @@ def transaction(request: Request) -> Iterator[Any]:
     Raises:
         RuntimeError: see `WebSocketSession.transaction`.
     """
-    manager = getattr(request, "tm", None)
+    # Not by its property, which begins one: it may be that a thread of asynchronous code is here.
+    manager = vars(request).get("tm") or getattr(request, "tm", None)
     if manager is None:
         raise RuntimeError('transaction() needs pyramid_tm: config.include("pyramid_tm")')
-    _check_thread(manager)
+    if not isinstance(manager, Manager):
+        manager = Manager(manager)
     current = manager.begin()
-    current.note(request.path)
+    if not current.description:
+        current.note(request.path)
     try:
         yield current
         if manager.isDoomed():
@@ -46,16 +287,61 @@ def transaction(request: Request) -> Iterator[Any]:
     except BaseException as error:
         try:
             # Its data managers are asked before they are let go.
-            if isinstance(error, Exception) and current.isRetryableError(error):
-                setattr(error, _RETRYABLE, True)
+            if is_retryable(error, current):
+                note_transient(error)
         finally:
             manager.abort()
         raise
+    manager.go_on()
 
 
-def retryable(error: BaseException) -> bool:
-    """Tells whether an exception left a `transaction` that may succeed if it is tried again."""
-    return getattr(error, _RETRYABLE, False)
+def is_retryable(error: BaseException, current: Any) -> bool:
+    """Tells whether another attempt may succeed where an exception ended one.
+
+    Args:
+        error: the exception.
+        current: the transaction that it ended; None where there was none.
+    """
+    if not isinstance(error, Exception):
+        return False
+    if IRetryableError is not None and IRetryableError.providedBy(error):
+        return True
+    from transaction.interfaces import TransientError
+
+    return isinstance(error, TransientError) or bool(
+        current is not None and current.isRetryableError(error)
+    )
+
+
+def under_way(manager: Any) -> Any:
+    """Returns the transaction of a manager, None where there is none.
+
+    By the back door: asked for it, a manager that is not explicit makes one, and one that is
+    raises an exception, which costs as much as a short hook.
+
+    Args:
+        manager: of the package ``transaction``; of a thread-local one this thread's counts.
+    """
+    return getattr(manager, "manager", manager)._txn
+
+
+def annotates_user(settings: Mapping[str, Any]) -> bool:
+    """Tells whether transactions say who the user is, by pyramid_tm's ``tm.annotate_user``."""
+    annotates: bool = asbool(settings.get("tm.annotate_user", True))
+    return annotates
+
+
+def is_vetoed(request: Request) -> bool:
+    """Asks pyramid_tm's ``tm.commit_veto`` whether a commit is to be an abort.
+
+    Args:
+        request: the handshake's; its ``response`` is what the veto sees.
+    """
+    settings = request.registry.settings
+    veto = settings.get("tm.commit_veto", settings.get("pyramid_tm.commit_veto"))
+    if not veto:
+        return False
+    return bool(DottedNameResolver(None).maybe_resolve(veto)(request, request.response))
 
 
 def attempts(settings: Mapping[str, Any]) -> int:
@@ -70,16 +356,9 @@ def attempts(settings: Mapping[str, Any]) -> int:
     return count(1, "attempts")(settings.get("retry.attempts", ATTEMPTS))
 
 
-def _check_thread(manager: Any) -> None:
-    from transaction import ThreadTransactionManager
-
-    if not isinstance(manager, ThreadTransactionManager):
-        return
+def _on_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    raise RuntimeError(
-        "an asynchronous hook would share its transaction with those of other sessions: set"
-        " tm.manager_hook = pyramid_tm.explicit_manager, or make it a plain hook"
-    )
+        return False
+    return True

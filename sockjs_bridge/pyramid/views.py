@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -16,6 +16,7 @@ from pyramid.view import view_config
 
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.protocol import NORMAL
+from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
 from sockjs_bridge.pyramid.transactions import transaction
 from sockjs_bridge.session import Session
@@ -123,6 +124,7 @@ class Connection:
         if self._closing or session.over:
             return False
         encoded = session.transport.encode(message)
+        note_act()
         self._clock.call_from_thread(session.send_encoded, encoded)
         return not (self._closing or session.over)
 
@@ -158,6 +160,7 @@ class Connection:
             ValueError: the name is empty.
         """
         checked_room(room)
+        note_act()
         return not self._closing and self._session.rooms.join(self._session, room)
 
     def leave(self, room: str) -> bool:
@@ -174,6 +177,7 @@ class Connection:
             ValueError: the name is empty.
         """
         checked_room(room)
+        note_act()
         return self._session.rooms.leave(self._session, room)
 
     @property
@@ -223,10 +227,14 @@ class WebSocket(Connection):
     """A connection as a blocking view sees it.
 
     Iterated over, it gives the messages until it is over.
+
+    Attributes:
+        before_message: called where the view asks for a message, for the bridge itself.
     """
 
     def __init__(self, session: Session, clock: Clock) -> None:
         super().__init__(session, clock)
+        self.before_message: Callable[[], object] | None = None
         self._inbox: SimpleQueue[Any] = SimpleQueue()
 
     def receive(self, timeout: float | None = None) -> str:
@@ -239,6 +247,8 @@ class WebSocket(Connection):
             ConnectionClosed: the client is gone, or the connection was closed.
             TimeoutError: no message came in time.
         """
+        if self.before_message is not None:
+            self.before_message()
         try:
             message = self._inbox.get(timeout=timeout)
         except Empty:
@@ -296,6 +306,9 @@ class AsyncWebSocket(Connection):
     """A connection as an ``async def`` view sees it.
 
     What is awaited here is awaited on the server's event loop, where such views run.
+
+    Attributes:
+        before_message: called where the view asks for a message, for the bridge itself.
     """
 
     #: How many messages a view gets in a row before others have their turn.
@@ -303,6 +316,7 @@ class AsyncWebSocket(Connection):
 
     def __init__(self, session: Session, clock: Clock) -> None:
         super().__init__(session, clock)
+        self.before_message: Callable[[], object] | None = None
         self._inbox: deque[str] = deque()
         self._waiting: set[asyncio.Future[None]] = set()
         self._ended = False
@@ -318,6 +332,8 @@ class AsyncWebSocket(Connection):
             ConnectionClosed: the client is gone, or the connection was closed.
             TimeoutError: no message came in time.
         """
+        if self.before_message is not None:
+            self.before_message()
         self._in_a_row += 1
         if self._in_a_row % self.FAIR == 0 or (self._ended and not self._inbox):
             # A view that asks on and on, after the end even, must not keep the loop for itself.
@@ -477,12 +493,16 @@ class WebSocketSession:
         await self.websocket._drain()
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Gives the block of a ``with`` statement a transaction of pyramid_tm.
+        """Has what is done in the block of a ``with`` statement committed at its end.
 
-        It is committed at the end of the block, and aborted when the block raises or has doomed
-        it. An error that its data managers call retryable makes the whole hook run again with the
-        same message, up to ``retry.attempts`` (3) times in all: what must not happen twice, a
-        `send` for example, belongs behind the block.
+        The hook has a transaction of pyramid_tm anyway, which is committed when it returns. The
+        block takes it over, what was done before included, and a new one begins behind it: for
+        hooks that tell others, who must not hear of what is not committed. It is aborted when the
+        block raises or has doomed it.
+
+        An error that the data managers call retryable makes the whole hook run again with the
+        same message, up to ``retry.attempts`` (3) times in all, unless something was sent,
+        broadcast, joined, left or committed already: then the connection is closed with 4500.
 
         Returns:
             A context manager; its target is the transaction.

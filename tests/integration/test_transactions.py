@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
 
@@ -11,7 +13,7 @@ from pyramid.config import Configurator
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.testing import serve
 from tests.integration.support import closing, connected, get, outcome, until
-from tests.pkgs.marriage import transactions
+from tests.pkgs.marriage import transactions, users
 
 both_kinds = pytest.mark.parametrize("transport", ["websocket", "xhr-polling"])
 hooks = pytest.mark.parametrize("style", ["plain", "async"])
@@ -248,7 +250,7 @@ async def test_transaction_of_the_handshake(shop, transport):
     """It is committed when the handshake is over, while the connection lives."""
     async with connected(f"{shop.url}/idle?text=came", transport) as client:
         await client.send("look")
-        assert await client.recv() == "transaction None, active False, 0 connections in use"
+        assert await client.recv() == "transaction its own, 0 connections in use"
         assert await shop.notes() == ["came"]
 
 
@@ -273,7 +275,7 @@ async def test_handshake_that_fails_for_a_while(shop, caplog, transport, query):
 async def test_handshake_with_pyramid_retry(shop, caplog, transport, query):
     """What was said of an attempt that failed does not count: the third is the answer."""
     url = f"{shop.url}/idle?text=came&{query}"
-    assert (await outcome(url, transport)).startswith("transaction None")
+    assert (await outcome(url, transport)).startswith("transaction its own")
     assert shop.runs("came") == 3
     assert await shop.notes() == ["came"]
     assert errors(caplog) == []
@@ -300,3 +302,92 @@ async def test_connections_hold_nothing(shop, transport):
         assert await view.recv() == "done d"
         await until(lambda: shop.app.registry.engine.pool.checkedout() == 0)
         assert sorted(await shop.notes()) == ["a", "b", "c", "d"]
+
+
+# Users who are rows of the database
+
+ADA = {"Authorization": "1"}
+
+
+@pytest.fixture(params=["explicit", "of the thread"])
+def club(request, tmp_path):
+    """An application with users, and either kind of manager; its pool has five connections."""
+    settings = EXPLICIT if request.param == "explicit" else {}
+    app = users.main(**{"sqlalchemy.url": f"sqlite:///{tmp_path}/users.sqlite", **settings})
+    with serve(app, shutdown_timeout="0.5") as app.url:
+        yield app
+    assert app.registry.engine.pool.checkedout() == 0
+    app.registry.engine.dispose()
+
+
+@both_kinds
+@pytest.mark.parametrize("style", users.STYLES)
+async def test_users_come_and_go(club, transport, style):
+    """More of them than the pool has connections: nothing stays checked out meanwhile."""
+    shares = not club.registry.settings.get("tm.manager_hook")
+    question = "userid" if shares and style in ("async", "coroutine") else "who"
+    answer = "1" if question == "userid" else "1 Ada Ada True"
+    pool = club.registry.engine.pool
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(8):
+            context = connected(f"{club.url}/{style}?open=userid", transport, headers=ADA)
+            client = await stack.enter_async_context(context)
+            if style in ("plain", "async"):
+                assert await client.recv() == "1"
+            for _ in range(2):
+                await client.send(question)
+                assert await client.recv() == answer
+        await until(lambda: pool.checkedout() == 0)
+    await until(lambda: pool.checkedout() == 0)
+
+
+@both_kinds
+@pytest.mark.parametrize("hook", ["open", "close"])
+async def test_user_in_the_first_and_last_hook(club, transport, hook):
+    url = f"{club.url}/plain?{hook}=who"
+    async with connected(url, transport, headers=ADA) as client:
+        if hook == "open":
+            assert await client.recv() == "1 Ada Ada True"
+    if hook == "close":
+        await until(lambda: club.registry.last == ["1 Ada Ada True"])
+    await until(lambda: club.registry.engine.pool.checkedout() == 0)
+
+
+@both_kinds
+@pytest.mark.parametrize("style", ["plain", "view"])
+async def test_exceptions_leave_nothing(club, caplog, transport, style):
+    for number in range(8):
+        async with connected(f"{club.url}/{style}", transport, headers=ADA) as client:
+            await client.send(f"fail {number}")
+            assert await closing(client) == FAILED
+    async with connected(f"{club.url}/{style}", transport, headers=ADA) as client:
+        await client.send("notes")
+        assert await client.recv() == ""
+
+
+@both_kinds
+async def test_asynchronous_hooks_side_by_side(tmp_path, monkeypatch, caplog, transport):
+    """Each has a transaction of its own, also while the other's waits for something."""
+    app = users.main(**{"sqlalchemy.url": f"sqlite:///{tmp_path}/users.sqlite", **EXPLICIT})
+    both = asyncio.Barrier(2)
+
+    async def on_message(session, text):
+        session.request.dbsession.add(users.Note(text=text))
+        await both.wait()
+        if text == "lost":
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(users.AsyncActing, "on_message", on_message)
+    with serve(app, shutdown_timeout="0.5") as url:
+        async with (
+            connected(f"{url}/async", transport, headers=ADA) as one,
+            connected(f"{url}/async", transport, headers=ADA) as other,
+            connected(f"{url}/plain", transport, headers=ADA) as looks,
+        ):
+            await one.send("kept")
+            await other.send("lost")
+            assert await closing(other) == FAILED
+            await until(lambda: app.registry.engine.pool.checkedout() == 0)
+            await looks.send("notes")
+            assert await looks.recv() == "kept"
+    app.registry.engine.dispose()

@@ -11,6 +11,7 @@ from pyramid.registry import Registry
 from pyramid.request import Request
 
 from sockjs_bridge import WebSocket
+from sockjs_bridge.endpoints import HANDSHAKE, Handshake
 from sockjs_bridge.session import Session
 from tests.core import BY_NAME, HandClock, Recorder, make_manager
 
@@ -86,10 +87,59 @@ class Opening:
 
     def settle(self) -> None:
         """Run everything that waits, in threads and on the loop, until nothing does."""
-        workers = self.workers
-        for _ in range(1000):
-            self.clock.settle()
-            if not (workers.jobs or workers.threads or workers.coroutines):
-                return
-            workers.run()
-        raise AssertionError("it does not settle")
+        settle(self.clock, self.workers)
+
+
+class Connected:
+    """A connection of a whole application, opened as the server does it, without a network.
+
+    Args:
+        app: the application.
+        path: of the endpoint, with a query maybe.
+        headers: of the handshake.
+
+    Attributes:
+        status: of the handshake's response; below 300 the session is open.
+    """
+
+    def __init__(self, app: Any, path: str, headers: dict[str, str] | None = None) -> None:
+        self.clock = HandClock()
+        self.workers = HandWorkers()
+        endpoints = app.registry.sockjs.endpoints
+        endpoints.start(self.clock, self.workers)
+        endpoint, _ = endpoints.find(path.partition("?")[0])
+        self.session: Session = endpoint.manager.create("s1", BY_NAME["websocket"])
+        self.receiver = Recorder(BY_NAME["websocket"])
+        self.session.attach(self.receiver)
+        self.handshake = Handshake(endpoint, self.session)
+        environ = {HANDSHAKE: self.handshake, "REMOTE_ADDR": "127.0.0.1"}
+        request = Request.blank(path, environ=environ, headers=headers)
+        self.status: int = request.get_response(app).status_code
+        if self.handshake.release is not None:
+            self.handshake.release()
+        if self.status < 300:
+            assert self.session.accept(self.handshake.handler)
+
+    def say(self, *messages: str) -> list[str]:
+        """Have messages arrive and all code run until nothing waits.
+
+        Returns:
+            The frames so far.
+        """
+        self.session.deliver(list(messages), 1)
+        return self.settle()
+
+    def settle(self) -> list[str]:
+        """Have all code run until nothing waits; return the frames so far."""
+        settle(self.clock, self.workers)
+        return self.receiver.frames
+
+
+def settle(clock: HandClock, workers: HandWorkers) -> None:
+    """Run everything that waits, in threads and on the loop, until nothing does."""
+    for _ in range(1000):
+        clock.settle()
+        if not (workers.jobs or workers.threads or workers.coroutines):
+            return
+        workers.run()
+    raise AssertionError("it does not settle")

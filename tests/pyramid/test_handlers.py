@@ -18,6 +18,7 @@ from pyramid.response import Response
 from pyramid.threadlocal import get_current_request
 
 from sockjs_bridge import AsyncWebSocket, ConnectionClosed, Session, WebSocketSession
+from sockjs_bridge.pyramid.attempt import note_transient
 from sockjs_bridge.pyramid.checks import checked_message
 from sockjs_bridge.pyramid.handlers import (
     AsyncViewHandler,
@@ -762,9 +763,14 @@ def test_instance_is_the_connection_of_its_session():
 
 
 class Conflict(Exception):
-    """Fulfils what `sockjs_bridge.pyramid.transactions` marks as retryable."""
+    """What ends a transaction that may succeed another time."""
 
-    _sockjs_bridge_retryable = True
+
+def conflict():
+    """Raise one as a transaction does."""
+    error = Conflict()
+    note_transient(error)
+    raise error
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -783,7 +789,7 @@ def test_retry(caplog, asynchronous, setting, allowed, enough):
         def on_message(self, message):
             calls.append(message)
             if message == "b" and calls.count("b") <= failures:
-                raise Conflict
+                conflict()
 
     class Asynchronous(Plain):
         async def on_message(self, message):
@@ -807,7 +813,7 @@ def test_retries_are_counted_for_each_message():
         def on_message(self, message):
             calls.append(message)
             if calls.count(message) < 3:
-                raise Conflict
+                conflict()
 
     run_class(Plain, opening)
     opening.session.deliver(["a", "b"], 5)

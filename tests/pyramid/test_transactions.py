@@ -9,10 +9,12 @@ import transaction
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request, apply_request_extensions
+from pyramid_retry import RetryableException
 from transaction.interfaces import TransientError
 
 from sockjs_bridge.pyramid import transactions
-from sockjs_bridge.pyramid.transactions import attempts, retryable
+from sockjs_bridge.pyramid.attempt import Attempt, enter, leave
+from sockjs_bridge.pyramid.transactions import attempts, is_retryable
 
 
 class Store:
@@ -67,6 +69,15 @@ def request_(request):
     return made
 
 
+@pytest.fixture
+def attempt():
+    """What the code of the test does is done by this attempt."""
+    attempt = Attempt()
+    token = enter(attempt)
+    yield attempt
+    leave(token)
+
+
 def fetch(manager):
     """Return the transaction under way, None where there is none."""
     try:
@@ -77,7 +88,7 @@ def fetch(manager):
     return current if current.description else None
 
 
-def test_commit(request_):
+def test_commit(request_, attempt):
     """It is committed at the end of the block, and says in its description where it came from."""
     store = Store()
     with transactions.transaction(request_) as current:
@@ -86,6 +97,7 @@ def test_commit(request_):
         assert store.calls == []
     assert store.calls == ["commit", "finish"]
     assert current.description == "/chat"
+    assert attempt.acted
     assert fetch(request_.tm) is None
 
 
@@ -98,14 +110,15 @@ def test_one_after_another(request_):
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError, GeneratorExit])
-def test_abort(request_, error):
+def test_abort(request_, attempt, error):
     """Any exception of the block aborts it, and comes out."""
     store = Store()
     with pytest.raises(error) as raised, transactions.transaction(request_) as current:
         current.join(store)
         raise error
     assert store.calls == ["abort"]
-    assert not retryable(raised.value)
+    assert raised.value is not attempt.transient
+    assert not attempt.acted
     assert fetch(request_.tm) is None
 
 
@@ -120,7 +133,7 @@ def test_doomed(request_, by):
     assert fetch(request_.tm) is None
 
 
-def test_commit_that_fails(request_):
+def test_commit_that_fails(request_, attempt):
     """The error of the commit comes out, and the transaction is over."""
     store = Store(refuses=ValueError("disk full"))
     with (
@@ -129,7 +142,8 @@ def test_commit_that_fails(request_):
     ):
         current.join(store)
     assert "finish" not in store.calls
-    assert not retryable(raised.value)
+    assert raised.value is not attempt.transient
+    assert not attempt.acted
     assert fetch(request_.tm) is None
     with transactions.transaction(request_) as current:
         current.join(again := Store())
@@ -142,21 +156,30 @@ def test_commit_that_fails(request_):
     [(TransientError("conflict"), False), (KeyError("serialization"), True)],
     ids=["transient", "as the store says"],
 )
-def test_retryable(request_, where, error, retry):
+def test_retryable(request_, attempt, where, error, retry):
     """The manager's own judgement: a transient error, or one that a data manager knows."""
     store = Store(refuses=error if where == "commit" else None, retry=retry)
     with pytest.raises(type(error)) as raised, transactions.transaction(request_) as current:
         current.join(store)
         if where == "block":
             raise error
-    assert retryable(raised.value)
+    assert raised.value is attempt.transient
     assert fetch(request_.tm) is None
 
 
-def test_not_retryable():
-    """An error that never was in a transaction, even a transient one, is final."""
-    assert not retryable(TransientError())
-    assert not retryable(ValueError())
+@pytest.mark.parametrize(
+    ("error", "retry"),
+    [
+        (TransientError(), True),
+        (RetryableException(), True),
+        (ValueError(), False),
+        (SystemExit(), False),
+    ],
+    ids=repr,
+)
+def test_retryable_without_a_transaction(error, retry):
+    """What is so by its class, for the transaction package or for pyramid_retry."""
+    assert is_retryable(error, None) is retry
 
 
 def test_without_pyramid_tm():
@@ -245,23 +268,15 @@ def test_wrong_attempts(value):
     assert f"retry.attempts = {value!r}" in str(wrong.value)
 
 
-@pytest.mark.parametrize("where", ["asked", "marked"])
-def test_error_that_cannot_be_marked(request_, where):
+def test_error_that_cannot_be_judged(request_):
     """Whatever goes wrong with an error, its transaction is aborted."""
-
-    class Frozen(TransientError):
-        def __setattr__(self, name, value):
-            raise AttributeError(name)
 
     class Asks(Store):
         def should_retry(self, error):
             raise ValueError("not now")
 
-    store = Asks() if where == "asked" else Store()
-    with (
-        pytest.raises(ValueError if where == "asked" else AttributeError),
-        transactions.transaction(request_) as current,
-    ):
+    store = Asks()
+    with pytest.raises(ValueError, match="not now"), transactions.transaction(request_) as current:
         current.join(store)
-        raise KeyError if where == "asked" else Frozen()
+        raise KeyError
     assert store.calls == ["abort"]

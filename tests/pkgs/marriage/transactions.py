@@ -3,7 +3,6 @@
 ``request.dbsession`` is made as Pyramid's cookiecutter makes it.
 """
 
-import transaction
 import zope.sqlalchemy
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
@@ -117,16 +116,12 @@ def view(request):
 
 @websocket_view(route_name="idle")
 class Idle(WebSocketSession):
-    """Looks at the transaction that it does not have."""
+    """Looks at its transaction."""
 
     def on_message(self, message):
-        try:
-            current = self.request.tm.get()
-        except transaction.interfaces.NoTransaction:
-            current = None
-        active = self.request.environ.get("tm.active", False)
         out = self.request.registry.engine.pool.checkedout()
-        self.send(f"transaction {current}, active {active}, {out} connections in use")
+        whose = "the handshake's" if self.request.tm.get() is self.request.first else "its own"
+        self.send(f"transaction {whose}, {out} connections in use")
 
 
 # The handshake's transaction
@@ -135,6 +130,7 @@ class Idle(WebSocketSession):
 def noting_factory(request):
     """Root factory that stores who came, and may fail after that."""
     registry = request.registry
+    request.first = request.tm.get()
     text = request.GET.get("text")
     if text:
         registry.runs.append(text)
