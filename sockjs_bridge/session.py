@@ -294,11 +294,13 @@ class Session(Inbound):
         if not self._enter(Event.CLOSE):
             return
         self.close_code, self.close_reason = code, reason
-        self._handler = None
         if not self._lost:
             # A repeat is waited for no longer than without this.
             self._since = self._manager.clock.time()
         if handler is not None:
+            # What has arrived is the application's.
+            self.release()
+            self._handler = None
             handler.closed(code, reason)
         self.ready()
         self._outbox.release()
