@@ -95,31 +95,38 @@ class FrameReader:
         """Bytes that have arrived and were not read yet."""
         return len(self._data) - self._at
 
-    def text(self) -> str | None:
-        """Reads the next message where that is what nearly all are.
+    def texts(self, most: int) -> list[str]:
+        """Reads the next messages where they are what nearly all are.
+
+        Args:
+            most: how many.
 
         Returns:
-            A text that came in one frame, all of which has arrived; None where `next` is to read.
+            Texts that came in one frame each, all of which has arrived; where there is none, `next`
+            is to read.
         """
-        data, at = self._data, self._at
-        if len(data) - at < 8 or data[at] != _WHOLE_TEXT or self._left is not None:
-            return None
-        size, begin, least = data[at + 1] ^ _MASKED, at + 6, 0
-        if size == 126:
-            size, begin, least = data[at + 2] << 8 | data[at + 3], at + 8, 126
-        end = begin + size
-        if not least <= size <= self._small or end > len(data) or self._kind is not None:
-            return None
-        try:
-            text = unmasked(data[begin:end], data[begin - 4 : begin]).decode()
-        except UnicodeDecodeError:
-            return None
-        if end == len(data):
+        data, at, small = self._data, self._at, self._small
+        total = len(data)
+        texts: list[str] = []
+        if self._left is not None or self._kind is not None:
+            return texts
+        while total - at >= 8 and data[at] == _WHOLE_TEXT and len(texts) < most:
+            size, begin, least = data[at + 1] ^ _MASKED, at + 6, 0
+            if size == 126:
+                size, begin, least = data[at + 2] << 8 | data[at + 3], at + 8, 126
+            end = begin + size
+            if not least <= size <= small or end > total:
+                break
+            try:
+                texts.append(unmasked(data[begin:end], data[begin - 4 : begin]).decode())
+            except UnicodeDecodeError:
+                break
+            at = end
+        self._at = at
+        if at == total:
             # A silent connection keeps nothing of what was read.
             self._data, self._at, self.empty = b"", 0, True
-        else:
-            self._at = end
-        return text
+        return texts
 
     def next(self) -> Frame | None:
         """Reads the next message or control frame.

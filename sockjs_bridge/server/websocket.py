@@ -243,36 +243,20 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Handles what has arrived, as far as the application takes it."""
-        reader, decode = self._reader, self._decode
-        messages: list[str] = []
-        count = size = 0
+        reader = self._reader
         try:
             while not reader.empty and self._behind is None and self._phase in _READING:
                 # What arrived together is handed on together.
-                text = reader.text() if count < TOGETHER else None
-                if text is None:
-                    if count:
-                        self._hand_on(messages, size)
-                        messages, count, size = [], 0, 0
-                        continue
+                texts = reader.texts(TOGETHER)
+                if not texts:
                     frame = reader.next()
                     if frame is None:
                         break
                     if frame[0] != framing.TEXT:
                         self._take(*frame)
                         continue
-                    text = frame[1]
-                try:
-                    messages += decode(text)
-                except protocol.PayloadError as error:
-                    self._hand_on(messages, size)
-                    messages, count, size = [], 0, 0
-                    self._close_broken(error)
-                    continue
-                count += 1
-                size += len(text) if text.isascii() else len(text.encode())
-            if count:
-                self._hand_on(messages, size)
+                    texts = [frame[1]]
+                self._take_texts(texts)
         except BrokenFrame as error:
             logger.info("session %s: %s", self.session.id, error)
             self._fail(error.code)
@@ -302,6 +286,19 @@ class WebSocketConnection(asyncio.Protocol):
                 self._pong = pong
             else:
                 self._out.write(pong)
+
+    def _take_texts(self, texts: list[str]) -> None:
+        messages: list[str] = []
+        size, decode = 0, self._decode
+        try:
+            for text in texts:
+                messages += decode(text)
+                size += len(text) if text.isascii() else len(text.encode())
+        except protocol.PayloadError as error:
+            self._hand_on(messages, size)
+            self._close_broken(error)
+        else:
+            self._hand_on(messages, size)
 
     def _hand_on(self, messages: list[str], size: int) -> None:
         """Hands messages to the application, and waits for it where that is too much for it."""

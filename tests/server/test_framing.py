@@ -40,8 +40,11 @@ def drain(reader: FrameReader) -> list[tuple[int, object]]:
     """Read all that has arrived, as a connection does."""
     found: list[tuple[int, object]] = []
     while not reader.empty:
-        text = reader.text()
-        one = (framing.TEXT, text) if text is not None else reader.next()
+        texts = reader.texts(3)
+        found += [(framing.TEXT, text) for text in texts]
+        if texts:
+            continue
+        one = reader.next()
         if one is None:
             break
         found.append(one if isinstance(one[1], str) else (one[0], bytes(one[1])))
