@@ -17,7 +17,7 @@ class Peer:
         broken: the connection was reset, or ended while a request was being handled; a browser
             repeats the request then.
         ended: the connection is over, in whatever way.
-        carried: how many polls and sends came over it.
+        carried: how many polls, sends and pages were asked for over it.
     """
 
     __slots__ = ("broken", "carried", "ended")

@@ -89,8 +89,8 @@ class Session(Inbound):
     """
 
     __slots__ = (
-        *("_beat", "_beats", "_frames", "_looked", "_lost", "_manager", "_outbox", "_peer"),
-        *("_pinged", "_receiver"),
+        *("_beat", "_beats", "_carried", "_frames", "_looked", "_lost", "_manager", "_outbox"),
+        *("_peer", "_pinged", "_receiver"),
         *("_repeats", "_response_bytes", "_said_close", "_settings", "_since", "_stalled"),
         *("_wrote", "bytes_out", "close_code", "close_reason", "connection", "credentials"),
         *("dirty", "id", "key", "last_rooms", "messages_out", "opened_at", "over", "rooms"),
@@ -121,8 +121,9 @@ class Session(Inbound):
         self._manager = manager
         self._settings = manager.settings
         self._receiver: Receiver | None = None
-        # The other end of the last receiver's connection.
+        # The other end of the last receiver's connection, and how many requests that had carried.
         self._peer: Peer | None = None
+        self._carried = 0
         self._outbox = Outbox(self._settings.max_queue_size, self._settings.response_limit)
         # Frames that go before the messages that wait: `o`, a repeat.
         self._frames: list[bytes] = []
@@ -347,7 +348,7 @@ class Session(Inbound):
             self._interrupt()
         self._lost = False
         self._receiver = receiver
-        self._peer = receiver.peer
+        self._peer, self._carried = receiver.peer, receiver.peer.carried
         self.transport = receiver.transport
         self._since = self._wrote = self._beat = self._manager.clock.time()
         self._stalled = None
@@ -529,8 +530,10 @@ class Session(Inbound):
     def _wait_for_client(self, now: float) -> None:
         """Ends the session, unless what was written is still on its way to a client that reads."""
         self._looked = now
-        if self._peer is not None:
-            self._since = max(self._since, self._peer.taken(now))
+        peer = self._peer
+        # What is taken of a later response says nothing: a proxy has one connection for many.
+        if peer is not None and peer.carried == self._carried:
+            self._since = max(self._since, peer.taken(now))
         if now >= self._alone_since + self._settings.disconnect_delay:
             self.close(*protocol.TIMED_OUT)
             self.finish()

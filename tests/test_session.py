@@ -1467,6 +1467,20 @@ def test_session_of_a_client_that_takes_its_last_response_slowly(name: str) -> N
     assert bench.forgotten
 
 
+@every_http
+def test_session_whose_connection_serves_others_meanwhile(name: str) -> None:
+    """Behind a proxy somebody else's response may follow: who takes that is not this client."""
+    bench = Bench(name, disconnect_delay=5)
+    bench.session.detach(bench.opened(), lost=False)
+    receiver = bench.attach(peer=(peer := SlowPeer(bench.clock)))
+    receiver.end()
+    bench.over(receiver)
+    peer.carried += 1
+    peer.takes_for(100)
+    bench.clock.advance(5.1)
+    assert bench.forgotten
+
+
 @pytest.mark.parametrize("transport", [WEBSOCKET, RAW_WEBSOCKET, STREAM])
 def test_end_of_a_client_that_reads_slowly(transport: Transport) -> None:
     """What was sent before close() is left to it as long as it takes some of that."""

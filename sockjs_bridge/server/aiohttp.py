@@ -110,6 +110,7 @@ class Bridge:
             return response
         if (connection := _connection(request)) is not None:
             connection.flow.patience = self._host.send_timeout
+            connection.flow.carried += 1
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
         if inquiry.found and self._site.learn(path, inquiry, self._host_of(request)):
