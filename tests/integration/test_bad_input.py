@@ -88,9 +88,9 @@ HOST = b"Host: x\r\n"
 SEND = b"POST /echo/000/1/xhr_send HTTP/1.1\r\n" + HOST
 ABSURD = {
     "too many headers": b"GET /echo/info HTTP/1.1\r\n" + HOST + b"X-A: b\r\n" * 50_000 + b"\r\n",
-    "a long header": b"GET /echo/info HTTP/1.1\r\n" + HOST + b"X-A: " + b"a" * 9000 + b"\r\n\r\n",
-    "a long name": b"GET /echo/info HTTP/1.1\r\n" + HOST + b"X" * 9000 + b": a\r\n\r\n",
-    "a long target": b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a long header": b"GET /echo/info HTTP/1.1\r\n" + HOST + b"X-A: " + b"a" * 33_000 + b"\r\n\r\n",
+    "a long name": b"GET /echo/info HTTP/1.1\r\n" + HOST + b"X" * 33_000 + b": a\r\n\r\n",
+    "a long target": b"GET /" + b"a" * 33_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
     "NUL in a value": b"GET /echo/info HTTP/1.1\r\n" + HOST + b"X-A: a\0b\r\n\r\n",
     "NUL in a name": b"GET /echo/info HTTP/1.1\r\n" + HOST + b"X\0A: ab\r\n\r\n",
     "a bare CR": b"GET /echo/info HTTP/1.1\r\n" + HOST + b"X-A: a\rX-B: b\r\n\r\n",

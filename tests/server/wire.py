@@ -185,5 +185,6 @@ class Unplugged:
         pools = (runner._requests, runner._handshakes, runner._host._files)
         for _ in range(10):
             await asyncio.sleep(0)
-            while any(pool.busy for pool in pools):
+            # A thread that has nothing to do has told what became of its last job.
+            while any(pool.busy or pool._idle < pool._threads for pool in pools):
                 await asyncio.sleep(0.0005)
