@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sockjs_bridge.server.ending import end_tasks
 from tests.server.wire import OPEN, Unplugged
 
 SKINS = {
@@ -65,6 +66,8 @@ class Stage:
     def close(self) -> None:
         for skin in self._skins.values():
             self._loop.run_until_complete(skin.runner.stop())
+        # Those that linger until a client has read why it was refused.
+        self._loop.run_until_complete(end_tasks())
         self._loop.close()
 
     def compare(self, *pieces: bytes) -> None:
