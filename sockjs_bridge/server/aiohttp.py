@@ -286,6 +286,11 @@ class Bridge:
             # RFC 6455, 4.4: which version would do.
             refusal = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
             return self._abandon(session, Reply(400, refusal, b"Bad handshake."))
+        if connection.half_closed:
+            # As with a poll that would have to wait: no frame can come, not even a pong.
+            session.abandon()
+            connection.abort()
+            return _gone()
         limit = endpoint.settings.max_message_size
         websocket = WebSocketConnection(connection, session, reply, key, limit)
         accepted = False

@@ -114,6 +114,9 @@ class FrameReader:
             size, begin, least = data[at + 1] ^ _MASKED, at + 6, 0
             if size == 126:
                 size, begin, least = data[at + 2] << 8 | data[at + 3], at + 8, 126
+            elif size > 126:
+                # Its length takes eight bytes, or it has no mask.
+                break
             end = begin + size
             if not least <= size <= small or end > total:
                 break

@@ -358,6 +358,8 @@ class WebSocketConnection(asyncio.Protocol):
     def _say_close(self, code: int, reason: bytes = b"") -> None:
         if self._phase is Phase.OPEN:
             self._phase = Phase.CLOSING
+            # Nothing follows a close frame (RFC 6455, 5.5.1).
+            self._pong = None
             self._out.write(control_frame(framing.CLOSE, code.to_bytes(2) + reason))
 
     def _peer_closes(self, code: int, reason: str) -> None:

@@ -360,6 +360,20 @@ async def test_last_pong() -> None:
         assert wire.reading
 
 
+@pytest.mark.parametrize(
+    ("last", "code"), [(frame(b"\x03\xe9", 8), 1001), (frame(b"broken", 3), 1002)]
+)
+async def test_nothing_follows_a_close_frame(last: bytes, code: int) -> None:
+    """RFC 6455, 5.5.1; and what is written behind the end of a stream raises an exception."""
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        wire.protocol.pause_writing()
+        wire.feed(frame(b"1", 9) + last)
+        wire.protocol.resume_writing()
+        await server.quiet()
+        assert wire.written == b"\x88\x02" + code.to_bytes(2)
+
+
 @both
 @pytest.mark.parametrize("name", ["pings", "messages", "sends in turn", "infos"])
 async def test_who_does_not_read_is_not_read_from(fast: str, name: str) -> None:

@@ -23,6 +23,7 @@ def frame(
     reserved: int = 0,
     masked: bool = True,
     length: bytes | None = None,
+    mask: bytes = MASK,
 ) -> bytes:
     """Make a frame, whatever it is."""
     size = len(payload)
@@ -33,7 +34,7 @@ def frame(
     head = bytes((final << 7 | reserved << 4 | kind, length[0] | masked << 7)) + length[1:]
     if not masked:
         return head + payload
-    return head + MASK + bytes(byte ^ MASK[i % 4] for i, byte in enumerate(payload))
+    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
 def drain(reader: FrameReader) -> list[tuple[int, object]]:
@@ -95,9 +96,11 @@ def test_allowed(data: bytes, found: list[tuple[int, object]], size: int) -> Non
 
 @pytest.mark.parametrize("size", [1460, 4096, 2**20])
 @pytest.mark.parametrize("length", [65_535, 65_536, LIMIT])
-def test_long(length: int, size: int) -> None:
+@pytest.mark.parametrize("mask", [MASK, bytes(4), b"mask"])
+def test_long(length: int, size: int, mask: bytes) -> None:
+    """Behind some masks a length of eight bytes and what follows it could be read as a text."""
     text = "x" * length
-    assert read(frame(text.encode()) + frame(b"a"), size) == [(T, text), (T, "a")]
+    assert read(frame(text.encode(), mask=mask) + frame(b"a"), size) == [(T, text), (T, "a")]
 
 
 @in_pieces
@@ -124,6 +127,17 @@ def test_not_allowed(data: bytes, code: int, before: bytes, size: int) -> None:
     with pytest.raises(BrokenFrame) as broken:
         read(before + data + frame(b"late"), size)
     assert broken.value.code == code
+
+
+@pytest.mark.parametrize("length", [0, 5, 125, 126, 65_535, 65_536])
+def test_unmasked_that_could_be_masked(length: int) -> None:
+    """What its bytes say is no matter: a frame without a mask fails as it comes."""
+    reader = FrameReader(LIMIT)
+    reader.feed(frame(bytes(length), masked=False) + bytes(400))
+    assert reader.texts(3) == []
+    with pytest.raises(BrokenFrame) as broken:
+        reader.next()
+    assert broken.value.code == 1002
 
 
 @in_pieces

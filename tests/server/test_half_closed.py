@@ -12,6 +12,7 @@ from pyramid.response import Response
 from sockjs_bridge import WebSocketSession
 from tests.server.support import PATIENCE, until
 from tests.server.test_runner import started
+from tests.server.wire import HANDSHAKE, frame
 
 SKINS = pytest.mark.parametrize("polls", ["false", "true"], ids=["fast", "aiohttp"])
 
@@ -131,6 +132,18 @@ async def test_a_request_that_is_not_complete_behind_one_that_is(app, polls):
         raw = await told(url, page, rest)
         assert raw.endswith(b"\r\n\r\n/page ")
         await until(lambda: not runner._open_ones)
+
+
+@SKINS
+@pytest.mark.parametrize("early", [b"", frame(b'["early"]')], ids=["", "early"])
+@pytest.mark.parametrize("path", [b"/talk/0/ws/websocket", b"/talk/websocket"])
+async def test_a_handshake_begins_no_websocket(app, polls, early, path):
+    """No frame can come: it would live until a ping had no answer."""
+    async with started(app, access_log_polls=polls) as (runner, url):
+        handshake = HANDSHAKE.replace(b"/talk/0/ws/websocket", path)
+        assert await told(url, handshake + early) == b""
+        await until(lambda: not runner._open_ones and not runner._bridge._active)
+        assert len(app.registry.sockjs.endpoints["talk"].manager) == 0
 
 
 def post(session, action, body=b""):
