@@ -173,6 +173,14 @@ class WSGIHost:
             return self._gone(request)
         return await self._run(request, body, inquiry or Inquiry())
 
+    def start(self) -> None:
+        """Have a thread that reads and writes files, whatever the system gives later.
+
+        Raises:
+            RuntimeError: There is none now.
+        """
+        self._files.start()
+
     def close(self) -> None:
         """Let go of the threads that read and write files."""
         self._files.close()
