@@ -141,7 +141,8 @@ class Body:
     def give_way(self) -> None:
         """Have it refused, for others need what it holds."""
         self._gave_way = True
-        if self._timeout is not None:
+        # One that has expired cannot be set again, and has its reader woken already.
+        if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(self._clock.time())
 
     async def read(self, content: StreamReader, limit: int) -> None:
