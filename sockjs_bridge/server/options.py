@@ -85,7 +85,8 @@ class ServerOptions:
         max_body_memory: bytes in memory of the bodies of all requests together; beyond, one that
             is not complete is refused (503): one that stands still, or one of the client that
             holds most.
-        max_body_disk: the same on disk, where the bodies are that have more than 64 KiB.
+        max_body_disk: the same on disk, where the bodies are that have more than 64 KiB, and
+            responses that were made as a whole when there was no room for them in memory.
         max_response_memory: bytes of responses that wait for their clients, all together; beyond,
             one is broken off: one whose client takes nothing, or one of the client that holds most.
         send_timeout: seconds after which a client that takes nothing of a response is cut off.

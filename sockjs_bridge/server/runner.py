@@ -112,8 +112,20 @@ class Runner:
         self._web: RequestServer | None = None
 
     async def start(self, sockets: list[socket.socket]) -> None:
-        """Begins to accept connections on bound sockets."""
+        """Begins to accept connections on bound sockets.
+
+        Raises:
+            RuntimeError: the system gives no thread.
+        """
         loop = asyncio.get_running_loop()
+        # Others, blocking views above all, may take the last ones that the system gives.
+        for start in (
+            self._requests.start,
+            self._handshakes.start,
+            self._host.start,
+            self._workers.prepare,
+        ):
+            start()
         loop.set_default_executor(DaemonExecutor())
         clock = LoopClock(loop)
         self._site.start(clock, self._workers)

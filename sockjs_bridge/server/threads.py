@@ -67,7 +67,7 @@ _Job = tuple[_Observer, Callable[[], Any]]
 
 
 class ThreadPool:
-    """Run functions in at most ``size`` threads, started when they are first needed.
+    """Run functions in at most ``size`` threads, started when they are needed (`start`: the first).
 
     The threads are daemon threads: unlike those of ``concurrent.futures``, which are joined at
     exit, a stuck one cannot keep the process from ending.
@@ -133,6 +133,19 @@ class ThreadPool:
     def begun(self) -> int:
         """How many of them are at work, or were; they begin in the order of their coming."""
         return self._begun
+
+    def start(self) -> None:
+        """Start the first thread, before somebody needs it.
+
+        Where the system has no more threads to give, a pool with one still does its jobs, if one
+        after the other; a pool without any does none.
+
+        Raises:
+            RuntimeError: There is none now.
+        """
+        with self._lock:
+            if not self._threads and not self._closed:
+                self._start_thread()
 
     def relieve(self, jobs: int) -> None:
         """Start further threads for jobs that wait too long; at most as many as there are.

@@ -39,6 +39,14 @@ class SessionWorkers:
         self._resting: set[Callable[[], bool]] = set()
         self._stopped = False
 
+    def prepare(self) -> None:
+        """Has a thread in the pool, whatever the system gives later.
+
+        Raises:
+            RuntimeError: there is none now.
+        """
+        self._pool.start()
+
     def submit(self, function: Callable[[], object]) -> None:
         """Runs a function in the pool; drops it when the server has stopped.
 

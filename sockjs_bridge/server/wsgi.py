@@ -21,9 +21,9 @@ from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
 from sockjs_bridge.server.addresses import addresses_of
 from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.threads import ThreadPool
-from sockjs_bridge.server.wsgi_body import Body, BodyRefused, Uploads, send_continue
+from sockjs_bridge.server.wsgi_body import Body, BodyRefused, Uploads, on_disk, send_continue
 from sockjs_bridge.server.wsgi_environ import make_environ, path_info, split_target
-from sockjs_bridge.server.wsgi_exchange import BLOCK, Exchange, FileBody, Head
+from sockjs_bridge.server.wsgi_exchange import BLOCK, Exchange, FileBody, FileWrapper, Head
 from sockjs_bridge.server.wsgi_outlet import Outflow, Outlet
 from sockjs_bridge.server.wsgi_response import WSGIResponse
 
@@ -59,7 +59,8 @@ class WSGIHost:
         spool_size: Bytes of a request body kept in memory; a longer one goes to disk.
         max_body_size: Most bytes of a request body; beyond: 413.
         max_body_memory: Bytes in memory of all request bodies together; beyond: 503.
-        max_body_disk: Bytes on disk of all request bodies together; beyond: 503.
+        max_body_disk: Bytes on disk of all request bodies together, beyond: 503; and of responses
+            for which there is no room in memory.
         body_timeout: Seconds without a byte of the body after which 408 is answered.
         max_response_memory: Bytes that wait for clients, of all responses together.
         send_timeout: Seconds after which a client that takes nothing is cut off.
@@ -95,6 +96,8 @@ class WSGIHost:
         self.send_timeout = send_timeout
         self._url_scheme = url_scheme
         self._outflow = Outflow(pool, max_response_memory)
+        # Bytes of responses on their way to the disk.
+        self._spilling = 0
         self.uploads = Uploads(
             self._files,
             max_memory=max_body_memory,
@@ -173,6 +176,14 @@ class WSGIHost:
             return self._gone(request)
         return await self._run(request, body, inquiry or Inquiry())
 
+    def start(self) -> None:
+        """Have a thread that reads and writes files, whatever the system gives later.
+
+        Raises:
+            RuntimeError: There is none now.
+        """
+        self._files.start()
+
     def close(self) -> None:
         """Let go of the threads that read and write files."""
         self._files.close()
@@ -214,10 +225,49 @@ class WSGIHost:
         if user:
             request[REMOTE_USER] = str(user)
         rest = job.result()
+        head = cast(Head, exchange.head)
         if isinstance(rest, FileBody):
-            response = outlet.response or respond(cast(Head, exchange.head), None)
-            return await self._send_file(request, response, rest)
-        return await _complete(outlet.response or respond(cast(Head, exchange.head), rest))
+            return await self._send_file(request, outlet.response or respond(head), rest)
+        if rest is None or outlet.response is not None or not self._spills(request, head, rest):
+            return await _complete(outlet.response or respond(head, rest))
+        size = len(rest)
+        response = respond(replace(head, length=size))
+        self.uploads.disk.hold(response, size)
+        try:
+            file = await self._spill(rest)
+            if file is None:
+                return await _complete(respond(head, rest))
+            # These two have it in memory.
+            del rest, job
+            return await self._send_file(request, response, file)
+        finally:
+            self.uploads.disk.release(response, size)
+
+    def _spills(self, request: web.BaseRequest, head: Head, body: bytes) -> bool:
+        """Return whether a body waits for its client on disk: there is no room in memory."""
+        memory, disk = self._outflow.memory, self.uploads.disk
+        size = len(body)
+        return (
+            size > BLOCK
+            and head.has_body(request.method)
+            # A quarter is left to blocks of other responses.
+            and memory.total + min(size, memory.limit // 2) > memory.limit // 4 * 3
+            and disk.total + size <= disk.limit
+            # What is still being written is in memory too, for so long.
+            and self._spilling + size <= memory.limit
+        )
+
+    async def _spill(self, body: bytes) -> FileBody | None:
+        """Have a body on disk; None where that cannot be."""
+        self._spilling += len(body)
+        try:
+            file = await self._files.run(_readable, body)
+        except (OSError, RuntimeError) as error:
+            logger.error("a response cannot be kept on disk: %s", error)
+            return None
+        finally:
+            self._spilling -= len(body)
+        return FileBody(FileWrapper(file), lambda block: block, lambda: None, file.close)
 
     async def _send_file(
         self, request: web.BaseRequest, response: WSGIResponse, file: FileBody
@@ -317,6 +367,12 @@ def _run_exchange(
             # With one byte more the endpoint sees that it is too long.
             inquiry.body = body.beginning(longest + 1)
         _let_go(body)
+
+
+def _readable(body: bytes) -> BinaryIO:
+    file = on_disk(body)
+    file.seek(0)
+    return file
 
 
 def _let_go(body: Body | None) -> None:

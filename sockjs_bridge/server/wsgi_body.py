@@ -141,7 +141,8 @@ class Body:
     def give_way(self) -> None:
         """Have it refused, for others need what it holds."""
         self._gave_way = True
-        if self._timeout is not None:
+        # One that has expired cannot be set again, and has its reader woken already.
+        if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(self._clock.time())
 
     async def read(self, content: StreamReader, limit: int) -> None:
@@ -193,7 +194,7 @@ class Body:
         if self._gave_way:
             return
         if begun is not None:
-            self.file = await self._on_disk(_to_disk, begun)
+            self.file = await self._on_disk(on_disk, begun.getvalue())
             uploads.memory.give_back(uploads.memory.keep(self))
         await self._on_disk(self.file.write, block)
 
@@ -211,11 +212,15 @@ class Body:
         self._kept = (0, 0)
 
 
-def _to_disk(body: io.BytesIO) -> BinaryIO:
-    # Whoever runs the application closes it.
+def on_disk(content: bytes) -> BinaryIO:
+    """Make a temporary file; whoever gets it closes it.
+
+    Args:
+        content: What is written to it; it stands behind that.
+    """
     file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
     try:
-        file.write(body.getvalue())
+        file.write(content)
     except BaseException:
         file.close()
         raise

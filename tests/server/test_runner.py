@@ -15,11 +15,12 @@ import uvloop
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 from pyramid.config import Configurator
-from pyramid.response import Response
+from pyramid.response import FileResponse, Response
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.client import ConnectionClosed, connect
 from sockjs_bridge.server import runner as module
+from sockjs_bridge.server import threads
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner, new_event_loop
 from tests.server.support import PATIENCE, Answer, until
@@ -53,10 +54,13 @@ async def started(app, *, stops=False, **settings):
         await runner.stop()
 
 
-async def ask(url, path):
+async def ask(url, path, body=None):
     port = int(url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    line = f"GET {path}" if body is None else f"POST {path}"
+    length = "" if body is None else f"Content-Length: {len(body)}\r\n"
+    head = f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}\r\n"
+    writer.write(head.encode() + (body or b""))
     raw = await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
     return Answer.parse(raw)
@@ -239,6 +243,29 @@ async def test_clients_that_read_nothing_do_not_prolong_the_end(kind, tmp_path):
         assert closed == ([] if kind == "list" else [kind] * 3)
         for writer in writers:
             writer.close()
+
+
+async def test_a_system_that_gives_no_more_threads(tmp_path, monkeypatch):
+    """Pages, files, uploads, handshakes and hooks go on, though none of them was there before."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 200_000)
+
+    def page(request):
+        if request.method == "POST":
+            return Response(str(len(request.environ["wsgi.input"].read())))
+        return FileResponse(path, request=request)
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    async with started(make_app(page)) as (_, url):
+        monkeypatch.setattr(threads, "start_thread", refuse)
+        assert (await ask(url, "/page")).body == path.read_bytes()
+        sent = b"y" * 200_000
+        assert (await ask(url, "/page", sent)).body == b"200000"
+        async with connect(f"{url}/echo", transport="xhr-polling") as ws:
+            await ws.send("hello")
+            assert await ws.recv() == "hello"
 
 
 async def test_handshakes_do_not_wait_behind_pages():

@@ -57,6 +57,19 @@ def test_threads_are_started_when_needed_and_used_again(pool):
     assert all(job.result(PATIENCE) for job in jobs)
 
 
+def test_the_first_thread_may_be_there_before_the_first_job(pool):
+    """One, however often it is asked for; and none in a pool that is closed."""
+    pool.start()
+    pool.start()
+    own = [thread for thread in threading.enumerate() if thread.name.startswith("test-")]
+    assert pool.submit(threading.current_thread).result(PATIENCE) in own
+    assert (pool.busy, pool.waiting, pool._started) == (0, 0, 1)
+    closed = ThreadPool(1, "closed")
+    closed.close()
+    closed.start()
+    assert not closed._started
+
+
 async def test_a_cancelled_job_that_waits_is_not_run(pool):
     release = threading.Event()
     ran = []

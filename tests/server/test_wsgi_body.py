@@ -136,3 +136,28 @@ async def test_a_full_disk_is_503(monkeypatch, server_log):
         reader, _ = await begin(served, 1000, 1000)
         assert (await answer(reader)).status == 503
     assert "No space left" in server_log()[0]
+
+
+async def test_who_gives_way_at_the_end_of_its_time():
+    """Between the deadline and its task's turn: who needed the room must not hear of an error."""
+    async with serving(length) as served:
+        reader, _ = await begin(served, 100, 50)
+        body = next(iter(served.host.uploads.memory._parts))
+        await until(lambda: body._timeout is not None)
+        outcome = asyncio.Future()
+
+        def give_way():
+            expired = body._timeout.expired()
+            try:
+                body.give_way()
+            except RuntimeError as error:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(expired)
+
+        loop = asyncio.get_running_loop()
+        body._timeout.reschedule(loop.time())
+        loop.call_soon(give_way)
+        assert await outcome is True
+        refused = await answer(reader)
+        assert (refused.status, refused["Connection"]) == (503, "close")

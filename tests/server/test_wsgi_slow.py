@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from sockjs_bridge.server import budget
+from sockjs_bridge.server import budget, wsgi
 from tests.server.support import PATIENCE, Answer, serving, until
 
 MIB = 2**20
@@ -124,6 +124,44 @@ async def test_slow_clients_hold_no_thread_that_others_need(pages, kind):
         assert (await served.ask("/page")).body == b"page"
         assert served.host._outflow.memory.total <= SMALL["max_response_memory"]
         assert (await served.host.call({"REQUEST_METHOD": "GET", "PATH_INFO": "/page"}))[0] == 200
+
+
+@pytest.mark.parametrize("disk", ["room", "none", "broken"])
+async def test_whole_bodies_for_which_memory_has_no_room(monkeypatch, disk):
+    """They wait on disk: nobody who reads is broken off as long as there is room on that."""
+    body = bytes(range(256)) * 65536
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [body]
+
+    def fail(content):
+        raise OSError(28, "No space left on device")
+
+    if disk == "broken":
+        monkeypatch.setattr(wsgi, "on_disk", fail)
+    bounds = {"max_body_disk": 0 if disk == "none" else 64 * MIB}
+    async with serving(app, max_response_memory=32 * MIB, **bounds) as served:
+        memory, used = served.host._outflow.memory, served.host.uploads.disk
+        readers = []
+        for number in range(4):
+            reader, writer = await served.connect()
+            writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            readers.append(reader)
+            if disk == "room":
+                await until(lambda: len(memory._parts) == number + 1)  # noqa: B023
+        if disk == "room":
+            assert memory.total <= memory.limit // 4 * 3
+            assert used.total == 3 * len(body)
+        async with asyncio.timeout(PATIENCE):
+            raws = await asyncio.gather(*(reader.read() for reader in readers))
+        whole = [raw for raw in raws if Answer.parse(raw).body == body]
+        if disk == "room":
+            assert len(whole) == 4
+        else:
+            # One that is broken off makes room for the others.
+            assert whole
+        await until(lambda: not (memory.total or used.total))
 
 
 @pytest.mark.parametrize("kind", KINDS)
