@@ -198,6 +198,12 @@ class Manager:
             if current is not None:
                 current.abort()
 
+    def discard(self) -> None:
+        """Aborts what finished callbacks have begun, behind the end of the code."""
+        current = self._present()
+        if current is not None:
+            current.abort()
+
     def exit(self) -> None:
         """Says that code of the connection runs no longer."""
         self.runs = False

@@ -120,13 +120,34 @@ class Unit(attempt.Attempt):
             self.begin(asynchronous=asynchronous)
 
     def _clean(self) -> None:
-        if self._manager is not None:
-            self._manager.exit()
-        if REIFIED in self._attributes:
-            callbacks = self._attributes.get("finished_callbacks", ())
-            # Where nothing ends what was reified, it may be kept as long as the connection.
-            over = bool(callbacks) or self._manager is not None
+        manager = self._manager
+        try:
+            if REIFIED in self._attributes:
+                self._finish(manager)
+        finally:
+            if manager is not None:
+                manager.exit()
+
+    def _finish(self, manager: Manager | None) -> None:
+        callbacks = self._attributes.get("finished_callbacks", ())
+        called = bool(callbacks)
+        first: Exception | None = None
+        try:
             while callbacks:
-                callbacks.popleft()(self.request)
-            if over:
+                try:
+                    callbacks.popleft()(self.request)
+                except Exception as error:
+                    # No request of a connection goes away, and takes the others with it.
+                    if first is None:
+                        first = error
+                    else:
+                        path = self.request.path
+                        logger.exception("%s: another finished callback raised", path)
+        finally:
+            if called and manager is not None and manager.used:
+                manager.discard()
+            # Where nothing ends what was reified, it may be kept as long as the connection.
+            if called or manager is not None:
                 let_go(self.request)
+        if first is not None:
+            raise first

@@ -340,6 +340,43 @@ def test_finished_callback_that_raises(make, caplog, style):
     assert len(errors(caplog)) == 1
 
 
+@able
+def test_finished_callbacks_that_raise(make, caplog, monkeypatch, style, manager):
+    """The others are called, and nothing that was reified is left for the next hook."""
+    app = make(manager)
+
+    def call_back(request, text):
+        for _ in range(5):
+            request.add_finished_callback(lambda request: 1 / 0)
+        return users.call_back(request, text)
+
+    monkeypatch.setitem(users.ACTS, "call_back", call_back)
+    connected = Connected(app, f"/{style}", ADA)
+    _, end = said(connected.say("call_back last"))
+    assert (end, app.registry.finished) == (FAILED, ["last"])
+    assert len(errors(caplog)) == 5
+
+
+@able
+def test_finished_callback_with_a_database(make, monkeypatch, style, manager):
+    """Its transaction is one of its own, which is aborted: nothing is held for nobody."""
+    app = make(manager)
+
+    def call_back(request, text):
+        def look(request):
+            app.registry.finished.append(request.dbsession.get(users.User, 1).name)
+            request.dbsession.add(users.Note(text="lost"))
+            request.dbsession.flush()
+
+        request.add_finished_callback(look)
+        return users.add(request, text)
+
+    monkeypatch.setitem(users.ACTS, "call_back", call_back)
+    texts, end = said(run(app, style, "call_back kept", "notes", "bye"))
+    assert (texts, end) == (["added kept", "kept"], NORMAL)
+    assert app.registry.finished == ["Ada"]
+
+
 class Breaks(list):
     def append(self, item):
         super().append(item)
