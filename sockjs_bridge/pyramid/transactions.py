@@ -47,7 +47,7 @@ class Manager:
     """
 
     __slots__ = (
-        *("_before", "_begun", "_home", "_manager", "_path", "_user"),
+        *("_before", "_home", "_manager", "_own", "_path", "_user"),
         *("runs", "shared", "used"),
     )
 
@@ -63,8 +63,8 @@ class Manager:
         self._path = self._user = ""
         # The thread that the code runs in; None on the loop.
         self._home: int | None = None
-        # The transaction that was begun for that code, and not by it.
-        self._begun: Any = None
+        # The transaction that the code has begun itself, or taken over.
+        self._own: Any = None
         # The one that the loop's thread had before asynchronous code came.
         self._before: Any = None
 
@@ -85,17 +85,23 @@ class Manager:
         return self._manager.get()
 
     def begin(self) -> Any:
-        """Begins a transaction, or takes over the one that was begun for the code.
+        """Begins a transaction, or takes over one that is under way without having been begun.
+
+        It was begun for the code, or by a database session that knows the thread's manager only.
 
         Raises:
             RuntimeError: on the loop, where the manager is one for all.
         """
         self._refuse_loop()
         self.used = True
-        begun, self._begun = self._begun, None
-        if begun is not None and begun is under_way(self._manager):
-            return begun
-        return self._manager.begin()
+        if not self.runs:
+            return self._manager.begin()
+        current = under_way(self._manager)
+        if current is None or current is self._own:
+            # One that the code has begun itself is aborted, or an error: as the manager has it.
+            current = self._manager.begin()
+        self._own = current
+        return current
 
     __enter__ = begin
 
@@ -148,6 +154,10 @@ class Manager:
         if self.shared:
             self._home = None if asynchronous else get_ident()
             self._before = under_way(self._manager) if asynchronous else None
+
+    def is_own(self) -> bool:
+        """Tells whether the code has begun a transaction itself, and not ended it."""
+        return self._own is not None and self._own is under_way(self._manager)
 
     def use(self) -> None:
         """Begins a transaction for code that takes hold of the manager.
@@ -209,7 +219,7 @@ class Manager:
         self.runs = False
         if self.used:
             self.used = self.shared
-            self._begun = self._before = None
+            self._own = self._before = None
 
     def _refuse_loop(self) -> None:
         if self.shared and _on_loop():
@@ -227,10 +237,10 @@ class Manager:
         if under_way(self._manager) is not None:
             return
         if self._is_at_home():
-            self._begun = self._manager.begin()
-            self._begun.note(self._path)
+            begun = self._manager.begin()
+            begun.note(self._path)
             if self._user:
-                self._begun.user = self._user
+                begun.user = self._user
         elif self._home is None:
             # In a thread that the code waits for: nobody would end it there.
             raise RuntimeError(SHARED)
@@ -280,7 +290,12 @@ def transaction(request: Request) -> Iterator[Any]:
     if manager is None:
         raise RuntimeError('transaction() needs pyramid_tm: config.include("pyramid_tm")')
     if not isinstance(manager, Manager):
+        # A unit test's, which may have begun one.
         manager = Manager(manager)
+        if under_way(manager) is not None:
+            manager.enter(asynchronous=False)
+    if manager.is_own():
+        raise RuntimeError("a transaction() inside of another one would commit half of that")
     current = manager.begin()
     if not current.description:
         current.note(request.path)
@@ -328,7 +343,7 @@ def under_way(manager: Any) -> Any:
     Args:
         manager: of the package ``transaction``; of a thread-local one this thread's counts.
     """
-    return getattr(manager, "manager", manager)._txn
+    return getattr(getattr(manager, "manager", manager), "_txn", None)
 
 
 def annotates_user(settings: Mapping[str, Any]) -> bool:

@@ -109,6 +109,17 @@ def test_one_after_another(request_):
     assert [store.calls for store in stores] == [["commit", "finish"]] * 2
 
 
+def test_begun_before(request_):
+    """Who tests a hook begins a transaction for it: it is taken over, and another one is left."""
+    store = Store()
+    request_.tm.begin().join(store)
+    for _ in range(2):
+        with transactions.transaction(request_):
+            pass
+    assert store.calls == ["commit", "finish"]
+    request_.tm.abort()
+
+
 @pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError, GeneratorExit])
 def test_abort(request_, attempt, error):
     """Any exception of the block aborts it, and comes out."""

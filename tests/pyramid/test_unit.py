@@ -259,6 +259,41 @@ def test_transaction_behind_a_block(make, monkeypatch, style):
     assert notes(app) == ["before", "behind"]
 
 
+@every_manager
+def test_block_in_a_block(make, caplog, monkeypatch, manager):
+    """It is an error with each manager: the thread's would forget what the outer one did."""
+    app = make(manager)
+
+    def act(session, message):
+        with session.transaction():
+            session.request.dbsession.add(users.Note(text="outer"))
+            with session.transaction():
+                session.request.dbsession.add(users.Note(text="inner"))
+
+    monkeypatch.setattr(users.Acting, "act", act)
+    assert run(app, "plain", "message")[-1] == FAILED
+    assert "inside of another" in str(errors(caplog)[0].exc_info[1])
+    assert notes(app) == []
+
+
+@pytest.mark.parametrize("with_tm", [False, True])
+def test_block_behind_a_global_session(make, monkeypatch, with_tm):
+    """The transaction of one that knows the thread's manager only is taken over too."""
+    app = make("of the thread")
+
+    def act(session, message):
+        request = session.request
+        users.add_globally(request, "before")
+        with request.tm if with_tm else session.transaction():
+            users.add_globally(request, "in")
+        assert request.registry.engine.pool.checkedout() == 0
+        users.add_globally(request, "behind")
+
+    monkeypatch.setattr(users.Acting, "act", act)
+    assert run(app, "plain", "message") == []
+    assert notes(app) == ["before", "in", "behind"]
+
+
 @pytest.mark.parametrize("style", ["plain", "view"])
 def test_global_session(make, caplog, style):
     """One of the thread's manager never touches request.tm, and is committed or aborted too."""
