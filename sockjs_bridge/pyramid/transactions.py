@@ -43,7 +43,7 @@ class Manager:
     Attributes:
         runs: code of the connection runs now.
         shared: the application's manager is one for all code of a thread.
-        used: that code may have a transaction.
+        used: that code has asked for a transaction.
     """
 
     __slots__ = (
@@ -58,8 +58,7 @@ class Manager:
         self._manager = manager
         self.shared = isinstance(manager, ThreadTransactionManager)
         self.runs = False
-        # Code that does not ask for a shared one may use it all the same.
-        self.used = self.shared
+        self.used = False
         self._path = self._user = ""
         # The thread that the code runs in; None on the loop.
         self._home: int | None = None
@@ -145,7 +144,7 @@ class Manager:
         self._path, self._user = path, user
 
     def enter(self, asynchronous: bool) -> None:
-        """Says that code of the connection runs from now on.
+        """Says that code of the connection runs from now on: ``runs`` is all, if not `shared`.
 
         Args:
             asynchronous: on the loop.
@@ -153,7 +152,12 @@ class Manager:
         self.runs = True
         if self.shared:
             self._home = None if asynchronous else get_ident()
-            self._before = under_way(self._manager) if asynchronous else None
+            self._before = self._manager.manager._txn if asynchronous else None
+
+    def is_shared_used(self) -> bool:
+        """Tells whether a shared manager is in use by code that did not ask this one for it."""
+        used: bool = self._manager.manager._txn is not self._before
+        return used
 
     def is_own(self) -> bool:
         """Tells whether the code has begun a transaction itself, and not ended it."""
@@ -218,7 +222,7 @@ class Manager:
         """Says that code of the connection runs no longer."""
         self.runs = False
         if self.used:
-            self.used = self.shared
+            self.used = False
             self._own = self._before = None
 
     def _refuse_loop(self) -> None:
