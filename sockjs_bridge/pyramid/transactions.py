@@ -295,8 +295,13 @@ def transaction(request: Request) -> Iterator[Any]:
         raise RuntimeError('transaction() needs pyramid_tm: config.include("pyramid_tm")')
     if not isinstance(manager, Manager):
         # A unit test's, which may have begun one.
+        present = under_way(manager)
+        if present is not None and present.isDoomed():
+            # As Pyramid's template does, so that nothing is stored: a new one would be.
+            yield present
+            return
         manager = Manager(manager)
-        if under_way(manager) is not None:
+        if present is not None:
             manager.enter(asynchronous=False)
     if manager.is_own():
         raise RuntimeError("a transaction() inside of another one would commit half of that")

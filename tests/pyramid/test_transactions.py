@@ -120,6 +120,19 @@ def test_begun_before(request_):
     request_.tm.abort()
 
 
+def test_doomed_before(request_):
+    """Who tests on a database that is to stay as it is ends what was done, after a look at it."""
+    store = Store()
+    mine = request_.tm.begin()
+    mine.doom()
+    for _ in range(2):
+        with transactions.transaction(request_) as current:
+            current.join(store)
+    assert (current, store.calls) == (mine, [])
+    request_.tm.abort()
+    assert set(store.calls) == {"abort"}
+
+
 @pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError, GeneratorExit])
 def test_abort(request_, attempt, error):
     """Any exception of the block aborts it, and comes out."""
