@@ -10,7 +10,7 @@ from operator import attrgetter
 import pytest
 import transaction
 from pyramid.config import Configurator
-from pyramid.interfaces import ISecurityPolicy
+from pyramid.interfaces import INewRequest, ISecurityPolicy
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.threadlocal import get_current_request
@@ -426,6 +426,22 @@ def test_what_was_set_stays(make):
     attributes = vars(connected.session.connection.request)
     assert type(attributes["user"]) is users.User
     assert not {"dbsession", "response", "finished_callbacks"} & attributes.keys()
+
+
+@able
+def test_properties_of_one_request(make, style, manager):
+    """What a subscriber has reified on the request itself is made anew as well."""
+    app = make(manager)
+
+    def add_properties(event):
+        add = event.request.set_property
+        add(lambda request: request.identity, "user", reify=True)
+        add(lambda request: request.user.name.upper(), "shouted", reify=True)
+
+    app.registry.registerHandler(add_properties, (INewRequest,))
+    texts, _ = said(run(app, style, "who", "who", "bye"))
+    assert texts == ["1 Ada Ada True"] * 2
+    assert "shouted" not in vars(Request)
 
 
 @pytest.mark.parametrize("calls_back", [False, True])
