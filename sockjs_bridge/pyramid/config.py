@@ -12,7 +12,7 @@ from typing import Any
 
 from pyramid.config import PHASE2_CONFIG, Configurator
 from pyramid.exceptions import ConfigurationError
-from pyramid.interfaces import IRoutesMapper, ISecurityPolicy
+from pyramid.interfaces import IRoutesMapper, ISecurityPolicy, ITweens
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.tweens import EXCVIEW, MAIN
@@ -246,6 +246,15 @@ def includeme(config: Configurator) -> None:
     # Within all that makes a request's surroundings: transactions above all, and exception views.
     tween = "sockjs_bridge.pyramid.handshake.sockjs_tween_factory"
     config.add_tween(tween, under=EXCVIEW, over=MAIN)
+
+    def keep_tween() -> None:
+        # An ini's own list of tweens leaves out what it does not name: without this one, the code
+        # of a connection has no transactions.
+        tweens = config.registry.getUtility(ITweens)
+        if tweens.explicit and tween not in dict(tweens.explicit):
+            tweens.add_explicit(tween, handshake.sockjs_tween_factory)
+
+    config.action(None, keep_tween)
     config.add_request_method(handshake.websocket, reify=True)
     config.add_request_method(lambda request: request.websocket, "ws_connection", property=True)
     config.add_request_method(handshake.receive)

@@ -28,6 +28,8 @@ _INTERFACES = ("__implemented__", "__provides__")
 
 #: The attribute of a request that has the names of what was reified, if there is anything.
 REIFIED = "_sockjs_bridge_reified"
+# The attribute of its class that has what was added to it.
+_MEMBERS = "_sockjs_bridge_members"
 # The attribute that has the user who made the handshake.
 _USERID = "_sockjs_bridge_userid"
 # What Pyramid's own class reifies for the one response of a request.
@@ -72,6 +74,27 @@ class Reified:
             del vars(request)[self._name]
         except KeyError:
             raise AttributeError(self._name) from None
+
+
+def note_properties(request: Request) -> None:
+    """Has what `pyramid.request.Request.set_property` reifies noted too, from now on.
+
+    It gives the request a class of its own, derived from that of all.
+
+    Args:
+        request: of a handshake.
+    """
+    attributes = vars(request)
+    kind = type(request)
+    if getattr(kind, _MEMBERS, None) is None:
+        return
+    for base in kind.__mro__:
+        if _MEMBERS in vars(base):
+            return
+        for name, member in _noting(vars(base)).items():
+            setattr(base, name, member)
+            if name in attributes:
+                attributes.setdefault(REIFIED, set()).add(name)
 
 
 def let_go(request: Request) -> None:
@@ -136,11 +159,11 @@ class RequestClass:
         return self._extended(kind)
 
     def _extend(self, kind: Any) -> Any:
-        if getattr(kind, "_sockjs_bridge_members", None) is self._members:
+        if getattr(kind, _MEMBERS, None) is self._members:
             # A copy of a request, for a subrequest.
             return kind
         interfaces = {name: getattr(kind, name) for name in _INTERFACES if hasattr(kind, name)}
-        own = {"__module__": kind.__module__, "_sockjs_bridge_members": self._members}
+        own = {"__module__": kind.__module__, _MEMBERS: self._members}
         members = {**_noting(_added(kind)), **self._members}
         asked = members.get("authenticated_userid") or kind.authenticated_userid
         members["authenticated_userid"] = _userid_property(asked)

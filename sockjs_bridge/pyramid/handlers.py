@@ -163,7 +163,7 @@ class ViewHandler(InboxHandler):
         unit = self._unit
         with unit.in_thread(), self._asked_by(unit, asynchronous=False):
             try:
-                unit.begin(asynchronous=False)
+                unit.begin(False)
                 refuse_unrun(self._view())
                 unit.end()
             except BaseException as error:
@@ -207,7 +207,7 @@ class AsyncViewHandler(InboxHandler):
         unit.in_task()
         with self._asked_by(unit, asynchronous=True):
             try:
-                unit.begin(asynchronous=True)
+                unit.begin(True)
                 refuse_unrun(await self._watch(self._view()), "return await it")
                 unit.end()
             except BaseException as error:
@@ -403,7 +403,7 @@ class SessionHandler:
             if call is None:
                 continue
             try:
-                unit.begin(asynchronous=True)
+                unit.begin(True)
                 awaited = hook(*call[1])
                 result = await (awaited if watch is None else watch(awaited))
                 if result is not None:
@@ -444,7 +444,7 @@ class SessionHandler:
                 if call is None:
                     continue
                 try:
-                    unit.begin(asynchronous=False)
+                    unit.begin(False)
                     # Looked up here: one that is no function fails as one that raises.
                     hook, arguments = call
                     refuse_unrun(getattr(self._instance, hook)(*arguments))

@@ -29,7 +29,12 @@ from sockjs_bridge.endpoints import HANDSHAKE, INQUIRY, Handshake, Inquiry
 from sockjs_bridge.protocol import Target
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
-from sockjs_bridge.pyramid.extensions import let_go, note_userid, share_request_class
+from sockjs_bridge.pyramid.extensions import (
+    let_go,
+    note_properties,
+    note_userid,
+    share_request_class,
+)
 from sockjs_bridge.pyramid.handlers import AsyncViewHandler, SessionHandler, ViewHandler
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 from sockjs_bridge.replies import Request as EndpointRequest
@@ -194,6 +199,7 @@ def handover_deriver(view: View, info: Any) -> View:
             raise HTTPNotFound()
         handshake.taken = True
         if not handshake.renewal:
+            note_properties(request)
             handshake.handler = make_handler(context, request, handshake)
             handshake.release = partial(let_go, request)
         # What was set on it so far (cookies, headers) belongs to the handshake.

@@ -43,11 +43,11 @@ class Manager:
     Attributes:
         runs: code of the connection runs now.
         shared: the application's manager is one for all code of a thread.
-        used: that code may have a transaction.
+        used: that code has asked for a transaction.
     """
 
     __slots__ = (
-        *("_before", "_begun", "_home", "_manager", "_path", "_user"),
+        *("_before", "_home", "_manager", "_own", "_path", "_user"),
         *("runs", "shared", "used"),
     )
 
@@ -58,13 +58,12 @@ class Manager:
         self._manager = manager
         self.shared = isinstance(manager, ThreadTransactionManager)
         self.runs = False
-        # Code that does not ask for a shared one may use it all the same.
-        self.used = self.shared
+        self.used = False
         self._path = self._user = ""
         # The thread that the code runs in; None on the loop.
         self._home: int | None = None
-        # The transaction that was begun for that code, and not by it.
-        self._begun: Any = None
+        # The transaction that the code has begun itself, or taken over.
+        self._own: Any = None
         # The one that the loop's thread had before asynchronous code came.
         self._before: Any = None
 
@@ -85,17 +84,23 @@ class Manager:
         return self._manager.get()
 
     def begin(self) -> Any:
-        """Begins a transaction, or takes over the one that was begun for the code.
+        """Begins a transaction, or takes over one that is under way without having been begun.
+
+        It was begun for the code, or by a database session that knows the thread's manager only.
 
         Raises:
             RuntimeError: on the loop, where the manager is one for all.
         """
         self._refuse_loop()
         self.used = True
-        begun, self._begun = self._begun, None
-        if begun is not None and begun is under_way(self._manager):
-            return begun
-        return self._manager.begin()
+        if not self.runs:
+            return self._manager.begin()
+        current = under_way(self._manager)
+        if current is None or current is self._own:
+            # One that the code has begun itself is aborted, or an error: as the manager has it.
+            current = self._manager.begin()
+        self._own = current
+        return current
 
     __enter__ = begin
 
@@ -139,7 +144,7 @@ class Manager:
         self._path, self._user = path, user
 
     def enter(self, asynchronous: bool) -> None:
-        """Says that code of the connection runs from now on.
+        """Says that code of the connection runs from now on: ``runs`` is all, if not `shared`.
 
         Args:
             asynchronous: on the loop.
@@ -147,7 +152,16 @@ class Manager:
         self.runs = True
         if self.shared:
             self._home = None if asynchronous else get_ident()
-            self._before = under_way(self._manager) if asynchronous else None
+            self._before = self._manager.manager._txn if asynchronous else None
+
+    def is_shared_used(self) -> bool:
+        """Tells whether a shared manager is in use by code that did not ask this one for it."""
+        used: bool = self._manager.manager._txn is not self._before
+        return used
+
+    def is_own(self) -> bool:
+        """Tells whether the code has begun a transaction itself, and not ended it."""
+        return self._own is not None and self._own is under_way(self._manager)
 
     def use(self) -> None:
         """Begins a transaction for code that takes hold of the manager.
@@ -198,12 +212,18 @@ class Manager:
             if current is not None:
                 current.abort()
 
+    def discard(self) -> None:
+        """Aborts what finished callbacks have begun, behind the end of the code."""
+        current = self._present()
+        if current is not None:
+            current.abort()
+
     def exit(self) -> None:
         """Says that code of the connection runs no longer."""
         self.runs = False
         if self.used:
-            self.used = self.shared
-            self._begun = self._before = None
+            self.used = False
+            self._own = self._before = None
 
     def _refuse_loop(self) -> None:
         if self.shared and _on_loop():
@@ -221,10 +241,10 @@ class Manager:
         if under_way(self._manager) is not None:
             return
         if self._is_at_home():
-            self._begun = self._manager.begin()
-            self._begun.note(self._path)
+            begun = self._manager.begin()
+            begun.note(self._path)
             if self._user:
-                self._begun.user = self._user
+                begun.user = self._user
         elif self._home is None:
             # In a thread that the code waits for: nobody would end it there.
             raise RuntimeError(SHARED)
@@ -274,7 +294,17 @@ def transaction(request: Request) -> Iterator[Any]:
     if manager is None:
         raise RuntimeError('transaction() needs pyramid_tm: config.include("pyramid_tm")')
     if not isinstance(manager, Manager):
+        # A unit test's, which may have begun one.
+        present = under_way(manager)
+        if present is not None and present.isDoomed():
+            # As Pyramid's template does, so that nothing is stored: a new one would be.
+            yield present
+            return
         manager = Manager(manager)
+        if present is not None:
+            manager.enter(asynchronous=False)
+    if manager.is_own():
+        raise RuntimeError("a transaction() inside of another one would commit half of that")
     current = manager.begin()
     if not current.description:
         current.note(request.path)
@@ -322,7 +352,7 @@ def under_way(manager: Any) -> Any:
     Args:
         manager: of the package ``transaction``; of a thread-local one this thread's counts.
     """
-    return getattr(manager, "manager", manager)._txn
+    return getattr(getattr(manager, "manager", manager), "_txn", None)
 
 
 def annotates_user(settings: Mapping[str, Any]) -> bool:

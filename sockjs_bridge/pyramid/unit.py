@@ -7,8 +7,7 @@ where pyramid_tm is active, with finished callbacks, and with nothing left over 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextvars import Token
 
 from pyramid.request import Request
 from pyramid.threadlocal import RequestContext
@@ -18,6 +17,28 @@ from sockjs_bridge.pyramid.extensions import REIFIED, let_go, noted_userid
 from sockjs_bridge.pyramid.transactions import Manager, annotates_user
 
 logger = logging.getLogger("sockjs_bridge.views")
+
+
+class InThread:
+    """Makes the code of a ``with`` block that of a connection, in a thread.
+
+    Args:
+        unit: of the connection.
+    """
+
+    __slots__ = ("_context", "_token", "_unit")
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._context = RequestContext(unit.request)
+
+    def __enter__(self) -> None:
+        self._context.begin()
+        self._token: Token[attempt.Attempt | None] = attempt.enter(self._unit)
+
+    def __exit__(self, *error: object) -> None:
+        attempt.leave(self._token)
+        self._context.end()
 
 
 class Unit(attempt.Attempt):
@@ -53,21 +74,15 @@ class Unit(attempt.Attempt):
             userid = noted_userid(request) if annotates_user(request.registry.settings) else None
             manager.describe(request.path, str(userid) if userid else "")
 
-    @contextmanager
-    def in_thread(self) -> Iterator[None]:
+    def in_thread(self) -> InThread:
         """Has the code of a ``with`` block be that of the connection, in a thread."""
-        with RequestContext(self.request):
-            token = attempt.enter(self)
-            try:
-                yield
-            finally:
-                attempt.leave(token)
+        return InThread(self)
 
     def in_task(self) -> None:
         """Has what the present task does from now on be code of the connection."""
         attempt.enter(self)
 
-    def begin(self, *, asynchronous: bool) -> None:
+    def begin(self, asynchronous: bool) -> None:
         """Begins. What costs something, a transaction, begins when it is used.
 
         Args:
@@ -75,15 +90,26 @@ class Unit(attempt.Attempt):
         """
         self.acted = False
         self.transient = None
-        if self._manager is not None:
-            self._manager.enter(asynchronous)
+        manager = self._manager
+        if manager is not None:
+            manager.runs = True
+            if manager.shared:
+                manager.enter(asynchronous)
 
     def end(self) -> None:
         """Ends code that has returned: its transaction is committed."""
+        # Most code did nothing that would have an end: that costs a look at it.
         manager = self._manager
-        if manager is not None and manager.used:
+        if manager is None:
+            if REIFIED in self._attributes:
+                self._clean()
+        elif manager.used or (manager.shared and manager.is_shared_used()):
             manager.complete(self.request)
-        self._clean()
+            self._clean()
+        elif REIFIED in self._attributes:
+            self._clean()
+        else:
+            manager.runs = False
 
     def fail(self, error: BaseException) -> bool:
         """Ends code that has raised an exception: its transaction is aborted.
@@ -117,16 +143,37 @@ class Unit(attempt.Attempt):
             self.fail(error)
             raise
         finally:
-            self.begin(asynchronous=asynchronous)
+            self.begin(asynchronous)
 
     def _clean(self) -> None:
-        if self._manager is not None:
-            self._manager.exit()
-        if REIFIED in self._attributes:
-            callbacks = self._attributes.get("finished_callbacks", ())
-            # Where nothing ends what was reified, it may be kept as long as the connection.
-            over = bool(callbacks) or self._manager is not None
+        manager = self._manager
+        try:
+            if REIFIED in self._attributes:
+                self._finish(manager)
+        finally:
+            if manager is not None:
+                manager.exit()
+
+    def _finish(self, manager: Manager | None) -> None:
+        callbacks = self._attributes.get("finished_callbacks", ())
+        called = bool(callbacks)
+        first: Exception | None = None
+        try:
             while callbacks:
-                callbacks.popleft()(self.request)
-            if over:
+                try:
+                    callbacks.popleft()(self.request)
+                except Exception as error:
+                    # No request of a connection goes away, and takes the others with it.
+                    if first is None:
+                        first = error
+                    else:
+                        path = self.request.path
+                        logger.exception("%s: another finished callback raised", path)
+        finally:
+            if called and manager is not None:
+                manager.discard()
+            # Where nothing ends what was reified, it may be kept as long as the connection.
+            if called or manager is not None:
                 let_go(self.request)
+        if first is not None:
+            raise first

@@ -508,8 +508,8 @@ class WebSocketSession:
             A context manager; its target is the transaction.
 
         Raises:
-            RuntimeError: pyramid_tm is not in use; or the hook is asynchronous and the transaction
-                manager is one for all sessions of the thread (set ``tm.manager_hook`` to
-                ``pyramid_tm.explicit_manager``).
+            RuntimeError: pyramid_tm is not in use; or the block is inside of such a block; or the
+                hook is asynchronous and the transaction manager is one for all sessions of the
+                thread (set ``tm.manager_hook`` to ``pyramid_tm.explicit_manager``).
         """
         return transaction(self.request)

@@ -89,6 +89,16 @@ def test_explicit_tweens(make, manager, place):
 
 
 @managers
+@pytest.mark.parametrize("includes", BOTH, ids=" ".join)
+@pytest.mark.parametrize("by_ini", [False, True])
+def test_explicit_tweens_without_ours(make, manager, includes, by_ini):
+    """A list that is older than the bridge leaves it out: it has its place all the same."""
+    tweens = "pyramid_tm.tm_tween_factory pyramid.tweens.excview_tween_factory"
+    settings = {"pyramid.includes": " ".join(includes)} if by_ini else {}
+    check(make(includes, manager, **{"pyramid.tweens": tweens, **settings}))
+
+
+@managers
 @pytest.mark.parametrize(("ini", "other"), BOTH)
 @pytest.mark.parametrize(
     ("path", "headers", "status", "identity"),

@@ -109,6 +109,30 @@ def test_one_after_another(request_):
     assert [store.calls for store in stores] == [["commit", "finish"]] * 2
 
 
+def test_begun_before(request_):
+    """Who tests a hook begins a transaction for it: it is taken over, and another one is left."""
+    store = Store()
+    request_.tm.begin().join(store)
+    for _ in range(2):
+        with transactions.transaction(request_):
+            pass
+    assert store.calls == ["commit", "finish"]
+    request_.tm.abort()
+
+
+def test_doomed_before(request_):
+    """Who tests on a database that is to stay as it is ends what was done, after a look at it."""
+    store = Store()
+    mine = request_.tm.begin()
+    mine.doom()
+    for _ in range(2):
+        with transactions.transaction(request_) as current:
+            current.join(store)
+    assert (current, store.calls) == (mine, [])
+    request_.tm.abort()
+    assert set(store.calls) == {"abort"}
+
+
 @pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError, GeneratorExit])
 def test_abort(request_, attempt, error):
     """Any exception of the block aborts it, and comes out."""

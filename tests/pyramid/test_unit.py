@@ -10,7 +10,7 @@ from operator import attrgetter
 import pytest
 import transaction
 from pyramid.config import Configurator
-from pyramid.interfaces import ISecurityPolicy
+from pyramid.interfaces import INewRequest, ISecurityPolicy
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.threadlocal import get_current_request
@@ -259,6 +259,41 @@ def test_transaction_behind_a_block(make, monkeypatch, style):
     assert notes(app) == ["before", "behind"]
 
 
+@every_manager
+def test_block_in_a_block(make, caplog, monkeypatch, manager):
+    """It is an error with each manager: the thread's would forget what the outer one did."""
+    app = make(manager)
+
+    def act(session, message):
+        with session.transaction():
+            session.request.dbsession.add(users.Note(text="outer"))
+            with session.transaction():
+                session.request.dbsession.add(users.Note(text="inner"))
+
+    monkeypatch.setattr(users.Acting, "act", act)
+    assert run(app, "plain", "message")[-1] == FAILED
+    assert "inside of another" in str(errors(caplog)[0].exc_info[1])
+    assert notes(app) == []
+
+
+@pytest.mark.parametrize("with_tm", [False, True])
+def test_block_behind_a_global_session(make, monkeypatch, with_tm):
+    """The transaction of one that knows the thread's manager only is taken over too."""
+    app = make("of the thread")
+
+    def act(session, message):
+        request = session.request
+        users.add_globally(request, "before")
+        with request.tm if with_tm else session.transaction():
+            users.add_globally(request, "in")
+        assert request.registry.engine.pool.checkedout() == 0
+        users.add_globally(request, "behind")
+
+    monkeypatch.setattr(users.Acting, "act", act)
+    assert run(app, "plain", "message") == []
+    assert notes(app) == ["before", "in", "behind"]
+
+
 @pytest.mark.parametrize("style", ["plain", "view"])
 def test_global_session(make, caplog, style):
     """One of the thread's manager never touches request.tm, and is committed or aborted too."""
@@ -340,6 +375,43 @@ def test_finished_callback_that_raises(make, caplog, style):
     assert len(errors(caplog)) == 1
 
 
+@able
+def test_finished_callbacks_that_raise(make, caplog, monkeypatch, style, manager):
+    """The others are called, and nothing that was reified is left for the next hook."""
+    app = make(manager)
+
+    def call_back(request, text):
+        for _ in range(5):
+            request.add_finished_callback(lambda request: 1 / 0)
+        return users.call_back(request, text)
+
+    monkeypatch.setitem(users.ACTS, "call_back", call_back)
+    connected = Connected(app, f"/{style}", ADA)
+    _, end = said(connected.say("call_back last"))
+    assert (end, app.registry.finished) == (FAILED, ["last"])
+    assert len(errors(caplog)) == 5
+
+
+@able
+def test_finished_callback_with_a_database(make, monkeypatch, style, manager):
+    """Its transaction is one of its own, which is aborted: nothing is held for nobody."""
+    app = make(manager)
+
+    def call_back(request, text):
+        def look(request):
+            app.registry.finished.append(request.dbsession.get(users.User, 1).name)
+            request.dbsession.add(users.Note(text="lost"))
+            request.dbsession.flush()
+
+        request.add_finished_callback(look)
+        return users.add(request, text)
+
+    monkeypatch.setitem(users.ACTS, "call_back", call_back)
+    texts, end = said(run(app, style, "call_back kept", "notes", "bye"))
+    assert (texts, end) == (["added kept", "kept"], NORMAL)
+    assert app.registry.finished == ["Ada"]
+
+
 class Breaks(list):
     def append(self, item):
         super().append(item)
@@ -354,6 +426,22 @@ def test_what_was_set_stays(make):
     attributes = vars(connected.session.connection.request)
     assert type(attributes["user"]) is users.User
     assert not {"dbsession", "response", "finished_callbacks"} & attributes.keys()
+
+
+@able
+def test_properties_of_one_request(make, style, manager):
+    """What a subscriber has reified on the request itself is made anew as well."""
+    app = make(manager)
+
+    def add_properties(event):
+        add = event.request.set_property
+        add(lambda request: request.identity, "user", reify=True)
+        add(lambda request: request.user.name.upper(), "shouted", reify=True)
+
+    app.registry.registerHandler(add_properties, (INewRequest,))
+    texts, _ = said(run(app, style, "who", "who", "bye"))
+    assert texts == ["1 Ada Ada True"] * 2
+    assert "shouted" not in vars(Request)
 
 
 @pytest.mark.parametrize("calls_back", [False, True])
