@@ -116,6 +116,9 @@ class Runner:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(DaemonExecutor())
         clock = LoopClock(loop)
+        # Blocking views may take all threads that the system gives.
+        for each in (self._requests, self._handshakes, self._workers, self._host):
+            each.prepare()
         self._site.start(clock, self._workers)
         server = self._web = RequestServer(
             self._bridge,

@@ -134,6 +134,16 @@ class ThreadPool:
         """How many of them are at work, or were; they begin in the order of their coming."""
         return self._begun
 
+    def prepare(self) -> None:
+        """Start the first thread: when a job needs it, there may be none to be had.
+
+        Raises:
+            RuntimeError: There is none now.
+        """
+        with self._lock:
+            if not self._threads and not self._closed:
+                self._start_thread()
+
     def relieve(self, jobs: int) -> None:
         """Start further threads for jobs that wait too long; at most as many as there are.
 

@@ -39,6 +39,14 @@ class SessionWorkers:
         self._resting: set[Callable[[], bool]] = set()
         self._stopped = False
 
+    def prepare(self) -> None:
+        """Starts the thread that hooks have at least.
+
+        Raises:
+            RuntimeError: the system gives no thread.
+        """
+        self._pool.prepare()
+
     def submit(self, function: Callable[[], object]) -> None:
         """Runs a function in the pool; drops it when the server has stopped.
 

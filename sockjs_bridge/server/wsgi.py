@@ -173,6 +173,14 @@ class WSGIHost:
             return self._gone(request)
         return await self._run(request, body, inquiry or Inquiry())
 
+    def prepare(self) -> None:
+        """Start the thread that files have at least.
+
+        Raises:
+            RuntimeError: The system gives no thread.
+        """
+        self._files.prepare()
+
     def close(self) -> None:
         """Let go of the threads that read and write files."""
         self._files.close()

@@ -62,6 +62,19 @@ async def ask(url, path):
     return Answer.parse(raw)
 
 
+async def test_who_takes_the_last_thread_leaves_one_for_everything_else(monkeypatch):
+    """Pages, handshakes, hooks and files that nobody asked for before."""
+    async with started(make_app()) as (runner, url):
+
+        def refuse(thread):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr("sockjs_bridge.server.threads.start_thread", refuse)
+        assert (await ask(url, "/page")).body == b"page"
+        for pool in (runner._handshakes, runner._workers._pool, runner._host._files):
+            assert await pool.run(len, b"four") == 4
+
+
 # The loop
 
 
