@@ -31,6 +31,8 @@ class Outflow:
         self._pool = pool
         # Those whose threads wait for their clients; each has one.
         self._waiting: dict[Holder, int] = {}
+        # Those of them that were broken off, and whose threads do not know yet.
+        self._leaving: set[Holder] = set()
 
     def room(self) -> int:
         """Return how many bytes one response may have waiting before its thread must wait too."""
@@ -39,15 +41,20 @@ class Outflow:
 
     def begin_waiting(self, response: WSGIResponse) -> None:
         """Note that a response's thread waits; with too many of these, one is broken off."""
-        if self._waiting and self._pool.lent > self._pool.max_lent:
+        if self._waiting and self._pool.lent - len(self._leaving) > self._pool.max_lent:
             first = leaving_order(self._waiting)[0]
             del self._waiting[first]
+            self._leaving.add(first)
             first.give_way()
         self._waiting[response] = 1
 
     def end_waiting(self, response: WSGIResponse) -> None:
         """Note that a response's thread goes on."""
         self._waiting.pop(response, None)
+
+    def end(self, response: WSGIResponse) -> None:
+        """Note that a response's thread is free."""
+        self._leaving.discard(response)
 
 
 class Outlet:
@@ -177,6 +184,8 @@ class Outlet:
 
     def _end(self) -> None:
         self._ended = True
+        if self.response is not None:
+            self._shared.end(self.response)
         self._tell()
 
     def _tell(self) -> None:

@@ -10,10 +10,12 @@ import contextlib
 import io
 import logging
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from sockjs_bridge.server import budget, wsgi
+from sockjs_bridge.server.wsgi_outlet import Outflow
 from tests.server.support import PATIENCE, Answer, serving, until
 
 MIB = 2**20
@@ -273,6 +275,33 @@ async def test_of_too_many_threads_that_wait_the_stillest_is_broken_off(pages, c
         assert "/blocks/3" not in pages.closed
         assert (await served.ask("/page")).body == b"page"
     assert "make room" in caplog.text
+
+
+def test_one_thread_too_many_breaks_one_off():
+    """Until its thread has noticed, as many are lent as before: that must not cost another."""
+
+    class Waiting:
+        client = ""
+
+        def __init__(self):
+            self.broken = False
+
+        def idle(self):
+            return 0.0
+
+        def give_way(self):
+            self.broken = True
+
+    outflow = Outflow(SimpleNamespace(lent=3, max_lent=2), 4 * MIB)
+    waiting = [Waiting() for _ in range(4)]
+    for response in waiting[:3]:
+        outflow.begin_waiting(response)
+    assert [response.broken for response in waiting].count(True) == 1
+    (broken,) = (response for response in waiting if response.broken)
+    outflow.end_waiting(broken)
+    outflow.end(broken)
+    outflow.begin_waiting(waiting[3])
+    assert [response.broken for response in waiting].count(True) == 2
 
 
 async def test_of_too_much_memory_the_stillest_is_broken_off(pages, caplog):
