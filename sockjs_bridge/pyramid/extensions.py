@@ -26,7 +26,7 @@ CLASSES = 16
 # Like Pyramid's own: without them zope.interface would make specifications for the new class.
 _INTERFACES = ("__implemented__", "__provides__")
 
-#: The attribute of a request that has the names of what was reified, if there is anything.
+#: The attribute of a request that has what was reified, by name, if there is anything.
 REIFIED = "_sockjs_bridge_reified"
 # The attribute of its class that has what was added to it.
 _MEMBERS = "_sockjs_bridge_members"
@@ -39,7 +39,7 @@ _OF_THE_RESPONSE = ("finished_callbacks", "response", "response_callbacks")
 class Reified:
     """Makes an attribute of a request at its first use, as `pyramid.decorator.reify`, and notes it.
 
-    One that somebody has set by hand, be it to what was made, is noted no longer.
+    From then on the attribute is the request's own, and costs nothing more.
 
     Args:
         name: of the attribute.
@@ -55,25 +55,9 @@ class Reified:
         if request is None:
             return self
         attributes = vars(request)
-        try:
-            return attributes[self._name]
-        except KeyError:
-            # Not in here: what the application raises has nothing to do with it.
-            pass
         value = attributes[self._name] = self._make(request)
-        attributes.setdefault(REIFIED, set()).add(self._name)
+        attributes.setdefault(REIFIED, {})[self._name] = value
         return value
-
-    def __set__(self, request: Any, value: Any) -> None:
-        attributes = vars(request)
-        attributes[self._name] = value
-        attributes.get(REIFIED, set()).discard(self._name)
-
-    def __delete__(self, request: Any) -> None:
-        try:
-            del vars(request)[self._name]
-        except KeyError:
-            raise AttributeError(self._name) from None
 
 
 def note_properties(request: Request) -> None:
@@ -94,21 +78,32 @@ def note_properties(request: Request) -> None:
         for name, member in _noting(vars(base)).items():
             setattr(base, name, member)
             if name in attributes:
-                attributes.setdefault(REIFIED, set()).add(name)
+                attributes.setdefault(REIFIED, {})[name] = attributes[name]
+
+
+def keep(request: Request, name: str) -> None:
+    """Has an attribute that was reified stay, as one that is set by hand.
+
+    Args:
+        request: of a connection.
+        name: of the attribute.
+    """
+    vars(request).get(REIFIED, {}).pop(name, None)
 
 
 def let_go(request: Request) -> None:
     """Drops what was reified for one request's worth of code, its response too.
 
-    What somebody has set by hand stays. A silent session holds its request: 2 KiB of it would be
-    for nothing.
+    What somebody has set by hand stays, in its place too. A silent session holds its request:
+    2 KiB of it would be for nothing.
 
     Args:
         request: of a connection.
     """
     attributes = vars(request)
-    for name in attributes.pop(REIFIED, ()):
-        attributes.pop(name, None)
+    for name, value in attributes.pop(REIFIED, {}).items():
+        if attributes.get(name) is value:
+            del attributes[name]
 
 
 def note_userid(request: Request) -> Any:

@@ -30,6 +30,7 @@ from sockjs_bridge.protocol import Target
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
 from sockjs_bridge.pyramid.extensions import (
+    keep,
     let_go,
     note_properties,
     note_userid,
@@ -216,9 +217,10 @@ def handover_deriver(view: View, info: Any) -> View:
         if asynchronous:
             request.websocket = _face(AsyncWebSocket, handshake, request)
             return AsyncViewHandler(body, request, endpoints.workers, watch)
-        # It stays: a root factory may have handed it to others.
-        request.websocket = request.websocket
-        return ViewHandler(body, request, sockjs.threads, endpoints.workers)
+        handler = ViewHandler(body, request, sockjs.threads, endpoints.workers)
+        # A root factory may have handed it to others before.
+        keep(request, "websocket")
+        return handler
 
     return handover
 

@@ -29,6 +29,9 @@ class Outflow:
         # One that alone needs more than all may have must not end the others.
         self.memory = Budget(max_memory, max_memory // 2)
         self._pool = pool
+        # Bytes that threads have brought and the loop has not seen: many may begin at once.
+        self._brought = 0
+        self._lock = threading.Lock()
         # Those whose threads wait for their clients; each has one.
         self._waiting: dict[Holder, int] = {}
         # Those of them that were broken off, and whose threads do not know yet.
@@ -37,7 +40,13 @@ class Outflow:
     def room(self) -> int:
         """Return how many bytes one response may have waiting before its thread must wait too."""
         # The other half is for what exists already: whole bodies, and blocks of waiting threads.
-        return self.memory.limit // 16 if self.memory.total <= self.memory.limit // 2 else 0
+        held = self.memory.total + self._brought
+        return self.memory.limit // 16 if held <= self.memory.limit // 2 else 0
+
+    def bring(self, size: int) -> None:
+        """Note bytes that a thread brings, below 0 those that the loop counts from now on."""
+        with self._lock:
+            self._brought += size
 
     def begin_waiting(self, response: WSGIResponse) -> None:
         """Note that a response's thread waits; with too many of these, one is broken off."""
@@ -113,6 +122,7 @@ class Outlet:
             # From here on it may take as long as it likes.
             self._lent = self._pool.lend()
         self._brought += len(block)
+        self._shared.bring(len(block))
         self._clock.call_from_thread(self._arrive, head, block)
         if not self._has_room():
             self._wait(self._room)
@@ -175,6 +185,7 @@ class Outlet:
 
     def _arrive(self, head: Head, block: bytes) -> None:
         self._arrived += len(block)
+        self._shared.bring(-len(block))
         if not self.broken:
             if self.response is None:
                 self.response = self._make(head)

@@ -207,7 +207,7 @@ def held(request, text):
 
 
 def keep(request, name):
-    setattr(request, name, getattr(request, name))
+    setattr(request, name, type(getattr(request, name))())
 
 
 ACTS = {
