@@ -31,11 +31,13 @@ class Addresses(NamedTuple):
     @classmethod
     def of(cls, transport: asyncio.BaseTransport) -> Addresses:
         """Asks a transport that has just been made: one whose peer is gone answers differently."""
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family == getattr(socket, "AF_UNIX", None):
-            return cls(UNIX_PEER, "", "", "")
-        # Without a name it is a TCP connection all the same, of which nothing may be believed.
-        peer = _pair(transport.get_extra_info("peername")) or (UNKNOWN_PEER, "")
+        peer = _pair(transport.get_extra_info("peername"))
+        if peer is None:
+            sock = transport.get_extra_info("socket")
+            if sock is not None and sock.family == getattr(socket, "AF_UNIX", None):
+                return cls(UNIX_PEER, "", "", "")
+            # Without a name it is a TCP connection all the same, of which nothing may be believed.
+            peer = UNKNOWN_PEER, ""
         return cls(*peer, *_own(transport.get_extra_info("sockname")))
 
 

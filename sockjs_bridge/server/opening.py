@@ -157,16 +157,16 @@ def _agree(request: web.BaseRequest, handshake: Handshake, raw: Headers) -> Head
         The header that names it; none where nothing is agreed on.
     """
     session, endpoint = handshake.session, handshake.endpoint
-    header = subprotocols.HEADER
-    offers: list[str] = []
-    if session.transport is RAW_WEBSOCKET:
-        offers = subprotocols.offered(request.headers.getall(header, ()))
+    header, raw_websocket = subprotocols.HEADER, session.transport is RAW_WEBSOCKET
     named = [value for name, value in raw if name.lower() == header.lower()]
+    if not (named or raw_websocket):
+        return []
+    offers: list[str] = []
+    if raw_websocket:
+        offers = subprotocols.offered(request.headers.getall(header, ()))
     agreed = subprotocols.choose(offers, [*named, *endpoint.settings.subprotocols])
     session.subprotocol = agreed
-    reason = (
-        f"the client offers {offers}" if session.transport is RAW_WEBSOCKET else "SockJS has none"
-    )
+    reason = f"the client offers {offers}" if raw_websocket else "SockJS has none"
     for value in named if session.transport.websocket else ():
         if value != agreed:
             logger.warning("route %r: dropped %s: %a: %s", endpoint.name, header, value, reason)
