@@ -63,7 +63,9 @@ class Reified:
 def note_properties(request: Request) -> None:
     """Has what `pyramid.request.Request.set_property` reifies noted too, from now on.
 
-    It gives the request a class of its own, derived from that of all.
+    It gives the request a class of its own, derived from that of all. What wraps an attribute that
+    Pyramid itself reifies and that stays, as pyramid_debugtoolbar does with the session, changes
+    nothing in that.
 
     Args:
         request: of a handshake.
@@ -76,6 +78,8 @@ def note_properties(request: Request) -> None:
         if _MEMBERS in vars(base):
             return
         for name, member in _noting(vars(base)).items():
+            if isinstance(getattr(Request, name, None), reify) and name not in _OF_THE_RESPONSE:
+                continue
             setattr(base, name, member)
             if name in attributes:
                 attributes.setdefault(REIFIED, {})[name] = attributes[name]
