@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TypedDict
 
-from sockjs_bridge.clock import Clock
-from sockjs_bridge.endpoints import Endpoints
+from sockjs_bridge.core.clock import Clock
+from sockjs_bridge.endpoint.endpoints import Endpoints
 
 
 class Found(TypedDict):

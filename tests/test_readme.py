@@ -17,11 +17,11 @@ import pytest
 
 from pyramid_chat.settings import Settings as ChatSettings
 from sockjs_bridge.client import connect
+from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.transports import NAMES
 from sockjs_bridge.server import proxy
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
-from sockjs_bridge.settings import Settings
-from sockjs_bridge.transports import NAMES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

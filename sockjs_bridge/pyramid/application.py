@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sockjs_bridge.endpoints import Endpoints, Workers
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.endpoint.endpoints import Endpoints, Workers
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
 from sockjs_bridge.pyramid.views import Connection, WebSocketSession
-from sockjs_bridge.session import Session
-from sockjs_bridge.settings import Settings
 
 logger = logging.getLogger("sockjs_bridge.views")
 

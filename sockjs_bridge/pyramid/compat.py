@@ -6,7 +6,7 @@ from typing import Any
 
 from pyramid.registry import Registry
 
-from sockjs_bridge.endpoint import Endpoint
+from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.pyramid.application import connections
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message

@@ -18,12 +18,12 @@ from pyramid.request import Request
 from pyramid.tweens import EXCVIEW, MAIN
 from pyramid.viewderivers import INGRESS, VIEW
 
-from sockjs_bridge.endpoint import YEAR, Endpoint
+from sockjs_bridge.core.settings import SettingError, Settings
+from sockjs_bridge.endpoint.endpoint import YEAR, Endpoint
 from sockjs_bridge.pyramid import handshake
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
 from sockjs_bridge.pyramid.transactions import attempts
-from sockjs_bridge.settings import SettingError, Settings
 
 logger = logging.getLogger("sockjs_bridge")
 

@@ -14,16 +14,16 @@ from typing import Any
 from pyramid.httpexceptions import HTTPException
 from pyramid.request import Request
 
-from sockjs_bridge.clock import Clock
-from sockjs_bridge.endpoints import Workers
+from sockjs_bridge.core.clock import Clock
+from sockjs_bridge.core.protocol import FAILED
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.endpoint.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
-from sockjs_bridge.protocol import FAILED
 from sockjs_bridge.pyramid.application import BlockingThreads
 from sockjs_bridge.pyramid.debug import Watch, dotted_name, unwatched
 from sockjs_bridge.pyramid.transactions import attempts
 from sockjs_bridge.pyramid.unit import Unit
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
-from sockjs_bridge.session import Session
 
 logger = logging.getLogger("sockjs_bridge.views")
 

@@ -22,11 +22,12 @@ from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 
-from sockjs_bridge.contracts import Handler
-from sockjs_bridge.credentials import UNKNOWN
-from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.endpoints import HANDSHAKE, INQUIRY, Handshake, Inquiry
-from sockjs_bridge.protocol import Target
+from sockjs_bridge.core.contracts import Handler
+from sockjs_bridge.core.credentials import UNKNOWN
+from sockjs_bridge.core.protocol import Target
+from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.endpoints import HANDSHAKE, INQUIRY, Handshake, Inquiry
+from sockjs_bridge.endpoint.outcomes import Request as EndpointRequest
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
 from sockjs_bridge.pyramid.extensions import (
@@ -38,7 +39,6 @@ from sockjs_bridge.pyramid.extensions import (
 )
 from sockjs_bridge.pyramid.handlers import AsyncViewHandler, SessionHandler, ViewHandler
 from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
-from sockjs_bridge.replies import Request as EndpointRequest
 
 logger = logging.getLogger("sockjs_bridge.views")
 

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from pyramid.request import Request
 from pyramid.view import view_config
 
+from sockjs_bridge.core.protocol import NORMAL
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.errors import ConnectionClosed
-from sockjs_bridge.protocol import NORMAL
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
 from sockjs_bridge.pyramid.transactions import transaction
-from sockjs_bridge.session import Session
 
 if TYPE_CHECKING:
-    from sockjs_bridge.clock import Clock
+    from sockjs_bridge.core.clock import Clock
 
 
 class websocket_view(view_config):  # type: ignore[misc]

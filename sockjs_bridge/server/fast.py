@@ -15,20 +15,20 @@ from email.utils import formatdate
 from functools import lru_cache, partial
 from http import HTTPStatus
 
-from sockjs_bridge.actions import Action
-from sockjs_bridge.clock import Clock
-from sockjs_bridge.replies import Reply, Request
+from sockjs_bridge.core.clock import Clock
+from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.transports import RECEIVING, SENDING
+from sockjs_bridge.endpoint.actions import Action
+from sockjs_bridge.endpoint.outcomes import Reply, Request
 from sockjs_bridge.server import aiohttp_parts
-from sockjs_bridge.server.aiohttp import Bridge
+from sockjs_bridge.server.dispatch import Bridge
 from sockjs_bridge.server.fast_opening import FastOpenings
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE
 from sockjs_bridge.server.plain import MAX_FORMS, Forms, Incomplete, Known, PlainRequest
 from sockjs_bridge.server.proxy import MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.receivers import NOBODY, Connection, ConnectionReceiver, Shared
-from sockjs_bridge.server.wsgi_response import SERVER_NAME
-from sockjs_bridge.session import Session, State
-from sockjs_bridge.site import Site
-from sockjs_bridge.transports import RECEIVING, SENDING
+from sockjs_bridge.server.site import Site
+from sockjs_bridge.server.wsgi.response import SERVER_NAME
 
 #: Seconds that the rest of a request may take: browsers send head and body one after the other.
 HOLD = 0.25

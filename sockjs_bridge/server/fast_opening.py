@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
-from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.replies import Reply, Request, phrase
+from sockjs_bridge.core.transports import PLAIN
+from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.outcomes import Reply, Request, phrase
 from sockjs_bridge.server.accesslog import AccessLogger
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.proxy import MalformedForwarded
+from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.websocket import WebSocketConnection, accept_key
-from sockjs_bridge.server.wsgi import WSGIHost
-from sockjs_bridge.site import Site
-from sockjs_bridge.transports import PLAIN
+from sockjs_bridge.server.wsgi.host import WSGIHost
 
 if TYPE_CHECKING:
     from sockjs_bridge.server.fast import FastConnection

@@ -8,14 +8,14 @@ from io import BytesIO
 
 from aiohttp import web
 
-from sockjs_bridge import subprotocols
-from sockjs_bridge.credentials import UNKNOWN
-from sockjs_bridge.endpoint import Endpoint
-from sockjs_bridge.endpoints import HANDSHAKE, Handshake
-from sockjs_bridge.replies import Headers, Proof
-from sockjs_bridge.server.wsgi import WSGIHost, path_info
-from sockjs_bridge.session import Session
-from sockjs_bridge.transports import RAW_WEBSOCKET
+from sockjs_bridge.core.credentials import UNKNOWN
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.transports import RAW_WEBSOCKET
+from sockjs_bridge.endpoint import subprotocols
+from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.endpoints import HANDSHAKE, Handshake
+from sockjs_bridge.endpoint.outcomes import Headers, Proof
+from sockjs_bridge.server.wsgi.host import WSGIHost, path_info
 
 logger = logging.getLogger("sockjs_bridge.server")
 

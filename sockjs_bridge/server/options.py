@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from sockjs_bridge.core.settings import SettingError, count, flag, number
 from sockjs_bridge.server import proxy
 from sockjs_bridge.server.proxy import TrustedProxy
-from sockjs_bridge.settings import SettingError, count, flag, number
 
 logger = logging.getLogger("sockjs_bridge.server")
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import httptools
 
-from sockjs_bridge.actions import Action
+from sockjs_bridge.endpoint.actions import Action
 
 #: Bytes of a head, and how many headers: with more, aiohttp's limits are asked.
 MAX_HEAD = 8000

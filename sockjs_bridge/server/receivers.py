@@ -8,14 +8,14 @@ from typing import Protocol, cast
 
 from aiohttp import web
 
-from sockjs_bridge.clock import Clock, DeadlineWheel
-from sockjs_bridge.contracts import Peer
-from sockjs_bridge.replies import Reply
+from sockjs_bridge.core.clock import Clock, DeadlineWheel
+from sockjs_bridge.core.contracts import Peer
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.endpoint.outcomes import Reply
 from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.addresses import Addresses
 from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD, Flow
 from sockjs_bridge.server.plain import MAX_HELD
-from sockjs_bridge.session import Session
 
 #: In aiohttp's place as long as it has no part in a connection.
 NOBODY = asyncio.Protocol()

@@ -15,11 +15,11 @@ from wsgiref.types import WSGIApplication
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from sockjs_bridge import protocol
-from sockjs_bridge.clock import DeadlineWheel
+from sockjs_bridge.core import protocol
+from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.accesslog import make_access_logger
-from sockjs_bridge.server.aiohttp import Bridge
+from sockjs_bridge.server.dispatch import Bridge
 from sockjs_bridge.server.ending import LAST_WORDS, DaemonExecutor
 from sockjs_bridge.server.fast import FastConnection, FastSkin
 from sockjs_bridge.server.fast_opening import FastOpenings
@@ -27,9 +27,9 @@ from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.receivers import Connection, Open, Shared
+from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.workers import SessionWorkers
-from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
-from sockjs_bridge.site import Site
+from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
 

@@ -16,15 +16,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from sockjs_bridge import protocol
-from sockjs_bridge.contracts import Peer
-from sockjs_bridge.replies import Headers, Reply
+from sockjs_bridge.core import protocol
+from sockjs_bridge.core.contracts import Peer
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.endpoint.outcomes import Headers, Reply
 from sockjs_bridge.server import framing
 from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD
 from sockjs_bridge.server.framing import BrokenFrame, FrameReader, control_frame, read_close
 from sockjs_bridge.server.receivers import Connection
-from sockjs_bridge.server.wsgi_response import SERVER_NAME
-from sockjs_bridge.session import Session
+from sockjs_bridge.server.wsgi.response import SERVER_NAME
 
 logger = logging.getLogger("sockjs_bridge.server")
 

@@ -13,9 +13,9 @@ from bench import stalls
 from bench.loads import Load
 from bench.probe import Found, Probe
 from bench.servers import BENCH, Installed, Lacking, compile_c, free_port, ours
-from sockjs_bridge.endpoints import Endpoints
+from sockjs_bridge.endpoint.endpoints import Endpoints
 from tests.bench.test_table import stall
-from tests.core import HandClock
+from tests.support import HandClock
 
 
 def found(**more: float) -> Found:

@@ -1,6 +1,6 @@
 """What the tests know of the transports, and one client for all of them.
 
-Independent of `sockjs_bridge.transports`: this table is read from the protocol text.
+Independent of `sockjs_bridge.core.transports`: this table is read from the protocol text.
 """
 
 from __future__ import annotations

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import sockjs_bridge
-from sockjs_bridge import client, protocol, testing
+from sockjs_bridge import client, testing
+from sockjs_bridge.core import protocol
+from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.pyramid import handlers
 from sockjs_bridge.server.options import ServerOptions
-from sockjs_bridge.settings import Settings
 from tests.docs import test_examples, test_kit, test_servers
 from tests.docs.blocks import DOCS, OTHER_WAYS, Block, check_javascript, collect, pages
 from tests.integration.pserve import ROOT

@@ -25,7 +25,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from sockjs_bridge.endpoint import Endpoint
+from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.testing import serve
 from tests.e2e.chromium import ARGUMENTS, NO_PROXY
 from tests.e2e.server import PATIENCE

@@ -144,7 +144,7 @@ def test_head(servers, name):
 def test_http_1_0(servers, name, headers):
     """The same response without chunks; where its length is not told, its end is the connection's.
 
-    That end is a reset where the body is not whole (`tests/server/test_wsgi_response.py`).
+    That end is a reset where the body is not whole (`tests/server/wsgi/test_response.py`).
     """
     case = CASES[name]
     data = re.sub(rb" HTTP/1\.[01]", b" HTTP/1.0" + headers, case.data, count=1)

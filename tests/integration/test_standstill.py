@@ -6,12 +6,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 
 import pytest
 import uvloop
 from pyramid.config import Configurator
 
-import sockjs_bridge.testing
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.testing import serve
 from tests.conformance.wire import Client
@@ -36,7 +36,7 @@ class Blocker(WebSocketSession):
 def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """A client of a server on either loop: they differ in what comes first, timers or reads."""
     make_loop: Callable[[], asyncio.AbstractEventLoop] = request.param
-    monkeypatch.setattr(sockjs_bridge.testing, "new_event_loop", make_loop)
+    monkeypatch.setattr(import_module("sockjs_bridge.testing.serve"), "new_event_loop", make_loop)
     Blocker.begun.clear()
     with Configurator(settings={"sockjs.disconnect_delay": str(DELAY)}) as config:
         config.include("sockjs_bridge")

@@ -8,7 +8,7 @@ import pytest
 from pyramid.config import Configurator
 
 from sockjs_bridge import WebSocketSession
-from sockjs_bridge.manager import Manager
+from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.testing import serve
 from tests.conformance.rawclient import Connection
 from tests.conformance.wire import Client, eventually, quoted

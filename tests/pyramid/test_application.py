@@ -10,11 +10,11 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from sockjs_bridge import AsyncWebSocket, WebSocket, WebSocketSession
-from sockjs_bridge.endpoints import HANDSHAKE, Handshake
+from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.endpoint.endpoints import HANDSHAKE, Handshake
 from sockjs_bridge.pyramid.application import BlockingThreads, SockJS
-from sockjs_bridge.settings import Settings
-from tests.core import BY_NAME, HandClock, Recorder, RecordingHandler
 from tests.pyramid.support import HandWorkers
+from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler
 
 
 class Talker(WebSocketSession):

@@ -7,10 +7,10 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 
 from sockjs_bridge import Session, WebSocketSession
-from sockjs_bridge.endpoint import Endpoint
+from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
-from tests.core import BY_NAME, HandClock, Recorder, RecordingHandler, make_manager
 from tests.pyramid.support import HandWorkers, Opening
+from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler, make_manager
 
 
 def served_by(manager):

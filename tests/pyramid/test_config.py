@@ -17,9 +17,9 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from sockjs_bridge import Session, WebSocketSession
+from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.pyramid import config as configuration
 from sockjs_bridge.pyramid.handshake import WebSocketPredicate
-from sockjs_bridge.settings import Settings
 
 
 class Quiet(WebSocketSession):

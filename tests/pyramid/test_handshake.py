@@ -15,11 +15,11 @@ from pyramid.threadlocal import get_current_request
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.client import HandshakeError, connect
-from sockjs_bridge.endpoints import HANDSHAKE, Handshake
+from sockjs_bridge.endpoint.endpoints import HANDSHAKE, Handshake
 from sockjs_bridge.pyramid.handshake import receive
 from sockjs_bridge.testing import serve
-from tests.core import BY_NAME
 from tests.pyramid.support import HandWorkers, Opening
+from tests.support import BY_NAME
 
 GREETING = b"Welcome to SockJS!\n"
 

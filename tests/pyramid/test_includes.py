@@ -8,10 +8,10 @@ import pytest
 from pyramid.request import Request
 from pyramid.tweens import EXCVIEW, INGRESS, MAIN
 
-from sockjs_bridge.endpoints import HANDSHAKE, Handshake
-from tests.core import BY_NAME
+from sockjs_bridge.endpoint.endpoints import HANDSHAKE, Handshake
 from tests.pkgs.marriage import users
 from tests.pyramid.support import Connected
+from tests.support import BY_NAME
 
 ADDONS = ("pyramid_tm", "pyramid_retry", "pyramid_debugtoolbar", "sockjs_bridge")
 TWEENS = {

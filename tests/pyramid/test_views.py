@@ -19,8 +19,8 @@ from sockjs_bridge import (
     websocket_view,
 )
 from sockjs_bridge.pyramid import views
-from tests.core import RecordingHandler
 from tests.pyramid.support import Opening
+from tests.support import RecordingHandler
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sockjs_bridge.server.accesslog import make_access_logger
 from sockjs_bridge.server.reader import RequestServer
-from sockjs_bridge.server.wsgi import ThreadPool, WSGIHost
+from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
 
 PATIENCE = 40.0
 """Seconds after which a test that waits for an event has failed."""

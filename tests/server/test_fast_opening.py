@@ -13,9 +13,9 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
 
 from sockjs_bridge import WebSocketSession
+from sockjs_bridge.core.session import State
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
-from sockjs_bridge.session import State
 from tests.server.support import PATIENCE, until
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
 

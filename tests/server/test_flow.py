@@ -13,14 +13,14 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
-from sockjs_bridge.clock import DeadlineWheel
+from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.server import websocket
 from sockjs_bridge.server.flow import BEHIND, UNREAD, Flow
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
-from tests.core import HandClock
 from tests.server.support import PATIENCE, until
 from tests.server.wire import HANDSHAKE, Unplugged, frame
+from tests.support import HandClock
 
 # The object by itself
 
@@ -453,7 +453,7 @@ async def test_protocol_error_of_a_client_that_talks(fast: str) -> None:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the server wait for who takes nothing less long."""
     monkeypatch.setattr("sockjs_bridge.server.flow.LOOK", 0.1)
-    for module in ("aiohttp", "fast", "receivers", "websocket"):
+    for module in ("dispatch", "fast", "receivers", "websocket"):
         monkeypatch.setattr(f"sockjs_bridge.server.{module}.SOCKJS_PATIENCE", 0.4)
 
 

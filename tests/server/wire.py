@@ -12,10 +12,10 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.runner import Runner
-from sockjs_bridge.session import Session
 
 OPEN = b"POST /talk/0/known/xhr HTTP/1.1\r\nHost: here\r\n\r\n"
 HANDSHAKE = (

@@ -21,7 +21,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from sockjs_bridge import ConnectionClosed, Session, WebSocket
-from sockjs_bridge.manager import Manager
+from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.testing import serve
 
 LATE = 1.5

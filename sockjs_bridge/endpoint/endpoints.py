@@ -1,0 +1,250 @@
+"""The SockJS endpoints of an application together, and the handshake that leads through it.
+
+Here the server and the framework meet; neither knows the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import chain
+from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from sockjs_bridge.core import protocol
+from sockjs_bridge.core.broadcasts import Broadcasts
+from sockjs_bridge.core.clock import Clock
+from sockjs_bridge.core.contracts import Handler
+from sockjs_bridge.core.credentials import UNKNOWN
+from sockjs_bridge.core.manager import Capacity, Places
+from sockjs_bridge.core.rooms import Rooms
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.endpoint.endpoint import Endpoint
+
+T = TypeVar("T")
+
+#: The key of the `Handshake` in the WSGI environ.
+HANDSHAKE = "sockjs_bridge.handshake"
+#: The key of the `Inquiry` in the WSGI environ of every other request: its server is ours.
+INQUIRY = "sockjs_bridge.inquiry"
+
+
+class Handshake:
+    """A question to the application, asked by a GET request of the endpoint's base URL.
+
+    The server puts it into the WSGI environ; the application answers here and by its response.
+
+    Attributes:
+        endpoint: the one that is asked for.
+        session: the one that is to open; a decoy where an open one is to go on.
+        renewal: the session is open; a request of it came with other credentials than before.
+        taken: a view would serve the connection.
+        handler: the application's side of a session that is to open.
+        identity: who asks, as the application's security policy says; None stands for nobody.
+        failure: the status of the exception that an exception view turned into a response.
+        release: drops what the application made for its response; called when that is over.
+    """
+
+    __slots__ = (
+        *("endpoint", "failure", "handler", "identity", "release", "renewal", "session"),
+        "taken",
+    )
+
+    def __init__(self, endpoint: Endpoint, session: Session, *, renewal: bool = False) -> None:
+        self.endpoint = endpoint
+        self.session = session
+        self.renewal = renewal
+        self.taken = False
+        self.handler: Handler | None = None
+        self.identity: object = UNKNOWN
+        self.failure: int | None = None
+        self.release: Callable[[], None] | None = None
+
+
+class Inquiry:
+    """What an application says of a request that the server handed to it as to any page.
+
+    Attributes:
+        found: the application's endpoints, when the request is for one of them: where the
+            application is mounted behind other WSGI code, only it knows its own paths. With them
+            its ``SCRIPT_NAME`` and ``PATH_INFO``.
+        body: of that request, which the endpoint cannot read a second time.
+    """
+
+    def __init__(self) -> None:
+        self.found: tuple[Endpoints, str, str] | None = None
+        self.body = b""
+
+
+class Workers(Protocol):
+    """Where the application's code for sessions runs; the server implements it.
+
+    At its end the server waits a while for what still runs there.
+    """
+
+    def submit(self, function: Callable[[], object]) -> None:
+        """Runs a short function in a pool of threads."""
+        raise NotImplementedError
+
+    def start(self, function: Callable[[], object], name: str) -> None:
+        """Runs a function in a thread of its own.
+
+        Raises:
+            RuntimeError: the system gives no thread.
+        """
+        raise NotImplementedError
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs a coroutine on the loop."""
+        raise NotImplementedError
+
+    def rest(self, tire: Callable[[], bool]) -> None:
+        """Has a function called every second or so until it returns False."""
+        raise NotImplementedError
+
+
+class Endpoints:
+    """The SockJS endpoints of one application.
+
+    Args:
+        max_sessions: of one process, all endpoints and applications together.
+        max_body_size: bytes of the body of a request of the application; None for no bound.
+
+    Attributes:
+        max_body_size: as given.
+        rooms: of all endpoints together.
+    """
+
+    #: How many base paths are remembered, and how many that are none: each poll and page asks.
+    REMEMBERED = 1000
+
+    def __init__(self, max_sessions: int, max_body_size: int | None = None) -> None:
+        self.max_body_size = max_body_size
+        self._endpoints: dict[str, Endpoint] = {}
+        self._matched: dict[str, Endpoint] = {}
+        # Apart from those: anybody can ask for what there is not.
+        self._missed: set[str] = set()
+        self._max_sessions = max_sessions
+        self._capacity = Capacity(max_sessions)
+        self._clock: Clock | None = None
+        self._workers: Workers | None = None
+        self._broadcasts: Broadcasts | None = None
+        self.rooms = Rooms()
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self._endpoints.values())
+
+    def __getitem__(self, name: str) -> Endpoint:
+        return self._endpoints[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._endpoints
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Adds an endpoint; the order is that of the look-up."""
+        self._endpoints[endpoint.name] = endpoint
+        self._matched.clear()
+        self._missed.clear()
+        if self._clock is not None:
+            endpoint.start(self._clock, self._capacity, self.rooms, self._broadcasts)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the server's loop.
+
+        Raises:
+            RuntimeError: no server of ours serves the application.
+        """
+        return _served(self._clock)
+
+    @property
+    def workers(self) -> Workers:
+        """Where views and hooks run.
+
+        Raises:
+            RuntimeError: no server of ours serves the application.
+        """
+        return _served(self._workers)
+
+    @property
+    def broadcasts(self) -> Broadcasts:
+        """What takes messages to many sessions.
+
+        Raises:
+            RuntimeError: no server of ours serves the application.
+        """
+        return _served(self._broadcasts)
+
+    def start(self, clock: Clock, workers: Workers, places: Places | None = None) -> None:
+        """Makes the endpoints ready; called by the server.
+
+        Args:
+            clock: of the server's loop.
+            workers: where views and hooks run.
+            places: what the applications of the process share.
+        """
+        self._clock, self._workers = clock, workers
+        self._capacity = Capacity(self._max_sessions, places)
+        self._broadcasts = Broadcasts(clock)
+        for endpoint in self:
+            endpoint.start(clock, self._capacity, self.rooms, self._broadcasts)
+
+    def close(self, code: int, reason: str) -> Iterator[None]:
+        """Closes all sessions of all endpoints, some at each step; none begins any more."""
+        # All at once: while one is closed, no session begins in another.
+        return chain.from_iterable([endpoint.manager.close(code, reason) for endpoint in self])
+
+    @property
+    def told(self) -> bool:
+        """Whether every client has heard that its session is over."""
+        return all(endpoint.manager.told for endpoint in self)
+
+    def finish(self) -> None:
+        """Forgets the sessions that are left: the server has stopped."""
+        for endpoint in self:
+            endpoint.manager.finish()
+
+    def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
+        """Finds the endpoint that a path within the application is for.
+
+        Args:
+            path: percent-encoded, without the query.
+        """
+        for target in protocol.targets(path):
+            if (base := decoded(target.base)) is None:
+                return None
+            if (endpoint := self.match(base)) is not None:
+                return endpoint, target
+        return None
+
+    def match(self, base: str) -> Endpoint | None:
+        """Returns the endpoint with a base path, percent-decoded."""
+        known = self._matched.get(base)
+        if known is not None or base in self._missed:
+            return known
+        known = next((endpoint for endpoint in self if endpoint.match(base)), None)
+        if known is None:
+            if len(self._missed) >= self.REMEMBERED:
+                self._missed.clear()
+            self._missed.add(base)
+        else:
+            if len(self._matched) >= self.REMEMBERED:
+                # A pattern may match any number of them.
+                self._matched.clear()
+            self._matched[base] = known
+        return known
+
+
+def _served(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("the application is not served by sockjs_bridge")
+    return part
+
+
+def decoded(base: str) -> str | None:
+    """Returns a base path without its percent-encoding, None where that is no UTF-8."""
+    if "%" not in base and base.isascii():
+        return base
+    try:
+        return unquote_to_bytes(base).decode()
+    except UnicodeError:
+        return None

@@ -1,0 +1,197 @@
+"""Where the applications with SockJS endpoints are that one server serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from sockjs_bridge.core import protocol
+from sockjs_bridge.core.clock import Clock
+from sockjs_bridge.core.manager import Places
+from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.endpoints import Endpoints, Inquiry, Workers, decoded
+
+
+class Mount(NamedTuple):
+    """An application's place below a prefix of the server's paths.
+
+    Attributes:
+        endpoints: of the application.
+        script_name: what the application takes the prefix for; a filter may have changed it.
+    """
+
+    endpoints: Endpoints
+    script_name: str
+
+
+class Site:
+    """The applications with SockJS endpoints that one server serves, and where they are mounted.
+
+    An application that the server calls directly is at the root. Where other WSGI code stands in
+    between (filters, a composite), the first request for an endpoint goes the way of all pages,
+    and the application says by the `Inquiry` that the request is for the endpoint. That holds for
+    the host that was asked: a composite may choose by it. Whatever strangers ask for, nothing is
+    noted but where `find` finds an endpoint from then on.
+
+    Args:
+        application: the WSGI application.
+    """
+
+    #: How many mounts are remembered: a composite may mount at any prefix, a client name any host.
+    MOUNTS = 1000
+    #: Characters of a host with its port (RFC 1035, 2.3.4): a longer one is none.
+    LONGEST_HOST = 260
+
+    def __init__(self, application: object) -> None:
+        self._clock: Clock | None = None
+        self._closed = False
+        self._places = Places()
+        self._workers: Workers | None = None
+        # By prefix and host; those that were asked for last are last.
+        self._mounts: dict[tuple[str, str], list[Mount]] = {}
+        # How long a prefix was so far: a path of slashes alone could be cut at each of them.
+        self._longest = 0
+        self._direct: Endpoints | None = None
+        self._all: list[Endpoints] = []
+        registry = getattr(application, "registry", None)
+        endpoints = getattr(getattr(registry, "sockjs", None), "endpoints", None)
+        if isinstance(endpoints, Endpoints):
+            self._all.append(endpoints)
+            self._direct = endpoints
+
+    @property
+    def max_body_size(self) -> int | None:
+        """Bytes of the body of a request, as the application itself bounds it.
+
+        Of one behind other WSGI code that is not known before it has read the body.
+        """
+        return self._direct.max_body_size if self._direct is not None else None
+
+    @property
+    def by_host(self) -> bool:
+        """Whether the host that a request names matters to `find`."""
+        return self._direct is None or bool(self._mounts)
+
+    def lasting(self, base: str) -> bool:
+        """Tells whether no mount can change what `find` says of a session's URL.
+
+        Args:
+            base: the part of its path in front of server, session and transport, percent-decoded.
+        """
+        return self._direct is not None and self._direct.match(base) is not None
+
+    def start(self, clock: Clock, workers: Workers) -> None:
+        """Makes the endpoints ready; those that are found later too."""
+        self._clock, self._workers = clock, workers
+        for endpoints in self._all:
+            endpoints.start(clock, workers, self._places)
+
+    def find(self, path: str, host: str = "") -> tuple[Endpoint, protocol.Target] | None:
+        """Finds the endpoint that a request is for.
+
+        Args:
+            path: percent-encoded, without the query.
+            host: that the request names.
+        """
+        for target in protocol.targets(path):
+            if (base := decoded(target.base)) is None:
+                return None
+            if self._direct is not None and (direct := self._direct.match(base)) is not None:
+                return direct, target
+            for prefix in _prefixes(base, self._longest) if self._mounts else ():
+                key = prefix, host
+                for mount in self._mounts.get(key, ()):
+                    if (endpoint := mount.endpoints.match(base[len(prefix) :])) is not None:
+                        self._mounts[key] = self._mounts.pop(key)
+                        if mount.script_name:
+                            target = target._replace(script_name=mount.script_name)
+                        return endpoint, target
+        return None
+
+    def learn(self, path: str, inquiry: Inquiry, host: str = "") -> bool:
+        """Notes where an application is mounted, if a request has shown it.
+
+        Args:
+            path: of that request, percent-encoded, without the query.
+            inquiry: what the application said.
+            host: that the request names.
+
+        Returns:
+            Whether `find` knows the endpoint now; another request may have shown it meanwhile.
+        """
+        if inquiry.found is None or self._clock is None or self._workers is None or self._closed:
+            # No session begins any more, in no application.
+            return False
+        endpoints, script_name, inner = inquiry.found
+        try:
+            whole = unquote_to_bytes(path).decode()
+            inner = inner.encode("latin-1").decode()
+            mount = Mount(endpoints, script_name.encode("latin-1").decode())
+        except UnicodeError:
+            return False
+        key = whole.removesuffix(inner), host
+        if not whole.endswith(inner) or not _leads(path, key[0], endpoints):
+            return False
+        if len(host) > self.LONGEST_HOST:
+            return False
+        if endpoints is self._direct and not key[0]:
+            # At the root it needs no mount.
+            return True
+        mounts = self._mounts.get(key, [])
+        if any(known.endpoints is endpoints for known in mounts):
+            return True
+        if endpoints not in self._all:
+            self._all.append(endpoints)
+            endpoints.start(self._clock, self._workers, self._places)
+        if len(self._mounts) >= self.MOUNTS:
+            del self._mounts[next(iter(self._mounts))]
+        self._mounts[key] = [*mounts, mount]
+        self._longest = max(self._longest, len(key[0]))
+        return True
+
+    def close(self, code: int, reason: str) -> Iterator[None]:
+        """Closes all sessions of all endpoints, some at each step; none begins any more."""
+        self._closed = True
+        return chain.from_iterable([endpoints.close(code, reason) for endpoints in self._all])
+
+    @property
+    def told(self) -> bool:
+        """Whether every client has heard that its session is over."""
+        return all(endpoints.told for endpoints in self._all)
+
+    def finish(self) -> None:
+        """Forgets the sessions that are left: the server has stopped."""
+        for endpoints in self._all:
+            endpoints.finish()
+
+
+def _leads(path: str, prefix: str, endpoints: Endpoints) -> bool:
+    """Tells whether a path leads to one of some endpoints, mounted at a prefix.
+
+    What an application finds may be another reading of it: it never sees what was encoded.
+    """
+    for target in protocol.targets(path):
+        base = decoded(target.base)
+        if base is not None and base.startswith(prefix):
+            inner = base[len(prefix) :]
+            if (not inner or inner.startswith("/")) and endpoints.match(inner) is not None:
+                return True
+    return False
+
+
+def _prefixes(base: str, longest: int) -> Iterator[str]:
+    """Yields what may be the mount's part of a path, the longest first, as composites choose.
+
+    Args:
+        base: the path.
+        longest: characters that a mount's part has at the most.
+    """
+    if 0 < len(base) <= longest:
+        yield base
+    end = base.rfind("/", 0, longest + 1)
+    while end > 0:
+        yield base[:end]
+        end = base.rfind("/", 0, end)
+    yield ""

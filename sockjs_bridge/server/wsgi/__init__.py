@@ -1,0 +1,1 @@
+"""The WSGI application behind the server: its environ, its threads, its responses."""

@@ -1,0 +1,242 @@
+"""The bodies of requests: read to their end, in memory or on disk, bounded for all together."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import tempfile
+from collections.abc import Callable
+from typing import BinaryIO, ParamSpec, TypeVar, cast
+
+from aiohttp import HttpVersion11, StreamReader, web
+
+from sockjs_bridge.server.loop import LoopClock
+from sockjs_bridge.server.threads import ThreadPool
+from sockjs_bridge.server.wsgi.budget import Budget, client_of
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class BodyRefused(Exception):
+    """A request that is answered before its body is complete.
+
+    Args:
+        status: Of the answer: 400, 408, 413 or 503.
+        text: Of the answer.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class Uploads:
+    """Reads the bodies of all requests of a process, and bounds what they take together.
+
+    Where they take more, one that is not complete gives way, and is answered 503: see
+    `sockjs_bridge.server.wsgi.budget.leaving_order`.
+
+    Args:
+        files: Where files are written.
+        max_memory: Bytes in memory.
+        max_disk: Bytes on disk.
+        spool_size: Bytes of a body that are kept in memory; a longer one goes to disk.
+        body_timeout: Seconds without a byte of a body after which 408 is answered.
+    """
+
+    def __init__(
+        self,
+        files: ThreadPool,
+        *,
+        max_memory: int,
+        max_disk: int,
+        spool_size: int,
+        body_timeout: float,
+    ) -> None:
+        self.files = files
+        self.memory = Budget(max_memory)
+        self.disk = Budget(max_disk)
+        self.spool_size = spool_size
+        self.body_timeout = body_timeout
+
+    async def read(
+        self, request: web.BaseRequest, remote: str, limit: int, *, spool: bool = True
+    ) -> Body:
+        """Read a request's body to its end.
+
+        Args:
+            request: The request.
+            remote: The address of who makes it.
+            limit: Most bytes.
+            spool: Whether a long one may go to disk.
+
+        Raises:
+            BodyRefused: It is not to be had.
+            ConnectionError: The client is gone.
+        """
+        if request.transport is None:
+            raise ConnectionResetError("the client is gone")
+        if (request.content_length or 0) > limit:
+            raise BodyRefused(413, "Content Too Large")
+        body = Body(self, client_of(remote), self.spool_size if spool else limit)
+        try:
+            if request.can_read_body:
+                await send_continue(request)
+                await body.read(request.content, limit)
+        except BaseException:
+            body.close()
+            raise
+        return body
+
+
+class Body:
+    """The body of one request.
+
+    Args:
+        uploads: What it shares with the others.
+        client: Whom it is counted for.
+        spool_size: Bytes that are kept in memory.
+
+    Attributes:
+        client: As given.
+        file: What was read; once that is all, from its beginning.
+    """
+
+    def __init__(self, uploads: Uploads, client: str, spool_size: int) -> None:
+        self.client = client
+        self._spool_size = spool_size
+        self.file: BinaryIO = io.BytesIO()
+        self._uploads = uploads
+        self._clock: LoopClock = uploads.files.clock()
+        self._size = 0
+        self._moved = self._clock.time()
+        self._gave_way = False
+        self._timeout: asyncio.Timeout | None = None
+        # Of a complete one: what counts until it is closed.
+        self._kept = (0, 0)
+
+    def beginning(self, size: int) -> bytes:
+        """Return its first bytes; in a thread, and before it is closed.
+
+        Args:
+            size: How many.
+        """
+        self.file.seek(0)
+        return self.file.read(size)
+
+    def close(self) -> None:
+        """Let it go; in any thread, and once."""
+        self.file.close()
+        self._clock.call_from_thread(self._let_go)
+
+    def idle(self) -> float:
+        """Return the seconds since its last byte."""
+        return self._clock.time() - self._moved
+
+    def give_way(self) -> None:
+        """Have it refused, for others need what it holds."""
+        self._gave_way = True
+        # One that has expired cannot be set again, and has its reader woken already.
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(self._clock.time())
+
+    async def read(self, content: StreamReader, limit: int) -> None:
+        """Read all of it.
+
+        Args:
+            content: Where it comes from.
+            limit: Most bytes.
+
+        Raises:
+            BodyRefused: It is not to be had.
+        """
+        while block := await self._next_block(content):
+            self._moved = self._clock.time()
+            self._size += len(block)
+            if self._size > limit:
+                raise BodyRefused(413, "Content Too Large")
+            await self._add(block)
+            if self._gave_way:
+                raise _no_room()
+        uploads = self._uploads
+        self._kept = uploads.memory.keep(self), uploads.disk.keep(self)
+        if not isinstance(self.file, io.BytesIO):
+            await self._on_disk(self.file.flush)
+        self.file.seek(0)
+
+    async def _next_block(self, content: StreamReader) -> bytes:
+        try:
+            async with asyncio.timeout(self._uploads.body_timeout) as self._timeout:
+                return await content.readany()
+        except TimeoutError:
+            if self._gave_way:
+                raise _no_room() from None
+            raise BodyRefused(408, "Request Timeout") from None
+        except web.RequestPayloadError:
+            raise BodyRefused(400, "Bad Request") from None
+        finally:
+            self._timeout = None
+
+    async def _add(self, block: bytes) -> None:
+        """Keep a block; or nothing any more, if this has to give way."""
+        uploads = self._uploads
+        if self._size <= self._spool_size:
+            uploads.memory.hold(self, len(block))
+            self.file.write(block)
+            return
+        begun = self.file if isinstance(self.file, io.BytesIO) else None
+        uploads.disk.hold(self, self._size if begun is not None else len(block))
+        if self._gave_way:
+            return
+        if begun is not None:
+            self.file = await self._on_disk(on_disk, begun.getvalue())
+            uploads.memory.give_back(uploads.memory.keep(self))
+        await self._on_disk(self.file.write, block)
+
+    async def _on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await self._uploads.files.run(function, *args, **kwargs)
+        except OSError as error:
+            logger.error("the body of a request cannot be kept: %s", error)
+            raise _no_room() from None
+
+    def _let_go(self) -> None:
+        uploads = self._uploads
+        for budget, kept in zip((uploads.memory, uploads.disk), self._kept, strict=True):
+            budget.give_back(kept + budget.keep(self))
+        self._kept = (0, 0)
+
+
+def on_disk(content: bytes) -> BinaryIO:
+    """Make a temporary file; whoever gets it closes it.
+
+    Args:
+        content: What is written to it; it stands behind that.
+    """
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
+    try:
+        file.write(content)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _no_room() -> BodyRefused:
+    return BodyRefused(503, "Service Unavailable")
+
+
+async def send_continue(request: web.BaseRequest) -> None:
+    """Ask a client that waits for it to go on with its body (RFC 9110 section 10.1.1)."""
+    if (
+        request.version >= HttpVersion11
+        and request.headers.get("Expect", "").lower() == "100-continue"
+    ):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # aiohttp takes a response for begun when something was sent.
+        request.writer.output_size = 0

@@ -1,0 +1,384 @@
+"""A WSGI application hosted on aiohttp, in a pool of daemon threads.
+
+Section names refer to PEP 3333.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
+from wsgiref.types import WSGIApplication
+
+from aiohttp import web
+
+from sockjs_bridge.endpoint.endpoints import INQUIRY, Inquiry
+from sockjs_bridge.endpoint.outcomes import RETRY_AFTER
+from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
+from sockjs_bridge.server.addresses import addresses_of
+from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
+from sockjs_bridge.server.threads import ThreadPool
+from sockjs_bridge.server.wsgi.body import Body, BodyRefused, Uploads, on_disk, send_continue
+from sockjs_bridge.server.wsgi.environ import make_environ, path_info, split_target
+from sockjs_bridge.server.wsgi.exchange import BLOCK, Exchange, FileBody, FileWrapper, Head
+from sockjs_bridge.server.wsgi.outlet import Outflow, Outlet
+from sockjs_bridge.server.wsgi.response import WSGIResponse
+
+__all__ = (
+    "ThreadPool",
+    "WSGIHost",
+    "path_info",
+    "send_continue",
+    "split_target",
+)
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+#: Bytes of a file that are read at once for a client that takes them within so many seconds.
+QUICK_BLOCK = 4 * BLOCK
+QUICK = 0.1
+#: Threads that read and write files, whose systems answer at once: none of them waits for a client.
+FILE_THREADS = 4
+# Who is gone hears no status; the access log tells it by nginx's number.
+_CLIENT_CLOSED_REQUEST = 499
+
+
+class WSGIHost:
+    """Call a WSGI application for the requests that aiohttp reads.
+
+    The server around it is a `sockjs_bridge.server.reader.RequestServer`.
+
+    Args:
+        app: The application.
+        pool: Where it runs. Responses that come in blocks go on beside it, see `ThreadPool.lend`.
+        handshakes: Where it runs for `call`; by default with all the rest.
+        proxy: Which proxies are believed; by default none.
+        spool_size: Bytes of a request body kept in memory; a longer one goes to disk.
+        max_body_size: Most bytes of a request body; beyond: 413.
+        max_body_memory: Bytes in memory of all request bodies together; beyond: 503.
+        max_body_disk: Bytes on disk of all request bodies together, beyond: 503; and of responses
+            for which there is no room in memory.
+        body_timeout: Seconds without a byte of the body after which 408 is answered.
+        max_response_memory: Bytes that wait for clients, of all responses together.
+        send_timeout: Seconds after which a client that takes nothing is cut off.
+        url_scheme: ``http`` or ``https``, as the server is reached without a proxy.
+
+    Attributes:
+        send_timeout: As given.
+        uploads: The bodies of requests.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        pool: ThreadPool,
+        *,
+        handshakes: ThreadPool | None = None,
+        proxy: TrustedProxy | None = None,
+        spool_size: int = 65_536,
+        max_body_size: int = 1_073_741_824,
+        max_body_memory: int = 67_108_864,
+        max_body_disk: int = 1_073_741_824,
+        body_timeout: float = 60.0,
+        max_response_memory: int = 67_108_864,
+        send_timeout: float = 60.0,
+        url_scheme: str = "http",
+    ) -> None:
+        self._app = app
+        self._pool = pool
+        self._handshakes = handshakes or pool
+        self._files = ThreadPool(FILE_THREADS, "sockjs-files")
+        self._proxy = proxy or TrustedProxy()
+        self._max_body_size = max_body_size
+        self.send_timeout = send_timeout
+        self._url_scheme = url_scheme
+        self._outflow = Outflow(pool, max_response_memory)
+        # Bytes of responses on their way to the disk.
+        self._spilling = 0
+        self.uploads = Uploads(
+            self._files,
+            max_memory=max_body_memory,
+            max_disk=max_body_disk,
+            spool_size=spool_size,
+            body_timeout=body_timeout,
+        )
+
+    def client(self, request: web.BaseRequest) -> Client:
+        """Return who made the request, and remember it on the request for the access log.
+
+        Raises:
+            MalformedForwarded: A trusted proxy sent nonsense; 400 is the answer.
+        """
+        known: Client | None = request.get(CLIENT)
+        if known is not None:
+            return known
+        peer = addresses_of(request).peer
+        client = self._proxy.apply(peer, self._url_scheme, request.headers)
+        authority, _, _ = split_target(request.raw_path)
+        # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
+        if authority and client.host == request.headers.get("Host", ""):
+            client = replace(client, host=authority)
+        request[CLIENT] = client
+        return client
+
+    def environ(self, request: web.BaseRequest, *, body: BinaryIO | None = None) -> dict[str, Any]:
+        """Build the environ of a request ("environ Variables").
+
+        Args:
+            request: The request.
+            body: Its body, read to the end and rewound; None for an empty one.
+
+        Raises:
+            MalformedForwarded: As `client`.
+        """
+        return make_environ(request, self.client(request), body)
+
+    async def call(self, environ: dict[str, Any]) -> tuple[int, str, list[tuple[str, str]]]:
+        """Run the application to its end and drop the body.
+
+        Args:
+            environ: The environ; the application may change it.
+
+        Returns:
+            Status code, reason and headers.
+
+        Raises:
+            Exception: Whatever the application raised.
+        """
+        exchange = Exchange(self._app, environ, _discard)
+        head = await self._handshakes.run(exchange.drain)
+        return head.status, head.reason, head.headers
+
+    async def serve(
+        self, request: web.BaseRequest, inquiry: Inquiry | None = None
+    ) -> web.StreamResponse:
+        """Answer a request with what the application says.
+
+        Args:
+            request: The request.
+            inquiry: Where the application may say that the request is for an endpoint; nothing
+                is sent then.
+        """
+        try:
+            client = self.client(request)
+            body = None
+            if request.can_read_body or request.transport is None:
+                body = await self.uploads.read(request, client.remote, self._max_body_size)
+        except BodyRefused as refused:
+            return self._refusal(request, refused.status, str(refused))
+        except MalformedForwarded as error:
+            logger.warning("refused a request of %s: %s", addresses_of(request).peer, error)
+            return self._refusal(request, 400, "Bad Request")
+        except ConnectionError:
+            return self._gone(request)
+        return await self._run(request, body, inquiry or Inquiry())
+
+    def start(self) -> None:
+        """Have a thread that reads and writes files, whatever the system gives later.
+
+        Raises:
+            RuntimeError: There is none now.
+        """
+        self._files.start()
+
+    def close(self) -> None:
+        """Let go of the threads that read and write files."""
+        self._files.close()
+
+    async def _run(
+        self, request: web.BaseRequest, body: Body | None, inquiry: Inquiry
+    ) -> web.StreamResponse:
+        environ = self.environ(request, body=None if body is None else body.file)
+        environ[INQUIRY] = inquiry
+
+        def respond(head: Head, whole: bytes | None = None) -> WSGIResponse:
+            return WSGIResponse(request, head, whole, self._outflow.memory, self.send_timeout)
+
+        outlet = Outlet(respond, self._outflow, self._pool, inquiry)
+        exchange = Exchange(self._app, environ, outlet.send)
+        try:
+            job = self._pool.submit(_run_exchange, exchange, outlet, environ, body)
+        except RuntimeError as error:
+            _let_go(body)
+            logger.error("refused a request: %s", error)
+            return self._refusal(request, 503, "Service Unavailable")
+        job.add_done_callback(lambda _: outlet.end())
+        try:
+            await outlet.carry()
+        except asyncio.CancelledError:
+            if job.cancel():
+                _let_go(body)
+            outlet.break_off()
+            job.add_done_callback(self._drop_file)
+            raise
+        if job.cancelled():
+            # The pool was closed before its turn came.
+            _let_go(body)
+            return self._refusal(request, 503, "Service Unavailable")
+        if job.exception() is not None:
+            # Logged where it was raised.
+            return self._failed(request, outlet.response)
+        user = environ.get("REMOTE_USER")
+        if user:
+            request[REMOTE_USER] = str(user)
+        rest = job.result()
+        head = cast(Head, exchange.head)
+        if isinstance(rest, FileBody):
+            return await self._send_file(request, outlet.response or respond(head), rest)
+        if rest is None or outlet.response is not None or not self._spills(request, head, rest):
+            return await _complete(outlet.response or respond(head, rest))
+        size = len(rest)
+        response = respond(replace(head, length=size))
+        self.uploads.disk.hold(response, size)
+        try:
+            file = await self._spill(rest)
+            if file is None:
+                return await _complete(respond(head, rest))
+            # These two have it in memory.
+            del rest, job
+            return await self._send_file(request, response, file)
+        finally:
+            self.uploads.disk.release(response, size)
+
+    def _spills(self, request: web.BaseRequest, head: Head, body: bytes) -> bool:
+        """Return whether a body waits for its client on disk: there is no room in memory."""
+        memory, disk = self._outflow.memory, self.uploads.disk
+        size = len(body)
+        return (
+            size > BLOCK
+            and head.has_body(request.method)
+            # A quarter is left to blocks of other responses.
+            and memory.total + min(size, memory.limit // 2) > memory.limit // 4 * 3
+            and disk.total + size <= disk.limit
+            # What is still being written is in memory too, for so long.
+            and self._spilling + size <= memory.limit
+        )
+
+    async def _spill(self, body: bytes) -> FileBody | None:
+        """Have a body on disk; None where that cannot be."""
+        self._spilling += len(body)
+        try:
+            file = await self._files.run(_readable, body)
+        except (OSError, RuntimeError) as error:
+            logger.error("a response cannot be kept on disk: %s", error)
+            return None
+        finally:
+            self._spilling -= len(body)
+        return FileBody(FileWrapper(file), lambda block: block, lambda: None, file.close)
+
+    async def _send_file(
+        self, request: web.BaseRequest, response: WSGIResponse, file: FileBody
+    ) -> WSGIResponse:
+        now = asyncio.get_running_loop().time
+        size = BLOCK
+        try:
+            while block := await self._files.run(file.read, size):
+                start = now()
+                await response.write(block)
+                size = QUICK_BLOCK if now() - start < QUICK else BLOCK
+        except ConnectionError:
+            response.abort()
+        except Exception:
+            logger.exception("%s %r failed", request.method, request.path)
+            return self._failed(request, response)
+        finally:
+            self._close_file(file)
+        return await _complete(response)
+
+    def _close_file(self, file: FileBody) -> None:
+        # The file may be the application's own make, and take its time.
+        try:
+            job = self._pool.submit(file.close)
+        except RuntimeError:
+            # The server has stopped.
+            file.close()
+        else:
+            job.add_done_callback(lambda job: file.close() if job.cancelled() else None)
+
+    def _drop_file(self, job: concurrent.futures.Future[bytes | FileBody | None]) -> None:
+        """Close the file that a job returned when nobody waited for it any more."""
+        if not job.cancelled() and job.exception() is None:
+            rest = job.result()
+            if isinstance(rest, FileBody):
+                self._close_file(rest)
+
+    def _failed(self, request: web.BaseRequest, response: WSGIResponse | None) -> WSGIResponse:
+        if response is not None and response.begun:
+            response.abort()
+            return response
+        return self._plain(request, 500, "Internal Server Error")
+
+    def _refusal(self, request: web.BaseRequest, status: int, text: str) -> WSGIResponse:
+        headers = [RETRY_AFTER] if status == 503 else []
+        response = self._plain(request, status, text, headers)
+        response.force_close()
+        return response
+
+    def _gone(self, request: web.BaseRequest) -> WSGIResponse:
+        response = self._refusal(request, _CLIENT_CLOSED_REQUEST, "Client Closed Request")
+        response.abort()
+        return response
+
+    def _plain(
+        self,
+        request: web.BaseRequest,
+        status: int,
+        text: str,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> WSGIResponse:
+        """Return an answer of the server's own, in plain text."""
+        named = [("Content-Type", "text/plain; charset=UTF-8"), *headers]
+        head = Head(status, text, named, None)
+        body = f"{text}\n".encode()
+        return WSGIResponse(request, head, body, self._outflow.memory, self.send_timeout)
+
+
+async def _complete(response: WSGIResponse) -> WSGIResponse:
+    """Send the rest of a response, where that takes time.
+
+    aiohttp would do that, but not as a part of the request: the end of a server waits for requests.
+    """
+    if response.waits and not response.aborted:
+        try:
+            await response.write_eof()
+        except ConnectionError:
+            response.abort()
+    return response
+
+
+def _run_exchange(
+    exchange: Exchange, outlet: Outlet, environ: dict[str, Any], body: Body | None
+) -> bytes | FileBody | None:
+    try:
+        return exchange.run()
+    except BaseException:
+        # The application cannot help it that its client left.
+        level = logging.DEBUG if outlet.broken else logging.ERROR
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        logger.log(level, "%s %r failed", method, path, exc_info=True)
+        raise
+    finally:
+        inquiry = outlet.inquiry
+        if inquiry.found is not None and body is not None:
+            longest = max(endpoint.settings.max_message_size for endpoint in inquiry.found[0])
+            # With one byte more the endpoint sees that it is too long.
+            inquiry.body = body.beginning(longest + 1)
+        _let_go(body)
+
+
+def _readable(body: bytes) -> BinaryIO:
+    file = on_disk(body)
+    file.seek(0)
+    return file
+
+
+def _let_go(body: Body | None) -> None:
+    if body is not None:
+        body.close()
+
+
+def _discard(head: Head, block: bytes) -> None:
+    """Take a block of a body that nobody reads."""

@@ -1,0 +1,283 @@
+"""Connections for unit tests of views: no server, no network, no thread."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, cast
+
+from pyramid.testing import DummyRequest
+
+from sockjs_bridge.core.contracts import Peer
+from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.transports import Transport
+from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.endpoints import Workers
+from sockjs_bridge.errors import ConnectionClosed
+from sockjs_bridge.pyramid.application import SockJS
+from sockjs_bridge.pyramid.handlers import InboxHandler, made, refuse_unrun
+from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
+
+_TRANSPORT = Transport(
+    "websocket", "GET", streaming=True, websocket=True, frame=lambda text, callback: text
+)
+
+
+class DummyClock:
+    """Fulfils `core.clock.Clock`: time stands still, and the loop turns when asked to."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Callable[[], object]] = deque()
+
+    def time(self) -> float:
+        """Returns the time at which it stands, in seconds."""
+        return 0.0
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Calls back at the next `turn`."""
+        self._calls.append(callback)
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> None:
+        """Never calls back: no time passes."""
+
+    def call_from_thread(self, callback: Callable[..., object], *arguments: Any) -> None:
+        """Calls back at once."""
+        callback(*arguments)
+
+    def turn(self) -> None:
+        """Calls what waits."""
+        while self._calls:
+            self._calls.popleft()()
+
+
+class DummyReceiver:
+    """Fulfils `core.contracts.Receiver`: a client that keeps what it is sent.
+
+    Attributes:
+        messages: what it was sent.
+    """
+
+    callback = ""
+    tag: str | None = None
+    heard = 0.0
+    writable = True
+
+    def __init__(self) -> None:
+        self.transport = _TRANSPORT
+        self.peer = Peer()
+        self.messages: list[str] = []
+
+    def write(self, data: bytes) -> bool:
+        """Takes one frame's bytes."""
+        if data[:1] == b"a":
+            self.messages += json.loads(data[1:])
+        return True
+
+    def ping(self) -> None:
+        """Is always alive."""
+
+    def end(self) -> None:
+        """Ends in good order."""
+
+    def abort(self) -> None:
+        """Is dropped."""
+
+
+def dummy_sockjs() -> SockJS:
+    """Makes what stands for ``request.sockjs`` in a unit test: rooms and broadcasts work."""
+    sockjs = SockJS(Settings(), "/sockjs.js")
+    sockjs.endpoints.add(Endpoint("dummy", "/dummy".__eq__, sockjs.settings))
+    # No view and no hook is run by it.
+    sockjs.endpoints.start(DummyClock(), cast(Workers, None))
+    return sockjs
+
+
+class _Dummy(Connection):
+    """What the dummies of both faces have in common.
+
+    Attributes:
+        sockjs: the application's side; the same for several connections that are to meet in it.
+    """
+
+    def __init__(
+        self,
+        messages: Iterable[str | BaseException] = (),
+        *,
+        sockjs: SockJS | None = None,
+        code: int = 1000,
+        reason: str = "",
+    ) -> None:
+        self.sockjs = sockjs or dummy_sockjs()
+        endpoint = self.sockjs.endpoints["dummy"]
+        clock = self.sockjs.endpoints.clock
+        super().__init__(endpoint.manager.create(secrets.token_hex(8), _TRANSPORT), clock)
+        self._script = deque(messages)
+        self._leaves = code, reason
+        self._receiver = DummyReceiver()
+        self.session.connection = self
+        self.session.attach(self._receiver)
+        self.session.accept(InboxHandler(cast(WebSocket, self)))
+
+    @property
+    def sent(self) -> list[str]:
+        """What the client was sent so far."""
+        cast(DummyClock, self._clock).turn()
+        return self._receiver.messages
+
+    def client_sends(self, message: str) -> None:
+        """Has a message arrive, behind those that were given at the beginning."""
+        self._script.append(message)
+
+    def client_leaves(self) -> None:
+        """Ends the connection from the other side."""
+        cast(DummyClock, self._clock).turn()
+        code, reason = self._leaves
+        self.session.detach(self._receiver, lost=True, code=code, reason=reason)
+
+    def request(self, **attributes: Any) -> Any:
+        """Makes the request of the handshake.
+
+        Args:
+            **attributes: of `pyramid.testing.DummyRequest`: ``matchdict``, ``context`` …
+        """
+        request = DummyRequest(**attributes)
+        request.websocket = request.ws_connection = self
+        request.receive = self.receive
+        request.sockjs = self.sockjs
+        return request
+
+    def _next(self) -> None:
+        """Has the next message of the script arrive, or the client leave at its end."""
+        if self.closed or cast(WebSocket, self).backlog():
+            return
+        if not self._script:
+            self.client_leaves()
+            return
+        item = self._script.popleft()
+        if isinstance(item, BaseException):
+            raise item
+        self.session.deliver([item], len(item))
+
+    def _phases(self, view: Any, request: Any) -> Iterable[Iterable[Callable[[], Any]]]:
+        """Lists what the server would call; `ConnectionClosed` ends one phase, not the next."""
+        if not (inspect.isclass(view) and issubclass(view, WebSocketSession)):
+            return [[partial(view, request)]]
+        session = self.session.connection = made(view, request)
+        last = [getattr(session, hook, None) for hook in ("on_close", "on_closed")]
+        return self._hooks(session), filter(None, last)
+
+    def _hooks(self, session: WebSocketSession) -> Iterator[Callable[[], Any]]:
+        yield session.on_open
+        while not self.closed:
+            self._next()
+            if not self.closed:
+                # By the back door: a session class has no receive().
+                yield partial(session.on_message, self._taken())
+
+    async def _drain(self) -> None:
+        cast(DummyClock, self._clock).turn()
+        await super()._drain()
+
+    def _taken(self) -> str:
+        raise NotImplementedError
+
+
+class DummyWebSocket(_Dummy, WebSocket):
+    """The connection of a blocking view or a session class with plain hooks, in a unit test.
+
+    Args:
+        messages: what the client sends; then it leaves. An exception among them is raised by
+            ``receive()`` in place of a message, `TimeoutError` for example.
+        sockjs: the ``sockjs`` of another dummy that it is to share rooms and broadcasts with.
+        code: with which the client leaves.
+        reason: with which it leaves.
+    """
+
+    def receive(self, timeout: float | None = None) -> str:
+        """Returns the next message of the script.
+
+        Raises:
+            ConnectionClosed: there is none any more.
+        """
+        self._next()
+        return super().receive(timeout)
+
+    def run(self, view: Any, request: Any = None) -> list[str]:
+        """Runs a view, or the hooks of a session class, to the end of the connection.
+
+        A `ConnectionClosed` out of the view ends it quietly; every other exception is the test's.
+
+        Args:
+            view: a function of a request, or a `WebSocketSession`.
+            request: made by `request`; by default one without anything.
+
+        Returns:
+            What the client was sent.
+
+        Raises:
+            TypeError: something is ``async def``: that is for `AsyncDummyWebSocket`. Or it is a
+                generator, which no server runs.
+        """
+        for phase in self._phases(view, request or self.request()):
+            with contextlib.suppress(ConnectionClosed):
+                for call in phase:
+                    _refuse_awaitable(result := call())
+                    refuse_unrun(result)
+            self.close()
+        return self.sent
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Returns at once: the client takes everything."""
+        cast(DummyClock, self._clock).turn()
+        super().drain(timeout)
+
+    def _taken(self) -> str:
+        return WebSocket.receive(self)
+
+
+class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
+    """The connection of an ``async def`` view or of asynchronous hooks, in a unit test.
+
+    Args:
+        messages: as for `DummyWebSocket`.
+        sockjs: as for `DummyWebSocket`.
+        code: as for `DummyWebSocket`.
+        reason: as for `DummyWebSocket`.
+    """
+
+    async def receive(self, timeout: float | None = None) -> str:
+        """Returns the next message of the script.
+
+        Raises:
+            ConnectionClosed: there is none any more.
+        """
+        self._next()
+        return await super().receive(timeout)
+
+    async def run(self, view: Any, request: Any = None) -> list[str]:
+        """Runs a view or the hooks of a session class, as `DummyWebSocket.run`."""
+        for phase in self._phases(view, request or self.request()):
+            with contextlib.suppress(ConnectionClosed):
+                for call in phase:
+                    refuse_unrun(await _result(call()), "return await it")
+            self.close()
+        return self.sent
+
+    def _taken(self) -> str:
+        return self._inbox.popleft()
+
+
+def _refuse_awaitable(result: object) -> None:
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("it is async def: test it with AsyncDummyWebSocket, and await run()")
+
+
+async def _result(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
