@@ -44,7 +44,7 @@ nitpick_ignore_regex = [
     # Other projects' names: their documentation would have to be fetched.
     (
         "py:class",
-        r"(Endpoint|Request|Settings|URL|multidict\..*|sockjs_bridge\.pyramid\.views\.Connection)",
+        r"(Endpoint|Request|Settings|URL|multidict\..*|sockjs_bridge\.pyramid\.connections\.Connection)",
     ),
     ("py:(?!obj).*", r"(aiohttp|asyncio|collections|contextlib|pyramid|typing|wsgiref|yarl)\..*"),
 ]

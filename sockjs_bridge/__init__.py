@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sockjs_bridge.errors import ConnectionClosed
     from sockjs_bridge.pyramid.compat import Session
-    from sockjs_bridge.pyramid.config import includeme
-    from sockjs_bridge.pyramid.views import (
-        AsyncWebSocket,
-        WebSocket,
-        WebSocketSession,
-        websocket_view,
-    )
+    from sockjs_bridge.pyramid.config import includeme, websocket_view
+    from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
+    from sockjs_bridge.pyramid.sessions import WebSocketSession
 
 __all__ = (
     "AsyncWebSocket",
@@ -28,9 +24,13 @@ __all__ = (
 __version__ = "0.1.0"
 
 _MODULES = {
+    "AsyncWebSocket": "pyramid.connections",
     "ConnectionClosed": "errors",
     "Session": "pyramid.compat",
+    "WebSocket": "pyramid.connections",
+    "WebSocketSession": "pyramid.sessions",
     "includeme": "pyramid.config",
+    "websocket_view": "pyramid.config",
 }
 
 
@@ -38,4 +38,4 @@ def __getattr__(name: str) -> Any:
     # Pyramid is not imported before somebody needs it: the client and the pytest plugin do not.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'pyramid.views')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

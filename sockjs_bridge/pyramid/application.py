@@ -2,83 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
-from sockjs_bridge.endpoint.endpoints import Endpoints, Workers
+from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
-from sockjs_bridge.pyramid.views import Connection, WebSocketSession
-
-logger = logging.getLogger("sockjs_bridge.views")
-
-
-#: How many blocking views run, by the workers of their server: those of all its applications.
-_running: WeakKeyDictionary[Workers, int] = WeakKeyDictionary()
-_lock = threading.Lock()
-
-
-def _count(workers: Workers, change: int, limit: int | None = None) -> bool:
-    """Counts the blocking views of a server.
-
-    Args:
-        workers: of the server.
-        change: how many more there are.
-        limit: how many there may be, None for any number.
-
-    Returns:
-        False, and nothing is changed, where there would be more than may be.
-    """
-    with _lock:
-        running = _running.get(workers, 0) + change
-        if limit is not None and running > limit:
-            return False
-        _running[workers] = running
-        return True
-
-
-class BlockingThreads:
-    """Starts the threads of an application's blocking views.
-
-    Args:
-        limit: how many may run at once in the process, those of other applications counted.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-
-    def start(self, workers: Workers, function: Callable[[], object], name: str) -> bool:
-        """Runs a function in a new thread.
-
-        Args:
-            workers: of the server.
-            function: to run.
-            name: of the thread.
-
-        Returns:
-            False when too many run already, or the system gives no thread.
-        """
-        if not _count(workers, 1, self._limit):
-            return False
-
-        def run() -> None:
-            try:
-                function()
-            finally:
-                _count(workers, -1)
-
-        try:
-            workers.start(run, name)
-        except RuntimeError as error:
-            logger.error("the system starts no more threads: %s", error)
-            _count(workers, -1)
-            return False
-        return True
+from sockjs_bridge.pyramid.connections import Connection
+from sockjs_bridge.pyramid.sessions import WebSocketSession
+from sockjs_bridge.pyramid.threads import BlockingThreads
 
 
 class SockJS:

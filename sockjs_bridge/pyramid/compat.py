@@ -10,7 +10,7 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.pyramid.application import connections
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message
-from sockjs_bridge.pyramid.views import WebSocketSession
+from sockjs_bridge.pyramid.sessions import WebSocketSession
 
 
 class SessionManager:

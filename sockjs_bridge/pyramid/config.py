@@ -16,6 +16,7 @@ from pyramid.interfaces import IRoutesMapper, ISecurityPolicy, ITweens
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.tweens import EXCVIEW, MAIN
+from pyramid.view import view_config
 from pyramid.viewderivers import INGRESS, VIEW
 
 from sockjs_bridge.core.settings import SettingError, Settings
@@ -45,6 +46,27 @@ class WrongSetting(SystemExit, ConfigurationError):  # type: ignore[misc]
 
     As an exit too, it ends a server's start with its one sentence in place of a traceback.
     """
+
+
+class websocket_view(view_config):  # type: ignore[misc]
+    """Declares a view for the connections of a SockJS route.
+
+    Takes what `pyramid.view.view_config` takes, and is found by `config.scan` in the same way. It
+    decorates a function or method, or a `WebSocketSession`. A plain function is run in a thread
+    for each connection, an ``async def`` one as a task on the event loop.
+
+    Raises:
+        TypeError: it was given something else than keywords.
+    """
+
+    def __init__(self, *arguments: object, **settings: Any) -> None:
+        if arguments:
+            # The view itself, where the parentheses were forgotten.
+            raise TypeError('websocket_view takes keywords: @websocket_view(route_name="...")')
+        depth = settings.pop("_depth", 0)
+        # One frame more, so that conflicts name the line of the decorator.
+        super().__init__(**{"websocket": True, **settings, "_depth": depth + 1})
+        self._depth = depth
 
 
 def add_sockjs_route(

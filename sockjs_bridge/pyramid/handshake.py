@@ -29,6 +29,7 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import HANDSHAKE, INQUIRY, Handshake, Inquiry
 from sockjs_bridge.endpoint.outcomes import Request as EndpointRequest
 from sockjs_bridge.pyramid.application import SockJS
+from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
 from sockjs_bridge.pyramid.extensions import (
     keep,
@@ -37,8 +38,9 @@ from sockjs_bridge.pyramid.extensions import (
     note_userid,
     share_request_class,
 )
-from sockjs_bridge.pyramid.handlers import AsyncViewHandler, SessionHandler, ViewHandler
-from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
+from sockjs_bridge.pyramid.hooks import AsyncViewHandler
+from sockjs_bridge.pyramid.sessions import SessionHandler, WebSocketSession
+from sockjs_bridge.pyramid.threads import ViewHandler
 
 logger = logging.getLogger("sockjs_bridge.views")
 

@@ -20,8 +20,9 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.application import SockJS
-from sockjs_bridge.pyramid.handlers import InboxHandler, made, refuse_unrun
-from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
+from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
+from sockjs_bridge.pyramid.hooks import InboxHandler, refuse_unrun
+from sockjs_bridge.pyramid.sessions import WebSocketSession, made
 
 _TRANSPORT = Transport(
     "websocket", "GET", streaming=True, websocket=True, frame=lambda text, callback: text

@@ -15,7 +15,7 @@ import sockjs_bridge
 from sockjs_bridge import client, testing
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.settings import Settings
-from sockjs_bridge.pyramid import handlers
+from sockjs_bridge.pyramid import threads
 from sockjs_bridge.server.options import ServerOptions
 from tests.docs import test_examples, test_kit, test_servers
 from tests.docs.blocks import DOCS, OTHER_WAYS, Block, check_javascript, collect, pages
@@ -116,7 +116,7 @@ def test_codes_of_the_bridge_are_explained() -> None:
     rows = re.findall(r"^   \* - (\d+)\n     - (.*)$", dict(pages())["concepts"], re.MULTILINE)
     explained = {(int(code), reason) for code, reason in rows}
     assert explained >= {
-        handlers.NO_THREAD,
+        threads.NO_THREAD,
         protocol.BROKEN_FRAMING,
         protocol.FAILED,
         protocol.GO_AWAY,

@@ -1,4 +1,4 @@
-"""What views and session classes see of a connection."""
+"""What application code holds of a connection, in each style of view."""
 
 from __future__ import annotations
 
@@ -6,44 +6,16 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pyramid.request import Request
-from pyramid.view import view_config
-
+from sockjs_bridge.core.clock import Clock
 from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
-from sockjs_bridge.pyramid.transactions import transaction
-
-if TYPE_CHECKING:
-    from sockjs_bridge.core.clock import Clock
-
-
-class websocket_view(view_config):  # type: ignore[misc]
-    """Declares a view for the connections of a SockJS route.
-
-    Takes what `pyramid.view.view_config` takes, and is found by `config.scan` in the same way. It
-    decorates a function or method, or a `WebSocketSession`. A plain function is run in a thread
-    for each connection, an ``async def`` one as a task on the event loop.
-
-    Raises:
-        TypeError: it was given something else than keywords.
-    """
-
-    def __init__(self, *arguments: object, **settings: Any) -> None:
-        if arguments:
-            # The view itself, where the parentheses were forgotten.
-            raise TypeError('websocket_view takes keywords: @websocket_view(route_name="...")')
-        depth = settings.pop("_depth", 0)
-        # One frame more, so that conflicts name the line of the decorator.
-        super().__init__(**{"websocket": True, **settings, "_depth": depth + 1})
-        self._depth = depth
 
 
 class Connection:
@@ -395,121 +367,3 @@ class AsyncWebSocket(Connection):
     def _wake(self) -> None:
         for future in self._waiting:
             _resolve(future)
-
-
-class WebSocketSession:
-    """A connection as an object: subclass it, and decorate it with `websocket_view`.
-
-    The hooks of one session run one after another, in order; those of different sessions side by
-    side. Plain hooks run in a pool of threads, asynchronous ones on the event loop.
-
-    Args:
-        request: the handshake's.
-
-    Attributes:
-        request: the handshake's: matchdict, context, identity, registry, settings.
-        websocket: the connection.
-    """
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.websocket: Connection = request.websocket
-
-    def on_open(self) -> Any:
-        """Called first, once."""
-
-    def on_message(self, message: str) -> Any:
-        """Called for each message.
-
-        Args:
-            message: as the client sent it.
-        """
-
-    def on_close(self) -> Any:
-        """Called last, once; `close_code` and `close_reason` are set."""
-
-    @property
-    def id(self) -> str:
-        """The session's id."""
-        return self.websocket.id
-
-    @property
-    def close_code(self) -> int | None:
-        """The code it was closed with; None while it is open."""
-        return self.websocket.close_code
-
-    @property
-    def close_reason(self) -> str:
-        """The reason that goes with the code."""
-        return self.websocket.close_reason
-
-    @property
-    def closed(self) -> bool:
-        """Whether the connection is over."""
-        return self.websocket.closed
-
-    def send(self, message: str) -> bool:
-        """Sends a message, as `WebSocket.send`."""
-        return self.websocket.send(message)
-
-    def close(self, code: int = NORMAL[0], reason: str = NORMAL[1]) -> None:
-        """Closes the connection, as `WebSocket.close`."""
-        self.websocket.close(code, reason)
-
-    def join(self, room: str) -> bool:
-        """Enters a room, as `WebSocket.join`."""
-        return self.websocket.join(room)
-
-    def leave(self, room: str) -> bool:
-        """Leaves a room, as `WebSocket.leave`."""
-        return self.websocket.leave(room)
-
-    @property
-    def transport(self) -> str:
-        """The transport in use, by the name that the SockJS client gives it."""
-        return self.websocket.transport
-
-    @property
-    def subprotocol(self) -> str | None:
-        """The subprotocol that was agreed on, as `WebSocket.subprotocol`."""
-        return self.websocket.subprotocol
-
-    @property
-    def rooms(self) -> frozenset[str]:
-        """The names of the rooms that it is in; none in `on_close`."""
-        return self.websocket.rooms
-
-    @property
-    def last_rooms(self) -> frozenset[str]:
-        """The names of the rooms that it was in when it ended."""
-        return self.websocket.last_rooms
-
-    async def drain(self) -> None:
-        """Waits, in an asynchronous hook, as `AsyncWebSocket.drain`.
-
-        Raises:
-            ConnectionClosed: the connection is over.
-        """
-        await self.websocket._drain()
-
-    def transaction(self) -> AbstractContextManager[Any]:
-        """Has what is done in the block of a ``with`` statement committed at its end.
-
-        The hook has a transaction of pyramid_tm anyway, which is committed when it returns. The
-        block takes it over, what was done before included, and a new one begins behind it: for
-        hooks that tell others, who must not hear of what is not committed. It is aborted when the
-        block raises or has doomed it.
-
-        An error that the data managers call retryable makes the whole hook run again with the
-        same message, up to ``retry.attempts`` (3) times in all, unless something was sent,
-        broadcast, joined, left or committed already: then the connection is closed with 4500.
-
-        Returns:
-            A context manager; its target is the transaction.
-
-        Raises:
-            RuntimeError: pyramid_tm is not in use; or the block is inside of such a block; or the
-                hook is asynchronous and the transaction manager is one for all sessions of the
-                thread (set ``tm.manager_hook`` to ``pyramid_tm.explicit_manager``).
-        """
-        return transaction(self.request)

@@ -1,222 +1,146 @@
-"""What runs the application's code for a session: the core's `Handler` for views and classes."""
+"""Session classes, and what calls their hooks."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import inspect
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
-from functools import lru_cache, partial
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
-from pyramid.httpexceptions import HTTPException
 from pyramid.request import Request
 
 from sockjs_bridge.core.clock import Clock
-from sockjs_bridge.core.protocol import FAILED
+from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.endpoint.endpoints import Workers
-from sockjs_bridge.errors import ConnectionClosed
-from sockjs_bridge.pyramid.application import BlockingThreads
+from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import Watch, dotted_name, unwatched
-from sockjs_bridge.pyramid.transactions import attempts
+from sockjs_bridge.pyramid.hooks import close_by, declared_async, refuse_unrun, stopped
+from sockjs_bridge.pyramid.threads import NO_THREAD
+from sockjs_bridge.pyramid.transactions import attempts, transaction
 from sockjs_bridge.pyramid.unit import Unit
-from sockjs_bridge.pyramid.views import AsyncWebSocket, Connection, WebSocket, WebSocketSession
 
 logger = logging.getLogger("sockjs_bridge.views")
 
-#: What a client hears when all threads for blocking views are taken.
-NO_THREAD = (4503, "Too many connections")
 
+class WebSocketSession:
+    """A connection as an object: subclass it, and decorate it with `websocket_view`.
 
-def refuse_unrun(result: object, advice: str = "declare it async def") -> None:
-    """Raises a TypeError for code that a view or hook returned in place of running it.
-
-    Args:
-        result: what was returned.
-        advice: how to write it where somebody had to await it.
-    """
-    if result is None:
-        return
-    if inspect.isawaitable(result):
-        if inspect.iscoroutine(result):
-            # It never began.
-            result.close()
-        raise TypeError(f"a view or hook returned {result!r}, which nobody awaits: {advice}")
-    if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise TypeError(
-            f"a view or hook returned {result!r}, over which nobody iterates: it must not yield"
-        )
-
-
-def _stopped(error: BaseException, task: asyncio.Task[Any] | None, websocket: Connection) -> bool:
-    """Tells whether the server ended a view or hook; else it is the code's own error.
+    The hooks of one session run one after another, in order; those of different sessions side by
+    side. Plain hooks run in a pool of threads, asynchronous ones on the event loop.
 
     Args:
-        error: what came out of it.
-        task: the one that it ran in.
-        websocket: its connection.
-    """
-    try:
-        present = asyncio.current_task()
-    except RuntimeError:
-        present = None
-    if task is None or present is not task:
-        # It was dropped in the midst of it, and is taken apart.
-        return True
-    if not (isinstance(error, asyncio.CancelledError) and task.cancelling()):
-        return False
-    if websocket.session.over:
-        return True
-    # The server closes the session first: it was the code that cancelled itself.
-    for _ in range(task.cancelling()):
-        task.uncancel()
-    return False
-
-
-def _close_by(error: BaseException, request: Request, websocket: Connection) -> None:
-    """Closes a connection whose view or hook raised an exception."""
-    if isinstance(error, ConnectionClosed):
-        websocket.close()
-        return
-    if isinstance(error, HTTPException):
-        # Applications derive their own, with whatever they like in it.
-        with contextlib.suppress(TypeError, ValueError):
-            if error.code >= 400:
-                websocket.close(4000 + error.code, error.title or "")
-                return
-    name = request.matched_route.name
-    logger.error("route %r, %s: a view or hook raised", name, request.path, exc_info=error)
-    websocket.close(*FAILED)
-
-
-class InboxHandler:
-    """What the handlers of views have in common: messages wait for ``receive()``.
-
-    Args:
-        websocket: the view's face of the connection.
-    """
-
-    def __init__(self, websocket: WebSocket | AsyncWebSocket) -> None:
-        self._websocket = websocket
-
-    def opened(self, session: Session) -> None:
-        """Starts nothing."""
-
-    def received(self, messages: list[str]) -> None:
-        """Hands messages to ``receive()``."""
-        self._websocket.arrived(messages)
-
-    def backlog(self) -> int:
-        """Returns how many messages the view did not receive yet."""
-        return self._websocket.backlog()
-
-    def closed(self, code: int, reason: str) -> None:
-        """Releases a view that waits in ``receive()``."""
-        self._websocket.ended()
-
-    @contextlib.contextmanager
-    def _asked_by(self, unit: Unit, *, asynchronous: bool) -> Iterator[None]:
-        """Has ``receive()`` end what the view did so far, in the block of a ``with`` statement."""
-        self._websocket.before_message = partial(unit.next, asynchronous=asynchronous)
-        try:
-            yield
-        finally:
-            # The request has the connection, and the unit the request.
-            self._websocket.before_message = None
-
-
-class ViewHandler(InboxHandler):
-    """Runs a blocking view: one thread for one connection.
-
-    Args:
-        view: the view, bound to its context and request.
         request: the handshake's.
-        threads: how many such views may run.
-        workers: where it runs.
+
+    Attributes:
+        request: the handshake's: matchdict, context, identity, registry, settings.
+        websocket: the connection.
     """
 
-    def __init__(
-        self,
-        view: Callable[[], object],
-        request: Request,
-        threads: BlockingThreads,
-        workers: Workers,
-    ) -> None:
-        super().__init__(request.websocket)
-        self._view = view
-        self._unit = Unit(request)
-        self._threads = threads
-        self._workers = workers
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.websocket: Connection = request.websocket
 
-    def opened(self, session: Session) -> None:
-        """Starts the view."""
-        self._unit.open()
-        if not self._threads.start(self._workers, self._run, f"sockjs-view-{session.id}"):
-            path = self._unit.request.path
-            logger.warning("%s: all threads for blocking views are taken", path)
-            session.close(*NO_THREAD)
+    def on_open(self) -> Any:
+        """Called first, once."""
 
-    def _run(self) -> None:
-        unit = self._unit
-        with unit.in_thread(), self._asked_by(unit, asynchronous=False):
-            try:
-                unit.begin(False)
-                refuse_unrun(self._view())
-                unit.end()
-            except BaseException as error:
-                unit.fail(error)
-                _close_by(error, unit.request, self._websocket)
-            else:
-                self._websocket.close()
+    def on_message(self, message: str) -> Any:
+        """Called for each message.
 
+        Args:
+            message: as the client sent it.
+        """
 
-class AsyncViewHandler(InboxHandler):
-    """Runs an ``async def`` view: one task on the loop for one connection.
+    def on_close(self) -> Any:
+        """Called last, once; `close_code` and `close_reason` are set."""
 
-    Args:
-        view: the view, bound to its context and request.
-        request: the handshake's.
-        workers: where it runs.
-        watch: wraps what the view returned.
-    """
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.websocket.id
 
-    def __init__(
-        self,
-        view: Callable[[], Coroutine[Any, Any, object]],
-        request: Request,
-        workers: Workers,
-        watch: Watch = unwatched,
-    ) -> None:
-        super().__init__(request.websocket)
-        self._view = view
-        self._watch = watch
-        self._unit = Unit(request)
-        self._workers = workers
+    @property
+    def close_code(self) -> int | None:
+        """The code it was closed with; None while it is open."""
+        return self.websocket.close_code
 
-    def opened(self, session: Session) -> None:
-        """Starts the view."""
-        self._unit.open()
-        self._workers.spawn(self._run())
+    @property
+    def close_reason(self) -> str:
+        """The reason that goes with the code."""
+        return self.websocket.close_reason
 
-    async def _run(self) -> None:
-        task = asyncio.current_task()
-        unit = self._unit
-        unit.in_task()
-        with self._asked_by(unit, asynchronous=True):
-            try:
-                unit.begin(True)
-                refuse_unrun(await self._watch(self._view()), "return await it")
-                unit.end()
-            except BaseException as error:
-                unit.fail(error)
-                if _stopped(error, task, self._websocket):
-                    raise
-                _close_by(error, unit.request, self._websocket)
-            else:
-                self._websocket.close()
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is over."""
+        return self.websocket.closed
+
+    def send(self, message: str) -> bool:
+        """Sends a message, as `WebSocket.send`."""
+        return self.websocket.send(message)
+
+    def close(self, code: int = NORMAL[0], reason: str = NORMAL[1]) -> None:
+        """Closes the connection, as `WebSocket.close`."""
+        self.websocket.close(code, reason)
+
+    def join(self, room: str) -> bool:
+        """Enters a room, as `WebSocket.join`."""
+        return self.websocket.join(room)
+
+    def leave(self, room: str) -> bool:
+        """Leaves a room, as `WebSocket.leave`."""
+        return self.websocket.leave(room)
+
+    @property
+    def transport(self) -> str:
+        """The transport in use, by the name that the SockJS client gives it."""
+        return self.websocket.transport
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that was agreed on, as `WebSocket.subprotocol`."""
+        return self.websocket.subprotocol
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that it is in; none in `on_close`."""
+        return self.websocket.rooms
+
+    @property
+    def last_rooms(self) -> frozenset[str]:
+        """The names of the rooms that it was in when it ended."""
+        return self.websocket.last_rooms
+
+    async def drain(self) -> None:
+        """Waits, in an asynchronous hook, as `AsyncWebSocket.drain`.
+
+        Raises:
+            ConnectionClosed: the connection is over.
+        """
+        await self.websocket._drain()
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """Has what is done in the block of a ``with`` statement committed at its end.
+
+        The hook has a transaction of pyramid_tm anyway, which is committed when it returns. The
+        block takes it over, what was done before included, and a new one begins behind it: for
+        hooks that tell others, who must not hear of what is not committed. It is aborted when the
+        block raises or has doomed it.
+
+        An error that the data managers call retryable makes the whole hook run again with the
+        same message, up to ``retry.attempts`` (3) times in all, unless something was sent,
+        broadcast, joined, left or committed already: then the connection is closed with 4500.
+
+        Returns:
+            A context manager; its target is the transaction.
+
+        Raises:
+            RuntimeError: pyramid_tm is not in use; or the block is inside of such a block; or the
+                hook is asynchronous and the transaction manager is one for all sessions of the
+                thread (set ``tm.manager_hook`` to ``pyramid_tm.explicit_manager``).
+        """
+        return transaction(self.request)
 
 
 def made(session_class: Callable[[Request], WebSocketSession], request: Request) -> Any:
@@ -238,11 +162,6 @@ _Call = tuple[str, tuple[str, ...]]
 
 def _has_hook(session_class: type[object], hook: str) -> bool:
     return getattr(session_class, hook) is not getattr(WebSocketSession, hook, None)
-
-
-@lru_cache(maxsize=1024)
-def _declared_async(function: Callable[..., object]) -> bool:
-    return inspect.iscoroutinefunction(function)
 
 
 class SessionHandler:
@@ -354,7 +273,7 @@ class SessionHandler:
         assert self._calls is not None
         try:
             hook: Callable[..., Any] = getattr(self._instance, self._calls[0][0])
-            return hook if _declared_async(getattr(hook, "__func__", hook)) else None
+            return hook if declared_async(getattr(hook, "__func__", hook)) else None
         except Exception:
             # What cannot even be looked up fails where it is called.
             return None
@@ -411,7 +330,7 @@ class SessionHandler:
                 unit.end()
             except BaseException as error:
                 again = unit.fail(error)
-                if _stopped(error, task, self._websocket):
+                if stopped(error, task, self._websocket):
                     raise
                 self._failed(error, again)
             else:
@@ -465,7 +384,7 @@ class SessionHandler:
         else:
             self._tries = 0
             self._broken = True
-            _close_by(error, request, self._websocket)
+            close_by(error, request, self._websocket)
 
     def _paused(self) -> None:
         """Goes on when a run of hooks has ended. Called on the loop."""

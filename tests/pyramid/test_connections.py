@@ -7,18 +7,14 @@ import contextlib
 import threading
 
 import pytest
-from pyramid.config import Configurator
-from pyramid.request import Request
-from pyramid.response import Response
 
 from sockjs_bridge import (
     AsyncWebSocket,
     ConnectionClosed,
     WebSocket,
     WebSocketSession,
-    websocket_view,
 )
-from sockjs_bridge.pyramid import views
+from sockjs_bridge.pyramid import connections
 from tests.pyramid.support import Opening
 from tests.support import RecordingHandler
 
@@ -205,7 +201,7 @@ def test_receive_of_many_threads(opening):
 def test_receive_in_a_session_class(opening):
     """Its messages go to the hooks: who waits for one here would wait for ever."""
     talker = Talker(opening.request)
-    connection = views.Connection(opening.session, opening.clock)
+    connection = connections.Connection(opening.session, opening.clock)
     with pytest.raises(RuntimeError, match="go to on_message, not to receive"):
         connection.receive()
     assert not hasattr(talker, "receive")
@@ -369,7 +365,7 @@ class AnyFace:
         elif style == "async view":
             self.face = AsyncWebSocket(opening.session, opening.clock)
         else:
-            opening.request.websocket = views.Connection(opening.session, opening.clock)
+            opening.request.websocket = connections.Connection(opening.session, opening.clock)
             self.face = Talker(opening.request)
 
     async def drain(self):
@@ -559,7 +555,7 @@ def test_equality(opening):
         opening.websocket,
         WebSocket(opening.session, opening.clock),
         AsyncWebSocket(opening.session, opening.clock),
-        views.Connection(opening.session, opening.clock),
+        connections.Connection(opening.session, opening.clock),
     ]
     for face in faces:
         assert face == opening.websocket
@@ -604,76 +600,3 @@ def test_transaction_of_a_session_class(opening):
         Talker(opening.request).transaction(),
     ):
         raise AssertionError("there is none to begin")
-
-
-# The decorator
-
-
-class Methods:
-    """A view class: its method serves connections."""
-
-    def __init__(self, request):
-        self.request = request
-
-    @websocket_view(route_name="chat")
-    def serve(self):
-        """Serve a connection."""
-
-
-def test_decorator_of_a_method():
-    """What view_config can decorate, websocket_view can."""
-    config = Configurator()
-    config.include("sockjs_bridge")
-    config.add_sockjs_route("chat", "/chat")
-    config.scan("tests.pyramid.test_views")
-    config.commit()
-    shown = [entry["introspectable"] for entry in config.introspector.get_category("views")]
-    (found,) = [view for view in shown if view["route_name"] == "chat"]
-    assert (found["callable"], found["attr"], found["websocket"]) == (Methods, "serve", True)
-
-
-def test_decorator_leaves_the_view_alone():
-    """The decorated function is still the function."""
-
-    def view(request):
-        return Response("x")
-
-    assert websocket_view(route_name="chat")(view) is view
-    assert view(Request.blank("/")).text == "x"
-
-
-def test_decorator_with_its_own_predicate():
-    """Whoever writes websocket=False gets it."""
-    assert websocket_view(route_name="chat", websocket=False).websocket is False
-
-
-@pytest.mark.parametrize("argument", ["chat", len])
-def test_decorator_without_parentheses(argument):
-    """Who forgets them, or the keyword, is told what to write."""
-    with pytest.raises(TypeError, match=r'@websocket_view\(route_name="..."\)'):
-        websocket_view(argument)
-
-
-async def answer():
-    """Is not awaited."""
-
-
-@pytest.mark.parametrize(
-    ("make", "advice"),
-    [
-        (answer, "not coroutine: an await is missing$"),
-        (dict, r"not dict: json.dumps\(\) makes one of it$"),
-        (list, r"not list: json.dumps\(\) makes one of it$"),
-    ],
-)
-def test_advice(recwarn, make, advice):
-    """Frequent mistakes are told by what they are."""
-    with pytest.raises(TypeError, match=advice):
-        views.checked_message(make())
-    assert not recwarn.list
-
-
-def test_checked_message():
-    views.checked_message("text")
-    with pytest.raises(TypeError):
-        views.checked_message(None)
