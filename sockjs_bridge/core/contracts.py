@@ -1,8 +1,12 @@
-"""What a session needs of its two sides: the server's receiver, and the application's handler."""
+"""What a session needs of its two sides: the server's receiver, and the application's handler.
+
+And what the application needs of the server to run its code.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sockjs_bridge.core.transports import Transport
 
@@ -102,4 +106,31 @@ class Handler(Protocol):
 
     def closed(self, code: int, reason: str) -> None:
         """The session is over; called once, last."""
+        raise NotImplementedError
+
+
+class Workers(Protocol):
+    """Where the application's code for sessions runs; the server implements it.
+
+    At its end the server waits a while for what still runs there.
+    """
+
+    def submit(self, function: Callable[[], object]) -> None:
+        """Runs a short function in a pool of threads."""
+        raise NotImplementedError
+
+    def start(self, function: Callable[[], object], name: str) -> None:
+        """Runs a function in a thread of its own.
+
+        Raises:
+            RuntimeError: the system gives no thread.
+        """
+        raise NotImplementedError
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs a coroutine on the loop."""
+        raise NotImplementedError
+
+    def rest(self, tire: Callable[[], bool]) -> None:
+        """Has a function called every second or so until it returns False."""
         raise NotImplementedError

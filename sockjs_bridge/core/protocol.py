@@ -38,6 +38,9 @@ TIMED_OUT = (1006, "Session timed out")
 #: The application's view or hook is done.
 NORMAL = (1000, "Normal closure")
 
+#: What a subprotocol's name is (RFC 9110, 5.6.2); names are compared as they are written.
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
 
 class PayloadError(ValueError):
     """A payload that the protocol does not allow; the text is the answer to the sender."""

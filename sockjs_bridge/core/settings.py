@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from sockjs_bridge.core.protocol import TOKEN
 from sockjs_bridge.core.transports import NAMES
-from sockjs_bridge.endpoint.subprotocols import TOKEN
 
 _ORIGIN = re.compile(r"https?://(\*\.)?[^/*@?#\s]+")
 

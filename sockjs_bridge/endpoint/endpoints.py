@@ -1,105 +1,21 @@
-"""The SockJS endpoints of an application together, and the handshake that leads through it.
-
-Here the server and the framework meet; neither knows the other.
-"""
+"""The SockJS endpoints of an application together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.broadcasts import Broadcasts
 from sockjs_bridge.core.clock import Clock
-from sockjs_bridge.core.contracts import Handler
-from sockjs_bridge.core.credentials import UNKNOWN
+from sockjs_bridge.core.contracts import Workers
 from sockjs_bridge.core.manager import Capacity, Places
 from sockjs_bridge.core.rooms import Rooms
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.endpoint.endpoint import Endpoint
 
 T = TypeVar("T")
-
-#: The key of the `Handshake` in the WSGI environ.
-HANDSHAKE = "sockjs_bridge.handshake"
-#: The key of the `Inquiry` in the WSGI environ of every other request: its server is ours.
-INQUIRY = "sockjs_bridge.inquiry"
-
-
-class Handshake:
-    """A question to the application, asked by a GET request of the endpoint's base URL.
-
-    The server puts it into the WSGI environ; the application answers here and by its response.
-
-    Attributes:
-        endpoint: the one that is asked for.
-        session: the one that is to open; a decoy where an open one is to go on.
-        renewal: the session is open; a request of it came with other credentials than before.
-        taken: a view would serve the connection.
-        handler: the application's side of a session that is to open.
-        identity: who asks, as the application's security policy says; None stands for nobody.
-        failure: the status of the exception that an exception view turned into a response.
-        release: drops what the application made for its response; called when that is over.
-    """
-
-    __slots__ = (
-        *("endpoint", "failure", "handler", "identity", "release", "renewal", "session"),
-        "taken",
-    )
-
-    def __init__(self, endpoint: Endpoint, session: Session, *, renewal: bool = False) -> None:
-        self.endpoint = endpoint
-        self.session = session
-        self.renewal = renewal
-        self.taken = False
-        self.handler: Handler | None = None
-        self.identity: object = UNKNOWN
-        self.failure: int | None = None
-        self.release: Callable[[], None] | None = None
-
-
-class Inquiry:
-    """What an application says of a request that the server handed to it as to any page.
-
-    Attributes:
-        found: the application's endpoints, when the request is for one of them: where the
-            application is mounted behind other WSGI code, only it knows its own paths. With them
-            its ``SCRIPT_NAME`` and ``PATH_INFO``.
-        body: of that request, which the endpoint cannot read a second time.
-    """
-
-    def __init__(self) -> None:
-        self.found: tuple[Endpoints, str, str] | None = None
-        self.body = b""
-
-
-class Workers(Protocol):
-    """Where the application's code for sessions runs; the server implements it.
-
-    At its end the server waits a while for what still runs there.
-    """
-
-    def submit(self, function: Callable[[], object]) -> None:
-        """Runs a short function in a pool of threads."""
-        raise NotImplementedError
-
-    def start(self, function: Callable[[], object], name: str) -> None:
-        """Runs a function in a thread of its own.
-
-        Raises:
-            RuntimeError: the system gives no thread.
-        """
-        raise NotImplementedError
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Runs a coroutine on the loop."""
-        raise NotImplementedError
-
-    def rest(self, tire: Callable[[], bool]) -> None:
-        """Has a function called every second or so until it returns False."""
-        raise NotImplementedError
 
 
 class Endpoints:

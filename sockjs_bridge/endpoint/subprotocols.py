@@ -6,13 +6,11 @@ its browser client offers none.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-HEADER = "Sec-WebSocket-Protocol"
+from sockjs_bridge.core.protocol import TOKEN
 
-#: RFC 9110, 5.6.2; names are compared as they are written.
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER = "Sec-WebSocket-Protocol"
 
 
 def offered(values: Iterable[str]) -> list[str]:

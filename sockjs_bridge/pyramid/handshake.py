@@ -26,7 +26,7 @@ from sockjs_bridge.core.contracts import Handler
 from sockjs_bridge.core.credentials import UNKNOWN
 from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.endpoint.endpoint import Endpoint
-from sockjs_bridge.endpoint.endpoints import HANDSHAKE, INQUIRY, Handshake, Inquiry
+from sockjs_bridge.endpoint.handshake import HANDSHAKE, INQUIRY, Handshake, Inquiry
 from sockjs_bridge.endpoint.outcomes import Request as EndpointRequest
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket

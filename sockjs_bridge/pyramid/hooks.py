@@ -13,9 +13,9 @@ from typing import Any
 from pyramid.httpexceptions import HTTPException
 from pyramid.request import Request
 
+from sockjs_bridge.core.contracts import Workers
 from sockjs_bridge.core.protocol import FAILED
 from sockjs_bridge.core.session import Session
-from sockjs_bridge.endpoint.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
 from sockjs_bridge.pyramid.debug import Watch, unwatched

@@ -12,9 +12,9 @@ from typing import Any
 from pyramid.request import Request
 
 from sockjs_bridge.core.clock import Clock
+from sockjs_bridge.core.contracts import Workers
 from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.core.session import Session
-from sockjs_bridge.endpoint.endpoints import Workers
 from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import Watch, dotted_name, unwatched
 from sockjs_bridge.pyramid.hooks import close_by, declared_async, refuse_unrun, stopped

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 
 from pyramid.request import Request
 
+from sockjs_bridge.core.contracts import Workers
 from sockjs_bridge.core.session import Session
-from sockjs_bridge.endpoint.endpoints import Workers
 from sockjs_bridge.pyramid.hooks import InboxHandler, close_by, refuse_unrun
 from sockjs_bridge.pyramid.unit import Unit
 

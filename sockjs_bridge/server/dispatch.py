@@ -13,7 +13,7 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.session import Session, State
 from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
-from sockjs_bridge.endpoint.endpoints import Inquiry
+from sockjs_bridge.endpoint.handshake import Inquiry
 from sockjs_bridge.endpoint.outcomes import Headers, Reply, Request, phrase
 from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE

@@ -13,7 +13,7 @@ from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.transports import RAW_WEBSOCKET
 from sockjs_bridge.endpoint import subprotocols
 from sockjs_bridge.endpoint.endpoint import Endpoint
-from sockjs_bridge.endpoint.endpoints import HANDSHAKE, Handshake
+from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.endpoint.outcomes import Headers, Proof
 from sockjs_bridge.server.wsgi.host import WSGIHost, path_info
 

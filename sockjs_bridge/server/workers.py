@@ -11,7 +11,7 @@ from sockjs_bridge.server.threads import ThreadPool, start_thread
 
 
 class SessionWorkers:
-    """Fulfils `sockjs_bridge.endpoint.endpoints.Workers`; used on the loop.
+    """Fulfils `sockjs_bridge.core.contracts.Workers`; used on the loop.
 
     Hooks that wait, for a database or a network, must not delay those of other sessions: where
     one waits for a thread, the pool grows.

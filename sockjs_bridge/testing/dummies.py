@@ -13,11 +13,10 @@ from typing import Any, cast
 
 from pyramid.testing import DummyRequest
 
-from sockjs_bridge.core.contracts import Peer
+from sockjs_bridge.core.contracts import Peer, Workers
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.endpoint.endpoint import Endpoint
-from sockjs_bridge.endpoint.endpoints import Workers
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket

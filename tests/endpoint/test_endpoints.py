@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import importlib
 from collections.abc import Callable
 
 import pytest
 
+from sockjs_bridge.core.contracts import Workers
 from sockjs_bridge.core.manager import Places, TooManySessions
 from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoint import Endpoint
-from sockjs_bridge.endpoint.endpoints import Endpoints, Handshake, Workers
+from sockjs_bridge.endpoint.endpoints import Endpoints
+from sockjs_bridge.endpoint.handshake import Handshake
 from tests.support import STREAM, XHR, HandClock, Recorder, RecordingHandler
 
 
@@ -221,33 +221,3 @@ def test_contract_has_no_behaviour_of_its_own(call: Callable[[], object]) -> Non
 
 
 # The house
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("core.protocol", "core.transports", "core.session", "core.contracts", "core.manager"),
-        *("core.clock", "core.settings", "core.broadcasts", "core.credentials", "core.inbound"),
-        *("core.outbox", "core.repeats", "core.rooms", "endpoint.origins", "endpoint.endpoint"),
-        *("endpoint.endpoints", "endpoint.actions", "endpoint.outcomes", "server.site"),
-    ],
-)
-def test_core_is_free_of_io(name: str) -> None:
-    """architecture.md: the core imports no aiohttp, no Pyramid, no event loop."""
-    module = importlib.import_module(f"sockjs_bridge.{name}")
-    assert module.__file__ is not None
-    with open(module.__file__) as source:
-        tree = ast.parse(source.read())
-    imported = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add(node.module or "")
-    roots = {item.partition(".")[0] for item in imported}
-    if name == "core.rooms":
-        # Its lock: rooms are entered and left in any thread.
-        roots.remove("threading")
-    assert not roots & {"aiohttp", "pyramid", "asyncio", "uvloop", "socket", "threading", "webob"}
-    assert not {item for item in imported if item.startswith("sockjs_bridge.server")}
-    assert not {item for item in imported if item.startswith("sockjs_bridge.pyramid")}

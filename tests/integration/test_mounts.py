@@ -21,7 +21,7 @@ from rutter.urlmap import URLMap
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.client import TRANSPORTS, connect
-from sockjs_bridge.endpoint.endpoints import HANDSHAKE
+from sockjs_bridge.endpoint.handshake import HANDSHAKE
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.testing import serve
 from tests.conformance.wire import Client, messages_of, new_tag

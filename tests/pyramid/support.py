@@ -12,12 +12,12 @@ from pyramid.request import Request
 
 from sockjs_bridge import WebSocket
 from sockjs_bridge.core.session import Session
-from sockjs_bridge.endpoint.endpoints import HANDSHAKE, Handshake
+from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from tests.support import BY_NAME, HandClock, Recorder, make_manager
 
 
 class HandWorkers:
-    """Fulfils `sockjs_bridge.endpoint.endpoints.Workers`: things run when the test says so.
+    """Fulfils `sockjs_bridge.core.contracts.Workers`: things run when the test says so.
 
     Attributes:
         jobs: what waits for a thread of the pool.

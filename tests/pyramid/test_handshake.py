@@ -15,7 +15,7 @@ from pyramid.threadlocal import get_current_request
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.client import HandshakeError, connect
-from sockjs_bridge.endpoint.endpoints import HANDSHAKE, Handshake
+from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.pyramid.handshake import receive
 from sockjs_bridge.testing import serve
 from tests.pyramid.support import HandWorkers, Opening

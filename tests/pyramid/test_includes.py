@@ -8,7 +8,7 @@ import pytest
 from pyramid.request import Request
 from pyramid.tweens import EXCVIEW, INGRESS, MAIN
 
-from sockjs_bridge.endpoint.endpoints import HANDSHAKE, Handshake
+from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from tests.pkgs.marriage import users
 from tests.pyramid.support import Connected
 from tests.support import BY_NAME

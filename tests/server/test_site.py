@@ -13,7 +13,8 @@ from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.session import State
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoint import Endpoint
-from sockjs_bridge.endpoint.endpoints import Endpoints, Inquiry
+from sockjs_bridge.endpoint.endpoints import Endpoints
+from sockjs_bridge.endpoint.handshake import Inquiry
 from sockjs_bridge.server.site import Mount, Site
 from tests.endpoint.test_endpoints import BareWorkers, make
 from tests.support import XHR, HandClock

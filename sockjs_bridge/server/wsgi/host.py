@@ -15,7 +15,7 @@ from wsgiref.types import WSGIApplication
 
 from aiohttp import web
 
-from sockjs_bridge.endpoint.endpoints import INQUIRY, Inquiry
+from sockjs_bridge.endpoint.handshake import INQUIRY, Inquiry
 from sockjs_bridge.endpoint.outcomes import RETRY_AFTER
 from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
 from sockjs_bridge.server.addresses import addresses_of

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from sockjs_bridge.endpoint.endpoints import Inquiry
+from sockjs_bridge.endpoint.handshake import Inquiry
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.budget import Budget, Holder, leaving_order
 from sockjs_bridge.server.wsgi.exchange import ClientGone, Head

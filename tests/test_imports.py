@@ -1,0 +1,235 @@
+"""Who may import whom: floors between the folders, walls, no circle; and no module grows too long.
+
+All imports count: those for types alone, and those within functions.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+#: From the ground to the top. Folders side by side on a floor do not know each other.
+FLOORS = (
+    {"errors"},
+    {"core"},
+    {"resume"},
+    {"endpoint"},
+    {"client", "cluster"},
+    {"pyramid", "server"},
+    {"ops", "testing"},
+    {"pytest_plugin"},
+    # The package itself: the public door, which nothing within goes through.
+    {""},
+)
+FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
+
+#: What holds no I/O, and knows neither framework nor event loop.
+PURE = ("core", "endpoint", "resume", "server.site")
+IMPURE = {"aiohttp", "asyncio", "pyramid", "selectors", "socket", "threading", "uvloop", "webob"}
+#: Rooms are entered and left in any thread, so they have a lock.
+LOCKED = ("core.rooms", "threading")
+
+#: Imports that close a circle, all for types alone, until what they name has a contract. None may
+#: come, and what is mended is taken out.
+CIRCULAR = {
+    # `Handler.opened` hands the session over.
+    ("core.contracts", "core.session"),
+    # What broadcasts need of a session has no name yet.
+    ("core.broadcasts", "core.session"),
+    # What a session needs of where it lives has none either.
+    ("core.session", "core.manager"),
+    # An opening is told the connection that it is to take over.
+    ("server.fast_opening", "server.fast"),
+}
+
+MAX_LINES = 400
+#: Those that are longer still, and how long: they may only shrink.
+LONGER = {
+    "sockjs_bridge.core.session": 571,
+    "sockjs_bridge.server.fast": 405,
+    "sockjs_bridge.server.threads": 414,
+}
+
+#: Where the bridge's public names are.
+PUBLIC = ("sockjs_bridge", "sockjs_bridge.client", "sockjs_bridge.testing")
+
+
+class Import(NamedTuple):
+    """A module that another one imports, and the name in it; none where it is all of it."""
+
+    module: str
+    name: str
+
+
+def modules(package: str) -> dict[str, str]:
+    """Read all modules of a package, by their dotted names."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path.read_text(encoding="utf-8")
+    return found
+
+
+def imports(module: str, source: str, *, package: bool) -> Iterator[Import]:
+    """List what a module imports, wherever in it.
+
+    Args:
+        module: its dotted name.
+        source: its text.
+        package: it is the ``__init__`` of a package.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                above = parts[: len(parts) - node.level + package]
+                base = ".".join([*above, *filter(None, [base])])
+            yield from (Import(base, alias.name) for alias in node.names)
+
+
+def graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Tell for each module which others of them it imports."""
+    packages = {name.rpartition(".")[0] for name in sources}
+    found: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        named = imports(module, source, package=module in packages)
+        targets = (
+            f"{each.module}.{each.name}" if f"{each.module}.{each.name}" in sources else each.module
+            for each in named
+        )
+        found[module] = {target for target in targets if target in sources}
+    return found
+
+
+def circle(edges: Mapping[str, set[str]]) -> list[str]:
+    """Return the modules of a circle, the first one twice; none where there is no circle."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def part(module: str) -> str:
+    """Return the folder that a module of the bridge is in, or its name right below the package."""
+    return [*module.split("."), ""][1]
+
+
+def crossings(edges: Mapping[str, set[str]]) -> list[tuple[str, str]]:
+    """List the imports that run up, or through a wall between folders on one floor."""
+    return [
+        (module, target)
+        for module, targets in edges.items()
+        for target in sorted(targets)
+        if part(module) != part(target) and FLOOR[part(module)] <= FLOOR[part(target)]
+    ]
+
+
+SOURCES = modules("sockjs_bridge")
+GRAPH = graph(SOURCES)
+
+
+def test_everything_has_its_floor() -> None:
+    assert {part(module) for module in SOURCES} <= FLOOR.keys()
+
+
+def test_no_import_runs_up() -> None:
+    assert crossings(GRAPH) == []
+
+
+def test_no_circle() -> None:
+    left_out = {(f"sockjs_bridge.{one}", f"sockjs_bridge.{other}") for one, other in CIRCULAR}
+    edges = {
+        module: {target for target in targets if (module, target) not in left_out}
+        for module, targets in GRAPH.items()
+    }
+    assert circle(edges) == []
+    for module, target in left_out:
+        assert target in GRAPH[module], f"{module} imports {target} no more: take it out"
+        with_it = {**edges, module: {*edges[module], target}}
+        assert circle(with_it), f"{module} -> {target} closes no circle any more: take it out"
+
+
+def test_the_core_is_free_of_io() -> None:
+    """architecture.md: it imports no aiohttp, no Pyramid, no event loop."""
+    packages = {name.rpartition(".")[0] for name in SOURCES}
+    found = set()
+    for module, source in SOURCES.items():
+        inner = module.removeprefix("sockjs_bridge").removeprefix(".")
+        if any(f"{inner}.".startswith(f"{pure}.") for pure in PURE):
+            named = imports(module, source, package=module in packages)
+            found |= {(inner, each.module.partition(".")[0]) for each in named}
+    assert {each for each in found if each[1] in IMPURE} == {LOCKED}
+
+
+@pytest.mark.parametrize("package", ["sockjs_bridge", "pyramid_chat"])
+def test_no_module_is_too_long(package: str) -> None:
+    lines = {module: source.count("\n") for module, source in modules(package).items()}
+    long = {module: count for module, count in lines.items() if count > MAX_LINES}
+    for module, count in long.items():
+        assert count <= LONGER.get(module, MAX_LINES), module
+    assert {each for each in LONGER if each.startswith(f"{package}.")} == long.keys()
+
+
+def test_the_chat_uses_public_names_alone() -> None:
+    public = {Import(door, name) for door in PUBLIC for name in import_module(door).__all__}
+    used = {
+        each
+        for module, source in modules("pyramid_chat").items()
+        for each in imports(module, source, package=False)
+        if each.module.partition(".")[0] == "sockjs_bridge"
+    }
+    assert used
+    assert used <= public
+
+
+def test_the_bridge_knows_no_chat() -> None:
+    for module, source in SOURCES.items():
+        named = imports(module, source, package=False)
+        assert not [each for each in named if each.module.startswith("pyramid_chat")], module
+
+
+#: A package whose modules import each other in all the ways that there are.
+SMALL = {
+    "sockjs_bridge": "",
+    "sockjs_bridge.core": "from .session import Session",
+    "sockjs_bridge.core.session": "if TYPE_CHECKING:\n    from sockjs_bridge.core import manager",
+    "sockjs_bridge.core.manager": "def make():\n    from . import session",
+    "sockjs_bridge.server": "",
+    "sockjs_bridge.server.site": "import sockjs_bridge.core.session",
+    "sockjs_bridge.pyramid.config": "from ..server import site",
+    "sockjs_bridge.errors": "from .core.session import Session\nimport json",
+}
+
+
+def test_all_imports_are_seen() -> None:
+    """This test itself sees what it is to find."""
+    session = "sockjs_bridge.core.session"
+    edges = graph(SMALL)
+    assert edges == {
+        "sockjs_bridge": set(),
+        "sockjs_bridge.core": {session},
+        session: {"sockjs_bridge.core.manager"},
+        "sockjs_bridge.core.manager": {session},
+        "sockjs_bridge.server": set(),
+        "sockjs_bridge.server.site": {session},
+        "sockjs_bridge.pyramid.config": {"sockjs_bridge.server.site"},
+        "sockjs_bridge.errors": {session},
+    }
+    assert set(circle(edges)) == {session, "sockjs_bridge.core.manager"}
+    assert crossings(edges) == [
+        ("sockjs_bridge.pyramid.config", "sockjs_bridge.server.site"),
+        ("sockjs_bridge.errors", session),
+    ]
