@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockjs_bridge.settings import SettingError, Settings, flag
+from sockjs_bridge.ini import SettingError, flag
+from sockjs_bridge.settings import Settings
 from sockjs_bridge.transports import NAMES
 
 

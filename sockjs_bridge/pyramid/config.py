@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import fields
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from pyramid.tweens import EXCVIEW, MAIN
 from pyramid.viewderivers import INGRESS, VIEW
 
 from sockjs_bridge.endpoint import YEAR, Endpoint
+from sockjs_bridge.ini import SettingError, parsers
 from sockjs_bridge.pyramid import handshake
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
 from sockjs_bridge.pyramid.transactions import attempts
-from sockjs_bridge.settings import SettingError, Settings
+from sockjs_bridge.settings import Settings
 
 logger = logging.getLogger("sockjs_bridge")
 
@@ -37,7 +37,7 @@ OLD_PREFIX = "/__sockjs__"
 
 # Bounds of the whole process: no single route can have its own.
 _PROCESS_WIDE = {"max_sessions", "blocking_threads", "max_body_size"}
-_KEYWORDS = {item.name for item in fields(Settings)} - _PROCESS_WIDE
+_KEYWORDS = parsers(Settings).keys() - _PROCESS_WIDE
 
 
 class WrongSetting(SystemExit, ConfigurationError):  # type: ignore[misc]

@@ -13,8 +13,8 @@ from pyramid.request import Request
 from pyramid.settings import asbool
 
 from sockjs_bridge.endpoints import HANDSHAKE
+from sockjs_bridge.ini import count
 from sockjs_bridge.pyramid.attempt import note_act, note_transient
-from sockjs_bridge.settings import count
 
 try:
     from pyramid_retry import IRetryableError

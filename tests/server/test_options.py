@@ -9,10 +9,10 @@ import stat
 
 import pytest
 
+from sockjs_bridge.ini import SettingError
 from sockjs_bridge.server import options
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
-from sockjs_bridge.settings import SettingError
 
 
 def test_defaults():
