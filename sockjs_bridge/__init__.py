@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sockjs_bridge.errors import ConnectionClosed
+    from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session
     from sockjs_bridge.pyramid.config import includeme
     from sockjs_bridge.pyramid.views import (
@@ -20,6 +21,7 @@ __all__ = (
     "AsyncWebSocket",
     "ConnectionClosed",
     "Session",
+    "SockJS",
     "WebSocket",
     "WebSocketSession",
     "includeme",
@@ -30,6 +32,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "ConnectionClosed": "errors",
     "Session": "pyramid.compat",
+    "SockJS": "pyramid.application",
     "includeme": "pyramid.config",
 }
 

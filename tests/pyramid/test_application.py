@@ -9,9 +9,9 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from sockjs_bridge import AsyncWebSocket, WebSocket, WebSocketSession
+from sockjs_bridge import AsyncWebSocket, SockJS, WebSocket, WebSocketSession
 from sockjs_bridge.endpoints import HANDSHAKE, Handshake
-from sockjs_bridge.pyramid.application import BlockingThreads, SockJS
+from sockjs_bridge.pyramid.application import BlockingThreads
 from sockjs_bridge.settings import Settings
 from tests.core import BY_NAME, HandClock, Recorder, RecordingHandler
 from tests.pyramid.support import HandWorkers
