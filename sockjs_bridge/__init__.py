@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sockjs_bridge.errors import ConnectionClosed
+    from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session
     from sockjs_bridge.pyramid.config import includeme, websocket_view
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
@@ -16,6 +17,7 @@ __all__ = (
     "AsyncWebSocket",
     "ConnectionClosed",
     "Session",
+    "SockJS",
     "WebSocket",
     "WebSocketSession",
     "includeme",
@@ -27,6 +29,7 @@ _MODULES = {
     "AsyncWebSocket": "pyramid.connections",
     "ConnectionClosed": "errors",
     "Session": "pyramid.compat",
+    "SockJS": "pyramid.application",
     "WebSocket": "pyramid.connections",
     "WebSocketSession": "pyramid.sessions",
     "includeme": "pyramid.config",

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 #: From the ground to the top. Folders side by side on a floor do not know each other.
 FLOORS = (
-    {"errors"},
+    {"errors", "ini"},
     {"core"},
     {"resume"},
     {"endpoint"},
@@ -59,7 +59,7 @@ LONGER = {
 }
 
 #: Where the bridge's public names are.
-PUBLIC = ("sockjs_bridge", "sockjs_bridge.client", "sockjs_bridge.testing")
+PUBLIC = ("sockjs_bridge", "sockjs_bridge.client", "sockjs_bridge.ini", "sockjs_bridge.testing")
 
 
 class Import(NamedTuple):

@@ -12,8 +12,8 @@ from pyramid.path import DottedNameResolver
 from pyramid.request import Request
 from pyramid.settings import asbool
 
-from sockjs_bridge.core.settings import count
 from sockjs_bridge.endpoint.handshake import HANDSHAKE
+from sockjs_bridge.ini import count
 from sockjs_bridge.pyramid.attempt import note_act, note_transient
 
 try:

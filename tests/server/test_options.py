@@ -9,7 +9,7 @@ import stat
 
 import pytest
 
-from sockjs_bridge.core.settings import SettingError
+from sockjs_bridge.ini import SettingError
 from sockjs_bridge.server import options
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import pytest
 
 from sockjs_bridge.client import connect
-from sockjs_bridge.core.settings import SettingError
+from sockjs_bridge.ini import SettingError
 from sockjs_bridge.testing import serve
 from tests.pkgs import blocking_view_app
 
