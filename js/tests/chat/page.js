@@ -2,6 +2,12 @@
 
 import { readFileSync } from "node:fs";
 import { JSDOM } from "jsdom";
+import { eventTable, receive } from "../../src/chat/events.js";
+import { Outbox } from "../../src/chat/outbox.js";
+import { Presence } from "../../src/chat/presence.js";
+import { Memory } from "../../src/chat/storage.js";
+import { Typing } from "../../src/chat/typing.js";
+import { ReconnectingSockJS } from "../../src/reconnecting/index.js";
 
 const TEMPLATE = new URL("../../../pyramid_chat/templates/chat.pt", import.meta.url);
 
@@ -53,3 +59,20 @@ export function room(more = {}) {
 
 export const ADA = { id: 1, name: "Ada" };
 export const GRACE = { id: 2, name: "Grace" };
+
+const nothing = () => {};
+
+/** Returns a function that tells a store, and the parts around it, events as the server does. */
+export function teller({
+  store,
+  sock = new ReconnectingSockJS("/chat"),
+  outbox = new Outbox({ sock, memory: new Memory("sessionStorage", "chat"), me: ADA, changed: nothing }),
+  presence = new Presence(nothing),
+  typing = new Typing(nothing, nothing),
+  welcomed = nothing, stranger = nothing, refused = nothing,
+}) {
+  const table = eventTable({
+    me: ADA, store, outbox, presence, typing, welcomed, stranger, refused,
+  });
+  return (event) => receive(table, event);
+}
