@@ -16,13 +16,20 @@ const body = template.slice(template.indexOf("<body"), template.indexOf("</body>
   .replaceAll(/\$\{[^}]*\}/g, "");
 
 /** Gives the test a fresh page as its globals; returns a look-up by id. */
-export function loadPage() {
-  const { window } = new JSDOM(`<!DOCTYPE html>${body}</body>`, { url: "http://chat.test/chat" });
+export function loadPage(path = "/chat") {
+  const { window } = new JSDOM(`<!DOCTYPE html>${body}</body>`, { url: `http://chat.test${path}` });
+  // A wide screen and a mouse.
+  window.matchMedia ??= (query) => Object.assign(new window.EventTarget(), { matches: /width/.test(query) });
   // What jsdom lacks of dialogs.
   window.HTMLDialogElement.prototype.showModal ??= function showModal() { this.open = true; };
   window.HTMLDialogElement.prototype.close ??= function close() { this.open = false; };
-  for (const name of ["window", "document", "sessionStorage", "localStorage", "location"]) {
+  for (const name of [
+    "window", "document", "sessionStorage", "localStorage", "location", "history", "navigator",
+  ]) {
     Object.defineProperty(globalThis, name, { value: window[name] ?? window, configurable: true });
+  }
+  for (const name of ["addEventListener", "removeEventListener", "matchMedia"]) {
+    globalThis[name] = window[name].bind(window);
   }
   globalThis.CSS ??= { escape: (text) => text };
   return (id) => window.document.getElementById(id);
