@@ -82,6 +82,15 @@ test("another room is chosen, and what comes in the first is counted", async () 
   assert.deepEqual(sent("close"), []);
 });
 
+test("back in the first one it is marked as new, and then read", async () => {
+  fire(document.querySelector("a.room[data-room='3']"), "click");
+  await Promise.resolve();
+  assert.equal(document.querySelectorAll("#log .new-mark").length, 1);
+  assert.deepEqual(sent("read").at(-1), { type: "read", room: 3, number: 4 });
+  await Promise.resolve();
+  assert.equal(document.title, "Lobby – Chat");
+});
+
 test("the buttons open their dialogs", () => {
   for (const [button, dialog] of [["new-room", "room-dialog"], ["new-direct", "direct-dialog"]]) {
     fire($(button), "click");

@@ -132,7 +132,6 @@ describe("the log", () => {
     logView.show();
     asked.length = 0;
     hide(true);
-    logView.enter();
     tell(message(2));
     logView.heard(store.room, message(2));
     logView.show();
@@ -257,6 +256,9 @@ describe("the room", () => {
     enter({ member: false, can: ["join"] });
     roomView.show();
     assert.deepEqual(shown("say", "preview", "join-room", "room-menu"), ["preview", "join-room"]);
+    tell({ type: "room", room: room({ member: false, can: [] }) });
+    roomView.show();
+    assert.deepEqual(shown("join-room"), []);
     let path;
     const joined = new Promise((resolve) => { answer = (asks) => resolve(path = asks); });
     fire($("join-room"), "click");
