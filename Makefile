@@ -36,10 +36,11 @@ test: lint $(NODE_MODULES) programs
 	cd js && npm test
 	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term
 
-lint: $(TEST)
+lint: $(TEST) $(NODE_MODULES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd js && npm run --silent lint && npm run --silent types
 
 format: $(TEST)
 	$(BIN)/ruff check --fix .
