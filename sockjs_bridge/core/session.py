@@ -42,6 +42,9 @@ class State(enum.Enum):
     CLOSING = "closing"
     CLOSED = "closed"
 
+    # An enumeration's own is written in Python, and asked for at each look into the table.
+    __hash__ = object.__hash__
+
 
 class Event(enum.Enum):
     """What moves a session on."""
@@ -49,6 +52,8 @@ class Event(enum.Enum):
     ACCEPT = "accept"
     CLOSE = "close"
     END = "end"
+
+    __hash__ = object.__hash__
 
 
 TRANSITIONS = {

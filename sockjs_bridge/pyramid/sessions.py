@@ -292,8 +292,9 @@ class SessionHandler:
         return None if self._broken and call[0] == "on_message" else call
 
     async def _run_async(self) -> None:
-        task = self._runner = asyncio.current_task()
-        assert task is not None
+        task, session = asyncio.current_task(), self._session
+        assert task is not None and session is not None
+        self._runner = task
         self._unit.in_task()
         self._workers.rest(self._tire)
         try:
@@ -302,7 +303,7 @@ class SessionHandler:
                 await self._run_hooks(task)
                 self._paused()
                 # A session that never said anything may never do.
-                if self._websocket.session.over or not self._talks:
+                if session.over or not self._talks:
                     break
                 self._wake = task.get_loop().create_future()
                 go_on = await self._wake

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from types import MappingProxyType
+from typing import NamedTuple
 
 from sockjs_bridge.ini import SettingError, flag, parsers, read, setting
 
@@ -62,8 +64,7 @@ class MalformedForwarded(ValueError):
         self.value = value
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """Who made a request, and under which URL."""
 
     remote: str
@@ -78,7 +79,7 @@ class Client:
     """Port of the client, where the proxy told it."""
     server_port: str = ""
     """Port that the client connected to, where the proxy told it."""
-    trimmed: Mapping[str, str] = field(default_factory=dict)
+    trimmed: Mapping[str, str] = MappingProxyType({})
     """Forwarding headers cut to the trusted hops: name (lower case) to value."""
 
 
@@ -155,6 +156,9 @@ class TrustedProxy:
             MalformedForwarded: A header that counts cannot be understood.
         """
         trusted = self.headers if self.trusts(peer) else frozenset()
+        if not trusted:
+            untrusted = PROXY_HEADERS if self.clear_untrusted else frozenset()
+            return Client(peer, scheme, headers.get("Host", ""), untrusted)
         host = ""
         said: dict[str, str] = {}
         # items() of a multi-dict has every occurrence: a proxy may append a line of its own
@@ -216,8 +220,7 @@ def _believe(
         server_port = match["port"] or server_port or _DEFAULT_PORTS[scheme]
         if not match["port"] and server_port != _DEFAULT_PORTS[scheme]:
             host = f"{told_host}:{server_port}"
-    return replace(
-        direct,
+    return direct._replace(
         remote=remote,
         scheme=scheme,
         host=host,
