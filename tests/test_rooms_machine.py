@@ -327,9 +327,7 @@ def test_random_lives() -> None:
     run_state_machine_as_test(
         RoomLife,
         settings=settings(
-            max_examples=100,
             stateful_step_count=40,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
