@@ -438,7 +438,7 @@ async def test_reading_after_close(transport, style):
         connection.close(4001, "enough")
         for _ in range(5):
             try:
-                seen.append(connection.receive(timeout=5))
+                seen.append(connection.receive(timeout=PATIENCE))
             except ConnectionClosed as closed:
                 note(closed)
 
@@ -446,7 +446,7 @@ async def test_reading_after_close(transport, style):
         connection.close(4001, "enough")
         for _ in range(5):
             try:
-                seen.append(await connection.receive(timeout=5))
+                seen.append(await connection.receive(timeout=PATIENCE))
             except ConnectionClosed as closed:
                 note(closed)
 

@@ -20,7 +20,7 @@ from sockjs_bridge.session import Session
 from sockjs_bridge.testing import serve
 from tests.conformance.rawclient import BINARY, CONTINUATION, PING, TEXT, WebSocketClosed
 from tests.conformance.wire import Client, new_tag
-from tests.integration.support import eventually
+from tests.integration.support import PATIENCE, eventually
 from tests.pkgs import conformance_app
 
 pytestmark = pytest.mark.integration
@@ -271,7 +271,7 @@ class Living:
 
     def answers(self):
         self.websocket.send('["alive"]')
-        assert self.heard.get(timeout=10) == 'a["alive"]'
+        assert self.heard.get(timeout=PATIENCE) == 'a["alive"]'
 
 
 def ended(caplog, code):
