@@ -23,12 +23,12 @@ TESTS = Path(__file__).parent
 BROWSERS = TESTS / "e2e"
 #: How `make check` selects.
 WITHOUT_SERVER = "not server"
-#: The files with browsers that share a worker: of each scope about as long.
+#: The files with browsers that share a worker; the others share one more. All take about as long.
 SCOPES = {
-    "test_other_site.py": "other sites",
     "test_proxies.py": "proxies",
     "test_transports.py": "transports",
-    "test_looks.py": "transports",
+    "test_life.py": "life",
+    "test_server_trouble.py": "life",
 }
 
 # No deadline: how quick the machine is says nothing of the code.
