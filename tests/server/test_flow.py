@@ -169,8 +169,16 @@ def test_nothing_is_done_with_a_connection_that_is_over() -> None:
     desk.flow.leave(5)
     desk.flow.hold(UNREAD)
     desk.flow.let_go(UNREAD)
+    desk.flow.on_deadline(desk.clock.time())
     assert (desk.flow.paused, desk.flow.deadline(), desk.pipe.done) == (True, None, [])
     assert desk.flow.taken(desk.clock.time()) <= desk.clock.time()
+
+
+def test_deadline_that_raised() -> None:
+    """Nobody would look at the connection again."""
+    desk = Desk()
+    desk.flow.fail()
+    assert desk.pipe.done == ["abort"]
 
 
 def test_taken() -> None:
