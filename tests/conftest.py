@@ -21,6 +21,7 @@ from tests.selection import FOLDERS, FULL, needs_server, pairs
 
 TESTS = Path(__file__).parent
 BROWSERS = TESTS / "e2e"
+INTEGRATION = TESTS / "integration"
 #: How `make check` selects.
 WITHOUT_SERVER = "not server"
 #: The files with browsers that share a worker; the others share one more. All take about as long.
@@ -67,7 +68,7 @@ def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
     """Return the combinations of parameters that only the full run has."""
     by_test: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in items:
-        if isinstance(item, pytest.Function) and "integration" in item.path.parts:
+        if isinstance(item, pytest.Function) and INTEGRATION in item.path.parents:
             by_test[item.nodeid.partition("[")[0]].append(item)
     left_out: list[pytest.Item] = []
     for cases in by_test.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 import transaction
@@ -359,6 +360,26 @@ async def test_a_thread_that_asynchronous_code_waits_for():
     manager.enter(True)
     with pytest.raises(RuntimeError, match=r"tm\.manager_hook"):
         await asyncio.to_thread(manager.get)
+    manager.exit()
+
+
+def test_a_thread_of_plain_code_has_a_transaction_of_its_own():
+    """The connection neither begins nor ends it."""
+    manager = transactions.Manager(transaction.ThreadTransactionManager())
+    manager.enter(False)
+    mine = manager.get()
+    others = []
+
+    def work():
+        others.append(manager.get())
+        others[0].abort()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert others[0] is not mine
+    assert manager.get() is mine
+    mine.abort()
     manager.exit()
 
 

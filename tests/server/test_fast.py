@@ -626,6 +626,17 @@ async def test_connection_that_was_never_made() -> None:
         assert connection.transport is None
 
 
+async def test_connection_that_is_lost_while_a_request_waits_for_its_turn() -> None:
+    """aiohttp was busy with the one before; nobody is left to look at the next."""
+    async with Unplugged() as server:
+        wire = await server.open()
+        wire.feed(PAGE + send("one"))
+        wire.close()
+        await server.quiet()
+        assert server.heard == []
+        assert server.runner._bridge._active == 0
+
+
 async def test_stream_that_is_ended_twice() -> None:
     async with Unplugged() as server:
         wire = await server.open()
