@@ -43,13 +43,13 @@ BROKEN = pytest.StashKey[list[str]]()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what is not even worth reading where no servers are wanted."""
+    """Leaves out what is not even worth reading where no servers are wanted."""
     unwanted = config.option.markexpr == WITHOUT_SERVER and collection_path.name in FOLDERS
     return True if unwanted and collection_path.parent == TESTS else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a server, leave combinations out, and have the browsers first.
+    """Marks what needs a server, leaves combinations out, and has the browsers first.
 
     They take longest.
     """
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the combinations of parameters that only the full run has."""
+    """Returns the combinations of parameters that only the full run has."""
     by_test: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in items:
         if isinstance(item, pytest.Function) and INTEGRATION in item.path.parents:
@@ -84,7 +84,7 @@ def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Guard the tests that need no server, their fixtures included."""
+    """Guards the tests that need no server, their fixtures included."""
     if item.get_closest_marker("server"):
         return (yield)
     with GUARD.closed() as broken:
@@ -94,7 +94,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """Fail a test that caught what the guard raised, or had a thread that did."""
+    """Fails a test that caught what the guard raised, or had a thread that did."""
     yield
     broken = item.stash.get(BROKEN, [])
     assert not broken, f"without a server: {broken}"

@@ -43,7 +43,7 @@ class Guard:
 
     @contextmanager
     def closed(self) -> Iterator[list[str]]:
-        """Forbid them; yields what was tried nevertheless, which is added as it happens."""
+        """Forbids them; yields what was tried nevertheless, which is added as it happens."""
         self._broken = broken = []
         try:
             yield broken

@@ -58,7 +58,7 @@ def _reaches(start: Callable[..., object]) -> bool:
             waiting += [value for value in vars(found).values() if inspect.isroutine(value)]
             waiting += found.__bases__
             continue
-        function = inspect.unwrap(getattr(found, "__func__", found))  # type: ignore[arg-type]
+        function = inspect.unwrap(getattr(found, "__func__", found))
         if given := getattr(function, "hypothesis", None):
             function = given.inner_test
         names = set(_names(getattr(function, "__code__", None)))
@@ -75,7 +75,7 @@ def _reaches(start: Callable[..., object]) -> bool:
 
 
 def _names(code: CodeType | None) -> Iterator[str]:
-    """Yield the names that code uses, and the functions and classes in it."""
+    """Yields the names that code uses, and the functions and classes in it."""
     if code is not None:
         yield from code.co_names
         for constant in code.co_consts:
@@ -84,7 +84,7 @@ def _names(code: CodeType | None) -> Iterator[str]:
 
 
 def pairs(rows: Sequence[Mapping[str, Hashable]]) -> set[int]:
-    """Choose few of many combinations, so that every pair of two parameters' values is there.
+    """Chooses few of many combinations, so that every pair of two parameters' values is there.
 
     Args:
         rows: the combinations, each with the same parameters.
@@ -92,7 +92,7 @@ def pairs(rows: Sequence[Mapping[str, Hashable]]) -> set[int]:
     Returns:
         The indices of the chosen ones.
     """
-    # Three: the values of a single parameter, and of two, are all wanted.
+    # With two more that are always the same: a single parameter makes pairs too.
     padded = [[*sorted(row.items()), None, None] for row in rows]
     holding = [set(itertools.combinations(row, 2)) for row in padded]
     missing = set().union(*holding)
