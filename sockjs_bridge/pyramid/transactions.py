@@ -18,7 +18,7 @@ from sockjs_bridge.pyramid.attempt import note_act, note_transient
 
 try:
     from pyramid_retry import IRetryableError
-except ImportError:
+except ImportError:  # pragma: no cover - the tests have it installed
     IRetryableError = None
 
 #: How often a hook runs at the most where its errors are retryable; pyramid_retry's default.

@@ -146,7 +146,7 @@ def test_bind(bound, listen, family, host):
     """A bound socket takes connections into its queue at once, while the application loads."""
     (sock,) = bound(listen)
     assert (sock.family, sock.getsockname()[0]) == (family, host)
-    with socket.create_connection(sock.getsockname()[:2], timeout=5):
+    with socket.create_connection(sock.getsockname()[:2], timeout=40):
         pass
 
 

@@ -24,7 +24,7 @@ def hello(environ, start_response):
 
 
 def fetch(url):
-    with urlopen(url, timeout=10) as response:
+    with urlopen(url, timeout=40) as response:
         return response.read(), response.headers
 
 
