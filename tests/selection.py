@@ -68,7 +68,7 @@ def _reaches(start: Callable[..., object]) -> bool:
         waiting += [
             known[name]
             for name in names & known.keys()
-            if getattr(known[name], "__module__", "").startswith("tests.")
+            if (getattr(known[name], "__module__", None) or "").startswith("tests.")
             and (inspect.isroutine(known[name]) or isinstance(known[name], type))
         ]
     return False
