@@ -126,7 +126,7 @@ class Receiver(Protocol):
 
     The session calls it from within `attach`, `flush`, and whatever else leads to a write. `write`
     and `ping` never call the session back; `end` and `abort` may call `detach` before they return.
-    After `end` or `abort` nothing is called any more.
+    After `end` or `abort` nothing is written any more.
 
     Attributes:
         transport: how frames become bytes.
@@ -175,8 +175,8 @@ class Handler(Protocol):
 
     The framework makes it with the `Channel` that it is for; the session calls it. `opened`,
     `received` and `closed` may call the channel's ``send_encoded``, ``close``, ``ready``, ``join``
-    and ``leave`` before they return; `backlog` calls nothing. An exception out of one of them ends
-    the session.
+    and ``leave`` before they return; `backlog` calls nothing. What one of them raises comes out of
+    the session's method that led to it.
     """
 
     def opened(self) -> None:
@@ -342,8 +342,9 @@ class Recipient(Member, Timed, Protocol):
 class Owner(Protocol[S_contra]):
     """Where a session lives: what it needs of its endpoint and its process.
 
-    Sessions call it; `Manager` is the one for those of this process. `flush_now`, `settle` and
-    `forget` may call the session back, and through it the application; the others do not.
+    Sessions call it; `Manager` is the one for those of this process. `flush_now` and `settle` may
+    call the session back, and through it the application; `watch` asks for its deadline; the others
+    call nothing back.
 
     Attributes:
         settings: of the endpoint.

@@ -21,7 +21,7 @@ from sockjs_bridge.core.repeats import SAME_TIME, SENDS, STREAM_MEMORY, WINDOW
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
-from sockjs_bridge.core.states import TRANSITIONS, Event, State
+from sockjs_bridge.core.states import RECEPTIONS, TRANSITIONS, Contact, Event, Reception, State
 from sockjs_bridge.core.transports import RAW_WEBSOCKET, WEBSOCKET, Transport
 from tests.support import (
     BY_NAME,
@@ -122,6 +122,50 @@ def test_transition(state: State, event: Event) -> None:
     moved = session._enter(event)
     assert moved is ((state, event) in TRANSITIONS)
     assert session.state is TRANSITIONS.get((state, event), state)
+
+
+@pytest.mark.parametrize("reception", Reception)
+@pytest.mark.parametrize("contact", Contact)
+def test_contact(reception: Reception, contact: Contact) -> None:
+    """What does not stand in the table cannot happen."""
+    session = Bench(accept=False).session
+    session.reception = reception
+    if (reception, contact) in RECEPTIONS:
+        session._contact(contact)
+        assert session.reception is RECEPTIONS[reception, contact]
+    else:
+        with pytest.raises(KeyError):
+            session._contact(contact)
+
+
+def test_who_receives() -> None:
+    """From one receiver to the next, and to the end."""
+    bench = Bench(STREAM)
+    seen = [bench.session.reception]
+
+    def note() -> None:
+        if bench.session.reception is not seen[-1]:
+            seen.append(bench.session.reception)
+
+    for lost in (False, True):
+        receiver = bench.attach("1000001")
+        note()
+        bench.session.detach(receiver, lost=lost)
+        note()
+        if not lost:
+            bench.session._repeats = None
+    bench.repeat("1000001")
+    bench.clock.settle()
+    note()
+    bench.session.close(1000, "")
+    receiver = bench.attach("1000002")
+    note()
+    bench.session.detach(receiver, lost=True)
+    note()
+    assert bench.session.told
+    assert [reception.value for reception in seen] == [
+        *("absent", "attached", "absent", "attached", "lost", "absent", "telling", "told"),
+    ]
 
 
 def test_a_state_is_assigned_in_one_place() -> None:

@@ -31,7 +31,7 @@ from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.repeats import WINDOW
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
-from sockjs_bridge.core.states import State
+from sockjs_bridge.core.states import Reception, State
 from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler
 
 #: Codes of closes that drop what waited: the close frame says that messages are missing.
@@ -420,6 +420,13 @@ class Life(RuleBasedStateMachine):
         if not self.session.full:
             assert self.woken == self.waiting
         assert self.woken <= self.waiting
+
+    @invariant()
+    def who_receives_is_attached(self) -> None:
+        attached = self.session.reception in (Reception.ATTACHED, Reception.TELLING)
+        assert attached is (self.session._receiver is not None)
+        if self.session.reception in (Reception.TELLING, Reception.TOLD):
+            assert self.session.over
 
     @invariant()
     def a_poll_has_one_frame(self) -> None:
