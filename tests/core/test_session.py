@@ -1747,6 +1747,26 @@ def test_rooms_are_the_managers() -> None:
     assert managers[0].create("other", XHR).connection is None
 
 
+def test_rooms_of_a_session() -> None:
+    session = Bench().session
+    assert (session.join("lobby"), session.join("kitchen")) == (True, True)
+    assert (session.leave("lobby"), session.leave("lobby")) == (True, False)
+    assert session.rooms == {"kitchen"}
+
+
+def test_placeholder() -> None:
+    """It looks like the session, and nothing that is done with it reaches that."""
+    bench = Bench()
+    session = bench.session.placeholder()
+    assert (session.id, session.transport, session.base) == ("s", XHR, "")
+    assert (session.over, session.reception) == (True, Reception.ABSENT)
+    assert not session.send("not heard")
+    assert not session.join("lobby")
+    session.close(4001, "over")
+    bench.clock.advance(1)
+    assert (bench.session.state, bench.poll(), len(bench.manager)) == (State.OPEN, ["o"], 1)
+
+
 # Who waits for a slow client
 
 
