@@ -99,12 +99,8 @@ class Deadlines:
     def client_due(self) -> float:
         """When to ask next whether the client is gone (`client_is_gone`)."""
         delay = self._settings.disconnect_delay
-        return min(max(self.since, self._checked) + delay / CHECKS, self._alone_since + delay)
-
-    @property
-    def _alone_since(self) -> float:
-        """Since when nobody receives, or takes what the session ends with."""
-        return max(self.since, self.wrote)
+        check = max(self.since, self._checked) + delay / CHECKS
+        return min(check, max(self.since, self.wrote) + delay)
 
     def client_is_gone(self, now: float) -> bool:
         """Tells whether the time of a client that does not come back is over.
@@ -116,7 +112,9 @@ class Deadlines:
         # What is taken of a later response says nothing: a proxy has one connection for many.
         if peer is not None and peer.carried == self._carried:
             self.since = max(self.since, peer.taken(now))
-        return now >= self._alone_since + self._settings.disconnect_delay
+        # Since when nobody receives, or takes what the session ends with.
+        alone_since = max(self.since, self.wrote)
+        return now >= alone_since + self._settings.disconnect_delay
 
     # A receiver is attached
 

@@ -30,7 +30,8 @@ class Flusher:
         self._watch = watch
         self._dirty: deque[Recipient] = deque()
         self._scheduled = False
-        self._shared = Frames()
+        # Kept for those of this tick that are written later.
+        self._shared: Frames | None = None
 
     @property
     def idle(self) -> bool:
@@ -72,14 +73,15 @@ class Flusher:
         self._scheduled = False
         dirty, shared = self._dirty, self._shared
         # One session alone has nobody to share its frames with.
-        alone = len(dirty) == 1
+        if shared is None and len(dirty) > 1:
+            shared = Frames()
         for _ in range(min(self.BATCH, len(dirty))):
             session = dirty.popleft()
             session.dirty = False
-            self.write(session, None if alone else shared)
+            self.write(session, shared)
             if session.over:
                 self._watch(session)
         if dirty and not self._scheduled:
             self._schedule()
-        if not dirty or len(shared) > self.SHARED:
-            shared.clear()
+        kept = dirty and shared is not None and len(shared) <= self.SHARED
+        self._shared = shared if kept else None

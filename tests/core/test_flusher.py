@@ -84,7 +84,10 @@ def test_those_of_a_tick_share_frames() -> None:
     (shared,) = one.flushed
     assert shared is not None
     assert other.flushed == [shared]
-    assert len(shared) == 0
+    assert len(shared) == 2
+    desk.lines(2)
+    desk.clock.settle()
+    assert desk.flusher._shared is None
 
 
 def test_many_in_goes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,12 +96,13 @@ def test_many_in_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Flusher, "SHARED", 3)
     desk = Desk()
     lines = desk.lines(5)
-    kept = []
     for expected in (2, 4, 5):
         desk.clock.tick()
         assert sum(len(line.flushed) for line in lines) == expected
-        kept.append(len(lines[0].flushed[0] or ()))
-    assert kept == [2, 0, 0]
+    first, second, third, fourth, last = (line.flushed[0] for line in lines)
+    assert first is second is third is fourth is not None
+    # Four are more than are kept; and the last one is alone.
+    assert (len(first), last) == (4, None)
     assert desk.clock.soon == []
 
 
