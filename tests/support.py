@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from sockjs_bridge.core.contracts import Peer
 from sockjs_bridge.core.manager import Capacity, Manager
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import RAW_WEBSOCKET, RECEIVING, WEBSOCKET, Transport
 from sockjs_bridge.endpoint.endpoint import Endpoint
@@ -188,12 +187,12 @@ class RecordingHandler:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.inbox: list[str] = []
-        self.on_open: Callable[[Session], object] = lambda session: None
+        self.on_open: Callable[[], object] = lambda: None
         self.on_closed: Callable[[], object] = lambda: None
 
-    def opened(self, session: Session) -> None:
+    def opened(self) -> None:
         self.calls.append(("opened",))
-        self.on_open(session)
+        self.on_open()
 
     def received(self, messages: list[str]) -> None:
         self.calls.append(("received", *messages))

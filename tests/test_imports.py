@@ -40,8 +40,6 @@ LOCKED = ("core.rooms", "threading")
 #: Imports that close a circle, all for types alone, until what they name has a contract. None may
 #: come, and what is mended is taken out.
 CIRCULAR = {
-    # `Handler.opened` hands the session over.
-    ("core.contracts", "core.session"),
     # What broadcasts need of a session has no name yet.
     ("core.broadcasts", "core.session"),
     # What a session needs of where it lives has none either.

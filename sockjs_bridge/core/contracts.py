@@ -6,12 +6,9 @@ And what the application needs of the server to run its code.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from sockjs_bridge.core.transports import Transport
-
-if TYPE_CHECKING:
-    from sockjs_bridge.core.session import Session
 
 
 class Peer:
@@ -90,9 +87,15 @@ class Receiver(Protocol):
 
 
 class Handler(Protocol):
-    """The application's side of a session. Everything is called on the loop."""
+    """The application's side of a session.
 
-    def opened(self, session: Session) -> None:
+    The framework makes it with the `Channel` that it is for; the session calls it. `opened`,
+    `received` and `closed` may call the channel's ``send_encoded``, ``close``, ``ready``, ``join``
+    and ``leave`` before they return; `backlog` calls nothing. An exception out of one of them ends
+    the session.
+    """
+
+    def opened(self) -> None:
         """The session is open; called once, first."""
         raise NotImplementedError
 
@@ -106,6 +109,65 @@ class Handler(Protocol):
 
     def closed(self, code: int, reason: str) -> None:
         """The session is over; called once, last."""
+        raise NotImplementedError
+
+
+class Channel(Protocol):
+    """What views, hooks and their connection hold of a session.
+
+    Attributes and properties may be read, and `join` and `leave` called, in any thread; the other
+    methods on the loop (`Clock.call_from_thread`). `send_encoded`, `close` and `ready` may call
+    the `Handler` before they return.
+
+    Attributes:
+        id: in the URL, or a random one of a WebSocket.
+        transport: the last transport that received.
+        subprotocol: of a raw WebSocket, where one was agreed on.
+        over: nothing is sent any more.
+        close_code: the code it was closed with, None before.
+        close_reason: the reason that goes with it.
+        awaited: somebody waits for `ready`.
+        last_rooms: the rooms that it was in when it ended.
+        connection: what the application knows it by.
+    """
+
+    id: str
+    transport: Transport
+    subprotocol: str | None
+    over: bool
+    close_code: int | None
+    close_reason: str
+    awaited: bool
+    last_rooms: frozenset[str]
+    connection: Any
+
+    def send_encoded(self, message: bytes) -> bool:
+        """Queues a message that this transport's ``encode`` has made; False when it is over."""
+        raise NotImplementedError
+
+    def close(self, code: int, reason: str) -> None:
+        """Closes it: what is queued leaves first, then the close frame."""
+        raise NotImplementedError
+
+    def when_drained(self, callback: Callable[[], object]) -> None:
+        """Calls back once, when little waits for the client or it is over; maybe at once."""
+        raise NotImplementedError
+
+    def ready(self) -> None:
+        """Says that messages were handled."""
+        raise NotImplementedError
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that it is in."""
+        raise NotImplementedError
+
+    def join(self, room: str) -> bool:
+        """Enters a room; False when it is over."""
+        raise NotImplementedError
+
+    def leave(self, room: str) -> bool:
+        """Leaves a room; False when it was not in."""
         raise NotImplementedError
 
 
@@ -131,6 +193,18 @@ class Workers(Protocol):
         """Runs a coroutine on the loop."""
         raise NotImplementedError
 
-    def rest(self, tire: Callable[[], bool]) -> None:
+    def repeat(self, function: Callable[[], bool]) -> None:
         """Has a function called every second or so until it returns False."""
         raise NotImplementedError
+
+
+class Member(Protocol):
+    """What a room needs of a session: it is hashed, too.
+
+    Attributes:
+        over: it may enter no room any more; read under the rooms' lock, in any thread.
+        connection: what the application knows it by.
+    """
+
+    over: bool
+    connection: Any

@@ -80,7 +80,6 @@ class Session(Inbound):
         opened_at: when it was made, in seconds of the clock.
         connection: what the application knows it by.
         credentials: what later requests of it must come with; None where none are asked for.
-        rooms: those that it may enter, in any thread.
         last_rooms: the rooms that it was in when it ended.
         messages_out: how many messages left.
         bytes_out: the bytes of the frames that left.
@@ -93,7 +92,7 @@ class Session(Inbound):
         *("_peer", "_pinged", "_receiver"),
         *("_repeats", "_response_bytes", "_said_close", "_settings", "_since", "_stalled"),
         *("_wrote", "bytes_out", "close_code", "close_reason", "connection", "credentials"),
-        *("dirty", "id", "key", "last_rooms", "messages_out", "opened_at", "over", "rooms"),
+        *("dirty", "id", "key", "last_rooms", "messages_out", "opened_at", "over"),
         *("slot", "state", "subprotocol", "transport"),
         "__weakref__",
     )
@@ -116,7 +115,6 @@ class Session(Inbound):
         self.dirty = False
         self.connection: Any = None
         self.credentials: Credentials | None = None
-        self.rooms = manager.rooms
         self.last_rooms: frozenset[str] = frozenset()
         self._manager = manager
         self._settings = manager.settings
@@ -146,6 +144,19 @@ class Session(Inbound):
         return f"<Session {self.id} {self.transport.name} {self.state.value}>"
 
     @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that it is in; may be read in any thread."""
+        return self._manager.rooms.of(self)
+
+    def join(self, room: str) -> bool:
+        """Enters a room, in any thread; False when the session is over."""
+        return self._manager.rooms.join(self, room)
+
+    def leave(self, room: str) -> bool:
+        """Leaves a room, in any thread; False when it was not in."""
+        return self._manager.rooms.leave(self, room)
+
+    @property
     def repeats(self) -> RepeatMemory:
         """The requests that a browser may repeat."""
         if self._repeats is None:
@@ -171,7 +182,7 @@ class Session(Inbound):
         if event is not Event.ACCEPT:
             self.over = True
             # Afterwards: who joins from now on is refused.
-            self.last_rooms |= self.rooms.leave_all(self)
+            self.last_rooms |= self._manager.rooms.leave_all(self)
         return True
 
     # The application's side
@@ -187,7 +198,7 @@ class Session(Inbound):
         self._handler = handler
         if self.transport.control_frames:
             self._frames.append(protocol.OPEN)
-        handler.opened(self)
+        handler.opened()
         self._manager.schedule_flush(self)
         return True
 

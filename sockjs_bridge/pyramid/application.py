@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.contracts import Channel, Member
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.pyramid.attempt import note_act
@@ -71,13 +71,14 @@ class SockJS:
         if isinstance(exclude, (Connection, WebSocketSession)):
             # A blocking view's can be iterated over: that would wait for its messages.
             raise TypeError("exclude is a list of connections: write exclude=[...]")
-        left_out = {_session_of(connection) for connection in exclude}
+        channels = {_channel_of(connection) for connection in exclude}
         if room is None:
             sessions = [session for endpoint in self.endpoints for session in endpoint.sessions]
         else:
             checked_room(room)
             sessions = self.endpoints.rooms.members(room)
-        count = len(sessions) - len(left_out.intersection(sessions))
+        left_out = set(sessions).intersection(channels) if channels else frozenset()
+        count = len(sessions) - len(left_out)
         if count:
             note_act()
             send = self.endpoints.broadcasts.send
@@ -105,15 +106,19 @@ class SockJS:
         return self.endpoints.rooms.names()
 
 
-def connections(sessions: Iterable[Session]) -> list[Any]:
-    """Returns what the application knows sessions by; one may end in another thread meanwhile."""
-    found = [session.connection for session in sessions]
+def connections(members: Iterable[Member]) -> list[Any]:
+    """Returns what the application knows members by; one may end in another thread meanwhile.
+
+    Args:
+        members: of a room, or of an endpoint.
+    """
+    found = [member.connection for member in members]
     return [connection for connection in found if connection is not None]
 
 
-def _session_of(connection: object) -> Session:
+def _channel_of(connection: object) -> Channel:
     if isinstance(connection, WebSocketSession):
         connection = connection.websocket
     if not isinstance(connection, Connection):
         raise TypeError(f"exclude takes connections, not {type(connection).__name__}")
-    return connection.session
+    return connection.channel

@@ -20,8 +20,8 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
-from sockjs_bridge.pyramid.hooks import InboxHandler, refuse_unrun
-from sockjs_bridge.pyramid.sessions import WebSocketSession, made
+from sockjs_bridge.pyramid.handlers import InboxHandler, refuse_unrun
+from sockjs_bridge.pyramid.sessions import WebSocketSession, make_instance
 
 _TRANSPORT = Transport(
     "websocket", "GET", streaming=True, websocket=True, frame=lambda text, callback: text
@@ -115,13 +115,14 @@ class _Dummy(Connection):
         self.sockjs = sockjs or dummy_sockjs()
         endpoint = self.sockjs.endpoints["dummy"]
         clock = self.sockjs.endpoints.clock
-        super().__init__(endpoint.manager.create(secrets.token_hex(8), _TRANSPORT), clock)
+        self._session = endpoint.manager.create(secrets.token_hex(8), _TRANSPORT)
+        super().__init__(self._session, clock)
         self._script = deque(messages)
         self._leaves = code, reason
         self._receiver = DummyReceiver()
-        self.session.connection = self
-        self.session.attach(self._receiver)
-        self.session.accept(InboxHandler(cast(WebSocket, self)))
+        self._session.connection = self
+        self._session.attach(self._receiver)
+        self._session.accept(InboxHandler(cast(WebSocket, self)))
 
     @property
     def sent(self) -> list[str]:
@@ -137,7 +138,7 @@ class _Dummy(Connection):
         """Ends the connection from the other side."""
         cast(DummyClock, self._clock).turn()
         code, reason = self._leaves
-        self.session.detach(self._receiver, lost=True, code=code, reason=reason)
+        self._session.detach(self._receiver, lost=True, code=code, reason=reason)
 
     def request(self, **attributes: Any) -> Any:
         """Makes the request of the handshake.
@@ -161,13 +162,13 @@ class _Dummy(Connection):
         item = self._script.popleft()
         if isinstance(item, BaseException):
             raise item
-        self.session.deliver([item], len(item))
+        self._session.deliver([item], len(item))
 
     def _phases(self, view: Any, request: Any) -> Iterable[Iterable[Callable[[], Any]]]:
         """Lists what the server would call; `ConnectionClosed` ends one phase, not the next."""
         if not (inspect.isclass(view) and issubclass(view, WebSocketSession)):
             return [[partial(view, request)]]
-        session = self.session.connection = made(view, request)
+        session = self._session.connection = make_instance(view, request)
         last = [getattr(session, hook, None) for hook in ("on_close", "on_closed")]
         return self._hooks(session), filter(None, last)
 

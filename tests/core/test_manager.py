@@ -564,4 +564,5 @@ def test_rooms_of_its_own() -> None:
     """A manager that shares none has rooms all the same."""
     one, other = make_manager(), make_manager()
     assert one.rooms is not other.rooms
-    assert one.create("s", XHR).rooms is one.rooms
+    one.create("s", XHR).join("lobby")
+    assert (one.rooms.names(), other.rooms.names()) == (["lobby"], [])

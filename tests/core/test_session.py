@@ -186,7 +186,7 @@ def test_open_frame_once(name: str) -> None:
 def test_opened_before_anything_else() -> None:
     """The handler hears `opened` first, once; `send` works in it, and `o` goes before."""
     bench = Bench(STREAM, accept=False)
-    bench.handler.on_open = lambda session: session.send("welcome")
+    bench.handler.on_open = lambda: bench.session.send("welcome")
     receiver = bench.attach()
     bench.session.deliver(["too early"], 9)
     assert bench.session.accept(bench.handler)
@@ -216,7 +216,7 @@ def test_accepted_after_the_end() -> None:
 def test_closed_while_it_opens() -> None:
     """The handler may close in `opened`: `opened`, then `closed`, and `o` before `c`."""
     bench = Bench(STREAM, accept=False)
-    bench.handler.on_open = lambda session: session.close(4503, "Too many connections")
+    bench.handler.on_open = lambda: bench.session.close(4503, "Too many connections")
     receiver = bench.attach()
     bench.session.accept(bench.handler)
     bench.clock.settle()
@@ -1603,7 +1603,7 @@ class BareHandler(Handler):
         lambda: BareReceiver().ping(),
         lambda: BareReceiver().end(),
         lambda: BareReceiver().abort(),
-        lambda: BareHandler().opened(Bench().session),
+        lambda: BareHandler().opened(),
         lambda: BareHandler().received([]),
         lambda: BareHandler().backlog(),
         lambda: BareHandler().closed(1000, ""),
@@ -1642,12 +1642,12 @@ def test_rooms_are_left_at_the_end() -> None:
 
     def on_closed() -> None:
         session = bench.session
-        seen.append((session.rooms.of(session), session.last_rooms, session.rooms.names()))
-        seen.append(session.rooms.join(session, "attic"))
+        seen.append((session.rooms, session.last_rooms, bench.manager.rooms.names()))
+        seen.append(session.join("attic"))
 
     bench.handler.on_closed = on_closed
     for room in ("lobby", "kitchen"):
-        assert bench.session.rooms.join(bench.session, room)
+        assert bench.session.join(room)
     assert bench.session.last_rooms == frozenset()
     receiver.aborted = True
     bench.session.detach(receiver, lost=True)
@@ -1659,7 +1659,7 @@ def test_rooms_are_left_at_the_end() -> None:
 @pytest.mark.parametrize("end", ["close", "fail", "expire", "refuse", "abandon"])
 def test_rooms_are_left_at_any_end(end: str) -> None:
     bench = Bench(accept=end not in ("refuse", "abandon"))
-    bench.session.rooms.join(bench.session, "lobby")
+    bench.session.join("lobby")
     if end == "expire":
         bench.clock.advance(6)
     else:
@@ -1694,8 +1694,8 @@ def test_rooms_are_the_managers() -> None:
     managers = [Manager(Settings(), HandClock(), Capacity(10), rooms) for _ in range(2)]
     sessions = [manager.create("s", XHR) for manager in managers]
     for session in sessions:
-        assert session.rooms is rooms
-        session.rooms.join(session, "lobby")
+        assert session.join("lobby")
+        assert session.rooms == {"lobby"}
     assert rooms.members("lobby") == sessions
     assert managers[0].create("other", XHR).connection is None
 
