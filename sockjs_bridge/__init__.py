@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sockjs_bridge.errors import ConnectionClosed
+    from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session
     from sockjs_bridge.pyramid.config import includeme, websocket_view
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
+    from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.sessions import WebSocketSession
 
 __all__ = (
     "AsyncWebSocket",
     "ConnectionClosed",
     "Session",
+    "SockJS",
+    "SockJSRequest",
     "WebSocket",
     "WebSocketSession",
     "includeme",
@@ -27,6 +31,8 @@ _MODULES = {
     "AsyncWebSocket": "pyramid.connections",
     "ConnectionClosed": "errors",
     "Session": "pyramid.compat",
+    "SockJS": "pyramid.application",
+    "SockJSRequest": "pyramid.requests",
     "WebSocket": "pyramid.connections",
     "WebSocketSession": "pyramid.sessions",
     "includeme": "pyramid.config",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyramid.config import PHASE2_CONFIG, Configurator
 from pyramid.exceptions import ConfigurationError
@@ -41,6 +41,9 @@ _PROCESS_WIDE = {"max_sessions", "blocking_threads", "max_body_size"}
 _KEYWORDS = {item.name for item in fields(Settings)} - _PROCESS_WIDE
 
 
+V = TypeVar("V", bound=Callable[..., object])
+
+
 class WrongSetting(SystemExit, ConfigurationError):  # type: ignore[misc]
     """A setting that cannot be.
 
@@ -63,10 +66,21 @@ class websocket_view(view_config):  # type: ignore[misc]
         if arguments:
             # The view itself, where the parentheses were forgotten.
             raise TypeError('websocket_view takes keywords: @websocket_view(route_name="...")')
-        depth = settings.pop("_depth", 0)
-        # One frame more, so that conflicts name the line of the decorator.
-        super().__init__(**{"websocket": True, **settings, "_depth": depth + 1})
-        self._depth = depth
+        # One frame more here, and one when it decorates: conflicts name the decorator's line.
+        depth = settings.pop("_depth", 0) + 1
+        super().__init__(**{"websocket": True, **settings, "_depth": depth})
+
+    def __call__(self, wrapped: V) -> V:
+        """Declares a view, or a `WebSocketSession`.
+
+        Args:
+            wrapped: the view.
+
+        Returns:
+            The same.
+        """
+        view: V = super().__call__(wrapped)
+        return view
 
 
 def add_sockjs_route(
