@@ -1,5 +1,7 @@
 # make demo   the chat on http://127.0.0.1:6543
-# make test   everything that can be checked
+# make check  what needs no server, before each commit: seconds
+# make test   everything that can be checked; COVERAGE=1: and how much of the code ran;
+#             FULL=1: every combination of parameters, over both readers, many more random examples
 # make docs   the documentation, in build/docs
 # make bench  how this server compares with others; make bench-short: a first look;
 #             make bench-stalls: what holds up its loop
@@ -17,8 +19,12 @@ BUILD = setup.cfg pyproject.toml buildtools/build_backend.py
 DEMO = $(VENV)/.installed-demo
 TEST = $(VENV)/.installed-test
 
-# Tests mostly wait: four workers keep two cores busy. tests/conftest.py says what stays together.
-WORKERS = -n 4 --dist loadscope --no-loadscope-reorder
+# Tests mostly wait, those with browsers most of all: six workers keep two cores busy.
+# tests/conftest.py says what stays together.
+WORKERS = -n 6 --dist loadscope --no-loadscope-reorder
+UNITS = -n 2 --dist loadscope -m 'not server' --hypothesis-profile=check
+FULL =
+COVERAGE =
 
 # A part of the benchmark: make bench LOADS="ws-echo c100,open c32" PEERS=ours,limit REPS=1
 LOADS =
@@ -26,20 +32,36 @@ PEERS =
 REPS =
 SECONDS =
 
-.PHONY: demo test lint format docs bench bench-short bench-stalls browser-files programs dist clean
+.PHONY: demo check test test-js test-units coverage lint format docs bench bench-short bench-stalls browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
 	PYTHONWARNINGS='ignore:pkg_resources is deprecated' $(BIN)/pserve demo.ini
 
-test: lint $(NODE_MODULES) programs
-	cd js && npm test
-	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term
+check: $(TEST) $(NODE_MODULES)
+	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js test-units
 
-lint: $(TEST)
+test: lint test-js programs
+	$(if $(FULL),SOCKJS_TEST_FULL=1) $(BIN)/python -m pytest $(WORKERS) \
+	  $(if $(FULL),--hypothesis-profile=night) $(if $(COVERAGE),--cov --cov-report=)
+	$(if $(COVERAGE),@$(MAKE) --no-print-directory coverage)
+
+test-js: $(NODE_MODULES)
+	cd js && npm test
+
+test-units: $(TEST)
+	$(BIN)/python -m pytest $(UNITS)
+
+# Of the run before. Of the library nearly all is reached, branches too; the rest is to follow.
+coverage:
+	$(BIN)/coverage report --include='sockjs_bridge/*' --fail-under=99.5
+	$(BIN)/coverage report --include='pyramid_chat/*' --fail-under=98
+
+lint: $(TEST) $(NODE_MODULES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd js && npm run --silent lint && npm run --silent types
 
 format: $(TEST)
 	$(BIN)/ruff check --fix .

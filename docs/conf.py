@@ -40,6 +40,8 @@ napoleon_use_ivar = True
 # In docstrings a name between single backticks is a link where we document it, and code elsewhere.
 default_role = "py:obj"
 nitpick_ignore_regex = [
+    # Variables of types.
+    ("py:class", r"sockjs_bridge\.ini\.[DT]"),
     ("py:obj", r".*"),
     # Other projects' names: their documentation would have to be fetched.
     (

@@ -17,6 +17,8 @@ const common = {
   bundle: true,
   format: "esm",
   target: "es2022",
+  // tsconfig.json is for the checker only.
+  tsconfigRaw: {},
   minify: true,
   sourcemap: true,
   metafile: true,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from wsgiref.types import WSGIApplication
 
 from pyramid.config import Configurator
@@ -29,7 +28,7 @@ MAX_BODY = 16 * 1024
 """Bytes of a request's body that the server takes; what is too much for a form hears it nicely."""
 
 
-def main(global_config: Mapping[str, str] | None = None, **settings: Any) -> WSGIApplication:
+def main(global_config: Mapping[str, str] | None = None, **settings: object) -> WSGIApplication:
     """Makes the application (``paste.app_factory``).
 
     Args:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pyramid.request import Request
-from pyramid.view import view_config
 
 from pyramid_chat import people, rooms
+from pyramid_chat.decorators import view_config
 from pyramid_chat.errors import Problem, rate_limited
 from pyramid_chat.live import live_of
+from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import PRIVATE, PUBLIC, User
 from pyramid_chat.names import MAX_ROOM_NAME, BadInput, checked_name, checked_topic
 from pyramid_chat.rooms import RoomContext
@@ -35,7 +34,7 @@ def _changed(request: Request, room_id: int, *user_ids: int) -> None:
         after_commit(request, live_of(request.registry).membership_changed, room_id, user_id)
 
 
-def _room(request: Request, room_id: int) -> dict[str, Any]:
+def _room(request: Request, room_id: int) -> JSONObject:
     """Returns a room as who asks sees it now."""
     context = rooms.load(request.dbsession, room_id, request.identity.id)
     if context is None:
@@ -57,19 +56,15 @@ def _other(request: Request) -> User:
     return user
 
 
-@view_config(  # type: ignore[untyped-decorator]
-    route_name="rooms", request_method="GET", renderer="json", permission="view"
-)
-def public_rooms(request: Request) -> dict[str, Any]:
+@view_config(route_name="rooms", request_method="GET", renderer="json", permission="view")
+def public_rooms(request: Request) -> JSONObject:
     """Lists the public rooms."""
     _limit(request)
     return {"rooms": rooms.public_rooms(request.dbsession, request.identity.id)}
 
 
-@view_config(  # type: ignore[untyped-decorator]
-    route_name="rooms", request_method="POST", renderer="json", permission="create"
-)
-def create(request: Request) -> dict[str, Any]:
+@view_config(route_name="rooms", request_method="POST", renderer="json", permission="create")
+def create(request: Request) -> JSONObject:
     """Makes a room."""
     _limit_rooms(request)
     kind = request.POST.get("kind", PUBLIC)
@@ -83,8 +78,8 @@ def create(request: Request) -> dict[str, Any]:
     return _room(request, room_id)
 
 
-@view_config(route_name="room_edit", request_method="POST", renderer="json")  # type: ignore[untyped-decorator]
-def edit(context: RoomContext, request: Request) -> dict[str, Any]:
+@view_config(route_name="room_edit", request_method="POST", renderer="json")
+def edit(context: RoomContext, request: Request) -> JSONObject:
     """Gives a room another name or topic."""
     _limit(request)
     name, topic = request.POST.get("name"), request.POST.get("topic")
@@ -103,10 +98,8 @@ def edit(context: RoomContext, request: Request) -> dict[str, Any]:
     return _room(request, context.id)
 
 
-@view_config(  # type: ignore[untyped-decorator]
-    route_name="room_join", request_method="POST", renderer="json", permission="join"
-)
-def join(context: RoomContext, request: Request) -> dict[str, Any]:
+@view_config(route_name="room_join", request_method="POST", renderer="json", permission="join")
+def join(context: RoomContext, request: Request) -> JSONObject:
     """Makes who asks a member."""
     _limit(request)
     if rooms.join(request.dbsession, context.id, request.identity.id):
@@ -114,10 +107,8 @@ def join(context: RoomContext, request: Request) -> dict[str, Any]:
     return _room(request, context.id)
 
 
-@view_config(  # type: ignore[untyped-decorator]
-    route_name="room_leave", request_method="POST", renderer="json", permission="leave"
-)
-def leave(context: RoomContext, request: Request) -> dict[str, Any]:
+@view_config(route_name="room_leave", request_method="POST", renderer="json", permission="leave")
+def leave(context: RoomContext, request: Request) -> JSONObject:
     """Ends the membership of who asks."""
     _limit(request)
     rooms.leave(request.dbsession, context.id, request.identity.id)
@@ -125,10 +116,8 @@ def leave(context: RoomContext, request: Request) -> dict[str, Any]:
     return {"id": context.id}
 
 
-@view_config(  # type: ignore[untyped-decorator]
-    route_name="room_invite", request_method="POST", renderer="json", permission="invite"
-)
-def invite(context: RoomContext, request: Request) -> dict[str, Any]:
+@view_config(route_name="room_invite", request_method="POST", renderer="json", permission="invite")
+def invite(context: RoomContext, request: Request) -> JSONObject:
     """Makes somebody else a member."""
     _limit_rooms(request)
     user = _other(request)
@@ -138,10 +127,8 @@ def invite(context: RoomContext, request: Request) -> dict[str, Any]:
     return {"id": user.id, "name": user.name}
 
 
-@view_config(  # type: ignore[untyped-decorator]
-    route_name="direct", request_method="POST", renderer="json", permission="create"
-)
-def direct(request: Request) -> dict[str, Any]:
+@view_config(route_name="direct", request_method="POST", renderer="json", permission="create")
+def direct(request: Request) -> JSONObject:
     """Finds or makes the room of who asks and somebody else."""
     _limit(request)
     user = _other(request)
@@ -153,10 +140,8 @@ def direct(request: Request) -> dict[str, Any]:
     return _room(request, room_id)
 
 
-@view_config(  # type: ignore[untyped-decorator]
-    route_name="people", request_method="GET", renderer="json", permission="view"
-)
-def search(request: Request) -> dict[str, Any]:
+@view_config(route_name="people", request_method="GET", renderer="json", permission="view")
+def search(request: Request) -> JSONObject:
     """Finds people by a part of their names."""
     _limit(request)
     presence = live_of(request.registry).presence
@@ -164,10 +149,8 @@ def search(request: Request) -> dict[str, Any]:
     return {"people": [one | {"online": presence.is_online(one["id"])} for one in found]}
 
 
-@view_config(  # type: ignore[untyped-decorator]
-    route_name="session", request_method="GET", renderer="json", permission="view"
-)
-def session(request: Request) -> dict[str, Any]:
+@view_config(route_name="session", request_method="GET", renderer="json", permission="view")
+def session(request: Request) -> JSONObject:
     """Says who is signed in."""
     request.response.headers["Cache-Control"] = "no-store"
     return {"user": request.identity.person}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from pyramid_chat.messages import encode
+from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import Message, Room, User, now
 
 PAGE = 50
@@ -47,13 +46,13 @@ def add(session: Session, room_id: int, version: int, user_id: int, key: str, te
     return message
 
 
-def find(session: Session, *conditions: ColumnElement[bool]) -> dict[str, Any] | None:
+def find(session: Session, *conditions: ColumnElement[bool]) -> JSONObject | None:
     """Returns what clients are told of one message; None where there is none."""
     found = _told_all(session, conditions)
     return found[0] if found else None
 
 
-def history(session: Session, room_id: int, before: int | None) -> dict[str, Any]:
+def history(session: Session, room_id: int, before: int | None) -> JSONObject:
     """Returns the page of messages before a number, or of the newest ones."""
     # First: what comes in between may be in the page as well, and is told again.
     version = _version(session, room_id)
@@ -72,7 +71,7 @@ def history(session: Session, room_id: int, before: int | None) -> dict[str, Any
     }
 
 
-def since(session: Session, room_id: int, after: int) -> dict[str, Any]:
+def since(session: Session, room_id: int, after: int) -> JSONObject:
     """Returns the messages that changed after a version, those that changed first."""
     version = _version(session, room_id)
     conditions = [Message.room_id == room_id, Message.version > after]
@@ -97,9 +96,9 @@ def _version(session: Session, room_id: int) -> int:
 def _told_all(
     session: Session,
     conditions: Iterable[ColumnElement[bool]],
-    order: Any = None,
+    order: ColumnElement[int] | None = None,
     limit: int = 1,
-) -> list[dict[str, Any]]:
+) -> list[JSONObject]:
     query = (
         select(Message, User.name)
         .join(User, User.id == Message.author_id)
@@ -110,7 +109,7 @@ def _told_all(
     return [told(message, name) for message, name in session.execute(query)]
 
 
-def _fitting(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
     """Returns as many of the first messages as one page may hold."""
     size = 0
     for index, message in enumerate(messages[:PAGE]):
@@ -120,7 +119,7 @@ def _fitting(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return messages[:PAGE]
 
 
-def told(message: Message, author: str) -> dict[str, Any]:
+def told(message: Message, author: str) -> JSONObject:
     """Returns what clients are told of a message."""
     return {
         "type": "message",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from sqlite3 import Connection as SQLiteConnection
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
@@ -12,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -60,7 +63,7 @@ class Database:
         self.url = url
         self.timeout = timeout
         sqlite = url.get_backend_name() == "sqlite"
-        arguments: dict[str, Any]
+        arguments: dict[str, float]
         if sqlite:
             arguments = {"timeout": timeout}
         else:
@@ -87,10 +90,10 @@ class Database:
         self.session = sessionmaker(self.engine)
         self.writing = sessionmaker(self.engine.execution_options(chat_writes=True))
 
-    def _prepare_postgresql(self, connection: Any, record: object) -> None:
+    def _prepare_postgresql(self, connection: DBAPIConnection, record: object) -> None:
         milliseconds = math.ceil(self.timeout * 1000)
         connection.autocommit = True
-        with connection.cursor() as cursor:
+        with closing(connection.cursor()) as cursor:
             cursor.execute(f"SET statement_timeout = {milliseconds}")
             cursor.execute(f"SET lock_timeout = {milliseconds}")
         connection.autocommit = False
@@ -140,7 +143,7 @@ class Database:
             return MigrationContext.configure(connection).get_current_revision()
 
 
-def _prepare_sqlite(connection: Any, record: object) -> None:
+def _prepare_sqlite(connection: SQLiteConnection, record: object) -> None:
     # sqlite3 would begin transactions late, and by rules of its own.
     connection.isolation_level = None
     cursor = connection.cursor()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.csrf import BadCSRFOrigin, BadCSRFToken
@@ -15,10 +14,14 @@ from pyramid.renderers import render
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
-from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from pyramid_chat.database import RETRY_AFTER, is_away
+from pyramid_chat.decorators import (
+    exception_view_config,
+    forbidden_view_config,
+    notfound_view_config,
+)
 from pyramid_chat.limits import Busy, seconds
 from pyramid_chat.names import BadInput
 from pyramid_chat.rooms import TooMany
@@ -112,13 +115,13 @@ def answer(
     return response
 
 
-@notfound_view_config()  # type: ignore[untyped-decorator]
+@notfound_view_config()
 def not_found(request: Request) -> Response:
     """Says that there is nothing."""
     return answer(request, 404, "Not found", NOT_FOUND)
 
 
-@forbidden_view_config()  # type: ignore[untyped-decorator]
+@forbidden_view_config()
 def forbidden(request: Request) -> Response:
     """Sends who is not signed in to the form; says no to who is."""
     if request.identity is not None:
@@ -133,21 +136,21 @@ def forbidden(request: Request) -> Response:
     return answer(request, 401, "Signed out", "You are signed out. Please sign in again.")
 
 
-@exception_view_config(context=BadCSRFToken)  # type: ignore[untyped-decorator]
-@exception_view_config(context=BadCSRFOrigin)  # type: ignore[untyped-decorator]
+@exception_view_config(context=BadCSRFToken)
+@exception_view_config(context=BadCSRFOrigin)
 def forged(request: Request) -> Response:
     """Says that the form was not this session's."""
     sentence = "That form is out of date. Go back, load the page again, and try once more."
     return answer(request, 400, "Out of date", sentence)
 
 
-@exception_view_config(context=UnicodeDecodeError)  # type: ignore[untyped-decorator]
+@exception_view_config(context=UnicodeDecodeError)
 def garbled(request: Request) -> Response:
     """Says that the URL is none."""
     return answer(request, 400, "Bad request", "That address is garbled.")
 
 
-@exception_view_config(context=Problem)  # type: ignore[untyped-decorator]
+@exception_view_config(context=Problem)
 def problem(error: Problem, request: Request) -> Response:
     """Says what is wrong."""
     return answer(
@@ -160,22 +163,22 @@ def problem(error: Problem, request: Request) -> Response:
     )
 
 
-@exception_view_config(context=BadInput)  # type: ignore[untyped-decorator]
+@exception_view_config(context=BadInput)
 def bad_input(error: BadInput, request: Request) -> Response:
     """Says which field is wrong."""
     return problem(Problem(400, error.text, error.field), request)
 
 
-@exception_view_config(context=TooMany)  # type: ignore[untyped-decorator]
+@exception_view_config(context=TooMany)
 def too_many(error: TooMany, request: Request) -> Response:
     """Says that there are rooms enough."""
     return problem(Problem(409, str(error)), request)
 
 
 # What a commit raises comes from outside of the tween.
-@exception_view_config(context=OperationalError)  # type: ignore[untyped-decorator]
-@exception_view_config(context=InterfaceError)  # type: ignore[untyped-decorator]
-@exception_view_config(context=HTTPServiceUnavailable)  # type: ignore[untyped-decorator]
+@exception_view_config(context=OperationalError)
+@exception_view_config(context=InterfaceError)
+@exception_view_config(context=HTTPServiceUnavailable)
 def unavailable(request: Request) -> Response:
     """Says that the database does not answer."""
     sentence = "The chat cannot reach its database at the moment. Please try again soon."
@@ -187,11 +190,11 @@ class Unavailable(HTTPServiceUnavailable):  # type: ignore[misc]
 
 
 def database_tween_factory(
-    handler: Callable[[Request], Any], registry: Registry
-) -> Callable[[Request], Any]:
+    handler: Callable[[Request], Response], registry: Registry
+) -> Callable[[Request], Response]:
     """Turns what the database's driver raises into 503, for pages and handshakes alike."""
 
-    def database_tween(request: Request) -> Any:
+    def database_tween(request: Request) -> Response:
         try:
             return handler(request)
         except HTTPException:

@@ -11,18 +11,19 @@ import logging
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
 
 from pyramid.registry import Registry
+from pyramid.request import Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_chat import conversation, rooms
 from pyramid_chat.database import Database
 from pyramid_chat.limits import Buckets, Busy, Locks
-from pyramid_chat.messages import encode
+from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import PUBLIC
 from pyramid_chat.people import Identity
 from pyramid_chat.settings import Settings
+from sockjs_bridge import SockJS, WebSocketSession
 
 logger = logging.getLogger("pyramid_chat")
 
@@ -48,26 +49,32 @@ def sign_in_name(sign_in_id: str) -> str:
     return f"sign-in-{sign_in_id}"
 
 
-class Listener(Protocol):
-    """What is needed of a connection."""
+class Listener(WebSocketSession):
+    """A connection that hears rooms.
 
-    user: Identity
+    Attributes:
+        user: whose it is.
+        previews: the rooms that it hears without being in them.
+    """
 
-    def send(self, message: str) -> bool:
-        """Sends a message."""
-        raise NotImplementedError
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        # The handshake's, as long as the connection lives: it is not asked for at each message.
+        self.user: Identity = request.identity
+        request.chat_identity = self.user
+        self.previews: set[int] = set()
 
-    def close(self, code: int, reason: str) -> None:
-        """Closes it."""
-        raise NotImplementedError
+    # Called by whoever holds the memberships of the person.
 
     def subscribe(self, room_id: int) -> None:
         """Hears a room as a member."""
-        raise NotImplementedError
+        self.previews.discard(room_id)
+        self.join(room_name(room_id))
 
     def unsubscribe(self, room_id: int) -> None:
         """Hears a room no more."""
-        raise NotImplementedError
+        self.previews.discard(room_id)
+        self.leave(room_name(room_id))
 
 
 class Presence:
@@ -123,7 +130,7 @@ class Live:
     #: New rooms and invitations, a minute and at once: they concern others.
     ROOMS = (10, 30)
 
-    def __init__(self, sockjs: Any, database: Database, settings: Settings) -> None:
+    def __init__(self, sockjs: SockJS, database: Database, settings: Settings) -> None:
         self._sockjs = sockjs
         self._database = database
         self._locks = Locks(settings.database_timeout)
@@ -154,7 +161,7 @@ class Live:
         """
         return self._locks.hold(user_name(user_id))
 
-    def tell(self, event: dict[str, Any], name: str, exclude: Iterable[Listener] = ()) -> None:
+    def tell(self, event: JSONObject, name: str, exclude: Iterable[Listener] = ()) -> None:
         """Tells connections something.
 
         Args:

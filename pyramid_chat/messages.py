@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 MAX_TEXT = 4000
 """Characters of a message."""
@@ -18,6 +18,11 @@ MAX_ID = 2**31 - 1
 """The greatest number of a room, a message or a version that a database takes."""
 MAX_INTEGER = 2**53
 """The greatest integer that JavaScript knows."""
+
+JSONObject = dict[str, Any]
+"""An object of JSON, as clients are told it; each kind has fields of its own, hence `Any`."""
+
+T = TypeVar("T")
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # What PostgreSQL cannot keep, and what no UTF-8 can carry.
@@ -51,7 +56,7 @@ class Refused(Exception):
         self.room = room
         self.retry_after = retry_after
 
-    def event(self) -> dict[str, Any]:
+    def event(self) -> JSONObject:
         """Returns what its client is told."""
         details = {"key": self.key, "room": self.room, "retry_after": self.retry_after}
         return {
@@ -151,7 +156,7 @@ class Ping:
 Request = Open | Close | Post | Edit | Delete | History | Since | Read | Typing | Ping
 
 
-def encode(event: Mapping[str, Any]) -> str:
+def encode(event: Mapping[str, object]) -> str:
     """Returns an event as JSON in ASCII, which every transport carries."""
     return json.dumps(event, separators=(",", ":"))
 
@@ -183,15 +188,15 @@ def parse(message: str) -> Request:
         raise
 
 
-def _tried(check: Callable[[Any], Any], value: object) -> Any:
+def _tried(check: Callable[[object], T], value: object) -> T | None:
     try:
         return check(value)
     except Refused:
         return None
 
 
-def _integer(least: int, most: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
+def _integer(least: int, most: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
         # True is an integer to Python.
         if type(value) is int and least <= value <= most:
             return value
@@ -200,13 +205,13 @@ def _integer(least: int, most: int) -> Callable[[Any], int]:
     return check
 
 
-def _key(value: Any) -> str:
+def _key(value: object) -> str:
     if isinstance(value, str) and _KEY.fullmatch(value):
         return value
     raise Refused("bad-request", "A key has 1 to 64 characters of A-Z, a-z, 0-9, _ and -.")
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise Refused("bad-text", "The text of a message is a string.")
     text = _UNKEPT.sub("\ufffd", value.strip())
@@ -217,13 +222,13 @@ def _text(value: Any) -> str:
     return text
 
 
-def _before(value: Any) -> int | None:
+def _before(value: object) -> int | None:
     return None if value is None else _id(value)
 
 
 _id = _integer(1, MAX_ID)
 
-_REQUESTS: dict[str, tuple[Callable[..., Request], dict[str, Callable[[Any], Any]]]] = {
+_REQUESTS: dict[str, tuple[Callable[..., Request], dict[str, Callable[[object], object]]]] = {
     "open": (Open, {"room": _id}),
     "close": (Close, {"room": _id}),
     "message": (Post, {"room": _id, "key": _key, "text": _text}),

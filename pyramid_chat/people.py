@@ -6,13 +6,13 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pyramid_chat.database import AWAY, Database
+from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import PUBLIC, Membership, Room, SignIn, User, now
 from pyramid_chat.names import BadInput, folded, visible
 from pyramid_chat.rooms import join
@@ -38,7 +38,7 @@ class Identity:
     sign_in: str
 
     @property
-    def person(self) -> dict[str, Any]:
+    def person(self) -> JSONObject:
         """What others are told of them."""
         return {"id": self.id, "name": self.name}
 
@@ -142,7 +142,7 @@ def seen(database: Database, sign_in_id: str, timeout: int) -> None:
             session.execute(update(SignIn).where(*unnoted).values(seen=now()))
 
 
-def search(session: Session, words: str) -> list[dict[str, Any]]:
+def search(session: Session, words: str) -> list[JSONObject]:
     """Finds people by a part of their names."""
     if not visible(words):
         return []

@@ -6,20 +6,19 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
+from pyramid.request import Request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pyramid_chat import conversation, live, messages, people, rooms
 from pyramid_chat.database import RETRY_AFTER, is_away
-from pyramid_chat.limits import Busy, seconds
-from pyramid_chat.live import EVERYBODY, Live
-from pyramid_chat.messages import Refused, encode
+from pyramid_chat.limits import Buckets, Busy, seconds
+from pyramid_chat.live import EVERYBODY, Listener, Live
+from pyramid_chat.messages import JSONObject, Refused, encode
 from pyramid_chat.models import Message
-from pyramid_chat.people import Identity
 from pyramid_chat.rooms import RoomContext
-from sockjs_bridge import WebSocketSession, websocket_view
+from sockjs_bridge import websocket_view
 
 logger = logging.getLogger("pyramid_chat")
 
@@ -28,22 +27,16 @@ MAX_PREVIEWS = 20
 TYPING_EVERY = 1.0
 """Seconds in which it is told once that somebody is typing."""
 
-Event = dict[str, Any]
-Change = Callable[[Session, RoomContext, int], tuple[Event, bool]]
+Change = Callable[[Session, RoomContext, int], tuple[JSONObject, bool]]
 
 
 @websocket_view(route_name="chat", permission="view")
-class ChatSession(WebSocketSession):
+class ChatSession(Listener):
     """One browser's connection. The hooks are plain methods: they run in a pool of threads."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: Request) -> None:
         super().__init__(request)
-        # The handshake's, as long as the connection lives: it is not asked for at each message.
-        self.user: Identity = request.identity
-        request.chat_identity = self.user
         self._present = False
-        # Rooms that it hears without being in them.
-        self._previews: set[int] = set()
         self._typed = (0, 0.0)
 
     @property
@@ -56,18 +49,6 @@ class ChatSession(WebSocketSession):
         """The database, in the transaction of the moment."""
         session: Session = self.request.dbsession
         return session
-
-    # Hearing rooms. Called by whoever holds the memberships of the person.
-
-    def subscribe(self, room_id: int) -> None:
-        """Hears a room as a member."""
-        self._previews.discard(room_id)
-        self.join(live.room_name(room_id))
-
-    def unsubscribe(self, room_id: int) -> None:
-        """Hears a room no more."""
-        self._previews.discard(room_id)
-        self.leave(live.room_name(room_id))
 
     # The hooks.
 
@@ -121,7 +102,7 @@ class ChatSession(WebSocketSession):
 
     # How it begins.
 
-    def _mine(self) -> list[Event] | None:
+    def _mine(self) -> list[JSONObject] | None:
         """Returns the person's rooms; None, and closes, where they have signed out."""
         with self.transaction():
             if people.identify(self.database, self.user.sign_in) is None:
@@ -129,7 +110,7 @@ class ChatSession(WebSocketSession):
                 return None
             return rooms.told_to(self.database, [self.user.id]).get(self.user.id, [])
 
-    def _come(self, mine: list[Event]) -> None:
+    def _come(self, mine: list[JSONObject]) -> None:
         presence = self.live.presence
         with presence.lock:
             self._present = True
@@ -147,7 +128,7 @@ class ChatSession(WebSocketSession):
             )
             self.join(EVERYBODY)
 
-    def _listen(self, before: list[Event]) -> None:
+    def _listen(self, before: list[JSONObject]) -> None:
         """Hears the rooms, and looks again whether something happened in the meantime."""
         self.join(live.sign_in_name(self.user.sign_in))
         known = {room["id"]: room for room in before}
@@ -224,10 +205,10 @@ class ChatSession(WebSocketSession):
                 context = self._visible(request.room)
             if context.member:
                 self.subscribe(request.room)
-            elif request.room not in self._previews:
-                if len(self._previews) >= MAX_PREVIEWS:
+            elif request.room not in self.previews:
+                if len(self.previews) >= MAX_PREVIEWS:
                     raise Refused("too-many", f"You look at {MAX_PREVIEWS} rooms already.")
-                self._previews.add(request.room)
+                self.previews.add(request.room)
                 self.join(name)
         # Only now: what it hears already cannot be missing here.
         with self.transaction():
@@ -241,11 +222,11 @@ class ChatSession(WebSocketSession):
 
     def _close(self, request: messages.Close) -> None:
         with self.live.user(self.user.id):
-            if request.room in self._previews:
+            if request.room in self.previews:
                 self.unsubscribe(request.room)
 
     def _post(self, request: messages.Post) -> None:
-        def post(session: Session, context: RoomContext, version: int) -> tuple[Event, bool]:
+        def post(session: Session, context: RoomContext, version: int) -> tuple[JSONObject, bool]:
             if (before := self._replayed(session, request)) is not None:
                 return before, False
             message = conversation.add(
@@ -263,7 +244,7 @@ class ChatSession(WebSocketSession):
                 raise
             self._send(before)
 
-    def _replayed(self, session: Session, request: messages.Post) -> Event | None:
+    def _replayed(self, session: Session, request: messages.Post) -> JSONObject | None:
         """Returns the message that has the key already.
 
         Raises:
@@ -277,7 +258,7 @@ class ChatSession(WebSocketSession):
 
     def _edit(
         self, request: messages.Edit, session: Session, context: RoomContext, version: int
-    ) -> tuple[Event, bool]:
+    ) -> tuple[JSONObject, bool]:
         message = self._own(session, request.room, request.number)
         if message.deleted:
             raise Refused("no-message", "That message was deleted.")
@@ -288,14 +269,14 @@ class ChatSession(WebSocketSession):
 
     def _delete(
         self, request: messages.Delete, session: Session, context: RoomContext, version: int
-    ) -> tuple[Event, bool]:
+    ) -> tuple[JSONObject, bool]:
         message = self._own(session, request.room, request.number)
         changed = not message.deleted
         if changed:
             conversation.remove(session, message, version)
         return self._answer(request, message), changed
 
-    def _answer(self, request: messages.Edit | messages.Delete, message: Message) -> Event:
+    def _answer(self, request: messages.Edit | messages.Delete, message: Message) -> JSONObject:
         return conversation.told(message, self.user.name) | {"request": request.key}
 
     def _own(self, session: Session, room_id: int, number: int) -> Message:
@@ -376,7 +357,7 @@ class ChatSession(WebSocketSession):
             raise _no_room()
         return context
 
-    def _take(self, bucket: Any) -> None:
+    def _take(self, bucket: Buckets) -> None:
         wait = bucket.take(self.user.id)
         if wait:
             text = f"That was too much at once. Go on in {seconds(wait)} s."
@@ -388,7 +369,7 @@ class ChatSession(WebSocketSession):
             refused.room = getattr(request, "room", None)
         self._send(refused.event())
 
-    def _send(self, event: Event) -> None:
+    def _send(self, event: JSONObject) -> None:
         self.send(encode(event))
 
 

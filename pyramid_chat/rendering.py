@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 from pyramid.config import Configurator
 from pyramid_chameleon.zpt import renderer_factory
@@ -20,10 +19,10 @@ class Renderer:
         info: Pyramid's, of the template.
     """
 
-    def __init__(self, info: Any) -> None:
+    def __init__(self, info: object) -> None:
         self._render = renderer_factory(info)
 
-    def __call__(self, value: Any, system: Any) -> str:
+    def __call__(self, value: object, system: object) -> str:
         """Returns the page."""
         with _lock:
             page: str = self._render(value, system)

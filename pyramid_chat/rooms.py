@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from pyramid.authorization import ACLHelper, Allow, Authenticated, Everyone
 from sqlalchemy import and_, delete, func, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import DIRECT, PRIVATE, PUBLIC, Membership, Message, Room, User
 from pyramid_chat.names import BadInput, folded
 
@@ -78,9 +78,9 @@ class RoomContext:
         return self.read is not None
 
     @property
-    def __acl__(self) -> list[tuple[str, str, Any]]:
+    def __acl__(self) -> list[tuple[str, str, str | tuple[str, ...]]]:
         user = f"user:{self.user_id}"
-        entries: list[tuple[str, str, Any]] = []
+        entries: list[tuple[str, str, str | tuple[str, ...]]] = []
         if self.member:
             entries.append((Allow, user, _OF_MEMBERS[self.kind]))
             if self.owner_id == self.user_id:
@@ -89,7 +89,7 @@ class RoomContext:
             entries.append((Allow, Authenticated, ("view", "join")))
         return entries
 
-    def told(self, unread: int = 0, person: dict[str, Any] | None = None) -> dict[str, Any]:
+    def told(self, unread: int = 0, person: JSONObject | None = None) -> JSONObject:
         """Returns what who finds it is told of it.
 
         Args:
@@ -143,7 +143,7 @@ def load(session: Session, room_id: int, user_id: int, *, lock: bool = False) ->
 
 def told_to(
     session: Session, user_ids: Collection[int], room_id: int | None = None
-) -> dict[int, list[dict[str, Any]]]:
+) -> dict[int, list[JSONObject]]:
     """Tells members of their rooms.
 
     Args:
@@ -178,15 +178,15 @@ def told_to(
         query = query.where(Room.id == room_id)
     rows = session.execute(query).all()
     people = _people(session, [row[0].id for row in rows if row[0].kind == DIRECT])
-    told: dict[int, list[dict[str, Any]]] = {}
+    told: dict[int, list[JSONObject]] = {}
     for room, user_id, read, count in rows:
         person = next((one for one in people.get(room.id, ()) if one["id"] != user_id), None)
         told.setdefault(user_id, []).append(_context(room, user_id, read).told(count, person))
     return told
 
 
-def _people(session: Session, room_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
-    people: dict[int, list[dict[str, Any]]] = {}
+def _people(session: Session, room_ids: list[int]) -> dict[int, list[JSONObject]]:
+    people: dict[int, list[JSONObject]] = {}
     if room_ids:
         query = (
             select(Membership.room_id, User.id, User.name)
@@ -198,7 +198,7 @@ def _people(session: Session, room_ids: list[int]) -> dict[int, list[dict[str, A
     return people
 
 
-def told_of(session: Session, context: RoomContext) -> dict[str, Any]:
+def told_of(session: Session, context: RoomContext) -> JSONObject:
     """Tells who finds a room of it, be it a member or not."""
     if not context.member:
         return context.told()
@@ -206,13 +206,13 @@ def told_of(session: Session, context: RoomContext) -> dict[str, Any]:
     return told[context.user_id][0] if told else context.told()
 
 
-def person(session: Session, user_id: int) -> dict[str, Any]:
+def person(session: Session, user_id: int) -> JSONObject:
     """Returns what others are told of somebody."""
     user = session.get_one(User, user_id)
     return {"id": user.id, "name": user.name}
 
 
-def members(session: Session, room_id: int) -> list[dict[str, Any]]:
+def members(session: Session, room_id: int) -> list[JSONObject]:
     """Lists who is in a room, by name, the first of them."""
     query = (
         select(User.id, User.name)
@@ -224,7 +224,7 @@ def members(session: Session, room_id: int) -> list[dict[str, Any]]:
     return [{"id": row.id, "name": row.name} for row in session.execute(query)]
 
 
-def public_rooms(session: Session, user_id: int) -> list[dict[str, Any]]:
+def public_rooms(session: Session, user_id: int) -> list[JSONObject]:
     """Lists the public rooms, by name, with the number of their members."""
     count = (
         select(func.count()).where(Membership.room_id == Room.id).correlate(Room).scalar_subquery()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pyramid.authorization import ACLHelper, Allow, Authenticated
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
+from pyramid.security import Allowed, Denied
 from pyramid.session import SignedCookieSessionFactory
 
 from pyramid_chat import people, rooms
@@ -73,13 +72,13 @@ class SecurityPolicy:
         identity = self.identity(request)
         return str(identity.id) if identity is not None else None
 
-    def permits(self, request: Request, context: object, permission: str) -> Any:
+    def permits(self, request: Request, context: object, permission: str) -> Allowed | Denied:
         """Decides whether who is signed in has a permission on a context."""
         identity = self.identity(request)
         who = rooms.principals(identity.id if identity is not None else None)
         return self._acl.permits(context, who, permission)
 
-    def remember(self, request: Request, userid: str, **options: Any) -> list[tuple[str, str]]:
+    def remember(self, request: Request, userid: str, **options: object) -> list[tuple[str, str]]:
         """Notes a sign-in in a new session.
 
         Args:
@@ -92,7 +91,7 @@ class SecurityPolicy:
         request.session[SIGN_IN] = userid
         return []
 
-    def forget(self, request: Request, **options: Any) -> list[tuple[str, str]]:
+    def forget(self, request: Request, **options: object) -> list[tuple[str, str]]:
         """Ends the session."""
         request.session.invalidate()
         return []

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from sockjs_bridge.ini import SettingError, count, flag, number, read, setting
+
 PREFIX = "chat."
-_TRUE = ("true", "yes", "on", "1", "t", "y")
-_FALSE = ("false", "no", "off", "0", "f", "n")
 _SECRET = 64
 """Characters of a secret that is made here."""
 
@@ -28,13 +26,28 @@ class CannotStart(SystemExit, ConfigurationError):  # type: ignore[misc]
     """
 
 
+def _flag(value: object) -> bool:
+    # Those of one letter are Pyramid's own.
+    letters = {"t": "true", "y": "yes", "f": "false", "n": "no"}
+    text = str(value).strip().lower()
+    return flag(letters.get(text, text))
+
+
+def _file(value: object) -> Path:
+    text = str(value).strip()
+    if not text:
+        raise ValueError("the path of a file")
+    return Path(text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the ini says.
 
     Attributes:
         url: of the database.
-        secret_file: holds the key that signs cookies; it is made at the first start.
+        secret_file: holds the key that signs cookies; it is made at the first start. The default
+            stands beside the ini.
         registration: whether people may make accounts for themselves.
         demo: an empty database gets people, rooms and messages to look at.
         migrate: the database's tables are brought up to date at the start.
@@ -46,18 +59,18 @@ class Settings:
     """
 
     url: URL
-    secret_file: Path
-    registration: bool = True
-    demo: bool = False
-    migrate: bool = True
-    messages_per_minute: float = 60
-    message_burst: int = 20
-    database_timeout: float = 3
-    session_timeout: int = 2592000
-    secure_cookies: bool = False
+    secret_file: Path = setting(Path("chat.secret"), _file)  # noqa: RUF009 (a field)
+    registration: bool = setting(True, _flag)
+    demo: bool = setting(False, _flag)
+    migrate: bool = setting(True, _flag)
+    messages_per_minute: float = setting(60, number(1, 100000))
+    message_burst: int = setting(20, count(1, high=100000))
+    database_timeout: float = setting(3, number(0.1, 60))
+    session_timeout: int = setting(2592000, count(60, high=10 * 365 * 86400))
+    secure_cookies: bool = setting(False, _flag)
 
     @classmethod
-    def parse(cls, here: Path, raw: Mapping[str, Any]) -> Settings:
+    def parse(cls, here: Path, raw: Mapping[str, object]) -> Settings:
         """Reads the application's settings.
 
         Args:
@@ -67,22 +80,16 @@ class Settings:
         Raises:
             CannotStart: one of them cannot be, or is unknown.
         """
-        own = {key: value for key, value in raw.items() if key.startswith(PREFIX)}
-        values: dict[str, Any] = {
-            "url": _url(raw.get("sqlalchemy.url", f"sqlite:///{here / 'chat.sqlite'}")),
-            "secret_file": here / "chat.secret",
+        url = _url(raw.get("sqlalchemy.url", f"sqlite:///{here / 'chat.sqlite'}"))
+        own = {
+            key.removeprefix(PREFIX): value for key, value in raw.items() if key.startswith(PREFIX)
         }
-        for key, value in own.items():
-            name = key.removeprefix(PREFIX)
-            if name not in _CHECKS:
-                known = ", ".join(PREFIX + known for known in sorted(_CHECKS))
-                raise CannotStart(f"{key} = {value!r} is no setting; settings are: {known}")
-            allowed, check = _CHECKS[name]
-            try:
-                values[name] = check(value)
-            except (ValueError, TypeError):
-                raise CannotStart(f"{key} = {value!r} cannot be: allowed is {allowed}") from None
-        return cls(**values)
+        unknown = "{key} = {value!r} is no setting; settings are: {keys}"
+        try:
+            values = read(cls, own, PREFIX, unknown=unknown)
+        except SettingError as error:
+            raise CannotStart(str(error)) from None
+        return cls(**{"url": url, "secret_file": here / cls.secret_file, **values})
 
     def secret(self) -> str:
         """Returns the key that signs cookies; it is made where there is none yet.
@@ -142,52 +149,3 @@ def _url(value: object) -> URL:
         f"sqlalchemy.url = {url.render_as_string()} cannot be: allowed is sqlite:///FILE or"
         " postgresql://USER:PASSWORD@HOST/DATABASE"
     )
-
-
-def _boolean(value: object) -> bool:
-    text = str(value).strip().lower()
-    if text not in _TRUE + _FALSE:
-        raise ValueError
-    return text in _TRUE
-
-
-def _number(least: float, most: float) -> tuple[str, Callable[[Any], float]]:
-    def check(value: Any) -> float:
-        number = float(value)
-        if not (math.isfinite(number) and least <= number <= most):
-            raise ValueError
-        return number
-
-    return f"a number from {least:g} to {most:g}", check
-
-
-def _count(least: int, most: int) -> tuple[str, Callable[[Any], int]]:
-    def check(value: Any) -> int:
-        number = int(str(value))
-        if not least <= number <= most:
-            raise ValueError
-        return number
-
-    return f"a whole number from {least} to {most}", check
-
-
-def _file(value: object) -> Path:
-    text = str(value).strip()
-    if not text:
-        raise ValueError
-    return Path(text)
-
-
-_FLAG = ("true or false", _boolean)
-_CHECKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "secret_file": ("the path of a file", _file),
-    "registration": _FLAG,
-    "demo": _FLAG,
-    "migrate": _FLAG,
-    "messages_per_minute": _number(1, 100000),
-    "message_burst": _count(1, 100000),
-    "database_timeout": _number(0.1, 60),
-    "session_timeout": _count(60, 10 * 365 * 86400),
-    "secure_cookies": _FLAG,
-}
-assert set(_CHECKS) == {field.name for field in fields(Settings)} - {"url"}

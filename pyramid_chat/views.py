@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVarTuple
 
 from pyramid.csrf import new_csrf_token
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import forget, remember
-from pyramid.view import view_config, view_defaults
+from pyramid.view import view_defaults
 
 from pyramid_chat import passwords, people
 from pyramid_chat.database import Database
+from pyramid_chat.decorators import view_config
 from pyramid_chat.errors import Problem, secured
 from pyramid_chat.limits import Buckets, seconds
 from pyramid_chat.live import live_of
-from pyramid_chat.messages import MAX_TEXT
+from pyramid_chat.messages import MAX_TEXT, JSONObject
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name, folded
 from pyramid_chat.settings import Settings
+
+Arguments = TypeVarTuple("Arguments")
 
 # A path of this host, in characters that stand in a header as they are. Browsers take a backslash
 # for a slash, and two of them for the beginning of another host.
@@ -44,7 +48,9 @@ class Throttle:
         self.registrations = Buckets(2, 30)
 
 
-def after_commit(request: Request, function: Any, *arguments: object) -> None:
+def after_commit(
+    request: Request, function: Callable[[*Arguments], object], *arguments: *Arguments
+) -> None:
     """Has something done when the request's transaction is committed, before its answer leaves."""
 
     def hook(committed: bool) -> None:
@@ -54,7 +60,7 @@ def after_commit(request: Request, function: Any, *arguments: object) -> None:
     request.tm.get().addAfterCommitHook(hook)
 
 
-def read_only(request: Request, **values: Any) -> dict[str, Any]:
+def read_only(request: Request, **values: object) -> JSONObject:
     """Returns what a page is made of, and sets its headers."""
     secured(request.response)
     return values
@@ -72,25 +78,25 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
-@view_config(route_name="home", request_method="GET")  # type: ignore[untyped-decorator]
+@view_config(route_name="home", request_method="GET")
 def home(request: Request) -> Response:
     """Leads to the chat."""
     return HTTPSeeOther(request.route_path("chat"))
 
 
-@view_config(  # type: ignore[untyped-decorator]
+@view_config(
     route_name="chat",
     request_method="GET",
     renderer="pyramid_chat:templates/chat.pt",
     permission="view",
 )
-@view_config(  # type: ignore[untyped-decorator]
+@view_config(
     route_name="room",
     request_method="GET",
     renderer="pyramid_chat:templates/chat.pt",
     permission="view",
 )
-def chat(context: Any, request: Request) -> dict[str, Any]:
+def chat(context: object, request: Request) -> JSONObject:
     """Shows the page, which connects to the chat."""
     database: Database = request.registry.chat_database
     people.seen(database, request.identity.sign_in, _settings(request).session_timeout)
@@ -107,15 +113,15 @@ class SignIn:
     def __init__(self, request: Request) -> None:
         self.request = request
 
-    @view_config(request_method="GET")  # type: ignore[untyped-decorator]
-    def show(self) -> Any:
+    @view_config(request_method="GET")
+    def show(self) -> JSONObject | Response:
         """Shows the form to who is not signed in."""
         if self.request.identity is not None:
             return HTTPSeeOther(_next(self.request))
         return self._form()
 
-    @view_config(request_method="POST")  # type: ignore[untyped-decorator]
-    def submit(self) -> Any:
+    @view_config(request_method="POST")
+    def submit(self) -> JSONObject | Response:
         """Signs somebody in."""
         request = self.request
         name = request.POST.get("name", "")
@@ -149,7 +155,7 @@ class SignIn:
             people.set_password(request.dbsession, user_id, passwords.hashed(password))
         return signed_in(request, user_id)
 
-    def _form(self, error: str | None = None) -> dict[str, Any]:
+    def _form(self, error: str | None = None) -> JSONObject:
         return read_only(
             self.request,
             name=self.request.POST.get("name", ""),
@@ -168,13 +174,13 @@ class Register:
         if not _settings(request).registration:
             raise HTTPNotFound
 
-    @view_config(request_method="GET")  # type: ignore[untyped-decorator]
-    def show(self) -> Any:
+    @view_config(request_method="GET")
+    def show(self) -> JSONObject | Response:
         """Shows the form."""
         return self._form()
 
-    @view_config(request_method="POST")  # type: ignore[untyped-decorator]
-    def submit(self) -> Any:
+    @view_config(request_method="POST")
+    def submit(self) -> JSONObject | Response:
         """Makes an account and signs its owner in."""
         request = self.request
         throttle: Throttle = request.registry.chat_throttle
@@ -199,7 +205,7 @@ class Register:
             after_commit(request, live.membership_changed, room_id, user.id)
         return signed_in(request, user.id)
 
-    def _form(self, error: str | None = None) -> dict[str, Any]:
+    def _form(self, error: str | None = None) -> JSONObject:
         return read_only(
             self.request,
             name=self.request.POST.get("name", ""),
@@ -228,7 +234,7 @@ def sign_out_before(request: Request) -> None:
         after_commit(request, live_of(request.registry).signed_out, sign_in)
 
 
-@view_config(route_name="sign_out", request_method="POST")  # type: ignore[untyped-decorator]
+@view_config(route_name="sign_out", request_method="POST")
 def sign_out(request: Request) -> Response:
     """Signs somebody out."""
     sign_out_before(request)

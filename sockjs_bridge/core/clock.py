@@ -98,7 +98,8 @@ class DeadlineWheel:
         if due is None:
             self.drop(timed)
             return
-        due = self._put_off(due)
+        if self._stood_from < due <= self._stood_until:
+            due = self._put_off(due)
         # Rounded up: nothing is called early.
         slot = int(-(-due // self.GRANULARITY))
         if after:
@@ -107,11 +108,13 @@ class DeadlineWheel:
             if timed.slot <= slot:
                 return
             self.drop(timed)
-        if slot not in self._slots:
-            self._slots[slot] = {}
-            heapq.heappush(self._order, slot)
-        self._slots[slot][timed] = None
         timed.slot = slot
+        if (waiting := self._slots.get(slot)) is not None:
+            # A timer waits for that slot, or for one before it.
+            waiting[timed] = None
+            return
+        self._slots[slot] = {timed: None}
+        heapq.heappush(self._order, slot)
         self._arm()
 
     def drop(self, timed: Timed) -> None:

@@ -58,7 +58,8 @@ class Inbound:
         if self._rest is None and len(messages) <= room:
             self.messages_in += len(messages)
             handler.received(messages)
-            return self._handler is not None and handler.backlog() >= self._max_inbound
+            # Where there was more room than for these, there still is.
+            return len(messages) == room and self.full
         if self._rest is None:
             self._rest = deque()
         self._rest += messages
@@ -86,6 +87,8 @@ class Inbound:
 
     def ready(self) -> None:
         """Says that messages were handled."""
+        if not self.awaited:
+            return
         self._hand_on()
         if not self.full:
             callbacks, self._ready = self._ready, None

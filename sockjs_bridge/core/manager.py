@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
+from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Iterator
 
@@ -135,7 +136,7 @@ class Manager:
             raise TooManySessions("The server stops.")
         self._capacity.take()
         if transport.websocket:
-            session = Session(self, secrets.token_urlsafe(12), transport)
+            session = Session(self, urlsafe_b64encode(os.urandom(12)).decode(), transport)
         else:
             session = Session(self, session_id, transport, base)
             self._by_id[session.key] = session

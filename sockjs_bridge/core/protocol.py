@@ -84,11 +84,15 @@ def utf8(text: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
+# The heads of short texts.
+_SHORT = [bytes((0x81, size)) for size in range(126)]
+
+
 def websocket_text(payload: bytes) -> bytes:
     """Frames a server's text message (RFC 6455, 5.2: final, unmasked)."""
     size = len(payload)
     if size < 126:
-        return b"\x81%c%b" % (size, payload)
+        return _SHORT[size] + payload
     if size < 65536:
         return b"\x81\x7e" + struct.pack(">H", size) + payload
     return b"\x81\x7f" + struct.pack(">Q", size) + payload
@@ -128,6 +132,9 @@ def decode_websocket(text: str) -> list[str]:
     if not text:
         return []
     value = _json(text)
+    if type(value) is list and len(value) == 1 and type(value[0]) is str:
+        # What the client sends.
+        return value
     return [value] if type(value) is str else _strings(value)
 
 

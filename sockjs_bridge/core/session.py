@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Handler, Peer, Receiver
@@ -42,6 +42,9 @@ class State(enum.Enum):
     CLOSING = "closing"
     CLOSED = "closed"
 
+    # An enumeration's own is written in Python, and asked for at each look into the table.
+    __hash__ = object.__hash__
+
 
 class Event(enum.Enum):
     """What moves a session on."""
@@ -49,6 +52,8 @@ class Event(enum.Enum):
     ACCEPT = "accept"
     CLOSE = "close"
     END = "end"
+
+    __hash__ = object.__hash__
 
 
 TRANSITIONS = {
@@ -59,8 +64,6 @@ TRANSITIONS = {
     (State.CLOSING, Event.END): State.CLOSED,
 }
 
-#: Seconds that a WebSocket's peer has to show any sign of life after a ping.
-PONG_TIMEOUT = 10.0
 #: How many times within ``disconnect_delay`` it is looked whether a client takes what was written.
 LOOKS = 4
 
@@ -96,6 +99,11 @@ class Session(Inbound):
         *("slot", "state", "subprotocol", "transport"),
         "__weakref__",
     )
+
+    #: Seconds that a WebSocket's peer has to show any sign of life after a ping.
+    PONG_TIMEOUT: ClassVar[float] = 10.0
+    #: Seconds in which a repeat of a request whose response broke off is waited for.
+    REPEAT_WINDOW: ClassVar[float] = WINDOW
 
     def __init__(
         self, manager: Manager, session_id: str, transport: Transport, base: str = ""
@@ -499,13 +507,13 @@ class Session(Inbound):
         if self.state is State.CLOSED:
             return None
         if self._lost:
-            return self._since + WINDOW
+            return self._since + self.REPEAT_WINDOW
         if receiver is None or self.state is State.CLOSING:
             look = max(self._since, self._looked) + settings.disconnect_delay / LOOKS
             return min(look, self._alone_since + settings.disconnect_delay)
         if receiver.transport.websocket:
             due = self._beat + settings.heartbeat_delay
-            return due if self._pinged is None else min(due, self._pinged + PONG_TIMEOUT)
+            return due if self._pinged is None else min(due, self._pinged + self.PONG_TIMEOUT)
         due = self._wrote + settings.heartbeat_delay
         if receiver.transport.streaming:
             due = min(due, self._since + settings.response_max_age)
@@ -563,7 +571,7 @@ class Session(Inbound):
         if self._pinged is not None and (receiver.heard >= self._pinged or self.awaited):
             # Where the application is slow, reading stopped on our side: no sign can come.
             self._pinged = None
-        if self._pinged is not None and now >= self._pinged + PONG_TIMEOUT:
+        if self._pinged is not None and now >= self._pinged + self.PONG_TIMEOUT:
             if receiver.peer.taken(now) >= self._pinged:
                 # The ping is still on its way to a client that reads slowly.
                 self._pinged = None

@@ -3,62 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sockjs_bridge.core.protocol import TOKEN
 from sockjs_bridge.core.transports import NAMES
+from sockjs_bridge.ini import count, flag, number, read, setting
 
 _ORIGIN = re.compile(r"https?://(\*\.)?[^/*@?#\s]+")
-
-
-class SettingError(ValueError):
-    """A setting that cannot be: the text names the key, the value and what is allowed."""
-
-
-def number(low: float, high: float, unit: str) -> Callable[[Any], float]:
-    """Returns a parser of numbers within bounds; it raises ValueError with what is allowed."""
-
-    def parse(value: Any) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            number = float("nan")
-        if isinstance(value, bool) or not low <= number <= high:
-            raise ValueError(f"a number of {unit} from {low:g} to {high:g}")
-        return number
-
-    return parse
-
-
-def count(low: int, unit: str) -> Callable[[Any], int]:
-    """Returns a parser of whole numbers from a bound; it raises ValueError with what is allowed."""
-
-    def parse(value: Any) -> int:
-        try:
-            number = int(value)
-        except (TypeError, ValueError, OverflowError):
-            number = low - 1
-        if isinstance(value, (bool, float)) or number < low:
-            raise ValueError(f"a whole number of {unit}, {low} or more")
-        return number
-
-    return parse
-
-
-def flag(value: Any) -> bool:
-    """Parses true or false.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    text = str(value).strip().lower()
-    if text in ("true", "yes", "on", "1"):
-        return True
-    if text in ("false", "no", "off", "0"):
-        return False
-    raise ValueError("true or false")
 
 
 def _words(value: Any) -> tuple[str, ...]:
@@ -94,10 +47,6 @@ def _subprotocols(value: Any) -> tuple[str, ...]:
     return names
 
 
-def _setting(default: Any, parse: Callable[[Any], Any]) -> Any:
-    return field(default=default, metadata={"parse": parse})
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one endpoint.
@@ -130,22 +79,22 @@ class Settings:
             is logged.
     """
 
-    heartbeat_delay: float = _setting(25.0, number(0.05, 35, "seconds"))
-    disconnect_delay: float = _setting(5.0, number(0.05, 3600, "seconds"))
-    response_limit: int = _setting(131072, count(1, "bytes"))
-    response_max_age: float = _setting(25.0, number(0.05, 86400, "seconds"))
-    max_message_size: int = _setting(65536, count(1, "bytes"))
-    max_queue_size: int = _setting(1048576, count(1, "bytes"))
-    max_inbound: int = _setting(64, count(1, "messages"))
-    max_sessions: int = _setting(50000, count(1, "sessions"))
-    blocking_threads: int = _setting(1000, count(1, "threads"))
-    max_body_size: int | None = _setting(None, count(0, "bytes"))
-    transports: tuple[str, ...] = _setting(NAMES, _transports)
-    allowed_origins: tuple[str, ...] = _setting((), _origins)
-    subprotocols: tuple[str, ...] = _setting((), _subprotocols)
-    jsessionid: bool = _setting(False, flag)
-    fast: bool = _setting(True, flag)
-    debug: bool = _setting(False, flag)
+    heartbeat_delay: float = setting(25.0, number(0.05, 35, "seconds"))
+    disconnect_delay: float = setting(5.0, number(0.05, 3600, "seconds"))
+    response_limit: int = setting(131072, count(1, "bytes"))
+    response_max_age: float = setting(25.0, number(0.05, 86400, "seconds"))
+    max_message_size: int = setting(65536, count(1, "bytes"))
+    max_queue_size: int = setting(1048576, count(1, "bytes"))
+    max_inbound: int = setting(64, count(1, "messages"))
+    max_sessions: int = setting(50000, count(1, "sessions"))
+    blocking_threads: int = setting(1000, count(1, "threads"))
+    max_body_size: int | None = setting(None, count(0, "bytes"))
+    transports: tuple[str, ...] = setting(NAMES, _transports)
+    allowed_origins: tuple[str, ...] = setting((), _origins)
+    subprotocols: tuple[str, ...] = setting((), _subprotocols)
+    jsessionid: bool = setting(False, flag)
+    fast: bool = setting(True, flag)
+    debug: bool = setting(False, flag)
 
     def override(self, raw: Mapping[str, Any], prefix: str = "") -> Settings:
         """Makes settings that differ from these.
@@ -157,16 +106,4 @@ class Settings:
         Raises:
             SettingError: an unknown name, or a value that cannot be.
         """
-        parsers = {item.name: item.metadata["parse"] for item in fields(self)}
-        changes = {}
-        for name, value in raw.items():
-            if name not in parsers:
-                known = ", ".join(sorted(parsers))
-                raise SettingError(f"{prefix}{name} = {value!r} is no setting; there are: {known}")
-            try:
-                changes[name] = parsers[name](value)
-            except ValueError as error:
-                raise SettingError(
-                    f"{prefix}{name} = {value!r} cannot be: allowed is {error}"
-                ) from None
-        return replace(self, **changes)
+        return replace(self, **read(Settings, raw, prefix))

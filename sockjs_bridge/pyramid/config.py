@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,8 +18,9 @@ from pyramid.tweens import EXCVIEW, MAIN
 from pyramid.view import view_config
 from pyramid.viewderivers import INGRESS, VIEW
 
-from sockjs_bridge.core.settings import SettingError, Settings
+from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoint import YEAR, Endpoint
+from sockjs_bridge.ini import SettingError, parsers
 from sockjs_bridge.pyramid import handshake
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
@@ -38,8 +38,6 @@ OLD_PREFIX = "/__sockjs__"
 
 # Bounds of the whole process: no single route can have its own.
 _PROCESS_WIDE = {"max_sessions", "blocking_threads", "max_body_size"}
-_KEYWORDS = {item.name for item in fields(Settings)} - _PROCESS_WIDE
-
 
 V = TypeVar("V", bound=Callable[..., object])
 
@@ -113,41 +111,67 @@ def add_sockjs_route(
     Raises:
         pyramid.exceptions.ConfigurationError: a setting cannot be, or no pattern is given.
     """
-    pattern = pattern if pattern is not None else prefix
-    if pattern is None and not name:
-        pattern = OLD_PREFIX
-    if pattern is None:
-        raise ConfigurationError(f"the SockJS route {name!r} needs a pattern")
+    pattern = _pattern(name, pattern if pattern is not None else prefix)
     if session is None and (permission, decorator) != (None, None):
         raise ConfigurationError(
             f"the SockJS route {name!r}: permission and decorator belong to its view, or to"
             " session=..."
         )
-    for key in _PROCESS_WIDE & set(keywords):
+    own = {key: keywords.pop(key) for key in parsers(Settings) if key in keywords}
+    settings = _settings_of_route(config, name, own)
+    config.action(None, _check_keywords, (config, name, keywords), order=PHASE2_CONFIG)
+    config.add_route(name, pattern, **keywords)
+    introspectable = config.introspectable("sockjs endpoints", name, name, "sockjs endpoint")
+    introspectable.update({"name": name, "pattern": pattern, "settings": settings})
+    introspectable.relate("routes", name)
+    config.action(
+        ("sockjs endpoint", name),
+        _add_endpoint,
+        (config.registry, name, settings),
+        order=PHASE2_CONFIG,
+        introspectables=(introspectable,),
+    )
+    config.action(None, _check_pattern, (config.registry, name))
+    config.action(None, _check_origins, (config.registry, name, settings))
+    if session is not None:
+        config.add_websocket_view(
+            session, route_name=name, permission=permission, decorator=decorator
+        )
+
+
+def _pattern(name: str, pattern: str | None) -> str:
+    if pattern is not None:
+        return pattern
+    if name:
+        raise ConfigurationError(f"the SockJS route {name!r} needs a pattern")
+    return OLD_PREFIX
+
+
+def _settings_of_route(config: Configurator, name: str, own: Mapping[str, Any]) -> Settings:
+    for key in _PROCESS_WIDE & own.keys():
         raise ConfigurationError(
             f"{key} holds for the whole process: set sockjs.{key} in the ini, not on {name!r}"
         )
-    own = {key: keywords.pop(key) for key in _KEYWORDS & set(keywords)}
     sockjs: SockJS = config.registry.sockjs
     try:
-        settings = sockjs.settings.override(own)
+        return sockjs.settings.override(own)
     except SettingError as error:
         raise ConfigurationError(f"the SockJS route {name!r}: {error}") from None
-    registry = config.registry
 
-    def check_keywords() -> None:
-        # Pyramid would take what is left for a predicate, and say nothing of settings.
-        allowed = {*signature(Configurator.add_route).parameters}
-        allowed.update(config.get_predlist("route").names())
-        for key in keywords.keys() - allowed:
-            raise ConfigurationError(
-                f"the SockJS route {name!r}: {key} = {keywords[key]!r} is no setting, and no"
-                f" predicate of routes; settings are: {', '.join(sorted(_KEYWORDS))}"
-            )
 
-    config.action(None, check_keywords, order=PHASE2_CONFIG)
-    config.add_route(name, pattern, **keywords)
+def _check_keywords(config: Configurator, name: str, keywords: Mapping[str, Any]) -> None:
+    """Refuses what Pyramid would take for a predicate; it knows them when all are declared."""
+    allowed = {*signature(Configurator.add_route).parameters}
+    allowed.update(config.get_predlist("route").names())
+    for key in keywords.keys() - allowed:
+        known = ", ".join(sorted(parsers(Settings).keys() - _PROCESS_WIDE))
+        raise ConfigurationError(
+            f"the SockJS route {name!r}: {key} = {keywords[key]!r} is no setting, and no"
+            f" predicate of routes; settings are: {known}"
+        )
 
+
+def _add_endpoint(registry: Registry, name: str, settings: Settings) -> None:
     def page(base: str) -> str:
         route = registry.getUtility(IRoutesMapper).get_route(name)
         return f"{base}/" if route is not None and route.pattern.endswith("/") else base
@@ -156,38 +180,33 @@ def add_sockjs_route(
         route = registry.getUtility(IRoutesMapper).get_route(name)
         return route is not None and route.match(page(base) or "/") is not None
 
-    def register() -> None:
-        sockjs.endpoints.add(Endpoint(name, match, settings, sockjs.client_path, page))
+    sockjs: SockJS = registry.sockjs
+    sockjs.endpoints.add(Endpoint(name, match, settings, sockjs.client_path, page))
 
-    def check() -> None:
-        # Routes come into the mapper one by one, in the order of their declarations.
-        routes = registry.getUtility(IRoutesMapper).get_routes(include_static=True)
-        patterns = {route.name: route.pattern.strip("/") for route in routes}
-        # None of a route that another declaration overrides.
-        mine = patterns.pop(name, None)
-        for endpoint in sockjs.endpoints:
-            if mine is not None and patterns.get(endpoint.name) == mine:
-                raise ConfigurationError(
-                    f"the SockJS routes {endpoint.name!r} and {name!r} have one pattern, '/{mine}',"
-                    " so that the first has all connections: give one route views with predicates"
-                )
-        if "*" in settings.allowed_origins and registry.queryUtility(ISecurityPolicy):
-            logger.warning(
-                "the SockJS route %r lets pages of every origin connect with their users' "
-                "cookies (allowed_origins = *)",
-                name,
+
+def _check_pattern(registry: Registry, name: str) -> None:
+    """Refuses a pattern that another endpoint has."""
+    # Routes come into the mapper one by one, in the order of their declarations.
+    routes = registry.getUtility(IRoutesMapper).get_routes(include_static=True)
+    patterns = {route.name: route.pattern.strip("/") for route in routes}
+    # None of a route that another declaration overrides.
+    mine = patterns.pop(name, None)
+    sockjs: SockJS = registry.sockjs
+    for endpoint in sockjs.endpoints:
+        if mine is not None and patterns.get(endpoint.name) == mine:
+            raise ConfigurationError(
+                f"the SockJS routes {endpoint.name!r} and {name!r} have one pattern, '/{mine}',"
+                " so that the first has all connections: give one route views with predicates"
             )
 
-    introspectable = config.introspectable("sockjs endpoints", name, name, "sockjs endpoint")
-    introspectable.update({"name": name, "pattern": pattern, "settings": settings})
-    introspectable.relate("routes", name)
-    config.action(
-        ("sockjs endpoint", name), register, order=PHASE2_CONFIG, introspectables=(introspectable,)
-    )
-    config.action(None, check)
-    if session is not None:
-        config.add_websocket_view(
-            session, route_name=name, permission=permission, decorator=decorator
+
+def _check_origins(registry: Registry, name: str, settings: Settings) -> None:
+    """Warns where users may come in from pages of strangers."""
+    if "*" in settings.allowed_origins and registry.queryUtility(ISecurityPolicy):
+        logger.warning(
+            "the SockJS route %r lets pages of every origin connect with their users' "
+            "cookies (allowed_origins = *)",
+            name,
         )
 
 

@@ -74,7 +74,7 @@ def note_properties(request: Request) -> None:
     kind = type(request)
     if getattr(kind, _MEMBERS, None) is None:
         return
-    for base in kind.__mro__:
+    for base in kind.__mro__:  # pragma: no branch - one of them has it, or the class had not
         if _MEMBERS in vars(base):
             return
         for name, member in _noting(vars(base)).items():

@@ -12,13 +12,13 @@ from pyramid.path import DottedNameResolver
 from pyramid.request import Request
 from pyramid.settings import asbool
 
-from sockjs_bridge.core.settings import count
 from sockjs_bridge.endpoint.handshake import HANDSHAKE
+from sockjs_bridge.ini import count
 from sockjs_bridge.pyramid.attempt import note_act, note_transient
 
 try:
     from pyramid_retry import IRetryableError
-except ImportError:
+except ImportError:  # pragma: no cover - the tests have it installed
     IRetryableError = None
 
 #: How often a hook runs at the most where its errors are retryable; pyramid_retry's default.

@@ -42,7 +42,7 @@ HEADS_LACK: ImportError | None = None
 try:
     from aiohttp.web_protocol import _ErrInfo
 
-    if not hasattr(web.RequestHandler, "_parser"):
+    if not hasattr(web.RequestHandler, "_parser"):  # pragma: no cover - no aiohttp of today
         raise ImportError("aiohttp.web.RequestHandler has no _parser")
 except ImportError as error:
     HEADS_LACK = error

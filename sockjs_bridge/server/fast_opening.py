@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.outcomes import Reply, Request, phrase
@@ -42,7 +42,9 @@ class PlainHead:
         connection: over which it came.
     """
 
-    __slots__ = ("_notes", "headers", "method", "protocol", "raw_path", "transport")
+    __slots__ = (
+        *("_notes", "headers", "method", "protocol", "raw_headers", "raw_path", "transport"),
+    )
 
     version = HttpVersion11
 
@@ -50,14 +52,10 @@ class PlainHead:
         self.method = head.method
         self.raw_path = head.target
         self.headers = CIMultiDict(head.headers)
+        self.raw_headers = head.fields
         self.protocol = connection
         self.transport = connection.transport
         self._notes: dict[Any, Any] = {}
-
-    @property
-    def raw_headers(self) -> Iterable[tuple[bytes, bytes]]:
-        """Names and values."""
-        return [(name.encode(), value.encode()) for name, value in self.headers.items()]
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Returns what was noted."""
@@ -81,7 +79,7 @@ class FastOpenings:
         self._openings = Openings(host)
         self._log = AccessLogger(logger, "")
         # The loop itself holds tasks by weak references.
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Session, asyncio.Task[None]] = {}
 
     def begin(self, head: Head, connection: FastConnection) -> bool:
         """Begins a handshake.
@@ -123,11 +121,9 @@ class FastOpenings:
         limit = endpoint.settings.max_message_size
         websocket = WebSocketConnection(connection, reply.session, reply, key, limit)
         reply.session.attach(websocket)
-        task = asyncio.get_running_loop().create_task(
+        self._tasks[reply.session] = asyncio.get_running_loop().create_task(
             self._open(like, endpoint, asked.base, reply, websocket, connection)
         )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         return True
 
     async def _open(
@@ -148,6 +144,9 @@ class FastOpenings:
         except Exception:
             logger.exception("%s %s: the handshake failed", request.method, request.raw_path)
             status, headers = 500, []
+        finally:
+            # Nothing is awaited from here on.
+            del self._tasks[session]
         connection.busy = False
         body = b""
         if status >= 300:

@@ -23,7 +23,6 @@ MAX_CONTROL: Final = 125
 
 PROTOCOL_ERROR: Final = 1002
 NO_STATUS: Final = 1005
-ABNORMAL: Final = 1006
 INVALID_TEXT: Final = 1007
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
@@ -86,14 +85,41 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Takes what has arrived."""
-        self._data = self._data[self._at :] + data
-        self._at = 0
+        if self.empty:
+            self._data = data
+        else:
+            self._data = self._data[self._at :] + data
+            self._at = 0
         self.empty = not self._data
 
     @property
     def unread(self) -> int:
         """Bytes that have arrived and were not read yet."""
         return len(self._data) - self._at
+
+    def alone(self, data: bytes) -> str | None:
+        """Reads what has arrived where it is what nearly all is: one short text in one frame.
+
+        Args:
+            data: all of it.
+
+        Returns:
+            The text; None where it is anything else, which is to be fed.
+        """
+        size = len(data) - 6
+        if (
+            not 0 <= size <= MAX_CONTROL
+            or data[0] != _WHOLE_TEXT
+            or data[1] != size | _MASKED
+            or size > self._max_size
+            or self._kind is not None
+            or not self.empty
+        ):
+            return None
+        try:
+            return unmasked(data[6:], data[2:6]).decode()
+        except UnicodeDecodeError:
+            return None
 
     def texts(self, most: int) -> list[str]:
         """Reads the next messages where they are what nearly all are.
@@ -110,15 +136,19 @@ class FrameReader:
         texts: list[str] = []
         if self._left is not None or self._kind is not None:
             return texts
-        while total - at >= 8 and data[at] == _WHOLE_TEXT and len(texts) < most:
-            size, begin, least = data[at + 1] ^ _MASKED, at + 6, 0
-            if size == 126:
-                size, begin, least = data[at + 2] << 8 | data[at + 3], at + 8, 126
-            elif size > 126:
-                # Its length takes eight bytes, or it has no mask.
+        for _ in range(most):
+            if total - at < 8 or data[at] != _WHOLE_TEXT:
                 break
+            size, begin = data[at + 1] ^ _MASKED, at + 6
+            if size > MAX_CONTROL:
+                if size > 126:
+                    # Its length takes eight bytes, or it has no mask.
+                    break
+                size, begin = data[at + 2] << 8 | data[at + 3], at + 8
+                if size <= MAX_CONTROL:
+                    break
             end = begin + size
-            if not least <= size <= small or end > total:
+            if size > small or end > total:
                 break
             try:
                 texts.append(unmasked(data[begin:end], data[begin - 4 : begin]).decode())

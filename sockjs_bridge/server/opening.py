@@ -60,6 +60,9 @@ class Openings:
         Returns:
             The status, below 300 when the session is open, and the headers for the client.
         """
+        if session.transport.websocket:
+            # Nothing else can ask for it.
+            return await self._handshake(request, endpoint, base, session)
         if session in self._under_way:
             return await asyncio.shield(self._under_way[session])
         opening = self._under_way[session] = asyncio.get_running_loop().create_future()

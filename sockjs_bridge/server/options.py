@@ -7,11 +7,11 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sockjs_bridge.core.settings import SettingError, count, flag, number
+from sockjs_bridge.ini import SettingError, count, flag, number, parsers, read, setting
 from sockjs_bridge.server import proxy
 from sockjs_bridge.server.proxy import TrustedProxy
 
@@ -42,22 +42,17 @@ def _permissions(value: Any) -> int:
 
 def _listen(value: Any) -> tuple[str, ...]:
     words = tuple(str(value).replace(",", " ").split())
-    for word in words:
-        host, colon, port = word.rpartition(":")
-        if word.startswith("unix:"):
-            right = len(word) > len("unix:")
-        else:
-            right = bool(host and colon) and port.isascii() and port.isdigit()
-            right = right and int(port) < 65536 and (":" not in host or host[0] + host[-1] == "[]")
-        if not right:
-            raise ValueError("one or more of host:port, [ipv6]:port, *:port, unix:/path")
-    if not words:
+    if not words or not all(map(_is_address, words)):
         raise ValueError("one or more of host:port, [ipv6]:port, *:port, unix:/path")
     return words
 
 
-def _option(default: Any, parse: Callable[[Any], Any]) -> Any:
-    return field(default=default, metadata={"parse": parse})
+def _is_address(word: str) -> bool:
+    if word.startswith("unix:"):
+        return word != "unix:"
+    host, _, port = word.rpartition(":")
+    right = bool(host) and port.isascii() and port.isdigit() and int(port) < 65536
+    return right and (":" not in host or host[0] + host[-1] == "[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +93,24 @@ class ServerOptions:
         proxy: the trusted proxies, made of the settings that waitress has for them.
     """
 
-    listen: tuple[str, ...] = _option(("127.0.0.1:6543",), _listen)
-    unix_socket_perms: int = _option(0o600, _permissions)
-    threads: int = _option(8, count(1, "threads"))
-    response_threads: int = _option(200, count(0, "threads"))
-    hook_threads: int = _option(1000, count(1, "threads"))
-    shutdown_timeout: float = _option(10.0, number(0, 3600, "seconds"))
-    keepalive_timeout: float = _option(75.0, number(0.05, 86400, "seconds"))
-    body_timeout: float = _option(30.0, number(0.05, 3600, "seconds"))
+    listen: tuple[str, ...] = setting(("127.0.0.1:6543",), _listen)
+    unix_socket_perms: int = setting(0o600, _permissions)
+    threads: int = setting(8, count(1, "threads"))
+    response_threads: int = setting(200, count(0, "threads"))
+    hook_threads: int = setting(1000, count(1, "threads"))
+    shutdown_timeout: float = setting(10.0, number(0, 3600, "seconds"))
+    keepalive_timeout: float = setting(75.0, number(0.05, 86400, "seconds"))
+    body_timeout: float = setting(30.0, number(0.05, 3600, "seconds"))
     # Less could be too little for the request line alone (RFC 9112 section 3).
-    max_request_header_size: int = _option(32768, count(8192, "bytes"))
-    max_body_size: int = _option(1073741824, count(0, "bytes"))
-    max_body_memory: int = _option(67108864, count(65536, "bytes"))
-    max_body_disk: int = _option(1073741824, count(0, "bytes"))
-    max_response_memory: int = _option(67108864, count(1048576, "bytes"))
-    send_timeout: float = _option(60.0, number(0.05, 3600, "seconds"))
-    url_scheme: str = _option("http", _scheme)
-    full_gc_after: int = _option(500, count(0, "collections"))
-    access_log_polls: bool = _option(False, flag)
+    max_request_header_size: int = setting(32768, count(8192, "bytes"))
+    max_body_size: int = setting(1073741824, count(0, "bytes"))
+    max_body_memory: int = setting(67108864, count(65536, "bytes"))
+    max_body_disk: int = setting(1073741824, count(0, "bytes"))
+    max_response_memory: int = setting(67108864, count(1048576, "bytes"))
+    send_timeout: float = setting(60.0, number(0.05, 3600, "seconds"))
+    url_scheme: str = setting("http", _scheme)
+    full_gc_after: int = setting(500, count(0, "collections"))
+    access_log_polls: bool = setting(False, flag)
     proxy: TrustedProxy = field(default_factory=TrustedProxy)
 
     @classmethod
@@ -125,24 +120,12 @@ class ServerOptions:
         Raises:
             SettingError: an unknown name, or a value that cannot be.
         """
-        parsers = {item.name: item.metadata["parse"] for item in fields(cls) if item.metadata}
-        chosen: dict[str, Any] = {}
-        for name, value in raw.items():
-            if name in proxy.SETTINGS:
-                continue
-            if name not in parsers:
-                known = ", ".join(sorted(parsers.keys() | proxy.SETTINGS))
-                raise SettingError(f"{name} is no setting of the server; there are: {known}")
-            try:
-                chosen[name] = parsers[name](value)
-            except ValueError as error:
-                raise SettingError(f"{name} = {value!r} cannot be: allowed is {error}") from None
+        known = ", ".join(sorted(parsers(cls).keys() | proxy.SETTINGS))
         forwarding = {name: value for name, value in raw.items() if name in proxy.SETTINGS}
-        try:
-            chosen["proxy"] = TrustedProxy.from_settings(forwarding)
-        except ValueError as error:
-            raise SettingError(str(error)) from None
-        return cls(**chosen)
+        own = {name: value for name, value in raw.items() if name not in forwarding}
+        unknown = "{key} is no setting of the server; there are: " + known
+        options = read(cls, own, unknown=unknown)
+        return cls(**options, proxy=TrustedProxy.from_settings(forwarding))
 
     def bind(self) -> list[socket.socket]:
         """Binds the sockets of `listen`; connections queue there until they are accepted.

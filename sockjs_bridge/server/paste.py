@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Mapping
 from wsgiref.types import WSGIApplication
 
-from sockjs_bridge.core.settings import SettingError
+from sockjs_bridge.ini import SettingError
 from sockjs_bridge.server.ending import end_tasks
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner, new_event_loop

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from types import MappingProxyType
+from typing import NamedTuple
+
+from sockjs_bridge.ini import SettingError, flag, parsers, read, setting
 
 PROXY_HEADERS = frozenset(
     {
@@ -23,22 +27,13 @@ PROXY_HEADERS = frozenset(
 UNIX_PEER = "unix"
 #: A peer whose address could not be had; no address of the settings is its own.
 UNKNOWN_PEER = "unknown"
-SETTINGS = frozenset(
-    {
-        "trusted_proxy",
-        "trusted_proxy_count",
-        "trusted_proxy_headers",
-        "clear_untrusted_proxy_headers",
-    }
-)
 
+# Without a list waitress believes the scheme only; a proxy that does not overwrite the other
+# headers would let clients make up their address.
+_BELIEVED = frozenset({"x-forwarded-proto"})
 # Some proxies name the scheme of an upgrade request after WebSocket (RFC 6455 section 3).
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
-_BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "on", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "0"), False),
-}
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.~%-]+)(?::(?P<port>\d{1,5}))?", re.ASCII)
 _NODE = re.compile(
     r"\[(?P<bracketed>[^\]]+)\](?::(?P<port>\d{1,5}))?"
@@ -69,8 +64,7 @@ class MalformedForwarded(ValueError):
         self.value = value
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """Who made a request, and under which URL."""
 
     remote: str
@@ -85,7 +79,7 @@ class Client:
     """Port of the client, where the proxy told it."""
     server_port: str = ""
     """Port that the client connected to, where the proxy told it."""
-    trimmed: Mapping[str, str] = field(default_factory=dict)
+    trimmed: Mapping[str, str] = MappingProxyType({})
     """Forwarding headers cut to the trusted hops: name (lower case) to value."""
 
 
@@ -114,22 +108,22 @@ class TrustedProxy:
             settings: Values as an ini file gives them, or already of their type.
 
         Raises:
-            ValueError: A value is wrong; the message names key, value and what is allowed.
+            SettingError: A value is wrong; the message names key, value and what is allowed.
         """
-        peers = _words(settings.get("trusted_proxy"))
-        if not peers:
-            for key in ("trusted_proxy_count", "trusted_proxy_headers"):
-                if settings.get(key) not in (None, ""):
-                    raise ValueError(
-                        f"{key} = {settings[key]}: has no meaning without trusted_proxy"
-                    )
+        own = {name: settings[name] for name in parsers(_Said) if name in settings}
+        alone = not _words(own.get("trusted_proxy"))
+        for key in ("trusted_proxy_count", "trusted_proxy_headers"):
+            if alone and own.get(key) not in (None, ""):
+                raise SettingError(f"{key} = {own[key]}: has no meaning without trusted_proxy")
+        said = _Said(**read(_Said, own, wrong="{key} = {value}: must be {allowed}"))
+        peers = said.trusted_proxy
         return cls(
-            networks=tuple(_network(peer) for peer in peers if peer not in ("*", UNIX_PEER)),
+            networks=tuple(peer for peer in peers if not isinstance(peer, str)),
             any_peer="*" in peers,
             unix=UNIX_PEER in peers,
-            count=_count(settings.get("trusted_proxy_count")),
-            headers=_headers(settings.get("trusted_proxy_headers")) if peers else frozenset(),
-            clear_untrusted=_boolean(settings.get("clear_untrusted_proxy_headers", True)),
+            count=said.trusted_proxy_count,
+            headers=said.trusted_proxy_headers if peers else frozenset(),
+            clear_untrusted=said.clear_untrusted_proxy_headers,
         )
 
     def trusts(self, peer: str) -> bool:
@@ -162,6 +156,9 @@ class TrustedProxy:
             MalformedForwarded: A header that counts cannot be understood.
         """
         trusted = self.headers if self.trusts(peer) else frozenset()
+        if not trusted:
+            untrusted = PROXY_HEADERS if self.clear_untrusted else frozenset()
+            return Client(peer, scheme, headers.get("Host", ""), untrusted)
         host = ""
         said: dict[str, str] = {}
         # items() of a multi-dict has every occurrence: a proxy may append a line of its own
@@ -223,8 +220,7 @@ def _believe(
         server_port = match["port"] or server_port or _DEFAULT_PORTS[scheme]
         if not match["port"] and server_port != _DEFAULT_PORTS[scheme]:
             host = f"{told_host}:{server_port}"
-    return replace(
-        direct,
+    return direct._replace(
         remote=remote,
         scheme=scheme,
         host=host,
@@ -293,11 +289,15 @@ def _words(value: object) -> list[str]:
     return [str(value)]
 
 
+def _peers(value: object) -> tuple[IPv4Network | IPv6Network | str, ...]:
+    return tuple(peer if peer in ("*", UNIX_PEER) else _network(peer) for peer in _words(value))
+
+
 def _network(peer: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(peer)
     except ValueError as error:
-        raise ValueError(
+        raise SettingError(
             f"trusted_proxy = {peer}: {error}; allowed are IP addresses, networks such as "
             f"10.0.0.0/8, {UNIX_PEER} for Unix sockets, or * for every peer"
         ) from None
@@ -308,33 +308,33 @@ def _count(value: object) -> int:
         return 1
     text = str(value).strip()
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ValueError(f"trusted_proxy_count = {value}: must be a whole number of 1 or more")
+        raise ValueError("a whole number of 1 or more")
     return int(text)
 
 
 def _headers(value: object) -> frozenset[str]:
-    # Without a list waitress believes the scheme only; a proxy that does not overwrite the
-    # other headers would let clients make up their address.
-    headers = frozenset(word.lower() for word in _words(value)) or frozenset({"x-forwarded-proto"})
+    headers = frozenset(word.lower() for word in _words(value)) or _BELIEVED
     if unknown := headers - PROXY_HEADERS:
-        raise ValueError(
+        raise SettingError(
             f"trusted_proxy_headers = {' '.join(sorted(unknown))}: "
             f"allowed are {' '.join(sorted(PROXY_HEADERS))}"
         )
     if "forwarded" in headers and len(headers) > 1:
-        raise ValueError(
+        raise SettingError(
             f"trusted_proxy_headers = {' '.join(sorted(headers))}: "
             "forwarded cannot be combined with the x-forwarded headers"
         )
     return headers
 
 
-def _boolean(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    try:
-        return _BOOLEANS[str(value).strip().lower()]
-    except KeyError:
-        raise ValueError(
-            f"clear_untrusted_proxy_headers = {value}: must be true or false"
-        ) from None
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What waitress has settings for."""
+
+    trusted_proxy: tuple[IPv4Network | IPv6Network | str, ...] = setting((), _peers)
+    trusted_proxy_count: int = setting(1, _count)
+    trusted_proxy_headers: frozenset[str] = setting(_BELIEVED, _headers)
+    clear_untrusted_proxy_headers: bool = setting(True, flag)
+
+
+SETTINGS = frozenset(parsers(_Said))

@@ -225,12 +225,14 @@ class Connection(asyncio.Protocol):
         Returns:
             What arrived for that already.
         """
-        early = aiohttp_parts.take_early(self._inner) + bytes(self._held or b"")
+        early = bytes(self._held or b"")
         self.receiver = None
         self.shared.open_ones.discard(self)
-        if aiohttp_parts.reading_paused(self._inner):
-            self.flow.hold(BEHIND)
-        self._forget_aiohttp()
+        if self._inner is not NOBODY:
+            early = aiohttp_parts.take_early(self._inner) + early
+            if aiohttp_parts.reading_paused(self._inner):
+                self.flow.hold(BEHIND)
+            self._forget_aiohttp()
         self.flow.let_go(BEHIND)
         return early
 

@@ -154,16 +154,13 @@ class WebSocketConnection(asyncio.Protocol):
         if http is None:
             return False
         self._http = None
-        lines = [
-            "HTTP/1.1 101 Switching Protocols",
-            "Upgrade: websocket",
-            "Connection: upgrade",
-            f"Sec-WebSocket-Accept: {self._key}",
-            *(f"{name}: {value}" for name, value in headers),
-            *(f"Server: {SERVER_NAME}", "", ""),
-        ]
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        head = (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+            f"Sec-WebSocket-Accept: {self._key}\r\n{fields}Server: {SERVER_NAME}\r\n\r\n"
+        )
         # Native strings (PEP 3333, "Unicode Issues").
-        self._out.write("\r\n".join(lines).encode("latin-1"))
+        self._out.write(head.encode("latin-1"))
         self._shared.activity.begin()
         self._shared.open_ones.add(self)
         self._out.set_protocol(self)
@@ -191,8 +188,7 @@ class WebSocketConnection(asyncio.Protocol):
         if behind is not None:
             behind += data
         elif self._phase in _READING:
-            self._reader.feed(data)
-            self._go_on()
+            self._go_on(data)
         if self._behind is not None:
             self._bound()
         if self._flow.paused:
@@ -225,11 +221,11 @@ class WebSocketConnection(asyncio.Protocol):
             self._flow.lost()
             self._shared.activity.end()
         self._http = None
-        # What it sent before that is still handed on.
-        session.release()
-        self._reader.feed(bytes(self._behind or b""))
-        self._behind = None
-        self._go_on()
+        if self._behind is not None or not self._reader.empty:
+            # What it sent before that is still handed on.
+            session.release()
+            behind, self._behind = self._behind, None
+            self._go_on(bytes(behind or b""))
         self._phase = Phase.LOST
         session.detach(self, lost=True)
         # What refers to this refers to that: a cycle would wait for a collection of all garbage.
@@ -241,10 +237,14 @@ class WebSocketConnection(asyncio.Protocol):
 
     # What arrives
 
-    def _go_on(self) -> None:
+    def _go_on(self, data: bytes = b"") -> None:
         """Handles what has arrived, as far as the application takes it."""
         reader = self._reader
         try:
+            if (text := reader.alone(data)) is not None:
+                self._take_texts([text])
+                return
+            reader.feed(data)
             while not reader.empty and self._behind is None and self._phase in _READING:
                 # What arrived together is handed on together.
                 texts = reader.texts(TOGETHER)
@@ -288,25 +288,22 @@ class WebSocketConnection(asyncio.Protocol):
                 self._out.write(pong)
 
     def _take_texts(self, texts: list[str]) -> None:
+        """Hands messages to the application, and waits for it where that is too much for it."""
         messages: list[str] = []
-        size, decode = 0, self._decode
+        size, decode, broken = 0, self._decode, ""
         try:
             for text in texts:
                 messages += decode(text)
                 size += len(text) if text.isascii() else len(text.encode())
         except protocol.PayloadError as error:
-            self._hand_on(messages, size)
-            self._close_broken(error)
-        else:
-            self._hand_on(messages, size)
-
-    def _hand_on(self, messages: list[str], size: int) -> None:
-        """Hands messages to the application, and waits for it where that is too much for it."""
+            broken = str(error)
         if messages and self.session.deliver(messages, size):
             self._behind = bytearray()
             self.session.when_ready(self._ready)
+        if broken:
+            self._close_broken(broken)
 
-    def _close_broken(self, why: object) -> None:
+    def _close_broken(self, why: str) -> None:
         """Ends the session with a peer whose messages are none, behind those that were."""
         logger.info("session %s: %s", self.session.id, why)
         if self._behind is None:

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from tests.conformance.rawclient import Connection, Response, WebSocket
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds after which a wait for an event has failed; no heartbeat of 25 s comes in that time."""
 
 JAVASCRIPT = "application/javascript;charset=UTF-8"

@@ -18,7 +18,6 @@ from sockjs_bridge.core.manager import Capacity, Manager
 from sockjs_bridge.core.repeats import SAME_TIME, SENDS, STREAM_MEMORY, WINDOW
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.core.session import (
-    PONG_TIMEOUT,
     TRANSITIONS,
     Event,
     Session,
@@ -1412,7 +1411,7 @@ def test_dead_websocket(transport: Transport, delay: float) -> None:
     """3000 "No response from heartbeat" after 10 s without any inbound byte."""
     bench = Bench(transport, heartbeat_delay=delay)
     receiver = bench.opened()
-    bench.clock.advance(delay + PONG_TIMEOUT - 0.1)
+    bench.clock.advance(delay + Session.PONG_TIMEOUT - 0.1)
     assert bench.session.state is State.OPEN
     bench.clock.advance(0.2)
     assert bench.handler.calls[-1] == ("closed", 3000, "No response from heartbeat")
@@ -1520,7 +1519,7 @@ def test_websocket_of_a_client_that_reads_slowly(transport: Transport) -> None:
     peer.takes_for(200)
     bench.clock.advance(200)
     assert bench.session.state is State.OPEN
-    bench.clock.advance(25 + PONG_TIMEOUT + 10)
+    bench.clock.advance(25 + Session.PONG_TIMEOUT + 10)
     assert bench.handler.calls[-1] == ("closed", 3000, "No response from heartbeat")
 
 
@@ -1566,7 +1565,7 @@ def test_slow_handler_is_no_dead_client() -> None:
     assert bench.session.state is State.OPEN
     bench.handler.inbox.clear()
     bench.session.ready()
-    bench.clock.advance(25 + PONG_TIMEOUT + 1)
+    bench.clock.advance(25 + Session.PONG_TIMEOUT + 1)
     assert bench.session.state is not State.OPEN
 
 

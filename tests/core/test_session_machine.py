@@ -510,9 +510,7 @@ def test_lives_of_a_session(name: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100,
             stateful_step_count=40,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

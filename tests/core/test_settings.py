@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockjs_bridge.core.settings import SettingError, Settings, flag
+from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import NAMES
+from sockjs_bridge.ini import SettingError, flag
 
 
 def test_defaults() -> None:

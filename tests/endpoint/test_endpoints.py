@@ -119,6 +119,16 @@ def test_paths_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert match.asked == 0
 
 
+def test_no_more_paths_of_a_pattern_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One may match any number of them."""
+    monkeypatch.setattr(Endpoints, "REMEMBERED", 5)
+    endpoints = Endpoints(10)
+    endpoints.add(Endpoint("chat", lambda base: base.startswith("/chat/"), Settings()))
+    for number in range(20):
+        assert endpoints.match(f"/chat/{number}") is not None
+        assert len(endpoints._matched) <= 5
+
+
 def test_endpoint_that_is_added_late() -> None:
     """It is found where there was none before."""
     endpoints = make("/chat")

@@ -1,17 +1,21 @@
-"""What these tests serve is served by both skins (`sockjs_bridge.server.fast`)."""
+"""What these tests serve: by the fast skin, in the full run by both (`sockjs_bridge.server.fast`).
+
+That both do the same, conformance and `tests/server/test_skins.py` show.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from sockjs_bridge.server.plain import PlainRequest
+from tests.selection import FULL
 
 #: What they look at is no skin's: processes, other servers, pages.
 ONE_SKIN = {"test_commands", "test_foreign_servers", "test_http_parity", "test_pserve"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.module.__name__.rpartition(".")[2] not in ONE_SKIN:
+    if FULL and metafunc.module.__name__.rpartition(".")[2] not in ONE_SKIN:
         metafunc.parametrize("skin", ["fast", "reference"], indirect=True)
 
 

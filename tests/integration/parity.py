@@ -15,7 +15,7 @@ from waitress.server import create_server
 
 from tests.conformance.rawclient import Connection, Response
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds after which a wait for an event has failed."""
 
 HOST = "example.org:8080"

@@ -18,7 +18,7 @@ import pytest
 from sockjs_bridge.client import TRANSPORTS
 from tests.conformance.rawclient import WebSocketClosed
 from tests.conformance.wire import Client, new_tag
-from tests.integration.pserve import running, write_ini
+from tests.integration.pserve import PATIENCE, running, write_ini
 from tests.integration.support import connected
 
 pytestmark = pytest.mark.integration
@@ -83,7 +83,7 @@ def test_several_sockets(tmp_path):
         assert fetch(urls[1], "/echo/info")[0] == 200
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(10)
+            sock.settimeout(PATIENCE)
             sock.connect(str(path))
             sock.sendall(b"GET /echo/info HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert sock.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
@@ -104,7 +104,7 @@ def test_stale_unix_socket(tmp_path):
             assert third.exit_code() != 0
             assert f"cannot listen on unix:{path}" in third.said
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(10)
+            sock.settimeout(PATIENCE)
             sock.connect(str(path))
             sock.sendall(b"GET /page HTTP/1.0\r\n\r\n")
             assert sock.recv(65536).startswith(b"HTTP/1.0 200 OK\r\n")
@@ -273,7 +273,7 @@ def test_what_is_stuck_cannot_hold_it(tmp_path, client, hang):
         pserve.signal(signal.SIGTERM)
         assert pserve.exit_code() == 0
         # Far from the 300 s that the view takes; the machine may be slow.
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
     assert "Traceback" not in pserve.said
 
 

@@ -39,13 +39,13 @@ def test_response_that_is_on_its_way_out() -> None:
         eventually(lambda: not accepts(url))
         lengths.append(len(response.body))
 
-    with serve(large, shutdown_timeout=20) as url:
+    with serve(large, shutdown_timeout=60) as url:
         connection = Connection(url)
         response = connection.request("GET", "/")
         assert response.status == 200
         reading = threading.Thread(target=read_when_it_stops)
         reading.start()
-    reading.join(20)
+    reading.join(60)
     connection.close()
     assert lengths == [SIZE]
 

@@ -19,14 +19,21 @@ import aiohttp
 import pytest
 
 from sockjs_bridge.client import TRANSPORTS, ConnectionClosed, connect
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.testing import serve
 from tests.integration.support import PATIENCE, Journal, closing, connected, until
 from tests.pkgs import puppet_app
 
 pytestmark = pytest.mark.integration
 
+#: Seconds without a receiver after which a session is over: more than any test waits, however busy
+#: the machine is.
+NEVER = 600
 # Section 8: jsonp only serves other origins, so it is on where one is allowed.
-SETTINGS = {"sockjs.allowed_origins": "https://app.example.com"}
+SETTINGS = {
+    "sockjs.allowed_origins": "https://app.example.com",
+    "sockjs.disconnect_delay": str(NEVER),
+}
 #: A message nearly as large as one may be.
 BLOCK = "x" * 65_000
 #: More of them than a connection holds: Linux lets buffers grow to some 35 MB.
@@ -89,7 +96,7 @@ def shared():
 @pytest.fixture(autouse=True)
 def short_repeat_window(monkeypatch):
     """A browser's silent repeat is not waited for: no client of these tests repeats."""
-    monkeypatch.setattr("sockjs_bridge.core.session.WINDOW", 0.05)
+    monkeypatch.setattr(Session, "REPEAT_WINDOW", 0.05)
 
 
 def problems(caplog):
@@ -244,7 +251,6 @@ async def test_order_of_each_sender(shared, style, transport):
 async def test_blocked_receive_is_released(shared, transport, style, how):
     """A blocked receive() ends at once when the client leaves, and when somebody closes."""
     async with shared.client(style, transport) as (client, target, tag):
-        start = time.monotonic()
         if how == "leaves":
             await client.close(4002, "gone")
         elif how == "close":
@@ -253,8 +259,8 @@ async def test_blocked_receive_is_released(shared, transport, style, how):
             # A sequence of closes: the first one counts.
             await asyncio.to_thread(target.close, 4001, "away with you")
             await asyncio.to_thread(target.close, 4003, "once more")
+        # No timer can have released it: `NEVER` is longer than the journal waits.
         events = await shared.journal.wait(tag, "close")
-        released = time.monotonic() - start
     if how != "leaves":
         expected = (4001, "away with you")
     elif "websocket" in transport:
@@ -262,8 +268,6 @@ async def test_blocked_receive_is_released(shared, transport, style, how):
     else:
         expected = (1002, "Connection interrupted")
     assert events[-1] == ("close", *expected)
-    # No timer of ours is as short: heartbeat_delay and disconnect_delay are 25 and 5 seconds.
-    assert released < 5
 
 
 @every_transport
@@ -329,7 +333,8 @@ async def test_flood_does_not_starve_others(style, transport):
 @pytest.mark.parametrize("behind", [0, 20], ids=["alone", "with messages behind it"])
 async def test_slow_code_delays_its_own_session_only(monkeypatch, caplog, style, transport, behind):
     """The others go on, and the heartbeat calls no live client dead, its own included."""
-    monkeypatch.setattr("sockjs_bridge.core.session.PONG_TIMEOUT", 1.0)
+    # Longer than a busy machine needs for a pong; the heartbeats below take longer.
+    monkeypatch.setattr(Session, "PONG_TIMEOUT", 3.0)
     go_on = threading.Event()
     slow = []
 
@@ -358,7 +363,7 @@ async def test_slow_code_delays_its_own_session_only(monkeypatch, caplog, style,
             texts = [f"{number} {filler}" for number in range(behind)]
             sending = [asyncio.create_task(client.send(text)) for text in texts]
             # On a WebSocket a page sees every second one: longer than a pong may take.
-            beats = client.heartbeats + 6
+            beats = client.heartbeats + 20
             while client.heartbeats < beats:
                 for friend in (other, another):
                     await friend.send("are you there?")
@@ -450,9 +455,7 @@ async def test_broadcast_of_which_some_die(many_files, caplog):
     """500 real connections, some of which break off in the midst of it: the others hear all."""
     count, rounds = 500, 12
     transports = ["websocket", "raw-websocket", "xhr-streaming", "xhr-polling"]
-    # Who leaves between two polls is missed after a while, and nobody else is: on a busy machine
-    # it takes a while until all have opened, and have had their turn.
-    puppets = Puppets(**{"sockjs.disconnect_delay": "10"})
+    puppets = Puppets()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         with puppets.served():
 
@@ -466,10 +469,18 @@ async def test_broadcast_of_which_some_die(many_files, caplog):
                 )
 
             clients = await side_by_side(open_one, range(count))
+            connections = []
             for number in range(count):
                 ((_, connection),) = await puppets.journal.wait(str(number), "open")
                 assert connection.join("everybody")
+                connections.append(connection)
             dying, living = clients[::5], [c for n, c in enumerate(clients) if n % 5]
+            # Who leaves between two polls is not missed in the time of a test.
+            missed = [
+                connections[number]
+                for number in range(0, count, 5)
+                if transports[number // 4 % 4] != "xhr-polling"
+            ]
             halfway = threading.Event()
 
             def talk() -> list[int]:
@@ -492,11 +503,16 @@ async def test_broadcast_of_which_some_die(many_files, caplog):
                 assert [await client.recv() for _ in range(rounds)] == [
                     str(number) for number in range(rounds)
                 ]
-            await until(lambda: len(puppets.sockjs.members("everybody")) == len(living))
-            assert puppets.sockjs.broadcast("in the end", room="everybody") == len(living)
+            await until(lambda: all(connection.closed for connection in missed))
+            members = puppets.sockjs.members("everybody")
+            assert {*members}.isdisjoint(missed)
+            assert {*members} >= {c for n, c in enumerate(connections) if n % 5}
+            assert puppets.sockjs.broadcast("in the end", room="everybody") == len(members)
             for client in living:
                 assert await client.recv() == "in the end"
             await asyncio.gather(*[client.close() for client in living])
+            for connection in connections:
+                connection.close()
             await until(lambda: puppets.sockjs.rooms() == [])
     assert [text for text in problems(caplog) if "jobs wait" not in text] == []
 
@@ -512,29 +528,41 @@ async def stands_still(puppets: Puppets, style: str, work: Callable[[Any], objec
         assert await client.recv() == "done"
 
 
+#: Seconds that are a standstill here, and longer than that: a busy machine takes no second away.
+STANDSTILL, BLOCKED = 1.0, 1.2
+
+
+@pytest.fixture
+def long_standstill(monkeypatch):
+    """Only what blocks on purpose stands still for so long."""
+    monkeypatch.setattr("sockjs_bridge.pyramid.debug.STANDSTILL", STANDSTILL)
+
+
+@pytest.mark.usefixtures("long_standstill")
 @pytest.mark.parametrize("style", ASYNCHRONOUS)
 @pytest.mark.parametrize("debug", ["true", "false"])
 async def test_blocking_call_on_the_loop(caplog, style, debug):
     """With sockjs.debug it is logged by the view's dotted name; without, it is nobody's business"""
     with Puppets(**{"sockjs.debug": debug}).served() as puppets:
-        await stands_still(puppets, style, lambda connection: time.sleep(0.12))
+        await stands_still(puppets, style, lambda connection: time.sleep(BLOCKED))
     name = {"async_view": "async_view", "async": "Async"}[style]
     texts = [text for text in problems(caplog) if "kept the event loop" in text]
     assert len(texts) == (debug == "true")
     assert all(text.startswith(f"tests.pkgs.puppet_app.{name} kept") for text in texts)
 
 
+@pytest.mark.usefixtures("long_standstill")
 async def test_waiting_is_not_blocking(caplog):
     """Neither who awaits is logged, nor who blocks a thread that is there for it."""
     with Puppets(**{"sockjs.debug": "true"}).served() as puppets:
         await asyncio.gather(
             *[
-                stands_still(puppets, style, lambda _: asyncio.sleep(0.12))
+                stands_still(puppets, style, lambda _: asyncio.sleep(BLOCKED))
                 for style in ASYNCHRONOUS
             ],
-            stands_still(puppets, "async", lambda _: asyncio.to_thread(time.sleep, 0.12)),
+            stands_still(puppets, "async", lambda _: asyncio.to_thread(time.sleep, BLOCKED)),
             *[
-                stands_still(puppets, style, lambda _: time.sleep(0.12))
+                stands_still(puppets, style, lambda _: time.sleep(BLOCKED))
                 for style in ("view", "plain")
             ],
         )
@@ -553,8 +581,8 @@ def endless():
 
 @pytest.fixture(scope="module")
 def impatient():
-    """The same, where who does not poll is soon forgotten, but not before a producer waits."""
-    settings = {"sockjs.disconnect_delay": "3", "sockjs.response_limit": "100000000"}
+    """The same, where who does not poll is forgotten, but not before a producer waits."""
+    settings = {"sockjs.disconnect_delay": "8", "sockjs.response_limit": "100000000"}
     with Puppets(**settings).served() as puppets:
         yield puppets
 

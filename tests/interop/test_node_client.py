@@ -23,7 +23,7 @@ pytestmark = pytest.mark.interop
 ROOT = Path(__file__).parents[2]
 DRIVER = Path(__file__).parent / "node" / "client.cjs"
 
-LIMIT = 25
+LIMIT = 60
 """Seconds that a Node process may take."""
 
 TRANSPORTS = ["websocket", "xhr-streaming", "xhr-polling", "eventsource"]

@@ -33,7 +33,7 @@ BLOCKS = {block.caption: block.code for block in collect() if block.page == "how
 #: The blocks of the documentation that are run here.
 RUN = {("howto/reconnecting", caption) for caption in ("notes.pt", "notes.js", "notes.py")}
 TRANSPORTS = ["websocket", "xhr-streaming", "xhr-polling", "eventsource"]
-LIMIT = 40
+LIMIT = 100
 """Seconds that a Node process may take."""
 
 

@@ -77,7 +77,7 @@ async def test_a_swallowed_upgrade_is_answered_as_a_plain_request(server: str) -
 async def test_an_unanswered_upgrade_stays_without_answer(server: str) -> None:
     async with UnansweringProxy(server) as proxy:
         with pytest.raises(TimeoutError):
-            await connect(f"{proxy.url}/echo", transport="websocket", open_timeout=0.3)
+            await connect(f"{proxy.url}/echo", transport="websocket", open_timeout=2)
         assert proxy.counts["upgrades swallowed"] == 1
 
 
@@ -165,7 +165,7 @@ async def test_where_frames_are_dropped_http_works(server: str, transport: str) 
 async def test_dropped_frames_to_the_client_leave_it_open_but_dead(server: str) -> None:
     async with DroppingProxy(server) as proxy:
         with pytest.raises(TimeoutError):
-            await connect(f"{proxy.url}/echo", transport="websocket", open_timeout=0.3)
+            await connect(f"{proxy.url}/echo", transport="websocket", open_timeout=2)
         assert proxy.counts["dropped"] >= 1
 
 
@@ -175,7 +175,7 @@ async def test_dropped_frames_to_the_server_leave_it_open_but_dead(server: str) 
         async with connect(url, transport="websocket", close_timeout=0.2) as ws:
             await ws.send("hello")
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(ws.recv(), 0.3)
+                await asyncio.wait_for(ws.recv(), 2)
             assert ws.close_code is None
         assert proxy.counts["dropped"] >= 1
 
@@ -188,7 +188,7 @@ async def test_frames_are_dropped_after_a_while(server: str) -> None:
             assert await ws.recv() == "hello"
             await ws.send("x" * 200)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(ws.recv(), 0.3)
+                await asyncio.wait_for(ws.recv(), 2)
         assert proxy.counts["dropped"] >= 1
 
 
@@ -219,7 +219,7 @@ def test_a_proxy_in_a_thread_ends_with_its_connections(server: str, kind) -> Non
         waiting.sendall(b"GET /echo/info HTTP/1.1\r\n")
         eventually(lambda: proxy.connections == 2)
     with closing(client), closing(waiting):
-        waiting.settimeout(5)
+        waiting.settimeout(40)
         with contextlib.suppress(ConnectionResetError):
             assert waiting.recv(1) == b""
         with pytest.raises(ConnectionRefusedError):

@@ -9,10 +9,10 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from sockjs_bridge import AsyncWebSocket, WebSocket, WebSocketSession
+from sockjs_bridge import AsyncWebSocket, SockJS, WebSocket, WebSocketSession
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
-from sockjs_bridge.pyramid.application import BlockingThreads, SockJS
+from sockjs_bridge.pyramid.application import BlockingThreads
 from tests.pyramid.support import HandWorkers
 from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler
 

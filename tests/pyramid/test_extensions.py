@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import gc
 import weakref
+from functools import cached_property
 
 import pytest
 from pyramid.config import Configurator
 from pyramid.decorator import reify
 from pyramid.interfaces import IRequest, IRequestExtensions
+from pyramid.registry import Registry
 from pyramid.request import Request, apply_request_extensions
 from pyramid.response import Response
 from zope.interface import implementedBy, providedBy
 
-from sockjs_bridge.pyramid.extensions import CLASSES
+from sockjs_bridge.pyramid.extensions import (
+    CLASSES,
+    REIFIED,
+    Reified,
+    let_go,
+    note_properties,
+    share_request_class,
+)
 
 
 class Marked(property):
@@ -147,3 +156,48 @@ def test_what_is_added_later_is_added():
     request.registry = app.registry
     apply_request_extensions(request)
     assert (request.late, request.said(1)) == ("late", (request, 1))
+
+
+def test_what_a_request_reifies_by_itself_is_noted():
+    """Pyramid's set_property makes a class of one request; it is looked at once."""
+    _, (request,) = ask(plain)
+    request.set_property(lambda request: [request], "noted", reify=True)
+    note_properties(request)
+    members = {**vars(type(request))}
+    note_properties(request)
+    assert vars(type(request)) == members
+    assert request.noted is request.noted
+    assert vars(request)[REIFIED]["noted"] is request.noted
+    let_go(request)
+    assert "noted" not in vars(request)
+
+
+def test_request_of_no_application_of_ours():
+    """It reifies as ever."""
+    request = Request.blank("/")
+    request.set_property(lambda request: [request], "made", reify=True)
+    note_properties(request)
+    assert request.made is request.made
+    assert REIFIED not in vars(request)
+
+
+def test_cached_property_is_noted_too():
+    class Own(Request):
+        @cached_property
+        def cached(self):
+            return [self]
+
+    _, (request,) = ask(plain, Own)
+    assert request.cached is request.cached
+    assert vars(request)[REIFIED]["cached"] is request.cached
+    assert isinstance(type(request).cached, Reified)
+
+
+def test_share_request_class_twice():
+    """The second time there is nothing to do; nor is there in an application without extensions."""
+    app, _ = application(plain)
+    extensions = app.registry.getUtility(IRequestExtensions)
+    methods = extensions.methods
+    share_request_class(app.registry)
+    assert extensions.methods is methods
+    share_request_class(Registry())

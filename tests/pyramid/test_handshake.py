@@ -356,7 +356,7 @@ async def test_wrapped_application(config):
         return app(environ, start_response)
 
     with serve(wrapper) as url:
-        async with asyncio.timeout(10), connect(f"{url}/chat") as connection:
+        async with asyncio.timeout(40), connect(f"{url}/chat") as connection:
             assert connection.close_code is None
             assert connection.response_headers["X-From"] == "session class"
 

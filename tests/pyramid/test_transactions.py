@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 import transaction
@@ -13,7 +14,7 @@ from pyramid_retry import RetryableException
 from transaction.interfaces import TransientError
 
 from sockjs_bridge.pyramid import transactions
-from sockjs_bridge.pyramid.attempt import Attempt, enter, leave
+from sockjs_bridge.pyramid.attempt import Attempt, enter, leave, note_transient
 from sockjs_bridge.pyramid.transactions import attempts, is_retryable
 
 
@@ -304,3 +305,100 @@ def test_error_that_cannot_be_judged(request_):
         current.join(store)
         raise KeyError
     assert store.calls == ["abort"]
+
+
+# What ``request.tm`` is for a connection
+
+
+@pytest.fixture
+def manager():
+    """The connection's, around one that is no thread's."""
+
+    class Own(transaction.TransactionManager):
+        label = "the application's"
+
+    return transactions.Manager(Own(explicit=True))
+
+
+def test_names_that_the_manager_does_not_know(manager):
+    """The application's own knows them."""
+    assert manager.label == "the application's"
+    with pytest.raises(AttributeError):
+        _ = manager.nonsense
+
+
+def test_manager_as_a_context(manager):
+    """It commits what ends, and aborts what raises."""
+    good, bad = Store(), Store()
+    with manager as current:
+        current.join(good)
+    with pytest.raises(ZeroDivisionError), manager as current:
+        current.join(bad)
+        raise ZeroDivisionError
+    assert (good.calls, bad.calls) == (["commit", "finish"], ["abort"])
+
+
+def test_savepoint(manager):
+    class Savepoint:
+        def rollback(self):
+            store.calls.append("rollback")
+
+    store = Store()
+    store.savepoint = Savepoint
+    manager.begin().join(store)
+    manager.savepoint().rollback()
+    assert not manager.isDoomed()
+    manager.doom()
+    assert manager.isDoomed()
+    manager.abort()
+    assert store.calls == ["rollback", "abort"]
+
+
+async def test_a_thread_that_asynchronous_code_waits_for():
+    """It begins nothing: nobody would end it there."""
+    manager = transactions.Manager(transaction.ThreadTransactionManager())
+    manager.enter(True)
+    with pytest.raises(RuntimeError, match=r"tm\.manager_hook"):
+        await asyncio.to_thread(manager.get)
+    manager.exit()
+
+
+def test_a_thread_of_plain_code_has_a_transaction_of_its_own():
+    """The connection neither begins nor ends it."""
+    manager = transactions.Manager(transaction.ThreadTransactionManager())
+    manager.enter(False)
+    mine = manager.get()
+    others = []
+
+    def work():
+        others.append(manager.get())
+        others[0].abort()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert others[0] is not mine
+    assert manager.get() is mine
+    mine.abort()
+    manager.exit()
+
+
+def test_attribute_of_requests():
+    """What is set stays, and the class has it too."""
+    own = transaction.TransactionManager(explicit=True)
+    made = transactions.ManagerProperty(lambda request: own)
+
+    class Asked(Request):
+        tm = made
+
+    assert Asked.tm is made
+    request = Asked.blank("/chat")
+    assert request.tm is own
+    other = transaction.TransactionManager(explicit=True)
+    request.tm = other
+    assert request.tm is other
+
+
+def test_transient_error_outside_of_an_attempt():
+    """Nobody asks for it there."""
+    note_transient(ValueError())

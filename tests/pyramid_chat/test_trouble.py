@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from tests.pyramid_chat.postgresql import Cluster
 
 TIMEOUT = 0.5
 """Seconds of ``chat.database_timeout`` here."""
-SLOW = 6
-"""Times as long as it should take, on a machine that is busy."""
 
 
 @pytest.fixture
@@ -41,13 +38,11 @@ def locked(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 async def refusal(person: Person, key: str, room: int = LOBBY) -> None:
-    """Say something that is refused in time, with a retry."""
-    begin = time.monotonic()
+    """Say something that is refused, with a retry, while the database is away."""
     answer = await person.say(f"text of {key}", room, key=key)
     assert (answer["type"], answer.get("code")) == ("error", "unavailable"), answer
     assert answer["retry_after"] > 0
     assert "database" in answer["text"]
-    assert time.monotonic() - begin < 2 * TIMEOUT * SLOW
 
 
 async def until_said(person: Person, key: str) -> dict:

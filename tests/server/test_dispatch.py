@@ -22,7 +22,7 @@ from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.core.clock import DeadlineWheel
-from sockjs_bridge.server.dispatch import Bridge
+from sockjs_bridge.server.dispatch import Bridge, _as_native, _as_text
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
@@ -644,3 +644,12 @@ async def test_http_10_stream():
         assert answer.version == "HTTP/1.0"
         assert (answer["Transfer-Encoding"], answer["Content-Length"]) == (None, None)
         assert answer.body == b"h" * 2048 + b"\no\n"
+
+
+@pytest.mark.parametrize("value", ["plain", "caf\xc3\xa9", "caf\xe9", "\xff"])
+def test_native_strings(value):
+    """PEP 3333: each character is a byte; what is UTF-8 comes back as it was."""
+    ((_, text),) = _as_text([("X-Name", value)])
+    assert text == ("café" if value == "caf\xc3\xa9" else value)
+    if value.isascii() or text != value:
+        assert _as_native([("X-Name", text)]) == [("X-Name", value)]

@@ -79,7 +79,7 @@ def test_task_that_does_not_end(caplog, loop_factory):
 
     start = time.monotonic()
     run(main(), loop_factory)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
     gc.collect()
     assert ended == [True]
     (record,) = [record for record in caplog.records if record.levelno > logging.INFO]
@@ -107,7 +107,7 @@ def test_thread_that_does_not_end(loop_factory):
 
     start = time.monotonic()
     run(main(), loop_factory)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
     over.set()
 
 

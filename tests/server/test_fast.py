@@ -18,6 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from sockjs_bridge.core import protocol, transports
 from sockjs_bridge.pyramid.hooks import SessionHandler
 from sockjs_bridge.server import aiohttp_parts, fast
+from sockjs_bridge.server.websocket import accept_key
 from sockjs_bridge.server.workers import SessionWorkers
 from tests.server.support import PATIENCE
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
@@ -604,3 +605,104 @@ async def test_callbacks_of_a_broadcast(sessions: int, monkeypatch: pytest.Monke
         await callbacks.of(wires[0], frame(b'"begins the task"'), server)
         assert await callbacks.of(wires[0], frame(b'"all"'), server) == 2
         assert [wire.written.count(b'a["all"]') for wire in wires] == [1] * len(wires)
+
+
+# What a connection is told at its end
+
+
+async def test_connection_whose_deadline_raised() -> None:
+    """It is dropped: nobody would look at it again."""
+    async with Unplugged() as server:
+        wire = await server.open()
+        wire.protocol.fail()
+        await until_closed(wire)
+
+
+async def test_connection_that_was_never_made() -> None:
+    """There is nothing to drop."""
+    async with Unplugged() as server:
+        connection = server.runner.connection()
+        connection.abort()
+        assert connection.transport is None
+
+
+async def test_connection_that_is_lost_while_a_request_waits_for_its_turn() -> None:
+    """aiohttp was busy with the one before; nobody is left to look at the next."""
+    async with Unplugged() as server:
+        wire = await server.open()
+        wire.feed(PAGE + send("one"))
+        wire.close()
+        await server.quiet()
+        assert server.heard == []
+        assert server.runner._bridge._active == 0
+
+
+async def test_stream_that_is_ended_twice() -> None:
+    async with Unplugged() as server:
+        wire = await server.open()
+        wire.feed(POLL.replace(b"xhr", b"xhr_streaming"))
+        (session,) = server.sessions
+        receiver = session._receiver
+        assert receiver.heard == wire.protocol.heard
+        receiver.end()
+        receiver.end()
+        assert wire.written.count(b"0\r\n\r\n") == 1
+        assert wire.written.endswith(b"0\r\n\r\n")
+
+
+async def test_body_that_never_comes() -> None:
+    """aiohttp's time-out is answered as the endpoint's."""
+    async with Unplugged(options={"body_timeout": "0.1"}) as server:
+        wire = await server.open()
+        wire.feed(send("one")[:-3])
+        await until_closed(wire)
+        assert b"HTTP/1.1 408 " in wire.written
+        assert server.heard == []
+
+
+async def test_what_follows_the_end_of_a_session() -> None:
+    """A message behind the server's close frame is none, and nobody is pinged."""
+    async with Unplugged() as server:
+        wire = await server.open_websocket()
+        (session,) = server.sessions
+        receiver = session._receiver
+        session.close(3000, "Go away!")
+        await server.quiet()
+        written = wire.written
+        assert written.endswith(b"\x88\x02\x03\xe8")
+        wire.feed(frame(b"binary", 2))
+        receiver.ping()
+        await server.quiet()
+        assert wire.written == written
+        assert server.heard == []
+
+
+async def test_broken_message_behind_too_many() -> None:
+    """What came before it is handed on first, to an application that is slow."""
+    async with Unplugged({"sockjs.max_inbound": "2"}) as server:
+        wire = await server.open_websocket()
+        (session,) = server.sessions
+        wire.feed(frame(b'"wait"'))
+        texts = [str(number) for number in range(8)]
+        wire.feed(b"".join(frame(json.dumps(text).encode()) for text in texts) + frame(b"["))
+        await server.quiet()
+        assert not session.over
+        server.gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while not session.over:
+                await asyncio.sleep(0.001)
+        assert server.heard == ["wait", *texts]
+        assert (session.close_code, session.close_reason) == (3000, "Broken framing.")
+
+
+@pytest.mark.parametrize(
+    ("key", "version"),
+    [("a", "13"), ("é", "13"), ("YQ==", "13"), ("A" * 22 + "==", "12"), ("", "13")],
+)
+def test_what_is_no_key(key: str, version: str) -> None:
+    """RFC 6455, 4.2.1: 16 bytes, in base64, of a version that is spoken."""
+    headers = {"Sec-WebSocket-Key": key, "Sec-WebSocket-Version": version}
+    assert accept_key(headers) is None
+    headers = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
+    # The example of RFC 6455, 1.3.
+    assert accept_key(headers) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -169,8 +169,16 @@ def test_nothing_is_done_with_a_connection_that_is_over() -> None:
     desk.flow.leave(5)
     desk.flow.hold(UNREAD)
     desk.flow.let_go(UNREAD)
+    desk.flow.on_deadline(desk.clock.time())
     assert (desk.flow.paused, desk.flow.deadline(), desk.pipe.done) == (True, None, [])
     assert desk.flow.taken(desk.clock.time()) <= desk.clock.time()
+
+
+def test_deadline_that_raised() -> None:
+    """Nobody would look at the connection again."""
+    desk = Desk()
+    desk.flow.fail()
+    assert desk.pipe.done == ["abort"]
 
 
 def test_taken() -> None:
@@ -475,7 +483,7 @@ async def test_peer_that_says_it_leaves_and_reads_nothing(
 @both
 async def test_slow_reader_of_a_poll(fast: str) -> None:
     """disconnect_delay counts from the last byte that was taken."""
-    delay = 1.0
+    delay = 3.0
     async with serving(fast, **{"sockjs.disconnect_delay": str(delay)}) as lab:
         loop = asyncio.get_running_loop()
         polls, sends = await lab.connect(), await lab.connect()
@@ -485,7 +493,7 @@ async def test_slow_reader_of_a_poll(fast: str) -> None:
         await loop.sock_sendall(sends, post("xhr_send", b'["0 120000"]'))
         await loop.sock_sendall(polls, post("xhr", b""))
         begun, data = loop.time(), b""
-        while loop.time() < begun + 4 * delay:
+        while loop.time() < begun + 2 * delay:
             data += await lab.read(polls, bool, 1500)
             await asyncio.sleep(0.1)
         assert not session.over
@@ -497,7 +505,7 @@ async def test_slow_reader_of_a_poll(fast: str) -> None:
 async def test_poll_that_nobody_reads(fast: str, monkeypatch: pytest.MonkeyPatch) -> None:
     hurry(monkeypatch)
     settings = {"sockjs.max_queue_size": "100000000", "sockjs.response_limit": "100000000"}
-    async with serving(fast, **settings, **{"sockjs.disconnect_delay": "1"}) as lab:
+    async with serving(fast, **settings, **{"sockjs.disconnect_delay": "3"}) as lab:
         loop = asyncio.get_running_loop()
         polls, sends = await lab.connect(), await lab.connect()
         await loop.sock_sendall(polls, post("xhr", b""))

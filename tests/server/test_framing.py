@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 import pytest
@@ -57,8 +58,13 @@ def read(data: bytes, size: int = 2**20, limit: int = LIMIT) -> list[tuple[int, 
     reader = FrameReader(limit)
     found: list[tuple[int, object]] = []
     for begin in range(0, len(data), size):
-        reader.feed(data[begin : begin + size])
-        found += drain(reader)
+        piece = data[begin : begin + size]
+        text = reader.alone(piece)
+        if text is None:
+            reader.feed(piece)
+            found += drain(reader)
+        else:
+            found.append((framing.TEXT, text))
     return found
 
 
@@ -127,6 +133,31 @@ def test_not_allowed(data: bytes, code: int, before: bytes, size: int) -> None:
     with pytest.raises(BrokenFrame) as broken:
         read(before + data + frame(b"late"), size)
     assert broken.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("pieces", "found"),
+    [
+        ([frame(b"a"), frame(b"b")], ["a", "b"]),
+        ([frame(b"a" * 125), frame(b"b" * 126)], ["a" * 125, None]),
+        ([frame(b"a", final=False), frame(b"b")], [None, None]),
+        ([frame(b"abc")[:7], frame(b"b")], [None, None]),
+        ([frame(b"a") + frame(b"b"), frame(b"a")[:-1], b""], [None, None, None]),
+        ([frame(b"a", masked=False), frame(b"abcd", masked=False)], [None, None]),
+        ([frame(b"a", B), frame(b"\xff")], [None, None]),
+        ([frame(b"a", reserved=4)], [None]),
+    ],
+)
+def test_one_text_alone(pieces: list[bytes], found: list[str | None]) -> None:
+    """Only what is whole, and neither within a message nor behind the half of a frame."""
+    reader = FrameReader(LIMIT)
+    for piece, text in zip(pieces, found, strict=True):
+        assert reader.alone(piece) == text
+        if text is None:
+            reader.feed(piece)
+            reader.texts(3)
+            with contextlib.suppress(BrokenFrame):
+                reader.next()
 
 
 @pytest.mark.parametrize("length", [0, 5, 125, 126, 65_535, 65_536])

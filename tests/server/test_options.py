@@ -9,7 +9,7 @@ import stat
 
 import pytest
 
-from sockjs_bridge.core.settings import SettingError
+from sockjs_bridge.ini import SettingError
 from sockjs_bridge.server import options
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
@@ -146,7 +146,7 @@ def test_bind(bound, listen, family, host):
     """A bound socket takes connections into its queue at once, while the application loads."""
     (sock,) = bound(listen)
     assert (sock.family, sock.getsockname()[0]) == (family, host)
-    with socket.create_connection(sock.getsockname()[:2], timeout=5):
+    with socket.create_connection(sock.getsockname()[:2], timeout=40):
         pass
 
 

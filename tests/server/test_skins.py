@@ -306,7 +306,7 @@ def streams(draw: st.DrawFn) -> list[bytes]:
     return [bytes(data[a:b]) for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3 * settings.default.max_examples, suppress_health_check=list(HealthCheck))
 @given(streams())
 def test_any_stream(stage: Stage, pieces: list[bytes]) -> None:
     stage.compare(*pieces)

@@ -164,7 +164,7 @@ def test_real_rules():
     with pytest.raises(ValueError, match="1006"):
         ws.close(1006)
     ws.send("x" * 10)
-    ws.drain(timeout=1)
+    ws.drain(timeout=40)
     assert ws.sent == ["x" * 10]
     assert ws.channel.deadline() is not None
     ws.client_sends("hello")
@@ -230,18 +230,18 @@ async def test_drain():
 
     def view(request):
         request.websocket.send(LARGE)
-        request.websocket.drain(timeout=1)
+        request.websocket.drain(timeout=40)
         request.websocket.close(4001)
 
     async def async_view(request):
         request.websocket.send(LARGE)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(40):
             await request.websocket.drain()
 
     class Chat(WebSocketSession):
         async def on_open(self):
             self.send(LARGE)
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(40):
                 await self.drain()
 
     assert DummyWebSocket().run(view) == [LARGE]

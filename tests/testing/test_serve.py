@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import pytest
 
 from sockjs_bridge.client import connect
-from sockjs_bridge.core.settings import SettingError
+from sockjs_bridge.ini import SettingError
 from sockjs_bridge.testing import serve
 from tests.pkgs import blocking_view_app
 
@@ -24,7 +24,7 @@ def hello(environ, start_response):
 
 
 def fetch(url):
-    with urlopen(url, timeout=10) as response:
+    with urlopen(url, timeout=40) as response:
         return response.read(), response.headers
 
 

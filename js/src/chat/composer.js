@@ -5,7 +5,16 @@ import { setText } from "./dom.js";
 // The part of the longest message from which on the length is shown.
 const NEARLY_FULL = 0.9;
 
+/** @param {number} count */
 const characters = (count) => `${count} ${count === 1 ? "character" : "characters"}`;
+
+/**
+ * @typedef {object} Written What the user does in the field, told by events with this detail.
+ * @property {{ text: string }} say
+ * @property {{ number: number, text: string }} change
+ * @property {null} typing
+ * @property {null} last wants to edit the last message.
+ */
 
 export class Composer extends EventTarget {
   #field;
@@ -14,15 +23,14 @@ export class Composer extends EventTarget {
   #submit;
   #most;
   #memory;
+  /** @type {number | null} */
   #room = null;
+  /** @type {number | null} */
   #edited = null;
 
   /**
-   * Tells by events: "say" {text}, "change" {number, text}, "typing", and "last" when the user
-   * wants to edit the last message.
-   *
-   * @param {{form: Element, field: Element, submit: Element, counter: Element, editing: Element,
-   *   cancel: Element}} elements
+   * @param {{ form: HTMLElement, field: HTMLTextAreaElement, submit: HTMLElement,
+   *   counter: HTMLElement, editing: HTMLElement, cancel: HTMLElement }} elements
    * @param {import("./storage.js").Memory} memory keeps the drafts.
    * @param {number} most characters of a message.
    */
@@ -47,7 +55,11 @@ export class Composer extends EventTarget {
     cancel.addEventListener("click", () => this.cancel());
   }
 
-  /** Goes to a room, with what had been written there. */
+  /**
+   * Goes to a room, with what had been written there.
+   *
+   * @param {number} room
+   */
   enter(room) {
     if (room === this.#room) return;
     this.#room = room;
@@ -55,7 +67,11 @@ export class Composer extends EventTarget {
     this.#write(this.#memory.get(`draft.${room}`) ?? "");
   }
 
-  /** Changes a message of one's own; the draft comes back afterwards. */
+  /**
+   * Changes a message of one's own; the draft comes back afterwards.
+   *
+   * @param {{ number: number, text: string }} message
+   */
   edit({ number, text }) {
     this.#change(number);
     this.#write(text);
@@ -71,7 +87,7 @@ export class Composer extends EventTarget {
     this.focus();
   }
 
-  /** The message that is edited, or null. */
+  /** The number of the message that is edited, or null. */
   get edited() {
     return this.#edited;
   }
@@ -80,6 +96,7 @@ export class Composer extends EventTarget {
     this.#field.focus({ preventScroll: true });
   }
 
+  /** @param {number | null} number */
   #change(number) {
     this.#edited = number;
     this.#editing.hidden = number === null;
@@ -88,6 +105,7 @@ export class Composer extends EventTarget {
     setText(this.#submit.querySelector("span"), label);
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     // While an input method composes, Enter takes its suggestion and Escape drops it.
     if (event.isComposing) return;
@@ -122,6 +140,7 @@ export class Composer extends EventTarget {
     this.focus();
   }
 
+  /** @param {string} text */
   #write(text) {
     this.#field.value = text;
     this.#fit();
@@ -132,7 +151,11 @@ export class Composer extends EventTarget {
     this.#memory.set(`draft.${this.#room}`, this.#field.value || null);
   }
 
-  // As the server counts: characters, not the halves of which some consist.
+  /**
+   * Counts as the server does: characters, not the halves of which some consist.
+   *
+   * @param {string} text
+   */
   #length(text) {
     return text.length > this.#most ? [...text].length : text.length;
   }

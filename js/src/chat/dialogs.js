@@ -1,34 +1,45 @@
 // The dialogs. The browser keeps the focus inside of them, and gives it back afterwards.
 
-import { make, setText } from "./dom.js";
+import { $, make, setText, within } from "./dom.js";
+import { Refused, messageOf } from "./http.js";
 import { PeopleField } from "./people.js";
+
+/** @import { ListedRoom, ToldRoom } from "./protocol.js" */
 
 /**
  * A dialog with one form: it closes when `submit` is done, and shows why where it is not.
+ *
+ * @template Result
  */
 class FormDialog {
   #submit;
+  /** @type {((result: Result) => void) | null} */
   #done = null;
   #busy = false;
 
+  /**
+   * @param {HTMLDialogElement} dialog
+   * @param {() => Promise<Result>} submit
+   */
   constructor(dialog, submit) {
     this.dialog = dialog;
-    this.form = dialog.querySelector("form");
+    this.form = /** @type {HTMLFormElement} */ (dialog.querySelector("form"));
     this.#submit = submit;
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#run();
     });
-    dialog.querySelector(".cancel").addEventListener("click", () => dialog.close());
+    dialog.querySelector(".cancel")?.addEventListener("click", () => dialog.close());
     // A click beside the dialog closes it; one that began inside (a selection) does not.
     dialog.addEventListener("pointerdown", (event) => {
       if (event.target === dialog) dialog.close();
     });
   }
 
+  /** @param {((result: Result) => void) | null} [done] */
   open(done = null) {
     this.#done = done;
-    this.error(null);
+    this.error("");
     if (!this.dialog.open) this.dialog.showModal();
   }
 
@@ -36,32 +47,44 @@ class FormDialog {
     this.dialog.close();
   }
 
-  /** Shows an error, at the field that it names; null shows none. */
-  error(error) {
-    setText(this.form.querySelector(".error"), error ? error.message : "");
+  /**
+   * Shows an error, and where it is; an empty text shows none.
+   *
+   * @param {string} text
+   * @param {string} [wrong] the name of the field.
+   */
+  error(text, wrong) {
+    setText(this.form.querySelector(".error"), text);
     for (const field of this.form.querySelectorAll("input")) {
-      field.setAttribute("aria-invalid", String(Boolean(error?.field) && field.name === error.field));
+      field.setAttribute("aria-invalid", String(Boolean(wrong) && field.name === wrong));
     }
-    if (error?.field) this.form.querySelector(`[name="${CSS.escape(error.field)}"]`)?.focus();
+    /** @type {HTMLElement | null} */
+    const field = wrong ? this.form.querySelector(`[name="${CSS.escape(wrong)}"]`) : null;
+    field?.focus();
+  }
+
+  /** @param {unknown} error */
+  failed(error) {
+    this.error(messageOf(error), error instanceof Refused ? error.field : undefined);
   }
 
   async #run() {
     if (this.#busy) return;
-    const missing = [...this.form.querySelectorAll("input[required]")]
-      .find((field) => !field.value.trim());
+    const missing = [...this.form.querySelectorAll("input")]
+      .find((field) => field.required && !field.value.trim());
     if (missing) {
-      this.error({ message: "Please fill this in.", field: missing.name });
+      this.error("Please fill this in.", missing.name);
       return;
     }
     this.#busy = true;
     this.form.setAttribute("aria-busy", "true");
-    this.error(null);
+    this.error("");
     try {
       const result = await this.#submit();
       this.close();
       this.#done?.(result);
     } catch (error) {
-      this.error(error);
+      this.failed(error);
     } finally {
       this.#busy = false;
       this.form.removeAttribute("aria-busy");
@@ -69,11 +92,10 @@ class FormDialog {
   }
 }
 
-const $ = (id) => document.getElementById(id);
-
 export class Dialogs {
   #api;
   #entered;
+  /** @type {number | null} */
   #roomId = null;
   #room;
   #browse;
@@ -82,8 +104,10 @@ export class Dialogs {
   #edit;
   #leave;
   #delete;
+  /** @type {number | null} */
   #leaving = null;
   #people;
+  /** @type {ListedRoom[]} */
   #found = [];
 
   /**
@@ -104,6 +128,7 @@ export class Dialogs {
     this.#invite = new FormDialog($("invite-dialog"),
       () => api.post(`rooms/${this.#roomId}/invite`, { name: $("invite-name").value.trim() }));
     this.#edit = new FormDialog($("edit-room-dialog"), () => {
+      /** @type {Record<string, string>} */
       const fields = { topic: $("edit-room-topic").value.trim() };
       if (!$("edit-room-name").disabled) fields.name = $("edit-room-name").value.trim();
       return api.post(`rooms/${this.#roomId}/edit`, fields);
@@ -131,7 +156,11 @@ export class Dialogs {
     this.#direct.open((room) => this.#entered(room.id));
   }
 
-  /** Invites somebody to a room. */
+  /**
+   * Invites somebody to a room.
+   *
+   * @param {ToldRoom} room
+   */
   invite(room) {
     this.#roomId = room.id;
     this.#invite.form.reset();
@@ -139,7 +168,11 @@ export class Dialogs {
     this.#invite.open();
   }
 
-  /** Changes a room's name and topic. */
+  /**
+   * Changes a room's name and topic.
+   *
+   * @param {ToldRoom} room
+   */
   editRoom(room) {
     this.#roomId = room.id;
     this.#edit.form.reset();
@@ -152,7 +185,12 @@ export class Dialogs {
     (mayRename ? $("edit-room-name") : $("edit-room-topic")).focus();
   }
 
-  /** Leaves a room. */
+  /**
+   * Leaves a room.
+   *
+   * @param {ToldRoom} room
+   * @param {() => void} left called when that is done.
+   */
   leave(room, left) {
     this.#leaving = room.id;
     setText($("leave-text"), room.kind === "private"
@@ -161,7 +199,12 @@ export class Dialogs {
     this.#leave.open(left);
   }
 
-  /** Asks whether a message is to be deleted. */
+  /**
+   * Asks whether a message is to be deleted.
+   *
+   * @param {string} text of the message.
+   * @param {() => void} confirmed called when it is.
+   */
   confirmDelete(text, confirmed) {
     setText($("delete-text"), text.length > 200 ? `${text.slice(0, 200)}…` : text);
     this.#delete.open(confirmed);
@@ -179,10 +222,11 @@ export class Dialogs {
       this.#showFound();
     } catch (error) {
       this.#note("");
-      this.#browse.error(error);
+      this.#browse.failed(error);
     }
   }
 
+  /** @param {string} text */
   #note(text) {
     setText($("browse-dialog").querySelector(".empty-list"), text);
   }
@@ -196,8 +240,14 @@ export class Dialogs {
     this.#note(rooms.length ? "" : "There is no such room.");
   }
 
+  /** @param {ListedRoom} room */
   #choice({ id, name, topic, members, member }) {
     const people = `${members} ${members === 1 ? "person" : "people"}`;
+    /**
+     * @param {string} className
+     * @param {string} text
+     * @param {string} label
+     */
     const button = (className, text, label) => make("button", {
       type: "button", class: className, "aria-label": `${label} ${name}`,
     }, text);
@@ -210,10 +260,11 @@ export class Dialogs {
         : [button("quiet look", "Look", "Look into"), button("primary join", "Join", "Join")])));
   }
 
+  /** @param {Event} event */
   async #pick(event) {
-    const button = event.target.closest("button");
+    const button = /** @type {HTMLButtonElement | null} */ (within(event, "button"));
     if (!button) return;
-    const id = Number(button.closest("li").dataset.room);
+    const id = Number(within(event, "li")?.dataset.room);
     try {
       if (button.classList.contains("join")) {
         button.disabled = true;
@@ -223,7 +274,7 @@ export class Dialogs {
       this.#entered(id);
     } catch (error) {
       button.disabled = false;
-      this.#browse.error(error);
+      this.#browse.failed(error);
     }
   }
 }

@@ -6,11 +6,11 @@ export class Drawer {
   #shade;
   #media;
   #main;
-  #memory;
   #open = false;
 
   /**
-   * @param {object} elements panel, toggle, close, shade and main (what a drawer covers).
+   * @param {Record<"panel" | "toggle" | "close" | "shade" | "main", HTMLElement>} elements main: what
+   *   a drawer covers.
    * @param {object} options
    * @param {string} options.beside media query under which there is room beside the conversation.
    * @param {boolean} options.always whether it is always open there.
@@ -21,9 +21,8 @@ export class Drawer {
     this.#toggle = toggle;
     this.#shade = shade;
     this.#main = main;
-    this.#memory = memory;
     this.#media = matchMedia(beside);
-    const start = () => this.#show(this.#media.matches && (always || memory.get(panel.id) !== false));
+    const start = () => this.#show(this.#media.matches && (always || memory?.get(panel.id) !== false));
     toggle.addEventListener("click", () => {
       this.#show(!this.#open);
       if (this.#media.matches) memory?.set(panel.id, this.#open);
@@ -55,6 +54,7 @@ export class Drawer {
     this.#toggle.focus();
   }
 
+  /** @param {boolean} open */
   #show(open) {
     this.#open = open;
     this.#panel.hidden = !open;

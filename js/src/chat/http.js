@@ -19,6 +19,13 @@ export class Refused extends Error {
   }
 }
 
+/**
+ * Returns what an error says.
+ *
+ * @param {unknown} error
+ */
+export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
 export class Api {
   #root;
   #token;
@@ -32,12 +39,21 @@ export class Api {
     this.#token = token;
   }
 
-  /** Returns the answer's object; raises `Refused`. */
+  /**
+   * Returns the answer's object; raises `Refused`.
+   *
+   * @param {string} path
+   */
   get(path) {
     return this.#fetch(path, {});
   }
 
-  /** Posts a form; returns the answer's object; raises `Refused`. */
+  /**
+   * Posts a form; returns the answer's object; raises `Refused`.
+   *
+   * @param {string} path
+   * @param {Record<string, string>} [fields]
+   */
   post(path, fields = {}) {
     return this.#fetch(path, {
       method: "POST",
@@ -52,10 +68,14 @@ export class Api {
       await this.get("session");
       return true;
     } catch (error) {
-      return !error.signedOut;
+      return !(error instanceof Refused && error.signedOut);
     }
   }
 
+  /**
+   * @param {string} path
+   * @param {{ method?: string, headers?: Record<string, string>, body?: URLSearchParams }} options
+   */
   async #fetch(path, options) {
     let response;
     try {

@@ -3,28 +3,58 @@
 
 import { dayName, dayOf } from "./times.js";
 
+/** @import { Entry } from "./outbox.js" */
+/** @import { Message, Person } from "./protocol.js" */
+
+/**
+ * @typedef {{ kind: "day", id: string, text: string }} Day
+ * @typedef {{ kind: "mark", id: string }} Mark
+ *
+ * @typedef {object} MessageItem A message, or what is to become one.
+ * @property {"message"} kind
+ * @property {string} id
+ * @property {string} key
+ * @property {number | null} number null while the server has not told one.
+ * @property {Person} author
+ * @property {boolean} own
+ * @property {boolean} together whether it shares the heading of the one before.
+ * @property {string} text
+ * @property {string | null} time ISO 8601.
+ * @property {boolean} edited
+ * @property {boolean} deleted
+ * @property {Entry["state"] | "deleted" | ""} state
+ * @property {string} reason
+ * @property {string | null} pending the key of what is on its way.
+ * @property {Entry["type"] | null} doing what that does.
+ * @property {boolean} editable
+ *
+ * @typedef {Day | Mark | MessageItem} Item
+ */
+
 // Messages of one person that follow within that time (milliseconds) share one heading.
 const TOGETHER = 5 * 60 * 1000;
 
 /**
  * @param {object} options
- * @param {object[]} options.messages of the room by number, as the server told them.
- * @param {object[]} options.entries of the outbox for this room.
- * @param {{id: number, name: string}} options.me
+ * @param {Message[]} options.messages of the room by number, as the server told them.
+ * @param {Entry[]} options.entries of the outbox for this room.
+ * @param {Person} options.me
  * @param {number | null} options.mark the number of the last message that had been read when the
  *   room was entered, or null for no mark.
  * @param {boolean} options.mayPost whether messages may be changed and deleted.
  * @param {Date} [options.now]
- * @returns {object[]} items with an id each that stays the same while its message does.
+ * @returns {Item[]} items with an id each that stays the same while its message does.
  */
 export function itemsOf({ messages, entries, me, mark, mayPost, now = new Date() }) {
+  /** @type {Item[]} */
   const items = [];
   const changes = new Map(
     entries.filter((entry) => entry.type !== "message").map((entry) => [entry.number, entry]),
   );
   const said = new Set();
+  /** @type {Before | null} */
   let before = null;
-  let marked = mark === null;
+  let marked = false;
   for (const message of messages) {
     if (message.key) said.add(`${message.author.id} ${message.key}`);
     const day = dayOf(message.time);
@@ -33,7 +63,7 @@ export function itemsOf({ messages, entries, me, mark, mayPost, now = new Date()
       before = null;
     }
     const own = message.author.id === me.id;
-    if (!marked && message.number > mark && !own) {
+    if (mark !== null && !marked && message.number > mark && !own) {
       items.push({ kind: "mark", id: "mark" });
       marked = true;
       before = null;
@@ -45,15 +75,32 @@ export function itemsOf({ messages, entries, me, mark, mayPost, now = new Date()
     if (entry.type !== "message" || said.has(`${me.id} ${entry.key}`)) continue;
     items.push({
       kind: "message", id: `own ${entry.key}`, key: entry.key, number: null, author: me, own: true,
-      together: before?.author.id === me.id && now - new Date(before.time) < TOGETHER,
-      text: entry.text, time: null, edited: false, deleted: false, state: entry.state,
-      reason: entry.reason, pending: entry.key, editable: false,
+      together: isTogether(before, me, now),
+      text: entry.text ?? "", time: null, edited: false, deleted: false, state: entry.state,
+      reason: entry.reason, pending: entry.key, doing: null, editable: false,
     });
     before = { author: me, time: now };
   }
   return items;
 }
 
+/**
+ * @typedef {{ author: Person, time: string | Date }} Before The message above.
+ *
+ * @param {Before | null} before
+ * @param {Person} author
+ * @param {Date} time
+ */
+function isTogether(before, author, time) {
+  return before !== null && before.author.id === author.id
+    && time.getTime() - new Date(before.time).getTime() < TOGETHER;
+}
+
+/**
+ * @param {Message} message
+ * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean }} options
+ * @returns {MessageItem}
+ */
 function shown(message, { own, before, change, mayPost }) {
   const { key, number, author, time } = message;
   return {
@@ -64,9 +111,8 @@ function shown(message, { own, before, change, mayPost }) {
     number,
     author,
     own,
-    together: before !== null && before.author.id === author.id
-      && new Date(time) - new Date(before.time) < TOGETHER,
-    text: change?.type === "edit" ? change.text : message.text,
+    together: isTogether(before, author, new Date(time)),
+    text: change?.type === "edit" && change.text !== undefined ? change.text : message.text,
     time,
     edited: Boolean(message.edited),
     deleted: message.deleted,

@@ -1,3 +1,4 @@
+/** @param {Event} event */
 const prevent = (event) => event.preventDefault();
 
 /**

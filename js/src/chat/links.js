@@ -4,9 +4,12 @@ const LINK = /\bhttps?:\/\/[^\s<>"'`\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069
 // What ends a sentence does not end an address.
 const TRAILING = new Set(".,:;!?…»”’*_~");
 // A closing bracket belongs to the address only where it was opened in it.
+/** @type {Record<string, string>} */
 const OPENING = { ")": "(", "]": "[", "}": "{" };
 
+/** @param {string} found */
 function trim(found) {
+  /** @type {Record<string, number>} */
   const counts = {};
   for (const char of found) counts[char] = (counts[char] ?? 0) + 1;
   let end = found.length;
@@ -19,6 +22,7 @@ function trim(found) {
   return found.slice(0, end);
 }
 
+/** @param {string} address */
 function anchor(address) {
   if (!URL.canParse(address)) return null;
   const made = document.createElement("a");
@@ -36,8 +40,10 @@ function anchor(address) {
  * @returns {Node[]}
  */
 export function linked(text) {
+  /** @type {Node[]} */
   const nodes = [];
   let done = 0;
+  /** @param {number} end */
   const plain = (end) => {
     if (end > done) nodes.push(document.createTextNode(text.slice(done, end)));
   };

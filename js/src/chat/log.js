@@ -1,7 +1,22 @@
 // The conversation: shows the items of a room, and keeps the place where the reader is.
 
-import { arrange } from "./dom.js";
+import { arrange, within } from "./dom.js";
 import { fillRow, makeRow } from "./row.js";
+
+/** @import { Item } from "./items.js" */
+
+/** @typedef {{ row: HTMLElement, below: number }} Anchor A row, and how far below the edge it is. */
+
+/**
+ * @typedef {object} Wishes What the user wants, told by events: with the message, as their detail,
+ *   where it concerns one.
+ * @property {null} top earlier messages.
+ * @property {null} end the end is reached.
+ * @property {{ number: number }} edit
+ * @property {{ number: number }} delete
+ * @property {{ key: string }} retry
+ * @property {{ key: string }} discard
+ */
 
 // Pixels from the end at which the reader counts as being there.
 const NEAR = 48;
@@ -12,17 +27,18 @@ export class Log extends EventTarget {
   #list;
   #scroller;
   #newest;
+  /** @type {Map<string, { row: HTMLElement, item: Item, content: string }>} */
   #rows = new Map();
+  /** @type {number | null} */
   #room = null;
+  // Where the reader was in each room; null: at the end.
+  /** @type {Map<number, { id: string | undefined, below: number } | null>} */
   #places = new Map();
   #followed = true;
   #size = "";
 
   /**
-   * Tells by events what the user wants: "top" (earlier messages), "end" (the end is reached), and
-   * with the message's detail {key, number} "edit", "delete", "retry" and "discard".
-   *
-   * @param {{list: Element, scroller: Element, newest: Element}} elements
+   * @param {Record<"list" | "scroller" | "newest", HTMLElement>} elements
    */
   constructor({ list, scroller, newest }) {
     super();
@@ -54,7 +70,7 @@ export class Log extends EventTarget {
    * Shows a room.
    *
    * @param {number} room its id.
-   * @param {object[]} items (see items.js).
+   * @param {Item[]} items
    * @param {{follow?: boolean, fresh?: boolean, toMark?: boolean}} [options] follow: go to the end;
    *   fresh: somebody said something, which a reader further up is told of; toMark: go to where the
    *   new messages begin, where they do not all fit.
@@ -88,59 +104,70 @@ export class Log extends EventTarget {
 
   // ---- rows --------------------------------------------------------------------------------
 
+  /** @param {Item[]} items */
   #fill(items) {
-    const focused = this.#list.contains(document.activeElement) ? document.activeElement : null;
+    const { activeElement: active } = document;
+    const focused = this.#list.contains(active) ? active : null;
     const focusedRow = focused?.closest("li");
     const rows = new Map();
     for (const item of items) {
       const content = JSON.stringify(item);
       const known = this.#rows.get(item.id);
-      if (!known) rows.set(item.id, { row: makeRow(item), content });
+      if (!known) rows.set(item.id, { row: makeRow(item), item, content });
       else if (known.content === content) rows.set(item.id, known);
-      else rows.set(item.id, { row: fillRow(known.row, item), content });
+      else rows.set(item.id, { row: fillRow(known.row, item), item, content });
     }
     this.#rows = rows;
     arrange(this.#list, [...rows.values()].map(({ row }) => row));
     this.#offerActions();
     // A button that was replaced while it had the focus gives it to its successor.
     if (focused && !focused.isConnected) {
-      const successor = focusedRow.isConnected && focusedRow.querySelector("button");
+      const successor = focusedRow?.isConnected && focusedRow.querySelector("button");
       (successor || this.#scroller).focus({ preventScroll: true });
     }
   }
 
-  // Only one message's buttons are a stop of the Tab key; the arrow keys go on from there.
+  /**
+   * Has the Tab key stop at one message's buttons only; the arrow keys go on from there.
+   *
+   * @param {Element | null} [row]
+   */
   #offerActions(row = null) {
     const active = document.activeElement?.closest?.("#log .message");
     const all = [...this.#list.querySelectorAll(".actions")];
     const chosen = (row ?? active)?.querySelector(".actions") ?? all.at(-1);
     for (const actions of all) {
-      for (const button of actions.children) button.tabIndex = actions === chosen ? 0 : -1;
+      for (const button of actions.querySelectorAll("button")) button.tabIndex = actions === chosen ? 0 : -1;
     }
   }
 
+  /** @param {KeyboardEvent} event */
   #moved(event) {
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
-    const button = event.target.closest(".actions button");
+    const button = within(event, ".actions button");
     if (!button) return;
     event.preventDefault();
-    const all = [...this.#list.querySelectorAll(`.actions .${button.className}`)];
+    /** @type {NodeListOf<HTMLElement>} */
+    const buttons = this.#list.querySelectorAll(`.actions .${button.className}`);
+    const all = [...buttons];
     const next = all[all.indexOf(button) + (event.key === "ArrowUp" ? -1 : 1)];
     if (!next) return;
     this.#offerActions(next.closest(".message"));
     next.focus();
   }
 
+  /** @param {Event} event */
   #clicked(event) {
-    const row = event.target.closest(".message");
-    const button = event.target.closest("button");
+    const row = within(event, ".message");
+    const button = within(event, "button");
     // Where nothing can hover, a tap shows what can be done.
     for (const picked of this.#list.querySelectorAll(".picked")) {
       if (picked !== row) picked.classList.remove("picked");
     }
-    if (row && !button && !event.target.closest("a")) row.classList.toggle("picked");
+    if (row && !button && !within(event, "a")) row.classList.toggle("picked");
     if (!button) return;
-    const item = JSON.parse([...this.#rows.values()].find((known) => known.row === row).content);
+    const item = [...this.#rows.values()].find((known) => known.row === row)?.item;
+    if (item?.kind !== "message") return;
     this.dispatchEvent(new CustomEvent(button.classList[0], {
       detail: { number: item.number, key: item.pending },
     }));
@@ -165,15 +192,20 @@ export class Log extends EventTarget {
     if (scrollTop < EARLY) this.dispatchEvent(new Event("top"));
   }
 
+  /** @param {Element} row */
   #offset(row) {
     return row.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top
       + this.#scroller.scrollTop;
   }
 
-  // The first row in sight, and how far below the upper edge it is.
+  /**
+   * Returns the first message in sight.
+   *
+   * @returns {Anchor | null}
+   */
   #anchor() {
     const { scrollTop } = this.#scroller;
-    const rows = this.#list.children;
+    const rows = /** @type {HTMLCollectionOf<HTMLElement>} */ (this.#list.children);
     let low = 0;
     let high = rows.length;
     while (low < high) {
@@ -187,10 +219,12 @@ export class Log extends EventTarget {
     return row ? { row, below: this.#offset(row) - scrollTop } : null;
   }
 
+  /** @param {Anchor | null} anchor */
   #hold(anchor) {
     if (anchor?.row.isConnected) this.#scroller.scrollTop = this.#offset(anchor.row) - anchor.below;
   }
 
+  /** @param {number | null} room */
   #enter(room) {
     if (this.#room !== null) {
       const anchor = this.#anchor();
@@ -218,9 +252,9 @@ export class Log extends EventTarget {
   }
 
   #goBack() {
-    const place = this.#places.get(this.#room);
-    const row = place && this.#rows.get(place.id)?.row;
-    if (!row) {
+    const place = this.#places.get(this.#room ?? NaN);
+    const row = this.#rows.get(place?.id ?? "")?.row;
+    if (!place || !row) {
       this.toEnd();
       return;
     }

@@ -1,15 +1,18 @@
 // The people of a room.
 
-import { arrange, make, presentFace, setText } from "./dom.js";
+import { arrange, make, presentFace, setText, within } from "./dom.js";
+
+/** @import { Person } from "./protocol.js" */
 
 export class MemberList {
   #list;
   #count;
   #me;
+  /** @type {Map<number, HTMLElement>} */
   #rows = new Map();
 
   /**
-   * @param {{list: Element, count: Element}} elements
+   * @param {Record<"list" | "count", HTMLElement>} elements
    * @param {{id: number}} me
    * @param {(name: string) => void} write opens a conversation with somebody.
    */
@@ -18,17 +21,22 @@ export class MemberList {
     this.#count = count;
     this.#me = me;
     list.addEventListener("click", (event) => {
-      const button = event.target.closest("button");
-      if (button) write(button.dataset.name);
+      const button = within(event, "button");
+      if (button) write(button.dataset.name ?? "");
     });
   }
 
-  /** Shows the members; null while they are not known. */
+  /**
+   * Shows the members; null while they are not known.
+   *
+   * @param {Map<number, Person> | null} members
+   * @param {(id: number) => boolean} isOnline
+   */
   show(members, isOnline) {
     const people = [...(members?.values() ?? [])].map((person) => (
       { ...person, online: person.id === this.#me.id || isOnline(person.id) }
     ));
-    people.sort((a, b) => b.online - a.online || a.name.localeCompare(b.name) || a.id - b.id);
+    people.sort((a, b) => Number(b.online) - Number(a.online) || a.name.localeCompare(b.name) || a.id - b.id);
     const here = people.filter((person) => person.online).length;
     setText(this.#count, members ? String(here) : "–");
     const rows = new Map(people.map((person) => [person.id, this.#row(person)]));
@@ -36,6 +44,7 @@ export class MemberList {
     arrange(this.#list, [...rows.values()]);
   }
 
+  /** @param {Person & { online: boolean }} person */
   #row({ id, name, online }) {
     const row = this.#rows.get(id) ?? make("li", { "data-user": id });
     if (row.dataset.name !== name) {

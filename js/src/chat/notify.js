@@ -1,9 +1,16 @@
 // What tells of unread messages while the page is not looked at: its title, and notifications.
 
+/** @import { Message, ToldRoom } from "./protocol.js" */
+
 // Characters of a message that a notification shows.
 const MOST = 140;
 
-/** Returns the page's title: "(3) Lobby – Chat". */
+/**
+ * Returns the page's title: "(3) Lobby – Chat".
+ *
+ * @param {number} unread
+ * @param {string} [name] of the room.
+ */
 export function titleOf(unread, name) {
   const where = name ? `${name} – Chat` : "Chat";
   return unread ? `(${unread}) ${where}` : where;
@@ -15,7 +22,7 @@ export class Notifier {
   #open;
 
   /**
-   * @param {Element} button asks for the permission, and turns notifications on and off.
+   * @param {HTMLButtonElement} button asks for the permission, and turns notifications on and off.
    * @param {import("./storage.js").Memory} memory keeps whether they are wanted.
    * @param {(room: number) => void} open shows a room when its notification is clicked.
    */
@@ -33,7 +40,12 @@ export class Notifier {
     return globalThis.Notification?.permission === "granted" && this.#memory.get("notify") === true;
   }
 
-  /** Tells of a message, where that is wanted and nobody looks. */
+  /**
+   * Tells of a message, where that is wanted and nobody looks.
+   *
+   * @param {Pick<Message, "room" | "author" | "text">} message
+   * @param {Pick<ToldRoom, "name" | "kind">} room
+   */
   tell({ room, author, text }, { name, kind }) {
     if (!this.#wanted || !document.hidden) return;
     const title = kind === "direct" ? author.name : `${author.name} in ${name}`;

@@ -1,6 +1,20 @@
 // What the user sent and the server did not confirm yet: new messages, edits and deletions. The
 // connection keeps and sends them in order; here is what of that is shown.
 
+/** @import { Message, Refusal, Write } from "./protocol.js" */
+
+/**
+ * @typedef {Write & { key: string }} Keyed
+ *
+ * @typedef {object} Entry What is shown of one of these.
+ * @property {string} key
+ * @property {Write["type"]} type
+ * @property {number} [number] of the message that is changed.
+ * @property {string} [text]
+ * @property {"sending" | "waiting" | "failed"} state
+ * @property {string} reason why it is not sent, or not yet.
+ */
+
 const KEY_BYTES = 12;
 
 function randomKey() {
@@ -13,12 +27,14 @@ export class Outbox {
   #memory;
   #me;
   #changed;
+  /** @type {Map<string, { request: Keyed, failed?: string, deferred?: string }>} */
   #entries = new Map();
   #connected = false;
 
   /**
    * @param {object} options
-   * @param {object} options.sock with post, confirm, reject, defer and outbox.
+   * @param {Pick<import("../reconnecting/index.js").ReconnectingSockJS,
+   *   "post" | "confirm" | "reject" | "defer" | "outbox">} options.sock
    * @param {import("./storage.js").Memory} options.memory for what failed, across a reload.
    * @param {{id: number}} options.me
    * @param {(room: number) => void} options.changed
@@ -37,22 +53,42 @@ export class Outbox {
     }
   }
 
-  /** Sends a new message; returns its key. */
+  /**
+   * Sends a new message; returns its key.
+   *
+   * @param {number} room
+   * @param {string} text
+   */
   say(room, text) {
     return this.#post({ type: "message", room, text });
   }
 
-  /** Changes the text of a message of one's own. */
+  /**
+   * Changes the text of a message of one's own.
+   *
+   * @param {number} room
+   * @param {number} number
+   * @param {string} text
+   */
   edit(room, number, text) {
     return this.#post({ type: "edit", room, number, text });
   }
 
-  /** Deletes a message of one's own. */
+  /**
+   * Deletes a message of one's own.
+   *
+   * @param {number} room
+   * @param {number} number
+   */
   remove(room, number) {
     return this.#post({ type: "delete", room, number });
   }
 
-  /** Sends what failed once more, after everything else. */
+  /**
+   * Sends what failed once more, after everything else.
+   *
+   * @param {string} key
+   */
   retry(key) {
     const entry = this.#entries.get(key);
     if (!entry?.failed) return;
@@ -63,7 +99,11 @@ export class Outbox {
     this.#changed(entry.request.room);
   }
 
-  /** Forgets what was not sent. */
+  /**
+   * Forgets what was not sent.
+   *
+   * @param {string} key
+   */
   discard(key) {
     const entry = this.#entries.get(key);
     if (!entry) return;
@@ -76,21 +116,27 @@ export class Outbox {
   /**
    * Takes a message of the server, which may be the answer to one of these: to the message itself,
    * wherever it is met, or to the edit or deletion that it names as its `request`.
+   *
+   * @param {Message} message
    */
   settle(message) {
     if (message.author.id !== this.#me.id) return;
     for (const key of [message.key, message.request]) {
-      if (!this.#entries.delete(key)) continue;
+      if (!key || !this.#entries.delete(key)) continue;
       this.#sock.confirm(key);
       this.#keepFailed();
       this.#changed(message.room);
     }
   }
 
-  /** Takes an error of the server; returns whether it concerned one of these. */
+  /**
+   * Takes an error of the server; returns whether it concerned one of these.
+   *
+   * @param {Refusal} refusal
+   */
   refuse({ key, text, retry_after: after }) {
-    const entry = this.#entries.get(key);
-    if (!entry || entry.failed) return false;
+    const entry = key === undefined ? undefined : this.#entries.get(key);
+    if (key === undefined || !entry || entry.failed) return false;
     if (after === undefined) {
       entry.failed = text || "The server refused it.";
       this.#sock.reject(key);
@@ -108,7 +154,11 @@ export class Outbox {
     return [...this.#entries.values()].some((entry) => !entry.failed);
   }
 
-  /** Whether there is a connection that these go out by. */
+  /**
+   * Whether there is a connection that these go out by.
+   *
+   * @param {boolean} connected
+   */
   set connected(connected) {
     if (connected === this.#connected) return;
     this.#connected = connected;
@@ -118,11 +168,13 @@ export class Outbox {
   }
 
   /**
-   * Returns what is on its way to a room, in order: key, type, number (of the message concerned),
-   * text, state ("sending", "waiting" or "failed") and reason.
+   * Returns what is on its way to a room, in order.
+   *
+   * @param {number} room
    */
   entriesOf(room) {
     let held = !this.#connected;
+    /** @type {Entry[]} */
     const found = [];
     for (const [key, { request, failed, deferred }] of this.#entries) {
       // Those behind a deferred one wait with it.
@@ -140,6 +192,7 @@ export class Outbox {
     return found;
   }
 
+  /** @param {Write} request */
   #post(request) {
     const key = randomKey();
     const full = { ...request, key };

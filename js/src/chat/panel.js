@@ -2,7 +2,11 @@
 
 import { setText } from "./dom.js";
 
-/** Ways to connect, by SockJS's names, with what people may call them. */
+/**
+ * Ways to connect, by SockJS's names, with what people may call them.
+ *
+ * @type {Record<string, string>}
+ */
 export const TRANSPORTS = {
   "websocket": "WebSocket",
   "xhr-streaming": "HTTP streaming",
@@ -12,7 +16,11 @@ export const TRANSPORTS = {
   "jsonp-polling": "JSONP polling",
 };
 
-/** Reads the ways that an address allows: `?transport=a,b`. */
+/**
+ * Reads the ways that an address allows: `?transport=a,b`.
+ *
+ * @param {string} search
+ */
 export function wanted(search) {
   const names = new URLSearchParams(search).getAll("transport").join(",").split(",");
   return names.map((name) => name.trim()).filter((name) => Object.hasOwn(TRANSPORTS, name));
@@ -24,14 +32,16 @@ export class Panel {
   #fields;
 
   /**
-   * @param {object} elements button, panel, transport, rtt, attempts, force, apply, label
+   * @param {{ button: HTMLElement, panel: HTMLElement, transport: HTMLElement, rtt: HTMLElement,
+   *   attempts: HTMLElement, force: HTMLSelectElement, apply: HTMLElement, label: HTMLElement }}
+   *   elements
    * @param {(transports: string[]) => void} force connects anew by these ways; empty: by all.
    */
   constructor({ button, panel, ...fields }, force) {
     this.#button = button;
     this.#panel = panel;
     this.#fields = fields;
-    button.addEventListener("click", () => this.#open(panel.hidden));
+    button.addEventListener("click", () => this.#open(Boolean(panel.hidden)));
     fields.apply.addEventListener("click", () => {
       const name = fields.force.value;
       force(name ? [name] : []);
@@ -43,24 +53,34 @@ export class Panel {
       if (event.key === "Escape") this.#close();
     });
     document.addEventListener("click", (event) => {
-      if (!panel.contains(event.target) && !button.contains(event.target)) this.#open(false);
+      const target = /** @type {Node} */ (event.target);
+      if (!panel.contains(target) && !button.contains(target)) this.#open(false);
     });
   }
 
-  /** Shows which way is forced; null for several or for none. */
+  /**
+   * Shows which way is forced; null for several or for none.
+   *
+   * @param {string | null} name
+   */
   set forced(name) {
     this.#fields.force.value = name ?? "";
   }
 
-  /** Shows the connection; null for what is not known. */
+  /**
+   * Shows the connection; null for what is not known.
+   *
+   * @param {{ transport: string | null, rtt: number | null, attempts: number }} connection
+   */
   show({ transport, rtt, attempts }) {
     const { label } = this.#fields;
     setText(this.#fields.transport, transport ?? "none");
     setText(this.#fields.rtt, rtt === null ? "not measured yet" : `${Math.round(rtt)} ms`);
-    if (attempts !== undefined) setText(this.#fields.attempts, String(attempts));
+    setText(this.#fields.attempts, String(attempts));
     setText(label, transport ? TRANSPORTS[transport] ?? transport : "Connection");
   }
 
+  /** @param {boolean} open */
   #open(open) {
     if (this.#panel.hidden === !open) return;
     this.#panel.hidden = !open;

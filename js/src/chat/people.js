@@ -1,6 +1,8 @@
 // A field for somebody's name, which suggests the people whom the server knows.
 
-import { make, presentFace } from "./dom.js";
+import { make, presentFace, within } from "./dom.js";
+
+/** @typedef {import("./protocol.js").Person & { online?: boolean }} Suggestion */
 
 // Milliseconds without a further key after which the server is asked.
 const PAUSE = 150;
@@ -9,13 +11,14 @@ export class PeopleField {
   #field;
   #list;
   #api;
-  #timer = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
   #asked = 0;
   #active = -1;
 
   /**
    * @param {HTMLInputElement} field a combobox.
-   * @param {Element} list its listbox.
+   * @param {HTMLElement} list its listbox.
    * @param {import("./http.js").Api} api
    */
   constructor(field, list, api) {
@@ -40,7 +43,7 @@ export class PeopleField {
     // Before the field loses the focus, with which the list closes.
     list.addEventListener("pointerdown", (event) => {
       event.preventDefault();
-      const option = event.target.closest("[role=option]");
+      const option = within(event, "[role=option]");
       if (option) this.#choose(option);
     });
   }
@@ -58,6 +61,7 @@ export class PeopleField {
   async #ask() {
     const asked = ++this.#asked;
     const wanted = this.#field.value.trim();
+    /** @type {Suggestion[]} */
     let people = [];
     try {
       ({ people } = await this.#api.get(`people?${new URLSearchParams({ q: wanted })}`));
@@ -69,6 +73,7 @@ export class PeopleField {
     this.#show(known ? [] : people);
   }
 
+  /** @param {Suggestion[]} people */
   #show(people) {
     clearTimeout(this.#timer);
     this.#asked += people.length ? 0 : 1;
@@ -81,6 +86,7 @@ export class PeopleField {
     this.#activate(-1);
   }
 
+  /** @param {number} index of the option; -1: of none. */
   #activate(index) {
     const options = this.#list.children;
     this.#active = index;
@@ -95,18 +101,20 @@ export class PeopleField {
     }
   }
 
+  /** @param {HTMLElement} option */
   #choose(option) {
-    this.#field.value = option.dataset.name;
+    this.#field.value = option.dataset.name ?? "";
     this.#show([]);
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     const { length } = this.#list.children;
     if (!length || event.isComposing) return;
     if (event.key === "ArrowDown") this.#activate((this.#active + 1) % length);
     else if (event.key === "ArrowUp") this.#activate((Math.max(this.#active, 0) + length - 1) % length);
     else if (event.key === "Enter" && this.#active >= 0) {
-      this.#choose(this.#list.children[this.#active]);
+      this.#choose(/** @type {HTMLElement} */ (this.#list.children[this.#active]));
     } else if (event.key === "Escape") this.#show([]);
     else return;
     event.preventDefault();

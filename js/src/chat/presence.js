@@ -5,7 +5,9 @@ const GONE_AFTER = 4000;
 
 export class Presence {
   #changed;
+  /** @type {Set<number>} */
   #online = new Set();
+  /** @type {Map<number, ReturnType<typeof setTimeout>>} */
   #going = new Map();
 
   /** @param {() => void} changed shows everybody anew. */
@@ -13,11 +15,16 @@ export class Presence {
     this.#changed = changed;
   }
 
+  /** @param {number} id */
   has(id) {
     return this.#online.has(id);
   }
 
-  /** Takes the list that comes with a new connection. */
+  /**
+   * Takes the list that comes with a new connection.
+   *
+   * @param {number[]} online
+   */
   welcome(online) {
     const here = new Set(online);
     for (const id of this.#online) if (!here.has(id)) this.#goes(id);
@@ -25,19 +32,26 @@ export class Presence {
     this.#changed();
   }
 
-  /** Somebody came or went. */
+  /**
+   * Somebody came or went.
+   *
+   * @param {number} id
+   * @param {boolean} online
+   */
   tell(id, online) {
     if (online) this.#comes(id);
     else this.#goes(id);
     this.#changed();
   }
 
+  /** @param {number} id */
   #comes(id) {
     clearTimeout(this.#going.get(id));
     this.#going.delete(id);
     this.#online.add(id);
   }
 
+  /** @param {number} id */
   #goes(id) {
     if (!this.#online.has(id) || this.#going.has(id)) return;
     this.#going.set(id, setTimeout(() => {

@@ -1,21 +1,35 @@
 // The list of rooms.
 
-import { arrange, icon, make, presentFace } from "./dom.js";
+import { arrange, icon, make, presentFace, within } from "./dom.js";
+
+/** @import { ToldRoom } from "./protocol.js" */
 
 const HASH = "M9.5 4 8 20M16 4l-1.5 16M4.5 9h15.5M4 15h15.5";
 const LOCK = "M6.5 11h11v8.5h-11zM8.8 11V8a3.2 3.2 0 0 1 6.4 0v3";
 const MOST_SHOWN = 99;
 
+/**
+ * @param {ToldRoom} a
+ * @param {ToldRoom} b
+ */
 const byName = (a, b) => a.name.localeCompare(b.name) || a.id - b.id;
+
+/**
+ * The step in a list for which an arrow key stands; 0 for another key.
+ *
+ * @param {KeyboardEvent} event
+ */
+export const stepOf = ({ key }) => Number(key === "ArrowDown") - Number(key === "ArrowUp");
 
 export class RoomList {
   #nav;
   #lists;
+  /** @type {Map<number, { item: HTMLElement, link: HTMLElement, state: string | null }>} */
   #links = new Map();
   #address;
 
   /**
-   * @param {Element} nav
+   * @param {HTMLElement} nav
    * @param {{rooms: Element, direct: Element}} lists
    * @param {(id: number) => string} address of a room.
    * @param {(id: number) => void} choose
@@ -25,7 +39,7 @@ export class RoomList {
     this.#lists = lists;
     this.#address = address;
     nav.addEventListener("click", (event) => {
-      const link = event.target.closest("a.room");
+      const link = within(event, "a.room");
       // With a modifier the browser opens a tab or a window, as with every link.
       if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
       event.preventDefault();
@@ -35,7 +49,7 @@ export class RoomList {
   }
 
   /**
-   * @param {object[]} rooms to list, as the store has them.
+   * @param {ToldRoom[]} rooms to list.
    * @param {object} options
    * @param {number | null} options.current
    * @param {(id: number) => number} options.unread
@@ -44,6 +58,7 @@ export class RoomList {
   show(rooms, { current, unread, isOnline }) {
     const ids = new Set(rooms.map((room) => room.id));
     for (const id of this.#links.keys()) if (!ids.has(id)) this.#links.delete(id);
+    /** @param {ToldRoom[]} of */
     const items = (of) => of.sort(byName).map((room) => {
       const online = room.kind === "direct" && room.person ? isOnline(room.person.id) : null;
       return this.#item(room, room.id === current, unread(room.id), online);
@@ -52,14 +67,30 @@ export class RoomList {
     arrange(this.#lists.direct, items(rooms.filter((room) => room.kind === "direct")));
   }
 
-  /** The room above or below the current one, or null. */
+  /**
+   * The room above or below the current one, or null.
+   *
+   * @param {number} step -1 or 1.
+   */
   neighbour(step) {
-    const links = [...this.#nav.querySelectorAll("a.room")];
+    const links = this.#all;
     const at = links.findIndex((link) => link.hasAttribute("aria-current"));
     const next = links[at + step];
     return next ? Number(next.dataset.room) : null;
   }
 
+  get #all() {
+    /** @type {NodeListOf<HTMLElement>} */
+    const links = this.#nav.querySelectorAll("a.room");
+    return [...links];
+  }
+
+  /**
+   * @param {ToldRoom} room
+   * @param {boolean} isCurrent
+   * @param {number} unread
+   * @param {boolean | null} online null: it is no conversation with one person.
+   */
   #item(room, isCurrent, unread, online) {
     const state = JSON.stringify([room.kind, room.name, room.member, isCurrent, unread, online]);
     let known = this.#links.get(room.id);
@@ -75,6 +106,11 @@ export class RoomList {
     return known.item;
   }
 
+  /**
+   * @param {HTMLElement} link
+   * @param {ToldRoom} room
+   * @param {{ isCurrent: boolean, unread: number, online: boolean | null }} state
+   */
   #fill(link, room, { isCurrent, unread, online }) {
     if (isCurrent) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -96,11 +132,13 @@ export class RoomList {
     );
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step || event.altKey || !event.target.matches("a.room")) return;
-    const links = [...this.#nav.querySelectorAll("a.room")];
-    const next = links[links.indexOf(event.target) + step];
+    const step = stepOf(event);
+    const link = within(event, "a.room");
+    if (!step || event.altKey || !link) return;
+    const links = this.#all;
+    const next = links[links.indexOf(link) + step];
     if (!next) return;
     event.preventDefault();
     next.focus();

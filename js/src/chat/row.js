@@ -4,9 +4,12 @@ import { face, hueOf, icon, make } from "./dom.js";
 import { linked } from "./links.js";
 import { clockOf, exactOf } from "./times.js";
 
+/** @import { Item, MessageItem } from "./items.js" */
+
 const PENCIL = "M4 20l1-4L16.5 4.5a1.8 1.8 0 0 1 2.5 0l.5.5a1.8 1.8 0 0 1 0 2.5L8 19l-4 1Z";
 const BIN = "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.3 10.5v6M13.7 10.5v6";
 
+/** @type {Record<string, Record<import("./outbox.js").Entry["type"], string>>} */
 const PROGRESS = {
   sending: { edit: "saving…", delete: "deleting…", message: "sending…" },
   waiting: { edit: "saved later", delete: "deleted later", message: "sent later" },
@@ -18,24 +21,42 @@ const RIGHT_TO_LEFT = new RegExp(`^\\P{L}*[${
   ["Hebrew", "Arabic", "Syriac", "Thaana", "Nko", "Adlam"].map((name) => `\\p{Script=${name}}`).join("")
 }]`, "u");
 
-/** Makes a row for an item (see items.js). */
+/**
+ * Makes a row for an item.
+ *
+ * @param {Item} item
+ */
 export function makeRow(item) {
   return fillRow(make("li"), item);
 }
 
-/** Gives a row the content of an item. */
+/**
+ * Gives a row the content of an item.
+ *
+ * @param {HTMLElement} row
+ * @param {Item} item
+ */
 export function fillRow(row, item) {
   if (item.kind === "day") return fillSeparator(row, "day", item.text);
   if (item.kind === "mark") return fillSeparator(row, "new-mark", "New");
   return fillMessage(row, item);
 }
 
+/**
+ * @param {HTMLElement} row
+ * @param {string} className
+ * @param {string} text
+ */
 function fillSeparator(row, className, text) {
   row.className = className;
   row.replaceChildren(make("span", {}, text));
   return row;
 }
 
+/**
+ * @param {HTMLElement} row
+ * @param {MessageItem} item
+ */
 function fillMessage(row, item) {
   row.className = "message";
   row.classList.toggle("own", item.own);
@@ -45,6 +66,7 @@ function fillMessage(row, item) {
   });
   const dir = RIGHT_TO_LEFT.test(item.text) ? "rtl" : "ltr";
   const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", textOf(item), " ", footOf(item));
+  /** @type {Element[]} */
   const parts = [face(item.author.name), bubble];
   if (item.editable) parts.push(actions());
   if (item.state === "failed" || item.reason) parts.push(trouble(item));
@@ -52,17 +74,20 @@ function fillMessage(row, item) {
   return row;
 }
 
+/** @param {MessageItem} item */
 function nameOf({ author }) {
   const name = make("bdi", { class: "name" }, author.name);
-  name.style.setProperty("--hue", hueOf(author.name));
+  name.style.setProperty("--hue", String(hueOf(author.name)));
   return name;
 }
 
+/** @param {MessageItem} item */
 function textOf(item) {
   if (item.deleted) return make("p", { class: "text" }, "This message was deleted.");
   return make("p", { class: "text", dir: "auto" }, ...linked(item.text));
 }
 
+/** @param {MessageItem} item */
 function footOf(item) {
   const foot = make("span", { class: "foot", dir: "auto" });
   if (item.edited && !item.deleted) foot.append(make("span", { class: "edited" }, "edited"), " ");
@@ -82,6 +107,7 @@ function actions() {
       title: "Delete" }, icon(BIN)));
 }
 
+/** @param {MessageItem} item */
 function trouble(item) {
   const made = make("div", { class: "trouble" },
     make("span", { class: "reason", dir: "auto" }, item.reason));

@@ -4,6 +4,7 @@ import { setText } from "./dom.js";
 
 const CALM = 2000;
 
+/** @type {Record<string, string>} */
 const SENTENCES = {
   connecting: "Connecting…",
   open: "Connected",
@@ -17,10 +18,11 @@ export class Status {
   #again;
   #signIn;
   #troubled;
-  #timer = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
   /**
-   * @param {{bar: Element, text: Element, again: Element, signIn: Element}} elements
+   * @param {Record<"bar" | "text" | "again" | "signIn", HTMLElement>} elements
    * @param {(troubled: boolean) => void} troubled told when what is shown changes: whether there
    *   is a loss that lasts.
    */
@@ -33,7 +35,7 @@ export class Status {
   }
 
   get state() {
-    return this.#bar.dataset.state;
+    return this.#bar.dataset.state ?? "";
   }
 
   /**
@@ -48,16 +50,21 @@ export class Status {
     if (state === "lost" || state === "offline") {
       // A loss that goes on does not start anew with each attempt.
       const going = before === "lost" || before === "offline" || before === "connecting";
-      if (going && this.#timer === null) this.#tell(state, true);
+      if (going && this.#timer === undefined) this.#tell(state, true);
       else this.#timer ??= setTimeout(() => this.#tell(this.state, true), CALM);
       return;
     }
     this.#tell(state, state !== "open", why);
   }
 
+  /**
+   * @param {string} state
+   * @param {boolean} troubled
+   * @param {{ code?: number, reason?: string }} [why]
+   */
   #tell(state, troubled, { code, reason } = {}) {
     clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#timer = undefined;
     const signedOut = state === "stopped" && code === 4401;
     setText(this.#text, SENTENCES[state] ?? (signedOut ? "You are signed out." : refusal(code, reason)));
     this.#bar.dataset.shown = state;
@@ -67,6 +74,10 @@ export class Status {
   }
 }
 
+/**
+ * @param {number} [code]
+ * @param {string} [reason]
+ */
 function refusal(code, reason) {
   if (code === 4403) return "You are not allowed to connect.";
   return `Not connected${reason ? `: ${reason}` : ""}.`;

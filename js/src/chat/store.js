@@ -1,7 +1,17 @@
 // What the page knows: rooms, messages, what is unread. No DOM and no connection: the server's
 // events come in by `apply`, requests go out by `ask`, and `changed` says what is to be shown anew.
 
-import { Timeline } from "./timeline.js";
+import { count, markRead, unreadIn, updated } from "./room.js";
+
+/** @import { Events, HistoryPage, Message, Person, Refusal, Request } from "./protocol.js" */
+/** @import { SincePage, ToldRoom } from "./protocol.js" */
+/** @import { Room } from "./room.js" */
+
+/**
+ * @typedef {{ kind: "rooms" } | { kind: "room", room: Room }
+ *   | { kind: "message", room: Room, message: Message, fresh: boolean }} Change
+ *   What is to be shown anew; fresh: somebody else said it just now.
+ */
 
 // A room that misses more versions than that is loaded afresh.
 const MOST_MISSED = 500;
@@ -17,15 +27,28 @@ export class Store {
   #ask;
   #changed;
   #later;
+  /** @type {number[]} */
   #recent = [];
 
-  /** Rooms by id. To what the server tells come: timeline, members (null: not told yet). */
+  /**
+   * Rooms by id.
+   *
+   * @type {Map<number, Room>}
+   */
   rooms = new Map();
 
-  /** The id of the room that is looked at, or null. */
+  /**
+   * The id of the room that is looked at, or null.
+   *
+   * @type {number | null}
+   */
   current = null;
 
-  /** Why the current room cannot be looked at, or null. */
+  /**
+   * Why the current room cannot be looked at, or null.
+   *
+   * @type {string | null}
+   */
   refusal = null;
 
   /** Whether the server has welcomed this connection. */
@@ -33,11 +56,10 @@ export class Store {
 
   /**
    * @param {object} options
-   * @param {{id: number, name: string}} options.me
-   * @param {(request: object) => void} options.ask sends a request.
-   * @param {(what: object) => void} options.changed {kind: "rooms"}, {kind: "room", room} or
-   *   {kind: "message", room, message, fresh}; fresh: somebody else said it just now.
-   * @param {(act: () => void, ms: number) => void} options.later a timer.
+   * @param {Person} options.me
+   * @param {(request: Request) => void} options.ask sends a request.
+   * @param {(what: Change) => void} options.changed
+   * @param {(act: () => void, ms: number) => void} [options.later] a timer.
    */
   constructor({ me, ask, changed, later = (act, ms) => setTimeout(act, ms) }) {
     this.me = me;
@@ -47,23 +69,7 @@ export class Store {
   }
 
   get room() {
-    return this.rooms.get(this.current) ?? null;
-  }
-
-  /** Takes an event of the server. */
-  apply(event) {
-    switch (event.type) {
-      case "welcome": return this.#welcome(event);
-      case "opened": return this.#opened(event);
-      case "message": return this.#message(event);
-      case "history": return this.#history(event);
-      case "since": return this.#since(event);
-      case "room": return this.#room(event.room);
-      case "left": return this.#left(event.room);
-      case "member": return this.#member(event);
-      case "read": return this.#readTold(event.room, event.number);
-      case "error": return this.#error(event);
-    }
+    return this.#find(this.current) ?? null;
   }
 
   /** The connection is gone: what was asked is not answered any more. */
@@ -72,7 +78,11 @@ export class Store {
     for (const room of this.rooms.values()) room.asked = {};
   }
 
-  /** Looks at a room; null looks at none. */
+  /**
+   * Looks at a room; null looks at none.
+   *
+   * @param {number | null} id
+   */
   select(id) {
     const before = this.room;
     if (before && before.id !== id && !before.member) this.rooms.delete(before.id);
@@ -83,14 +93,22 @@ export class Store {
     this.#changed({ kind: "rooms" });
   }
 
-  /** Asks for the messages before the oldest one that is known. */
+  /**
+   * Asks for the messages before the oldest one that is known.
+   *
+   * @param {number | null} id of a room, as everywhere; of none, nothing is known.
+   */
   older(id) {
-    const room = this.rooms.get(id);
+    const room = this.#find(id);
     if (!this.ready || !room?.timeline.loaded || !room.timeline.more || room.asked.history) return;
     this.#askHistory(room, room.timeline.oldest?.number ?? null);
   }
 
-  /** Marks messages as read up to the newest one. */
+  /**
+   * Marks messages as read up to the newest one.
+   *
+   * @param {number} id
+   */
   readAll(id) {
     const room = this.rooms.get(id);
     const newest = room?.timeline.newest?.number;
@@ -99,23 +117,24 @@ export class Store {
     this.#read(id, newest);
   }
 
-  /** Forgets old messages of a room whose end is looked at. */
+  /**
+   * Forgets old messages of a room whose end is looked at.
+   *
+   * @param {number} id
+   */
   trim(id) {
     const timeline = this.rooms.get(id)?.timeline;
-    if (timeline?.size > 2 * MESSAGES_KEPT) timeline.trim(MESSAGES_KEPT);
+    if (timeline && timeline.size > 2 * MESSAGES_KEPT) timeline.trim(MESSAGES_KEPT);
   }
 
-  /** Counts the unread messages of a room. */
+  /**
+   * Counts the unread messages of a room.
+   *
+   * @param {number | null} id
+   */
   unread(id) {
-    const room = this.rooms.get(id);
-    if (!room?.member) return 0;
-    const { timeline } = room;
-    if (timeline.loaded && (!timeline.more || timeline.oldest?.number <= room.read + 1)) {
-      return timeline.messages.filter(
-        (message) => message.number > room.read && !message.deleted && !this.#own(message),
-      ).length;
-    }
-    return room.told + room.counted.size;
+    const room = this.#find(id);
+    return room ? unreadIn(room, this.me) : 0;
   }
 
   /** Counts the unread messages of all rooms. */
@@ -125,15 +144,20 @@ export class Store {
     return sum;
   }
 
-  /** The newest message of the user in a room that can be edited, or null. */
+  /**
+   * The newest message of the user in a room that can be edited, or null.
+   *
+   * @param {number} id
+   */
   lastOwn(id) {
     const messages = this.rooms.get(id)?.timeline.messages ?? [];
     return messages.findLast((message) => this.#own(message) && !message.deleted) ?? null;
   }
 
-  // ---- events ------------------------------------------------------------------------------
+  // ---- events of the server ----------------------------------------------------------------
 
-  #welcome({ rooms }) {
+  /** @param {Pick<Events["welcome"], "rooms">} event */
+  welcome({ rooms }) {
     this.ready = true;
     const mine = new Set(rooms.map((room) => room.id));
     for (const [id, room] of this.rooms) {
@@ -147,7 +171,7 @@ export class Store {
       room.read = told.read ?? 0;
       room.counted.clear();
       // A server that knows less than this page has another past.
-      if (room.timeline.version > told.version) room.timeline.clear();
+      if ((room.timeline.version ?? 0) > told.version) room.timeline.clear();
       room.version = told.version;
       this.#catchUp(room);
     }
@@ -155,7 +179,8 @@ export class Store {
     this.#changed({ kind: "rooms" });
   }
 
-  #opened({ room: told, members }) {
+  /** @param {Pick<Events["opened"], "room" | "members">} event */
+  opened({ room: told, members }) {
     // The preview of a room that was left again before the answer came.
     if (!told.member && told.id !== this.current) return;
     const room = this.#take(told);
@@ -166,22 +191,24 @@ export class Store {
     this.#changed({ kind: "rooms" });
   }
 
-  #message(message) {
+  /** @param {Message} message */
+  message(message) {
     const room = this.rooms.get(message.room);
     if (!room) return;
     const isNews = message.version > room.version;
     room.version = Math.max(room.version, message.version);
-    this.#count(room, message);
+    if (!this.#own(message)) count(room, message);
     const { timeline } = room;
     // Where nothing was loaded there is nothing to complete.
-    const changed = (timeline.loaded || room.asked.history) && timeline.live(message);
+    const changed = (timeline.loaded || Boolean(room.asked.history)) && timeline.live(message);
     if (timeline.gap) this.#fillLater(room);
     const fresh = !message.deleted && message.number === message.version
       && !this.#own(message) && (changed || (isNews && !timeline.loaded));
     this.#changed({ kind: "message", room, message, fresh });
   }
 
-  #history(event) {
+  /** @param {HistoryPage} event */
+  history(event) {
     const room = this.rooms.get(event.room);
     if (!room) return;
     room.asked.history = false;
@@ -192,7 +219,8 @@ export class Store {
     this.#changed({ kind: "room", room });
   }
 
-  #since(event) {
+  /** @param {SincePage} event */
+  since(event) {
     const room = this.rooms.get(event.room);
     if (!room) return;
     room.asked.since = false;
@@ -206,13 +234,15 @@ export class Store {
     this.#changed({ kind: "room", room });
   }
 
-  #room(told) {
+  /** @param {Events["room"]} event */
+  roomChanged({ room: told }) {
     const room = this.#take(told);
-    if (room.timeline.loaded && room.version > room.timeline.version) this.#fillLater(room);
+    if (room.timeline.loaded && room.version > (room.timeline.version ?? 0)) this.#fillLater(room);
     this.#changed({ kind: "rooms" });
   }
 
-  #left(id) {
+  /** @param {Events["left"]} event */
+  left({ room: id }) {
     const room = this.rooms.get(id);
     if (!room) return;
     room.member = false;
@@ -222,7 +252,8 @@ export class Store {
     this.#changed({ kind: "rooms" });
   }
 
-  #member({ room: id, user, joined }) {
+  /** @param {Events["member"]} event */
+  member({ room: id, user, joined }) {
     const room = this.rooms.get(id);
     if (!room?.members) return;
     if (joined) room.members.set(user.id, user);
@@ -230,22 +261,26 @@ export class Store {
     this.#changed({ kind: "room", room });
   }
 
-  #readTold(id, number) {
+  /** @param {Events["read"]} event */
+  readElsewhere({ room: id, number }) {
     const room = this.rooms.get(id);
     if (room) room.readTold = Math.max(room.readTold, number);
     this.#read(id, number);
   }
 
+  /**
+   * @param {number} id
+   * @param {number} number
+   */
   #read(id, number) {
     const room = this.rooms.get(id);
     if (!room || number <= room.read) return;
-    room.read = number;
-    if (number >= room.toldVersion) room.told = 0;
-    for (const counted of room.counted) if (counted <= number) room.counted.delete(counted);
+    markRead(room, number);
     this.#changed({ kind: "room", room });
   }
 
-  #error({ room: id, key, code, text, retry_after: after }) {
+  /** @param {Refusal} refusal */
+  error({ room: id, key, code, text, retry_after: after }) {
     if (id === undefined || key !== undefined) return;
     const room = this.rooms.get(id);
     if (code === "bad-room" || code === "not-member") {
@@ -264,20 +299,27 @@ export class Store {
 
   // ---- questions ---------------------------------------------------------------------------
 
+  /** @param {Room} room */
   #load(room) {
     if (!room.asked.history) this.#askHistory(room, null);
   }
 
+  /**
+   * @param {Room} room
+   * @param {number | null} before
+   */
   #askHistory(room, before) {
     room.asked.history = { before };
     this.#ask({ type: "history", room: room.id, before });
   }
 
+  /** @param {Room} room */
   #askSince(room) {
     room.asked.since = true;
-    this.#ask({ type: "since", room: room.id, version: room.timeline.version });
+    this.#ask({ type: "since", room: room.id, version: room.timeline.version ?? 0 });
   }
 
+  /** @param {number} id */
   #askAgain(id) {
     if (!this.ready) return;
     const room = this.rooms.get(id);
@@ -293,9 +335,10 @@ export class Store {
     }
   }
 
+  /** @param {Room} room */
   #catchUp(room) {
     const { timeline } = room;
-    if (!timeline.loaded || room.asked.since) return;
+    if (timeline.version === null || room.asked.since) return;
     const missed = room.version - timeline.version;
     if (missed > MOST_MISSED) {
       timeline.clear();
@@ -305,6 +348,7 @@ export class Store {
     }
   }
 
+  /** @param {Room} room */
   #fillLater(room) {
     if (room.filling) return;
     room.filling = true;
@@ -316,36 +360,28 @@ export class Store {
 
   // ---- rooms -------------------------------------------------------------------------------
 
+  /** @param {number | null} id */
+  #find(id) {
+    return id === null ? undefined : this.rooms.get(id);
+  }
+
+  /** @param {ToldRoom} told */
   #take(told) {
-    let room = this.rooms.get(told.id);
-    if (!room) {
-      room = { timeline: new Timeline(), members: null, asked: {}, counted: new Set(), read: 0 };
-      this.rooms.set(told.id, room);
-    }
-    const version = Math.max(told.version, room.version ?? 0);
-    const readTold = told.read ?? 0;
-    const read = Math.max(readTold, room.read);
-    Object.assign(room, told, { version, read, readTold, told: told.unread ?? 0, toldVersion: told.version });
-    for (const number of room.counted) if (number <= told.version) room.counted.delete(number);
+    const room = updated(this.rooms.get(told.id), told);
+    this.rooms.set(told.id, room);
     return room;
   }
 
-  // Counts what came after the server's own count, for rooms whose messages are not loaded.
-  #count(room, message) {
-    if (this.#own(message) || message.number <= room.read) return;
-    if (message.deleted) {
-      if (!room.counted.delete(message.number) && message.number <= room.toldVersion
-          && message.version > room.toldVersion) room.told = Math.max(0, room.told - 1);
-    } else if (message.number > room.toldVersion) {
-      room.counted.add(message.number);
-    }
-  }
-
+  /** @param {Message} message */
   #own(message) {
     return message.author.id === this.me.id;
   }
 
-  // Keeps the rooms that were looked at last; of the others only the number of unread messages.
+  /**
+   * Keeps the rooms that were looked at last; of the others only the number of unread messages.
+   *
+   * @param {number} id
+   */
   #keep(id) {
     this.#recent = [id, ...this.#recent.filter((other) => other !== id)];
     for (const old of this.#recent.splice(ROOMS_KEPT)) this.rooms.get(old)?.timeline.clear();

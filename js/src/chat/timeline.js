@@ -2,14 +2,24 @@
 // page knows what it misses: it is complete up to `version`, and `ahead` of that are the versions
 // that came while others were still missing.
 
+/** @import { HistoryPage, Message, SincePage } from "./protocol.js" */
+
 export class Timeline {
+  /** @type {Map<number, Message>} */
   #messages = new Map();
+  /** @type {Set<number>} */
   #ahead = new Set();
+  /** @type {Message[] | null} */
   #sorted = null;
   // Changes of messages that come as history, which may have been read before they happened.
+  /** @type {Map<number, Message>} */
   #old = new Map();
 
-  /** Complete up to this version; null: nothing was loaded yet. */
+  /**
+   * Complete up to this version; null: nothing was loaded yet.
+   *
+   * @type {number | null}
+   */
   version = null;
 
   /** Whether the server has messages older than the oldest one here. */
@@ -42,19 +52,37 @@ export class Timeline {
     return this.messages.at(-1) ?? null;
   }
 
+  /** @param {number} number */
   get(number) {
     return this.#messages.get(number) ?? null;
   }
 
-  /** Takes a message that the server told on its own; returns whether that changed anything. */
+  /**
+   * Whether a message with this number would not be older than all that is here.
+   *
+   * @param {number} number
+   */
+  reaches(number) {
+    return this.oldest !== null && this.oldest.number <= number;
+  }
+
+  /**
+   * Takes a message that the server told on its own; returns whether that changed anything.
+   *
+   * @param {Message} message
+   */
   live(message) {
     const changed = this.#take(message);
-    if (!this.loaded || message.version > this.version) this.#ahead.add(message.version);
+    if (message.version > (this.version ?? -1)) this.#ahead.add(message.version);
     this.#advance();
     return changed;
   }
 
-  /** Takes a page of history: the newest one (`before` is null) or an older one. */
+  /**
+   * Takes a page of history: the newest one (`before` is null) or an older one.
+   *
+   * @param {Omit<HistoryPage, "type" | "room">} page
+   */
   history({ before, version, messages, more }) {
     // The answer to a question from before everything, or what is next to it, was forgotten.
     if (before !== null && !(this.oldest && this.loaded && before >= this.oldest.number)) return;
@@ -65,7 +93,8 @@ export class Timeline {
     }
     for (const message of messages) {
       this.#upsert(message);
-      if (this.#old.has(message.number)) this.#upsert(this.#old.get(message.number));
+      const changed = this.#old.get(message.number);
+      if (changed) this.#upsert(changed);
     }
     for (const { number, version: changed } of this.#old.values()) {
       if (changed <= version) this.#old.delete(number);
@@ -76,9 +105,13 @@ export class Timeline {
     this.#advance();
   }
 
-  /** Takes what changed after a version. */
+  /**
+   * Takes what changed after a version.
+   *
+   * @param {Pick<SincePage, "from" | "version" | "messages">} page
+   */
   since({ from, version, messages }) {
-    if (!this.loaded || from > this.version) return;
+    if (this.version === null || from > this.version) return;
     for (const message of messages) this.#take(message);
     this.version = Math.max(this.version, version);
     this.#advance();
@@ -94,31 +127,42 @@ export class Timeline {
     this.more = true;
   }
 
-  /** Forgets all but the newest messages; they can be loaded again as history. */
+  /**
+   * Forgets all but the newest messages; they can be loaded again as history.
+   *
+   * @param {number} keep how many.
+   */
   trim(keep) {
     if (this.size <= keep) return;
-    const oldest = this.messages.at(-keep).number;
+    const oldest = this.messages[this.size - keep].number;
     this.#forget((message) => message.number < oldest);
     this.more = true;
   }
 
+  /** @param {(message: Message) => boolean} condition */
   #forget(condition) {
     for (const message of this.messages) if (condition(message)) this.#messages.delete(message.number);
     this.#sorted = null;
   }
 
+  /** @param {Message} message */
   #take(message) {
     if (!this.#beyond(message)) return this.#upsert(message);
     this.#old.set(message.number, message);
     return false;
   }
 
-  // Older than all that is here, with unknown ones between: it comes as history, when asked for.
+  /**
+   * Older than all that is here, with unknown ones between: it comes as history, when asked for.
+   *
+   * @param {Message} message
+   */
   #beyond(message) {
     return this.loaded && this.more && this.oldest !== null
       && message.number < this.oldest.number;
   }
 
+  /** @param {Message} message */
   #upsert(message) {
     const known = this.#messages.get(message.number);
     if (known && known.version >= message.version) return false;
@@ -128,7 +172,7 @@ export class Timeline {
   }
 
   #advance() {
-    if (!this.loaded) return;
+    if (this.version === null) return;
     while (this.#ahead.delete(this.version + 1)) this.version += 1;
     for (const version of this.#ahead) if (version <= this.version) this.#ahead.delete(version);
   }

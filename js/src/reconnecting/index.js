@@ -4,15 +4,12 @@
 import { Liveness } from "./liveness.js";
 import { complete } from "./options.js";
 import { Outbox } from "./outbox.js";
-import { ALL_TRANSPORTS_FAILED, MOST_PATIENCE, PATIENCE, Search } from "./search.js";
+import { listen } from "./browser.js";
+import { Retries } from "./retries.js";
+import { ALL_TRANSPORTS_FAILED, Search } from "./search.js";
 import { Timers } from "./timers.js";
-import { Transports } from "./transports.js";
 
 // Milliseconds.
-// A connection that lasted that long has worked, whatever it carried.
-const STEADY = 5_000;
-// One that fell silent sooner was not good: some proxies pass on so many bytes, and then drop all.
-const GOOD = 60_000;
 // Longer than the slowest fallback. Where a browser forbids a transport, SockJS hangs.
 const CONNECTING_LIMIT = 60_000;
 // Who is asked whether the user is still authorized may be behind the broken network.
@@ -25,46 +22,43 @@ const UNAUTHORIZED = 4401;
 const SOCK_OPEN = 1;
 const NO_ANSWER = "No answer";
 
-/**
- * @typedef {"connecting" | "open" | "lost" | "stopped" | "closed"} State
- *   lost: there will be another attempt; stopped: there will be none before connect().
- */
+/** @import { Events, State } from "./events.js" */
+/** @import { Sock, SockJSClass, SockOptions } from "./sockjs.js" */
 
 /**
  * A connection to a SockJS endpoint that is made again whenever it is lost.
  *
- * Listeners are called when the state is already the new one, and may call every method.
- * Events (CustomEvent), with their detail:
- * - "connecting": null
- * - "open": {transport: string, attempts: number}, the attempts since the last open connection
- * - "message": string
- * - "rtt": number, the ms that a ping took
- * - "lost": {code: number, reason: string, delay: number}, the delay in ms until the next attempt
- * - "stopped": {code: number, reason: string}
+ * Listeners to its events (see events.d.ts) are called when the state is already the new one, and may
+ * call every method.
  */
 export class ReconnectingSockJS extends EventTarget {
   #url;
   #options;
   /** @type {State} */
   #state = "closed";
+  /** @type {?Search} */
   #search = null;
   // The open one.
+  /** @type {?Sock} */
   #sock = null;
+  /** @type {?Liveness} */
   #liveness = null;
+  /** @type {?string} */
   #transport = null;
+  /** @type {?number} */
   #rtt = null;
   #timers = new Timers();
-  #transports = new Transports();
+  #retries = new Retries();
+  /** @type {Map<string, string>} */
   #subscriptions = new Map();
   #outbox;
-  // Attempts since the last open connection, and failures since the last good one.
+  // Since the last open connection.
   #attempts = 0;
-  #failures = 0;
-  #patience = PATIENCE;
   #openedAt = 0;
   // The last attempt did not get through.
   #refused = false;
   // The attempt that counts, while it has no socket yet.
+  /** @type {?object} */
   #attempting = null;
   // The page is in the back/forward cache.
   #hidden = false;
@@ -79,7 +73,7 @@ export class ReconnectingSockJS extends EventTarget {
     this.#url = url;
     this.#options = complete(options);
     const { transports, storage, storageKey } = this.#options;
-    this.#transports.wanted = transports;
+    this.#retries.transports.wanted = transports;
     this.#outbox = new Outbox(storage, storageKey, (text) => this.#post(text));
   }
 
@@ -100,12 +94,12 @@ export class ReconnectingSockJS extends EventTarget {
 
   /** @returns {string[]} the transports that may be used; empty for the usual ones. */
   get transports() {
-    return this.#transports.wanted;
+    return this.#retries.transports.wanted;
   }
 
   /** Takes effect with the next attempt: reconnect() makes one. */
   set transports(names) {
-    this.#transports.wanted = names;
+    this.#retries.transports.wanted = names;
   }
 
   /** Connects at once, unless a connection is open or being opened. */
@@ -113,7 +107,7 @@ export class ReconnectingSockJS extends EventTarget {
     if (this.#state === "open" || this.#state === "connecting") return;
     this.#listen(true);
     this.#hidden = this.#refused = false;
-    this.#failures = 0;
+    this.#retries.anew();
     this.#attempt();
   }
 
@@ -123,7 +117,7 @@ export class ReconnectingSockJS extends EventTarget {
       this.#drop("lost");
       this.#tell("lost", { code: NORMAL, reason: "Reconnecting", delay: 0 });
       // A listener may have decided otherwise.
-      if (this.#state !== "lost") return;
+      if (this.state !== "lost") return;
     }
     this.connect();
   }
@@ -137,22 +131,31 @@ export class ReconnectingSockJS extends EventTarget {
 
   /**
    * Sends a text over the open connection, or not at all; post() loses nothing.
+   * @param {string} text
    * @returns {boolean} false: there is no open connection.
    */
   send(text) {
     // SockJS swallows what is sent between a close frame and its close event.
-    if (this.#state !== "open" || this.#sock.readyState !== SOCK_OPEN) return false;
+    if (this.#state !== "open" || this.#sock?.readyState !== SOCK_OPEN) return false;
     this.#sock.send(text);
     return true;
   }
 
-  /** Sends a text at once when a connection is open, and again after each reconnection. */
+  /**
+   * Sends a text at once when a connection is open, and again after each reconnection.
+   * @param {string} key
+   * @param {string} text
+   */
   subscribe(key, text) {
     this.#subscriptions.set(key, text);
     this.send(text);
   }
 
-  /** Ends a subscription; the text, if there is one, tells the server. */
+  /**
+   * Ends a subscription; the text, if there is one, tells the server.
+   * @param {string} key
+   * @param {string} [text]
+   */
   unsubscribe(key, text) {
     if (this.#subscriptions.delete(key) && text !== undefined) this.send(text);
   }
@@ -174,19 +177,23 @@ export class ReconnectingSockJS extends EventTarget {
     this.#outbox.post(id, text);
   }
 
-  /** It was delivered; the next one goes out. */
+  /** @param {string} id was delivered; the next one goes out. */
   confirm(id) {
     this.#answered(id);
     this.#outbox.remove(id);
   }
 
-  /** It is not to be sent again; the next one goes out. */
+  /** @param {string} id is not to be sent again; the next one goes out. */
   reject(id) {
     this.#answered(id);
     this.#outbox.remove(id);
   }
 
-  /** "Not now": the first one is sent again after some ms. Those behind it wait. */
+  /**
+   * "Not now": the first one is sent again after some ms. Those behind it wait.
+   * @param {string} id
+   * @param {number} ms
+   */
   defer(id, ms) {
     this.#answered(id);
     this.#outbox.defer(id, ms);
@@ -208,30 +215,32 @@ export class ReconnectingSockJS extends EventTarget {
     this.#drop("connecting");
     this.#attempts += 1;
     const attempt = {};
-    const ifCurrent = (act) => (value) => (this.#attempting === attempt ? act(value) : undefined);
+    const isCurrent = () => this.#attempting === attempt;
     this.#attempting = attempt;
     this.#tell("connecting", null);
-    const go = ifCurrent(() => this.#open());
+    const go = () => isCurrent() && this.#open();
     const { authorized } = this.#options;
     if (!this.#refused || !authorized) {
       go();
       return;
     }
-    const answered = ifCurrent((yes) => {
-      if (yes === false) this.#halt(UNAUTHORIZED, "Unauthorized");
-      else this.#open();
-    });
+    /** @param {unknown} yes */
+    const answered = (yes) => {
+      if (yes !== false) go();
+      else if (isCurrent()) this.#halt(UNAUTHORIZED, "Unauthorized");
+    };
     this.#timers.after("connecting", ASKING_LIMIT, go);
-    Promise.resolve().then(ifCurrent(authorized)).then(answered, go);
+    Promise.resolve().then(() => isCurrent() && authorized()).then(answered, go);
   }
 
   #open() {
     this.#attempting = null;
-    const SockJS = this.#options.SockJS ?? globalThis.SockJS;
+    const SockJS = /** @type {SockJSClass} */ (this.#options.SockJS ?? globalThis.SockJS);
     const how = {
+      /** @param {SockOptions} options */
       open: (options) => new SockJS(this.#url, null, options),
-      transports: this.#transports.allowed,
-      patience: this.#patience,
+      transports: this.#retries.transports.allowed,
+      patience: this.#retries.patience,
     };
     this.#search = new Search(how, {
       opened: (sock) => this.#opened(sock),
@@ -243,11 +252,12 @@ export class ReconnectingSockJS extends EventTarget {
     this.#search.start();
   }
 
+  /** @param {Sock} sock */
   #opened(sock) {
     const attempts = this.#attempts;
     this.#timers.stop("connecting");
     sock.onmessage = ({ data }) => this.#received(data);
-    sock.onheartbeat = () => this.#liveness.sign();
+    sock.onheartbeat = () => this.#liveness?.sign();
     sock.onclose = ({ code, reason, wasClean }) => this.#lost(code, reason, wasClean);
     this.#sock = sock;
     this.#state = "open";
@@ -255,74 +265,78 @@ export class ReconnectingSockJS extends EventTarget {
     this.#refused = false;
     this.#attempts = 0;
     this.#openedAt = performance.now();
-    this.#liveness = new Liveness(
+    const liveness = new Liveness(
       this.#options.ping,
       (text) => this.send(text),
       () => this.#lost(ABNORMAL, NO_ANSWER),
       (ms) => this.#tell("rtt", (this.#rtt = ms)),
     );
-    this.#liveness.start();
+    this.#liveness = liveness;
+    liveness.start();
     for (const text of this.#subscriptions.values()) this.send(text);
     this.#tell("open", { transport: sock.transport, attempts });
     this.#outbox.flush();
   }
 
+  /** @param {string} text */
   #received(text) {
-    this.#liveness.sign(text.length);
-    if (!this.#liveness.takes(text)) this.#tell("message", text);
+    this.#liveness?.sign(text.length);
+    if (!this.#liveness?.takes(text)) this.#tell("message", text);
   }
 
+  /** @param {string} text */
   #post(text) {
     this.#liveness?.posted();
     return this.send(text);
   }
 
+  /** @param {string} id */
   #answered(id) {
     if (this.#outbox.isOnItsWay(id)) this.#liveness?.answer();
   }
 
+  /**
+   * @param {number} code
+   * @param {string} [reason]
+   * @param {boolean} [saidGoodbye]
+   */
   #lost(code, reason = "", saidGoodbye = false) {
-    const opened = this.#state === "open";
-    if (opened) {
+    const transport = this.#transport;
+    const liveness = this.#liveness;
+    if (transport !== null && liveness !== null) {
       const lasted = performance.now() - this.#openedAt;
-      const good = this.#liveness.works && (reason !== NO_ANSWER || lasted >= GOOD);
-      if (good) this.#transports.works(this.#transport);
-      else if (!saidGoodbye) this.#transports.died(this.#transport);
-      // A server that closes what works is overloaded, or cannot bear what it is sent.
-      if (lasted >= STEADY || (this.#liveness.answered && !saidGoodbye)) {
-        this.#failures = 0;
-        this.#patience = PATIENCE;
-      }
+      this.#retries.lost({ transport, lasted, liveness, silent: reason === NO_ANSWER, saidGoodbye });
     }
-    if (code === ALL_TRANSPORTS_FAILED) {
-      // What a demotion left may be what this browser cannot do.
-      this.#transports.forgive();
-      this.#patience = Math.min(MOST_PATIENCE, 2 * this.#patience);
-    }
-    this.#refused = !opened;
+    if (code === ALL_TRANSPORTS_FAILED) this.#retries.allFailed();
+    this.#refused = transport === null;
     if (this.#options.isFinal(code)) this.#halt(code, reason);
     else this.#retry(code, reason);
   }
 
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
   #retry(code, reason) {
-    const { minDelay, maxDelay } = this.#options;
     this.#drop("lost");
-    // "Offline" is the browser's opinion, and may be wrong: attempts go on, and do not count.
-    let delay = maxDelay;
-    if (globalThis.navigator?.onLine !== false) {
-      delay = Math.random() * Math.min(maxDelay, minDelay * 2 ** this.#failures);
-      this.#failures += 1;
-    }
+    const delay = this.#retries.delay(this.#options);
     this.#timers.after("retry", delay, () => this.#attempt());
     this.#tell("lost", { code, reason, delay });
   }
 
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
   #halt(code, reason) {
     this.#drop("stopped");
     this.#tell("stopped", { code, reason });
   }
 
-  // The one way out of a connection or an attempt: nothing of it is heard any more.
+  /**
+   * The one way out of a connection or an attempt: nothing of it is heard any more.
+   * @param {State} state
+   */
   #drop(state) {
     this.#state = state;
     this.#timers.stop();
@@ -333,22 +347,24 @@ export class ReconnectingSockJS extends EventTarget {
     this.#liveness = this.#transport = this.#rtt = null;
   }
 
+  /**
+   * @template {keyof Events} Type
+   * @param {Type} type
+   * @param {Events[Type]} detail
+   */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   // ---- what the browser says -----------------------------------------------------------------
 
+  /** @param {boolean} on */
   #listen(on) {
-    if (this.#listening === on) return;
+    if (this.#listening !== on) listen(on, this.#browserSaid);
     this.#listening = on;
-    const method = on ? "addEventListener" : "removeEventListener";
-    for (const type of ["online", "offline", "pagehide", "pageshow"]) {
-      globalThis[method]?.(type, this.#browserSaid);
-    }
-    globalThis.document?.[method]("visibilitychange", this.#browserSaid);
   }
 
+  /** @param {Event} event */
   #browserSaid = ({ type }) => {
     if (this.#state === "stopped" || this.#state === "closed") return;
     if (type === "pageshow") {
@@ -366,7 +382,7 @@ export class ReconnectingSockJS extends EventTarget {
     } else if (type === "offline") {
       this.#retry(ABNORMAL, "Offline");
     } else if (type === "online") {
-      this.#failures = 0;
+      this.#retries.anew();
       // What was begun in the network that is gone is not waited for.
       if (this.#state === "connecting") this.#attempt();
       else this.#wake();

@@ -10,8 +10,11 @@ const QUICK = 4_000;
 // So many characters may hold up the answer that comes behind them.
 const MUCH = 16_384;
 
+/** @typedef {Required<import("./options.js").Ping>} CompletePing */
+
 /** Watches one open connection: is there still somebody at the other end? */
 export class Liveness {
+  /** @type {CompletePing | null} */
   #ping;
   #send;
   #onDead;
@@ -21,6 +24,7 @@ export class Liveness {
   // When something was posted that no sign has followed.
   #postedAt = Infinity;
   // When the pings were sent that have no answer yet.
+  /** @type {number[]} */
   #sentAt = [];
   // Characters of messages since the last ping.
   #heard = 0;
@@ -51,7 +55,7 @@ export class Liveness {
   }
 
   start() {
-    if (this.#ping) this.#ask(this.#ping.timeout);
+    if (this.#ping) this.#ask(this.#ping);
     else this.#awaitSign();
   }
 
@@ -84,16 +88,21 @@ export class Liveness {
     this.#answered = this.#works = true;
   }
 
-  /** Tells whether a text is the answer to a ping, and takes it. */
+  /**
+   * Tells whether a text is the answer to a ping, and takes it.
+   *
+   * @param {string} text
+   */
   takes(text) {
-    if (!this.#ping?.isPong(text)) return false;
+    const ping = this.#ping;
+    if (!ping?.isPong(text)) return false;
     // Answers come in order.
     const sentAt = this.#sentAt.shift();
     if (sentAt === undefined) return true;
     this.answer();
     if (!this.#sentAt.length) {
       this.#timers.stop("answer");
-      this.#timers.after("ping", this.#ping.interval, () => this.#ask(this.#ping.timeout));
+      this.#timers.after("ping", ping.interval, () => this.#ask(ping));
     }
     this.#onRoundTrip(performance.now() - sentAt);
     return true;
@@ -101,23 +110,28 @@ export class Liveness {
 
   /** Asks at once, with little patience. */
   check() {
-    if (this.#ping) this.#ask(Math.min(QUICK, this.#ping.timeout));
+    if (this.#ping) this.#ask(this.#ping, QUICK);
   }
 
-  #ask(limit) {
+  /**
+   * @param {CompletePing} ping
+   * @param {number} [most] ms that the answer may take.
+   */
+  #ask(ping, most = Infinity) {
     this.#timers.stop("ping");
     this.#sentAt.push(performance.now());
     this.#heard = 0;
-    this.#timers.after("answer", limit, () => this.#unanswered());
-    this.#send(this.#ping.message());
+    this.#timers.after("answer", Math.min(most, ping.timeout), () => this.#unanswered(ping));
+    this.#send(ping.message());
   }
 
-  #unanswered() {
-    const { timeout } = this.#ping;
+  /** @param {CompletePing} ping */
+  #unanswered(ping) {
+    const { timeout } = ping;
     // What comes on a slow line holds up the answer; little of it shows one direction only.
     const held = this.#works && this.#heard >= MUCH;
     if (held && performance.now() - this.#sentAt[0] < 2 * timeout) {
-      this.#timers.after("answer", timeout, () => this.#unanswered());
+      this.#timers.after("answer", timeout, () => this.#unanswered(ping));
     } else {
       this.#onDead();
     }

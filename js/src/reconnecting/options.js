@@ -1,5 +1,6 @@
 const REPLACED = 4001;
 
+/** @param {number} code */
 const isFinal = (code) => code === REPLACED || (code >= 4400 && code <= 4499);
 
 /**
@@ -14,15 +15,15 @@ const isFinal = (code) => code === REPLACED || (code >= 4400 && code <= 4499);
  * @typedef {object} Options
  * @property {string[]} [transports=[]] that may be used, by SockJS's names, in whatever order; empty
  *   for those that help a browser which runs this: all but xdr-…, iframe-… and jsonp-polling.
- * @property {Function} [SockJS] the constructor; else the global one.
+ * @property {import("./sockjs.js").SockJSClass} [SockJS] the constructor; else the global one.
  * @property {number} [minDelay=1000] ms: the delay after the n-th failure in a row is drawn from 0
  *   to `min(maxDelay, minDelay * 2 ** (n - 1))`, so that the clients of a restarted server do not
  *   come all at once. A connection that has worked makes n begin anew: one that lasted 5 s, and one
  *   that carried the answer to a ping or a confirmation, unless the server itself closed it.
  * @property {number} [maxDelay=30000] ms.
- * @property {Ping} [ping] without it, a connection is lost after 90 s of silence, and 9 s after
+ * @property {?Ping} [ping] without it, a connection is lost after 90 s of silence, and 9 s after
  *   something was posted.
- * @property {?Storage | (() => Storage)} [storage=null] where the outbox survives a reload:
+ * @property {?Storage | (() => ?Storage)} [storage=null] where the outbox survives a reload:
  *   sessionStorage, as a function where the browser may forbid it. Not localStorage: two tabs would
  *   overwrite each other's. A tab that the user duplicates starts with a copy, and both send what
  *   was in it, which does no harm: the receiver drops doubles by id.
@@ -34,6 +35,9 @@ const isFinal = (code) => code === REPLACED || (code >= 4400 && code <= 4499);
  *   rejection, or no answer within 8 s, says nothing.
  */
 
+/** @typedef {Options & Required<Omit<Options, "SockJS" | "authorized">>} CompleteOptions */
+
+/** @type {CompleteOptions} */
 const DEFAULTS = {
   transports: [],
   minDelay: 1_000,
@@ -47,7 +51,7 @@ const DEFAULTS = {
 /**
  * Puts the defaults where nothing, or undefined, was given.
  * @param {Options} options
- * @returns {Options}
+ * @returns {CompleteOptions}
  */
 export function complete(options) {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);

@@ -10,12 +10,15 @@ const MOST_CONFIRMATION = 40_000;
  * ones behind a lost or deferred one would overtake it.
  */
 export class Outbox {
+  /** @type {?Storage} */
   #storage = null;
   #key;
   #send;
+  /** @type {{ id: string, text: string }[]} */
   #entries = [];
   #timers = new Timers();
   // The id of the one on its way over this connection.
+  /** @type {?string} */
   #sent = null;
   #wait = CONFIRMATION;
   #paused = false;
@@ -30,9 +33,11 @@ export class Outbox {
     this.#send = send;
     try {
       this.#storage = typeof storage === "function" ? storage() : storage;
+      /** @type {{ id: string, text: string }[]} */
       const stored = JSON.parse(this.#storage?.getItem(key) ?? "[]");
-      const isEntry = (entry) => entry?.id !== undefined && typeof entry?.text === "string";
-      this.#entries = stored.filter(isEntry).map(({ id, text }) => ({ id, text }));
+      this.#entries = stored
+        .filter((entry) => entry?.id !== undefined && typeof entry?.text === "string")
+        .map(({ id, text }) => ({ id, text }));
     } catch {
       // Forbidden, or not ours: then there is nothing to send.
     }
@@ -42,6 +47,10 @@ export class Outbox {
     return this.#entries.map((entry) => ({ ...entry }));
   }
 
+  /**
+   * @param {string} id
+   * @param {string} text
+   */
   post(id, text) {
     if (this.#entries.some((entry) => entry.id === id)) return;
     this.#entries.push({ id, text });
@@ -49,12 +58,20 @@ export class Outbox {
     this.flush();
   }
 
-  /** Whether this one was sent over this connection, and has no answer yet. */
+  /**
+   * Whether this one was sent over this connection, and has no answer yet.
+   *
+   * @param {string} id
+   */
   isOnItsWay(id) {
     return this.#sent !== null && this.#sent === id;
   }
 
-  /** Takes one out, whether it was delivered or refused. */
+  /**
+   * Takes one out, whether it was delivered or refused.
+   *
+   * @param {string} id
+   */
   remove(id) {
     const index = this.#entries.findIndex((entry) => entry.id === id);
     if (index < 0) return;
@@ -64,6 +81,10 @@ export class Outbox {
     this.flush();
   }
 
+  /**
+   * @param {string} id
+   * @param {number} ms
+   */
   defer(id, ms) {
     if (this.#entries[0]?.id !== id) return;
     this.lost();

@@ -7,7 +7,13 @@ export const MOST_PATIENCE = 8_000;
 /** SockJS's code for an attempt in which no transport opened. */
 export const ALL_TRANSPORTS_FAILED = 2000;
 
-// A response that brings message after message, and never ends by itself.
+/** @import { Sock, SockOptions } from "./sockjs.js" */
+
+/**
+ * Whether it brings message after message in one response, which never ends by itself.
+ *
+ * @param {string} name of a transport.
+ */
 const isStream = (name) => name !== "websocket" && !name.endsWith("-polling");
 
 /**
@@ -23,15 +29,16 @@ export class Search {
   #names;
   #patience;
   #on;
+  /** @type {Sock | null} */
   #sock = null;
 
   /**
    * @param {object} how
-   * @param {(options: object) => object} how.open makes a SockJS with these options.
+   * @param {(options: SockOptions) => Sock} how.open makes a SockJS with these options.
    * @param {string[]} how.transports by SockJS's names, the best first.
    * @param {number} how.patience ms that each of them has at least, but the last, which has more.
    * @param {object} on what is told, once, and not after stop().
-   * @param {(sock: object) => void} on.opened
+   * @param {(sock: Sock) => void} on.opened
    * @param {(code: number, reason: string) => void} on.failed
    * @param {(error: unknown) => void} on.impossible SockJS cannot be made.
    */

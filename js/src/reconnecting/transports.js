@@ -14,8 +14,12 @@ const DEMOTION = 300_000;
  * transport that died twice before it had shown that it works is left out for a while.
  */
 export class Transports {
+  /** @type {string[]} */
   #wanted = [];
+  /** @type {Map<string, number>} */
   #deaths = new Map();
+  // Until when, by performance.now().
+  /** @type {Map<string, number>} */
   #demoted = new Map();
 
   get wanted() {
@@ -30,14 +34,16 @@ export class Transports {
   /** What to try, in order. */
   get allowed() {
     const names = this.#wanted.length ? ALL.filter((name) => this.#wanted.includes(name)) : USUAL;
-    const left = names.filter((name) => !(this.#demoted.get(name) > performance.now()));
+    const left = names.filter((name) => (this.#demoted.get(name) ?? 0) <= performance.now());
     return left.length ? left : names;
   }
 
+  /** @param {string} name */
   works(name) {
     this.#deaths.delete(name);
   }
 
+  /** @param {string} name */
   died(name) {
     const deaths = (this.#deaths.get(name) ?? 0) + 1;
     this.#deaths.set(name, deaths);

@@ -2,6 +2,12 @@
 
 import { readFileSync } from "node:fs";
 import { JSDOM } from "jsdom";
+import { eventTable, receive } from "../../src/chat/events.js";
+import { Outbox } from "../../src/chat/outbox.js";
+import { Presence } from "../../src/chat/presence.js";
+import { Memory } from "../../src/chat/storage.js";
+import { Typing } from "../../src/chat/typing.js";
+import { ReconnectingSockJS } from "../../src/reconnecting/index.js";
 
 const TEMPLATE = new URL("../../../pyramid_chat/templates/chat.pt", import.meta.url);
 
@@ -10,13 +16,20 @@ const body = template.slice(template.indexOf("<body"), template.indexOf("</body>
   .replaceAll(/\$\{[^}]*\}/g, "");
 
 /** Gives the test a fresh page as its globals; returns a look-up by id. */
-export function loadPage() {
-  const { window } = new JSDOM(`<!DOCTYPE html>${body}</body>`, { url: "http://chat.test/chat" });
+export function loadPage(path = "/chat") {
+  const { window } = new JSDOM(`<!DOCTYPE html>${body}</body>`, { url: `http://chat.test${path}` });
+  // A wide screen and a mouse.
+  window.matchMedia ??= (query) => Object.assign(new window.EventTarget(), { matches: /width/.test(query) });
   // What jsdom lacks of dialogs.
   window.HTMLDialogElement.prototype.showModal ??= function showModal() { this.open = true; };
   window.HTMLDialogElement.prototype.close ??= function close() { this.open = false; };
-  for (const name of ["window", "document", "sessionStorage", "localStorage", "location"]) {
+  for (const name of [
+    "window", "document", "sessionStorage", "localStorage", "location", "history", "navigator",
+  ]) {
     Object.defineProperty(globalThis, name, { value: window[name] ?? window, configurable: true });
+  }
+  for (const name of ["addEventListener", "removeEventListener", "matchMedia"]) {
+    globalThis[name] = window[name].bind(window);
   }
   globalThis.CSS ??= { escape: (text) => text };
   return (id) => window.document.getElementById(id);
@@ -53,3 +66,20 @@ export function room(more = {}) {
 
 export const ADA = { id: 1, name: "Ada" };
 export const GRACE = { id: 2, name: "Grace" };
+
+const nothing = () => {};
+
+/** Returns a function that tells a store, and the parts around it, events as the server does. */
+export function teller({
+  store,
+  sock = new ReconnectingSockJS("/chat"),
+  outbox = new Outbox({ sock, memory: new Memory("sessionStorage", "chat"), me: ADA, changed: nothing }),
+  presence = new Presence(nothing),
+  typing = new Typing(nothing, nothing),
+  welcomed = nothing, stranger = nothing, refused = nothing,
+}) {
+  const table = eventTable({
+    me: ADA, store, outbox, presence, typing, welcomed, stranger, refused,
+  });
+  return (event) => receive(table, event);
+}

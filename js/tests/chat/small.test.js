@@ -37,8 +37,6 @@ test("no part of the page writes markup", () => {
 });
 
 test("who closes the tab is asked as long as there is a reason", () => {
-  globalThis.addEventListener = window.addEventListener.bind(window);
-  globalThis.removeEventListener = window.removeEventListener.bind(window);
   const asked = () => fire(window, "beforeunload").defaultPrevented;
   assert.equal(asked(), false);
   askBeforeLeaving(true);
@@ -529,4 +527,11 @@ test("children that stay are not touched", () => {
   arrange(list, [c, a, d]);
   assert.deepEqual([...list.children].map(({ id }) => id), ["c", "a", "d"]);
   assert.equal(b.isConnected || b.parentNode !== null, false);
+});
+
+test("the elements that the page looks for are in the template, and what their types say", () => {
+  const file = new URL("../../src/chat/elements.d.ts", import.meta.url);
+  const declared = [...readFileSync(file, "utf8").matchAll(/"([\w-]+)": (\w+);/g)];
+  assert.ok(declared.length > 60);
+  for (const [, id, type] of declared) assert.ok($(id) instanceof window[type], id);
 });

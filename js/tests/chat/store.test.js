@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 import { Store } from "../../src/chat/store.js";
-import { ADA, GRACE, message, room } from "./page.js";
+import { ADA, GRACE, message, room, teller } from "./page.js";
 
 let asked;
 let changes;
 let timers;
 let store;
+let tell;
 
 beforeEach(() => {
   asked = [];
@@ -18,14 +19,15 @@ beforeEach(() => {
     changed: (what) => changes.push(what),
     later: (act, ms) => timers.push({ act, ms }),
   });
+  tell = teller({ store });
 });
 
 function welcome(...rooms) {
-  store.apply({ type: "welcome", user: ADA, rooms, online: [] });
+  tell({ type: "welcome", user: ADA, rooms, online: [] });
 }
 
 function page(numbers, more = {}) {
-  store.apply({
+  tell({
     type: "history", room: 3, before: null, version: numbers.at(-1) ?? 0,
     messages: numbers.map((number) => message(number)), more: false, ...more,
   });
@@ -51,7 +53,7 @@ test("a room is loaded when it is looked at, and once", () => {
   assert.deepEqual(asked, []);
   store.select(3);
   assert.deepEqual(asked, [{ type: "history", room: 3, before: null }]);
-  store.apply({ type: "opened", room: room({ version: 2 }), members: [ADA, GRACE] });
+  tell({ type: "opened", room: room({ version: 2 }), members: [ADA, GRACE] });
   assert.equal(asked.length, 1);
   page([1, 2]);
   assert.deepEqual(numbers(), [1, 2]);
@@ -68,11 +70,11 @@ test("nothing is asked before the welcome", () => {
 describe("gaps", () => {
   test("a missing version is asked for, after a moment", () => {
     enter();
-    store.apply(message(4));
+    tell(message(4));
     assert.deepEqual(asked, []);
     elapse();
     assert.deepEqual(asked, [{ type: "since", room: 3, version: 2 }]);
-    store.apply({
+    tell({
       type: "since", room: 3, from: 2, version: 4, messages: [message(3), message(4)], more: false,
     });
     assert.deepEqual(numbers(), [1, 2, 3, 4]);
@@ -82,8 +84,8 @@ describe("gaps", () => {
 
   test("neighbours that overtake each other are not asked for", () => {
     enter();
-    store.apply(message(4));
-    store.apply(message(3));
+    tell(message(4));
+    tell(message(3));
     elapse();
     assert.deepEqual(asked, []);
     assert.deepEqual(numbers(), [1, 2, 3, 4]);
@@ -91,35 +93,35 @@ describe("gaps", () => {
 
   test("many messages after a gap make one question", () => {
     enter();
-    for (const number of [4, 5, 6]) store.apply(message(number));
+    for (const number of [4, 5, 6]) tell(message(number));
     elapse();
-    store.apply(message(7));
+    tell(message(7));
     elapse();
     assert.equal(ask("since").length, 1);
   });
 
   test("an answer with more to come is asked on from where it ended", () => {
     enter();
-    store.apply(message(9));
+    tell(message(9));
     elapse();
-    store.apply({ type: "since", room: 3, from: 2, version: 5, messages: [message(5)], more: true });
+    tell({ type: "since", room: 3, from: 2, version: 5, messages: [message(5)], more: true });
     assert.deepEqual(asked.at(-1), { type: "since", room: 3, version: 5 });
   });
 
   test("an answer that brings nothing is not repeated for ever", () => {
     enter();
-    store.apply(message(9));
+    tell(message(9));
     elapse();
-    store.apply({ type: "since", room: 3, from: 2, version: 2, messages: [], more: true });
+    tell({ type: "since", room: 3, from: 2, version: 2, messages: [], more: true });
     elapse();
     assert.equal(ask("since").length, 1);
   });
 
   test("a refused question is asked again at the time that the server names", () => {
     enter();
-    store.apply(message(9));
+    tell(message(9));
     elapse();
-    store.apply({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 2 });
+    tell({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 2 });
     assert.equal(timers[0].ms, 2000);
     elapse();
     assert.equal(ask("since").length, 2);
@@ -128,7 +130,7 @@ describe("gaps", () => {
   test("a refused first page is asked again", () => {
     store.select(3);
     welcome(room({ version: 2 }));
-    store.apply({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 1 });
+    tell({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 1 });
     elapse();
     assert.equal(ask("history").length, 2);
   });
@@ -140,7 +142,7 @@ describe("after a reconnection", () => {
     store.lost();
     welcome(room({ version: 7, read: 2 }), room({ id: 4, version: 5 }));
     assert.deepEqual(asked, [{ type: "since", room: 3, version: 2 }]);
-    store.apply({ type: "opened", room: room({ version: 7 }), members: [] });
+    tell({ type: "opened", room: room({ version: 7 }), members: [] });
     assert.equal(asked.length, 1);
   });
 
@@ -197,35 +199,35 @@ describe("unread", () => {
   test("the server's count is taken, and what comes is added", () => {
     welcome(room({ version: 5, unread: 2, read: 3 }));
     assert.equal(store.unread(3), 2);
-    store.apply(message(6));
-    store.apply(message(6));
-    store.apply(message(7, { author: ADA }));
+    tell(message(6));
+    tell(message(6));
+    tell(message(7, { author: ADA }));
     assert.equal(store.unread(3), 3);
     assert.equal(store.allUnread, 3);
   });
 
   test("edits are not news, and deletions are not unread", () => {
     welcome(room({ version: 5, unread: 2, read: 3 }));
-    store.apply(message(4, { version: 6, edited: "now" }));
+    tell(message(4, { version: 6, edited: "now" }));
     assert.equal(store.unread(3), 2);
-    store.apply(message(4, { version: 7, text: "", deleted: true }));
+    tell(message(4, { version: 7, text: "", deleted: true }));
     assert.equal(store.unread(3), 1);
-    store.apply(message(8));
-    store.apply(message(8, { version: 9, text: "", deleted: true }));
+    tell(message(8));
+    tell(message(8, { version: 9, text: "", deleted: true }));
     assert.equal(store.unread(3), 1);
   });
 
   test("a room told anew with its count is not counted twice", () => {
     welcome(room());
-    store.apply(message(1));
-    store.apply(message(2));
-    store.apply({ type: "room", room: room({ version: 1, unread: 1 }) });
+    tell(message(1));
+    tell(message(2));
+    tell({ type: "room", room: room({ version: 1, unread: 1 }) });
     assert.equal(store.unread(3), 2);
   });
 
   test("reading up to the newest is told once", () => {
     enter();
-    store.apply(message(3));
+    tell(message(3));
     assert.equal(store.unread(3), 1);
     store.readAll(3);
     store.readAll(3);
@@ -235,13 +237,13 @@ describe("unread", () => {
 
   test("what another tab has read is read here", () => {
     welcome(room({ version: 5, unread: 2, read: 3 }));
-    store.apply({ type: "read", room: 3, number: 5 });
+    tell({ type: "read", room: 3, number: 5 });
     assert.equal(store.unread(3), 0);
   });
 
   test("a read mark that the server never got is sent again", () => {
     enter();
-    store.apply(message(3));
+    tell(message(3));
     store.readAll(3);
     store.lost();
     welcome(room({ version: 3, read: 2, unread: 1 }));
@@ -253,7 +255,7 @@ describe("unread", () => {
   test("a preview has nothing unread and marks nothing", () => {
     store.select(3);
     welcome();
-    store.apply({ type: "opened", room: room({ member: false, version: 2 }), members: [] });
+    tell({ type: "opened", room: room({ member: false, version: 2 }), members: [] });
     page([1, 2]);
     store.readAll(3);
     assert.equal(store.unread(3), 0);
@@ -266,25 +268,25 @@ describe("news", () => {
 
   test("what others say is news, once", () => {
     enter();
-    store.apply(message(3));
-    store.apply(message(3));
-    store.apply(message(4, { author: ADA }));
-    store.apply(message(3, { version: 5, edited: "now" }));
+    tell(message(3));
+    tell(message(3));
+    tell(message(4, { author: ADA }));
+    tell(message(3, { version: 5, edited: "now" }));
     assert.deepEqual(news(), [3]);
   });
 
   test("what comes from the history or was missed is none", () => {
     enter();
-    store.apply(message(5));
+    tell(message(5));
     elapse();
-    store.apply({ type: "since", room: 3, from: 2, version: 5, messages: [message(3)], more: false });
+    tell({ type: "since", room: 3, from: 2, version: 5, messages: [message(3)], more: false });
     assert.deepEqual(news(), [5]);
   });
 
   test("in a room that is not loaded it is news as well", () => {
     welcome(room());
-    store.apply(message(1));
-    store.apply(message(1));
+    tell(message(1));
+    tell(message(1));
     assert.deepEqual(news(), [1]);
   });
 });
@@ -293,7 +295,7 @@ describe("rooms", () => {
   test("a room that is refused says why, and is listed no more", () => {
     store.select(9);
     welcome(room());
-    store.apply({ type: "error", code: "bad-room", text: "There is no such room.", room: 9 });
+    tell({ type: "error", code: "bad-room", text: "There is no such room.", room: 9 });
     assert.equal(store.refusal, "There is no such room.");
     assert.equal(store.room, null);
     store.select(3);
@@ -302,7 +304,7 @@ describe("rooms", () => {
 
   test("leaving the room that is looked at asks what is left of it", () => {
     enter();
-    store.apply({ type: "left", room: 3 });
+    tell({ type: "left", room: 3 });
     assert.deepEqual(asked, [{ type: "open", room: 3 }]);
     assert.equal(store.room.member, false);
   });
@@ -310,19 +312,19 @@ describe("rooms", () => {
   test("a preview is forgotten when another room is looked at", () => {
     store.select(8);
     welcome(room());
-    store.apply({ type: "opened", room: room({ id: 8, member: false }), members: [] });
+    tell({ type: "opened", room: room({ id: 8, member: false }), members: [] });
     store.select(3);
     assert.deepEqual([...store.rooms.keys()], [3]);
-    store.apply({ type: "opened", room: room({ id: 8, member: false }), members: [] });
+    tell({ type: "opened", room: room({ id: 8, member: false }), members: [] });
     assert.deepEqual([...store.rooms.keys()], [3]);
   });
 
   test("people come and go", () => {
     enter();
-    store.apply({ type: "opened", room: room({ version: 2 }), members: [ADA] });
-    store.apply({ type: "member", room: 3, user: GRACE, joined: true });
+    tell({ type: "opened", room: room({ version: 2 }), members: [ADA] });
+    tell({ type: "member", room: 3, user: GRACE, joined: true });
     assert.equal(store.room.members.size, 2);
-    store.apply({ type: "member", room: 3, user: GRACE, joined: false });
+    tell({ type: "member", room: 3, user: GRACE, joined: false });
     assert.equal(store.room.members.size, 1);
   });
 
@@ -339,9 +341,9 @@ describe("rooms", () => {
   test("the last message of one's own is the one to edit", () => {
     enter();
     assert.equal(store.lastOwn(3), null);
-    store.apply(message(3, { author: ADA }));
-    store.apply(message(4, { author: ADA }));
-    store.apply(message(4, { author: ADA, version: 5, deleted: true, text: "" }));
+    tell(message(3, { author: ADA }));
+    tell(message(4, { author: ADA }));
+    tell(message(4, { author: ADA, version: 5, deleted: true, text: "" }));
     assert.equal(store.lastOwn(3).number, 3);
   });
 
@@ -350,7 +352,7 @@ describe("rooms", () => {
     welcome(...ids.map((id) => room({ id, version: 1 })));
     for (const id of ids) {
       store.select(id);
-      store.apply({
+      tell({
         type: "history", room: id, before: null, version: 1, messages: [message(1, { room: id })],
         more: false,
       });
@@ -361,9 +363,9 @@ describe("rooms", () => {
 
   test("an event of an unknown kind or room does no harm", () => {
     enter();
-    store.apply({ type: "novelty" });
-    store.apply(message(1, { room: 77 }));
-    store.apply({ type: "history", room: 77, before: null, version: 1, messages: [], more: false });
+    tell({ type: "novelty" });
+    tell(message(1, { room: 77 }));
+    tell({ type: "history", room: 77, before: null, version: 1, messages: [], more: false });
     assert.deepEqual(numbers(), [1, 2]);
   });
 });
@@ -373,7 +375,7 @@ describe("questions that were not answered", () => {
     enter();
     store.room.timeline.more = true;
     store.older(3);
-    store.apply({ type: "error", code: "unavailable", text: "Something went wrong.", room: 3 });
+    tell({ type: "error", code: "unavailable", text: "Something went wrong.", room: 3 });
     asked.length = 0;
     store.older(3);
     assert.deepEqual(asked, [{ type: "history", room: 3, before: 1 }]);
@@ -381,14 +383,14 @@ describe("questions that were not answered", () => {
 
   test("what was read is told again when the server could not keep it", () => {
     enter();
-    store.apply(message(3));
+    tell(message(3));
     store.readAll(3);
     assert.deepEqual(ask("read"), [{ type: "read", room: 3, number: 3 }]);
-    store.apply({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 2 });
+    tell({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 2 });
     elapse();
     assert.equal(ask("read").length, 2);
-    store.apply({ type: "read", room: 3, number: 3 });
-    store.apply({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 2 });
+    tell({ type: "read", room: 3, number: 3 });
+    tell({ type: "error", code: "unavailable", text: "Later.", room: 3, retry_after: 2 });
     elapse();
     assert.equal(ask("read").length, 2);
   });

@@ -117,10 +117,11 @@ class WSGIHost:
             return known
         peer = addresses_of(request).peer
         client = self._proxy.apply(peer, self._url_scheme, request.headers)
-        authority, _, _ = split_target(request.raw_path)
-        # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
-        if authority and client.host == request.headers.get("Host", ""):
-            client = replace(client, host=authority)
+        if request.raw_path[:1] != "/":
+            authority, _, _ = split_target(request.raw_path)
+            # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
+            if authority and client.host == request.headers.get("Host", ""):
+                client = client._replace(host=authority)
         request[CLIENT] = client
         return client
 

@@ -22,7 +22,7 @@ from pyramid.response import Response
 
 from sockjs_bridge import ConnectionClosed, WebSocketSession, websocket_view
 
-DISCONNECT_DELAY = 1.5
+DISCONNECT_DELAY = 2.5
 """Seconds after which sessions expire where that is what is tested; a busy client may be late."""
 
 HOLD_LIMIT = 20.0

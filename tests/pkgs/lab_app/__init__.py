@@ -159,7 +159,7 @@ def impatient(request):
         request.receive(timeout=0.05)
     except TimeoutError as error:
         request.websocket.send(f"{type(error).__name__}: {error}")
-    request.websocket.send(request.receive(timeout=10))
+    request.websocket.send(request.receive(timeout=40))
 
 
 @websocket_view(route_name="impatient_coroutine")
@@ -169,7 +169,7 @@ async def impatient_coroutine(request):
         await request.receive(timeout=0.05)
     except TimeoutError as error:
         request.websocket.send(f"{type(error).__name__}: {error}")
-    request.websocket.send(await request.receive(timeout=10))
+    request.websocket.send(await request.receive(timeout=40))
 
 
 @view_config(route_name="forgetful")

@@ -24,7 +24,7 @@ from sockjs_bridge import ConnectionClosed, Session, WebSocket
 from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.testing import serve
 
-LATE = 1.5
+LATE = 4.0
 """A ``disconnect_delay`` that can be waited for, and in which a busy machine still polls."""
 
 PATIENCE = 40.0

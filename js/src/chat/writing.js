@@ -1,0 +1,90 @@
+// What the user writes in the room that is looked at.
+
+import { Composer } from "./composer.js";
+import { $ } from "./dom.js";
+
+/** @import { Written } from "./composer.js" */
+
+export class Writing {
+  #store;
+  #composer;
+
+  /**
+   * @param {object} parts
+   * @param {import("./store.js").Store} parts.store
+   * @param {import("./outbox.js").Outbox} parts.outbox
+   * @param {import("./typing.js").Typing} parts.typing
+   * @param {import("./storage.js").Memory} parts.memory keeps the drafts.
+   * @param {number} parts.most characters of a message.
+   * @param {() => void} parts.said called when something new goes out.
+   */
+  constructor({ store, outbox, typing, memory, most, said }) {
+    this.#store = store;
+    const composer = new Composer({
+      form: $("say"), field: $("text"), submit: $("send"), counter: $("counter"),
+      editing: $("editing"), cancel: $("cancel-edit"),
+    }, memory, most);
+    this.#composer = composer;
+    /**
+     * Listens to what the composer tells of the current room.
+     *
+     * @template {keyof Written & string} Type
+     * @param {Type} type
+     * @param {(room: number, detail: Written[Type]) => void} act
+     */
+    const on = (type, act) => composer.addEventListener(type, (event) => {
+      const { detail } = /** @type {CustomEvent<Written[Type]>} */ (event);
+      if (store.current !== null) act(store.current, detail);
+    });
+    on("say", (room, { text }) => {
+      said();
+      typing.said(room);
+      outbox.say(room, text);
+    });
+    on("change", (room, { number, text }) => {
+      if (store.room?.timeline.get(number)?.text !== text) outbox.edit(room, number, text);
+    });
+    on("typing", (room) => {
+      if (store.ready && composer.edited === null) typing.typed(room);
+    });
+    on("last", (room) => {
+      const message = store.lastOwn(room);
+      if (message) this.edit(message.number);
+    });
+  }
+
+  /**
+   * Goes to a room, with what had been written there.
+   *
+   * @param {number} room
+   */
+  enter(room) {
+    this.#composer.enter(room);
+  }
+
+  /**
+   * Changes a message of one's own.
+   *
+   * @param {number} number
+   */
+  edit(number) {
+    const message = this.#store.room?.timeline.get(number);
+    if (message && !message.deleted) this.#composer.edit(message);
+  }
+
+  /**
+   * Shows the field, or hides it.
+   *
+   * @param {boolean} possible
+   */
+  show(possible) {
+    $("say").hidden = !possible;
+    if (!possible) this.#composer.cancel();
+  }
+
+  /** Gives the field the focus, where that helps. */
+  focus() {
+    // On a phone the keyboard would cover half of what one came to read.
+    if (!$("say").hidden && !matchMedia("(pointer: coarse)").matches) this.#composer.focus();
+  }
+}

@@ -1,0 +1,110 @@
+// The page as a whole, over a connection that the test opens.
+
+import assert from "node:assert/strict";
+import { after, before, mock, test } from "node:test";
+import { FakeSock } from "../reconnecting/setup.js";
+import { ADA, fire, GRACE, loadPage, message, room } from "./page.js";
+
+let $;
+let sock;
+
+const tell = async (event) => {
+  sock.message(JSON.stringify(event));
+  await new Promise((resolve) => { queueMicrotask(resolve); });
+};
+const sent = (type) => sock.sent.map((text) => JSON.parse(text)).filter((said) => said.type === type);
+const texts = () => [...document.querySelectorAll("#log .text")].map((text) => text.textContent);
+
+before(async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  $ = loadPage("/");
+  Object.defineProperty(document, "hidden", { value: false, configurable: true });
+  Object.assign(document.body.dataset, {
+    endpoint: "/chat", root: "/", csrf: "token", userId: "1", userName: "Ada", maxText: "100", room: "",
+  });
+  globalThis.SockJS = class extends FakeSock {
+    constructor(...args) {
+      super(...args);
+      sock = this;
+    }
+  };
+  await import("../../src/chat/main.js");
+});
+after(() => mock.timers.reset());
+
+test("the page connects, and goes to the first room", async () => {
+  assert.equal(sock.url, "/chat");
+  sock.open();
+  await tell({
+    type: "welcome", user: ADA, online: [1, 2],
+    rooms: [room({ version: 1, read: 1 }), room({ id: 4, name: "Garden" })],
+  });
+  assert.equal($("status-text").textContent, "Connected");
+  assert.equal($("room-name").textContent, "Lobby");
+  assert.equal(document.querySelectorAll("a.room").length, 2);
+  assert.deepEqual(sent("open"), [{ type: "open", room: 3 }]);
+  assert.deepEqual(sent("history"), [{ type: "history", room: 3, before: null }]);
+});
+
+test("it shows the room's people and messages, and what comes", async () => {
+  await tell({ type: "opened", room: room({ version: 1, read: 1 }), members: [ADA, GRACE] });
+  await tell({ type: "history", room: 3, before: null, version: 1, messages: [message(1)], more: false });
+  await tell({ type: "typing", room: 3, user: GRACE });
+  assert.equal($("typing").textContent, "Grace is typing…");
+  await tell(message(2));
+  assert.deepEqual(texts(), ["text 1", "text 2"]);
+  assert.equal($("typing").textContent, "");
+  assert.equal($("members-count").textContent, "2");
+  assert.equal($("announcer").textContent, "Grace: text 2");
+  assert.deepEqual(sent("read"), [{ type: "read", room: 3, number: 2 }]);
+});
+
+test("what the user says is shown at once, and confirmed by the server", async () => {
+  $("text").value = "hello";
+  fire($("say"), "submit");
+  await Promise.resolve();
+  assert.deepEqual(texts(), ["text 1", "text 2", "hello"]);
+  assert.equal(document.querySelectorAll(".progress").length, 1);
+  assert.equal(fire(window, "beforeunload").defaultPrevented, true);
+  const [{ key }] = sent("message");
+  await tell(message(3, { key, author: ADA, text: "hello" }));
+  assert.deepEqual(texts(), ["text 1", "text 2", "hello"]);
+  assert.equal(document.querySelectorAll(".progress").length, 0);
+  assert.equal(fire(window, "beforeunload").defaultPrevented, false);
+});
+
+test("another room is chosen, and what comes in the first is counted", async () => {
+  fire(document.querySelector("a.room[data-room='4']"), "click");
+  await tell(message(4));
+  assert.equal(location.pathname, "/rooms/4");
+  assert.equal($("room-name").textContent, "Garden");
+  assert.equal(document.title, "(1) Garden – Chat");
+  assert.deepEqual(sent("close"), []);
+});
+
+test("back in the first one it is marked as new, and then read", async () => {
+  fire(document.querySelector("a.room[data-room='3']"), "click");
+  await Promise.resolve();
+  assert.equal(document.querySelectorAll("#log .new-mark").length, 1);
+  assert.deepEqual(sent("read").at(-1), { type: "read", room: 3, number: 4 });
+  await Promise.resolve();
+  assert.equal(document.title, "Lobby – Chat");
+});
+
+test("the buttons open their dialogs", () => {
+  for (const [button, dialog] of [["new-room", "room-dialog"], ["new-direct", "direct-dialog"]]) {
+    fire($(button), "click");
+    assert.equal($(dialog).open, true);
+    $(dialog).open = false;
+  }
+});
+
+test("a loss is shown to who waits for a confirmation", async () => {
+  $("text").value = "later";
+  fire($("say"), "submit");
+  sock.lose();
+  mock.timers.tick(2_000);
+  await Promise.resolve();
+  assert.equal($("status-text").textContent, "Reconnecting…");
+  assert.equal(document.querySelector(".progress").textContent, "sent later");
+});
