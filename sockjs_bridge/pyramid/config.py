@@ -239,6 +239,10 @@ def reconnecting_sockjs_url(request: Request) -> str:
 def get_sockjs_manager(request: Request, name: str = "") -> SessionManager:
     """Returns the sessions of an endpoint, as pyramid_sockjs called them.
 
+    Args:
+        request: of the application.
+        name: of the route.
+
     Raises:
         KeyError: there is no endpoint of that name.
     """
@@ -278,6 +282,9 @@ def _client_path() -> str:
 
 def includeme(config: Configurator) -> None:
     """Turns the bridge on: ``config.include("sockjs_bridge")``.
+
+    Args:
+        config: the configurator.
 
     Raises:
         pyramid.exceptions.ConfigurationError: a ``sockjs.*`` setting cannot be.

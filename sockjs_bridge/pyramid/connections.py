@@ -165,6 +165,9 @@ class Connection:
     def receive(self, timeout: float | None = None) -> Any:
         """Waits for the next message, in a view. In a session class messages go to its hooks.
 
+        Args:
+            timeout: in seconds; None waits for ever.
+
         Raises:
             RuntimeError: always, here.
         """

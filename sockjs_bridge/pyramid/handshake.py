@@ -80,6 +80,13 @@ def _connection(kind: type[C], handshake: Handshake, request: Request) -> C:
 def receive(request: Request, timeout: float | None = None) -> Any:
     """Waits for the next message, as `WebSocket.receive` or `AsyncWebSocket.receive`.
 
+    Args:
+        request: the handshake's.
+        timeout: in seconds; None waits for ever.
+
+    Returns:
+        The message; in an ``async def`` view what is to be awaited for it.
+
     Raises:
         RuntimeError: the request is a page's and opens no connection.
     """
@@ -132,6 +139,10 @@ def precedence_deriver(view: View, info: Any) -> View:
     No tween stands as near to a view: what the others make for a request is there, whatever the
     order in which an application includes them. So here it is noted who makes a handshake, and
     that a page has answered.
+
+    Args:
+        view: the view, with what stands nearer to it than this.
+        info: of Pyramid's interface for derivers.
     """
     sockjs: SockJS = info.registry.sockjs
     route_name = info.options.get("route_name")
@@ -168,7 +179,12 @@ def precedence_deriver(view: View, info: Any) -> View:
 
 
 def handover_deriver(view: View, info: Any) -> View:
-    """Takes the view of a handshake, to be run when the session is open."""
+    """Takes the view of a handshake, to be run when the session is open.
+
+    Args:
+        view: the view, without its renderer.
+        info: of Pyramid's interface for derivers.
+    """
     sockjs: SockJS = info.registry.sockjs
     route_name = info.options.get("route_name")
     if info.exception_only or route_name not in sockjs.endpoints:
@@ -262,6 +278,10 @@ def sockjs_tween_factory(
     A plain GET of an endpoint is the protocol's greeting where no view answers it. Of a request
     that proves itself and does not come as far as a view it notes who makes it. The other URLs are
     the server's: it is told that they are, and of a server that is not ours they cannot be had.
+
+    Args:
+        handler: the next tween.
+        registry: of the application.
     """
     sockjs: SockJS = registry.sockjs
     # Pyramid makes its tweens last of all. A subscriber of ApplicationCreated would have it call

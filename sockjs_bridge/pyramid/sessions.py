@@ -66,19 +66,45 @@ class WebSocketSession:
         return self.websocket.closed
 
     def send(self, message: str) -> bool:
-        """Sends a message, as `WebSocket.send`."""
+        """Sends a message, as `WebSocket.send`.
+
+        Args:
+            message: any text.
+
+        Returns:
+            False when the connection is over.
+        """
         return self.websocket.send(message)
 
     def close(self, code: int = NORMAL[0], reason: str = NORMAL[1]) -> None:
-        """Closes the connection, as `WebSocket.close`."""
+        """Closes the connection, as `WebSocket.close`.
+
+        Args:
+            code: 1000, or 3000 to 4999 (RFC 6455, 7.4.2).
+            reason: for the other side, a few words.
+        """
         self.websocket.close(code, reason)
 
     def join(self, room: str) -> bool:
-        """Enters a room, as `WebSocket.join`."""
+        """Enters a room, as `WebSocket.join`.
+
+        Args:
+            room: any name.
+
+        Returns:
+            False when the connection is over.
+        """
         return self.websocket.join(room)
 
     def leave(self, room: str) -> bool:
-        """Leaves a room, as `WebSocket.leave`."""
+        """Leaves a room, as `WebSocket.leave`.
+
+        Args:
+            room: its name.
+
+        Returns:
+            False when it was not in.
+        """
         return self.websocket.leave(room)
 
     @property

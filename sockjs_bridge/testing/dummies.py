@@ -131,7 +131,11 @@ class _Dummy(Connection):
         return self._receiver.messages
 
     def client_sends(self, message: str) -> None:
-        """Has a message arrive, behind those that were given at the beginning."""
+        """Has a message arrive, behind those that were given at the beginning.
+
+        Args:
+            message: any text.
+        """
         self._script.append(message)
 
     def client_leaves(self) -> None:
@@ -202,6 +206,9 @@ class DummyWebSocket(_Dummy, WebSocket):
     def receive(self, timeout: float | None = None) -> str:
         """Returns the next message of the script.
 
+        Args:
+            timeout: without effect, as nothing has to be waited for.
+
         Raises:
             ConnectionClosed: there is none any more.
         """
@@ -233,7 +240,11 @@ class DummyWebSocket(_Dummy, WebSocket):
         return self.sent
 
     def drain(self, timeout: float | None = None) -> None:
-        """Returns at once: the client takes everything."""
+        """Returns at once: the client takes everything.
+
+        Args:
+            timeout: without effect.
+        """
         cast(DummyClock, self._clock).turn()
         super().drain(timeout)
 
@@ -254,6 +265,9 @@ class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
     async def receive(self, timeout: float | None = None) -> str:
         """Returns the next message of the script.
 
+        Args:
+            timeout: without effect, as nothing has to be waited for.
+
         Raises:
             ConnectionClosed: there is none any more.
         """
@@ -261,7 +275,15 @@ class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
         return await super().receive(timeout)
 
     async def run(self, view: Any, request: Any = None) -> list[str]:
-        """Runs a view or the hooks of a session class, as `DummyWebSocket.run`."""
+        """Runs a view or the hooks of a session class, as `DummyWebSocket.run`.
+
+        Args:
+            view: a function of a request, or a `WebSocketSession`.
+            request: made by `request`; by default one without anything.
+
+        Returns:
+            What the client was sent.
+        """
         for phase in self._phases(view, request or self.request()):
             with contextlib.suppress(ConnectionClosed):
                 for call in phase:
