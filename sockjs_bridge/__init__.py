@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sockjs_bridge.pyramid.compat import Session
     from sockjs_bridge.pyramid.config import includeme, websocket_view
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
+    from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.sessions import WebSocketSession
 
 __all__ = (
@@ -18,6 +19,7 @@ __all__ = (
     "ConnectionClosed",
     "Session",
     "SockJS",
+    "SockJSRequest",
     "WebSocket",
     "WebSocketSession",
     "includeme",
@@ -30,6 +32,7 @@ _MODULES = {
     "ConnectionClosed": "errors",
     "Session": "pyramid.compat",
     "SockJS": "pyramid.application",
+    "SockJSRequest": "pyramid.requests",
     "WebSocket": "pyramid.connections",
     "WebSocketSession": "pyramid.sessions",
     "includeme": "pyramid.config",

@@ -1,9 +1,11 @@
 """A SockJS client for Python, for tests, load tests and services.
 
-async with connect("http://localhost:6543/chat", transport="xhr-polling") as ws:
-    await ws.send("hello")
-    async for message in ws:
-        ...
+::
+
+    async with connect("http://localhost:6543/chat", transport="xhr-polling") as ws:
+        await ws.send("hello")
+        async for message in ws:
+            ...
 """
 
 from __future__ import annotations
@@ -17,16 +19,16 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from ..errors import ConnectionClosed
-from .connection import Connection, HandshakeError, Options
-from .http import HTTPConnection
-from .websocket import RawWebSocketConnection, WebSocketConnection
-from .wire import HTTP_TRANSPORTS, WEBSOCKET_TRANSPORTS, extend_url
+from sockjs_bridge.client.connection import Connection, HandshakeError, Options
+from sockjs_bridge.client.http import HTTPConnection
+from sockjs_bridge.client.websocket import RawWebSocketConnection, WebSocketConnection
+from sockjs_bridge.client.wire import HTTP_TRANSPORTS, WEBSOCKET_TRANSPORTS, extend_url
+from sockjs_bridge.errors import ConnectionClosed
 
 __all__ = ["TRANSPORTS", "Connection", "ConnectionClosed", "HandshakeError", "connect"]
 
+#: The transports that `connect` knows, by the SockJS client's names.
 TRANSPORTS = (*WEBSOCKET_TRANSPORTS, *HTTP_TRANSPORTS)
-"""The transports that `connect` knows, by the SockJS client's names."""
 
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -35,9 +37,9 @@ _last_timestamp = 0
 
 
 def unique_milliseconds() -> int:
-    """Tell the time in milliseconds since 1970, and no time twice.
+    """Returns the time in milliseconds since 1970, and no time twice.
 
-    Servers take an identical `t` for the repeat of a request, and programs send more than one
+    Servers take an identical ``t`` for the repeat of a request, and programs send more than one
     request in a millisecond.
     """
     global _last_timestamp
@@ -46,44 +48,44 @@ def unique_milliseconds() -> int:
 
 
 class connect:
-    """Connect to a SockJS endpoint over one transport.
+    """Connects to a SockJS endpoint over one transport.
 
-    Await it for an open `Connection`, or use it as an asynchronous context manager that closes
+    It is awaited for an open `Connection`, or used as an asynchronous context manager that closes
     the connection at its end. There is no fallback from one transport to another.
 
     Args:
-        url: The endpoint's base URL, http or https (ws and wss mean the same). Its query, in
+        url: the endpoint's base URL, http or https (ws and wss mean the same). Its query, in
             yarl's canonical form, is sent with each request.
-        transport: One of `TRANSPORTS`.
-        headers: Headers for each request, `Origin`, `Cookie` or `Authorization` for instance.
-        session: The aiohttp session to use; it is not closed, and its cookies, TLS settings and
+        transport: one of `TRANSPORTS`.
+        headers: for each request, ``Origin``, ``Cookie`` or ``Authorization`` for instance.
+        session: the aiohttp session to use; it is not closed, and its cookies, TLS settings and
             limit of connections apply (an HTTP transport needs two). By default each connection
             has its own session, with a cookie jar that accepts cookies of hosts that are IP
             addresses.
-        session_id: The SockJS session id; drawn at random by default.
-        timestamp: Gives the `t` parameter of each HTTP request, None to leave it out. By
+        session_id: the SockJS session id; drawn at random by default.
+        timestamp: gives the ``t`` parameter of each HTTP request, None to leave it out. By
             default the time in milliseconds, no value twice.
-        open_timeout: Seconds until the session must be open.
-        close_timeout: Seconds for the closing handshake of a WebSocket, after which the socket
+        open_timeout: seconds until the session must be open.
+        close_timeout: seconds for the closing handshake of a WebSocket, after which the socket
             is closed without it.
-        send_timeout: Seconds for one send, after which the connection is closed with 1006.
-        idle_timeout: Seconds without a byte from the server, heartbeats included, after which
+        send_timeout: seconds for one send, after which the connection is closed with 1006.
+        idle_timeout: seconds without a byte from the server, heartbeats included, after which
             the connection is closed with 1006. A WebSocket is sent a ping when two thirds
             of the time are over.
-        max_size: Bytes of one frame, beyond which the connection is closed with 1009.
-        max_queue: Messages that may wait for `recv` before reading from the server stops. The
-            frame that crosses the limit is still taken as a whole.
+        max_size: bytes of one frame, beyond which the connection is closed with 1009.
+        max_queue: messages that may wait for `Connection.recv` before reading from the server
+            stops. The frame that crosses the limit is still taken as a whole.
 
     None stands for no limit, where the type allows it.
 
     Raises:
-        ValueError: The URL or the transport is none.
-        HandshakeError: The server could not be reached, or answered with a status other than
+        ValueError: the URL or the transport is none.
+        HandshakeError: the server could not be reached, or answered with a status other than
             200 or 101. Redirects are not followed.
-        ConnectionClosed: The server closed the session without opening it, or was no SockJS
+        ConnectionClosed: the server closed the session without opening it, or was no SockJS
             server. A session that opens and closes at once is returned instead, and its
-            `recv` raises.
-        TimeoutError: `open_timeout` is over.
+            `Connection.recv` raises.
+        TimeoutError: ``open_timeout`` is over.
     """
 
     def __init__(

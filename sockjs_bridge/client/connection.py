@@ -13,18 +13,22 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from ..errors import ConnectionClosed
-from .wire import ProtocolError, decode_close, decode_message, decode_messages
+from sockjs_bridge.client.wire import ProtocolError, decode_close, decode_message, decode_messages
+from sockjs_bridge.errors import ConnectionClosed
 
+#: Close codes of an ordinary ending: iteration ends without an error.
 QUIET_CODES = frozenset({1000, 1001, 3000})
-"""Close codes of an ordinary ending: iteration ends without an error."""
 
 
 class HandshakeError(ConnectionError):
     """The connection did not open.
 
+    Args:
+        status: of the server's answer, None when there was none.
+        message: what happened.
+
     Attributes:
-        status: The HTTP status of the server's answer, None when there was none.
+        status: as given.
     """
 
     def __init__(self, status: int | None, message: str) -> None:
@@ -33,13 +37,13 @@ class HandshakeError(ConnectionError):
 
 
 def describe(error: Exception) -> str:
-    """Tell an error in a few words; time-outs often carry none."""
+    """Returns an error in a few words; time-outs often carry none."""
     return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What `connect` was asked for. Times are in seconds, sizes in bytes."""
+    """What `sockjs_bridge.client.connect` was asked for; times in seconds, sizes in bytes."""
 
     transport: str
     headers: Mapping[str, str]
@@ -52,18 +56,15 @@ class Options:
 
 
 class Connection(abc.ABC):
-    """An open SockJS connection, made by `connect`."""
+    """An open SockJS connection, made by `connect`.
 
-    status: int | None
-    """HTTP status of the answer to the opening request."""
-    response_headers: CIMultiDictProxy[str]
-    """Headers of the answer to the opening request."""
-    heartbeats: int
-    """Heartbeat frames received so far."""
-    close_code: int | None
-    """Close code once the connection is over, None before."""
-    close_reason: str | None
-    """Close reason once the connection is over, None before."""
+    Attributes:
+        status: of the HTTP answer to the opening request.
+        response_headers: of that answer.
+        heartbeats: how many heartbeat frames were received so far.
+        close_code: once the connection is over, None before.
+        close_reason: once the connection is over, None before.
+    """
 
     _runner: asyncio.Task[None]
 
@@ -75,11 +76,11 @@ class Connection(abc.ABC):
         session_id: str,
         options: Options,
     ) -> None:
-        self.status = None
-        self.response_headers = CIMultiDictProxy(CIMultiDict())
+        self.status: int | None = None
+        self.response_headers: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
         self.heartbeats = 0
-        self.close_code = None
-        self.close_reason = None
+        self.close_code: int | None = None
+        self.close_reason: str | None = None
         self._http = http
         self._owns_http = owns_http
         self._url = url
@@ -109,16 +110,19 @@ class Connection(abc.ABC):
         return self._session_id
 
     async def send(self, message: str) -> None:
-        """Send a message.
+        """Sends a message.
 
-        Returns when the message was written (WebSocket) or when the server has taken it (HTTP).
+        It returns when the message was written (WebSocket) or when the server has taken it (HTTP).
         Over HTTP one request is under way at a time: messages that other tasks send meanwhile
         leave together in the next one. A cancelled call may still deliver its message.
 
+        Args:
+            message: any text.
+
         Raises:
-            TypeError: The message is not a string.
-            ValueError: The message holds a lone surrogate, which raw-websocket cannot carry.
-            ConnectionClosed: The connection is over, or ended before the message was sent.
+            TypeError: the message is not a string.
+            ValueError: the message holds a lone surrogate, which raw-websocket cannot carry.
+            ConnectionClosed: the connection is over, or ended before the message was sent.
         """
         if not isinstance(message, str):
             raise TypeError(f"a message is a str, not {type(message).__name__}")
@@ -126,12 +130,12 @@ class Connection(abc.ABC):
         await self._send(message)
 
     async def recv(self) -> str:
-        """Wait for the next message.
+        """Waits for the next message.
 
         Messages that arrived before the end are still returned after it.
 
         Raises:
-            ConnectionClosed: The connection is over and all messages were returned.
+            ConnectionClosed: the connection is over and all messages were returned.
         """
         while not self._messages:
             self._check_open()
@@ -153,17 +157,17 @@ class Connection(abc.ABC):
             raise
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection, and wait until its tasks and sockets are gone.
+        """Closes the connection, and waits until its tasks and sockets are gone.
 
         WebSockets carry code and reason to the server. HTTP has no way to do so: the receiving
         request is aborted. On a connection that is over already this only waits.
 
         Args:
             code: 1000 or 3000 to 4999 (RFC 6455, section 7.4).
-            reason: At most 123 bytes of UTF-8 (RFC 6455, section 5.5).
+            reason: at most 123 bytes of UTF-8 (RFC 6455, section 5.5).
 
         Raises:
-            ValueError: The code or the reason may not be sent.
+            ValueError: the code or the reason may not be sent.
         """
         if code != 1000 and not 3000 <= code <= 4999:
             raise ValueError(f"a close code is 1000 or 3000 to 4999, not {code}")
@@ -173,12 +177,12 @@ class Connection(abc.ABC):
         await asyncio.wait({self._runner})
 
     async def open(self) -> None:
-        """Connect; `connect` has done so.
+        """Connects; `connect` has done so.
 
         Raises:
-            HandshakeError: The server could not be reached or refused.
-            ConnectionClosed: The server closed the session without opening it.
-            TimeoutError: `open_timeout` is over.
+            HandshakeError: the server could not be reached or refused.
+            ConnectionClosed: the server closed the session without opening it.
+            TimeoutError: ``open_timeout`` is over.
         """
         self._runner = asyncio.create_task(self._run(), name=f"sockjs client {self._session_id}")
         try:
@@ -195,7 +199,7 @@ class Connection(abc.ABC):
             raise ConnectionClosed(self.close_code, self.close_reason or "")
 
     def _accept(self, status: int, headers: CIMultiDictProxy[str]) -> None:
-        """Note the answer to the opening request."""
+        """Notes the answer to the opening request."""
         self.status = status
         self.response_headers = headers
 
@@ -207,7 +211,7 @@ class Connection(abc.ABC):
         wire_close: tuple[int, str] = (1000, ""),
         error: HandshakeError | None = None,
     ) -> None:
-        """Declare the connection over, and wake everybody who waits. Only the first call counts."""
+        """Declares the connection over, and wakes all who wait. Only the first call counts."""
         if self._over.done():
             return
         self.close_code = code
@@ -219,7 +223,7 @@ class Connection(abc.ABC):
         self._readable.set()
 
     async def _run(self) -> None:
-        """Receive until the connection is over, then let go of everything that it holds."""
+        """Receives until the connection is over, then lets go of everything that it holds."""
         receiver = asyncio.create_task(self._receive(), name=f"sockjs receiver {self._session_id}")
         try:
             # A plain await would hand a cancellation on to the future that others wait for.
@@ -260,7 +264,7 @@ class Connection(abc.ABC):
             await self._has_room.wait()
 
     def _take(self, frame: str) -> None:
-        """Act on one SockJS frame (sockjs-protocol, section "Protocol and framing")."""
+        """Acts on one SockJS frame (sockjs-protocol, section "Protocol and framing")."""
         kind, payload = frame[:1], frame[1:]
         if frame == "o":
             if self._opened.done():
@@ -285,12 +289,12 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def _frames(self) -> AsyncGenerator[str, None]:
-        """Connect and yield frames; raise when the connection is over."""
+        """Connects and yields frames; raises when the connection is over."""
 
     @abc.abstractmethod
     async def _send(self, message: str) -> None:
-        """Bring one message to the server."""
+        """Brings one message to the server."""
 
     @abc.abstractmethod
     async def _disconnect(self, code: int, reason: str) -> None:
-        """End what the transport has open, apart from the generator of frames."""
+        """Ends what the transport has open, apart from the generator of frames."""

@@ -10,29 +10,40 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from .connection import Connection, HandshakeError, Options, describe
-from .wire import CALLBACK, HTTP_TRANSPORTS, FrameReader, extend_url
+from sockjs_bridge.client.connection import Connection, HandshakeError, Options, describe
+from sockjs_bridge.client.wire import CALLBACK, HTTP_TRANSPORTS, FrameReader, extend_url
 
+# Seconds before the next receiving request after a response without a frame. No SockJS server sends
+# such responses in a row; a middlebox that does is not hammered.
 _EMPTY_RESPONSE_PAUSE = 0.1
-"""Seconds before the next receiving request after a response without a frame.
-
-No SockJS server sends such responses in a row; a middlebox that does is not hammered.
-"""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """The messages of one sending request."""
+    """The messages of one sending request.
+
+    Attributes:
+        messages: in the order in which they were sent.
+        taken: done once the server has taken them.
+    """
 
     messages: list[str] = field(default_factory=list)
     taken: asyncio.Future[None] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
-    """Done once the server has taken the messages."""
 
 
 class HTTPConnection(Connection):
-    """A connection over one of `HTTP_TRANSPORTS`."""
+    """A connection over one of `HTTP_TRANSPORTS`.
+
+    Args:
+        http: the aiohttp session that it uses.
+        owns_http: it closes that at its end.
+        url: of the SockJS session.
+        session_id: of the SockJS session.
+        options: what was asked for.
+        timestamp: gives the ``t`` parameter of each request; None leaves it out.
+    """
 
     def __init__(
         self,
@@ -94,7 +105,7 @@ class HTTPConnection(Connection):
             self._check_open()
 
     async def _send_batches(self) -> None:
-        """Send what is waiting, one request at a time.
+        """Sends what is waiting, one request at a time.
 
         A task of its own, so that a cancelled `send` takes no other task's message with it.
         """

@@ -10,9 +10,9 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from ..errors import ConnectionClosed
-from .connection import Connection, HandshakeError
-from .wire import ProtocolError, extend_url
+from sockjs_bridge.client.connection import Connection, HandshakeError
+from sockjs_bridge.client.wire import ProtocolError, extend_url
+from sockjs_bridge.errors import ConnectionClosed
 
 
 class WebSocketConnection(Connection):
@@ -86,7 +86,7 @@ class WebSocketConnection(Connection):
 
 
 def _refusal(answer: aiohttp.ClientResponse | aiohttp.ClientResponseError) -> HandshakeError:
-    """Tell an answer that is no WebSocket; of several the first, as aiohttp follows redirects."""
+    """Returns what an answer means that is no WebSocket; aiohttp has followed redirects to it."""
     return HandshakeError(answer.status, f"HTTP status {answer.status}")
 
 

@@ -13,12 +13,21 @@ from dataclasses import dataclass
 
 from yarl import URL
 
+#: The JavaScript function that htmlfile and jsonp-polling responses are asked to call.
 CALLBACK = "_jp.client"
-"""The JavaScript function that htmlfile and jsonp-polling responses are asked to call."""
 
 
 class ProtocolError(Exception):
-    """The server sent what the SockJS protocol does not know."""
+    """The server sent what the SockJS protocol does not know.
+
+    Args:
+        reason: what it was.
+        code: with which the connection is over (RFC 6455, 7.4).
+
+    Attributes:
+        reason: as given.
+        code: as given.
+    """
 
     def __init__(self, reason: str, code: int = 1006) -> None:
         super().__init__(reason)
@@ -27,7 +36,13 @@ class ProtocolError(Exception):
 
 
 def extend_url(base: URL, path: str, *query: str) -> URL:
-    """Append a path and query parameters to a URL, and keep its own query as it was written."""
+    """Appends a path and query parameters to a URL, and keeps its own query as it was written.
+
+    Args:
+        base: the URL.
+        path: percent-encoded, with a slash in front.
+        *query: parameters, percent-encoded.
+    """
     parameters = [base.raw_query_string] if base.raw_query_string else []
     return URL.build(
         scheme=base.scheme,
@@ -39,12 +54,12 @@ def extend_url(base: URL, path: str, *query: str) -> URL:
 
 
 def decode_uri(text: str) -> str:
-    """Undo percent-encoding as `decodeURI` of ECMA-262 does, which browsers apply to eventsource.
+    """Undoes percent-encoding as ``decodeURI`` of ECMA-262 does; browsers do so with eventsource.
 
     Escapes of the reserved characters ``;/?:@&=+$,#`` stay as they are.
 
     Raises:
-        ValueError: A percent sign starts no escape, or the escapes are not UTF-8.
+        ValueError: a percent sign starts no escape, or the escapes are not UTF-8.
     """
     return _ESCAPES.sub(_decode_escapes, text)
 
@@ -100,24 +115,28 @@ _LONGEST_TERMINATOR = len(b"</script>")
 
 @dataclass(frozen=True, slots=True)
 class HTTPTransport:
-    """One way to receive frames over HTTP, and the way to send that goes with it."""
+    """One way to receive frames over HTTP, and the way to send that goes with it.
+
+    Attributes:
+        path: the last segment of the receiving URL.
+        method: of the receiving request.
+        terminator: what ends one piece of a response.
+        decode: makes a frame of a piece, empty when the piece holds none; raises ValueError.
+        has_callback: the receiving URL names a JavaScript callback.
+        send_path: the last segment of the sending URL.
+        sends_form: messages are sent as field ``d`` of a form.
+    """
 
     path: str
-    """Last segment of the receiving URL."""
     method: str
-    """Method of the receiving request."""
     terminator: re.Pattern[bytes]
-    """What ends one piece of a response."""
     decode: Callable[[bytes], str]
-    """Make a frame of a piece; empty when the piece holds none. Raises ValueError."""
     has_callback: bool = False
-    """Whether the receiving URL names a JavaScript callback."""
     send_path: str = "xhr_send"
-    """Last segment of the sending URL."""
     sends_form: bool = False
-    """Whether messages are sent as field ``d`` of a form."""
 
 
+#: The HTTP transports by the SockJS client's names.
 HTTP_TRANSPORTS = {
     "xhr-polling": HTTPTransport("xhr", "POST", _NEWLINE, _decode_line),
     "xhr-streaming": HTTPTransport("xhr_streaming", "POST", _NEWLINE, _decode_streaming_line),
@@ -127,14 +146,18 @@ HTTP_TRANSPORTS = {
         "jsonp", "GET", _NEWLINE, _decode_jsonp, True, "jsonp_send", True
     ),
 }
-"""The HTTP transports by the SockJS client's names."""
 
+#: The WebSocket transports by the SockJS client's names.
 WEBSOCKET_TRANSPORTS = ("websocket", "raw-websocket")
-"""The WebSocket transports by the SockJS client's names."""
 
 
 class FrameReader:
-    """Cuts the body of one receiving response into SockJS frames."""
+    """Cuts the body of one receiving response into SockJS frames.
+
+    Args:
+        transport: that received it.
+        max_size: bytes of one frame; None for any number.
+    """
 
     def __init__(self, transport: HTTPTransport, max_size: int | None) -> None:
         self._transport = transport
@@ -142,10 +165,13 @@ class FrameReader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[str]:
-        """Take the next bytes of the response, and yield the frames that they complete.
+        """Takes the next bytes of the response, and yields the frames that they complete.
+
+        Args:
+            data: the bytes, however the response was cut.
 
         Raises:
-            ProtocolError: The bytes are no frames, or a frame is larger than `max_size`.
+            ProtocolError: the bytes are no frames, or a frame is larger than ``max_size``.
         """
         # The unread rest holds no whole terminator, though it may end with the beginning of one.
         scan_from = max(0, len(self._buffer) - _LONGEST_TERMINATOR + 1)
@@ -173,10 +199,10 @@ class FrameReader:
 
 
 def decode_messages(payload: str) -> list[str]:
-    """Read the payload of an `a` frame, an array of strings.
+    """Reads the payload of an ``a`` frame, an array of strings.
 
     Raises:
-        ProtocolError: It is anything else.
+        ProtocolError: it is anything else.
     """
     messages = _load(payload)
     if not isinstance(messages, list) or not all(isinstance(text, str) for text in messages):
@@ -185,10 +211,10 @@ def decode_messages(payload: str) -> list[str]:
 
 
 def decode_message(payload: str) -> str:
-    """Read the payload of an `m` frame, one string, as early SockJS servers send it.
+    """Reads the payload of an ``m`` frame, one string, as early SockJS servers send it.
 
     Raises:
-        ProtocolError: It is anything else.
+        ProtocolError: it is anything else.
     """
     message = _load(payload)
     if not isinstance(message, str):
@@ -197,10 +223,10 @@ def decode_message(payload: str) -> str:
 
 
 def decode_close(payload: str) -> tuple[int, str]:
-    """Read the payload of a `c` frame, close code and reason.
+    """Reads the payload of a ``c`` frame, close code and reason.
 
     Raises:
-        ProtocolError: It is anything else.
+        ProtocolError: it is anything else.
     """
     match _load(payload):
         case [int(code), str(reason)]:

@@ -278,7 +278,7 @@ class Workers(Protocol):
         """Runs a coroutine on the loop."""
         raise NotImplementedError
 
-    def rest(self, tire: Callable[[], bool]) -> None:
+    def repeat(self, function: Callable[[], bool]) -> None:
         """Has a function called every second or so until it returns False."""
         raise NotImplementedError
 

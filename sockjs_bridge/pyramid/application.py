@@ -71,14 +71,14 @@ class SockJS:
         if isinstance(exclude, (Connection, WebSocketSession)):
             # A blocking view's can be iterated over: that would wait for its messages.
             raise TypeError("exclude is a list of connections: write exclude=[...]")
-        excluded = {_session_of(connection) for connection in exclude}
+        channels = {_channel_of(connection) for connection in exclude}
         sessions: list[Recipient]
         if room is None:
             sessions = [session for endpoint in self.endpoints for session in endpoint.sessions]
         else:
             checked_room(room)
             sessions = self.endpoints.rooms.members(room)
-        left_out = set(sessions).intersection(excluded) if excluded else frozenset[Recipient]()
+        left_out = set(sessions).intersection(channels) if channels else frozenset[Recipient]()
         count = len(sessions) - len(left_out)
         if count:
             note_act()
@@ -107,15 +107,19 @@ class SockJS:
         return self.endpoints.rooms.names()
 
 
-def connections(sessions: Iterable[Member]) -> list[Any]:
-    """Returns what the application knows sessions by; one may end in another thread meanwhile."""
-    found = [session.connection for session in sessions]
+def connections(members: Iterable[Member]) -> list[Any]:
+    """Returns what the application knows members by; one may end in another thread meanwhile.
+
+    Args:
+        members: of a room, or of an endpoint.
+    """
+    found = [member.connection for member in members]
     return [connection for connection in found if connection is not None]
 
 
-def _session_of(connection: object) -> Channel:
+def _channel_of(connection: object) -> Channel:
     if isinstance(connection, WebSocketSession):
         connection = connection.websocket
     if not isinstance(connection, Connection):
         raise TypeError(f"exclude takes connections, not {type(connection).__name__}")
-    return connection.session
+    return connection.channel

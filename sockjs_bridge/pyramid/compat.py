@@ -32,6 +32,9 @@ class SessionManager:
 
         Under another server there are none, and nothing happens.
 
+        Args:
+            message: any text.
+
         Raises:
             TypeError: the message is no string.
         """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyramid.config import PHASE2_CONFIG, Configurator
 from pyramid.exceptions import ConfigurationError
@@ -39,6 +39,8 @@ OLD_PREFIX = "/__sockjs__"
 # Bounds of the whole process: no single route can have its own.
 _PROCESS_WIDE = {"max_sessions", "blocking_threads", "max_body_size"}
 
+V = TypeVar("V", bound=Callable[..., object])
+
 
 class WrongSetting(SystemExit, ConfigurationError):  # type: ignore[misc]
     """A setting that cannot be.
@@ -62,10 +64,21 @@ class websocket_view(view_config):  # type: ignore[misc]
         if arguments:
             # The view itself, where the parentheses were forgotten.
             raise TypeError('websocket_view takes keywords: @websocket_view(route_name="...")')
-        depth = settings.pop("_depth", 0)
-        # One frame more, so that conflicts name the line of the decorator.
-        super().__init__(**{"websocket": True, **settings, "_depth": depth + 1})
-        self._depth = depth
+        # One frame more here, and one when it decorates: conflicts name the decorator's line.
+        depth = settings.pop("_depth", 0) + 1
+        super().__init__(**{"websocket": True, **settings, "_depth": depth})
+
+    def __call__(self, wrapped: V) -> V:
+        """Declares a view, or a `WebSocketSession`.
+
+        Args:
+            wrapped: the view.
+
+        Returns:
+            The same.
+        """
+        view: V = super().__call__(wrapped)
+        return view
 
 
 def add_sockjs_route(
@@ -226,6 +239,10 @@ def reconnecting_sockjs_url(request: Request) -> str:
 def get_sockjs_manager(request: Request, name: str = "") -> SessionManager:
     """Returns the sessions of an endpoint, as pyramid_sockjs called them.
 
+    Args:
+        request: of the application.
+        name: of the route.
+
     Raises:
         KeyError: there is no endpoint of that name.
     """
@@ -265,6 +282,9 @@ def _client_path() -> str:
 
 def includeme(config: Configurator) -> None:
     """Turns the bridge on: ``config.include("sockjs_bridge")``.
+
+    Args:
+        config: the configurator.
 
     Raises:
         pyramid.exceptions.ConfigurationError: a ``sockjs.*`` setting cannot be.

@@ -23,59 +23,59 @@ class Connection:
     Every method may be called in any thread and any task, unless it says otherwise.
 
     Args:
-        session: the session behind it.
-        clock: of the loop that the session lives on.
+        channel: what it sends and hears by.
+        clock: of the loop that the channel lives on.
     """
 
-    def __init__(self, session: Channel, clock: Clock) -> None:
-        self._session = session
+    def __init__(self, channel: Channel, clock: Clock) -> None:
+        self._channel = channel
         self._clock = clock
-        # The loop closes the session later than a thread asks for it.
+        # The loop closes the channel later than a thread asks for it.
         self._closing = False
 
     @property
-    def session(self) -> Channel:
-        """The session behind it, for the bridge itself."""
-        return self._session
+    def channel(self) -> Channel:
+        """What it sends and hears by, for the bridge itself."""
+        return self._channel
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._session!r}>"
+        return f"<{type(self).__name__} {self._channel!r}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Connection) and other._session is self._session
+        return isinstance(other, Connection) and other._channel is self._channel
 
     def __hash__(self) -> int:
-        return hash(self._session)
+        return hash(self._channel)
 
     @property
     def id(self) -> str:
         """The session's id."""
-        return self._session.id
+        return self._channel.id
 
     @property
     def transport(self) -> str:
         """The transport in use, by the name that the SockJS client gives it."""
-        return self._session.transport.name
+        return self._channel.transport.name
 
     @property
     def subprotocol(self) -> str | None:
         """The subprotocol that was agreed on with a raw WebSocket; None where none was."""
-        return self._session.subprotocol
+        return self._channel.subprotocol
 
     @property
     def closed(self) -> bool:
         """Whether the connection is over."""
-        return self._closing or self._session.over
+        return self._closing or self._channel.over
 
     @property
     def close_code(self) -> int | None:
         """The code it was closed with; None while it is open."""
-        return self._session.close_code
+        return self._channel.close_code
 
     @property
     def close_reason(self) -> str:
         """The reason that goes with the code."""
-        return self._session.close_reason
+        return self._channel.close_reason
 
     def send(self, message: str) -> bool:
         """Sends a message; returns before it has left.
@@ -91,13 +91,13 @@ class Connection:
         """
         if type(message) is not str:
             checked_message(message)
-        session = self._session
-        if self._closing or session.over:
+        channel = self._channel
+        if self._closing or channel.over:
             return False
-        encoded = session.transport.encode(message)
+        encoded = channel.transport.encode(message)
         note_act()
-        self._clock.call_from_thread(session.send_encoded, encoded)
-        return not (self._closing or session.over)
+        self._clock.call_from_thread(channel.send_encoded, encoded)
+        return not (self._closing or channel.over)
 
     def close(self, code: int = NORMAL[0], reason: str = NORMAL[1]) -> None:
         """Closes the connection; what was sent before leaves first.
@@ -115,7 +115,7 @@ class Connection:
         if not isinstance(reason, str):
             raise TypeError(f"a reason is a str, not {type(reason).__name__}")
         self._closing = True
-        self._clock.call_from_thread(self._session.close, code, reason)
+        self._clock.call_from_thread(self._channel.close, code, reason)
 
     def join(self, room: str) -> bool:
         """Enters a room; it leaves all rooms when it ends.
@@ -132,7 +132,7 @@ class Connection:
         """
         checked_room(room)
         note_act()
-        return not self._closing and self._session.join(room)
+        return not self._closing and self._channel.join(room)
 
     def leave(self, room: str) -> bool:
         """Leaves a room.
@@ -149,20 +149,23 @@ class Connection:
         """
         checked_room(room)
         note_act()
-        return self._session.leave(room)
+        return self._channel.leave(room)
 
     @property
     def rooms(self) -> frozenset[str]:
         """The names of the rooms that it is in; none when it is over."""
-        return self._session.rooms
+        return self._channel.rooms
 
     @property
     def last_rooms(self) -> frozenset[str]:
         """The names of the rooms that it was in when it ended."""
-        return self._session.last_rooms
+        return self._channel.last_rooms
 
     def receive(self, timeout: float | None = None) -> Any:
         """Waits for the next message, in a view. In a session class messages go to its hooks.
+
+        Args:
+            timeout: in seconds; None waits for ever.
 
         Raises:
             RuntimeError: always, here.
@@ -174,7 +177,7 @@ class Connection:
         # A producer that never waits would keep all others, and its own messages, from leaving.
         await asyncio.sleep(0)
         drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._session.when_drained(partial(_resolve, drained))
+        self._channel.when_drained(partial(_resolve, drained))
         await drained
         self._check_open()
 
@@ -203,8 +206,8 @@ class WebSocket(Connection):
         before_message: called where the view asks for a message, for the bridge itself.
     """
 
-    def __init__(self, session: Channel, clock: Clock) -> None:
-        super().__init__(session, clock)
+    def __init__(self, channel: Channel, clock: Clock) -> None:
+        super().__init__(channel, clock)
         self.before_message: Callable[[], object] | None = None
         self._inbox: SimpleQueue[Any] = SimpleQueue()
 
@@ -228,8 +231,8 @@ class WebSocket(Connection):
             # For the next call.
             self._inbox.put(_END)
             raise self._end()
-        if self._session.awaited:
-            self._clock.call_from_thread(self._session.ready)
+        if self._channel.awaited:
+            self._clock.call_from_thread(self._channel.ready)
         text: str = message
         return text
 
@@ -250,11 +253,11 @@ class WebSocket(Connection):
             ConnectionClosed: the client is gone, or the connection was closed.
             TimeoutError: the client did not take enough in time.
         """
-        if self._session.over:
+        if self._channel.over:
             # The loop may have ended too, and would never answer.
             raise self._end()
         drained = threading.Event()
-        self._clock.call_from_thread(self._session.when_drained, drained.set)
+        self._clock.call_from_thread(self._channel.when_drained, drained.set)
         if not drained.wait(timeout):
             raise TimeoutError(f"the client did not take what was sent within {timeout} s")
         self._check_open()
@@ -285,8 +288,8 @@ class AsyncWebSocket(Connection):
     #: How many messages a view gets in a row before others have their turn.
     FAIR: Final = 16
 
-    def __init__(self, session: Channel, clock: Clock) -> None:
-        super().__init__(session, clock)
+    def __init__(self, channel: Channel, clock: Clock) -> None:
+        super().__init__(channel, clock)
         self.before_message: Callable[[], object] | None = None
         self._inbox: deque[str] = deque()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -318,7 +321,7 @@ class AsyncWebSocket(Connection):
             except TimeoutError:
                 raise TimeoutError(f"no message within {timeout} s") from None
         message = self._inbox.popleft()
-        self._session.ready()
+        self._channel.ready()
         return message
 
     async def _wait(self) -> None:

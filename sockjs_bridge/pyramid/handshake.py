@@ -38,8 +38,9 @@ from sockjs_bridge.pyramid.extensions import (
     note_userid,
     share_request_class,
 )
-from sockjs_bridge.pyramid.hooks import AsyncViewHandler
-from sockjs_bridge.pyramid.sessions import SessionHandler, WebSocketSession
+from sockjs_bridge.pyramid.handlers import AsyncViewHandler
+from sockjs_bridge.pyramid.hooks import SessionHandler
+from sockjs_bridge.pyramid.sessions import WebSocketSession
 from sockjs_bridge.pyramid.threads import ViewHandler
 
 logger = logging.getLogger("sockjs_bridge.views")
@@ -63,21 +64,28 @@ def websocket(request: Request) -> WebSocket | None:
     handshake: Handshake | None = request.environ.get(HANDSHAKE)
     if handshake is None:
         return None
-    return _face(WebSocket, handshake, request)
+    return _connection(WebSocket, handshake, request)
 
 
-Face = TypeVar("Face", bound=Connection)
+C = TypeVar("C", bound=Connection)
 
 
-def _face(kind: type[Face], handshake: Handshake, request: Request) -> Face:
-    """Shows a session to an application."""
-    face = kind(handshake.session, request.registry.sockjs.endpoints.clock)
-    handshake.session.connection = face
-    return face
+def _connection(kind: type[C], handshake: Handshake, request: Request) -> C:
+    """Makes what the application holds of the session that a handshake opens."""
+    connection = kind(handshake.session, request.registry.sockjs.endpoints.clock)
+    handshake.session.connection = connection
+    return connection
 
 
 def receive(request: Request, timeout: float | None = None) -> Any:
     """Waits for the next message, as `WebSocket.receive` or `AsyncWebSocket.receive`.
+
+    Args:
+        request: the handshake's.
+        timeout: in seconds; None waits for ever.
+
+    Returns:
+        The message; in an ``async def`` view what is to be awaited for it.
 
     Raises:
         RuntimeError: the request is a page's and opens no connection.
@@ -131,6 +139,10 @@ def precedence_deriver(view: View, info: Any) -> View:
     No tween stands as near to a view: what the others make for a request is there, whatever the
     order in which an application includes them. So here it is noted who makes a handshake, and
     that a page has answered.
+
+    Args:
+        view: the view, with what stands nearer to it than this.
+        info: of Pyramid's interface for derivers.
     """
     sockjs: SockJS = info.registry.sockjs
     route_name = info.options.get("route_name")
@@ -167,7 +179,12 @@ def precedence_deriver(view: View, info: Any) -> View:
 
 
 def handover_deriver(view: View, info: Any) -> View:
-    """Takes the view of a handshake, to be run when the session is open."""
+    """Takes the view of a handshake, to be run when the session is open.
+
+    Args:
+        view: the view, without its renderer.
+        info: of Pyramid's interface for derivers.
+    """
     sockjs: SockJS = info.registry.sockjs
     route_name = info.options.get("route_name")
     if info.exception_only or route_name not in sockjs.endpoints:
@@ -213,11 +230,13 @@ def handover_deriver(view: View, info: Any) -> View:
         debug = handshake.endpoint.settings.debug
         watch = watch_of(dotted_name(original, attr)) if debug else unwatched
         if _is_session_class(original):
-            request.websocket = _face(Connection, handshake, request)
-            return SessionHandler(original, request, endpoints.clock, endpoints.workers, watch)
+            request.websocket = _connection(Connection, handshake, request)
+            monitor = handshake.endpoint.manager.monitor
+            clock, workers = endpoints.clock, endpoints.workers
+            return SessionHandler(original, request, clock, workers, watch, monitor)
         body = partial(view, context, request)
         if asynchronous:
-            request.websocket = _face(AsyncWebSocket, handshake, request)
+            request.websocket = _connection(AsyncWebSocket, handshake, request)
             return AsyncViewHandler(body, request, endpoints.workers, watch)
         handler = ViewHandler(body, request, sockjs.threads, endpoints.workers)
         # A root factory may have handed it to others before.
@@ -259,6 +278,10 @@ def sockjs_tween_factory(
     A plain GET of an endpoint is the protocol's greeting where no view answers it. Of a request
     that proves itself and does not come as far as a view it notes who makes it. The other URLs are
     the server's: it is told that they are, and of a server that is not ours they cannot be had.
+
+    Args:
+        handler: the next tween.
+        registry: of the application.
     """
     sockjs: SockJS = registry.sockjs
     # Pyramid makes its tweens last of all. A subscriber of ApplicationCreated would have it call
@@ -270,7 +293,7 @@ def sockjs_tween_factory(
         if handshake is not None:
             # Another application's may pass by here: of a cascade, of wsgiapp2.
             own = any(endpoint is handshake.endpoint for endpoint in sockjs.endpoints)
-            return lead(request, handshake) if own else handler(request)
+            return answer_handshake(request, handshake) if own else handler(request)
         found = _find(sockjs, request)
         if found is None:
             return handler(request)
@@ -279,7 +302,7 @@ def sockjs_tween_factory(
             return _elsewhere(sockjs, request)
         return greet(request, *found)
 
-    def lead(request: Request, handshake: Handshake) -> Response:
+    def answer_handshake(request: Request, handshake: Handshake) -> Response:
         # Of an attempt that failed and is made again (pyramid_retry).
         handshake.taken, handshake.handler, handshake.failure = False, None, None
         handshake.identity = UNKNOWN

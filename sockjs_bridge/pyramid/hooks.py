@@ -1,172 +1,393 @@
-"""How hooks and views are run: what all have in common, and the ``async def`` views."""
+"""What calls the hooks of a session class, one after another.
+
+Calls wait in a queue: ``on_open``, ``on_message`` for each message, ``on_close``. At most one run
+takes calls out of it at a time, so that the hooks of one session never overlap: for plain hooks a
+job in the pool of threads, for asynchronous ones a task on the loop. A run ends its turn where
+nothing waits or the next hook is of the other kind, a job also after `SessionHandler.FAIR` calls,
+so that other sessions have the thread.
+
+A task that has nothing to do waits a while for the next call, as a new task for each message would
+cost more than most hooks do. It is told whether to go on or to end.
+
+========  =====================================================================
+state     what there is
+========  =====================================================================
+IDLE      nothing runs, and no task waits
+POOL      a job in the pool, which may be queued there yet; no task waits
+TASK      a task that runs hooks, or is about to
+WAITING   a task that waits for a call
+STALE     the same; it waits since the last tick, a second or so
+========  =====================================================================
+
+What moves it on stands in `TRANSITIONS`, and `IMPOSSIBLE` says why other pairs do not come up: a
+call that is queued during a run is no event, as the run will come to it. All events are on the
+loop; a job says by the clock that its turn is over.
+
+What becomes of a call:
+
+* A hook that returned is done with.
+* One that raised an error after which it may run again (`Unit.fail`) is called once more, before
+  all others, up to ``retry.attempts`` times in all; that is counted anew for each call.
+* After any other error the connection is closed, and messages that wait are dropped: who wrote the
+  hook does not count on them. ``on_close`` is called all the same.
+* Where the server cancels a task in the midst of a hook, nothing follows: the state stays TASK.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import inspect
 import logging
-from collections.abc import Callable, Coroutine, Iterator
-from functools import lru_cache, partial
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
 from typing import Any
 
-from pyramid.httpexceptions import HTTPException
 from pyramid.request import Request
 
-from sockjs_bridge.core.contracts import Workers
-from sockjs_bridge.core.protocol import FAILED
-from sockjs_bridge.errors import ConnectionClosed
-from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
+from sockjs_bridge.core.contracts import Channel, Clock, Workers
+from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import Watch, unwatched
+from sockjs_bridge.pyramid.handlers import close_by, declared_async, refuse_unrun, stopped
+from sockjs_bridge.pyramid.sessions import WebSocketSession, make_instance
+from sockjs_bridge.pyramid.threads import NO_THREAD
+from sockjs_bridge.pyramid.transactions import attempts
 from sockjs_bridge.pyramid.unit import Unit
 
 logger = logging.getLogger("sockjs_bridge.views")
 
 
-def refuse_unrun(result: object, advice: str = "declare it async def") -> None:
-    """Raises a TypeError for code that a view or hook returned in place of running it.
+# Of strings: these are looked up for each message, and an enumeration's own hash is slow.
+class State(StrEnum):
+    """Who runs the hooks of a session, or waits to."""
+
+    IDLE = "idle"
+    POOL = "pool"
+    TASK = "task"
+    WAITING = "waiting"
+    STALE = "stale"
+
+
+class Event(StrEnum):
+    """What moves it on."""
+
+    #: A call waits, of a plain hook.
+    PLAIN = "plain"
+    #: A call waits, of an asynchronous hook.
+    ASYNC = "async"
+    #: What ran has ended its turn, or could not begin it.
+    PAUSED = "paused"
+    #: A second or so has passed.
+    TICK = "tick"
+    #: Nothing waits, and nothing will: the session is over, or its client never said anything.
+    LAST = "last"
+
+
+class Action(StrEnum):
+    """What a transition does."""
+
+    #: Starts a job in the pool.
+    SUBMIT = "submit"
+    #: Starts a task.
+    SPAWN = "spawn"
+    #: Tells the task that waits to go on.
+    RESUME = "resume"
+    #: Tells the task that waits to end.
+    DISMISS = "dismiss"
+
+
+# By these names they are not looked up in an enumeration each time, which is slow as well.
+IDLE, POOL, TASK, WAITING, STALE = State
+PLAIN, ASYNC, PAUSED, TICK, LAST = Event
+SUBMIT, SPAWN, RESUME, DISMISS = Action
+
+#: The next state, and what is done on the way. A task that waits leaves a plain hook to the pool:
+#: it ends first, and the call that still waits is the next event.
+TRANSITIONS: dict[tuple[State, Event], tuple[State, Action | None]] = {
+    (IDLE, PLAIN): (POOL, SUBMIT),
+    (IDLE, ASYNC): (TASK, SPAWN),
+    (IDLE, TICK): (IDLE, None),
+    (IDLE, LAST): (IDLE, None),
+    (POOL, PAUSED): (IDLE, None),
+    (POOL, TICK): (POOL, None),
+    (TASK, PAUSED): (WAITING, None),
+    (TASK, TICK): (TASK, None),
+    (WAITING, PLAIN): (IDLE, DISMISS),
+    (WAITING, ASYNC): (TASK, RESUME),
+    (WAITING, TICK): (STALE, None),
+    (WAITING, LAST): (IDLE, DISMISS),
+    (STALE, PLAIN): (IDLE, DISMISS),
+    (STALE, ASYNC): (TASK, RESUME),
+    (STALE, TICK): (IDLE, DISMISS),
+    (STALE, LAST): (IDLE, DISMISS),
+}
+
+#: The states in which an event does not come up, and why.
+IMPOSSIBLE: dict[Event, tuple[frozenset[State], str]] = {
+    PLAIN: (frozenset({POOL, TASK}), "what runs comes to the call by itself"),
+    ASYNC: (frozenset({POOL, TASK}), "what runs comes to the call by itself"),
+    LAST: (frozenset({POOL, TASK}), "what runs looks for it when it pauses"),
+    PAUSED: (frozenset({IDLE, WAITING, STALE}), "nothing runs"),
+}
+
+#: Counts nothing.
+NO_MONITOR = Monitor()
+
+_RUNNING = frozenset({POOL, TASK})
+_WITH_TASK = frozenset({TASK, WAITING, STALE})
+
+#: A hook's name, and what it is called with.
+_Call = tuple[str, tuple[str, ...]]
+
+
+def _has_hook(session_class: type[object], hook: str) -> bool:
+    return getattr(session_class, hook) is not getattr(WebSocketSession, hook, None)
+
+
+class SessionHandler:
+    """Calls the hooks of a session class, one after another.
 
     Args:
-        result: what was returned.
-        advice: how to write it where somebody had to await it.
-    """
-    if result is None:
-        return
-    if inspect.isawaitable(result):
-        if inspect.iscoroutine(result):
-            # It never began.
-            result.close()
-        raise TypeError(f"a view or hook returned {result!r}, which nobody awaits: {advice}")
-    if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise TypeError(
-            f"a view or hook returned {result!r}, over which nobody iterates: it must not yield"
-        )
-
-
-@lru_cache(maxsize=1024)
-def declared_async(function: Callable[..., object]) -> bool:
-    """Tells whether a hook is to be awaited."""
-    return inspect.iscoroutinefunction(function)
-
-
-def stopped(error: BaseException, task: asyncio.Task[Any] | None, websocket: Connection) -> bool:
-    """Tells whether the server ended a view or hook; else it is the code's own error.
-
-    Args:
-        error: what came out of it.
-        task: the one that it ran in.
-        websocket: its connection.
-    """
-    try:
-        present = asyncio.current_task()
-    except RuntimeError:
-        present = None
-    if task is None or present is not task:
-        # It was dropped in the midst of it, and is taken apart.
-        return True
-    if not (isinstance(error, asyncio.CancelledError) and task.cancelling()):
-        return False
-    if websocket.session.over:
-        return True
-    # The server closes the session first: it was the code that cancelled itself.
-    for _ in range(task.cancelling()):
-        task.uncancel()
-    return False
-
-
-def close_by(error: BaseException, request: Request, websocket: Connection) -> None:
-    """Closes a connection whose view or hook raised an exception."""
-    if isinstance(error, ConnectionClosed):
-        websocket.close()
-        return
-    if isinstance(error, HTTPException):
-        # Applications derive their own, with whatever they like in it.
-        with contextlib.suppress(TypeError, ValueError):
-            if error.code >= 400:
-                websocket.close(4000 + error.code, error.title or "")
-                return
-    name = request.matched_route.name
-    logger.error("route %r, %s: a view or hook raised", name, request.path, exc_info=error)
-    websocket.close(*FAILED)
-
-
-class InboxHandler:
-    """What the handlers of views have in common: messages wait for ``receive()``.
-
-    Args:
-        websocket: the view's face of the connection.
-    """
-
-    def __init__(self, websocket: WebSocket | AsyncWebSocket) -> None:
-        self._websocket = websocket
-
-    def opened(self) -> None:
-        """Starts nothing."""
-
-    def received(self, messages: list[str]) -> None:
-        """Hands messages to ``receive()``."""
-        self._websocket.arrived(messages)
-
-    def backlog(self) -> int:
-        """Returns how many messages the view did not receive yet."""
-        return self._websocket.backlog()
-
-    def closed(self, code: int, reason: str) -> None:
-        """Releases a view that waits in ``receive()``."""
-        self._websocket.ended()
-
-    @contextlib.contextmanager
-    def _asked_by(self, unit: Unit, *, asynchronous: bool) -> Iterator[None]:
-        """Has ``receive()`` end what the view did so far, in the block of a ``with`` statement."""
-        self._websocket.before_message = partial(unit.next, asynchronous=asynchronous)
-        try:
-            yield
-        finally:
-            # The request has the connection, and the unit the request.
-            self._websocket.before_message = None
-
-
-class AsyncViewHandler(InboxHandler):
-    """Runs an ``async def`` view: one task on the loop for one connection.
-
-    Args:
-        view: the view, bound to its context and request.
+        session_class: the class.
         request: the handshake's.
-        workers: where it runs.
-        watch: wraps what the view returned.
+        clock: of the loop.
+        workers: where hooks run.
+        watch: wraps what an asynchronous hook awaits.
+        monitor: what is counted.
     """
+
+    __slots__ = (
+        *("_calls", "_channel", "_clock", "_count", "_current", "_failed", "_failures"),
+        *("_has_received", "_instance", "_state", "_takes_messages", "_unit", "_wake", "_watch"),
+        *("_websocket", "_workers"),
+    )
+
+    #: How many hooks of one session run in a row before other sessions have their turn.
+    FAIR = 16
 
     def __init__(
         self,
-        view: Callable[[], Coroutine[Any, Any, object]],
+        session_class: Callable[[Request], WebSocketSession],
         request: Request,
+        clock: Clock,
         workers: Workers,
         watch: Watch = unwatched,
+        monitor: Monitor = NO_MONITOR,
     ) -> None:
-        super().__init__(request.websocket)
-        self._view = view
-        self._watch = watch
         self._unit = Unit(request)
+        self._websocket: Connection = request.websocket
+        self._channel: Channel = self._websocket.channel
+        self._clock = clock
         self._workers = workers
+        # Either would be called for each message.
+        self._watch = None if watch is unwatched else watch
+        counts = type(monitor).hook is not Monitor.hook
+        self._count = monitor.hook if counts else None
+        self._instance = self._channel.connection = make_instance(session_class, request)
+        self._takes_messages = _has_hook(type(self._instance), "on_message")
+        self._calls: deque[_Call] | None = None
+        self._state: State = IDLE
+        # Tells the task that waits whether to go on.
+        self._wake: asyncio.Future[bool] | None = None
+        self._has_received = False
+        # The call that runs, and how often it raised.
+        self._current: _Call | None = None
+        self._failures = 0
+        self._failed = False
 
     def opened(self) -> None:
-        """Starts the view."""
+        """Has ``on_open`` called."""
         self._unit.open()
-        self._workers.spawn(self._run())
+        self._queue("on_open")
 
-    async def _run(self) -> None:
+    def received(self, messages: list[str]) -> None:
+        """Has ``on_message`` called for each message.
+
+        Args:
+            messages: in the order in which they were sent.
+        """
+        self._has_received = True
+        # Most classes leave hooks out: that costs no thread.
+        if self._takes_messages:
+            if self._calls is None:
+                self._calls = deque()
+            for message in messages:
+                self._calls.append(("on_message", (message,)))
+            if self._state not in _RUNNING:
+                self._go_on()
+
+    def backlog(self) -> int:
+        """Returns how many calls wait."""
+        return len(self._calls) if self._calls else 0
+
+    def closed(self, code: int, reason: str) -> None:
+        """Has ``on_close`` called.
+
+        Args:
+            code: the close code, which the session has too.
+            reason: the reason that goes with it.
+        """
+        self._queue("on_close")
+        if hasattr(type(self._instance), "on_closed"):
+            self._queue("on_closed")
+        if self._state not in _RUNNING:
+            self._go_on()
+
+    def _queue(self, hook: str) -> None:
+        if _has_hook(type(self._instance), hook):
+            if self._calls is None:
+                self._calls = deque()
+            self._calls.append((hook, ()))
+            if self._state not in _RUNNING:
+                self._go_on()
+
+    # The states
+
+    def _go_on(self) -> None:
+        """Looks what comes next. Nothing runs."""
+        while self._calls:
+            self._move(PLAIN if self._async_hook() is None else ASYNC)
+            if self._state in _RUNNING:
+                return
+        # Empty it would take as much memory as the rest of a silent session.
+        self._calls = None
+        if self._channel.over or not self._has_received:
+            self._move(LAST)
+
+    def _move(self, event: Event) -> None:
+        self._state, action = TRANSITIONS[self._state, event]
+        if action is None:
+            return
+        wake = self._wake
+        if wake is not None and wake.done():
+            # The server has cancelled the task as it waited.
+            wake = None
+        if action is RESUME and wake is not None:
+            wake.set_result(True)
+        elif action is RESUME or action is SPAWN:
+            self._workers.spawn(self._run_async())
+        elif action is SUBMIT:
+            self._submit()
+        elif wake is not None:
+            wake.set_result(False)
+
+    def _submit(self) -> None:
+        try:
+            self._workers.submit(self._run_plain)
+        except RuntimeError as error:
+            path = self._unit.request.path
+            logger.error("%s: no thread is left for a hook: %s", path, error)
+            self._calls = None
+            self._move(PAUSED)
+            self._websocket.close(*NO_THREAD)
+
+    def _paused(self) -> None:
+        self._state, _ = TRANSITIONS[self._state, PAUSED]
+        self._go_on()
+
+    def _tick(self) -> bool:
+        """Takes note that a second or so has passed; returns whether to be called again."""
+        self._move(TICK)
+        return self._state in _WITH_TASK
+
+    # The runs
+
+    def _async_hook(self) -> Callable[..., Any] | None:
+        """Returns the hook of the next call if it is asynchronous."""
+        assert self._calls is not None
+        try:
+            hook: Callable[..., Any] = getattr(self._instance, self._calls[0][0])
+            return hook if declared_async(getattr(hook, "__func__", hook)) else None
+        except Exception:
+            # What cannot even be looked up fails where it is called.
+            return None
+
+    def _take(self) -> _Call | None:
+        """Takes the next call out of the queue, which may make room for messages.
+
+        Returns:
+            The call; None for a message that came after a hook had raised.
+        """
+        assert self._calls is not None
+        call = self._current = self._calls.popleft()
+        channel = self._channel
+        if channel.awaited:
+            self._clock.call_from_thread(channel.ready)
+        if self._failed and call[0] == "on_message":
+            return None
+        if self._count is not None:
+            self._count(call[0])
+        return call
+
+    async def _run_async(self) -> None:
         task = asyncio.current_task()
-        unit = self._unit
-        unit.in_task()
-        with self._asked_by(unit, asynchronous=True):
+        assert task is not None
+        self._unit.in_task()
+        self._workers.repeat(self._tick)
+        while True:
+            await self._run_hooks(task)
+            self._paused()
+            if self._state is not WAITING:
+                return
+            self._wake = task.get_loop().create_future()
+            if not await self._wake:
+                return
+
+    async def _run_hooks(self, task: asyncio.Task[Any]) -> None:
+        turns = 0
+        unit, watch = self._unit, self._watch
+        while self._calls and (hook := self._async_hook()) is not None:
+            if turns == self.FAIR:
+                turns = 0
+                await asyncio.sleep(0)
+            turns += 1
+            call = self._take()
+            if call is None:
+                continue
             try:
                 unit.begin(True)
-                refuse_unrun(await self._watch(self._view()), "return await it")
+                awaited = hook(*call[1])
+                result = await (awaited if watch is None else watch(awaited))
+                if result is not None:
+                    refuse_unrun(result, "return await it")
                 unit.end()
             except BaseException as error:
-                unit.fail(error)
+                again = unit.fail(error)
                 if stopped(error, task, self._websocket):
                     raise
-                close_by(error, unit.request, self._websocket)
+                self._raised(error, again)
             else:
-                self._websocket.close()
+                self._failures = 0
+
+    def _run_plain(self) -> None:
+        unit = self._unit
+        with unit.in_thread():
+            for _ in range(self.FAIR):
+                if not self._calls or self._async_hook() is not None:
+                    break
+                call = self._take()
+                if call is None:
+                    continue
+                try:
+                    unit.begin(False)
+                    # Looked up here: one that is no function fails as one that raises.
+                    hook, arguments = call
+                    refuse_unrun(getattr(self._instance, hook)(*arguments))
+                    unit.end()
+                except BaseException as error:
+                    self._raised(error, unit.fail(error))
+                else:
+                    self._failures = 0
+        self._clock.call_from_thread(self._paused)
+
+    def _raised(self, error: BaseException, again: bool) -> None:
+        """Has a hook that raised run again, where it may, or closes the connection."""
+        request = self._unit.request
+        self._failures += 1
+        if again and self._failures < attempts(request.registry.settings):
+            assert self._calls is not None and self._current is not None
+            self._calls.appendleft(self._current)
+        else:
+            self._failures = 0
+            self._failed = True
+            close_by(error, request, self._websocket)

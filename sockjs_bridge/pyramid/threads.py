@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from pyramid.request import Request
 
 from sockjs_bridge.core.contracts import Workers
-from sockjs_bridge.pyramid.hooks import InboxHandler, close_by, refuse_unrun
+from sockjs_bridge.pyramid.handlers import InboxHandler, close_by, refuse_unrun
 from sockjs_bridge.pyramid.unit import Unit
 
 logger = logging.getLogger("sockjs_bridge.views")
@@ -107,11 +107,11 @@ class ViewHandler(InboxHandler):
     def opened(self) -> None:
         """Starts the view."""
         self._unit.open()
-        session = self._websocket.session
-        if not self._threads.start(self._workers, self._run, f"sockjs-view-{session.id}"):
+        channel = self._websocket.channel
+        if not self._threads.start(self._workers, self._run, f"sockjs-view-{channel.id}"):
             path = self._unit.request.path
             logger.warning("%s: all threads for blocking views are taken", path)
-            session.close(*NO_THREAD)
+            channel.close(*NO_THREAD)
 
     def _run(self) -> None:
         unit = self._unit

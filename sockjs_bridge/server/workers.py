@@ -25,8 +25,8 @@ class SessionWorkers:
     LOOK = 0.01
     #: Seconds that a hook may wait for a thread.
     PATIENCE = 0.1
-    #: Seconds between two calls of what rests.
-    REST = 1.0
+    #: Seconds between two calls of what is repeated.
+    TICK = 1.0
     #: How many of these are called in one go, so that a crowd cannot hold up the loop.
     BATCH = 100
 
@@ -36,7 +36,7 @@ class SessionWorkers:
         self._watching = False
         self._threads: set[threading.Thread] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resting: set[Callable[[], bool]] = set()
+        self._repeated: set[Callable[[], bool]] = set()
         self._stopped = False
 
     def prepare(self) -> None:
@@ -98,24 +98,24 @@ class SessionWorkers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def rest(self, tire: Callable[[], bool]) -> None:
-        """Calls a function every `REST` seconds until it returns False."""
-        if not self._resting:
-            asyncio.get_running_loop().call_later(self.REST, self._tire)
-        self._resting.add(tire)
+    def repeat(self, function: Callable[[], bool]) -> None:
+        """Calls a function every `TICK` seconds until it returns False."""
+        if not self._repeated:
+            asyncio.get_running_loop().call_later(self.TICK, self._tick)
+        self._repeated.add(function)
 
-    def _tire(self, waiting: list[Callable[[], bool]] | None = None) -> None:
+    def _tick(self, waiting: list[Callable[[], bool]] | None = None) -> None:
         if waiting is None:
-            waiting = list(self._resting)
-        for tire in waiting[-self.BATCH :]:
-            if not tire():
-                self._resting.discard(tire)
+            waiting = list(self._repeated)
+        for function in waiting[-self.BATCH :]:
+            if not function():
+                self._repeated.discard(function)
         del waiting[-self.BATCH :]
         loop = asyncio.get_running_loop()
         if waiting:
-            loop.call_soon(self._tire, waiting)
-        elif self._resting:
-            loop.call_later(self.REST, self._tire)
+            loop.call_soon(self._tick, waiting)
+        elif self._repeated:
+            loop.call_later(self.TICK, self._tick)
 
     async def stop(self, timeout: float) -> None:
         """Waits until all of it has ended, and drops the rest.

@@ -20,8 +20,8 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
-from sockjs_bridge.pyramid.hooks import InboxHandler, refuse_unrun
-from sockjs_bridge.pyramid.sessions import WebSocketSession, made
+from sockjs_bridge.pyramid.handlers import InboxHandler, refuse_unrun
+from sockjs_bridge.pyramid.sessions import WebSocketSession, make_instance
 
 _TRANSPORT = Transport(
     "websocket", "GET", streaming=True, websocket=True, frame=lambda text, callback: text
@@ -29,7 +29,7 @@ _TRANSPORT = Transport(
 
 
 class DummyClock:
-    """Fulfils `core.contracts.Clock`: time stands still, and the loop turns when asked to."""
+    """Fulfils `core.clock.Clock`: time stands still, and the loop turns when asked to."""
 
     def __init__(self) -> None:
         self._calls: deque[Callable[[], object]] = deque()
@@ -115,14 +115,14 @@ class _Dummy(Connection):
         self.sockjs = sockjs or dummy_sockjs()
         endpoint = self.sockjs.endpoints["dummy"]
         clock = self.sockjs.endpoints.clock
-        self._inner = endpoint.manager.create(secrets.token_hex(8), _TRANSPORT)
-        super().__init__(self._inner, clock)
+        self._session = endpoint.manager.create(secrets.token_hex(8), _TRANSPORT)
+        super().__init__(self._session, clock)
         self._script = deque(messages)
         self._leaves = code, reason
         self._receiver = DummyReceiver()
-        self._inner.connection = self
-        self._inner.attach(self._receiver)
-        self._inner.accept(InboxHandler(cast(WebSocket, self)))
+        self._session.connection = self
+        self._session.attach(self._receiver)
+        self._session.accept(InboxHandler(cast(WebSocket, self)))
 
     @property
     def sent(self) -> list[str]:
@@ -131,14 +131,18 @@ class _Dummy(Connection):
         return self._receiver.messages
 
     def client_sends(self, message: str) -> None:
-        """Has a message arrive, behind those that were given at the beginning."""
+        """Has a message arrive, behind those that were given at the beginning.
+
+        Args:
+            message: any text.
+        """
         self._script.append(message)
 
     def client_leaves(self) -> None:
         """Ends the connection from the other side."""
         cast(DummyClock, self._clock).turn()
         code, reason = self._leaves
-        self._inner.detach(self._receiver, lost=True, code=code, reason=reason)
+        self._session.detach(self._receiver, lost=True, code=code, reason=reason)
 
     def request(self, **attributes: Any) -> Any:
         """Makes the request of the handshake.
@@ -162,13 +166,13 @@ class _Dummy(Connection):
         item = self._script.popleft()
         if isinstance(item, BaseException):
             raise item
-        self._inner.deliver([item], len(item))
+        self._session.deliver([item], len(item))
 
     def _phases(self, view: Any, request: Any) -> Iterable[Iterable[Callable[[], Any]]]:
         """Lists what the server would call; `ConnectionClosed` ends one phase, not the next."""
         if not (inspect.isclass(view) and issubclass(view, WebSocketSession)):
             return [[partial(view, request)]]
-        session = self.session.connection = made(view, request)
+        session = self._session.connection = make_instance(view, request)
         last = [getattr(session, hook, None) for hook in ("on_close", "on_closed")]
         return self._hooks(session), filter(None, last)
 
@@ -202,6 +206,9 @@ class DummyWebSocket(_Dummy, WebSocket):
     def receive(self, timeout: float | None = None) -> str:
         """Returns the next message of the script.
 
+        Args:
+            timeout: without effect, as nothing has to be waited for.
+
         Raises:
             ConnectionClosed: there is none any more.
         """
@@ -233,7 +240,11 @@ class DummyWebSocket(_Dummy, WebSocket):
         return self.sent
 
     def drain(self, timeout: float | None = None) -> None:
-        """Returns at once: the client takes everything."""
+        """Returns at once: the client takes everything.
+
+        Args:
+            timeout: without effect.
+        """
         cast(DummyClock, self._clock).turn()
         super().drain(timeout)
 
@@ -254,6 +265,9 @@ class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
     async def receive(self, timeout: float | None = None) -> str:
         """Returns the next message of the script.
 
+        Args:
+            timeout: without effect, as nothing has to be waited for.
+
         Raises:
             ConnectionClosed: there is none any more.
         """
@@ -261,7 +275,15 @@ class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
         return await super().receive(timeout)
 
     async def run(self, view: Any, request: Any = None) -> list[str]:
-        """Runs a view or the hooks of a session class, as `DummyWebSocket.run`."""
+        """Runs a view or the hooks of a session class, as `DummyWebSocket.run`.
+
+        Args:
+            view: a function of a request, or a `WebSocketSession`.
+            request: made by `request`; by default one without anything.
+
+        Returns:
+            What the client was sent.
+        """
         for phase in self._phases(view, request or self.request()):
             with contextlib.suppress(ConnectionClosed):
                 for call in phase:

@@ -127,6 +127,13 @@ def example(page: str, caption: str, **options: Any) -> Callable[[Play], Play]:
     return add
 
 
+@example("api", "typed.py")
+async def typed(site: Site) -> None:
+    async with site.connect("chat") as one, site.connect("chat") as other:
+        await one.send("hello")
+        assert [await ws.recv() for ws in (one, other)] == ["hello", "hello"]
+
+
 @example("index", "echo.py")
 @example("howto/blocking", "lines.py")
 async def echo(site: Site) -> None:
@@ -160,6 +167,7 @@ async def everybody(site: Site) -> None:
 async def presence(site: Site) -> None:
     async with site.connect("presence") as ann:
         await ann.send("Ann")
+        await until(lambda: site.module.online == {"Ann"})
         async with site.visit("presence") as bob:
             await bob.send("Bob")
             await bob.send("who?")

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from sockjs_bridge import AsyncWebSocket, WebSocketSession
-from sockjs_bridge.pyramid.hooks import AsyncViewHandler
-from sockjs_bridge.pyramid.sessions import SessionHandler
+from sockjs_bridge.pyramid.handlers import AsyncViewHandler
+from sockjs_bridge.pyramid.hooks import SessionHandler
 from sockjs_bridge.pyramid.threads import BlockingThreads, ViewHandler
 from tests.pyramid.support import Opening
 

@@ -11,6 +11,7 @@ from pyramid.registry import Registry
 from pyramid.request import Request
 
 from sockjs_bridge import WebSocket
+from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from tests.support import BY_NAME, HandClock, Recorder, make_manager
@@ -45,10 +46,10 @@ class HandWorkers:
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self.coroutines.append(coroutine)
 
-    def rest(self, tire: Callable[[], bool]) -> None:
+    def repeat(self, function: Callable[[], bool]) -> None:
         # As quick as can be: a loop of `run` ends with its coroutine.
         loop = asyncio.get_running_loop()
-        loop.call_soon(lambda: tire() and self.rest(tire))
+        loop.call_soon(lambda: function() and self.repeat(function))
 
     def run(self) -> None:
         """Run what waits, once."""
@@ -97,17 +98,26 @@ class Connected:
         app: the application.
         path: of the endpoint, with a query maybe.
         headers: of the handshake.
+        monitor: what is counted.
 
     Attributes:
         status: of the handshake's response; below 300 the session is open.
     """
 
-    def __init__(self, app: Any, path: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        path: str,
+        headers: dict[str, str] | None = None,
+        monitor: Monitor | None = None,
+    ) -> None:
         self.clock = HandClock()
         self.workers = HandWorkers()
         endpoints = app.registry.sockjs.endpoints
         endpoints.start(self.clock, self.workers)
         endpoint, _ = endpoints.find(path.partition("?")[0])
+        if monitor is not None:
+            endpoint.manager.monitor = monitor
         self.session: Session = endpoint.manager.create("s1", BY_NAME["websocket"])
         self.receiver = Recorder(BY_NAME["websocket"])
         self.session.attach(self.receiver)

@@ -89,7 +89,7 @@ def application():
 
 def session_of(connection):
     websocket = connection.websocket if isinstance(connection, Talker) else connection
-    return websocket.session
+    return websocket.channel
 
 
 # Broadcast

@@ -563,7 +563,7 @@ def test_equality(opening):
         assert face != other.websocket
         assert face != Talker(opening.request)
         assert face != opening.session
-        assert face.session is opening.session
+        assert face.channel is opening.session
     assert len({*faces, other.websocket}) == 2
 
 

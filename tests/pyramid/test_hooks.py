@@ -1,377 +1,395 @@
-"""What runs views and hooks (api.md, 2, 5, 11; architecture.md, "A message's way in")."""
+"""The states of what calls a session class's hooks: the table, and a handler for each row of it."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
+from collections import Counter
 
 import pytest
-from pyramid.httpexceptions import (
-    HTTPException,
-    HTTPForbidden,
-    HTTPFound,
-    HTTPGone,
-    HTTPServiceUnavailable,
+from hypothesis import given
+from hypothesis import strategies as st
+from pyramid.config import Configurator
+
+from sockjs_bridge import WebSocketSession
+from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.pyramid.attempt import note_transient
+from sockjs_bridge.pyramid.hooks import (
+    IMPOSSIBLE,
+    TRANSITIONS,
+    Action,
+    Event,
+    SessionHandler,
+    State,
 )
-from pyramid.response import Response
-from pyramid.threadlocal import get_current_request
+from tests.pyramid.support import Connected, HandWorkers, Opening
 
-from sockjs_bridge import AsyncWebSocket, ConnectionClosed, WebSocketSession
-from sockjs_bridge.pyramid.hooks import AsyncViewHandler
-from sockjs_bridge.pyramid.sessions import SessionHandler
-from tests.pyramid.styles import (
-    FAILURE,
-    FAILURE_FRAME,
-    STYLES,
-    errors,
-    every_style,
-    run_async_view,
-    run_class,
-    run_style,
-)
-from tests.pyramid.support import Opening
-
-EXCEPTIONS = [
-    (HTTPForbidden(), 4403, "Forbidden", False),
-    (HTTPGone(), 4410, "Gone", False),
-    (HTTPServiceUnavailable(), 4503, "Service Unavailable", False),
-    (HTTPFound("/"), *FAILURE),
-    (RuntimeError("oops"), *FAILURE),
-    (ConnectionClosed(1000, ""), 1000, "Normal closure", False),
-]
+# The table
 
 
-@pytest.mark.parametrize(
-    ("style", "error", "code", "reason", "logged"),
-    [
-        *[(style, *row) for style in STYLES for row in EXCEPTIONS],
-        # One session's code does not end the server.
-        *[(style, SystemExit(1), *FAILURE) for style in STYLES],
-        *[(style, KeyboardInterrupt(), *FAILURE) for style in STYLES],
-        *[(style, GeneratorExit(), *FAILURE) for style in STYLES],
-        # It comes out of a future that the code awaits; nobody cancelled the code.
-        *[(style, asyncio.CancelledError(), *FAILURE) for style in STYLES],
-    ],
-)
-def test_exceptions(caplog, style, error, code, reason, logged):
-    """Section 7: what an exception in a running view or hook means to the client and the log."""
-    caplog.set_level(logging.INFO, "sockjs_bridge.views")
-
-    def raises():
-        raise error
-
-    opening = run_style(style, raises)
-    opening.settle()
-    assert opening.receiver.frames == ["o", f'c[{code},"{reason}"]']
-    if logged:
-        (record,) = caplog.records
-        assert record.levelno == logging.ERROR
-        assert record.exc_info[1] is error
-        assert "'chat'" in record.getMessage()
-        assert "/chat" in record.getMessage()
-    else:
-        assert caplog.records == []
+@pytest.mark.parametrize("event", Event)
+@pytest.mark.parametrize("state", State)
+def test_every_pair_is_in_the_table_or_impossible(state, event):
+    states, reason = IMPOSSIBLE.get(event, (frozenset(), ""))
+    assert ((state, event) in TRANSITIONS) is (state not in states)
+    assert reason or not states
 
 
-class Peculiar(HTTPException):
-    """An HTTP exception that an application made for itself."""
+def test_every_state_can_be_reached_and_left():
+    reached = {after for (before, _), (after, _) in TRANSITIONS.items() if before is not after}
+    left = {before for (before, _), (after, _) in TRANSITIONS.items() if before is not after}
+    assert reached == left == {*State}
 
-    def __init__(self, code, title):
+
+def test_a_task_that_waits_is_always_told():
+    """Whoever leaves the states of waiting says to the task what it is to do."""
+    waiting = {State.WAITING, State.STALE}
+    for (before, _), (after, action) in TRANSITIONS.items():
+        told = action in (Action.RESUME, Action.DISMISS)
+        assert told is (before in waiting and after not in waiting)
+
+
+# The handler, a row at a time
+
+
+class Ticking(HandWorkers):
+    """Workers whose ticks the test makes, and whose coroutines run on its loop.
+
+    Attributes:
+        tasks: all that ever ran.
+    """
+
+    def __init__(self):
         super().__init__()
-        self.code, self.title = code, title
+        self.ticks = set()
+        self.tasks = []
 
+    def spawn(self, coroutine):
+        self.tasks.append(asyncio.get_running_loop().create_task(coroutine))
 
-@every_style
-@pytest.mark.parametrize(
-    ("code", "title", "frame"),
-    [
-        (418, "Teapot", 'c[4418,"Teapot"]'),
-        (418, None, 'c[4418,""]'),
-        (999, "Far", 'c[4999,"Far"]'),
-        (1000, "Too far", FAILURE_FRAME),
-        (None, "None", FAILURE_FRAME),
-        ("403", "Text", FAILURE_FRAME),
-        (403, b"bytes", FAILURE_FRAME),
-    ],
-)
-def test_peculiar_http_exception(style, code, title, frame):
-    """Whatever an application put into it, its connection is closed."""
+    def repeat(self, function):
+        self.ticks.add(function)
 
-    def raises():
-        raise Peculiar(code, title)
+    def tick(self):
+        for function in [*self.ticks]:
+            if not function():
+                self.ticks.discard(function)
 
-    opening = run_style(style, raises)
-    opening.settle()
-    assert opening.receiver.frames == ["o", frame]
+    @property
+    def alive(self):
+        return [task for task in self.tasks if not task.done()]
 
 
-@pytest.mark.parametrize("style", ["async view", "async hook"])
-def test_cancelled_by_its_own_code(caplog, style):
-    """Only the server's stop ends a task quietly: this is a failure like another."""
+class Asynchronous(WebSocketSession):
+    async def on_message(self, message):
+        """Is done at once."""
 
-    def cancels():
-        asyncio.current_task().cancel()
-        return asyncio.sleep(10)
 
-    calls = []
+class Plain(WebSocketSession):
+    def on_message(self, message):
+        """Is done at once."""
 
-    async def view():
-        await cancels()
 
-    class Asynchronous(WebSocketSession):
-        async def on_open(self):
-            await cancels()
+class PlainEnd(Asynchronous):
+    def on_close(self):
+        """Is done at once."""
 
-        async def on_close(self):
-            await asyncio.sleep(0)
-            calls.append((self.close_code, asyncio.current_task().cancelling()))
 
-    opening = run_async_view(view) if style == "async view" else run_class(Asynchronous)[0]
-    opening.settle()
-    assert opening.receiver.frames == ["o", FAILURE_FRAME]
-    assert [record.exc_info[0] for record in errors(caplog)] == [asyncio.CancelledError]
-    assert calls == ([] if style == "async view" else [(4500, 0)])
+class Row:
+    """A handler in a state of its own making."""
 
-
-# What they return
-
-
-class Odd:
-    """Cannot even be shown."""
-
-    def __repr__(self):
-        raise RuntimeError("no words for it")
-
-    def __bool__(self):
-        raise RuntimeError("neither true nor false")
-
-
-@every_style
-@pytest.mark.parametrize(
-    "result",
-    [None, "text", {"a": 1}, Response("a page"), HTTPForbidden(), Odd(), object, 0],
-    ids=lambda result: type(result).__name__,
-)
-def test_return_value_is_ignored(caplog, style, result):
-    """A view that is done closes with 1000; a hook that is done goes on."""
-    opening = run_style(style, lambda: result)
-    opening.settle()
-    end = ['c[1000,"Normal closure"]'] if "view" in style else []
-    assert opening.receiver.frames == ["o", *end]
-    assert errors(caplog) == []
-
-
-def coroutine():
-    async def work():
-        raise AssertionError("nobody awaits it")
-
-    return work()
-
-
-class OddAwaitable:
-    """Awaitable, and that is all that can be said of it."""
-
-    def __await__(self):
-        raise AssertionError("nobody awaits it")
-
-
-def generator():
-    yield "nobody iterates over it"
-
-
-async def async_generator():
-    yield "nobody iterates over it"
-
-
-@every_style
-@pytest.mark.parametrize(
-    ("make", "advice"),
-    [
-        (coroutine, {"plain": "declare it async def", "async": "return await it"}),
-        (OddAwaitable, {"plain": "declare it async def", "async": "return await it"}),
-        (generator, "it must not yield"),
-        (async_generator, "it must not yield"),
-    ],
-)
-def test_code_that_was_not_run(caplog, recwarn, style, make, advice):
-    """What a view or hook returned in place of running it is told of, and never silently lost."""
-    if isinstance(advice, dict):
-        advice = advice["async" if "async" in style else "plain"]
-    opening = run_style(style, make)
-    opening.settle()
-    assert opening.receiver.frames == ["o", FAILURE_FRAME]
-    (record,) = errors(caplog)
-    assert record.exc_info[0] is TypeError
-    assert advice in str(record.exc_info[1])
-    del opening, record
-    caplog.clear()
-    gc.collect()
-    assert [str(warning.message) for warning in recwarn] == []
-
-
-# The server's end
-
-
-async def test_cancelled_view():
-    """The server stops: a view that is cancelled ends."""
-    ended = []
-
-    async def view():
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(True)
-
-    opening = run_async_view(view)
-    (coroutine,), opening.workers.coroutines = opening.workers.coroutines, []
-    task = asyncio.ensure_future(coroutine)
-    await asyncio.sleep(0)
-    opening.session.close(3000, "Go away!")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert ended == [True]
-
-
-@pytest.mark.parametrize("style", ["async view", "async hook"])
-async def test_dropped(caplog, recwarn, style):
-    """The server has ended without it: it is taken apart, and says nothing."""
-    ended = []
-
-    async def view():
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(True)
-
-    class Asynchronous(WebSocketSession):
-        async def on_open(self):
-            await view()
-
-    opening = run_async_view(view) if style == "async view" else run_class(Asynchronous)[0]
-    (coroutine,), opening.workers.coroutines = opening.workers.coroutines, []
-
-    async def begin():
-        coroutine.send(None)
-
-    await asyncio.create_task(begin())
-    coroutine.close()
-    assert ended == [True]
-    assert errors(caplog) == []
-    assert list(recwarn) == []
-
-
-def test_dropped_with_its_loop(caplog, recwarn):
-    """The same when there is no loop any more."""
-
-    async def view():
-        await asyncio.sleep(0)
-
-    opening = run_async_view(view)
-    (coroutine,), opening.workers.coroutines = opening.workers.coroutines, []
-
-    async def begin():
-        coroutine.send(None)
-
-    asyncio.run(begin())
-    coroutine.close()
-    assert errors(caplog) == []
-    assert list(recwarn) == []
-
-
-async def test_cancelled_hooks():
-    """The server stops: a hook that is cancelled ends, and none of its session follows."""
-    calls = []
-
-    class Waiting(WebSocketSession):
-        async def on_open(self):
-            calls.append("open")
-            await asyncio.Event().wait()
-
-        async def on_close(self):
-            calls.append("close")
-
-    opening, _ = run_class(Waiting)
-    (coroutine,) = opening.workers.coroutines
-    opening.workers.coroutines.clear()
-    task = asyncio.ensure_future(coroutine)
-    await asyncio.sleep(0)
-    opening.session.close(3000, "Go away!")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert calls == ["open"]
-    assert opening.workers.coroutines == []
-
-
-# An asynchronous view
-
-
-def test_async_view_runs_with_its_context():
-    """The router takes the context away when the handshake is over; the view has it."""
-    seen = []
-    opening = Opening()
-
-    async def view():
-        seen.append(opening.request.context.name)
-        # Across an await threadlocals cannot be held.
-        seen.append(get_current_request())
-
-    run_async_view(view, opening)
-    opening.settle()
-    assert seen == ["context", None]
-    assert opening.receiver.frames == ["o", 'c[1000,"Normal closure"]']
-
-
-def test_messages_of_an_async_view():
-    """Messages are handed over in order and counted until they are received."""
-    opening = Opening()
-    received = []
-
-    async def view():
-        websocket = opening.request.websocket
-        try:
-            while True:
-                received.append(await websocket.receive())
-        except ConnectionClosed as closed:
-            received.append((closed.code, closed.reason))
-            raise
-
-    run_async_view(view, opening)
-    opening.session.deliver(["a", "b"], 7)
-    assert opening.session._handler.backlog() == 2
-    opening.session.close(4001, "over")
-    opening.settle()
-    assert received == ["a", "b", (4001, "over")]
-    assert opening.receiver.frames == ["o", 'c[4001,"over"]']
-
-
-@pytest.mark.parametrize("style", ["async view", "async hook"])
-def test_watched(style):
-    """sockjs.debug: what is awaited is wrapped, and does what it did."""
-    opening = Opening()
-    watched = []
-
-    async def watch(awaited):
-        watched.append(awaited)
-        return await awaited
-
-    async def view():
-        opening.websocket.send("from the view")
-
-    class Asynchronous(WebSocketSession):
-        async def on_open(self):
-            await view()
-
-    opening.request.websocket = AsyncWebSocket(opening.session, opening.clock)
-    if style == "async view":
-        handler = AsyncViewHandler(view, opening.request, opening.workers, watch)
-    else:
-        handler = SessionHandler(
-            Asynchronous, opening.request, opening.clock, opening.workers, watch
+    def __init__(self, session_class, monitor=None):
+        self.opening = Opening()
+        self.workers = self.opening.workers = Ticking()
+        self.handler = SessionHandler(
+            session_class,
+            self.opening.request,
+            self.opening.clock,
+            self.workers,
+            monitor=monitor or Monitor(),
         )
-    assert opening.session.accept(handler)
-    opening.settle()
-    assert len(watched) == 1
-    assert 'a["from the view"]' in opening.receiver.frames
+        assert self.opening.session.accept(self.handler)
+
+    @property
+    def state(self):
+        return self.handler._state
+
+    def say(self, *messages):
+        self.opening.session.deliver([*messages], 1)
+
+    def close(self):
+        self.opening.session.close(1000, "")
+
+    async def turn(self):
+        """Let tasks run until all are done or wait."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def reach(self, state):
+        if state is State.IDLE:
+            return
+        self.say("first")
+        if state in (State.WAITING, State.STALE):
+            await self.turn()
+        if state is State.STALE:
+            self.workers.tick()
+        assert self.state is state
+
+    async def cause(self, event):
+        if event in (Event.PLAIN, Event.LAST):
+            self.close()
+        elif event is Event.ASYNC:
+            self.say("next")
+        elif event is Event.TICK:
+            self.handler._tick()
+        else:
+            await self.turn()
+            self.workers.run()
+            self.opening.clock.settle()
+
+
+@pytest.mark.parametrize(("state", "event"), TRANSITIONS)
+async def test_row(state, event):
+    """Every row of the table, with all that follows from it."""
+    session_class = Asynchronous
+    if state is State.POOL:
+        session_class = Plain
+    elif event is Event.PLAIN:
+        session_class = PlainEnd
+    row = Row(session_class)
+    await row.reach(state)
+    spawned, jobs = len(row.workers.tasks), len(row.workers.jobs)
+    await row.cause(event)
+    after, action = TRANSITIONS[state, event]
+    if event is Event.PLAIN:
+        # The task goes first, and the pool has the call.
+        after = State.POOL
+        assert len(row.workers.jobs) == jobs + 1
+    elif event is Event.PAUSED and state is State.POOL:
+        assert row.workers.jobs == []
+    assert row.state is after
+    assert len(row.workers.tasks) == spawned + (action is Action.SPAWN)
+    await row.turn()
+    # The one that waits, if there is one.
+    ended = action is Action.DISMISS or after in (State.IDLE, State.POOL)
+    assert len(row.workers.alive) == (0 if ended else 1)
+
+
+async def test_a_task_waits_for_two_ticks_at_least():
+    """It may have begun to wait just before the first; a call in between counts anew."""
+    row = Row(Asynchronous)
+    await row.reach(State.STALE)
+    row.say("in between")
+    await row.turn()
+    row.workers.tick()
+    assert row.state is State.STALE
+    row.workers.tick()
+    assert row.state is State.IDLE
+    await row.turn()
+    assert (row.workers.alive, row.workers.ticks) == ([], set())
+
+
+# What it costs
+
+
+async def test_one_task_for_many_messages():
+    """Counted: a task for a session that goes on speaking, and none of the pool."""
+    row = Row(Asynchronous)
+    for number in range(100):
+        row.say(str(number))
+        await row.turn()
+    assert (len(row.workers.tasks), row.workers.jobs) == (1, [])
+    row.workers.tick()
+    row.workers.tick()
+    await row.turn()
+    row.say("after a while")
+    await row.turn()
+    assert len(row.workers.tasks) == 2
+
+
+async def test_no_task_stays_for_a_client_that_never_spoke():
+    class Opens(WebSocketSession):
+        async def on_open(self):
+            """Is done at once."""
+
+    row = Row(Opens)
+    await row.turn()
+    assert (row.state, len(row.workers.tasks), row.workers.alive) == (State.IDLE, 1, [])
+
+
+async def test_one_job_for_messages_that_wait_together():
+    """Counted: as many jobs as turns, one call to the loop for each."""
+    row = Row(Plain)
+    row.say(*map(str, range(SessionHandler.FAIR * 3)))
+    jobs = 0
+    while row.workers.jobs:
+        jobs += len(row.workers.jobs)
+        row.workers.run()
+        row.opening.clock.settle()
+    assert jobs == 3
+    assert row.state is State.IDLE
+
+
+# Out of the ordinary
+
+
+async def test_call_for_a_task_that_was_cancelled_as_it_waited():
+    """The server's stop may be slower than a last message: another task runs its hook."""
+    calls = []
+
+    class Noting(WebSocketSession):
+        async def on_message(self, message):
+            calls.append(message)
+
+    row = Row(Noting)
+    row.say("a")
+    await row.turn()
+    (task,) = row.workers.tasks
+    task.cancel()
+    row.say("b")
+    await row.turn()
+    assert task.cancelled()
+    assert calls == ["a", "b"]
+
+
+async def test_end_for_a_task_that_was_cancelled_as_it_waited():
+    row = Row(Asynchronous)
+    row.say("a")
+    await row.turn()
+    row.workers.tasks[0].cancel()
+    await row.turn()
+    row.close()
+    assert (row.state, row.workers.alive) == (State.IDLE, [])
+
+
+async def test_nothing_follows_a_task_that_was_cancelled_in_a_hook():
+    calls = []
+
+    class Waits(WebSocketSession):
+        async def on_message(self, message):
+            calls.append(message)
+            await asyncio.Event().wait()
+
+    row = Row(Waits)
+    row.say("a", "b")
+    await row.turn()
+    row.close()
+    row.workers.tasks[0].cancel()
+    await row.turn()
+    row.workers.tick()
+    assert (calls, row.state, len(row.workers.tasks)) == (["a"], State.TASK, 1)
+
+
+class Changing(WebSocketSession):
+    """Its hook is plain or not, by the number of the message that is next."""
+
+    def __init__(self, request):
+        super().__init__(request)
+        self.calls = []
+        self.running = 0
+
+    @property
+    def on_message(self):
+        kinds, number = self.request.registry.kinds, len(self.calls)
+        return self.plain if kinds[number : number + 1] == "p" else self.asynchronous
+
+    def plain(self, message):
+        assert self.running == 0
+        self.calls.append(message)
+
+    async def asynchronous(self, message):
+        assert self.running == 0
+        self.running += 1
+        await asyncio.sleep(0)
+        self.running -= 1
+        self.calls.append(message)
+
+
+@given(
+    kinds=st.text("pa", max_size=12),
+    steps=st.lists(st.sampled_from(["say", "turn", "run", "tick"]), max_size=30),
+)
+def test_any_order_of_events(kinds, steps):
+    """Whatever comes when: each message is handed over once, in order, one at a time."""
+
+    async def main():
+        row = Row(Changing)
+        row.opening.request.registry.kinds = kinds
+        said = []
+        for step in [*steps, *["turn", "run"] * (len(steps) + 1)]:
+            if step == "say":
+                said.append(str(len(said)))
+                row.say(said[-1])
+            elif step == "turn":
+                await row.turn()
+            elif step == "tick":
+                row.workers.tick()
+            else:
+                row.workers.run()
+                row.opening.clock.settle()
+            assert len(row.workers.alive) <= 2, "one that ends, and one"
+        session = row.opening.session.connection
+        assert session.calls == said
+        row.close()
+        await row.turn()
+        assert (row.state, row.workers.alive) == (State.IDLE, [])
+
+    asyncio.run(main())
+
+
+# What is counted
+
+
+class Counting(Monitor):
+    """Counts hooks by name."""
+
+    def __init__(self):
+        self.hooks = Counter()
+
+    def hook(self, name):
+        self.hooks[name] += 1
+
+
+class Counted(WebSocketSession):
+    """Its hooks of either kind; one message is taken at its second try, another one fails."""
+
+    tries = 0
+
+    async def on_open(self):
+        """Is done at once."""
+
+    def on_message(self, message):
+        if message == "again" and not self.tries:
+            self.tries = 1
+            error = RuntimeError(message)
+            note_transient(error)
+            raise error
+        if message == "fail":
+            raise RuntimeError(message)
+
+    async def on_close(self):
+        """Is done at once."""
+
+
+def test_monitor():
+    """Each call of a hook is counted, in the whole application, and none that is not made."""
+    config = Configurator()
+    config.include("sockjs_bridge")
+    config.add_sockjs_route("counted", "/counted", session=Counted)
+    monitor = Counting()
+    connected = Connected(config.make_wsgi_app(), "/counted", monitor=monitor)
+    connected.say("a", "again", "fail", "behind it", "and that")
+    assert monitor.hooks == {"on_open": 1, "on_message": 4, "on_close": 1}
+
+
+def test_monitor_that_counts_no_hooks():
+    """It is not called for each message, as it does nothing."""
+
+    def fails(name):
+        raise AssertionError(name)
+
+    monitor = Monitor()
+    monitor.hook = fails
+    row = Row(Plain, monitor)
+    row.say("a")
+    row.workers.run()
+    assert row.handler.backlog() == 0

@@ -13,7 +13,7 @@ from pyramid.threadlocal import get_current_request
 from sockjs_bridge import Session, WebSocketSession
 from sockjs_bridge.pyramid.attempt import note_transient
 from sockjs_bridge.pyramid.checks import checked_message
-from sockjs_bridge.pyramid.sessions import SessionHandler
+from sockjs_bridge.pyramid.hooks import SessionHandler
 from tests.pyramid.styles import (
     FAILURE,
     FAILURE_FRAME,

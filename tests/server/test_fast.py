@@ -16,7 +16,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.web_protocol import RequestHandler
 
 from sockjs_bridge.core import protocol, transports
-from sockjs_bridge.pyramid.sessions import SessionHandler
+from sockjs_bridge.pyramid.hooks import SessionHandler
 from sockjs_bridge.server import aiohttp_parts, fast
 from sockjs_bridge.server.websocket import accept_key
 from sockjs_bridge.server.workers import SessionWorkers
@@ -431,7 +431,7 @@ async def test_close_code_that_must_not_be(fast: str) -> None:
 
 async def test_task_of_a_session_that_talks(monkeypatch: pytest.MonkeyPatch) -> None:
     """One runs its hooks, and ends when nothing was said for a while."""
-    monkeypatch.setattr(SessionWorkers, "REST", 0.05)
+    monkeypatch.setattr(SessionWorkers, "TICK", 0.05)
     async with Unplugged() as server:
         wire = await server.open_websocket()
         before = len(asyncio.all_tasks())

@@ -126,14 +126,14 @@ async def test_limit_of_growth(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(ran) == list(range(10))
 
 
-async def test_a_crowd_that_rests_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_repeated_calls_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop has its turn after each hundred; who is done is called no more, the others are."""
-    monkeypatch.setattr(SessionWorkers, "REST", 0.01)
+    monkeypatch.setattr(SessionWorkers, "TICK", 0.01)
     workers = SessionWorkers(1, 1)
     calls: list[int] = []
     at_turns: set[int] = set()
 
-    def tire(number: int) -> bool:
+    def function(number: int) -> bool:
         calls.append(number)
         return number < 3
 
@@ -144,7 +144,7 @@ async def test_a_crowd_that_rests_holds_nobody_up(monkeypatch: pytest.MonkeyPatc
 
     turn()
     for number in range(250):
-        workers.rest(partial(tire, number))
+        workers.repeat(partial(function, number))
     async with asyncio.timeout(40):
         while len(calls) < 253:
             await asyncio.sleep(0.001)

@@ -166,9 +166,9 @@ def test_real_rules():
     ws.send("x" * 10)
     ws.drain(timeout=40)
     assert ws.sent == ["x" * 10]
-    assert ws.session.deadline() is not None
+    assert ws.channel.deadline() is not None
     ws.client_sends("hello")
-    assert not ws.session.full
+    assert not ws.channel.full
     assert ws.receive() == "hello"
 
 

@@ -1,0 +1,97 @@
+"""What a checker of types says of an application (api.md, section 16)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyramid.config import Configurator
+
+from sockjs_bridge import SockJSRequest
+from tests.docs.blocks import collect
+from tests.pkgs import typed_app
+from tests.pyramid.support import Connected
+
+ROOT = Path(__file__).parents[2]
+
+CONFIG = """\
+[mypy]
+strict = true
+# As for a package that is installed: what is wrong in it is not the application's.
+follow_imports = silent
+"""
+
+CLEAN = (0, "Success: no issues found in 1 source file\n")
+
+DECORATED = """\
+@view_config(route_name="chat")
+def chat(request: object) -> None:
+    pass
+"""
+
+
+def check(directory: Path, code: str) -> tuple[int, str]:
+    """Run mypy over a module, and return its status and what it says."""
+    config = directory / "mypy.ini"
+    config.write_text(CONFIG)
+    path = directory / "application.py"
+    path.write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", os.devnull, path],
+        cwd=directory,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_an_application_is_typed(tmp_path):
+    """Strictly, with no type of Pyramid's known; a misuse is told, and nothing else."""
+    assert check(tmp_path, Path(typed_app.__file__).read_text()) == CLEAN
+
+
+def test_the_example_of_the_reference_is_typed(tmp_path):
+    (code,) = [block.code for block in collect() if block.key == ("api", "typed.py")]
+    assert check(tmp_path, code) == CLEAN
+
+
+def test_a_decorator_without_types_would_be_seen(tmp_path):
+    """What these tests are for: so it was for whoever uses Pyramid's own."""
+    code = f"from pyramid.view import view_config\n\n\n{DECORATED}"
+    status, said = check(tmp_path, code)
+    assert (status, "untyped-decorator" in said) == (1, True)
+
+
+@pytest.fixture
+def app():
+    config = Configurator(request_factory=typed_app.Request)
+    config.include("sockjs_bridge")
+    for name in ("blocking", "coroutine", "talk", "method"):
+        config.add_sockjs_route(name, f"/{name}/{{room}}")
+    config.add_route("page", "/page")
+    config.add_view(typed_app.page, route_name="page", renderer="string")
+    config.scan("tests.pkgs.typed_app")
+    return config.make_wsgi_app()
+
+
+@pytest.mark.parametrize("name", ["blocking", "talk", "method"])
+def test_the_same_runs(app, caplog, name):
+    """The decorator declares what it leaves as it was, and the class of requests is one."""
+    connected = Connected(app, f"/{name}/here")
+    connected.session.deliver(["a", "b"], 2)
+    connected.session.close(1000, "")
+    assert connected.settle() == ["o", 'c[1000,""]']
+    assert caplog.records == []
+
+
+def test_a_page_of_its_own_class_of_requests(app):
+    request = typed_app.Request.blank("/page")
+    assert isinstance(request, SockJSRequest)
+    text = request.get_response(app).text
+    assert text.startswith("/_sockjs/")
+    assert text.endswith("reconnecting-sockjs.js")
