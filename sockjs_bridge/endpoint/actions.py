@@ -174,7 +174,7 @@ class Send(Action):
         if session.crowded:
             return busy(headers, "Too many sends at once.", self.cors)
         try:
-            messages = self.sending.decode(body, self.content_type)
+            messages = session.transport.decode(self.sending.text(body, self.content_type))
         except protocol.PayloadError as error:
             return self._text(500, headers, str(error))
         peer.carried += 1

@@ -12,7 +12,7 @@ import binascii
 import enum
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -60,10 +60,6 @@ def accept_key(headers: Mapping[str, str]) -> str | None:
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
 
 
-def _alone(text: str) -> list[str]:
-    return [text]
-
-
 class Phase(enum.Enum):
     """Where a WebSocket stands."""
 
@@ -99,8 +95,8 @@ class WebSocketConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        *("_behind", "_decode", "_flow", "_http", "_key", "_now", "_out", "_phase", "_pong"),
-        *("_reader", "_shared", "heard", "peer", "session", "transport"),
+        *("_behind", "_flow", "_http", "_key", "_now", "_out", "_phase", "_pong", "_reader"),
+        *("_shared", "heard", "peer", "session", "transport"),
     )
 
     #: Of an HTTP receiver.
@@ -127,9 +123,6 @@ class WebSocketConnection(asyncio.Protocol):
         self._now = connection.shared.clock.time
         self._out = connection.transport
         self._key = key
-        framed = reply.transport.control_frames
-        self._decode: Callable[[str], list[str]]
-        self._decode = protocol.decode_websocket if framed else _alone
         self._phase = Phase.HANDSHAKE
         self._reader = FrameReader(max_message_size)
         # What arrived while the application is slow; None while it is not.
@@ -289,7 +282,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _take_texts(self, texts: list[str]) -> None:
         messages: list[str] = []
-        size, decode = 0, self._decode
+        size, decode = 0, self.transport.decode
         try:
             for text in texts:
                 messages += decode(text)
