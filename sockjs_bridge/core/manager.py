@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.broadcasts import Broadcasts
 from sockjs_bridge.core.clock import Clock, DeadlineWheel
+from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.outbox import SharedFrames
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.core.session import Session, State
@@ -89,6 +90,7 @@ class Manager:
     ) -> None:
         self.settings = settings
         self.clock = clock
+        self.monitor = Monitor()
         self.wheel = DeadlineWheel(clock)
         self.rooms = Rooms() if rooms is None else rooms
         self.broadcasts = Broadcasts(clock) if broadcasts is None else broadcasts

@@ -266,7 +266,7 @@ async def test_end(sent: bytes, code: int) -> None:
         await server.quiet()
         assert server.heard == []
         assert server.sessions == []
-        assert server.runner._bridge._active == 0
+        assert server.runner._dispatcher._active == 0
 
 
 async def test_peer_that_does_not_answer_the_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""WebSockets that open without aiohttp (fast_opening.py)."""
+"""Sessions that open: WebSockets whose handshakes aiohttp has no part in, above all."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ async def test_a_client_that_leaves_during_the_handshake():
         await server.quiet()
         assert wire.written == b""
         assert server.guard.sessions[0].state is State.CLOSED
-        assert server.runner._bridge._active == 0
+        assert server.runner._dispatcher._active == 0
 
 
 async def test_a_handshake_that_is_slower_than_keepalive():
@@ -262,7 +262,7 @@ async def test_the_server_stops_during_a_handshake():
 
 async def test_an_error_of_our_own(monkeypatch, caplog):
     async with Server() as server:
-        monkeypatch.setattr(server.runner._host, "environ", None)
+        monkeypatch.setattr("sockjs_bridge.server.openings.make_environ", None)
         wire = await ask(server, handshake())
         assert wire.written.startswith(b"HTTP/1.1 500 ")
         assert "the handshake failed" in caplog.text
