@@ -171,7 +171,9 @@ class Dispatcher:
             proof = await self.openings.prove(routed, outcome.session)
             if connection.lost:
                 return _gone()
-            outcome = endpoint.handle(target, parts, replace(proof, headers=_text(proof.headers)))
+            outcome = endpoint.handle(
+                target, parts, replace(proof, headers=_as_text(proof.headers))
+            )
             # It is asked once.
             assert not isinstance(outcome, Prove)
         match outcome:
@@ -183,9 +185,9 @@ class Dispatcher:
                 await ready.wait()
                 return _respond(answer, endpoint)
             case Attach(transport=transport) if transport.websocket:
-                outcome.headers = _native(outcome.headers)
-                answer = await self.openings.websocket(routed, outcome)
-                return _respond(replace(answer, headers=_text(answer.headers)))
+                outcome.headers = _as_native(outcome.headers)
+                answer = await self.openings.open_websocket(routed, outcome)
+                return _respond(replace(answer, headers=_as_text(answer.headers)))
             case Attach():
                 return await self._receive(request, routed, outcome)
 
@@ -230,7 +232,7 @@ class Dispatcher:
         try:
             session.attach(receiver)
             if session.state is State.NEW and not receiver.ended:
-                attach.headers += _text(await self.openings.over_http(routed, session))
+                attach.headers += _as_text(await self.openings.open_http(routed, session))
             if connection.lost:
                 return _gone()
             return await self._respond_to_receiver(request, receiver, attach.headers)
@@ -299,7 +301,7 @@ def _add_headers(response: web.StreamResponse, headers: Headers) -> None:
     response.headers.setdefault("Server", SERVER_NAME)
 
 
-def _text(headers: Headers) -> Headers:
+def _as_text(headers: Headers) -> Headers:
     """Turns an application's native strings (PEP 3333) into what aiohttp encodes as UTF-8."""
     return [(name, _utf8_text(value)) for name, value in headers]
 
@@ -312,7 +314,7 @@ def _utf8_text(value: str) -> str:
         return value
 
 
-def _native(headers: Headers) -> Headers:
+def _as_native(headers: Headers) -> Headers:
     """Turns what aiohttp has decoded as UTF-8 into native strings."""
     return [
         (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))

@@ -149,7 +149,7 @@ class Openings:
 
     # WebSockets
 
-    async def websocket(self, routed: Routed, attach: Attach) -> Answer:
+    async def open_websocket(self, routed: Routed, attach: Attach) -> Answer:
         """Opens a WebSocket for a request that aiohttp has read, or refuses it.
 
         Args:
@@ -201,7 +201,7 @@ class Openings:
 
     # Polls and streams
 
-    async def over_http(self, routed: Routed, session: Session) -> Headers:
+    async def open_http(self, routed: Routed, session: Session) -> Headers:
         """Opens a session over HTTP, or refuses it; who asks again meanwhile waits for the first.
 
         Args:

@@ -13,6 +13,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
 
 from sockjs_bridge import WebSocketSession
+from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.session import State
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
@@ -306,3 +307,74 @@ async def test_what_a_silent_session_keeps_of_its_handshake():
         # A cookie is in no memory but its session's.
         assert "HTTP_COOKIE" not in alike
         assert dict(first.cookies) == {"a": "b", "c": "d"}
+
+
+class Counting(Monitor):
+    """Counts handshakes and refusals by their status."""
+
+    def __init__(self) -> None:
+        self.handshakes: list[int] = []
+        self.refusals: list[int] = []
+
+    def handshake(self, status: int) -> None:
+        self.handshakes.append(status)
+
+    def refused(self, status: int) -> None:
+        self.refusals.append(status)
+
+
+def count(server: Server) -> Counting:
+    """Have a server's handshakes and refusals counted."""
+    counting = Counting()
+    server.app.registry.sockjs.endpoints["talk"].manager.monitor = counting
+    return counting
+
+
+both_readers = pytest.mark.parametrize("fast", [True, False])
+HTTP_OPENING = b"POST /talk/a/0/s/xhr HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+@both_readers
+@pytest.mark.parametrize("asked", [handshake(), HTTP_OPENING], ids=["websocket", "xhr"])
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_each_handshake_is_counted_once(fast, asked, refuses):
+    async with Server(fast=fast) as server:
+        counting = count(server)
+        server.guard.refuses = refuses
+        await ask(server, asked)
+        assert counting.handshakes == [403 if refuses else 200]
+        assert counting.refusals == []
+
+
+@both_readers
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (handshake("/talk/a/0/ws/websocket", "Origin: http://there"), 403),
+        (handshake().replace(b"Key: AAAA", b"Key: A"), 400),
+        (handshake().replace(b"Version: 13", b"Version: 14"), 400),
+        (HTTP_OPENING.replace(b"/xhr", b"/xhr_send"), 404),
+        (HTTP_OPENING.replace(b"POST", b"PUT"), 405),
+        (HTTP_OPENING.replace(b"\r\n\r\n", b"\r\nContent-Length: 999999\r\n\r\n"), 413),
+    ],
+)
+async def test_each_refusal_is_counted_once(fast, asked, status):
+    """Those of the endpoint: whom the application refuses, it has asked about."""
+    async with Server(fast=fast) as server:
+        counting = count(server)
+        wire = await ask(server, asked)
+        assert wire.written.startswith(b"HTTP/1.1 %d " % status)
+        assert counting.refusals == [status]
+        assert counting.handshakes == []
+
+
+@both_readers
+async def test_a_refused_send_of_an_open_session_is_counted(fast):
+    async with Server(fast=fast) as server:
+        wire = await ask(server, HTTP_OPENING)
+        counting = count(server)
+        wire.feed(b"POST /talk/a/0/s/xhr_send HTTP/1.1\r\nHost: here\r\nContent-Length: 1\r\n\r\n{")
+        await server.quiet()
+        assert b"HTTP/1.1 500 " in wire.written
+        assert counting.refusals == [500]
+        assert server.requests == (1 if fast else 2)
