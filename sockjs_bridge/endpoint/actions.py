@@ -1,7 +1,7 @@
 """What may be done with a session over HTTP: receive, and send.
 
 An action holds all that a request's method, path and headers say. The requests of one connection
-mostly say the same, so that a skin may keep an action and take it many times, with other queries
+mostly say the same, so that a server may keep an action and take it many times, with other queries
 and bodies.
 """
 

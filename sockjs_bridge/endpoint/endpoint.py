@@ -62,6 +62,13 @@ _IFRAME = """<!DOCTYPE html>
 </html>"""
 
 
+_UNREAD = {
+    408: b"Request timeout.",
+    413: b"Payload too large.",
+    503: b"Too many requests at once.",
+}
+
+
 class Endpoint:
     """One SockJS endpoint.
 
@@ -166,25 +173,23 @@ class Endpoint:
         action = self._action(target, request, self._cors(request, origin))
         return action if isinstance(action, Action) else None
 
-    def too_large(self, request: Request) -> Answer:
-        """Answers a request whose body has more than ``max_message_size`` bytes."""
-        return self._failed(request, 413, b"Payload too large.")
+    def unread(self, request: Request, status: int) -> Answer:
+        """Answers a request whose body is not to be had.
 
-    def too_slow(self, request: Request) -> Answer:
-        """Answers a request whose body did not arrive in time."""
-        return self._failed(request, 408, b"Request timeout.")
-
-    def overloaded(self, request: Request) -> Answer:
-        """Answers a request for whose body there is no room."""
-        answer = self._failed(request, 503, b"Too many requests at once.")
-        answer.headers.append(RETRY_AFTER)
-        return answer
-
-    def _failed(self, request: Request, status: int, text: bytes) -> Answer:
-        answer = Answer(status, [("Content-Type", PLAIN), NO_CACHE], text)
+        Args:
+            request: the request.
+            status: 413: the body has more than ``max_message_size`` bytes; 408: it did not arrive
+                in time; 503: there is no room for it. Any other: the peer is gone, or what it sends
+                is broken.
+        """
+        if status not in _UNREAD:
+            return Answer(status)
+        answer = Answer(status, [("Content-Type", PLAIN), NO_CACHE], _UNREAD[status])
         origin = self.origins.of(request.headers)
         if self._allows(origin, request):
             answer.headers += self._cors(request, origin)
+        if status == 503:
+            answer.headers.append(RETRY_AFTER)
         return answer
 
     def _allows(self, origin: str | None, request: Request) -> bool:

@@ -14,7 +14,6 @@ from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import Inquiry
 from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Prove, Wait
-from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE
 from sockjs_bridge.server.openings import GONE, Openings
@@ -132,7 +131,7 @@ class Dispatcher:
             return None
         endpoint, target = found
         if target.action == "greeting":
-            if not _wants_websocket(request):
+            if request.headers.get("Upgrade", "").strip().lower() != "websocket":
                 return None
             target = websocket_target(target)
         connection = _connection(request)
@@ -143,37 +142,30 @@ class Dispatcher:
         connection.busy = True
         try:
             client = self._host.client(request)
-            routed = Routed(request, client, connection, endpoint, target)
-            return await self._serve(request, routed)
+            return await self._serve(request, Routed(request, client, connection, endpoint, target))
         except MalformedForwarded as error:
-            refusal = Answer(400, [("Content-Type", PLAIN)], str(error).encode())
-        except _Refused as refused:
-            refusal = refused.answer
+            answer = Answer(400, [("Content-Type", PLAIN)], str(error).encode())
+            return _refuse(request, endpoint, answer)
         finally:
             connection.busy = False
-        logger.info("%s %s: %d", request.method, path, refusal.status)
-        response = _respond(refusal, endpoint)
-        # What is left of the body is not read.
-        response.force_close()
-        return response
 
     async def _serve(self, request: web.BaseRequest, routed: Routed) -> web.StreamResponse:
-        """Answers a request for an endpoint.
-
-        Raises:
-            _Refused: the request cannot be read.
-            ConnectionError: the peer is gone.
-        """
-        endpoint, target, connection = routed.endpoint, routed.target, routed.connection
-        parts = await self._parts(request, routed)
+        _, _, connection, endpoint, target = routed
+        parts = routed.parts()
+        if request.body_exists:
+            try:
+                parts.body = await self._body(request, routed)
+            except BodyRefused as refused:
+                return _refuse(request, endpoint, endpoint.unread(parts, refused.status))
+        if connection.lost:
+            return _gone()
         outcome = endpoint.handle(target, parts)
         if isinstance(outcome, Prove):
             proof = await self.openings.prove(routed, outcome.session)
-            if connection.lost:
+            if routed.connection.lost:
                 return _gone()
-            outcome = endpoint.handle(
-                target, parts, replace(proof, headers=_as_text(proof.headers))
-            )
+            proof = replace(proof, headers=_as_text(proof.headers))
+            outcome = endpoint.handle(target, parts, proof)
             # It is asked once.
             assert not isinstance(outcome, Prove)
         match outcome:
@@ -191,31 +183,21 @@ class Dispatcher:
             case Attach():
                 return await self._receive(request, routed, outcome)
 
-    async def _parts(self, request: web.BaseRequest, routed: Routed) -> Request:
-        """Collects what the endpoint looks at.
+    async def _body(self, request: web.BaseRequest, routed: Routed) -> bytes:
+        """Reads what the endpoint is sent, if the application has not done so.
 
         Raises:
-            _Refused: the request cannot be read.
+            BodyRefused: it is not to be had.
             ConnectionError: the peer is gone.
         """
-        endpoint, parts = routed.endpoint, routed.parts()
-        if request.body_exists:
-            try:
-                async with asyncio.timeout(self._body_timeout):
-                    parts.body = await self._body(request, routed)
-            except TimeoutError:
-                raise _Refused(endpoint.too_slow(parts)) from None
-            except BodyRefused as refused:
-                raise _Refused(_refusal(endpoint, parts, refused.status)) from None
-        if routed.connection.lost:
-            raise ConnectionResetError("the peer is gone")
-        return parts
-
-    async def _body(self, request: web.BaseRequest, routed: Routed) -> bytes:
         limit, remote = routed.endpoint.settings.max_message_size, routed.client.remote
         known = request.get(BODY)
         if known is None:
-            body = await self._host.uploads.read(request, remote, limit, spool=False)
+            try:
+                async with asyncio.timeout(self._body_timeout):
+                    body = await self._host.uploads.read(request, remote, limit, spool=False)
+            except TimeoutError:
+                raise BodyRefused(408, "Request Timeout") from None
             known = body.file.read()
             body.close()
         if len(known) > limit:
@@ -266,14 +248,6 @@ class Dispatcher:
         return response
 
 
-class _Refused(Exception):
-    """A request that is answered before its body is complete."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
-
-
 def _path(request: web.BaseRequest) -> str:
     raw = request.raw_path
     if raw[:1] == "/" != raw[1:2] and "#" not in raw:
@@ -289,10 +263,6 @@ def _connection(request: web.BaseRequest) -> Connection | None:
     transport = request.transport
     connection = transport.get_protocol() if transport is not None else None
     return connection if isinstance(connection, Connection) else None
-
-
-def _wants_websocket(request: web.BaseRequest) -> bool:
-    return request.headers.get("Upgrade", "").strip().lower() == "websocket"
 
 
 def _add_headers(response: web.StreamResponse, headers: Headers) -> None:
@@ -337,16 +307,14 @@ def _respond(answer: Answer, endpoint: Endpoint | None = None) -> web.Response:
     return response
 
 
+def _refuse(request: web.BaseRequest, endpoint: Endpoint, answer: Answer) -> web.Response:
+    """Answers a request that was not read to its end."""
+    logger.info("%s %s: %d", request.method, _path(request), answer.status)
+    response = _respond(answer, endpoint)
+    # What is left of the body is not read.
+    response.force_close()
+    return response
+
+
 def _gone() -> web.Response:
     return web.Response(status=GONE, reason="Client Closed Request")
-
-
-def _refusal(endpoint: Endpoint, request: Request, status: int) -> Answer:
-    if status == 413:
-        return endpoint.too_large(request)
-    if status == 408:
-        return endpoint.too_slow(request)
-    if status == 503:
-        return endpoint.overloaded(request)
-    # The peer is gone, or its chunks are broken.
-    return Answer(status)

@@ -196,11 +196,11 @@ class FastConnection(Connection):
     def _answer(self, request: PlainRequest) -> bool:
         skin = self._skin
         if request.head is not None and request.head.upgrades:
-            upgrade = None if skin.dispatcher.stopping else skin.openings.judge(request.head, self)
-            if upgrade is None:
+            begin = None if skin.dispatcher.stopping else skin.openings.judge(request.head, self)
+            if begin is None:
                 return False
             self._begin()
-            skin.openings.begin(upgrade, self.respond)
+            begin(self.respond)
             return True
         outcome = skin.handle(request, self._forms, self)
         if outcome is None:

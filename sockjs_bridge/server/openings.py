@@ -12,8 +12,9 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
-from typing import Final, NamedTuple
+from typing import Final
 
 from sockjs_bridge.core.credentials import UNKNOWN
 from sockjs_bridge.core.session import Session
@@ -61,20 +62,6 @@ _CONDITIONS = (
 )
 
 
-class Upgrade(NamedTuple):
-    """A WebSocket's handshake that is in order, and that the endpoint takes.
-
-    Attributes:
-        routed: the request.
-        attach: its outcome; the session is new.
-        key: answers the client's.
-    """
-
-    routed: Routed
-    attach: Attach
-    key: str
-
-
 class Openings:
     """Leads each new session's handshake through the application, once.
 
@@ -93,7 +80,9 @@ class Openings:
 
     # Plain requests
 
-    def judge(self, head: Head, connection: Connection) -> Upgrade | None:
+    def judge(
+        self, head: Head, connection: Connection
+    ) -> Callable[[Callable[[Answer], None]], None] | None:
         """Judges a plain request that asks for another protocol.
 
         Args:
@@ -101,7 +90,9 @@ class Openings:
             connection: over which it came; nothing else is under way on it.
 
         Returns:
-            What to `begin` with; None where aiohttp is to read it, and to judge.
+            What begins the handshake, once the request counts as being answered; it is given what
+            answers it where the WebSocket does not open. None where aiohttp is to read the
+            request, and to judge.
         """
         routed = self._router.plain(head, connection)
         if routed is None or head.headers.get("Sec-WebSocket-Version") != "13":
@@ -111,40 +102,36 @@ class Openings:
         if key is None or routed.target.action not in _WEBSOCKETS:
             return None
         outcome = routed.endpoint.handle(routed.target, routed.parts())
-        return Upgrade(routed, outcome, key) if isinstance(outcome, Attach) else None
+        return partial(self._begin, routed, outcome, key) if isinstance(outcome, Attach) else None
 
-    def begin(self, upgrade: Upgrade, respond: Callable[[Answer], None]) -> None:
-        """Begins a handshake whose request was plain.
-
-        Args:
-            upgrade: as `judge` returned it; its request counts as being answered.
-            respond: answers the request, where the WebSocket does not open.
-        """
-        websocket = self._attach(upgrade)
-        self._tasks[upgrade.attach.session] = asyncio.get_running_loop().create_task(
-            self._open_plain(upgrade, websocket, respond)
-        )
+    def _begin(
+        self, routed: Routed, attach: Attach, key: str, respond: Callable[[Answer], None]
+    ) -> None:
+        websocket = self._attach(routed, attach, key)
+        task = self._open_plain(routed, attach, websocket, respond)
+        self._tasks[attach.session] = asyncio.get_running_loop().create_task(task)
 
     async def _open_plain(
         self,
-        upgrade: Upgrade,
+        routed: Routed,
+        attach: Attach,
         websocket: WebSocketConnection,
         respond: Callable[[Answer], None],
     ) -> None:
-        head = upgrade.routed.head
+        head = routed.head
         now = asyncio.get_running_loop().time
         begun = now()
         try:
-            answer = await self._open(upgrade, websocket)
+            answer = await self._open(routed, attach, websocket)
         except Exception:
             logger.exception("%s %s: the handshake failed", head.method, head.raw_path)
-            answer = self._abandon(upgrade.attach, 500, [])
+            answer = self._abandon(attach, 500, [])
         finally:
-            del self._tasks[upgrade.attach.session]
+            del self._tasks[attach.session]
         if answer.status not in (101, GONE):
             respond(answer)
         if self._log.enabled:
-            size, remote = len(answer.body), upgrade.routed.client.remote
+            remote, size = routed.client.remote, len(answer.body)
             self._log.write(head, answer.status, size, now() - begun, remote)
 
     # WebSockets
@@ -171,21 +158,19 @@ class Openings:
             attach.session.abandon()
             routed.connection.abort()
             return Answer(GONE)
-        upgrade = Upgrade(routed, attach, key)
-        return await self._open(upgrade, self._attach(upgrade))
+        return await self._open(routed, attach, self._attach(routed, attach, key))
 
     @staticmethod
-    def _attach(upgrade: Upgrade) -> WebSocketConnection:
-        (_, _, connection, endpoint, _), attach, key = upgrade
-        limit = endpoint.settings.max_message_size
-        websocket = WebSocketConnection(connection, attach, key, limit)
+    def _attach(routed: Routed, attach: Attach, key: str) -> WebSocketConnection:
+        limit = routed.endpoint.settings.max_message_size
+        websocket = WebSocketConnection(routed.connection, attach, key, limit)
         attach.session.attach(websocket)
         return websocket
 
-    async def _open(self, upgrade: Upgrade, websocket: WebSocketConnection) -> Answer:
-        attach, accepted = upgrade.attach, False
+    async def _open(self, routed: Routed, attach: Attach, websocket: WebSocketConnection) -> Answer:
+        accepted = False
         try:
-            status, headers = await self._handshake(upgrade.routed, attach.session)
+            status, headers = await self._handshake(routed, attach.session)
             if status >= 300:
                 return self._abandon(attach, status, headers)
             accepted = websocket.accept([*attach.headers, *headers])

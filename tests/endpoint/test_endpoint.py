@@ -263,8 +263,8 @@ def test_preflight_that_wants_no_headers(endpoint: Endpoint, headers: dict[str, 
         lambda endpoint: ask(endpoint, "xhr", "PUT", headers={"Origin": OTHER}),
         lambda endpoint: ask(endpoint, "xhr_send", headers={"Origin": OTHER}),
         lambda endpoint: ask(endpoint, "jsonp", query="", headers={"Origin": OTHER}),
-        lambda endpoint: endpoint.too_large(Request("POST", "", {"Origin": OTHER}, HOST)),
-        lambda endpoint: endpoint.too_slow(Request("POST", "", {"Origin": OTHER}, HOST)),
+        lambda endpoint: endpoint.unread(Request("POST", "", {"Origin": OTHER}, HOST), 413),
+        lambda endpoint: endpoint.unread(Request("POST", "", {"Origin": OTHER}, HOST), 408),
     ],
 )
 def test_cors_on_errors(endpoint: Endpoint, reply: Any) -> None:
@@ -278,19 +278,19 @@ def test_cors_on_errors(endpoint: Endpoint, reply: Any) -> None:
 
 
 def test_too_large(endpoint: Endpoint) -> None:
-    reply = endpoint.too_large(Request("POST", "", {}, HOST))
+    reply = endpoint.unread(Request("POST", "", {}, HOST), 413)
     assert (reply.status, reply.body) == (413, b"Payload too large.")
     assert value(reply, "Content-Type") == PLAIN
     assert value(reply, "Access-Control-Allow-Origin") == "*"
 
 
 def test_too_slow(endpoint: Endpoint) -> None:
-    reply = endpoint.too_slow(Request("POST", "", {}, HOST))
+    reply = endpoint.unread(Request("POST", "", {}, HOST), 408)
     assert (reply.status, reply.body) == (408, b"Request timeout.")
 
 
 def test_too_large_from_a_refused_origin(endpoint: Endpoint) -> None:
-    reply = endpoint.too_large(Request("POST", "", {"Origin": "https://evil.example"}, HOST))
+    reply = endpoint.unread(Request("POST", "", {"Origin": "https://evil.example"}, HOST), 413)
     assert reply.status == 413
     assert value(reply, "Access-Control-Allow-Origin") is None
 
