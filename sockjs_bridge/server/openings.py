@@ -26,7 +26,7 @@ from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.accesslog import AccessLogger
 from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.receivers import Connection
-from sockjs_bridge.server.routing import Routed, Router, websocket_target
+from sockjs_bridge.server.routing import Routed, Router
 from sockjs_bridge.server.websocket import WebSocketConnection
 from sockjs_bridge.server.wsgi.environ import make_environ, path_info
 from sockjs_bridge.server.wsgi.host import WSGIHost
@@ -54,12 +54,8 @@ _NOT_PASSED_ON = {
 _PREFIXES_NOT_PASSED_ON = ("access-control-", "sec-websocket-")
 
 # A browser may make a request, or a poll, depend on what it knows of that URL (RFC 9110, 13 and
-# 14; RFC 4918, 10.4; RFC 6638, 8.3). For the URL that the application is asked for nothing of it
-# holds: a 304 would be a refusal.
-_CONDITIONS = (
-    *("HTTP_IF", "HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_RANGE"),
-    *("HTTP_IF_SCHEDULE_TAG_MATCH", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE"),
-)
+# 14). For the URL that the application is asked for nothing of it holds: a 304 would be a refusal.
+_CONDITIONS = ("HTTP_IF_", "HTTP_RANGE")
 
 
 class Openings:
@@ -97,7 +93,6 @@ class Openings:
         routed = self._router.plain(head, connection)
         if routed is None or head.headers.get("Sec-WebSocket-Version") != "13":
             return None
-        routed = routed._replace(target=websocket_target(routed.target))
         key = accept_key(head)
         if key is None or routed.target.action not in _WEBSOCKETS:
             return None
@@ -253,8 +248,8 @@ class Openings:
         """
         base, name = routed.target.base, routed.endpoint.name
         environ = make_environ(routed.head, routed.client, routed.connection.addresses, None)
-        for key in _CONDITIONS:
-            environ.pop(key, None)
+        for key in [key for key in environ if key.startswith(_CONDITIONS)]:
+            del environ[key]
         environ.update(
             {
                 "REQUEST_METHOD": "GET",

@@ -70,9 +70,14 @@ class Router:
             return None
         path = raw.partition("?")[0]
         found = self._site.find(path, client.host.lower() if self._site.by_host else "")
-        if found is None or not found[0].settings.fast:
+        if found is None:
             return None
-        return Routed(head, client, connection, *found)
+        endpoint, target = found
+        if not endpoint.settings.fast:
+            return None
+        if head.upgrades:
+            target = websocket_target(target)
+        return Routed(head, client, connection, endpoint, target)
 
 
 def websocket_target(target: protocol.Target) -> protocol.Target:
