@@ -55,7 +55,6 @@ MAX_LINES = 400
 LONGER = {
     "sockjs_bridge.core.session": 571,
     "sockjs_bridge.server.fast": 405,
-    "sockjs_bridge.server.threads": 414,
 }
 
 #: Where the bridge's public names are.
