@@ -46,15 +46,12 @@ CIRCULAR = {
     ("core.broadcasts", "core.session"),
     # What a session needs of where it lives has none either.
     ("core.session", "core.manager"),
-    # An opening is told the connection that it is to take over.
-    ("server.fast_opening", "server.fast"),
 }
 
 MAX_LINES = 400
 #: Those that are longer still, and how long: they may only shrink.
 LONGER = {
     "sockjs_bridge.core.session": 571,
-    "sockjs_bridge.server.fast": 405,
 }
 
 #: Where the bridge's public names are.

@@ -1,11 +1,16 @@
-"""What the server uses of aiohttp without its being public, and what happens without it.
+"""What the server uses of aiohttp and asyncio that is not public, and what happens without it.
 
-A release of aiohttp may move or rename any of it. The server starts all the same then:
+A release of either may move or rename any of it. The server starts all the same then:
 
 - `RequestHandler._parser` and `_ErrInfo`: where aiohttp's parser of requests can be replaced by
   `BoundedParser`, and how that one has an error answered. Without them aiohttp's own limits hold:
   8190 bytes for one line of a head, beyond: 400 (`HEADS_LACK`).
+- `aiohttp._websocket.helpers.websocket_mask`: see `unmasked`.
 - All else is looked for where it is used, by a function that says what happens without it.
+
+Plain requests stop being answered past aiohttp (`sockjs_bridge.server.fast`) by the absence of
+`RequestHandler._waiter` alone, and on those connections alone that aiohttp knows: see `waits`. That
+a module of this package cannot be imported is an error.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ __all__ = (
     "HeadTooLarge",
     "bound_heads",
     "forget",
+    "forget_task",
     "reading_paused",
     "requests_read",
     "take_early",
@@ -245,3 +251,17 @@ def forget(inner: asyncio.Protocol) -> None:
     # It would close it.
     inner.transport = None  # type: ignore[attr-defined]
     inner.connection_lost(None)
+
+
+def forget_task(task: asyncio.Task[Any]) -> None:
+    """Has asyncio wait no more for a task that does not end, and say nothing at its end.
+
+    Without this, such a task holds the end of the process.
+    """
+    unregister: Callable[[asyncio.Task[Any]], None] | None
+    unregister = getattr(asyncio, "_unregister_task", None)
+    if unregister is not None:
+        unregister(task)
+    # The C class has this attribute, and lets no other be set.
+    if hasattr(task, "_log_destroy_pending"):
+        task._log_destroy_pending = False

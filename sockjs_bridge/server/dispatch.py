@@ -16,15 +16,17 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import Inquiry
 from sockjs_bridge.endpoint.outcomes import Headers, Reply, Request, phrase
 from sockjs_bridge.server.accesslog import POLL
+from sockjs_bridge.server.activity import Activity
+from sockjs_bridge.server.connection import PeerConnection, connection_of
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
-from sockjs_bridge.server.receivers import Connection, HttpReceiver
+from sockjs_bridge.server.receivers import HttpReceiver
+from sockjs_bridge.server.responses import EndpointResponse, ReceiverResponse
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.websocket import WebSocketConnection, accept_key
 from sockjs_bridge.server.wsgi.body import BodyRefused
 from sockjs_bridge.server.wsgi.host import WSGIHost, split_target
-from sockjs_bridge.server.wsgi.response import SERVER_NAME
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -39,9 +41,7 @@ class Bridge:
         site: where the endpoints are.
         host: the WSGI application.
         body_timeout: seconds that the body of a send may take to arrive.
-
-    Attributes:
-        stopping: the requests that are being handled are the last ones of their connections.
+        activity: of the server.
     """
 
     def __init__(
@@ -49,26 +49,25 @@ class Bridge:
         site: Site,
         host: WSGIHost,
         body_timeout: float,
+        activity: Activity,
     ) -> None:
         self._site = site
         self._host = host
         self._body_timeout = body_timeout
         self._openings = Openings(host)
-        self._active = 0
-        self.stopping = False
-        self._idle = asyncio.Event()
+        self._activity = activity
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request."""
-        connection = _connection(request)
-        self.begin()
+        connection = connection_of(request)
+        self._activity.begin()
         try:
             if connection is not None:
                 connection.request = request
                 if connection.half_closed and not request.content.is_eof():
                     connection.abort()
             response = await self._answer(request)
-            if self.stopping or (connection is not None and connection.answers_last):
+            if self._activity.stopping or (connection is not None and connection.answers_last):
                 response.force_close()
             return response
         except ConnectionError:
@@ -78,38 +77,17 @@ class Bridge:
             if connection is not None:
                 connection.request = None
                 connection.answered += 1
-            self.end()
-            if (connection := _connection(request)) is not None:
+            self._activity.end()
+            if (connection := connection_of(request)) is not None:
                 # What is written now may be all that the peer ever gets.
                 connection.flow.watch()
-
-    def begin(self) -> None:
-        """Notes that a request is being handled, until `end`."""
-        self._active += 1
-
-    def end(self) -> None:
-        """Notes that a request was handled."""
-        self._active -= 1
-        if self.stopping and not self._active:
-            self._idle.set()
-
-    async def finish(self) -> None:
-        """Waits until no request is being handled; those that come yet are the last of theirs.
-
-        Responses may still be on their way out then.
-        """
-        self.stopping = True
-        while self._active:
-            self._idle.clear()
-            await self._idle.wait()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request)
         response = await self._serve_endpoint(request, path)
         if response is not None:
             return response
-        if (connection := _connection(request)) is not None:
-            connection.flow.patience = self._host.send_timeout
+        if (connection := connection_of(request)) is not None:
             connection.flow.carried += 1
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
@@ -142,7 +120,7 @@ class Bridge:
     async def _serve(
         self, request: web.BaseRequest, endpoint: Endpoint, target: protocol.Target, path: str
     ) -> web.StreamResponse:
-        connection = _connection(request)
+        connection = connection_of(request)
         if connection is None:
             return _gone()
         connection.flow.patience = SOCKJS_PATIENCE
@@ -163,12 +141,12 @@ class Bridge:
                 reply.busy.when_ready(ready.set)
                 await ready.wait()
             if reply.session is None:
-                return _respond(reply)
+                return _respond(request, reply)
             respond = self._websocket if reply.transport.websocket else self._receive
             return await respond(request, connection, endpoint, target.base, reply)
         except _Refused as refused:
             logger.info("%s %s: %d", request.method, path, refused.reply.status)
-            response = _respond(refused.reply)
+            response = _respond(request, refused.reply)
             # What is left of the body is not read.
             response.force_close()
             return response
@@ -176,7 +154,7 @@ class Bridge:
             connection.busy = False
 
     async def _parts(
-        self, request: web.BaseRequest, connection: Connection, endpoint: Endpoint
+        self, request: web.BaseRequest, connection: PeerConnection, endpoint: Endpoint
     ) -> Request:
         """Collects what the endpoint looks at.
 
@@ -221,60 +199,47 @@ class Bridge:
     async def _receive(
         self,
         request: web.BaseRequest,
-        connection: Connection,
+        connection: PeerConnection,
         endpoint: Endpoint,
         base: str,
         reply: Reply,
     ) -> web.StreamResponse:
         session = reply.session
         assert session is not None
-        chunked = request.version >= (1, 1)
-        receiver = HttpReceiver(connection, session, reply, chunked=chunked)
+        response = ReceiverResponse(request, reply)
+        over = asyncio.Event()
+        reply.headers = _as_native(reply.headers)
+        receiver = HttpReceiver(connection, session, reply, over.set, response.dialect)
         try:
             session.attach(receiver)
             if session.state is State.NEW and not receiver.ended:
                 status, headers = await self._openings.lead(request, endpoint, base, session)
-                reply.headers += _as_text(headers)
+                receiver.headers += headers
                 if status >= 300:
                     session.refuse(4000 + status, phrase(status))
             if connection.lost:
                 return _gone()
-            return await self._respond_to_receiver(request, receiver, reply)
+            response.began()
+            receiver.start()
+            session.flush()
+            if connection.half_closed and not receiver.ended:
+                # The peer said already that it sends no more, and would have to wait.
+                receiver.abort()
+                return _gone()
+            await over.wait()
+            response.completed(receiver.size)
+            return _gone() if connection.lost else response
         finally:
             # Whatever went wrong, the session must not believe that it is attached.
             session.detach(receiver, lost=True)
             connection.receiver = None
-
-    @staticmethod
-    async def _respond_to_receiver(
-        request: web.BaseRequest, receiver: HttpReceiver, reply: Reply
-    ) -> web.StreamResponse:
-        if reply.transport.streaming:
-            response = web.StreamResponse(status=reply.status)
-            _add_headers(response, reply.headers)
-            if request.version < (1, 1):
-                # Without chunks, the end of the connection is the end of the stream.
-                response.force_close()
-            await response.prepare(request)
-            await response.write(reply.transport.prelude(reply.callback))
-            if receiver.body:
-                await response.write(receiver.body)
-            await receiver.run()
-        else:
-            await receiver.run()
-            reply.body = receiver.body
-            response = _respond(reply)
-            await response.prepare(request)
-        await response.write_eof()
-        receiver.complete()
-        return response
 
     # WebSockets
 
     async def _websocket(
         self,
         request: web.BaseRequest,
-        connection: Connection,
+        connection: PeerConnection,
         endpoint: Endpoint,
         base: str,
         reply: Reply,
@@ -285,13 +250,14 @@ class Bridge:
         if request.method != "GET" or request.version < (1, 1) or key is None:
             # RFC 6455, 4.4: which version would do.
             refusal = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
-            return self._abandon(session, Reply(400, refusal, b"Bad handshake."))
+            return self._abandon(request, session, Reply(400, refusal, b"Bad handshake."))
         if connection.half_closed:
             # As with a poll that would have to wait: no frame can come, not even a pong.
             session.abandon()
             connection.abort()
             return _gone()
         limit = endpoint.settings.max_message_size
+        connection.hold_back()
         websocket = WebSocketConnection(connection, session, reply, key, limit)
         accepted = False
         try:
@@ -302,15 +268,15 @@ class Bridge:
                 # What the log shows; the connection is not aiohttp's any more.
                 return web.Response(status=101) if accepted else _gone()
             refusal = [("Content-Type", PLAIN), *_as_text(headers)]
-            return self._abandon(session, Reply(status, refusal, phrase(status).encode()))
+            return self._abandon(request, session, Reply(status, refusal, phrase(status).encode()))
         finally:
             if not accepted:
                 websocket.give_back()
 
     @staticmethod
-    def _abandon(session: Session, reply: Reply) -> web.Response:
+    def _abandon(request: web.BaseRequest, session: Session, reply: Reply) -> web.StreamResponse:
         session.abandon()
-        return _respond(reply)
+        return _respond(request, reply)
 
 
 class _Refused(Exception):
@@ -331,34 +297,16 @@ def _path(request: web.BaseRequest) -> str:
     return "/" + path.decode("utf-8", "surrogateescape").lstrip("/")
 
 
-def _connection(request: web.BaseRequest) -> Connection | None:
-    """Returns what a request came over; None where that is over, or another protocol has it."""
-    transport = request.transport
-    connection = transport.get_protocol() if transport is not None else None
-    return connection if isinstance(connection, Connection) else None
-
-
 def _wants_websocket(request: web.BaseRequest) -> bool:
     return request.headers.get("Upgrade", "").strip().lower() == "websocket"
 
 
-def _add_headers(response: web.StreamResponse, headers: Headers) -> None:
-    for name, value in headers:
-        response.headers.add(name, value)
-    response.headers.setdefault("Server", SERVER_NAME)
-
-
 def _as_text(headers: Headers) -> Headers:
-    """Turns an application's native strings (PEP 3333) into what aiohttp encodes as UTF-8."""
-    return [(name, _utf8_text(value)) for name, value in headers]
-
-
-def _utf8_text(value: str) -> str:
-    try:
-        return value if value.isascii() else value.encode("latin-1").decode()
-    except UnicodeError:
-        # aiohttp can write no byte that is not UTF-8's.
-        return value
+    """Turns an application's native strings (PEP 3333) into what aiohttp's are like."""
+    return [
+        (name, value.encode("latin-1").decode("utf-8", "surrogateescape"))
+        for name, value in headers
+    ]
 
 
 def _as_native(headers: Headers) -> Headers:
@@ -369,11 +317,9 @@ def _as_native(headers: Headers) -> Headers:
     ]
 
 
-def _respond(reply: Reply) -> web.Response:
-    response = web.Response(status=reply.status, body=reply.body or None)
-    response.headers.popall("Content-Type", None)
-    _add_headers(response, reply.headers)
-    return response
+def _respond(request: web.BaseRequest, reply: Reply) -> EndpointResponse:
+    reply.headers = _as_native(reply.headers)
+    return EndpointResponse(request, reply)
 
 
 def _gone() -> web.Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
@@ -19,15 +19,13 @@ from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.outcomes import Reply, Request, phrase
 from sockjs_bridge.server.accesslog import AccessLogger
+from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.opening import Openings
 from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.websocket import WebSocketConnection, accept_key
 from sockjs_bridge.server.wsgi.host import WSGIHost
-
-if TYPE_CHECKING:
-    from sockjs_bridge.server.fast import FastConnection
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -46,7 +44,7 @@ class PlainHead:
 
     version = HttpVersion11
 
-    def __init__(self, head: Head, connection: FastConnection) -> None:
+    def __init__(self, head: Head, connection: PeerConnection) -> None:
         self.method = head.method
         self.raw_path = head.target
         self.headers = CIMultiDict(head.headers)
@@ -83,7 +81,7 @@ class FastOpenings:
         # The loop itself holds tasks by weak references.
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, head: Head, connection: FastConnection) -> bool:
+    def begin(self, head: Head, connection: PeerConnection) -> bool:
         """Begins a handshake.
 
         Args:
@@ -137,7 +135,7 @@ class FastOpenings:
         base: str,
         reply: Reply,
         websocket: WebSocketConnection,
-        connection: FastConnection,
+        connection: PeerConnection,
     ) -> None:
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -148,7 +146,6 @@ class FastOpenings:
         except Exception:
             logger.exception("%s %s: the handshake failed", request.method, request.raw_path)
             status, headers = 500, []
-        connection.busy = False
         body = b""
         if status >= 300:
             body = phrase(status).encode()

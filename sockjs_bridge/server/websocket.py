@@ -21,10 +21,10 @@ from sockjs_bridge.core.contracts import Peer
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.endpoint.outcomes import Headers, Reply
 from sockjs_bridge.server import framing
-from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD
+from sockjs_bridge.server.connection import PeerConnection
+from sockjs_bridge.server.flow import BEHIND, UNREAD
 from sockjs_bridge.server.framing import BrokenFrame, FrameReader, control_frame, read_close
-from sockjs_bridge.server.receivers import Connection
-from sockjs_bridge.server.wsgi.response import SERVER_NAME
+from sockjs_bridge.server.http1 import switching_protocols
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -99,8 +99,8 @@ class WebSocketConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        *("_behind", "_decode", "_flow", "_http", "_key", "_now", "_out", "_phase", "_pong"),
-        *("_reader", "_shared", "heard", "peer", "session", "transport"),
+        *("_activity", "_behind", "_decode", "_flow", "_http", "_key", "_now", "_phase", "_pong"),
+        *("_reader", "heard", "peer", "session", "transport"),
     )
 
     #: Of an HTTP receiver.
@@ -109,23 +109,20 @@ class WebSocketConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        connection: Connection,
+        connection: PeerConnection,
         session: Session,
         reply: Reply,
         key: str,
         max_message_size: int,
     ) -> None:
-        assert connection.transport is not None
         self.transport = reply.transport
         self.session = session
         self.heard = connection.heard
         self.peer: Peer = connection.flow
         self._flow = connection.flow
-        self._flow.patience = SOCKJS_PATIENCE
-        self._http: Connection | None = connection
-        self._shared = connection.shared
-        self._now = connection.shared.clock.time
-        self._out = connection.transport
+        self._http: PeerConnection | None = connection
+        self._activity = connection.activity
+        self._now = connection.activity.clock.time
         self._key = key
         framed = reply.transport.control_frames
         self._decode: Callable[[str], list[str]]
@@ -137,7 +134,6 @@ class WebSocketConnection(asyncio.Protocol):
         # Answers the last ping of a peer that reads nothing at present.
         self._pong: bytes | None = None
         connection.receiver = self
-        connection.hold_back()
 
     # The handshake
 
@@ -154,19 +150,10 @@ class WebSocketConnection(asyncio.Protocol):
         if http is None:
             return False
         self._http = None
-        lines = [
-            "HTTP/1.1 101 Switching Protocols",
-            "Upgrade: websocket",
-            "Connection: upgrade",
-            f"Sec-WebSocket-Accept: {self._key}",
-            *(f"{name}: {value}" for name, value in headers),
-            *(f"Server: {SERVER_NAME}", "", ""),
-        ]
-        # Native strings (PEP 3333, "Unicode Issues").
-        self._out.write("\r\n".join(lines).encode("latin-1"))
-        self._shared.activity.begin()
-        self._shared.open_ones.add(self)
-        self._out.set_protocol(self)
+        self._flow.write(switching_protocols(self._key, headers))
+        self._activity.begin()
+        self._activity.connections.add(self)
+        self._flow.take_over(self)
         early = http.hand_over()
         self._phase = Phase.OPEN
         self.session.flush()
@@ -212,7 +199,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._flow.resume_writing()
         if self._pong is not None:
             pong, self._pong = self._pong, None
-            self._out.write(pong)
+            self._flow.write(pong)
         if self._phase is Phase.OPEN:
             self.session.flush()
         self._flow.let_go(UNREAD)
@@ -221,9 +208,9 @@ class WebSocketConnection(asyncio.Protocol):
         """Called by the loop; by the connection that the handshake came over, before that."""
         session = self.session
         if self._http is None:
-            self._shared.open_ones.discard(self)
+            self._activity.connections.discard(self)
             self._flow.lost()
-            self._shared.activity.end()
+            self._activity.end()
         self._http = None
         # What it sent before that is still handed on.
         session.release()
@@ -285,7 +272,7 @@ class WebSocketConnection(asyncio.Protocol):
                 # RFC 6455, 5.5.3: the last one need be answered.
                 self._pong = pong
             else:
-                self._out.write(pong)
+                self._flow.write(pong)
 
     def _take_texts(self, texts: list[str]) -> None:
         messages: list[str] = []
@@ -319,7 +306,7 @@ class WebSocketConnection(asyncio.Protocol):
         behind, self._behind = self._behind, None
         if behind:
             self._reader.feed(bytes(behind))
-        self._shared.clock.call_soon(self._catch_up)
+        self._activity.clock.call_soon(self._catch_up)
 
     def _catch_up(self) -> None:
         self._go_on()
@@ -334,13 +321,13 @@ class WebSocketConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> bool:
         """Takes one frame's bytes."""
-        self._out.write(data)
+        self._flow.write(data)
         return True
 
     def ping(self) -> None:
         """Pings the peer."""
         if self._phase is Phase.OPEN:
-            self._out.write(protocol.WEBSOCKET_PING)
+            self._flow.write(protocol.WEBSOCKET_PING)
 
     def end(self) -> None:
         """Closes the WebSocket in good order."""
@@ -360,7 +347,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._phase = Phase.CLOSING
             # Nothing follows a close frame (RFC 6455, 5.5.1).
             self._pong = None
-            self._out.write(control_frame(framing.CLOSE, code.to_bytes(2) + reason))
+            self._flow.write(control_frame(framing.CLOSE, code.to_bytes(2) + reason))
 
     def _peer_closes(self, code: int, reason: str) -> None:
         self._say_close(protocol.NORMAL[0] if code == framing.NO_STATUS else code)

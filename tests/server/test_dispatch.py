@@ -21,12 +21,12 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
-from sockjs_bridge.core.clock import DeadlineWheel
+from sockjs_bridge.server.activity import Activity
+from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.dispatch import Bridge
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
-from sockjs_bridge.server.receivers import Connection, Shared
 from sockjs_bridge.server.runner import Runner
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
@@ -356,14 +356,14 @@ async def test_peer_that_goes_before_it_is_looked_at():
     """The connection was lost between two ticks: nothing is created for it."""
     lab = Lab()
     pool = ThreadPool(1, "test")
-    handler = Bridge(Site(lab.app), WSGIHost(lab.app, pool, proxy=TrustedProxy()), 1.0)
+    activity = Activity(LoopClock(asyncio.get_running_loop()), 75.0)
+    host = WSGIHost(lab.app, pool, proxy=TrustedProxy())
+    handler = Bridge(Site(lab.app), host, 1.0, activity)
     try:
         for lost in (False, True):
             request = make_mocked_request("GET", "/lab/info")
             if lost:
-                clock = LoopClock(asyncio.get_running_loop())
-                shared = Shared(clock, DeadlineWheel(clock), set(), handler)
-                connection = Connection(asyncio.Protocol(), shared)
+                connection = PeerConnection(asyncio.Protocol, activity)
                 connection.connection_made(request.transport)
                 connection.connection_lost(None)
                 request.transport.get_protocol.return_value = connection
@@ -383,15 +383,15 @@ async def test_peer_that_goes_while_it_is_asked_about():
         (session,) = lab.sessions
         lab.shaking.clear()
         lab.shake.clear()
-        before = len(lab.runner._open_ones)
+        before = len(lab.runner._activity.connections)
         _, writer = await lab.send(
             b'POST /lab/0/1/xhr_send HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n["a"]'
         )
         assert await asyncio.to_thread(lab.shaking.wait, PATIENCE)
         reset(writer)
-        await until(lambda: len(lab.runner._open_ones) == before)
+        await until(lambda: len(lab.runner._activity.connections) == before)
         lab.shake.set()
-        await lab.runner._bridge.finish()
+        await lab.runner._activity.finish()
         assert session.state.value == "open"
         assert lab.calls == ["open"]
 
