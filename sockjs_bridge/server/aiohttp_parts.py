@@ -16,6 +16,7 @@ a module of this package cannot be imported is an error.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -258,10 +259,7 @@ def forget_task(task: asyncio.Task[Any]) -> None:
 
     Without this, such a task holds the end of the process.
     """
-    unregister: Callable[[asyncio.Task[Any]], None] | None
-    unregister = getattr(asyncio, "_unregister_task", None)
-    if unregister is not None:
-        unregister(task)
-    # The C class has this attribute, and lets no other be set.
-    if hasattr(task, "_log_destroy_pending"):
-        task._log_destroy_pending = False
+    getattr(asyncio, "_unregister_task", lambda task: None)(task)
+    # asyncio would log at the task's end what the caller has said.
+    with contextlib.suppress(AttributeError):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]

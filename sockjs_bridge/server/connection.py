@@ -261,16 +261,13 @@ class PeerConnection(Ownership, asyncio.Protocol):
         self._due = None
         (self._aiohttp or self._introduce()).data_received(data)
 
-    def _forget_aiohttp(self) -> None:
-        if self._aiohttp is not None:
-            aiohttp_parts.forget(self._aiohttp)
-            self._aiohttp = None
-
     # Answering
 
     def begin(self) -> None:
         """Says that a request is answered here; what comes behind it is kept until `finished`."""
-        self._forget_aiohttp()
+        if self._aiohttp is not None:
+            aiohttp_parts.forget(self._aiohttp)
+            self._aiohttp = None
         self.move(Event.TAKEN)
         self._due = None
         self.flow.patience = SOCKJS_PATIENCE
@@ -340,7 +337,8 @@ class PeerConnection(Ownership, asyncio.Protocol):
             early = aiohttp_parts.take_early(self._aiohttp) + early
             if aiohttp_parts.reading_paused(self._aiohttp):
                 self.flow.hold(BEHIND)
-            self._forget_aiohttp()
+            aiohttp_parts.forget(self._aiohttp)
+            self._aiohttp = None
         self.receiver = None
         self._leave()
         self.flow.let_go(BEHIND)
@@ -376,6 +374,17 @@ class PeerConnection(Ownership, asyncio.Protocol):
     def fail(self) -> None:
         """Drops the connection: what was due raised an exception."""
         self.abort()
+
+
+class _Read(Protocol):
+    """aiohttp's protocol of a connection, which has read a request."""
+
+    flow: Flow
+
+
+def flow_of(request: web.BaseRequest) -> Flow:
+    """Returns the flow of the connection that a request came over; it may be over."""
+    return cast(_Read, request.protocol).flow
 
 
 def connection_of(request: web.BaseRequest) -> PeerConnection | None:

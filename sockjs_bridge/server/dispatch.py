@@ -214,7 +214,7 @@ class Bridge:
             session.attach(receiver)
             if session.state is State.NEW and not receiver.ended:
                 status, headers = await self._openings.lead(request, endpoint, base, session)
-                receiver.headers += headers
+                reply.headers += headers
                 if status >= 300:
                     session.refuse(4000 + status, phrase(status))
             if connection.lost:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sockjs_bridge.core.contracts import Peer
 from sockjs_bridge.core.session import Session
-from sockjs_bridge.endpoint.outcomes import Headers, Reply
+from sockjs_bridge.endpoint.outcomes import Reply
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.http1 import HTTP11, LAST_CHUNK, Dialect, chunk, known_head
 
@@ -17,7 +17,7 @@ class HttpReceiver:
     Args:
         connection: over which the request came.
         session: that it is for.
-        reply: of the endpoint.
+        reply: of the endpoint; headers that are added before `start` are sent.
         done: called once, when the response is complete or the peer is gone.
         dialect: the client's.
 
@@ -27,14 +27,13 @@ class HttpReceiver:
         tag: the client's ``t`` parameter.
         peer: the other end of the connection.
         session: as given.
-        headers: of the response; what is added before `start` is sent.
         ended: no frame is taken any more.
         size: bytes of the body so far, without the chunks' framing.
     """
 
     __slots__ = (
-        *("_body", "_connection", "_dialect", "_done", "_flow", "_started", "_status", "callback"),
-        *("ended", "headers", "peer", "session", "size", "tag", "transport"),
+        *("_body", "_connection", "_dialect", "_done", "_flow", "_reply", "_started", "callback"),
+        *("ended", "peer", "session", "size", "tag", "transport"),
     )
 
     def __init__(
@@ -50,10 +49,9 @@ class HttpReceiver:
         self.tag = reply.tag
         self.peer: Peer = connection.flow
         self.session = session
-        self.headers: Headers = reply.headers
         self.ended = False
         self.size = 0
-        self._status = reply.status
+        self._reply = reply
         self._started = False
         # A poll's body; of a stream, what was written before its head.
         self._body = b""
@@ -77,7 +75,7 @@ class HttpReceiver:
         """Says that the response may begin; its session is to be flushed then."""
         self._started = True
         if self.transport.streaming:
-            self._flow.write(known_head(self._status, self.headers, None, self._dialect))
+            self._flow.write(self._head(None))
             begun, self._body = self._body, b""
             self.write(self.transport.prelude(self.callback))
             if begun:
@@ -107,13 +105,15 @@ class HttpReceiver:
     def _complete(self) -> None:
         if not self.transport.streaming:
             self.size = len(self._body)
-            head = known_head(self._status, self.headers, self.size, self._dialect)
-            self._flow.write(head + self._body)
+            self._flow.write(self._head(self.size) + self._body)
         elif self._dialect.chunks:
             self._flow.write(LAST_CHUNK)
         self._connection.receiver = None
         self.session.detach(self, lost=False)
         self._done()
+
+    def _head(self, length: int | None) -> bytes:
+        return known_head(self._reply.status, self._reply.headers, length, self._dialect)
 
     def abort(self) -> None:
         """Drops the connection."""

@@ -10,8 +10,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from sockjs_bridge.endpoint.outcomes import Reply, phrase
-from sockjs_bridge.server.connection import connection_of
-from sockjs_bridge.server.flow import Flow
+from sockjs_bridge.server.connection import flow_of
 from sockjs_bridge.server.http1 import Dialect, head, known_head
 
 
@@ -35,9 +34,8 @@ class OwnResponse(web.StreamResponse):
     ) -> None:
         super().__init__(status=status, reason=reason)
         version = min(request.version, HttpVersion11)
-        connection = connection_of(request)
         self._request = request
-        self._flow: Flow | None = None if connection is None else connection.flow
+        self._flow = flow_of(request)
         self._dialect = Dialect(
             f"{version.major}.{version.minor}", request.keep_alive and delimited
         )
@@ -68,7 +66,7 @@ class OwnResponse(web.StreamResponse):
         Raises:
             ConnectionError: nobody is there to take them.
         """
-        if self._flow is None or self._flow.closing:
+        if self._flow.closing:
             raise ConnectionResetError("the peer is gone")
         # By this aiohttp sees that there can be no other response.
         self._request.writer.output_size += len(data)

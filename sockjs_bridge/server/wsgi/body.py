@@ -11,7 +11,7 @@ from typing import BinaryIO, ParamSpec, TypeVar, cast
 
 from aiohttp import HttpVersion11, StreamReader, web
 
-from sockjs_bridge.server.connection import connection_of
+from sockjs_bridge.server.connection import flow_of
 from sockjs_bridge.server.http1 import CONTINUE
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.threads import ThreadPool
@@ -239,7 +239,4 @@ async def send_continue(request: web.BaseRequest) -> None:
         request.version >= HttpVersion11
         and request.headers.get("Expect", "").lower() == "100-continue"
     ):
-        connection = connection_of(request)
-        if connection is None:
-            raise ConnectionResetError("the client is gone")
-        connection.flow.write(CONTINUE)
+        flow_of(request).write(CONTINUE)

@@ -57,8 +57,7 @@ class WSGIResponse(OwnResponse):
         self._length = length
         self._head_sent = False
         self._aborted = False
-        if self._flow is not None:
-            self._flow.patience = send_timeout
+        self._flow.patience = send_timeout
 
     @property
     def client(self) -> str:
@@ -80,14 +79,13 @@ class WSGIResponse(OwnResponse):
     def waits(self) -> bool:
         """Whether it cannot be handed to the transport as a whole, and at once."""
         long = self._whole is not None and len(self._whole) > BLOCK
-        return long or (self._flow is not None and self._flow.paused)
+        return long or self._flow.paused
 
     def abort(self) -> None:
         """Break the connection off, so that the client cannot take the response for complete."""
         self._aborted = True
-        if self._flow is not None:
-            # Where the connection's end is the body's end, only a reset tells the difference.
-            self._flow.abort(reset=not self._delimited)
+        # Where the connection's end is the body's end, only a reset tells the difference.
+        self._flow.abort(reset=not self._delimited)
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Do nothing: the head leaves with the first block of the body."""
@@ -97,7 +95,7 @@ class WSGIResponse(OwnResponse):
 
     def idle(self) -> float:
         """Return the seconds for which its client took nothing of what waits for it."""
-        return self._flow.idle() if self._flow is not None else 0.0
+        return self._flow.idle()
 
     def give_way(self) -> None:
         """Break it off, for others need what it holds."""
@@ -148,7 +146,6 @@ class WSGIResponse(OwnResponse):
         if self._aborted:
             raise ConnectionResetError("the response was broken off")
         self._write(data)
-        assert self._flow is not None
         if not self._flow.paused:
             return
         self._memory.hold(self, held)
