@@ -152,7 +152,7 @@ async def a_peer_that_is_gone_before_what_it_sent_is_read(server: Server) -> Non
     await behind_a_poll(server, drop)
 
 
-async def behind_a_poll(server: Server, then: Callable[[Wire], None]) -> None:
+async def behind_a_poll(server: Server, then: Callable[[Wire], object]) -> Wire:
     polls, sends = await server.open_session(), server.connect()
     polls.feed(POLL)
     polls.feed(send(b"a"))
@@ -161,6 +161,7 @@ async def behind_a_poll(server: Server, then: Callable[[Wire], None]) -> None:
         while polls.protocol.state is not State.CATCHING_UP:
             await asyncio.sleep(0)
     then(polls)
+    return polls
 
 
 @meets((State.ANSWERING, Event.LOST))
@@ -417,3 +418,12 @@ def test_every_state_is_in_the_table() -> None:
 
 def test_every_pair_has_its_scenario() -> None:
     assert SCENARIOS.keys() == PAIRS
+
+
+async def test_what_came_before_the_end_is_answered() -> None:
+    """A peer may say that it sends no more while what it has sent waits to be read."""
+    async with Server() as server:
+        wire = await behind_a_poll(server, lambda wire: wire.protocol.eof_received())
+        await until_lost(wire)
+        assert server.heard == ["echo", "a"]
+        assert b"HTTP/1.1 204 " in wire.written
