@@ -23,6 +23,9 @@ HOLD = 0.25
 #: for the next request.
 DEFERRALS = 3
 
+# Looked up once: the members of an enumeration take as long as the table itself.
+_TAKEN, _ANSWERED, _LOST = Event.TAKEN, Event.ANSWERED, State.LOST
+
 
 class Attached(Protocol):
     """What a connection carries for a session.
@@ -100,7 +103,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
     @property
     def lost(self) -> bool:
         """Whether the peer is gone."""
-        return self.state is State.LOST
+        return self.state is _LOST
 
     # What the loop says
 
@@ -268,7 +271,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
         if self._aiohttp is not None:
             aiohttp_parts.forget(self._aiohttp)
             self._aiohttp = None
-        self.move(Event.TAKEN)
+        self.move(_TAKEN)
         self._due = None
         self.flow.patience = SOCKJS_PATIENCE
         self.activity.begin()
@@ -281,7 +284,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
 
     def finished(self) -> None:
         """Says that the response was handed to the transport, or that the peer is gone."""
-        if self.state is State.LOST:
+        if self.state is _LOST:
             return
         self.activity.end()
         if self.activity.stopping or (self.half_closed and not self._kept):
@@ -291,7 +294,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
             self.move(Event.ANSWERED_AND_MORE)
             self.activity.clock.call_soon(self._read_on)
         else:
-            self.move(Event.ANSWERED)
+            self.move(_ANSWERED)
             self._due = self._now() + self.activity.keepalive_timeout
             # The wheel looks at what it has early enough: nothing it was told is later.
             if self.slot is None:
@@ -319,10 +322,9 @@ class PeerConnection(Ownership, asyncio.Protocol):
     def given_back(self) -> None:
         """Says that the connection is HTTP's again: the handshake was refused."""
         self.receiver = None
-        if self.state is State.HANDSHAKE:
-            more = bool(self._kept) or self._answer is None
-            self.move(Event.REFUSED_AND_MORE if more else Event.REFUSED)
-            self._read_kept()
+        more = bool(self._kept) or self._answer is None
+        self.move(Event.REFUSED_AND_MORE if more else Event.REFUSED)
+        self._read_kept()
 
     def hand_over(self) -> bytes:
         """Leaves the connection to the protocol that was asked for.

@@ -75,7 +75,8 @@ class HttpReceiver:
         """Says that the response may begin; its session is to be flushed then."""
         self._started = True
         if self.transport.streaming:
-            self._flow.write(self._head(None))
+            head = known_head(self._reply.status, self._reply.headers, None, self._dialect)
+            self._flow.write(head)
             begun, self._body = self._body, b""
             self.write(self.transport.prelude(self.callback))
             if begun:
@@ -105,15 +106,13 @@ class HttpReceiver:
     def _complete(self) -> None:
         if not self.transport.streaming:
             self.size = len(self._body)
-            self._flow.write(self._head(self.size) + self._body)
+            head = known_head(self._reply.status, self._reply.headers, self.size, self._dialect)
+            self._flow.write(head + self._body)
         elif self._dialect.chunks:
             self._flow.write(LAST_CHUNK)
         self._connection.receiver = None
         self.session.detach(self, lost=False)
         self._done()
-
-    def _head(self, length: int | None) -> bytes:
-        return known_head(self._reply.status, self._reply.headers, length, self._dialect)
 
     def abort(self) -> None:
         """Drops the connection."""

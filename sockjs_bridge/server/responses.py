@@ -39,7 +39,6 @@ class OwnResponse(web.StreamResponse):
         self._dialect = Dialect(
             f"{version.major}.{version.minor}", request.keep_alive and delimited
         )
-        self._complete = False
         self._sent = 0
 
     @property
@@ -86,10 +85,7 @@ class EndpointResponse(OwnResponse):
         self._reply = reply
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Sends it; a second call does nothing."""
-        if self._complete:
-            return
-        self._complete = True
+        """Sends it."""
         status, headers, body = self._reply.status, self._reply.headers, self._reply.body
         if self._request.method == "HEAD":
             # RFC 9110, 9.3.2: what GET would say of the length, as far as it is known.

@@ -349,6 +349,18 @@ async def test_upgrade_that_is_no_handshake():
         assert lab.calls == []
 
 
+async def test_head_has_no_body():
+    """RFC 9110, 9.3.2: nor a length where there is nothing that it could be of."""
+    async with serving() as lab:
+        reader, _ = await lab.send(
+            b"HEAD /lab/0/a/xhr HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 405 ")
+        assert b"Content-Length" not in head and b"Transfer-Encoding" not in head
+        assert body == b""
+
+
 # Peers that go
 
 

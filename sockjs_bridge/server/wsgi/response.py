@@ -57,6 +57,7 @@ class WSGIResponse(OwnResponse):
         self._length = length
         self._head_sent = False
         self._aborted = False
+        self._complete = False
         self._flow.patience = send_timeout
 
     @property
