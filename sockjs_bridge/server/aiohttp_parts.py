@@ -1,16 +1,22 @@
-"""What the server uses of aiohttp without its being public, and what happens without it.
+"""What the server uses of aiohttp and asyncio that is not public, and what happens without it.
 
-A release of aiohttp may move or rename any of it. The server starts all the same then:
+A release of either may move or rename any of it. The server starts all the same then:
 
 - `RequestHandler._parser` and `_ErrInfo`: where aiohttp's parser of requests can be replaced by
   `BoundedParser`, and how that one has an error answered. Without them aiohttp's own limits hold:
   8190 bytes for one line of a head, beyond: 400 (`HEADS_LACK`).
+- `aiohttp._websocket.helpers.websocket_mask`: see `unmasked`.
 - All else is looked for where it is used, by a function that says what happens without it.
+
+Plain requests stop being answered past aiohttp (`sockjs_bridge.server.fast`) by the absence of
+`RequestHandler._waiter` alone, and on those connections alone that aiohttp knows: see `waits`. That
+a module of this package cannot be imported is an error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +31,7 @@ __all__ = (
     "HeadTooLarge",
     "bound_heads",
     "forget",
+    "forget_task",
     "reading_paused",
     "requests_read",
     "take_early",
@@ -245,3 +252,14 @@ def forget(inner: asyncio.Protocol) -> None:
     # It would close it.
     inner.transport = None  # type: ignore[attr-defined]
     inner.connection_lost(None)
+
+
+def forget_task(task: asyncio.Task[Any]) -> None:
+    """Has asyncio wait no more for a task that does not end, and say nothing at its end.
+
+    Without this, such a task holds the end of the process.
+    """
+    getattr(asyncio, "_unregister_task", lambda task: None)(task)
+    # asyncio would log at the task's end what the caller has said.
+    with contextlib.suppress(AttributeError):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]

@@ -15,15 +15,17 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import Inquiry
 from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Prove, Wait
 from sockjs_bridge.server.accesslog import POLL
+from sockjs_bridge.server.activity import Activity
+from sockjs_bridge.server.connection import connection_of
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE
 from sockjs_bridge.server.openings import GONE, Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
-from sockjs_bridge.server.receivers import Connection, HttpReceiver
-from sockjs_bridge.server.routing import Routed, Router, websocket_target
+from sockjs_bridge.server.receivers import HttpReceiver
+from sockjs_bridge.server.responses import EndpointResponse, ReceiverResponse
+from sockjs_bridge.server.routing import Routed, websocket_target
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.wsgi.body import BodyRefused
 from sockjs_bridge.server.wsgi.host import WSGIHost, split_target
-from sockjs_bridge.server.wsgi.response import SERVER_NAME
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -38,34 +40,35 @@ class Dispatcher:
         site: where the endpoints are.
         host: the WSGI application.
         body_timeout: seconds that the body of a send may take to arrive.
-
-    Attributes:
-        router: finds endpoints for plain requests.
+        activity: of the server.
         openings: of sessions.
-        stopping: the requests that are being handled are the last ones of their connections.
     """
 
-    def __init__(self, site: Site, host: WSGIHost, body_timeout: float) -> None:
+    def __init__(
+        self,
+        site: Site,
+        host: WSGIHost,
+        body_timeout: float,
+        activity: Activity,
+        openings: Openings,
+    ) -> None:
         self._site = site
         self._host = host
         self._body_timeout = body_timeout
-        self.router = Router(site, host)
-        self.openings = Openings(self.router, host)
-        self._active = 0
-        self.stopping = False
-        self._idle = asyncio.Event()
+        self._activity = activity
+        self._openings = openings
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request."""
-        connection = _connection(request)
-        self.begin()
+        connection = connection_of(request)
+        self._activity.begin()
         try:
             if connection is not None:
                 connection.request = request
                 if connection.half_closed and not request.content.is_eof():
                     connection.abort()
             response = await self._answer(request)
-            if self.stopping or (connection is not None and connection.answers_last):
+            if self._activity.stopping or (connection is not None and connection.answers_last):
                 response.force_close()
             return response
         except ConnectionError:
@@ -75,38 +78,17 @@ class Dispatcher:
             if connection is not None:
                 connection.request = None
                 connection.answered += 1
-            self.end()
-            if (connection := _connection(request)) is not None:
+            self._activity.end()
+            if (connection := connection_of(request)) is not None:
                 # What is written now may be all that the peer ever gets.
                 connection.flow.watch()
-
-    def begin(self) -> None:
-        """Notes that a request is being handled, until `end`."""
-        self._active += 1
-
-    def end(self) -> None:
-        """Notes that a request was handled."""
-        self._active -= 1
-        if self.stopping and not self._active:
-            self._idle.set()
-
-    async def finish(self) -> None:
-        """Waits until no request is being handled; those that come yet are the last of theirs.
-
-        Responses may still be on their way out then.
-        """
-        self.stopping = True
-        while self._active:
-            self._idle.clear()
-            await self._idle.wait()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request)
         response = await self._serve_endpoint(request, path)
         if response is not None:
             return response
-        if (connection := _connection(request)) is not None:
-            connection.flow.patience = self._host.send_timeout
+        if (connection := connection_of(request)) is not None:
             connection.flow.carried += 1
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
@@ -134,7 +116,7 @@ class Dispatcher:
             if request.headers.get("Upgrade", "").strip().lower() != "websocket":
                 return None
             target = websocket_target(target)
-        connection = _connection(request)
+        connection = connection_of(request)
         if connection is None:
             return _gone()
         connection.flow.patience = SOCKJS_PATIENCE
@@ -161,7 +143,7 @@ class Dispatcher:
             return _gone()
         outcome = endpoint.handle(target, parts)
         if isinstance(outcome, Prove):
-            proof = await self.openings.prove(routed, outcome.session)
+            proof = await self._openings.prove(routed, outcome.session)
             if routed.connection.lost:
                 return _gone()
             proof = replace(proof, headers=_as_text(proof.headers))
@@ -170,16 +152,19 @@ class Dispatcher:
             assert not isinstance(outcome, Prove)
         match outcome:
             case Answer():
-                return _respond(outcome, endpoint)
+                return _respond(request, endpoint, outcome)
             case Wait(session, answer):
                 ready = asyncio.Event()
                 session.when_ready(ready.set)
                 await ready.wait()
-                return _respond(answer, endpoint)
+                return _respond(request, endpoint, answer)
             case Attach(transport=transport) if transport.websocket:
                 outcome.headers = _as_native(outcome.headers)
-                answer = await self.openings.open_websocket(routed, outcome)
-                return _respond(replace(answer, headers=_as_text(answer.headers)))
+                answer = await self._openings.open_websocket(routed, outcome)
+                # The connection is not aiohttp's any more: this is what the log shows.
+                if answer.status == 101:
+                    return web.Response(status=101)
+                return _gone() if answer.status == GONE else EndpointResponse(request, answer)
             case Attach():
                 return await self._receive(request, routed, outcome)
 
@@ -210,42 +195,30 @@ class Dispatcher:
         self, request: web.BaseRequest, routed: Routed, attach: Attach
     ) -> web.StreamResponse:
         connection, session = routed.connection, attach.session
-        receiver = HttpReceiver(connection, attach, chunked=request.version >= (1, 1))
+        response = ReceiverResponse(request, attach)
+        over = asyncio.Event()
+        attach.headers = _as_native(attach.headers)
+        receiver = HttpReceiver(connection, attach, over.set, response.dialect)
         try:
             session.attach(receiver)
             if session.state is State.NEW and not receiver.ended:
-                attach.headers += _as_text(await self.openings.open_http(routed, session))
+                attach.headers += await self._openings.open_http(routed, session)
             if connection.lost:
                 return _gone()
-            return await self._respond_to_receiver(request, receiver, attach.headers)
+            response.began()
+            receiver.start()
+            session.flush()
+            if connection.half_closed and not receiver.ended:
+                # The peer said already that it sends no more, and would have to wait.
+                receiver.abort()
+                return _gone()
+            await over.wait()
+            response.completed(receiver.size)
+            return _gone() if connection.lost else response
         finally:
             # Whatever went wrong, the session must not believe that it is attached.
             session.detach(receiver, lost=True)
             connection.receiver = None
-
-    @staticmethod
-    async def _respond_to_receiver(
-        request: web.BaseRequest, receiver: HttpReceiver, headers: Headers
-    ) -> web.StreamResponse:
-        response: web.StreamResponse
-        if receiver.transport.streaming:
-            response = web.StreamResponse()
-            _add_headers(response, headers)
-            if request.version < (1, 1):
-                # Without chunks, the end of the connection is the end of the stream.
-                response.force_close()
-            await response.prepare(request)
-            await response.write(receiver.transport.prelude(receiver.callback))
-            if receiver.body:
-                await response.write(receiver.body)
-            await receiver.run()
-        else:
-            await receiver.run()
-            response = _respond(Answer(200, headers, receiver.body))
-            await response.prepare(request)
-        await response.write_eof()
-        receiver.complete()
-        return response
 
 
 def _path(request: web.BaseRequest) -> str:
@@ -258,30 +231,12 @@ def _path(request: web.BaseRequest) -> str:
     return "/" + path.decode("utf-8", "surrogateescape").lstrip("/")
 
 
-def _connection(request: web.BaseRequest) -> Connection | None:
-    """Returns what a request came over; None where that is over, or another protocol has it."""
-    transport = request.transport
-    connection = transport.get_protocol() if transport is not None else None
-    return connection if isinstance(connection, Connection) else None
-
-
-def _add_headers(response: web.StreamResponse, headers: Headers) -> None:
-    for name, value in headers:
-        response.headers.add(name, value)
-    response.headers.setdefault("Server", SERVER_NAME)
-
-
 def _as_text(headers: Headers) -> Headers:
-    """Turns an application's native strings (PEP 3333) into what aiohttp encodes as UTF-8."""
-    return [(name, _utf8_text(value)) for name, value in headers]
-
-
-def _utf8_text(value: str) -> str:
-    try:
-        return value if value.isascii() else value.encode("latin-1").decode()
-    except UnicodeError:
-        # aiohttp can write no byte that is not UTF-8's.
-        return value
+    """Turns an application's native strings (PEP 3333) into what aiohttp's are like."""
+    return [
+        (name, value.encode("latin-1").decode("utf-8", "surrogateescape"))
+        for name, value in headers
+    ]
 
 
 def _as_native(headers: Headers) -> Headers:
@@ -292,25 +247,18 @@ def _as_native(headers: Headers) -> Headers:
     ]
 
 
-def _respond(answer: Answer, endpoint: Endpoint | None = None) -> web.Response:
-    """Makes a response.
-
-    Args:
-        answer: what it says.
-        endpoint: the one that refuses what was asked, if so.
-    """
-    if endpoint is not None and answer.status >= 400:
+def _respond(request: web.BaseRequest, endpoint: Endpoint, answer: Answer) -> EndpointResponse:
+    """Makes the response of an endpoint; counts it where it refuses what was asked."""
+    if answer.status >= 400:
         endpoint.manager.monitor.refused(answer.status)
-    response = web.Response(status=answer.status, body=answer.body or None)
-    response.headers.popall("Content-Type", None)
-    _add_headers(response, answer.headers)
-    return response
+    answer.headers = _as_native(answer.headers)
+    return EndpointResponse(request, answer)
 
 
-def _refuse(request: web.BaseRequest, endpoint: Endpoint, answer: Answer) -> web.Response:
+def _refuse(request: web.BaseRequest, endpoint: Endpoint, answer: Answer) -> web.StreamResponse:
     """Answers a request that was not read to its end."""
     logger.info("%s %s: %d", request.method, _path(request), answer.status)
-    response = _respond(answer, endpoint)
+    response = _respond(request, endpoint, answer)
     # What is left of the body is not read.
     response.force_close()
     return response

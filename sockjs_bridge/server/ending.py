@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.threads import ThreadPool
 
 logger = logging.getLogger("sockjs_bridge.server")
@@ -56,6 +57,4 @@ async def end_tasks() -> None:
     _, left = await asyncio.wait(tasks, timeout=LAST_WORDS)
     for task in left:
         logger.warning("was cancelled and does not end: %s", repr(task))
-        asyncio._unregister_task(task)
-        # asyncio would log once more what is logged now.
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        aiohttp_parts.forget_task(task)

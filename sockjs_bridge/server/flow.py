@@ -1,17 +1,25 @@
-"""Back-pressure: who does not read is not read from, and who takes nothing is dropped."""
+"""Back-pressure: who does not read is not read from, and who takes nothing is dropped.
+
+Whatever is written to a connection is written here.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
+import struct
 from typing import Final
 
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Peer
 from sockjs_bridge.server.taking import untaken
 
+logger = logging.getLogger("sockjs_bridge.server")
+
 #: Seconds in which the peer of a SockJS response or WebSocket must take some of it.
 SOCKJS_PATIENCE: Final = 15.0
-#: The same for everything else, as for pages (`WSGIHost`'s ``send_timeout``).
+#: The same for everything else; pages bring their own (`WSGIHost`'s ``send_timeout``).
 PATIENCE: Final = 60.0
 #: Seconds between two looks at a peer that may be taking nothing, at most.
 LOOK: Final = 5.0
@@ -27,10 +35,10 @@ BEHIND: Final = 2
 class Flow(Peer):
     """Both directions of one connection: what is written to it, and whether it is read from.
 
-    Writers ask `paused` before what can wait, and close the connection here. The loop's protocol
-    passes on what the transport says. Whether a peer *takes* what is on its way is looked at only
-    when a deadline comes: Linux tells of what its buffers hold (``SIOCOUTQ``, tcp(7), unix(7));
-    elsewhere it is what the transport holds.
+    Writers ask `paused` before what can wait, or await `drain` behind it; they write and close the
+    connection here. The loop's protocol passes on what the transport says. Whether a peer *takes*
+    what is on its way is looked at only when a deadline comes: Linux tells of what its buffers hold
+    (``SIOCOUTQ``, tcp(7), unix(7)); elsewhere it is what the transport holds.
 
     Args:
         transport: of the connection.
@@ -44,8 +52,8 @@ class Flow(Peer):
     """
 
     __slots__ = (
-        *("_due", "_holds", "_leaving", "_now", "_pending", "_taken", "_transport", "_wheel"),
-        *("patience", "paused", "slot"),
+        *("_due", "_holds", "_leaving", "_now", "_pending", "_room", "_taken", "_transport"),
+        *("_wheel", "patience", "paused", "slot"),
     )
 
     def __init__(self, transport: asyncio.Transport, clock: Clock, wheel: DeadlineWheel) -> None:
@@ -62,6 +70,44 @@ class Flow(Peer):
         # What was on its way when it was last looked, and when it was seen to become less.
         self._pending = 0
         self._taken = 0.0
+        # Done when a writer that waits may go on.
+        self._room: asyncio.Future[None] | None = None
+
+    # Writing
+
+    def write(self, data: bytes) -> None:
+        """Writes, as long as there is a connection."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Waits until the peer owes little enough that more may be written.
+
+        Raises:
+            ConnectionError: the peer is gone, or has taken nothing for its `patience`.
+        """
+        if self.paused and self._transport is not None:
+            self.watch()
+            self._taken = self._now()
+            self._pending = untaken(self._transport)
+            self._room = asyncio.get_running_loop().create_future()
+            try:
+                await self._room
+            finally:
+                self._room = None
+        if self.closing:
+            raise ConnectionResetError("the peer is gone")
+
+    def idle(self) -> float:
+        """Returns the seconds for which who waits in `drain` has seen the peer take nothing."""
+        if self._room is None:
+            return 0.0
+        now = self._now()
+        return now - self.taken(now)
+
+    def _go_on(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     # What the transport says
 
@@ -74,6 +120,7 @@ class Flow(Peer):
         """Says that the transport holds little again."""
         self.paused = False
         self._taken = self._now()
+        self._go_on()
 
     def lost(self) -> None:
         """Says that the connection is over."""
@@ -81,6 +128,7 @@ class Flow(Peer):
         self._transport = None
         self._due = None
         self._wheel.drop(self)
+        self._go_on()
 
     # Reading
 
@@ -121,6 +169,16 @@ class Flow(Peer):
 
     # The end
 
+    @property
+    def closing(self) -> bool:
+        """Whether nothing that is written arrives any more."""
+        return self._transport is None or self._transport.is_closing()
+
+    def take_over(self, protocol: asyncio.Protocol) -> None:
+        """Has another protocol hear what the transport says from now on."""
+        if self._transport is not None:
+            self._transport.set_protocol(protocol)
+
     def close(self) -> None:
         """Closes the connection when the peer has taken what was written."""
         if self._transport is not None:
@@ -146,18 +204,31 @@ class Flow(Peer):
         self._taken = self._now()
         self._look_by(self._taken + self._pace)
 
-    def abort(self) -> None:
-        """Drops the connection."""
-        if self._transport is not None:
-            self._transport.abort()
+    def abort(self, *, reset: bool = False) -> None:
+        """Drops the connection.
+
+        Args:
+            reset: as an error that the peer cannot take for an end in good order.
+        """
+        if self._transport is None:
+            return
+        connection = self._transport.get_extra_info("socket")
+        if reset and connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     # Deadlines
 
     def watch(self) -> None:
         """Drops the peer if it takes nothing of what the transport holds."""
-        if self._due is None and self._transport is not None:
-            self._taken = self._now()
-            self._look_by(self._taken + LOOK)
+        if self._transport is None:
+            return
+        now = self._now()
+        if self._due is None:
+            self._taken = now
+        elif self._due <= now + self._pace:
+            return
+        self._look_by(now + self._pace)
 
     @property
     def _pace(self) -> float:
@@ -180,6 +251,8 @@ class Flow(Peer):
         if not (self._leaving or self._transport.get_write_buffer_size()):
             return
         if now >= self.taken(now) + self.patience:
+            if self._room is not None:
+                logger.info("a client took nothing for %g seconds", self.patience)
             self.abort()
         else:
             self._due = now + self._pace

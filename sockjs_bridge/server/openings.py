@@ -24,8 +24,8 @@ from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Proof, phrase
 from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.accesslog import AccessLogger
+from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.plain import Head
-from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.routing import Routed, Router
 from sockjs_bridge.server.websocket import WebSocketConnection
 from sockjs_bridge.server.wsgi.environ import make_environ, path_info
@@ -77,7 +77,7 @@ class Openings:
     # Plain requests
 
     def judge(
-        self, head: Head, connection: Connection
+        self, head: Head, connection: PeerConnection
     ) -> Callable[[Callable[[Answer], None]], None] | None:
         """Judges a plain request that asks for another protocol.
 
@@ -153,6 +153,7 @@ class Openings:
             attach.session.abandon()
             routed.connection.abort()
             return Answer(GONE)
+        routed.connection.hold_back()
         return await self._open(routed, attach, self._attach(routed, attach, key))
 
     @staticmethod

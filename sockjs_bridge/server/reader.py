@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
 from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.addresses import Addresses
+from sockjs_bridge.server.connection import PeerConnection
+from sockjs_bridge.server.flow import Flow
 
 
 class RequestReader(web.RequestHandler):
-    """aiohttp's protocol of a connection: it knows the addresses, and bounds heads as a whole.
+    """aiohttp's protocol of a connection: it knows what that is, and bounds heads as a whole.
+
+    It is one that a `PeerConnection` calls.
 
     Args:
         server: that it belongs to.
@@ -22,11 +26,13 @@ class RequestReader(web.RequestHandler):
 
     Attributes:
         addresses: of the connection's two ends, also when it is lost.
+        flow: of the connection, also when it is lost.
     """
 
-    __slots__ = ("addresses",)
+    __slots__ = ("addresses", "flow")
 
     addresses: Addresses
+    flow: Flow
 
     def __init__(self, server: web.Server, max_head: int, **options: Any) -> None:
         bounded = aiohttp_parts.HEADS_LACK is None
@@ -40,7 +46,8 @@ class RequestReader(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
-        self.addresses = Addresses.of(transport)
+        connection = cast(PeerConnection, cast(asyncio.Transport, transport).get_protocol())
+        self.addresses, self.flow = connection.addresses, connection.flow
         super().connection_made(transport)
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from sockjs_bridge.core import protocol
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.request import Request, RequestHead
+from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.proxy import Client, MalformedForwarded
-from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.wsgi.host import WSGIHost
 
@@ -27,7 +27,7 @@ class Routed(NamedTuple):
 
     head: RequestHead
     client: Client
-    connection: Connection
+    connection: PeerConnection
     endpoint: Endpoint
     target: protocol.Target
 
@@ -51,7 +51,7 @@ class Router:
         self._site = site
         self._host = host
 
-    def plain(self, head: Head, connection: Connection) -> Routed | None:
+    def plain(self, head: Head, connection: PeerConnection) -> Routed | None:
         """Finds what a plain request is for.
 
         Args:

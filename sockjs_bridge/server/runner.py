@@ -16,16 +16,18 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge.core import protocol
-from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.accesslog import make_access_logger
+from sockjs_bridge.server.activity import Activity
+from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.dispatch import Dispatcher
 from sockjs_bridge.server.ending import LAST_WORDS, DaemonExecutor
-from sockjs_bridge.server.fast import FastConnection, FastSkin
+from sockjs_bridge.server.fast import FastReader
 from sockjs_bridge.server.loop import LoopClock
+from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.reader import RequestServer
-from sockjs_bridge.server.receivers import Connection, Open, Shared
+from sockjs_bridge.server.routing import Router
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.workers import SessionWorkers
 from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
@@ -83,7 +85,7 @@ class Runner:
         connection: makes the protocol of one connection, once started.
     """
 
-    connection: Callable[[], Connection]
+    connection: Callable[[], PeerConnection]
 
     def __init__(self, app: WSGIApplication, options: ServerOptions) -> None:
         self._options = options
@@ -105,10 +107,9 @@ class Runner:
             send_timeout=options.send_timeout,
             url_scheme=options.url_scheme,
         )
-        self._dispatcher = Dispatcher(self._site, self._host, options.body_timeout)
-        self._open_ones: set[Open] = set()
         self._servers: list[asyncio.Server] = []
         self._web: RequestServer | None = None
+        self._activity: Activity | None = None
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Begins to accept connections on bound sockets.
@@ -128,8 +129,11 @@ class Runner:
         loop.set_default_executor(DaemonExecutor())
         clock = LoopClock(loop)
         self._site.start(clock, self._workers)
+        activity = self._activity = Activity(clock, self._options.keepalive_timeout)
+        router = Router(self._site, self._host)
+        openings = Openings(router, self._host)
         server = self._web = RequestServer(
-            self._dispatcher,
+            Dispatcher(self._site, self._host, self._options.body_timeout, activity, openings),
             max_head=self._options.max_request_header_size,
             access_log=logging.getLogger("sockjs_bridge.access"),
             access_log_class=make_access_logger(polls=self._options.access_log_polls),
@@ -146,12 +150,10 @@ class Runner:
                 "max_request_header_size does not hold, aiohttp's own limits do: %s",
                 aiohttp_parts.HEADS_LACK,
             )
-        shared = Shared(clock, DeadlineWheel(clock), self._open_ones, self._dispatcher)
-        # What the second skin answers is in no log, but for WebSockets' handshakes.
-        if self._options.access_log_polls:
-            self.connection = lambda: Connection(server(), shared)
-        else:
-            self.connection = partial(FastConnection, self._skin(server, clock), shared)
+        fast = FastReader(self._site, router, openings)
+        # What is answered past aiohttp is in no log, but for WebSockets' handshakes.
+        answer = None if self._options.access_log_polls else fast.answer
+        self.connection = partial(PeerConnection, server, activity, answer)
         for sock in sockets:
             if sock.family == socket.AF_UNIX:
                 serving = await loop.create_unix_server(self.connection, sock=sock, backlog=BACKLOG)
@@ -162,16 +164,6 @@ class Runner:
     def _max_body_size(self) -> int:
         own = self._site.max_body_size
         return self._options.max_body_size if own is None else min(own, self._options.max_body_size)
-
-    def _skin(self, server: RequestServer, clock: LoopClock) -> FastSkin:
-        return FastSkin(
-            self._site,
-            self._dispatcher,
-            self._dispatcher.openings,
-            server,
-            clock,
-            self._options.keepalive_timeout,
-        )
 
     async def stop(self) -> None:
         """Stops accepting, tells every client, waits for requests, views and hooks to end.
@@ -185,7 +177,7 @@ class Runner:
         for serving in self._servers:
             serving.close()
         try:
-            assert self._web is not None
+            assert self._web is not None and self._activity is not None
             for _ in self._site.close(*protocol.GO_AWAY):
                 # A crowd takes a while, and who is not told yet is served.
                 await asyncio.sleep(0)
@@ -193,7 +185,7 @@ class Runner:
                 await asyncio.sleep(LOOK)
             left = CUT
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._dispatcher.finish(), start + timeout - now())
+                await asyncio.wait_for(self._activity.finish(), start + timeout - now())
                 # Handlers have returned; aiohttp may still be writing what they returned.
                 left = max(CUT, start + timeout - now())
             # aiohttp takes no bytes from here on: uploads had their time.
@@ -202,24 +194,25 @@ class Runner:
                 # It takes up to twice the time that it is given.
                 await asyncio.wait_for(self._web.shutdown(left), left + 2 * CUT)
             await self._workers.stop(start + timeout - now())
-            for connection in list(self._open_ones):
+            for connection in list(self._activity.connections):
                 # Closed in good order it would wait for a peer that reads nothing.
                 connection.abort()
-            await self._end_requests(max(now() + LAST_WORDS, start + timeout))
+            await self._end_requests(self._activity, max(now() + LAST_WORDS, start + timeout))
         finally:
             self._site.finish()
             for pool in (self._requests, self._handshakes):
                 pool.close()
             self._host.close()
 
-    async def _end_requests(self, end: float) -> None:
+    async def _end_requests(self, activity: Activity, end: float) -> None:
         """Waits until what was broken off has ended, the application's part of it too.
 
         Args:
+            activity: of the server.
             end: in seconds of the loop's time.
         """
         now = asyncio.get_running_loop().time
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._dispatcher.finish(), end - now())
+            await asyncio.wait_for(activity.finish(), end - now())
         while self._requests.busy and now() < end:
             await asyncio.sleep(LOOK)

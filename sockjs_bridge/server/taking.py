@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
 
 try:
     import fcntl
@@ -31,28 +30,3 @@ def untaken(transport: asyncio.Transport) -> int:
             return size
         size += int(_COUNT.unpack(answer)[0])
     return size
-
-
-class Taking:
-    """How long a peer has taken nothing; made when something was written, and no more is.
-
-    Args:
-        transport: of the connection.
-        now: the loop's time.
-    """
-
-    __slots__ = ("_left", "_now", "_since", "_transport")
-
-    def __init__(self, transport: asyncio.Transport, now: Callable[[], float]) -> None:
-        self._transport = transport
-        self._now = now
-        self._since = now()
-        self._left = untaken(transport)
-
-    def idle(self) -> float:
-        """Returns the seconds since it was seen to take something, as far as anybody looked."""
-        now = self._now()
-        left = untaken(self._transport)
-        if left < self._left:
-            self._left, self._since = left, now
-        return now - self._since

@@ -12,8 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+from sockjs_bridge.server.jobs import Awaiting, Job, Observer, outcome_of
 from sockjs_bridge.server.loop import LoopClock
 
 logger = logging.getLogger("sockjs_bridge.server")
@@ -41,29 +42,6 @@ def start_thread(thread: threading.Thread) -> None:
     except OSError as error:
         raise RuntimeError(f"no memory for a thread: {error.strerror}") from None
     thread.start()
-
-
-class _Observer(Protocol):
-    """Who waits for what becomes of a job; a `concurrent.futures.Future` is one."""
-
-    def set_running_or_notify_cancel(self) -> bool:
-        """Return whether the job is to run."""
-        raise NotImplementedError
-
-    def set_result(self, result: Any, /) -> None:
-        """Tell what the job returned."""
-        raise NotImplementedError
-
-    def set_exception(self, exception: BaseException, /) -> None:
-        """Tell what the job raised."""
-        raise NotImplementedError
-
-    def cancel(self) -> bool:
-        """Tell that the job does not run."""
-        raise NotImplementedError
-
-
-_Job = tuple[_Observer, Callable[[], Any]]
 
 
 class ThreadPool:
@@ -96,7 +74,7 @@ class ThreadPool:
         self.max_size = max(size, max_size or size)
         self.max_lent = max_lent
         self.name = name
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         # What idle threads wait for: a call to look for jobs.
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._idle = 0
@@ -227,7 +205,7 @@ class ThreadPool:
         loop = asyncio.get_running_loop()
         clock = self.clock()
         future: asyncio.Future[T] = loop.create_future()
-        self._add(_Awaiting(future, clock), partial(fn, *args, **kwargs))
+        self._add(Awaiting(future, clock), partial(fn, *args, **kwargs))
         if not self._looking:
             # A thread that was called at once would take the interpreter's lock, for one short
             # job, between two events of the loop, and hand it back: jobs that come together, and
@@ -236,7 +214,7 @@ class ThreadPool:
             loop.call_soon(self._look)
         return await future
 
-    def _add(self, observer: _Observer, function: Callable[[], Any]) -> None:
+    def _add(self, observer: Observer, function: Callable[[], Any]) -> None:
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"the thread pool {self.name} is closed")
@@ -301,7 +279,7 @@ class ThreadPool:
         self._threads += 1
         self._started += 1
 
-    def _next_job(self) -> _Job | None:
+    def _next_job(self) -> Job | None:
         """Wait for a job; None when the thread is to end."""
         while True:
             with self._lock:
@@ -334,7 +312,7 @@ class ThreadPool:
         while (job := self._next_job()) is not None:
             observer, function = job
             wanted = observer.set_running_or_notify_cancel()
-            result, error = _outcome(function) if wanted else (None, None)
+            result, error = outcome_of(function) if wanted else (None, None)
             # Before the result is told: who hears it may bring the next job at once.
             with self._lock:
                 self._unfinished -= 1
@@ -358,57 +336,3 @@ class ThreadPool:
                 self._threads,
                 self.name,
             )
-
-
-class _Awaiting:
-    """A task of a loop that waits for a job.
-
-    A `concurrent.futures.Future`, chained to the loop's, takes longer than many a job does, and
-    wakes the loop for each of them.
-
-    Args:
-        future: what it awaits.
-        clock: of the loop.
-    """
-
-    __slots__ = ("_clock", "_future")
-
-    def __init__(self, future: asyncio.Future[Any], clock: LoopClock) -> None:
-        self._future = future
-        self._clock = clock
-
-    def set_running_or_notify_cancel(self) -> bool:
-        """Return whether the job is to run."""
-        return not self._future.cancelled()
-
-    def set_result(self, result: object) -> None:
-        """Tell what the job returned."""
-        self._clock.call_from_thread(partial(self._tell, self._future.set_result, result))
-
-    def set_exception(self, error: BaseException) -> None:
-        """Tell what the job raised."""
-        self._clock.call_from_thread(partial(self._tell, self._future.set_exception, error))
-
-    def _tell(self, tell: Callable[[Any], None], outcome: object) -> None:
-        if not self._future.done():
-            tell(outcome)
-
-    def cancel(self) -> bool:
-        """Tell that the job does not run."""
-        self._clock.call_from_thread(self._future.cancel)
-        return True
-
-
-def _outcome(function: Callable[[], Any]) -> tuple[Any, Exception | None]:
-    try:
-        return function(), None
-    except BaseException as error:
-        # An event loop ends at SystemExit and KeyboardInterrupt, takes CancelledError for a
-        # cancellation, and its futures refuse StopIteration.
-        if isinstance(error, Exception) and not isinstance(
-            error, (StopIteration, concurrent.futures.CancelledError)
-        ):
-            return None, error
-        wrapped = RuntimeError(f"{type(error).__name__} was raised in a thread")
-        wrapped.__cause__ = error
-        return None, wrapped

@@ -16,10 +16,10 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Peer
 from sockjs_bridge.endpoint.outcomes import Attach, Headers
 from sockjs_bridge.server import framing
-from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD
+from sockjs_bridge.server.connection import PeerConnection
+from sockjs_bridge.server.flow import BEHIND, UNREAD
 from sockjs_bridge.server.framing import BrokenFrame, FrameReader, control_frame, read_close
-from sockjs_bridge.server.receivers import Connection
-from sockjs_bridge.server.wsgi.response import SERVER_NAME
+from sockjs_bridge.server.http1 import switching_protocols
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -65,8 +65,8 @@ class WebSocketConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        *("_behind", "_flow", "_http", "_key", "_now", "_out", "_phase", "_pong", "_reader"),
-        *("_shared", "heard", "peer", "session", "transport"),
+        *("_activity", "_behind", "_flow", "_http", "_key", "_now", "_phase", "_pong", "_reader"),
+        *("heard", "peer", "session", "transport"),
     )
 
     #: Of an HTTP receiver.
@@ -74,19 +74,16 @@ class WebSocketConnection(asyncio.Protocol):
     tag: str | None = None
 
     def __init__(
-        self, connection: Connection, attach: Attach, key: str, max_message_size: int
+        self, connection: PeerConnection, attach: Attach, key: str, max_message_size: int
     ) -> None:
-        assert connection.transport is not None
         self.transport = attach.transport
         self.session = attach.session
         self.heard = connection.heard
         self.peer: Peer = connection.flow
         self._flow = connection.flow
-        self._flow.patience = SOCKJS_PATIENCE
-        self._http: Connection | None = connection
-        self._shared = connection.shared
-        self._now = connection.shared.clock.time
-        self._out = connection.transport
+        self._http: PeerConnection | None = connection
+        self._activity = connection.activity
+        self._now = connection.activity.clock.time
         self._key = key
         self._phase = Phase.HANDSHAKE
         self._reader = FrameReader(max_message_size)
@@ -95,7 +92,6 @@ class WebSocketConnection(asyncio.Protocol):
         # Answers the last ping of a peer that reads nothing at present.
         self._pong: bytes | None = None
         connection.receiver = self
-        connection.hold_back()
 
     # The handshake
 
@@ -112,16 +108,10 @@ class WebSocketConnection(asyncio.Protocol):
         if http is None:
             return False
         self._http = None
-        fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        head = (
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
-            f"Sec-WebSocket-Accept: {self._key}\r\n{fields}Server: {SERVER_NAME}\r\n\r\n"
-        )
-        # Native strings (PEP 3333, "Unicode Issues").
-        self._out.write(head.encode("latin-1"))
-        self._shared.activity.begin()
-        self._shared.open_ones.add(self)
-        self._out.set_protocol(self)
+        self._flow.write(switching_protocols(self._key, headers))
+        self._activity.begin()
+        self._activity.connections.add(self)
+        self._flow.take_over(self)
         early = http.hand_over()
         self._phase = Phase.OPEN
         self.session.flush()
@@ -166,7 +156,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._flow.resume_writing()
         if self._pong is not None:
             pong, self._pong = self._pong, None
-            self._out.write(pong)
+            self._flow.write(pong)
         if self._phase is Phase.OPEN:
             self.session.flush()
         self._flow.let_go(UNREAD)
@@ -175,9 +165,9 @@ class WebSocketConnection(asyncio.Protocol):
         """Called by the loop; by the connection that the handshake came over, before that."""
         session = self.session
         if self._http is None:
-            self._shared.open_ones.discard(self)
+            self._activity.connections.discard(self)
             self._flow.lost()
-            self._shared.activity.end()
+            self._activity.end()
         self._http = None
         if self._behind is not None or not self._reader.empty:
             # What it sent before that is still handed on.
@@ -243,7 +233,7 @@ class WebSocketConnection(asyncio.Protocol):
                 # RFC 6455, 5.5.3: the last one need be answered.
                 self._pong = pong
             else:
-                self._out.write(pong)
+                self._flow.write(pong)
 
     def _take_texts(self, texts: list[str]) -> None:
         """Hands messages to the application, and waits for it where that is too much for it."""
@@ -274,7 +264,7 @@ class WebSocketConnection(asyncio.Protocol):
         behind, self._behind = self._behind, None
         if behind:
             self._reader.feed(bytes(behind))
-        self._shared.clock.call_soon(self._catch_up)
+        self._activity.clock.call_soon(self._catch_up)
 
     def _catch_up(self) -> None:
         self._go_on()
@@ -289,13 +279,13 @@ class WebSocketConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> bool:
         """Takes one frame's bytes."""
-        self._out.write(data)
+        self._flow.write(data)
         return True
 
     def ping(self) -> None:
         """Pings the peer."""
         if self._phase is Phase.OPEN:
-            self._out.write(protocol.WEBSOCKET_PING)
+            self._flow.write(protocol.WEBSOCKET_PING)
 
     def end(self) -> None:
         """Closes the WebSocket in good order."""
@@ -315,7 +305,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._phase = Phase.CLOSING
             # Nothing follows a close frame (RFC 6455, 5.5.1).
             self._pong = None
-            self._out.write(control_frame(framing.CLOSE, code.to_bytes(2) + reason))
+            self._flow.write(control_frame(framing.CLOSE, code.to_bytes(2) + reason))
 
     def _peer_closes(self, code: int, reason: str) -> None:
         self._say_close(protocol.NORMAL[0] if code == framing.NO_STATUS else code)

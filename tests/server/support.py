@@ -8,11 +8,15 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from sockjs_bridge.server.accesslog import make_access_logger
+from sockjs_bridge.server.activity import Activity
+from sockjs_bridge.server.connection import PeerConnection
+from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
 
@@ -124,6 +128,15 @@ class Served:
         return Answer.parse(raw, method)
 
 
+class Connection(PeerConnection):
+    """A connection whose peer has left when it sends no more: who answers is no `Bridge`."""
+
+    __slots__ = ()
+
+    def eof_received(self) -> None:
+        super().eof_received()
+
+
 @asynccontextmanager
 async def serving(
     app: Callable[..., Any],
@@ -151,11 +164,13 @@ async def serving(
         max_head=32768,
     )
     loop = asyncio.get_running_loop()
+    activity = Activity(LoopClock(loop), 75.0)
+    protocol = partial(Connection, server, activity)
     if unix is not None:
-        listener = await loop.create_unix_server(server, unix)
+        listener = await loop.create_unix_server(protocol, unix)
         served = Served(host, pool, server, unix)
     else:
-        listener = await loop.create_server(server, address, 0)
+        listener = await loop.create_server(protocol, address, 0)
         served = Served(host, pool, server, listener.sockets[0].getsockname()[:2])
     try:
         yield served

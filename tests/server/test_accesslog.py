@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
@@ -12,7 +11,6 @@ from aiohttp import web
 
 from sockjs_bridge.server.accesslog import POLL, AccessLogger, make_access_logger
 from sockjs_bridge.server.proxy import TrustedProxy
-from sockjs_bridge.server.reader import RequestServer
 from tests.server.support import serving
 
 COMBINED = re.compile(
@@ -164,27 +162,12 @@ def test_a_logger_that_nobody_hears_is_not_enabled(caplog):
 async def test_size_is_the_body_alone(caplog: pytest.LogCaptureFixture) -> None:
     """The combined format counts the bytes of the body, without the head."""
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(host: object, request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=b"12345" if request.raw_path == "/body" else None)
 
     caplog.set_level(logging.INFO, "sockjs_bridge.access")
-    server = RequestServer(
-        handle,
-        access_log=logging.getLogger("sockjs_bridge.access"),
-        access_log_class=make_access_logger(polls=False),
-        max_head=32768,
-    )
-    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    try:
+    async with serving(hello, handler=handle) as served:
         for path in ("/body", "/none"):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-            await reader.read()
-            writer.close()
-            await writer.wait_closed()
-    finally:
-        listening.close()
-        await server.shutdown(1)
+            await served.ask(path)
     sizes = [record.getMessage().split('" ')[1].split()[1] for record in caplog.records]
     assert sizes == ["5", "-"]

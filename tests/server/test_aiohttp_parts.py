@@ -258,3 +258,11 @@ async def test_without_what_bounds_heads(monkeypatch, server_log):
         assert await answers(await send(head(8000))) == [OK]
         assert await answers(await send(head(9000))) == [b"HTTP/1.0 400 Bad Request"]
     assert [line for line in server_log() if "max_request_header_size" in line]
+
+
+async def test_without_what_forgets_tasks(monkeypatch):
+    """The task goes on to count; nothing else becomes of it."""
+    monkeypatch.delattr(asyncio, "_unregister_task")
+    task = asyncio.current_task()
+    aiohttp_parts.forget_task(task)
+    assert task in asyncio.all_tasks()

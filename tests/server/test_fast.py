@@ -1,4 +1,4 @@
-"""The second skin: what it takes from aiohttp, and what a message costs on it."""
+"""Plain requests: what aiohttp does not get of a connection, and what a message costs then."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from sockjs_bridge.core import protocol, transports
 from sockjs_bridge.pyramid.hooks import SessionHandler
-from sockjs_bridge.server import aiohttp_parts, fast
+from sockjs_bridge.server import aiohttp_parts, connection
 from sockjs_bridge.server.workers import SessionWorkers
 from tests.server.support import PATIENCE
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
@@ -171,7 +171,7 @@ async def test_head_that_does_not_go_on() -> None:
         wire.feed(send("two")[:20])
         assert not server.runner._web.connections
         await until_closed(wire)
-        assert time.monotonic() - begun >= fast.HOLD
+        assert time.monotonic() - begun >= connection.HOLD
         assert server.heard == ["one"]
 
 
@@ -266,7 +266,7 @@ async def test_end(sent: bytes, code: int) -> None:
         await server.quiet()
         assert server.heard == []
         assert server.sessions == []
-        assert server.runner._dispatcher._active == 0
+        assert server.runner._activity.count == 0
 
 
 async def test_peer_that_does_not_answer_the_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -617,14 +617,6 @@ async def test_connection_whose_deadline_raised() -> None:
         await until_closed(wire)
 
 
-async def test_connection_that_was_never_made() -> None:
-    """There is nothing to drop."""
-    async with Unplugged() as server:
-        connection = server.runner.connection()
-        connection.abort()
-        assert connection.transport is None
-
-
 async def test_connection_that_is_lost_while_a_request_waits_for_its_turn() -> None:
     """aiohttp was busy with the one before; nobody is left to look at the next."""
     async with Unplugged() as server:
@@ -633,7 +625,7 @@ async def test_connection_that_is_lost_while_a_request_waits_for_its_turn() -> N
         wire.close()
         await server.quiet()
         assert server.heard == []
-        assert server.runner._bridge._active == 0
+        assert server.runner._activity.count == 0
 
 
 async def test_stream_that_is_ended_twice() -> None:

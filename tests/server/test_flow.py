@@ -228,10 +228,10 @@ class Lab:
     def held(self) -> int:
         """Bytes that the transports of all connections hold."""
         return sum(
-            each._out.get_write_buffer_size() + each._reader.unread
+            held(each._flow) + each._reader.unread
             if isinstance(each, websocket.WebSocketConnection)
-            else each.transport.get_write_buffer_size() + len(each._held or b"")
-            for each in self.runner._open_ones
+            else held(each.flow) + len(each._kept)
+            for each in self.runner._activity.connections
         )
 
     async def connect(self) -> socket.socket:
@@ -267,7 +267,7 @@ class Lab:
     def flows(self) -> list[Flow]:
         return [
             each._flow if isinstance(each, websocket.WebSocketConnection) else each.flow
-            for each in self.runner._open_ones
+            for each in self.runner._activity.connections
         ]
 
     async def flood(self, sock: socket.socket, block: bytes) -> None:
@@ -283,6 +283,11 @@ class Lab:
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+
+def held(each: Flow) -> int:
+    assert each._transport is not None
+    return each._transport.get_write_buffer_size()
 
 
 def reads(each: Flow) -> bool:
@@ -461,7 +466,7 @@ async def test_protocol_error_of_a_client_that_talks(fast: str) -> None:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the server wait for who takes nothing less long."""
     monkeypatch.setattr("sockjs_bridge.server.flow.LOOK", 0.1)
-    for module in ("dispatch", "fast", "receivers", "websocket"):
+    for module in ("dispatch", "connection"):
         monkeypatch.setattr(f"sockjs_bridge.server.{module}.SOCKJS_PATIENCE", 0.4)
 
 
@@ -474,9 +479,9 @@ async def test_peer_that_says_it_leaves_and_reads_nothing(
         sock = await lab.websocket()
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(sock, frame(b'["0 15000000"]'))
-        await until(lambda: any(each._flow.paused for each in lab.runner._open_ones))
+        await until(lambda: any(each._flow.paused for each in lab.runner._activity.connections))
         await loop.sock_sendall(sock, frame(b"\x03\xe8", 8))
-        await until(lambda: not lab.runner._open_ones)
+        await until(lambda: not lab.runner._activity.connections)
         assert lab.sessions == []
 
 
@@ -513,5 +518,5 @@ async def test_poll_that_nobody_reads(fast: str, monkeypatch: pytest.MonkeyPatch
         await loop.sock_sendall(sends, post("xhr_send", b'["0 15000000"]'))
         await lab.read(sends, bool)
         await loop.sock_sendall(polls, post("xhr", b""))
-        await until(lambda: len(lab.runner._open_ones) == 1)
+        await until(lambda: len(lab.runner._activity.connections) == 1)
         await until(lambda: lab.sessions == [])

@@ -106,7 +106,7 @@ async def test_what_is_not_complete_has_no_answer(app, polls, sent):
     app.registry.release.set()
     async with started(app, access_log_polls=polls) as (runner, url):
         assert await told(url, sent) == b""
-        await until(lambda: not runner._open_ones)
+        await until(lambda: not runner._activity.connections)
         assert runner._host.uploads.memory.total == 0
 
 
@@ -131,7 +131,7 @@ async def test_a_request_that_is_not_complete_behind_one_that_is(app, polls):
         rest = b"POST /page HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab"
         raw = await told(url, page, rest)
         assert raw.endswith(b"\r\n\r\n/page ")
-        await until(lambda: not runner._open_ones)
+        await until(lambda: not runner._activity.connections)
 
 
 @SKINS
@@ -142,7 +142,7 @@ async def test_a_handshake_begins_no_websocket(app, polls, early, path):
     async with started(app, access_log_polls=polls) as (runner, url):
         handshake = HANDSHAKE.replace(b"/talk/0/ws/websocket", path)
         assert await told(url, handshake + early) == b""
-        await until(lambda: not runner._open_ones and not runner._dispatcher._active)
+        await until(lambda: not runner._activity.connections and not runner._activity.count)
         assert len(app.registry.sockjs.endpoints["talk"].manager) == 0
 
 
@@ -193,4 +193,4 @@ async def test_who_waits_is_taken_for_gone(app, polls, action, when):
             writer.write_eof()
             await asyncio.wait_for(reader.read(), PATIENCE)
             writer.close()
-        await until(lambda: session._receiver is None and not runner._open_ones)
+        await until(lambda: session._receiver is None and not runner._activity.connections)

@@ -233,7 +233,7 @@ async def test_a_client_that_leaves_during_the_handshake():
         await server.quiet()
         assert wire.written == b""
         assert server.guard.sessions[0].state is State.CLOSED
-        assert server.runner._dispatcher._active == 0
+        assert server.runner._activity.count == 0
 
 
 async def test_a_handshake_that_is_slower_than_keepalive():

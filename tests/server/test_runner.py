@@ -238,7 +238,7 @@ async def test_clients_that_read_nothing_do_not_prolong_the_end(kind, tmp_path):
             await until(lambda number=number: len(memory._parts) == number)
         # Not up to what aiohttp would take by itself, twice the time; nor for ever.
         await asyncio.wait_for(runner.stop(), PATIENCE)
-        assert not runner._open_ones
+        assert not runner._activity.connections
         assert memory.total == 0
         assert closed == ([] if kind == "list" else [kind] * 3)
         for writer in writers:

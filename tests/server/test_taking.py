@@ -9,8 +9,11 @@ import socket
 
 import pytest
 
+from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.server import taking
+from sockjs_bridge.server.flow import Flow
 from tests.server.support import until
+from tests.support import HandClock
 
 
 class Sender(asyncio.Protocol):
@@ -58,19 +61,25 @@ async def test_idle_counts_from_what_was_taken_last(ends):
     loop = asyncio.get_running_loop()
     transport.write(b"x" * 3_000_000)
     await until(lambda: 0 < transport.get_write_buffer_size() < 3_000_000)
-    now = 100.0
     # What the system could still take by itself, it has taken.
     last = -1
     while last != (last := taking.untaken(transport)):
         await asyncio.sleep(0.05)
-    took = taking.Taking(transport, lambda: now)
-    now = 130.0
-    assert took.idle() == 30.0
+    clock = HandClock()
+    flow = Flow(transport, clock, DeadlineWheel(clock))
+    assert flow.idle() == 0.0
+    flow.pause_writing()
+    waiting = asyncio.create_task(flow.drain())
+    await asyncio.sleep(0)
+    clock.now += 30.0
+    assert flow.idle() == 30.0
     while taking.untaken(transport) == last:
         await loop.sock_recv(theirs, 65536)
-    assert took.idle() == 0.0
-    now = 140.0
-    assert took.idle() <= 10.0
+    assert flow.idle() == 0.0
+    clock.now += 10.0
+    assert flow.idle() <= 10.0
+    flow.resume_writing()
+    await waiting
 
 
 @pytest.mark.parametrize("why", ["no ioctl", "closed"])

@@ -13,8 +13,8 @@ from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.core.session import Session
+from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.options import ServerOptions
-from sockjs_bridge.server.receivers import Connection
 from sockjs_bridge.server.runner import Runner
 
 OPEN = b"POST /talk/0/known/xhr HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -37,7 +37,7 @@ class Wire(asyncio.Transport):
 
     protocol: asyncio.Protocol
 
-    def __init__(self, protocol: Connection) -> None:
+    def __init__(self, protocol: PeerConnection) -> None:
         super().__init__({"peername": ("192.0.2.1", 5000), "sockname": ("192.0.2.2", 80)})
         self.protocol = protocol
         self.written = b""

@@ -11,6 +11,8 @@ from typing import BinaryIO, ParamSpec, TypeVar, cast
 
 from aiohttp import HttpVersion11, StreamReader, web
 
+from sockjs_bridge.server.connection import flow_of
+from sockjs_bridge.server.http1 import CONTINUE
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.budget import Budget, client_of
@@ -237,6 +239,4 @@ async def send_continue(request: web.BaseRequest) -> None:
         request.version >= HttpVersion11
         and request.headers.get("Expect", "").lower() == "100-continue"
     ):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # aiohttp takes a response for begun when something was sent.
-        request.writer.output_size = 0
+        flow_of(request).write(CONTINUE)

@@ -14,9 +14,9 @@ from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.addresses import Addresses
+from sockjs_bridge.server.http1 import SERVER_NAME
 from sockjs_bridge.server.proxy import Client
 from sockjs_bridge.server.wsgi.exchange import FileWrapper
-from sockjs_bridge.server.wsgi.response import SERVER_NAME
 
 # RFC 9112 section 3.2.2: scheme, authority (without user information), path and query.
 _ABSOLUTE_FORM = re.compile(rb"[A-Za-z][\w+.-]*://(?:[^/?#]*@)?([^/?#]*)(.*)", re.DOTALL)

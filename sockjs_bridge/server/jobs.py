@@ -1,0 +1,89 @@
+"""What becomes of the jobs of a pool of threads, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from sockjs_bridge.server.loop import LoopClock
+
+
+class Observer(Protocol):
+    """Who waits for what becomes of a job; a `concurrent.futures.Future` is one."""
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Return whether the job is to run."""
+        raise NotImplementedError
+
+    def set_result(self, result: Any, /) -> None:
+        """Tell what the job returned."""
+        raise NotImplementedError
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Tell what the job raised."""
+        raise NotImplementedError
+
+    def cancel(self) -> bool:
+        """Tell that the job does not run."""
+        raise NotImplementedError
+
+
+Job = tuple[Observer, Callable[[], Any]]
+
+
+class Awaiting:
+    """A task of a loop that waits for a job.
+
+    A `concurrent.futures.Future`, chained to the loop's, takes longer than many a job does, and
+    wakes the loop for each of them.
+
+    Args:
+        future: what it awaits.
+        clock: of the loop.
+    """
+
+    __slots__ = ("_clock", "_future")
+
+    def __init__(self, future: asyncio.Future[Any], clock: LoopClock) -> None:
+        self._future = future
+        self._clock = clock
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Return whether the job is to run."""
+        return not self._future.cancelled()
+
+    def set_result(self, result: object) -> None:
+        """Tell what the job returned."""
+        self._clock.call_from_thread(partial(self._tell, self._future.set_result, result))
+
+    def set_exception(self, error: BaseException) -> None:
+        """Tell what the job raised."""
+        self._clock.call_from_thread(partial(self._tell, self._future.set_exception, error))
+
+    def _tell(self, tell: Callable[[Any], None], outcome: object) -> None:
+        if not self._future.done():
+            tell(outcome)
+
+    def cancel(self) -> bool:
+        """Tell that the job does not run."""
+        self._clock.call_from_thread(self._future.cancel)
+        return True
+
+
+def outcome_of(function: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """Run a function; return what it returned, and what it raised as a future can carry it."""
+    try:
+        return function(), None
+    except BaseException as error:
+        # An event loop ends at SystemExit and KeyboardInterrupt, takes CancelledError for a
+        # cancellation, and its futures refuse StopIteration.
+        if isinstance(error, Exception) and not isinstance(
+            error, (StopIteration, concurrent.futures.CancelledError)
+        ):
+            return None, error
+        wrapped = RuntimeError(f"{type(error).__name__} was raised in a thread")
+        wrapped.__cause__ = error
+        return None, wrapped

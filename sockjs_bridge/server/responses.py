@@ -1,0 +1,129 @@
+"""Responses to the requests that aiohttp has read, written past its writer.
+
+aiohttp's own response classes encode headers as UTF-8, where PEP 3333 asks for latin-1, and invent
+a Content-Type.
+"""
+
+from __future__ import annotations
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+
+from sockjs_bridge.endpoint.outcomes import Answer, Attach, phrase
+from sockjs_bridge.server.connection import flow_of
+from sockjs_bridge.server.http1 import Dialect, head, known_head
+
+
+class OwnResponse(web.StreamResponse):
+    """A response whose bytes this server writes; aiohttp learns what became of it.
+
+    Args:
+        request: what it answers.
+        status: of it.
+        reason: of it; by default the usual one.
+        delimited: its end is seen without the connection's.
+    """
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        status: int,
+        reason: str | None = None,
+        *,
+        delimited: bool = True,
+    ) -> None:
+        super().__init__(status=status, reason=reason)
+        version = min(request.version, HttpVersion11)
+        self._request = request
+        self._flow = flow_of(request)
+        self._dialect = Dialect(
+            f"{version.major}.{version.minor}", request.keep_alive and delimited
+        )
+        self._sent = 0
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection outlives the response."""
+        return self._dialect.persistent
+
+    @property
+    def body_length(self) -> int:
+        """How many bytes of the body were sent, without framing."""
+        return self._sent
+
+    def force_close(self) -> None:
+        """Closes the connection after this response."""
+        self._dialect = self._dialect._replace(persistent=False)
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Does nothing: the head leaves with what follows it."""
+        return request.writer
+
+    def _write(self, data: bytes) -> None:
+        """Hands bytes to the transport.
+
+        Raises:
+            ConnectionError: nobody is there to take them.
+        """
+        if self._flow.closing:
+            raise ConnectionResetError("the peer is gone")
+        # By this aiohttp sees that there can be no other response.
+        self._request.writer.output_size += len(data)
+        self._flow.write(data)
+
+
+class EndpointResponse(OwnResponse):
+    """What an endpoint answers at once.
+
+    Args:
+        request: what it answers.
+        answer: the endpoint's; headers are native strings (PEP 3333, "Unicode Issues").
+    """
+
+    def __init__(self, request: web.BaseRequest, answer: Answer) -> None:
+        super().__init__(request, answer.status)
+        self._answer = answer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Sends it."""
+        status, headers, body = self._answer.status, self._answer.headers, self._answer.body
+        if self._request.method == "HEAD":
+            # RFC 9110, 9.3.2: what GET would say of the length, as far as it is known.
+            reason, length = phrase(status), len(body) or None
+            self._write(head(status, reason, headers, self._dialect, length=length))
+        else:
+            self._sent = len(body)
+            self._write(known_head(status, headers, len(body), self._dialect) + body)
+
+
+class ReceiverResponse(OwnResponse):
+    """A poll or a stream, which a session writes to by its receiver.
+
+    Args:
+        request: what it answers.
+        attach: of the endpoint.
+    """
+
+    def __init__(self, request: web.BaseRequest, attach: Attach) -> None:
+        known = request.version >= HttpVersion11 or not attach.transport.streaming
+        super().__init__(request, 200, delimited=known)
+
+    @property
+    def dialect(self) -> Dialect:
+        """What its receiver writes."""
+        return self._dialect
+
+    def began(self) -> None:
+        """Says that nothing else can answer the request any more."""
+        self._request.writer.output_size = 1
+
+    def completed(self, size: int) -> None:
+        """Says that all of it was handed to the transport.
+
+        Args:
+            size: bytes of the body.
+        """
+        self._sent = size
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Does nothing: its receiver has ended it."""
