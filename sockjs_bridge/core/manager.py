@@ -11,7 +11,7 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.hub import Hub, TooManySessions
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
-from sockjs_bridge.core.states import State
+from sockjs_bridge.core.states import OPEN
 from sockjs_bridge.core.transports import Transport
 
 logger = logging.getLogger("sockjs_bridge.session")
@@ -126,7 +126,7 @@ class Manager:
     @property
     def open_sessions(self) -> list[Session]:
         """The sessions whose handshake is over; may be read in any thread."""
-        return [session for session in self if session.state is State.OPEN]
+        return [session for session in self if session.state is OPEN]
 
     def broadcast(self, text: str) -> None:
         """Sends a message to every open session."""

@@ -12,7 +12,7 @@ from sockjs_bridge.core.frames import Batch, Frames, make_frame
 from sockjs_bridge.core.inbound import Inbound
 from sockjs_bridge.core.outbox import Outbox
 from sockjs_bridge.core.repeats import RepeatMemory
-from sockjs_bridge.core.states import Contact, State
+from sockjs_bridge.core.states import NEW, OPEN, TELL
 from sockjs_bridge.core.transports import Transport
 
 
@@ -120,7 +120,7 @@ class Outbound(Inbound):
         receiver = self._receiver
         if (
             receiver is not None
-            and self.state is State.OPEN
+            and self.state is OPEN
             and not (self._outbox.messages or self._frames)
             and receiver.writable
         ):
@@ -148,7 +148,7 @@ class Outbound(Inbound):
                 if not receiver.writable or not self._write(receiver, self._frames[0]):
                     return
                 self._frames = self._frames[1:]
-            elif self.state is State.NEW:
+            elif self.state is NEW:
                 return
             elif waiting:
                 if not receiver.writable:
@@ -162,7 +162,7 @@ class Outbound(Inbound):
                 if not self._put(receiver, text, data, self._owner.clock.time(), len(batch)):
                     return
                 outbox.left(batch)
-            elif self.state is State.OPEN:
+            elif self.state is OPEN:
                 return
             else:
                 if receiver.writable:
@@ -210,7 +210,7 @@ class Outbound(Inbound):
             # Not kept for a repeat: every receiver gets it anyway.
             if not self._put(receiver, None, data, self._owner.clock.time(), 0):
                 return
-            self._contact(Contact.TELL)
+            self._contact(TELL)
         receiver.end()
 
     def _end_response(self, receiver: Receiver) -> None:

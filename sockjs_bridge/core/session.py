@@ -15,7 +15,20 @@ from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.core.deadlines import Beat
 from sockjs_bridge.core.outbound import Outbound
 from sockjs_bridge.core.repeats import RepeatMemory
-from sockjs_bridge.core.states import Contact, Event, Reception, State
+from sockjs_bridge.core.states import (
+    ABSENT,
+    ATTACH,
+    ATTACHED,
+    CLOSED,
+    CLOSING,
+    DETACH,
+    GIVE_UP,
+    LOSE,
+    LOST,
+    NEW,
+    REPEAT,
+    Event,
+)
 from sockjs_bridge.core.transports import Transport
 
 
@@ -108,7 +121,7 @@ class Session(Outbound):
 
         A browser's client would retry over its other transports if it did not see ``o``.
         """
-        if self.state is State.NEW:
+        if self.state is NEW:
             if self.transport.control_frames:
                 self._frames += (protocol.OPEN,)
             # The refusal may have set a cookie, and all that is left to hear is the end.
@@ -134,20 +147,20 @@ class Session(Outbound):
         """Forgets a session that never opened: its WebSocket's handshake was refused."""
         if self._receiver is not None:
             self._receiver = None
-            self._contact(Contact.DETACH)
+            self._contact(DETACH)
         self.finish()
 
     def close(self, code: int, reason: str) -> None:
         """Closes the session: what is queued leaves first, then the close frame."""
         handler = self._handler
         self._owner.settle(self)
-        if self.state is State.NEW:
+        if self.state is NEW:
             # Nobody has allowed this client to read.
             self._drop_queue()
         if not self._enter(Event.CLOSE):
             return
         self.close_code, self.close_reason = code, reason
-        if self.reception is not Reception.LOST:
+        if self.reception is not LOST:
             # A repeat is waited for no longer than without this.
             self._deadlines.since = self._owner.clock.time()
         if handler is not None:
@@ -166,9 +179,9 @@ class Session(Outbound):
         self._frames = tuple(frame for frame in self._frames if frame is protocol.OPEN)
         if self._repeats is not None:
             self._repeats.forget()
-        if self.reception is Reception.LOST:
+        if self.reception is LOST:
             # A repeat of what was lost would be told nothing either.
-            self._contact(Contact.GIVE_UP)
+            self._contact(GIVE_UP)
         self.credentials = None
         self.close(code, reason)
 
@@ -183,7 +196,7 @@ class Session(Outbound):
         if self._enter(Event.END):
             receiver, self._receiver = self._receiver, None
             if receiver is not None:
-                self._contact(Contact.DETACH)
+                self._contact(DETACH)
                 receiver.abort()
             self._outbox.release()
             self._owner.forget(self)
@@ -194,14 +207,14 @@ class Session(Outbound):
     @property
     def told(self) -> bool:
         """Whether its client has heard, or hears now, that the session is over."""
-        return self.reception not in (Reception.ABSENT, Reception.LOST)
+        return self.reception not in (ABSENT, LOST)
 
     # The receiver's side
 
     def attach(self, receiver: Receiver) -> None:
         """Attaches a receiver, or answers it at once when another one is attached."""
         repeats = self._repeats if receiver.tag is None else self.repeats
-        lost = self.reception is Reception.LOST
+        lost = self.reception is LOST
         former = self._receiver
         if repeats is not None and repeats.recognises(
             receiver, unfinished=lost or former is not None
@@ -210,7 +223,7 @@ class Session(Outbound):
                 self._receiver = None
                 former.abort()
             self._frames = (*(repeats.frames or ()), *self._frames)
-            self._contact(Contact.REPEAT)
+            self._contact(REPEAT)
         elif former is not None:
             code, reason = protocol.ALREADY_OPEN
             text = protocol.close_frame(code, reason)
@@ -220,7 +233,7 @@ class Session(Outbound):
         else:
             if lost:
                 self._interrupt()
-            self._contact(Contact.ATTACH)
+            self._contact(ATTACH)
         self._receiver = receiver
         self.transport = receiver.transport
         self._deadlines.attached(receiver, self._owner.clock.time())
@@ -242,11 +255,11 @@ class Session(Outbound):
             return
         self._receiver = None
         self._deadlines.since = self._owner.clock.time()
-        lost = lost and self.reception is Reception.ATTACHED and not receiver.transport.websocket
+        lost = lost and self.reception is ATTACHED and not receiver.transport.websocket
         if lost and self._repeats is not None and self._repeats.expected:
-            self._contact(Contact.LOSE)
+            self._contact(LOSE)
         else:
-            self._contact(Contact.DETACH)
+            self._contact(DETACH)
             if receiver.transport.websocket:
                 self._drop_queue()
                 self.close(code, reason)
@@ -257,8 +270,8 @@ class Session(Outbound):
         self._owner.watch(self)
 
     def _interrupt(self) -> None:
-        if self.reception is Reception.LOST:
-            self._contact(Contact.GIVE_UP)
+        if self.reception is LOST:
+            self._contact(GIVE_UP)
         if self._repeats is not None:
             self._repeats.forget()
         self._drop_queue()
@@ -272,24 +285,24 @@ class Session(Outbound):
     def deadline(self) -> float | None:
         """Returns when `on_deadline` wants to be called, in seconds of the clock."""
         receiver = self._receiver
-        if self.state is State.CLOSED:
+        if self.state is CLOSED:
             return None
-        if self.reception is Reception.LOST:
+        if self.reception is LOST:
             return self._deadlines.repeat_due
-        if receiver is None or self.state is State.CLOSING:
+        if receiver is None or self.state is CLOSING:
             return self._deadlines.client_due
         return self._deadlines.receiver_due(receiver)
 
     def on_deadline(self, now: float) -> None:
         """Does what is due: ends the session or the response, or sends a heartbeat."""
         receiver, deadlines = self._receiver, self._deadlines
-        if self.reception is Reception.LOST:
+        if self.reception is LOST:
             self._interrupt()
-        elif receiver is None or self.state is State.CLOSING:
+        elif receiver is None or self.state is CLOSING:
             if deadlines.client_is_gone(now):
                 self.close(*protocol.TIMED_OUT)
                 self.finish()
-        elif self.state is State.NEW:
+        elif self.state is NEW:
             deadlines.put_off(now)
         elif receiver.transport.websocket:
             self._beat(receiver, now)

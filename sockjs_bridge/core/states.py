@@ -52,12 +52,16 @@ class Event(_Name):
     END = "end"
 
 
+# By name: to look a member up in its enumeration costs more than the rest of a comparison, and some
+# are made with each message.
+NEW, OPEN, CLOSING, CLOSED = State
+
 TRANSITIONS = {
-    (State.NEW, Event.ACCEPT): State.OPEN,
-    (State.NEW, Event.CLOSE): State.CLOSING,
-    (State.NEW, Event.END): State.CLOSED,
-    (State.OPEN, Event.CLOSE): State.CLOSING,
-    (State.CLOSING, Event.END): State.CLOSED,
+    (NEW, Event.ACCEPT): OPEN,
+    (NEW, Event.CLOSE): CLOSING,
+    (NEW, Event.END): CLOSED,
+    (OPEN, Event.CLOSE): CLOSING,
+    (CLOSING, Event.END): CLOSED,
 }
 
 
@@ -82,17 +86,20 @@ class Contact(_Name):
     GIVE_UP = "give up"
 
 
+ABSENT, ATTACHED, LOST, TELLING, TOLD = Reception
+ATTACH, REPEAT, TELL, DETACH, LOSE, GIVE_UP = Contact
+
 RECEPTIONS = {
-    (Reception.ABSENT, Contact.ATTACH): Reception.ATTACHED,
-    (Reception.TOLD, Contact.ATTACH): Reception.TELLING,
+    (ABSENT, ATTACH): ATTACHED,
+    (TOLD, ATTACH): TELLING,
     # Nothing of what the receiver before was sent was heard.
-    **{(reception, Contact.REPEAT): Reception.ATTACHED for reception in Reception},
-    (Reception.ATTACHED, Contact.TELL): Reception.TELLING,
-    (Reception.TELLING, Contact.TELL): Reception.TELLING,
-    (Reception.ATTACHED, Contact.DETACH): Reception.ABSENT,
-    (Reception.TELLING, Contact.DETACH): Reception.TOLD,
-    (Reception.ATTACHED, Contact.LOSE): Reception.LOST,
-    (Reception.LOST, Contact.GIVE_UP): Reception.ABSENT,
+    **{(reception, REPEAT): ATTACHED for reception in Reception},
+    (ATTACHED, TELL): TELLING,
+    (TELLING, TELL): TELLING,
+    (ATTACHED, DETACH): ABSENT,
+    (TELLING, DETACH): TOLD,
+    (ATTACHED, LOSE): LOST,
+    (LOST, GIVE_UP): ABSENT,
 }
 
 
@@ -108,8 +115,8 @@ class States:
     __slots__ = ("over", "reception", "state")
 
     def __init__(self) -> None:
-        self.state = State.NEW
-        self.reception = Reception.ABSENT
+        self.state = NEW
+        self.reception = ABSENT
         self.over = False
 
     def _enter(self, event: Event) -> bool:
@@ -118,7 +125,7 @@ class States:
         if state is None:
             return False
         self.state = state
-        self.over = state is not State.OPEN
+        self.over = state is not OPEN
         return True
 
     def _contact(self, contact: Contact) -> None:
