@@ -22,6 +22,9 @@ POLL: Final = web.RequestKey("sockjs_bridge.poll", bool)
 REMOTE_USER: Final = web.RequestKey("sockjs_bridge.remote_user", str)
 """Who is signed in, as the WSGI application's REMOTE_USER says."""
 
+#: Nobody is left to read the answer: nginx's number for it.
+GONE: Final = 499
+
 # strftime's %b follows the locale; the format does not.
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")

@@ -14,11 +14,11 @@ from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import Inquiry
 from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Prove, Wait
-from sockjs_bridge.server.accesslog import POLL
+from sockjs_bridge.server.accesslog import GONE, POLL
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.connection import connection_of
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE
-from sockjs_bridge.server.openings import GONE, Openings
+from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import HttpReceiver
 from sockjs_bridge.server.responses import EndpointResponse, ReceiverResponse

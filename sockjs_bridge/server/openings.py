@@ -23,7 +23,7 @@ from sockjs_bridge.endpoint import subprotocols
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Proof, phrase
 from sockjs_bridge.endpoint.request import RequestHead
-from sockjs_bridge.server.accesslog import AccessLogger
+from sockjs_bridge.server.accesslog import GONE, AccessLogger
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.routing import Routed, Router
@@ -32,9 +32,6 @@ from sockjs_bridge.server.wsgi.environ import make_environ, path_info
 from sockjs_bridge.server.wsgi.host import WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
-
-#: Nobody is left to read the answer; the access log tells it by nginx's number.
-GONE: Final = 499
 
 # RFC 6455, 4.2.2.
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -18,7 +18,7 @@ from aiohttp import web
 from sockjs_bridge.endpoint.handshake import INQUIRY, Inquiry
 from sockjs_bridge.endpoint.outcomes import RETRY_AFTER
 from sockjs_bridge.endpoint.request import RequestHead
-from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
+from sockjs_bridge.server.accesslog import CLIENT, GONE, REMOTE_USER
 from sockjs_bridge.server.addresses import addresses_of
 from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.threads import ThreadPool
@@ -43,8 +43,6 @@ QUICK_BLOCK = 4 * BLOCK
 QUICK = 0.1
 #: Threads that read and write files, whose systems answer at once: none of them waits for a client.
 FILE_THREADS = 4
-# Who is gone hears no status; the access log tells it by nginx's number.
-_CLIENT_CLOSED_REQUEST = 499
 
 
 class WSGIHost:
@@ -320,7 +318,7 @@ class WSGIHost:
         return response
 
     def _gone(self, request: web.BaseRequest) -> WSGIResponse:
-        response = self._refusal(request, _CLIENT_CLOSED_REQUEST, "Client Closed Request")
+        response = self._refusal(request, GONE, "Client Closed Request")
         response.abort()
         return response
 
