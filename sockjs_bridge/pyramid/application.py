@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sockjs_bridge.core.contracts import Channel, Member
+from sockjs_bridge.core.contracts import Channel, Member, Recipient
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.pyramid.attempt import note_act
@@ -72,12 +72,13 @@ class SockJS:
             # A blocking view's can be iterated over: that would wait for its messages.
             raise TypeError("exclude is a list of connections: write exclude=[...]")
         channels = {_channel_of(connection) for connection in exclude}
+        sessions: list[Recipient]
         if room is None:
             sessions = [session for endpoint in self.endpoints for session in endpoint.sessions]
         else:
             checked_room(room)
             sessions = self.endpoints.rooms.members(room)
-        left_out = set(sessions).intersection(channels) if channels else frozenset()
+        left_out = set(sessions).intersection(channels) if channels else frozenset[Recipient]()
         count = len(sessions) - len(left_out)
         if count:
             note_act()

@@ -10,8 +10,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from sockjs_bridge.core.clock import Clock
-from sockjs_bridge.core.contracts import Channel
+from sockjs_bridge.core.contracts import Channel, Clock
 from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.attempt import note_act

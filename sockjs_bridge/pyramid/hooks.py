@@ -44,8 +44,7 @@ from typing import Any
 
 from pyramid.request import Request
 
-from sockjs_bridge.core.clock import Clock
-from sockjs_bridge.core.contracts import Channel, Workers
+from sockjs_bridge.core.contracts import Channel, Clock, Workers
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import Watch, unwatched

@@ -16,7 +16,7 @@ import threading
 
 import pytest
 
-from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.deadlines import Deadlines
 from sockjs_bridge.testing import serve
 from tests.conformance.rawclient import BINARY, CONTINUATION, PING, TEXT, WebSocketClosed
 from tests.conformance.wire import Client, new_tag
@@ -228,7 +228,7 @@ def test_open_receivers_are_not_slow(launch):
 def test_half_open_websocket(launch, caplog, monkeypatch, path):
     """sockjs-wire.md: 3000 "No response from heartbeat" without any inbound byte after a ping."""
     # Longer than a busy machine needs for the pong of who lives.
-    monkeypatch.setattr(Session, "PONG_TIMEOUT", 3.0)
+    monkeypatch.setattr(Deadlines, "PONG_TIMEOUT", 3.0)
     # The peer does not answer the close frame either.
     monkeypatch.setattr("sockjs_bridge.server.websocket.CLOSE_TIMEOUT", 0.1)
     client = launch(heartbeat_delay="0.1")
@@ -286,7 +286,7 @@ def ended(caplog, code):
 def test_any_byte_is_a_sign_of_life(launch, monkeypatch):
     """A WebSocket that answers no ping but sends something else lives."""
     # Longer than a busy machine needs for a word; the pings below take longer.
-    monkeypatch.setattr(Session, "PONG_TIMEOUT", 3.0)
+    monkeypatch.setattr(Deadlines, "PONG_TIMEOUT", 3.0)
     client = launch(heartbeat_delay="0.1")
     websocket = client.websocket(f"/echo/000/{new_tag()}/websocket")
     websocket.answers_pings = False

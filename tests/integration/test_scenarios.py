@@ -18,7 +18,7 @@ import pytest
 
 from sockjs_bridge.client import TRANSPORTS, Connection, ConnectionClosed, HandshakeError, connect
 from sockjs_bridge.client.wire import HTTP_TRANSPORTS
-from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.deadlines import Deadlines
 from tests.pkgs.scenario_app import LATE, PATIENCE, served
 from tests.proxies.reset import ResettingProxy
 
@@ -174,7 +174,7 @@ async def test_slow_consumer(transport: str) -> None:
 async def test_slow_handler(transport: str, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a slow handler reading stops, nothing is lost, and heartbeats take it for alive."""
     # Longer than a busy machine needs for a pong; the heartbeats below take longer.
-    monkeypatch.setattr(Session, "PONG_TIMEOUT", 3.0)
+    monkeypatch.setattr(Deadlines, "PONG_TIMEOUT", 3.0)
     # A WebSocket's client is held up only when the kernel's buffers on the way are full.
     count = 30 if transport in HTTP else 700
     texts = [f"{number}:" + "x" * 60_000 for number in range(count)]

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from sockjs_bridge.client import TRANSPORTS, HandshakeError
-from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.deadlines import Deadlines
 from sockjs_bridge.testing import serve
 from tests.integration.support import HTTP_TRANSPORTS, Journal, closing, connected, get
 from tests.pkgs import (
@@ -48,7 +48,7 @@ def journal() -> Journal:
 @pytest.fixture(autouse=True)
 def short_repeat_window(monkeypatch):
     """A browser's silent repeat is not waited for: no client of these tests repeats."""
-    monkeypatch.setattr(Session, "REPEAT_WINDOW", 0.05)
+    monkeypatch.setattr(Deadlines, "REPEAT_WINDOW", 0.05)
 
 
 def served(app):

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 from sockjs_bridge.client import TRANSPORTS, ConnectionClosed, connect
-from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.deadlines import Deadlines
 from sockjs_bridge.testing import serve
 from tests.integration.support import PATIENCE, Journal, closing, connected, until
 from tests.pkgs import puppet_app
@@ -96,7 +96,7 @@ def shared():
 @pytest.fixture(autouse=True)
 def short_repeat_window(monkeypatch):
     """A browser's silent repeat is not waited for: no client of these tests repeats."""
-    monkeypatch.setattr(Session, "REPEAT_WINDOW", 0.05)
+    monkeypatch.setattr(Deadlines, "REPEAT_WINDOW", 0.05)
 
 
 def problems(caplog):
@@ -334,7 +334,7 @@ async def test_flood_does_not_starve_others(style, transport):
 async def test_slow_code_delays_its_own_session_only(monkeypatch, caplog, style, transport, behind):
     """The others go on, and the heartbeat calls no live client dead, its own included."""
     # Longer than a busy machine needs for a pong; the heartbeats below take longer.
-    monkeypatch.setattr(Session, "PONG_TIMEOUT", 3.0)
+    monkeypatch.setattr(Deadlines, "PONG_TIMEOUT", 3.0)
     go_on = threading.Event()
     slow = []
 

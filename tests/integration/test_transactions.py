@@ -11,7 +11,7 @@ import pytest
 from pyramid.config import Configurator
 
 from sockjs_bridge import WebSocketSession
-from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.deadlines import Deadlines
 from sockjs_bridge.testing import serve
 from tests.integration.support import closing, connected, get, outcome, until
 from tests.pkgs.marriage import transactions, users
@@ -26,7 +26,7 @@ FAILED = (4500, "Internal Server Error")
 @pytest.fixture(autouse=True)
 def short_repeat_window(monkeypatch):
     """A browser's silent repeat is not waited for: no client of these tests repeats."""
-    monkeypatch.setattr(Session, "REPEAT_WINDOW", 0.05)
+    monkeypatch.setattr(Deadlines, "REPEAT_WINDOW", 0.05)
 
 
 class Shop:
