@@ -39,15 +39,11 @@ LOCKED = ("core.rooms", "threading")
 
 #: Imports that close a circle, all for types alone, until what they name has a contract. None may
 #: come, and what is mended is taken out.
-CIRCULAR = {
-    # An opening is told the connection that it is to take over.
-    ("server.fast_opening", "server.fast"),
-}
+CIRCULAR = {}
 
 MAX_LINES = 400
 #: Those that are longer still, and how long: they may only shrink.
 LONGER = {
-    "sockjs_bridge.server.fast": 405,
     "sockjs_bridge.server.threads": 414,
 }
 

@@ -107,18 +107,44 @@ def websocket_texts(payloads: Iterable[bytes]) -> bytes:
 WEBSOCKET_PING = b"\x89\x00"
 
 
-def decode_messages(payload: bytes) -> list[str]:
-    """Decodes the body of a send: a JSON array of strings.
+def body_text(body: bytes, content_type: str = "") -> str:
+    """Returns the text of an xhr_send: the raw body, whatever its content type.
 
     Raises:
-        PayloadError: nothing, bad UTF-8, bad JSON, or anything but an array of strings.
+        PayloadError: bad UTF-8.
     """
-    if not payload:
-        raise PayloadError(PAYLOAD_EXPECTED)
     try:
-        return _strings(_json(payload.decode()))
+        return body.decode()
     except UnicodeDecodeError:
         raise PayloadError(BROKEN_JSON) from None
+
+
+def form_text(body: bytes, content_type: str) -> str:
+    """Returns the text of a jsonp_send: the field ``d`` of a form, or the raw body.
+
+    Raises:
+        PayloadError: bad UTF-8, or a form that is none.
+    """
+    if content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return body_text(body)
+    try:
+        fields = parse_qs(body.decode("ascii"), errors="strict", max_num_fields=64)
+    except UnicodeDecodeError:
+        raise PayloadError(BROKEN_JSON) from None
+    except ValueError:
+        raise PayloadError(PAYLOAD_EXPECTED) from None
+    return fields.get("d", [""])[0]
+
+
+def decode_messages(text: str) -> list[str]:
+    """Decodes what a client sends over HTTP: a JSON array of strings.
+
+    Raises:
+        PayloadError: nothing, bad JSON, or anything but an array of strings.
+    """
+    if not text:
+        raise PayloadError(PAYLOAD_EXPECTED)
+    return _strings(_json(text))
 
 
 def decode_websocket(text: str) -> list[str]:
@@ -138,21 +164,9 @@ def decode_websocket(text: str) -> list[str]:
     return [value] if type(value) is str else _strings(value)
 
 
-def decode_form(body: bytes, content_type: str) -> list[str]:
-    """Decodes a jsonp_send: the field ``d`` of a form, or the raw body.
-
-    Raises:
-        PayloadError: as `decode_messages`.
-    """
-    if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
-        try:
-            fields = parse_qs(body.decode("ascii"), errors="strict", max_num_fields=64)
-        except UnicodeDecodeError:
-            raise PayloadError(BROKEN_JSON) from None
-        except ValueError:
-            raise PayloadError(PAYLOAD_EXPECTED) from None
-        body = fields.get("d", [""])[0].encode()
-    return decode_messages(body)
+def decode_raw(text: str) -> list[str]:
+    """Decodes one text message of a raw WebSocket: it is the message."""
+    return [text]
 
 
 # What json.loads does once it has looked for blanks, which takes it four times as long.

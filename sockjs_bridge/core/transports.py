@@ -30,6 +30,8 @@ class Transport:
         encode: makes the queued form of a message.
         pack: makes one frame's text of queued messages.
         control_frames: ``o``, ``h`` and ``c[…]`` exist.
+        decode: makes the messages of a text that the client sent: of a WebSocket's message, or of
+            what `Sending` makes of a request's body.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Transport:
     encode: Callable[[str], bytes] = protocol.quote
     pack: Callable[[Iterable[bytes]], bytes] = protocol.array_frame
     control_frames: bool = True
+    decode: Callable[[str], list[str]] = protocol.decode_messages
 
 
 # The client decodes the data of an event as a URI component, so a bare `%` would be lost;
@@ -96,6 +99,7 @@ WEBSOCKET = Transport(
     content_type="",
     frame=lambda text, callback: protocol.websocket_text(text),
     websocket=True,
+    decode=protocol.decode_websocket,
 )
 RAW_WEBSOCKET = Transport(
     "raw-websocket",
@@ -107,6 +111,7 @@ RAW_WEBSOCKET = Transport(
     encode=protocol.utf8,
     pack=protocol.websocket_texts,
     control_frames=False,
+    decode=protocol.decode_raw,
 )
 
 #: The HTTP transports by the last segment of their URL.
@@ -142,13 +147,13 @@ class Sending:
 
     Attributes:
         serves: the receiving transports, by name, whose clients send this way.
-        decode: makes the messages of a body and its content type.
+        text: makes the text for `Transport.decode` of a body and its content type.
         status: of the answer when the messages were taken.
         body: of that answer.
     """
 
     serves: frozenset[str]
-    decode: Callable[[bytes, str], list[str]]
+    text: Callable[[bytes, str], str]
     status: int
     body: bytes
 
@@ -157,11 +162,11 @@ class Sending:
 SENDING = {
     "xhr_send": Sending(
         frozenset({"xhr-polling", "xhr-streaming", "eventsource", "htmlfile"}),
-        lambda body, content_type: protocol.decode_messages(body),
+        protocol.body_text,
         204,
         b"",
     ),
-    "jsonp_send": Sending(frozenset({"jsonp-polling"}), protocol.decode_form, 200, b"ok"),
+    "jsonp_send": Sending(frozenset({"jsonp-polling"}), protocol.form_text, 200, b"ok"),
 }
 
 #: All names that the setting ``transports`` may hold.

@@ -1,7 +1,7 @@
 """What may be done with a session over HTTP: receive, and send.
 
 An action holds all that a request's method, path and headers say. The requests of one connection
-mostly say the same, so that a skin may keep an action and take it many times, with other queries
+mostly say the same, so that a server may keep an action and take it many times, with other queries
 and bodies.
 """
 
@@ -18,7 +18,17 @@ from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import PLAIN, Sending, Transport
-from sockjs_bridge.endpoint.outcomes import Headers, Proof, Reply, busy, phrase
+from sockjs_bridge.endpoint.outcomes import (
+    RETRY_AFTER,
+    Answer,
+    Attach,
+    Headers,
+    Outcome,
+    Proof,
+    Prove,
+    Wait,
+    phrase,
+)
 
 
 @dataclass(slots=True)
@@ -55,7 +65,7 @@ class Action:
         body: bytes,
         peer: Peer,
         proof: Proof | None = None,
-    ) -> Reply:
+    ) -> Outcome:
         """Takes the action.
 
         Args:
@@ -63,11 +73,13 @@ class Action:
             query: the raw query string.
             body: complete.
             peer: the other end of the connection.
-            proof: what the application said when a reply before this one was ``unproven``.
+            proof: what the application said when the outcome before was `Prove`.
         """
         raise NotImplementedError
 
-    def _check(self, session: Session, proof: Proof | None, headers: Headers) -> Reply | None:
+    def _check(
+        self, session: Session, proof: Proof | None, headers: Headers
+    ) -> Answer | Prove | None:
         """Sees to it that a request of a session is made by who opened it.
 
         Args:
@@ -76,16 +88,19 @@ class Action:
             headers: of the response; those of the application's are added.
 
         Returns:
-            What to answer in place of what was asked; None to go on.
+            What follows in place of what was asked; None to go on.
         """
         credentials = session.credentials
         if credentials is None or credentials.passes(self.fingerprint):
             return None
-        forbidden = self._text(403, headers, "Forbidden")
+        # Somebody else gets nothing of what the application says.
+        forbidden = self._refuse(403, headers, "Forbidden")
         if not credentials.settled:
             return forbidden
-        if proof is None or proof.session is not session:
-            forbidden.unproven = session
+        if proof is None:
+            return Prove(session)
+        if proof.session is not session:
+            # That one has ended meanwhile, and another one has its id.
             return forbidden
         headers += proof.headers
         nobody = proof.identity is None or (proof.identity is UNKNOWN and proof.status == 401)
@@ -99,8 +114,10 @@ class Action:
                 session.revoke(4000 + proof.status, phrase(proof.status))
         return forbidden
 
-    def _text(self, status: int, headers: Headers, text: str) -> Reply:
-        return Reply(status, [*headers, ("Content-Type", PLAIN), *self.cors], text.encode())
+    def _refuse(self, status: int, headers: Headers, text: str) -> Answer:
+        retry = [RETRY_AFTER] if status == 503 else []
+        headers = [*headers, ("Content-Type", PLAIN), *retry, *self.cors]
+        return Answer(status, headers, text.encode())
 
 
 @dataclass(slots=True)
@@ -120,16 +137,16 @@ class Receive(Action):
         body: bytes,
         peer: Peer,
         proof: Proof | None = None,
-    ) -> Reply:
+    ) -> Outcome:
         """Opens the session where there is none."""
         transport, headers = self.transport, [*self.headers]
         callback = ""
         if transport.takes_callback:
             callback = _last(query, "c") or _last(query, "callback")
             if not callback:
-                return self._text(500, headers, '"callback" parameter required')
+                return self._refuse(500, headers, '"callback" parameter required')
             if not protocol.valid_callback(callback):
-                return self._text(500, headers, 'invalid "callback" parameter')
+                return self._refuse(500, headers, 'invalid "callback" parameter')
             headers.append(("X-Content-Type-Options", "nosniff"))
         if session is not None:
             refusal = self._check(session, proof, headers)
@@ -140,13 +157,13 @@ class Receive(Action):
             try:
                 session = self.manager.create(self.session_id, transport, self.base)
             except TooManySessions as error:
-                return busy(headers, str(error), self.cors)
+                return self._refuse(503, headers, str(error))
             session.credentials = Credentials(self.fingerprint)
         headers.append(("Content-Type", transport.content_type))
         headers.append(("X-Accel-Buffering", "no"))
         headers += self.cors
         peer.carried += 1
-        return Reply(200, headers, b"", session, transport, callback, _tag(query))
+        return Attach(session, transport, headers, callback, _tag(query))
 
 
 @dataclass(slots=True)
@@ -166,19 +183,19 @@ class Send(Action):
         body: bytes,
         peer: Peer,
         proof: Proof | None = None,
-    ) -> Reply:
+    ) -> Outcome:
         """Delivers the messages."""
         headers = [*self.headers]
         if session is None or session.state is State.NEW:
-            return self._text(404, headers, "Not found")
+            return self._refuse(404, headers, "Not found")
         if (refusal := self._check(session, proof, headers)) is not None:
             return refusal
         if session.flooded:
-            return busy(headers, "Too many sends at once.", self.cors)
+            return self._refuse(503, headers, "Too many sends at once.")
         try:
-            messages = self.sending.decode(body, self.content_type)
+            messages = session.transport.decode(self.sending.text(body, self.content_type))
         except protocol.PayloadError as error:
-            return self._text(500, headers, str(error))
+            return self._refuse(500, headers, str(error))
         peer.carried += 1
         tag = _tag(query)
         if tag is None or not session.repeats.recognises_send(
@@ -187,10 +204,8 @@ class Send(Action):
             session.deliver(messages, len(body))
         headers.append(("Content-Type", PLAIN))
         headers += self.cors
-        reply = Reply(self.sending.status, headers, self.sending.body)
-        if session.full:
-            reply.busy = session
-        return reply
+        answer = Answer(self.sending.status, headers, self.sending.body)
+        return Wait(session, answer) if session.full else answer
 
 
 def _last(query: str, name: str) -> str:

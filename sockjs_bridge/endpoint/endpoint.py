@@ -1,4 +1,4 @@
-"""What a SockJS URL answers. No I/O: a request's parts go in, a `Reply` comes out."""
+"""What a SockJS URL answers. No I/O: a request's parts go in, an `Outcome` comes out."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ from sockjs_bridge.endpoint.origins import OriginPolicy, RefusedOrigins
 from sockjs_bridge.endpoint.outcomes import (
     NO_CACHE,
     RETRY_AFTER,
+    Answer,
+    Attach,
     Headers,
+    Outcome,
     Proof,
-    Reply,
-    Request,
-    busy,
     not_allowed,
     not_found,
 )
+from sockjs_bridge.endpoint.request import Request
 
 #: Seconds: a year, for what never changes.
 YEAR = 31536000
@@ -57,6 +58,13 @@ _IFRAME = """<!DOCTYPE html>
   <p>This is a SockJS hidden iframe. It's used for cross domain magic.</p>
 </body>
 </html>"""
+
+
+_UNREAD = {
+    408: b"Request timeout.",
+    413: b"Payload too large.",
+    503: b"Too many requests at once.",
+}
 
 
 class Endpoint:
@@ -116,16 +124,15 @@ class Endpoint:
 
     def handle(
         self, target: protocol.Target, request: Request, proof: Proof | None = None
-    ) -> Reply:
-        """Answers a request.
+    ) -> Outcome:
+        """Handles a request.
 
-        A reply with a ``session`` asks the server to make a receiver, to attach it at once, and,
-        while the session is new, to lead the handshake through the application.
+        A greeting and an iframe's page are answered at once; with a proof nothing is to be proved.
 
         Args:
             target: what the request asks for.
             request: the request.
-            proof: what the application said when a reply before this one was ``unproven``.
+            proof: what the application said when the outcome before was `Prove`.
         """
         origin = self.origins.of(request.headers)
         if target.action == "iframe":
@@ -134,20 +141,21 @@ class Endpoint:
             return self._greeting(request)
         if not self._allows(origin, request):
             self._refused.note(origin, request.host, request.scheme, self.manager.clock.time())
-            return Reply(403, [("Vary", "Origin"), NO_CACHE, ("Content-Type", PLAIN)], b"Forbidden")
+            headers = [("Vary", "Origin"), NO_CACHE, ("Content-Type", PLAIN)]
+            return Answer(403, headers, b"Forbidden")
         if target.action in ("websocket", "raw-websocket"):
             return self._websocket(target, request)
         cors = self._cors(request, origin)
         if target.action == "info":
-            reply = self._info(request)
+            answer = self._info(request)
         else:
             action = self._action(target, request, cors)
             if isinstance(action, Action):
                 session = action.session
                 return action.take(session, request.query, request.body, request.peer, proof)
-            reply = action
-        reply.headers += cors
-        return reply
+            answer = action
+        answer.headers += cors
+        return answer
 
     def action(self, target: protocol.Target, request: Request) -> Action | None:
         """Returns what a request does with a session, if it may; its query and body are void."""
@@ -157,38 +165,36 @@ class Endpoint:
         action = self._action(target, request, self._cors(request, origin))
         return action if isinstance(action, Action) else None
 
-    def too_large(self, request: Request) -> Reply:
-        """Answers a request whose body has more than ``max_message_size`` bytes."""
-        return self._failed(request, 413, b"Payload too large.")
+    def unread(self, request: Request, status: int) -> Answer:
+        """Answers a request whose body is not to be had.
 
-    def too_slow(self, request: Request) -> Reply:
-        """Answers a request whose body did not arrive in time."""
-        return self._failed(request, 408, b"Request timeout.")
-
-    def overloaded(self, request: Request) -> Reply:
-        """Answers a request for whose body there is no room."""
-        reply = self._failed(request, 503, b"Too many requests at once.")
-        reply.headers.append(RETRY_AFTER)
-        return reply
-
-    def _failed(self, request: Request, status: int, text: bytes) -> Reply:
-        reply = Reply(status, [("Content-Type", PLAIN), NO_CACHE], text)
+        Args:
+            request: the request.
+            status: 413: the body has more than ``max_message_size`` bytes; 408: it did not arrive
+                in time; 503: there is no room for it. Any other: the peer is gone, or what it sends
+                is broken.
+        """
+        if status not in _UNREAD:
+            return Answer(status)
+        answer = Answer(status, [("Content-Type", PLAIN), NO_CACHE], _UNREAD[status])
         origin = self.origins.of(request.headers)
         if self._allows(origin, request):
-            reply.headers += self._cors(request, origin)
-        return reply
+            answer.headers += self._cors(request, origin)
+        if status == 503:
+            answer.headers.append(RETRY_AFTER)
+        return answer
 
     def _allows(self, origin: str | None, request: Request) -> bool:
         return self.origins.allows(origin, request.headers, request.host, request.scheme)
 
     # Plain resources
 
-    def _greeting(self, request: Request) -> Reply:
+    def _greeting(self, request: Request) -> Answer:
         if request.method not in ("GET", "HEAD"):
             return not_allowed("GET")
-        return Reply(200, [("Content-Type", PLAIN)], b"Welcome to SockJS!\n")
+        return Answer(200, [("Content-Type", PLAIN)], b"Welcome to SockJS!\n")
 
-    def _iframe(self, request: Request, script_name: str) -> Reply:
+    def _iframe(self, request: Request, script_name: str) -> Answer:
         if self.origins.same_only:
             return not_found()
         if request.method not in ("GET", "HEAD"):
@@ -200,10 +206,10 @@ class Endpoint:
         if known.strip() == "*" or etag in (
             item.strip().removeprefix("W/") for item in known.split(",")
         ):
-            return Reply(304, headers)
-        return Reply(200, [("Content-Type", HTML), *headers], body)
+            return Answer(304, headers)
+        return Answer(200, [("Content-Type", HTML), *headers], body)
 
-    def _info(self, request: Request) -> Reply:
+    def _info(self, request: Request) -> Answer:
         if request.method == "OPTIONS":
             return self._preflight("OPTIONS, GET")
         if request.method != "GET":
@@ -215,15 +221,15 @@ class Endpoint:
             "entropy": secrets.randbits(32),
         }
         headers = [("Content-Type", "application/json; charset=UTF-8"), NO_CACHE]
-        return Reply(200, headers, json.dumps(info).encode())
+        return Answer(200, headers, json.dumps(info).encode())
 
-    def _preflight(self, methods: str) -> Reply:
+    def _preflight(self, methods: str) -> Answer:
         headers = [
             *_cached_for_a_year(),
             ("Access-Control-Max-Age", str(YEAR)),
             ("Access-Control-Allow-Methods", methods),
         ]
-        return Reply(204, headers)
+        return Answer(204, headers)
 
     @staticmethod
     def _cors(request: Request, origin: str | None) -> Headers:
@@ -242,7 +248,7 @@ class Endpoint:
 
     # Sessions
 
-    def _action(self, target: protocol.Target, request: Request, cors: Headers) -> Action | Reply:
+    def _action(self, target: protocol.Target, request: Request, cors: Headers) -> Action | Answer:
         if sending := SENDING.get(target.action):
             served, method = bool(sending.serves & self._transports), "POST"
         else:
@@ -252,9 +258,9 @@ class Endpoint:
             return not_found()
         cookie = self._cookie(request)
         if request.method == "OPTIONS":
-            reply = self._preflight(f"OPTIONS, {method}")
-            reply.headers += cookie
-            return reply
+            answer = self._preflight(f"OPTIONS, {method}")
+            answer.headers += cookie
+            return answer
         if request.method != method:
             return not_allowed(f"OPTIONS, {method}")
         base = target.base
@@ -269,7 +275,7 @@ class Endpoint:
         )
         return Send(*parts, sending) if sending else Receive(*parts, transport)
 
-    def _websocket(self, target: protocol.Target, request: Request) -> Reply:
+    def _websocket(self, target: protocol.Target, request: Request) -> Answer | Attach:
         transport = WEBSOCKET if target.action == "websocket" else RAW_WEBSOCKET
         if transport.name not in self._transports:
             return not_found()
@@ -277,15 +283,15 @@ class Endpoint:
             return not_allowed("GET")
         headers = [("Content-Type", PLAIN), NO_CACHE]
         if request.headers.get("Upgrade", "").strip().lower() != "websocket":
-            return Reply(400, headers, b'Can "Upgrade" only to "WebSocket".')
+            return Answer(400, headers, b'Can "Upgrade" only to "WebSocket".')
         tokens = request.headers.get("Connection", "").lower().split(",")
         if "upgrade" not in [token.strip() for token in tokens]:
-            return Reply(400, headers, b'"Connection" must be "Upgrade".')
+            return Answer(400, headers, b'"Connection" must be "Upgrade".')
         try:
             session = self.manager.create(target.session_id, transport)
         except TooManySessions as error:
-            return busy([], str(error), [])
-        return Reply(101, self._cookie(request), b"", session, transport)
+            return Answer(503, [("Content-Type", PLAIN), RETRY_AFTER], str(error).encode())
+        return Attach(session, transport, self._cookie(request))
 
 
 def _cached_for_a_year() -> Headers:

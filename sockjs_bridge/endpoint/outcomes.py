@@ -1,14 +1,12 @@
-"""What an endpoint is asked, and what it answers, in parts that know no server."""
+"""What may come of a request for an endpoint; a server tells them apart by their class."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from sockjs_bridge.core.contracts import Peer
 from sockjs_bridge.core.session import Session
-from sockjs_bridge.core.transports import PLAIN, WEBSOCKET, Transport
+from sockjs_bridge.core.transports import PLAIN, Transport
 
 NO_CACHE = ("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
 #: With 503: in how many seconds to come again.
@@ -18,55 +16,70 @@ Headers = list[tuple[str, str]]
 
 
 @dataclass(slots=True)
-class Request:
-    """The parts of an HTTP request that an endpoint looks at.
-
-    Attributes:
-        method: upper case.
-        query: the raw query string.
-        headers: by name; the look-up ignores case, or the names are written as usual.
-        host: the value of ``Host``, or what a trusted proxy says instead.
-        body: complete.
-        peer: the other end of its connection.
-        scheme: ``http`` or ``https``, by which the client asked, as far as the server or a trusted
-            proxy knows; empty where that does not matter.
-    """
-
-    method: str
-    query: str
-    headers: Mapping[str, str]
-    host: str
-    body: bytes = b""
-    peer: Peer = field(default_factory=Peer)
-    scheme: str = ""
-
-
-@dataclass(slots=True)
-class Reply:
-    """What to answer.
+class Answer:
+    """The response is known.
 
     Attributes:
         status: of the response.
         headers: in order. Length, date and connection are the server's.
         body: complete.
-        session: the response is a receiver of this session; `status` and `body` are void.
-        transport: of that receiver.
-        callback: of that receiver.
-        tag: of that receiver: the client's ``t`` parameter, the last one.
-        busy: the answer waits until this session takes messages again.
-        unproven: this session's request came with other credentials than before: the application
-            is to be asked who it is, and the request to be handled again with its `Proof`.
     """
 
     status: int
     headers: Headers = field(default_factory=list)
     body: bytes = b""
-    session: Session | None = None
-    transport: Transport = WEBSOCKET
+
+
+@dataclass(slots=True)
+class Attach:
+    """The response is a receiver of a session: a poll or a stream (200), or a WebSocket (101).
+
+    The server makes it, attaches it at once, and, while the session is new, leads the handshake
+    through the application.
+
+    Attributes:
+        session: the one.
+        transport: of the receiver.
+        headers: of the response, in order, as in `Answer`.
+        callback: of the receiver: the function that a jsonp or htmlfile client named.
+        tag: of the receiver: the client's ``t`` parameter, the last one.
+    """
+
+    session: Session
+    transport: Transport
+    headers: Headers
     callback: str = ""
     tag: str | None = None
-    busy: Session | None = None
-    unproven: Session | None = None
+
+
+@dataclass(slots=True)
+class Wait:
+    """The response is known, and waits until a session takes messages again.
+
+    Attributes:
+        session: the one; see `Session.when_ready`.
+        answer: the response.
+    """
+
+    session: Session
+    answer: Answer
+
+
+@dataclass(slots=True)
+class Prove:
+    """The request came with other credentials than those of its session before.
+
+    The application is to be asked who makes it, and the request to be handled again with the
+    `Proof`; nothing has been done with it.
+
+    Attributes:
+        session: the one.
+    """
+
+    session: Session
+
+
+Outcome = Answer | Attach | Wait | Prove
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +100,14 @@ class Proof:
     headers: Headers
 
 
-def not_found() -> Reply:
+def not_found() -> Answer:
     """Answers for what does not exist."""
-    return Reply(404, [("Content-Type", PLAIN), NO_CACHE], b"Not found")
+    return Answer(404, [("Content-Type", PLAIN), NO_CACHE], b"Not found")
 
 
-def not_allowed(methods: str) -> Reply:
+def not_allowed(methods: str) -> Answer:
     """Answers another method than the allowed ones."""
-    return Reply(405, [("Allow", methods), NO_CACHE])
-
-
-def busy(headers: Headers, text: str, others: Headers) -> Reply:
-    """Answers where there is no room at present.
-
-    Args:
-        headers: that go first.
-        text: why.
-        others: headers that go last.
-    """
-    retry = [("Content-Type", PLAIN), RETRY_AFTER]
-    return Reply(503, [*headers, *retry, *others], text.encode())
+    return Answer(405, [("Allow", methods), NO_CACHE])
 
 
 def phrase(status: int) -> str:

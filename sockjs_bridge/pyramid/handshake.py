@@ -27,7 +27,8 @@ from sockjs_bridge.core.credentials import UNKNOWN
 from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, INQUIRY, Handshake, Inquiry
-from sockjs_bridge.endpoint.outcomes import Request as EndpointRequest
+from sockjs_bridge.endpoint.outcomes import Answer
+from sockjs_bridge.endpoint.request import Request as EndpointRequest
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
@@ -331,8 +332,9 @@ def sockjs_tween_factory(
             if response.status_code != 404 or not lacks_page(request, endpoint):
                 return response
         parts = EndpointRequest(request.method, "", request.headers, request.host)
-        reply = endpoint.handle(target, parts)
-        return Response(status=reply.status, headerlist=reply.headers, body=reply.body)
+        answer = endpoint.handle(target, parts)
+        assert isinstance(answer, Answer)
+        return Response(status=answer.status, headerlist=answer.headers, body=answer.body)
 
     def lacks_page(request: Request, endpoint: Endpoint) -> bool:
         """Tells whether no page is found, nor one a slash away (append_slash redirects there)."""

@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.addresses import addresses_of
 from sockjs_bridge.server.proxy import Client
 
@@ -59,21 +60,44 @@ class AccessLogger(AbstractAccessLogger):
         if request.get(POLL) and not self.log_polls:
             return
         client = request.get(CLIENT)
-        version = request.version
+        remote = client.remote if client is not None else addresses_of(request).peer
+        user = request.get(REMOTE_USER) or "-"
+        self.write(request, response.status, _body_size(response), time, remote, user)
+
+    def write(
+        self,
+        head: RequestHead,
+        status: int,
+        size: int,
+        time: float,
+        remote: str,
+        user: str = "-",
+    ) -> None:
+        """Write the line of one request, whoever has read it.
+
+        Args:
+            head: What was asked.
+            status: What was answered.
+            size: Bytes of the answer's body.
+            time: How long it took, in seconds.
+            remote: Address of who asked.
+            user: Who is signed in.
+        """
+        major, minor = head.version
         self.logger.info(
             '%s - %s [%s] "%s %s HTTP/%d.%d" %d %s "%s" "%s"',
-            _escaped(client.remote if client is not None else addresses_of(request).peer),
+            _escaped(remote),
             # A blank would shift the columns behind it.
-            _escaped(request.get(REMOTE_USER) or "-").replace(" ", r"\x20"),
+            _escaped(user).replace(" ", r"\x20"),
             _timestamp(int(clock.time() - time)),
-            _escaped(request.method),
-            _escaped(request.raw_path),
-            version.major,
-            version.minor,
-            response.status,
-            _body_size(response) or "-",
-            _escaped(request.headers.get("Referer", "-")),
-            _escaped(request.headers.get("User-Agent", "-")),
+            _escaped(head.method),
+            _escaped(head.raw_path),
+            major,
+            minor,
+            status,
+            size or "-",
+            _escaped(head.headers.get("Referer", "-")),
+            _escaped(head.headers.get("User-Agent", "-")),
         )
 
 

@@ -1,4 +1,4 @@
-"""aiohttp requests and WebSockets <-> endpoints: the reference skin around the core."""
+"""Requests that aiohttp has read: for an endpoint, or for the application."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from typing import Final
 
 from aiohttp import web
 
-from sockjs_bridge.core import protocol
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import Inquiry
-from sockjs_bridge.endpoint.outcomes import Headers, Reply, Request, phrase
+from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Prove, Wait
 from sockjs_bridge.server.accesslog import POLL
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE
-from sockjs_bridge.server.opening import Openings
+from sockjs_bridge.server.openings import GONE, Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import Connection, HttpReceiver
+from sockjs_bridge.server.routing import Routed, Router, websocket_target
 from sockjs_bridge.server.site import Site
-from sockjs_bridge.server.websocket import WebSocketConnection, accept_key
 from sockjs_bridge.server.wsgi.body import BodyRefused
 from sockjs_bridge.server.wsgi.host import WSGIHost, split_target
 from sockjs_bridge.server.wsgi.response import SERVER_NAME
@@ -33,7 +31,7 @@ logger = logging.getLogger("sockjs_bridge.server")
 BODY: Final = web.RequestKey("sockjs_bridge.body", bytes)
 
 
-class Bridge:
+class Dispatcher:
     """The handler of all requests: SockJS goes to its endpoint, the rest to the application.
 
     Args:
@@ -42,19 +40,17 @@ class Bridge:
         body_timeout: seconds that the body of a send may take to arrive.
 
     Attributes:
+        router: finds endpoints for plain requests.
+        openings: of sessions.
         stopping: the requests that are being handled are the last ones of their connections.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        host: WSGIHost,
-        body_timeout: float,
-    ) -> None:
+    def __init__(self, site: Site, host: WSGIHost, body_timeout: float) -> None:
         self._site = site
         self._host = host
         self._body_timeout = body_timeout
-        self._openings = Openings(host)
+        self.router = Router(site, host)
+        self.openings = Openings(self.router, host)
         self._active = 0
         self.stopping = False
         self._idle = asyncio.Event()
@@ -135,14 +131,9 @@ class Bridge:
             return None
         endpoint, target = found
         if target.action == "greeting":
-            if not _wants_websocket(request):
+            if request.headers.get("Upgrade", "").strip().lower() != "websocket":
                 return None
-            target = target._replace(action="raw-websocket")
-        return await self._serve(request, endpoint, target, path)
-
-    async def _serve(
-        self, request: web.BaseRequest, endpoint: Endpoint, target: protocol.Target, path: str
-    ) -> web.StreamResponse:
+            target = websocket_target(target)
         connection = _connection(request)
         if connection is None:
             return _gone()
@@ -150,67 +141,63 @@ class Bridge:
         request[POLL] = bool(target.session_id) and target.action != "websocket"
         connection.busy = True
         try:
-            parts = await self._parts(request, connection, endpoint)
-            reply = endpoint.handle(target, parts)
-            if reply.unproven is not None:
-                session = reply.unproven
-                proof = await self._openings.prove(request, endpoint, target.base, session)
-                proof = replace(proof, headers=_as_text(proof.headers))
-                if connection.lost:
-                    return _gone()
-                reply = endpoint.handle(target, parts, proof)
-            if reply.busy is not None:
-                ready = asyncio.Event()
-                reply.busy.when_ready(ready.set)
-                await ready.wait()
-            if reply.session is None:
-                return _respond(reply)
-            respond = self._websocket if reply.transport.websocket else self._receive
-            return await respond(request, connection, endpoint, target.base, reply)
-        except _Refused as refused:
-            logger.info("%s %s: %d", request.method, path, refused.reply.status)
-            response = _respond(refused.reply)
-            # What is left of the body is not read.
-            response.force_close()
-            return response
+            client = self._host.client(request)
+            return await self._serve(request, Routed(request, client, connection, endpoint, target))
+        except MalformedForwarded as error:
+            answer = Answer(400, [("Content-Type", PLAIN)], str(error).encode())
+            return _refuse(request, endpoint, answer)
         finally:
             connection.busy = False
 
-    async def _parts(
-        self, request: web.BaseRequest, connection: Connection, endpoint: Endpoint
-    ) -> Request:
-        """Collects what the endpoint looks at.
-
-        Raises:
-            _Refused: the request cannot be read.
-            ConnectionError: the peer is gone.
-        """
-        try:
-            client = self._host.client(request)
-        except MalformedForwarded as error:
-            raise _Refused(Reply(400, [("Content-Type", PLAIN)], str(error).encode())) from None
-        query = request.raw_path.partition("?")[2]
-        parts = Request(
-            request.method, query, request.headers, client.host, b"", connection.flow, client.scheme
-        )
+    async def _serve(self, request: web.BaseRequest, routed: Routed) -> web.StreamResponse:
+        _, _, connection, endpoint, target = routed
+        parts = routed.parts()
         if request.body_exists:
             try:
-                async with asyncio.timeout(self._body_timeout):
-                    body = await self._body(request, client.remote, endpoint)
-            except TimeoutError:
-                raise _Refused(endpoint.too_slow(parts)) from None
+                parts.body = await self._body(request, routed)
             except BodyRefused as refused:
-                raise _Refused(_refusal(endpoint, parts, refused.status)) from None
-            parts = replace(parts, body=body)
+                return _refuse(request, endpoint, endpoint.unread(parts, refused.status))
         if connection.lost:
-            raise ConnectionResetError("the peer is gone")
-        return parts
+            return _gone()
+        outcome = endpoint.handle(target, parts)
+        if isinstance(outcome, Prove):
+            proof = await self.openings.prove(routed, outcome.session)
+            if routed.connection.lost:
+                return _gone()
+            proof = replace(proof, headers=_as_text(proof.headers))
+            outcome = endpoint.handle(target, parts, proof)
+            # It is asked once.
+            assert not isinstance(outcome, Prove)
+        match outcome:
+            case Answer():
+                return _respond(outcome, endpoint)
+            case Wait(session, answer):
+                ready = asyncio.Event()
+                session.when_ready(ready.set)
+                await ready.wait()
+                return _respond(answer, endpoint)
+            case Attach(transport=transport) if transport.websocket:
+                outcome.headers = _as_native(outcome.headers)
+                answer = await self.openings.open_websocket(routed, outcome)
+                return _respond(replace(answer, headers=_as_text(answer.headers)))
+            case Attach():
+                return await self._receive(request, routed, outcome)
 
-    async def _body(self, request: web.BaseRequest, remote: str, endpoint: Endpoint) -> bytes:
-        limit = endpoint.settings.max_message_size
+    async def _body(self, request: web.BaseRequest, routed: Routed) -> bytes:
+        """Reads what the endpoint is sent, if the application has not done so.
+
+        Raises:
+            BodyRefused: it is not to be had.
+            ConnectionError: the peer is gone.
+        """
+        limit, remote = routed.endpoint.settings.max_message_size, routed.client.remote
         known = request.get(BODY)
         if known is None:
-            body = await self._host.uploads.read(request, remote, limit, spool=False)
+            try:
+                async with asyncio.timeout(self._body_timeout):
+                    body = await self._host.uploads.read(request, remote, limit, spool=False)
+            except TimeoutError:
+                raise BodyRefused(408, "Request Timeout") from None
             known = body.file.read()
             body.close()
         if len(known) > limit:
@@ -220,27 +207,17 @@ class Bridge:
     # HTTP transports
 
     async def _receive(
-        self,
-        request: web.BaseRequest,
-        connection: Connection,
-        endpoint: Endpoint,
-        base: str,
-        reply: Reply,
+        self, request: web.BaseRequest, routed: Routed, attach: Attach
     ) -> web.StreamResponse:
-        session = reply.session
-        assert session is not None
-        chunked = request.version >= (1, 1)
-        receiver = HttpReceiver(connection, session, reply, chunked=chunked)
+        connection, session = routed.connection, attach.session
+        receiver = HttpReceiver(connection, attach, chunked=request.version >= (1, 1))
         try:
             session.attach(receiver)
             if session.state is State.NEW and not receiver.ended:
-                status, headers = await self._openings.lead(request, endpoint, base, session)
-                reply.headers += _as_text(headers)
-                if status >= 300:
-                    session.refuse(4000 + status, phrase(status))
+                attach.headers += _as_text(await self.openings.open_http(routed, session))
             if connection.lost:
                 return _gone()
-            return await self._respond_to_receiver(request, receiver, reply)
+            return await self._respond_to_receiver(request, receiver, attach.headers)
         finally:
             # Whatever went wrong, the session must not believe that it is attached.
             session.detach(receiver, lost=True)
@@ -248,78 +225,27 @@ class Bridge:
 
     @staticmethod
     async def _respond_to_receiver(
-        request: web.BaseRequest, receiver: HttpReceiver, reply: Reply
+        request: web.BaseRequest, receiver: HttpReceiver, headers: Headers
     ) -> web.StreamResponse:
-        if reply.transport.streaming:
-            response = web.StreamResponse(status=reply.status)
-            _add_headers(response, reply.headers)
+        response: web.StreamResponse
+        if receiver.transport.streaming:
+            response = web.StreamResponse()
+            _add_headers(response, headers)
             if request.version < (1, 1):
                 # Without chunks, the end of the connection is the end of the stream.
                 response.force_close()
             await response.prepare(request)
-            await response.write(reply.transport.prelude(reply.callback))
+            await response.write(receiver.transport.prelude(receiver.callback))
             if receiver.body:
                 await response.write(receiver.body)
             await receiver.run()
         else:
             await receiver.run()
-            reply.body = receiver.body
-            response = _respond(reply)
+            response = _respond(Answer(200, headers, receiver.body))
             await response.prepare(request)
         await response.write_eof()
         receiver.complete()
         return response
-
-    # WebSockets
-
-    async def _websocket(
-        self,
-        request: web.BaseRequest,
-        connection: Connection,
-        endpoint: Endpoint,
-        base: str,
-        reply: Reply,
-    ) -> web.StreamResponse:
-        session = reply.session
-        assert session is not None
-        key = accept_key(request.headers)
-        if request.method != "GET" or request.version < (1, 1) or key is None:
-            # RFC 6455, 4.4: which version would do.
-            refusal = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
-            return self._abandon(session, Reply(400, refusal, b"Bad handshake."))
-        if connection.half_closed:
-            # As with a poll that would have to wait: no frame can come, not even a pong.
-            session.abandon()
-            connection.abort()
-            return _gone()
-        limit = endpoint.settings.max_message_size
-        websocket = WebSocketConnection(connection, session, reply, key, limit)
-        accepted = False
-        try:
-            session.attach(websocket)
-            status, headers = await self._openings.lead(request, endpoint, base, session)
-            if status < 300:
-                accepted = websocket.accept([*_as_native(reply.headers), *headers])
-                # What the log shows; the connection is not aiohttp's any more.
-                return web.Response(status=101) if accepted else _gone()
-            refusal = [("Content-Type", PLAIN), *_as_text(headers)]
-            return self._abandon(session, Reply(status, refusal, phrase(status).encode()))
-        finally:
-            if not accepted:
-                websocket.give_back()
-
-    @staticmethod
-    def _abandon(session: Session, reply: Reply) -> web.Response:
-        session.abandon()
-        return _respond(reply)
-
-
-class _Refused(Exception):
-    """A request that is answered before its body is complete."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.status)
-        self.reply = reply
 
 
 def _path(request: web.BaseRequest) -> str:
@@ -337,10 +263,6 @@ def _connection(request: web.BaseRequest) -> Connection | None:
     transport = request.transport
     connection = transport.get_protocol() if transport is not None else None
     return connection if isinstance(connection, Connection) else None
-
-
-def _wants_websocket(request: web.BaseRequest) -> bool:
-    return request.headers.get("Upgrade", "").strip().lower() == "websocket"
 
 
 def _add_headers(response: web.StreamResponse, headers: Headers) -> None:
@@ -370,24 +292,29 @@ def _as_native(headers: Headers) -> Headers:
     ]
 
 
-def _respond(reply: Reply) -> web.Response:
-    response = web.Response(status=reply.status, body=reply.body or None)
+def _respond(answer: Answer, endpoint: Endpoint | None = None) -> web.Response:
+    """Makes a response.
+
+    Args:
+        answer: what it says.
+        endpoint: the one that refuses what was asked, if so.
+    """
+    if endpoint is not None and answer.status >= 400:
+        endpoint.manager.monitor.refused(answer.status)
+    response = web.Response(status=answer.status, body=answer.body or None)
     response.headers.popall("Content-Type", None)
-    _add_headers(response, reply.headers)
+    _add_headers(response, answer.headers)
+    return response
+
+
+def _refuse(request: web.BaseRequest, endpoint: Endpoint, answer: Answer) -> web.Response:
+    """Answers a request that was not read to its end."""
+    logger.info("%s %s: %d", request.method, _path(request), answer.status)
+    response = _respond(answer, endpoint)
+    # What is left of the body is not read.
+    response.force_close()
     return response
 
 
 def _gone() -> web.Response:
-    # Nobody is left to read it; the access log tells it by nginx's number.
-    return web.Response(status=499, reason="Client Closed Request")
-
-
-def _refusal(endpoint: Endpoint, request: Request, status: int) -> Reply:
-    if status == 413:
-        return endpoint.too_large(request)
-    if status == 408:
-        return endpoint.too_slow(request)
-    if status == 503:
-        return endpoint.overloaded(request)
-    # The peer is gone, or its chunks are broken.
-    return Reply(status)
+    return web.Response(status=GONE, reason="Client Closed Request")

@@ -15,17 +15,15 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 
 from sockjs_bridge.core.contracts import Clock
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import RECEIVING, SENDING
 from sockjs_bridge.endpoint.actions import Action
-from sockjs_bridge.endpoint.outcomes import Reply, Request
+from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Prove, Wait
 from sockjs_bridge.server import aiohttp_parts
-from sockjs_bridge.server.dispatch import Bridge
-from sockjs_bridge.server.fast_opening import FastOpenings
+from sockjs_bridge.server.dispatch import Dispatcher
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE
+from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.plain import MAX_FORMS, Forms, Incomplete, Known, PlainRequest
-from sockjs_bridge.server.proxy import MalformedForwarded, TrustedProxy
 from sockjs_bridge.server.receivers import NOBODY, Connection, ConnectionReceiver, Shared
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.wsgi.response import SERVER_NAME
@@ -45,11 +43,9 @@ class FastSkin:
 
     Args:
         site: where the endpoints are.
-        bridge: answers everything else.
+        dispatcher: answers everything else.
         openings: open WebSockets.
         aiohttp: makes aiohttp's protocol of a connection.
-        proxy: what a reverse proxy may tell of its clients.
-        url_scheme: ``http`` or ``https``, as the server is reached without a proxy.
         clock: the loop's.
         keepalive_timeout: seconds that a connection stays open between two requests.
     """
@@ -57,24 +53,22 @@ class FastSkin:
     def __init__(
         self,
         site: Site,
-        bridge: Bridge,
-        openings: FastOpenings,
+        dispatcher: Dispatcher,
+        openings: Openings,
         aiohttp: Callable[[], asyncio.Protocol],
-        proxy: TrustedProxy,
-        url_scheme: str,
         clock: Clock,
         keepalive_timeout: float,
     ) -> None:
-        self.bridge = bridge
+        self.dispatcher = dispatcher
         self.openings = openings
         self.aiohttp = aiohttp
         self.clock = clock
         self.keepalive_timeout = keepalive_timeout
         self._site = site
-        self._proxy = proxy
-        self._url_scheme = url_scheme
 
-    def handle(self, request: PlainRequest, forms: Forms, connection: Connection) -> Reply | None:
+    def handle(
+        self, request: PlainRequest, forms: Forms, connection: Connection
+    ) -> Answer | Attach | Wait | None:
         """Has the endpoint answer a request.
 
         Args:
@@ -86,7 +80,7 @@ class FastSkin:
             None where it is no poll or send of an open session, or where the application is to
             be asked who makes it.
         """
-        if self.bridge.stopping:
+        if self.dispatcher.stopping:
             return None
         action = request.action
         if action is None:
@@ -105,29 +99,18 @@ class FastSkin:
             or len(request.body) > action.manager.settings.max_message_size
         ):
             return None
-        reply = action.take(session, request.query, request.body, connection.flow)
-        return None if reply.unproven is not None else reply
+        outcome = action.take(session, request.query, request.body, connection.flow)
+        if isinstance(outcome, Prove):
+            return None
+        if isinstance(outcome, Answer) and outcome.status >= 400:
+            action.manager.monitor.refused(outcome.status)
+        return outcome
 
     def _action(self, request: PlainRequest, connection: Connection) -> Action | None:
-        head = request.head
-        if head is None or head.target.startswith("//") or "#" in head.target:
+        routed = self.dispatcher.router.plain(request.head, connection) if request.head else None
+        if routed is None or routed.target.action not in _HOT:
             return None
-        host, scheme = head.headers["Host"], self._url_scheme
-        if self._proxy.headers:
-            try:
-                client = self._proxy.apply(connection.addresses.peer, scheme, head.headers)
-            except MalformedForwarded:
-                return None
-            host, scheme = client.host, client.scheme
-        path = head.target.partition("?")[0]
-        found = self._site.find(path, host.lower() if self._site.by_host else "")
-        if found is None:
-            return None
-        endpoint, target = found
-        if target.action not in _HOT or not endpoint.settings.fast:
-            return None
-        parts = Request(head.method, "", head.headers, host, scheme=scheme)
-        return endpoint.action(target, parts)
+        return routed.endpoint.action(routed.target, routed.parts())
 
 
 class FastConnection(Connection):
@@ -212,20 +195,22 @@ class FastConnection(Connection):
     def _answer(self, request: PlainRequest) -> bool:
         skin = self._skin
         if request.head is not None and request.head.upgrades:
-            if skin.bridge.stopping or not skin.openings.begin(request.head, self):
+            begin = None if skin.dispatcher.stopping else skin.openings.judge(request.head, self)
+            if begin is None:
                 return False
             self._begin()
+            begin(self.respond)
             return True
-        reply = skin.handle(request, self._forms, self)
-        if reply is None:
+        outcome = skin.handle(request, self._forms, self)
+        if outcome is None:
             return False
         self._begin()
-        if reply.session is not None:
-            FastReceiver(self, reply.session, reply).open()
-        elif reply.busy is not None:
-            reply.busy.when_ready(partial(self.respond, reply))
+        if isinstance(outcome, Attach):
+            FastReceiver(self, outcome).open()
+        elif isinstance(outcome, Wait):
+            outcome.session.when_ready(partial(self.respond, outcome.answer))
         else:
-            self.respond(reply)
+            self.respond(outcome)
         return True
 
     def _begin(self) -> None:
@@ -236,19 +221,20 @@ class FastConnection(Connection):
         self.hold_back()
         self.flow.patience = SOCKJS_PATIENCE
         self.busy = self._counted = True
-        self._skin.bridge.begin()
+        self._skin.dispatcher.begin()
 
-    def respond(self, reply: Reply) -> None:
+    def respond(self, answer: Answer) -> None:
         """Answers the request that is being handled."""
         if not self.lost:
-            self.transport.write(head(reply, len(reply.body)) + reply.body)
+            fields = head(answer.status, answer.headers, len(answer.body))
+            self.transport.write(fields + answer.body)
             self.finished()
 
     def finished(self) -> None:
         """Says that the response was handed to the transport."""
         self.busy = self._counted = False
-        self._skin.bridge.end()
-        if self._skin.bridge.stopping or (self.half_closed and not self._held):
+        self._skin.dispatcher.end()
+        if self._skin.dispatcher.stopping or (self.half_closed and not self._held):
             self.flow.close()
         elif self._held:
             self._skin.clock.call_soon(self._go_on)
@@ -271,13 +257,17 @@ class FastConnection(Connection):
 
     def given_back(self) -> None:
         """See `Connection.given_back`."""
+        if self._counted:
+            # What came behind the handshake is read when that is answered.
+            self.receiver = None
+            return
         self._aligned = not self._held
         super().given_back()
 
     def _uncount(self) -> None:
         if self._counted:
             self._counted = False
-            self._skin.bridge.end()
+            self._skin.dispatcher.end()
 
     # The end
 
@@ -329,19 +319,19 @@ class FastConnection(Connection):
 class FastReceiver(ConnectionReceiver):
     """A poll or a stream, written to the transport at once."""
 
-    __slots__ = ("_body", "_fast", "_reply")
+    __slots__ = ("_body", "_fast", "_headers")
 
-    def __init__(self, connection: FastConnection, session: Session, reply: Reply) -> None:
-        super().__init__(connection, session, reply)
+    def __init__(self, connection: FastConnection, attach: Attach) -> None:
+        super().__init__(connection, attach)
         self._fast = connection
-        self._reply = reply
+        self._headers = attach.headers
         self._body = b""
 
     def open(self) -> None:
         """Begins the response, and attaches to the session."""
         if self.transport.streaming:
             prelude = self.transport.prelude(self.callback)
-            self._out.write(head(self._reply, None) + _chunk(prelude))
+            self._out.write(head(200, self._headers, None) + _chunk(prelude))
         self._started = True
         self.session.attach(self)
 
@@ -361,7 +351,7 @@ class FastReceiver(ConnectionReceiver):
         if self.transport.streaming:
             self._out.write(b"0\r\n\r\n")
         else:
-            self._out.write(head(self._reply, len(self._body)) + self._body)
+            self._out.write(head(200, self._headers, len(self._body)) + self._body)
         self._fast.receiver = None
         self.session.detach(self, lost=False)
         self._fast.finished()
@@ -377,14 +367,15 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def head(reply: Reply, length: int | None) -> bytes:
+def head(status: int, headers: Headers, length: int | None) -> bytes:
     """Returns the head of a response as aiohttp would write it.
 
     Args:
-        reply: what to answer.
+        status: of the response.
+        headers: of the response.
         length: bytes of the body; None: it comes in chunks.
     """
-    return _fields(reply.status, tuple(reply.headers), length) + _date(int(time.time()))
+    return _fields(status, tuple(headers), length) + _date(int(time.time()))
 
 
 @lru_cache(maxsize=256)

@@ -47,25 +47,28 @@ Forms = dict[bytes, Known]
 
 
 class Head:
-    """The head of a request, as the parser reads it.
+    """The head of a request, as the parser reads it; fulfils `RequestHead`.
 
     Attributes:
         method: upper case.
-        target: of the request line.
+        raw_path: the target of the request line.
         headers: by name, written as usual.
+        raw_headers: the headers in bytes.
         upgrades: it asks for another protocol: what follows may be no HTTP.
         url: the target in bytes.
-        fields: the headers in bytes.
     """
 
-    __slots__ = ("fields", "headers", "method", "target", "upgrades", "url")
+    __slots__ = ("headers", "method", "raw_headers", "raw_path", "upgrades", "url")
+
+    #: No other is plain.
+    version = (1, 1)
 
     method: str
-    target: str
+    raw_path: str
     headers: dict[str, str]
 
     def __init__(self) -> None:
-        self.fields: list[tuple[bytes, bytes]] = []
+        self.raw_headers: list[tuple[bytes, bytes]] = []
         self.url = b""
         self.upgrades = False
 
@@ -75,7 +78,7 @@ class Head:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser."""
-        self.fields.append((name, value))
+        self.raw_headers.append((name, value))
 
 
 class PlainRequest:
@@ -164,7 +167,7 @@ class PlainRequest:
             read.upgrades = True
         except httptools.HttpParserError:
             return None
-        fields = read.fields
+        fields = read.raw_headers
         headers = {_usual(name): value.decode() for name, value in fields}
         length = headers.get("Content-Length", "0")
         if (
@@ -181,11 +184,12 @@ class PlainRequest:
         if end + int(length) > len(data):
             raise Incomplete
         read.method = parser.get_method().decode()
-        read.target = read.url.decode()
+        read.raw_path = read.url.decode()
         read.headers = headers
-        return cls(form, read.target.partition("?")[2], data[end:], read)
+        return cls(form, read.raw_path.partition("?")[2], data[end:], read)
 
 
 @lru_cache(maxsize=256)
 def _usual(name: bytes) -> str:
-    return name.decode().title()
+    # As the RFCs write them, by which they are looked up.
+    return name.decode().title().replace("Websocket", "WebSocket")

@@ -11,7 +11,7 @@ from aiohttp import web
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Peer
 from sockjs_bridge.core.session import Session
-from sockjs_bridge.endpoint.outcomes import Reply
+from sockjs_bridge.endpoint.outcomes import Attach
 from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.addresses import Addresses
 from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD, Flow
@@ -255,14 +255,14 @@ class ConnectionReceiver:
         "transport",
     )
 
-    def __init__(self, connection: Connection, session: Session, reply: Reply) -> None:
+    def __init__(self, connection: Connection, attach: Attach) -> None:
         assert connection.transport is not None
-        self.transport = reply.transport
-        self.callback = reply.callback
-        self.tag = reply.tag
+        self.transport = attach.transport
+        self.callback = attach.callback
+        self.tag = attach.tag
         self.peer: Peer = connection.flow
         connection.flow.patience = SOCKJS_PATIENCE
-        self.session = session
+        self.session = attach.session
         self.ended = False
         self._started = False
         self._connection = connection
@@ -312,10 +312,8 @@ class HttpReceiver(ConnectionReceiver):
         body: what was written before the response's head: a poll's whole body.
     """
 
-    def __init__(
-        self, connection: Connection, session: Session, reply: Reply, *, chunked: bool
-    ) -> None:
-        super().__init__(connection, session, reply)
+    def __init__(self, connection: Connection, attach: Attach, *, chunked: bool) -> None:
+        super().__init__(connection, attach)
         self._chunked = chunked
         self.body = b""
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -19,10 +19,9 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.accesslog import make_access_logger
-from sockjs_bridge.server.dispatch import Bridge
+from sockjs_bridge.server.dispatch import Dispatcher
 from sockjs_bridge.server.ending import LAST_WORDS, DaemonExecutor
 from sockjs_bridge.server.fast import FastConnection, FastSkin
-from sockjs_bridge.server.fast_opening import FastOpenings
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.reader import RequestServer
@@ -106,7 +105,7 @@ class Runner:
             send_timeout=options.send_timeout,
             url_scheme=options.url_scheme,
         )
-        self._bridge = Bridge(self._site, self._host, options.body_timeout)
+        self._dispatcher = Dispatcher(self._site, self._host, options.body_timeout)
         self._open_ones: set[Open] = set()
         self._servers: list[asyncio.Server] = []
         self._web: RequestServer | None = None
@@ -130,7 +129,7 @@ class Runner:
         clock = LoopClock(loop)
         self._site.start(clock, self._workers)
         server = self._web = RequestServer(
-            self._bridge,
+            self._dispatcher,
             max_head=self._options.max_request_header_size,
             access_log=logging.getLogger("sockjs_bridge.access"),
             access_log_class=make_access_logger(polls=self._options.access_log_polls),
@@ -147,7 +146,7 @@ class Runner:
                 "max_request_header_size does not hold, aiohttp's own limits do: %s",
                 aiohttp_parts.HEADS_LACK,
             )
-        shared = Shared(clock, DeadlineWheel(clock), self._open_ones, self._bridge)
+        shared = Shared(clock, DeadlineWheel(clock), self._open_ones, self._dispatcher)
         # What the second skin answers is in no log, but for WebSockets' handshakes.
         if self._options.access_log_polls:
             self.connection = lambda: Connection(server(), shared)
@@ -167,11 +166,9 @@ class Runner:
     def _skin(self, server: RequestServer, clock: LoopClock) -> FastSkin:
         return FastSkin(
             self._site,
-            self._bridge,
-            FastOpenings(self._site, self._host),
+            self._dispatcher,
+            self._dispatcher.openings,
             server,
-            self._options.proxy,
-            self._options.url_scheme,
             clock,
             self._options.keepalive_timeout,
         )
@@ -196,7 +193,7 @@ class Runner:
                 await asyncio.sleep(LOOK)
             left = CUT
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._bridge.finish(), start + timeout - now())
+                await asyncio.wait_for(self._dispatcher.finish(), start + timeout - now())
                 # Handlers have returned; aiohttp may still be writing what they returned.
                 left = max(CUT, start + timeout - now())
             # aiohttp takes no bytes from here on: uploads had their time.
@@ -223,6 +220,6 @@ class Runner:
         """
         now = asyncio.get_running_loop().time
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._bridge.finish(), end - now())
+            await asyncio.wait_for(self._dispatcher.finish(), end - now())
         while self._requests.busy and now() < end:
             await asyncio.sleep(LOOK)

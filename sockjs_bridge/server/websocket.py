@@ -7,19 +7,14 @@ here nothing is kept.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import enum
-import hashlib
 import logging
-from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Peer
-from sockjs_bridge.core.session import Session
-from sockjs_bridge.endpoint.outcomes import Headers, Reply
+from sockjs_bridge.endpoint.outcomes import Attach, Headers
 from sockjs_bridge.server import framing
 from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD
 from sockjs_bridge.server.framing import BrokenFrame, FrameReader, control_frame, read_close
@@ -34,34 +29,6 @@ CLOSE_TIMEOUT = 5.0
 TOGETHER = 16
 #: Bytes that may wait while the application is slow.
 QUEUE = 2**16
-
-# RFC 6455, 4.2.2.
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-#: The versions whose wire is the RFC's: drafts 7 and 8 differ in the names of headers.
-VERSIONS: Final = {"13", "8", "7"}
-
-
-def accept_key(headers: Mapping[str, str]) -> str | None:
-    """Returns the ``Sec-WebSocket-Accept`` of a handshake (RFC 6455, 4.2.2).
-
-    Args:
-        headers: of the request.
-
-    Returns:
-        None where the version is none that is spoken here, or the key is none.
-    """
-    key = headers.get("Sec-WebSocket-Key", "")
-    try:
-        size = len(base64.b64decode(key))
-    except (binascii.Error, ValueError):
-        return None
-    if size != 16 or headers.get("Sec-WebSocket-Version") not in VERSIONS:
-        return None
-    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
-
-
-def _alone(text: str) -> list[str]:
-    return [text]
 
 
 class Phase(enum.Enum):
@@ -86,21 +53,20 @@ class WebSocketConnection(asyncio.Protocol):
 
     Args:
         connection: over which the handshake came.
-        session: that lives on it.
-        reply: that asked for it.
+        attach: what asked for it; the session lives on it.
         key: answers the client's.
         max_message_size: bytes of one message.
 
     Attributes:
         transport: how frames become bytes.
-        session: see above; gone when the connection is.
+        session: the one; gone when the connection is.
         heard: when the last byte arrived, in seconds of the loop's time.
         peer: the other end.
     """
 
     __slots__ = (
-        *("_behind", "_decode", "_flow", "_http", "_key", "_now", "_out", "_phase", "_pong"),
-        *("_reader", "_shared", "heard", "peer", "session", "transport"),
+        *("_behind", "_flow", "_http", "_key", "_now", "_out", "_phase", "_pong", "_reader"),
+        *("_shared", "heard", "peer", "session", "transport"),
     )
 
     #: Of an HTTP receiver.
@@ -108,16 +74,11 @@ class WebSocketConnection(asyncio.Protocol):
     tag: str | None = None
 
     def __init__(
-        self,
-        connection: Connection,
-        session: Session,
-        reply: Reply,
-        key: str,
-        max_message_size: int,
+        self, connection: Connection, attach: Attach, key: str, max_message_size: int
     ) -> None:
         assert connection.transport is not None
-        self.transport = reply.transport
-        self.session = session
+        self.transport = attach.transport
+        self.session = attach.session
         self.heard = connection.heard
         self.peer: Peer = connection.flow
         self._flow = connection.flow
@@ -127,9 +88,6 @@ class WebSocketConnection(asyncio.Protocol):
         self._now = connection.shared.clock.time
         self._out = connection.transport
         self._key = key
-        framed = reply.transport.control_frames
-        self._decode: Callable[[str], list[str]]
-        self._decode = protocol.decode_websocket if framed else _alone
         self._phase = Phase.HANDSHAKE
         self._reader = FrameReader(max_message_size)
         # What arrived while the application is slow; None while it is not.
@@ -290,7 +248,7 @@ class WebSocketConnection(asyncio.Protocol):
     def _take_texts(self, texts: list[str]) -> None:
         """Hands messages to the application, and waits for it where that is too much for it."""
         messages: list[str] = []
-        size, decode, broken = 0, self._decode, ""
+        size, decode, broken = 0, self.transport.decode, ""
         try:
             for text in texts:
                 messages += decode(text)

@@ -59,9 +59,9 @@ def test_every_http_transport_has_its_sender() -> None:
 def test_sending_transports() -> None:
     """xhr_send: 204 and empty; jsonp_send: 200 `ok`."""
     xhr, jsonp = SENDING["xhr_send"], SENDING["jsonp_send"]
-    assert (xhr.status, xhr.body, xhr.decode(b'["a"]', "any/thing")) == (204, b"", ["a"])
+    assert (xhr.status, xhr.body, xhr.text(b'["a"]', "any/thing")) == (204, b"", '["a"]')
     assert (jsonp.status, jsonp.body) == (200, b"ok")
-    assert jsonp.decode(b"d=[%22a%22]", "application/x-www-form-urlencoded") == ["a"]
+    assert jsonp.text(b'd=["a"]', "application/x-www-form-urlencoded") == '["a"]'
 
 
 # Preludes
@@ -118,7 +118,7 @@ def test_messages_come_back(name: str, messages: list[str]) -> None:
     text = transport.pack([transport.encode(message) for message in messages])
     (frame,) = unwrap(transport, transport.frame(text, "cb"))
     assert frame[0] == "a"
-    assert [utf16(message) for message in protocol.decode_messages(frame[1:].encode())] == [
+    assert [utf16(message) for message in protocol.decode_messages(frame[1:])] == [
         utf16(message) for message in messages
     ]
 
@@ -172,3 +172,31 @@ def test_script_injection_by_htmlfile(message: str) -> None:
 
 def test_callback_is_called() -> None:
     assert BY_NAME["jsonp-polling"].frame(b"o", "a.b-c_9") == b'/**/a.b-c_9("o");\r\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "messages"),
+    [
+        ("websocket", '["a","b"]', ["a", "b"]),
+        ("websocket", '"a"', ["a"]),
+        ("websocket", "", []),
+        ("raw-websocket", '["a"]', ['["a"]']),
+        ("raw-websocket", "", [""]),
+        *((name, '["a","b"]', ["a", "b"]) for name in HTTP),
+    ],
+)
+def test_the_way_in(name: str, text: str, messages: list[str]) -> None:
+    assert BY_NAME[name].decode(text) == messages
+
+
+@pytest.mark.parametrize("name", ["websocket", *HTTP])
+@pytest.mark.parametrize("text", ["{", "1", '["a",1]'])
+def test_what_is_no_message(name: str, text: str) -> None:
+    with pytest.raises(protocol.PayloadError):
+        BY_NAME[name].decode(text)
+
+
+@pytest.mark.parametrize("name", HTTP)
+def test_over_http_a_bare_string_is_no_message(name: str) -> None:
+    with pytest.raises(protocol.PayloadError, match="Payload expected"):
+        BY_NAME[name].decode('"a"')

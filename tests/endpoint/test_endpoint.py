@@ -19,7 +19,9 @@ from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import RECEIVING
 from sockjs_bridge.endpoint.endpoint import Endpoint
-from sockjs_bridge.endpoint.outcomes import Reply, Request, phrase
+from sockjs_bridge.endpoint.outcomes import Answer, phrase
+from sockjs_bridge.endpoint.request import Request
+from tests.endpoint.replies import Reply
 from tests.support import HandClock, Recorder, RecordingHandler, make_endpoint, make_hub
 
 HOST = "app.example.com"
@@ -60,9 +62,8 @@ def ask(
         if action not in RECEIVING and action not in SEND_ACTIONS:
             method = "GET"
     target = protocol.Target("/echo", action, session_id)
-    return endpoint.handle(
-        target, Request(method, query, headers or {}, HOST, body, peer or Peer())
-    )
+    request = Request(method, query, headers or {}, HOST, body, peer or Peer())
+    return Reply.of(endpoint.handle(target, request))
 
 
 def broken() -> Peer:
@@ -72,7 +73,7 @@ def broken() -> Peer:
     return peer
 
 
-def value(reply: Reply, name: str) -> str | None:
+def value(reply: Reply | Answer, name: str) -> str | None:
     found = [text for key, text in reply.headers if key.lower() == name.lower()]
     assert len(found) < 2, f"{name} is there {len(found)} times"
     return found[0] if found else None
@@ -262,8 +263,8 @@ def test_preflight_that_wants_no_headers(endpoint: Endpoint, headers: dict[str, 
         lambda endpoint: ask(endpoint, "xhr", "PUT", headers={"Origin": OTHER}),
         lambda endpoint: ask(endpoint, "xhr_send", headers={"Origin": OTHER}),
         lambda endpoint: ask(endpoint, "jsonp", query="", headers={"Origin": OTHER}),
-        lambda endpoint: endpoint.too_large(Request("POST", "", {"Origin": OTHER}, HOST)),
-        lambda endpoint: endpoint.too_slow(Request("POST", "", {"Origin": OTHER}, HOST)),
+        lambda endpoint: endpoint.unread(Request("POST", "", {"Origin": OTHER}, HOST), 413),
+        lambda endpoint: endpoint.unread(Request("POST", "", {"Origin": OTHER}, HOST), 408),
     ],
 )
 def test_cors_on_errors(endpoint: Endpoint, reply: Any) -> None:
@@ -277,19 +278,19 @@ def test_cors_on_errors(endpoint: Endpoint, reply: Any) -> None:
 
 
 def test_too_large(endpoint: Endpoint) -> None:
-    reply = endpoint.too_large(Request("POST", "", {}, HOST))
+    reply = endpoint.unread(Request("POST", "", {}, HOST), 413)
     assert (reply.status, reply.body) == (413, b"Payload too large.")
     assert value(reply, "Content-Type") == PLAIN
     assert value(reply, "Access-Control-Allow-Origin") == "*"
 
 
 def test_too_slow(endpoint: Endpoint) -> None:
-    reply = endpoint.too_slow(Request("POST", "", {}, HOST))
+    reply = endpoint.unread(Request("POST", "", {}, HOST), 408)
     assert (reply.status, reply.body) == (408, b"Request timeout.")
 
 
 def test_too_large_from_a_refused_origin(endpoint: Endpoint) -> None:
-    reply = endpoint.too_large(Request("POST", "", {"Origin": "https://evil.example"}, HOST))
+    reply = endpoint.unread(Request("POST", "", {"Origin": "https://evil.example"}, HOST), 413)
     assert reply.status == 413
     assert value(reply, "Access-Control-Allow-Origin") is None
 
@@ -421,14 +422,16 @@ def test_session_of_another_base(endpoint: Endpoint) -> None:
     """A route with a pattern has one set of sessions for each base: ids do not meet."""
     request = Request("POST", "", {}, HOST)
     first, second = (
-        endpoint.handle(protocol.Target(base, "xhr", "abc"), request).session for base in "ab"
+        Reply.of(endpoint.handle(protocol.Target(base, "xhr", "abc"), request)).session
+        for base in "ab"
     )
     assert first is not second
     assert first is not None
     first.accept(RecordingHandler())
     send = Request("POST", "", {}, HOST, b'["x"]')
-    assert endpoint.handle(protocol.Target("a", "xhr_send", "abc"), send).status == 204
-    assert endpoint.handle(protocol.Target("b", "xhr_send", "abc"), send).status == 404
+    for base, status in (("a", 204), ("b", 404)):
+        outcome = endpoint.handle(protocol.Target(base, "xhr_send", "abc"), send)
+        assert Reply.of(outcome).status == status
 
 
 @pytest.mark.parametrize(
@@ -820,4 +823,5 @@ def test_what_anybody_may_have_is_no_refusal(action: str, caplog: pytest.LogCapt
 def test_the_scheme_that_was_asked_by(scheme: str, status: int) -> None:
     headers = {"Origin": f"http://{HOST}"}
     request = Request("GET", "", headers, HOST, scheme=scheme)
-    assert make_endpoint().handle(protocol.Target("/echo", "info"), request).status == status
+    outcome = make_endpoint().handle(protocol.Target("/echo", "info"), request)
+    assert Reply.of(outcome).status == status

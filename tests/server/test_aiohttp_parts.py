@@ -242,7 +242,7 @@ def test_parts_that_aiohttp_lacks_are_noted():
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("module", ["fast", "fast_opening", "aiohttp_parts", "reader"])
+@pytest.mark.parametrize("module", ["fast", "openings", "aiohttp_parts", "reader"])
 def test_a_module_of_ours_that_is_missing_is_an_error(module):
     """It is no part of aiohttp, without which the server could do."""
     name = f"sockjs_bridge.server.{module}"

@@ -22,7 +22,7 @@ from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.core.clock import DeadlineWheel
-from sockjs_bridge.server.dispatch import Bridge, _as_native, _as_text
+from sockjs_bridge.server.dispatch import Dispatcher, _as_native, _as_text
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
@@ -356,7 +356,7 @@ async def test_peer_that_goes_before_it_is_looked_at():
     """The connection was lost between two ticks: nothing is created for it."""
     lab = Lab()
     pool = ThreadPool(1, "test")
-    handler = Bridge(Site(lab.app), WSGIHost(lab.app, pool, proxy=TrustedProxy()), 1.0)
+    handler = Dispatcher(Site(lab.app), WSGIHost(lab.app, pool, proxy=TrustedProxy()), 1.0)
     try:
         for lost in (False, True):
             request = make_mocked_request("GET", "/lab/info")
@@ -391,7 +391,7 @@ async def test_peer_that_goes_while_it_is_asked_about():
         reset(writer)
         await until(lambda: len(lab.runner._open_ones) == before)
         lab.shake.set()
-        await lab.runner._bridge.finish()
+        await lab.runner._dispatcher.finish()
         assert session.state.value == "open"
         assert lab.calls == ["open"]
 

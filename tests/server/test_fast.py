@@ -18,7 +18,6 @@ from aiohttp.web_protocol import RequestHandler
 from sockjs_bridge.core import protocol, transports
 from sockjs_bridge.pyramid.hooks import SessionHandler
 from sockjs_bridge.server import aiohttp_parts, fast
-from sockjs_bridge.server.websocket import accept_key
 from sockjs_bridge.server.workers import SessionWorkers
 from tests.server.support import PATIENCE
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
@@ -267,7 +266,7 @@ async def test_end(sent: bytes, code: int) -> None:
         await server.quiet()
         assert server.heard == []
         assert server.sessions == []
-        assert server.runner._bridge._active == 0
+        assert server.runner._dispatcher._active == 0
 
 
 async def test_peer_that_does_not_answer_the_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -693,16 +692,3 @@ async def test_broken_message_behind_too_many() -> None:
                 await asyncio.sleep(0.001)
         assert server.heard == ["wait", *texts]
         assert (session.close_code, session.close_reason) == (3000, "Broken framing.")
-
-
-@pytest.mark.parametrize(
-    ("key", "version"),
-    [("a", "13"), ("é", "13"), ("YQ==", "13"), ("A" * 22 + "==", "12"), ("", "13")],
-)
-def test_what_is_no_key(key: str, version: str) -> None:
-    """RFC 6455, 4.2.1: 16 bytes, in base64, of a version that is spoken."""
-    headers = {"Sec-WebSocket-Key": key, "Sec-WebSocket-Version": version}
-    assert accept_key(headers) is None
-    headers = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
-    # The example of RFC 6455, 1.3.
-    assert accept_key(headers) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

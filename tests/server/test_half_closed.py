@@ -142,7 +142,7 @@ async def test_a_handshake_begins_no_websocket(app, polls, early, path):
     async with started(app, access_log_polls=polls) as (runner, url):
         handshake = HANDSHAKE.replace(b"/talk/0/ws/websocket", path)
         assert await told(url, handshake + early) == b""
-        await until(lambda: not runner._open_ones and not runner._bridge._active)
+        await until(lambda: not runner._open_ones and not runner._dispatcher._active)
         assert len(app.registry.sockjs.endpoints["talk"].manager) == 0
 
 

@@ -1,4 +1,4 @@
-"""The environ of a request that aiohttp has read, or a plain one ("environ Variables").
+"""The environ of a request, whoever has read it ("environ Variables").
 
 Section names refer to PEP 3333.
 """
@@ -12,9 +12,8 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
-from aiohttp import web
-
-from sockjs_bridge.server.addresses import addresses_of
+from sockjs_bridge.endpoint.request import RequestHead
+from sockjs_bridge.server.addresses import Addresses
 from sockjs_bridge.server.proxy import Client
 from sockjs_bridge.server.wsgi.exchange import FileWrapper
 from sockjs_bridge.server.wsgi.response import SERVER_NAME
@@ -23,22 +22,25 @@ from sockjs_bridge.server.wsgi.response import SERVER_NAME
 _ABSOLUTE_FORM = re.compile(rb"[A-Za-z][\w+.-]*://(?:[^/?#]*@)?([^/?#]*)(.*)", re.DOTALL)
 
 
-def make_environ(request: web.BaseRequest, client: Client, body: BinaryIO | None) -> dict[str, Any]:
+def make_environ(
+    head: RequestHead, client: Client, addresses: Addresses, body: BinaryIO | None
+) -> dict[str, Any]:
     """Build an environ.
 
     Args:
-        request: The request.
+        head: Of the request.
         client: Who made it.
+        addresses: Of the connection that it came over.
         body: Its body, read to the end and rewound; None for an empty one.
     """
-    _, path, query = split_target(request.raw_path)
+    _, path, query = split_target(head.raw_path)
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
+        "REQUEST_METHOD": head.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": path_info(path),
         "QUERY_STRING": query,
-        "REQUEST_URI": _native(request.raw_path),
-        "SERVER_PROTOCOL": _protocol(request.version),
+        "REQUEST_URI": _native(head.raw_path),
+        "SERVER_PROTOCOL": _protocol(head.version),
         "SERVER_SOFTWARE": SERVER_NAME,
         "REMOTE_ADDR": client.remote,
         "REMOTE_HOST": client.remote,
@@ -52,8 +54,8 @@ def make_environ(request: web.BaseRequest, client: Client, body: BinaryIO | None
         "wsgi.input_terminated": True,
         "wsgi.file_wrapper": FileWrapper,
     }
-    _add_addresses(environ, request, client)
-    _add_headers(environ, request, client)
+    _add_addresses(environ, addresses, client)
+    _add_headers(environ, head, client)
     chunked = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
     if chunked or "CONTENT_LENGTH" in environ:
         # The length is known by now, also of a body that came in chunks.
@@ -106,8 +108,8 @@ def _native(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-def _add_addresses(environ: dict[str, Any], request: web.BaseRequest, client: Client) -> None:
-    peer, peer_port, host, port = addresses_of(request)
+def _add_addresses(environ: dict[str, Any], addresses: Addresses, client: Client) -> None:
+    peer, peer_port, host, port = addresses
     environ["SERVER_NAME"] = f"[{host}]" if ":" in host else host or "localhost"
     default = "443" if client.scheme == "https" else "80"
     environ["SERVER_PORT"] = client.server_port or port or default
@@ -128,8 +130,8 @@ _COMMON = {
 _KEPT = 256
 
 
-def _add_headers(environ: dict[str, Any], request: web.BaseRequest, client: Client) -> None:
-    for raw_name, raw_value in request.raw_headers:
+def _add_headers(environ: dict[str, Any], head: RequestHead, client: Client) -> None:
+    for raw_name, raw_value in head.raw_headers:
         # X_In and X-In would be one variable, so that a client could overwrite what a proxy set.
         if b"_" in raw_name:
             continue

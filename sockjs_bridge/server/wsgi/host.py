@@ -17,6 +17,7 @@ from aiohttp import web
 
 from sockjs_bridge.endpoint.handshake import INQUIRY, Inquiry
 from sockjs_bridge.endpoint.outcomes import RETRY_AFTER
+from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.accesslog import CLIENT, REMOTE_USER
 from sockjs_bridge.server.addresses import addresses_of
 from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
@@ -115,27 +116,26 @@ class WSGIHost:
         known: Client | None = request.get(CLIENT)
         if known is not None:
             return known
-        peer = addresses_of(request).peer
-        client = self._proxy.apply(peer, self._url_scheme, request.headers)
-        if request.raw_path[:1] != "/":
-            authority, _, _ = split_target(request.raw_path)
-            # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
-            if authority and client.host == request.headers.get("Host", ""):
-                client = client._replace(host=authority)
-        request[CLIENT] = client
+        client = request[CLIENT] = self.client_of(request, addresses_of(request).peer)
         return client
 
-    def environ(self, request: web.BaseRequest, *, body: BinaryIO | None = None) -> dict[str, Any]:
-        """Build the environ of a request ("environ Variables").
+    def client_of(self, head: RequestHead, peer: str) -> Client:
+        """Return who made a request.
 
         Args:
-            request: The request.
-            body: Its body, read to the end and rewound; None for an empty one.
+            head: Of the request.
+            peer: Address of the other end of its connection.
 
         Raises:
             MalformedForwarded: As `client`.
         """
-        return make_environ(request, self.client(request), body)
+        client = self._proxy.apply(peer, self._url_scheme, head.headers)
+        if head.raw_path[:1] != "/":
+            authority, _, _ = split_target(head.raw_path)
+            # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
+            if authority and client.host == head.headers.get("Host", ""):
+                client = client._replace(host=authority)
+        return client
 
     async def call(self, environ: dict[str, Any]) -> tuple[int, str, list[tuple[str, str]]]:
         """Run the application to its end and drop the body.
@@ -192,7 +192,8 @@ class WSGIHost:
     async def _run(
         self, request: web.BaseRequest, body: Body | None, inquiry: Inquiry
     ) -> web.StreamResponse:
-        environ = self.environ(request, body=None if body is None else body.file)
+        content = None if body is None else body.file
+        environ = make_environ(request, self.client(request), addresses_of(request), content)
         environ[INQUIRY] = inquiry
 
         def respond(head: Head, whole: bytes | None = None) -> WSGIResponse:

@@ -15,7 +15,9 @@ from wsgiref.validate import validator
 import pytest
 from aiohttp import web
 
+from sockjs_bridge.server.addresses import addresses_of
 from sockjs_bridge.server.proxy import TrustedProxy
+from sockjs_bridge.server.wsgi.environ import make_environ
 from sockjs_bridge.server.wsgi.host import send_continue
 from tests.server.support import PATIENCE, Answer, serving, until
 
@@ -209,7 +211,7 @@ async def test_who_has_left_has_its_address_all_the_same():
 
     async def handle(host, request):
         await until(lambda: request.transport is None)
-        seen.append(host.environ(request))
+        seen.append(make_environ(request, host.client(request), addresses_of(request), None))
         return web.Response()
 
     async with serving(show, handler=handle) as served:
@@ -613,11 +615,11 @@ async def test_call_raises_what_the_application_raises(app, error):
 
 
 async def test_the_environ_of_a_handshake_has_an_empty_body():
-    """environ() without a body: whatever length the request claims, there is nothing to read."""
+    """Without a body: whatever length the request claims, there is nothing to read."""
     seen = {}
 
     async def handle(host, request):
-        seen.update(host.environ(request))
+        seen.update(make_environ(request, host.client(request), addresses_of(request), None))
         return await host.serve(request)
 
     async with serving(show, handler=handle) as served:

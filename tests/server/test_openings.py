@@ -1,4 +1,4 @@
-"""WebSockets that open without aiohttp (fast_opening.py)."""
+"""Sessions that open: WebSockets whose handshakes aiohttp has no part in, above all."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
 
 from sockjs_bridge import WebSocketSession
+from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.states import State
+from sockjs_bridge.server.openings import accept_key
 from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.runner import Runner
 from tests.server.support import PATIENCE, until
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
@@ -230,7 +233,7 @@ async def test_a_client_that_leaves_during_the_handshake():
         await server.quiet()
         assert wire.written == b""
         assert server.guard.sessions[0].state is State.CLOSED
-        assert server.runner._bridge._active == 0
+        assert server.runner._dispatcher._active == 0
 
 
 async def test_a_handshake_that_is_slower_than_keepalive():
@@ -262,7 +265,7 @@ async def test_the_server_stops_during_a_handshake():
 
 async def test_an_error_of_our_own(monkeypatch, caplog):
     async with Server() as server:
-        monkeypatch.setattr(server.runner._host, "environ", None)
+        monkeypatch.setattr("sockjs_bridge.server.openings.make_environ", None)
         wire = await ask(server, handshake())
         assert wire.written.startswith(b"HTTP/1.1 500 ")
         assert "the handshake failed" in caplog.text
@@ -306,3 +309,89 @@ async def test_what_a_silent_session_keeps_of_its_handshake():
         # A cookie is in no memory but its session's.
         assert "HTTP_COOKIE" not in alike
         assert dict(first.cookies) == {"a": "b", "c": "d"}
+
+
+class Counting(Monitor):
+    """Counts handshakes and refusals by their status."""
+
+    def __init__(self) -> None:
+        self.handshakes: list[int] = []
+        self.refusals: list[int] = []
+
+    def handshake(self, status: int) -> None:
+        self.handshakes.append(status)
+
+    def refused(self, status: int) -> None:
+        self.refusals.append(status)
+
+
+def count(server: Server) -> Counting:
+    """Have a server's handshakes and refusals counted."""
+    counting = Counting()
+    server.app.registry.sockjs.endpoints["talk"].manager.monitor = counting
+    return counting
+
+
+both_readers = pytest.mark.parametrize("fast", [True, False])
+HTTP_OPENING = b"POST /talk/a/0/s/xhr HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+@both_readers
+@pytest.mark.parametrize("asked", [handshake(), HTTP_OPENING], ids=["websocket", "xhr"])
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_each_handshake_is_counted_once(fast, asked, refuses):
+    async with Server(fast=fast) as server:
+        counting = count(server)
+        server.guard.refuses = refuses
+        await ask(server, asked)
+        assert counting.handshakes == [403 if refuses else 200]
+        assert counting.refusals == []
+
+
+@both_readers
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (handshake("/talk/a/0/ws/websocket", "Origin: http://there"), 403),
+        (handshake().replace(b"Key: AAAA", b"Key: A"), 400),
+        (handshake().replace(b"Version: 13", b"Version: 14"), 400),
+        (HTTP_OPENING.replace(b"/xhr", b"/xhr_send"), 404),
+        (HTTP_OPENING.replace(b"POST", b"PUT"), 405),
+        (HTTP_OPENING.replace(b"\r\n\r\n", b"\r\nContent-Length: 999999\r\n\r\n"), 413),
+    ],
+)
+async def test_each_refusal_is_counted_once(fast, asked, status):
+    """Those of the endpoint: whom the application refuses, it has asked about."""
+    async with Server(fast=fast) as server:
+        counting = count(server)
+        wire = await ask(server, asked)
+        assert wire.written.startswith(b"HTTP/1.1 %d " % status)
+        assert counting.refusals == [status]
+        assert counting.handshakes == []
+
+
+@both_readers
+async def test_a_refused_send_of_an_open_session_is_counted(fast):
+    async with Server(fast=fast) as server:
+        wire = await ask(server, HTTP_OPENING)
+        counting = count(server)
+        wire.feed(b"POST /talk/a/0/s/xhr_send HTTP/1.1\r\nHost: here\r\nContent-Length: 1\r\n\r\n{")
+        await server.quiet()
+        assert b"HTTP/1.1 500 " in wire.written
+        assert counting.refusals == [500]
+        assert server.requests == (1 if fast else 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "version"),
+    [("a", "13"), ("é", "13"), ("YQ==", "13"), ("A" * 22 + "==", "12"), ("", "13")],
+)
+def test_what_is_no_key(key: str, version: str) -> None:
+    """RFC 6455, 4.2.1: 16 bytes, in base64, of a version that is spoken."""
+    head = Head()
+    head.headers = {"Sec-WebSocket-Key": key, "Sec-WebSocket-Version": version}
+    assert accept_key(head) is None
+    # The example of RFC 6455, 1.3.
+    known = "dGhlIHNhbXBsZSBub25jZQ=="
+    head.headers = {"Sec-WebSocket-Key": known, "Sec-WebSocket-Version": "13"}
+    assert accept_key(head) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

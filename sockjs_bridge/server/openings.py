@@ -1,0 +1,331 @@
+"""The handshakes of the sessions that open, on their way through the WSGI application.
+
+Every session opens here, whatever its transport and whoever has read its request: it is judged
+(RFC 6455, 4.2.1), led through the application, accepted or refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import logging
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+from typing import Final
+
+from sockjs_bridge.core.credentials import UNKNOWN
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.transports import PLAIN, RAW_WEBSOCKET
+from sockjs_bridge.endpoint import subprotocols
+from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
+from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Proof, phrase
+from sockjs_bridge.endpoint.request import RequestHead
+from sockjs_bridge.server.accesslog import AccessLogger
+from sockjs_bridge.server.plain import Head
+from sockjs_bridge.server.receivers import Connection
+from sockjs_bridge.server.routing import Routed, Router
+from sockjs_bridge.server.websocket import WebSocketConnection
+from sockjs_bridge.server.wsgi.environ import make_environ, path_info
+from sockjs_bridge.server.wsgi.host import WSGIHost
+
+logger = logging.getLogger("sockjs_bridge.server")
+
+#: Nobody is left to read the answer; the access log tells it by nginx's number.
+GONE: Final = 499
+
+# RFC 6455, 4.2.2.
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#: The versions whose wire is the RFC's: drafts 7 and 8 differ in the names of headers.
+VERSIONS: Final = {"13", "8", "7"}
+
+_WEBSOCKETS = {"websocket", "raw-websocket"}
+
+# Headers of the handshake's response that speak of its body, its caching, its connection, or of
+# what the endpoint itself says.
+_NOT_PASSED_ON = {
+    *("age", "cache-control", "connection", "content-disposition", "content-encoding"),
+    *("content-language", "content-length", "content-type", "date", "etag", "expires"),
+    *("keep-alive", "last-modified", "server", "transfer-encoding", "upgrade", "vary"),
+    "x-content-type-options",
+}
+_PREFIXES_NOT_PASSED_ON = ("access-control-", "sec-websocket-")
+
+# A browser may make a request, or a poll, depend on what it knows of that URL (RFC 9110, 13 and
+# 14). For the URL that the application is asked for nothing of it holds: a 304 would be a refusal.
+_CONDITIONS = ("HTTP_IF_", "HTTP_RANGE")
+
+
+class Openings:
+    """Leads each new session's handshake through the application, once.
+
+    Args:
+        router: finds endpoints.
+        host: of the WSGI application.
+    """
+
+    def __init__(self, router: Router, host: WSGIHost) -> None:
+        self._router = router
+        self._host = host
+        self._log = AccessLogger(logger, "")
+        self._under_way: dict[Session, asyncio.Future[tuple[int, Headers]]] = {}
+        # The loop itself holds tasks by weak references.
+        self._tasks: dict[Session, asyncio.Task[None]] = {}
+
+    # Plain requests
+
+    def judge(
+        self, head: Head, connection: Connection
+    ) -> Callable[[Callable[[Answer], None]], None] | None:
+        """Judges a plain request that asks for another protocol.
+
+        Args:
+            head: of the request.
+            connection: over which it came; nothing else is under way on it.
+
+        Returns:
+            What begins the handshake, once the request counts as being answered; it is given what
+            answers it where the WebSocket does not open. None where aiohttp is to read the
+            request, and to judge.
+        """
+        routed = self._router.plain(head, connection)
+        if routed is None or head.headers.get("Sec-WebSocket-Version") != "13":
+            return None
+        key = accept_key(head)
+        if key is None or routed.target.action not in _WEBSOCKETS:
+            return None
+        outcome = routed.endpoint.handle(routed.target, routed.parts())
+        return partial(self._begin, routed, outcome, key) if isinstance(outcome, Attach) else None
+
+    def _begin(
+        self, routed: Routed, attach: Attach, key: str, respond: Callable[[Answer], None]
+    ) -> None:
+        websocket = self._attach(routed, attach, key)
+        task = self._open_plain(routed, attach, websocket, respond)
+        self._tasks[attach.session] = asyncio.get_running_loop().create_task(task)
+
+    async def _open_plain(
+        self,
+        routed: Routed,
+        attach: Attach,
+        websocket: WebSocketConnection,
+        respond: Callable[[Answer], None],
+    ) -> None:
+        head = routed.head
+        now = asyncio.get_running_loop().time
+        begun = now()
+        try:
+            answer = await self._open(routed, attach, websocket)
+        except Exception:
+            logger.exception("%s %s: the handshake failed", head.method, head.raw_path)
+            answer = self._abandon(attach, 500, [])
+        finally:
+            del self._tasks[attach.session]
+        if answer.status not in (101, GONE):
+            respond(answer)
+        if self._log.enabled:
+            remote, size = routed.client.remote, len(answer.body)
+            self._log.write(head, answer.status, size, now() - begun, remote)
+
+    # WebSockets
+
+    async def open_websocket(self, routed: Routed, attach: Attach) -> Answer:
+        """Opens a WebSocket for a request that aiohttp has read, or refuses it.
+
+        Args:
+            routed: the request.
+            attach: its outcome; the session is new.
+
+        Returns:
+            The answer; 101 and `GONE` stand for what needs none.
+        """
+        key = accept_key(routed.head)
+        if key is None:
+            attach.session.abandon()
+            routed.endpoint.manager.monitor.refused(400)
+            # RFC 6455, 4.4: which version would do.
+            headers = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
+            return Answer(400, headers, b"Bad handshake.")
+        if routed.connection.half_closed:
+            # As with a poll that would have to wait: no frame can come, not even a pong.
+            attach.session.abandon()
+            routed.connection.abort()
+            return Answer(GONE)
+        return await self._open(routed, attach, self._attach(routed, attach, key))
+
+    @staticmethod
+    def _attach(routed: Routed, attach: Attach, key: str) -> WebSocketConnection:
+        limit = routed.endpoint.settings.max_message_size
+        websocket = WebSocketConnection(routed.connection, attach, key, limit)
+        attach.session.attach(websocket)
+        return websocket
+
+    async def _open(self, routed: Routed, attach: Attach, websocket: WebSocketConnection) -> Answer:
+        accepted = False
+        try:
+            status, headers = await self._handshake(routed, attach.session)
+            if status >= 300:
+                return self._abandon(attach, status, headers)
+            accepted = websocket.accept([*attach.headers, *headers])
+            return Answer(101 if accepted else GONE)
+        finally:
+            if not accepted:
+                websocket.give_back()
+
+    @staticmethod
+    def _abandon(attach: Attach, status: int, headers: Headers) -> Answer:
+        attach.session.abandon()
+        return Answer(status, [("Content-Type", PLAIN), *headers], phrase(status).encode())
+
+    # Polls and streams
+
+    async def open_http(self, routed: Routed, session: Session) -> Headers:
+        """Opens a session over HTTP, or refuses it; who asks again meanwhile waits for the first.
+
+        Args:
+            routed: the request, whose receiver is attached.
+            session: the new one that it is for.
+
+        Returns:
+            The application's headers for the client.
+        """
+        if session in self._under_way:
+            status, headers = await asyncio.shield(self._under_way[session])
+        else:
+            opening = self._under_way[session] = asyncio.get_running_loop().create_future()
+            status, headers = 500, Headers()
+            try:
+                status, headers = await self._handshake(routed, session)
+            finally:
+                del self._under_way[session]
+                opening.set_result((status, headers))
+        if status >= 300:
+            session.refuse(4000 + status, phrase(status))
+        return headers
+
+    async def prove(self, routed: Routed, session: Session) -> Proof:
+        """Asks the application who makes a request that came with other credentials.
+
+        Args:
+            routed: the request.
+            session: the open one that it is for.
+        """
+        handshake = Handshake(routed.endpoint, session.placeholder(), renewal=True)
+        status, headers = await self._ask(routed, handshake)
+        return Proof(session, status, handshake.identity, headers)
+
+    # The application
+
+    async def _handshake(self, routed: Routed, session: Session) -> tuple[int, Headers]:
+        """Has the application decide.
+
+        Returns:
+            The status, below 300 when the session is open, and the headers for the client.
+        """
+        handshake = Handshake(routed.endpoint, session)
+        status, headers = await self._ask(routed, handshake)
+        routed.endpoint.manager.monitor.handshake(status)
+        # The handler has the request, and that has the handshake in its environ: a cycle would wait
+        # for a collection of all garbage, which holds up the loop.
+        handler, handshake.handler = handshake.handler, None
+        if status >= 300 or handler is None:
+            return status, headers
+        if session.credentials is not None:
+            known = handshake.identity is not UNKNOWN
+            session.credentials.settle(handshake.identity if known else None)
+        if not session.accept(handler):
+            # It ended meanwhile: its client left, or the server stops.
+            return 503, []
+        return status, headers
+
+    async def _ask(self, routed: Routed, handshake: Handshake) -> tuple[int, Headers]:
+        """Leads a handshake through the application.
+
+        Returns:
+            The status, below 300 when a view takes the connection, and the headers for the client.
+        """
+        base, name = routed.target.base, routed.endpoint.name
+        environ = make_environ(routed.head, routed.client, routed.connection.addresses, None)
+        for key in [key for key in environ if key.startswith(_CONDITIONS)]:
+            del environ[key]
+        environ.update(
+            {
+                "REQUEST_METHOD": "GET",
+                "PATH_INFO": path_info(routed.endpoint.page(base)),
+                "CONTENT_LENGTH": "0",
+                "wsgi.input": BytesIO(),
+                HANDSHAKE: handshake,
+            }
+        )
+        environ.pop("CONTENT_TYPE", None)
+        try:
+            status, _, raw = await self._host.call(environ)
+        except Exception:
+            logger.exception("route %r, %s: the handshake failed", name, base)
+            return 500, []
+        if handshake.release is not None:
+            handshake.release()
+            handshake.release = None
+        headers = [item for item in raw if _passed_on(item[0].lower())]
+        if status < 400 and handshake.failure is not None:
+            # The page of an exception view, a redirection to a login form for example: what it
+            # tells people is lost on a client of this kind.
+            return handshake.failure, [item for item in headers if item[0].lower() != "location"]
+        if status < 300 and not handshake.taken:
+            logger.warning("route %r, %s: no view took the connection, answered 404", name, base)
+            return 404, headers
+        return status, headers + _agree(routed.head, handshake, raw)
+
+
+def accept_key(head: RequestHead) -> str | None:
+    """Returns the ``Sec-WebSocket-Accept`` of a handshake (RFC 6455, 4.2.2).
+
+    Returns:
+        None where the version, of HTTP or of WebSockets, is none that is spoken here, or the key
+        is none.
+    """
+    key = head.headers.get("Sec-WebSocket-Key", "")
+    try:
+        size = len(base64.b64decode(key))
+    except (binascii.Error, ValueError):
+        return None
+    version = head.headers.get("Sec-WebSocket-Version")
+    if size != 16 or version not in VERSIONS or head.version < (1, 1):
+        return None
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+
+
+def _agree(head: RequestHead, handshake: Handshake, raw: Headers) -> Headers:
+    """Settles the subprotocol of a raw WebSocket.
+
+    Args:
+        head: of the client's request, which offers some.
+        handshake: of a connection that a view takes.
+        raw: headers of the application's response, which may name one.
+
+    Returns:
+        The header that names it; none where nothing is agreed on.
+    """
+    session, endpoint = handshake.session, handshake.endpoint
+    header, raw_websocket = subprotocols.HEADER, session.transport is RAW_WEBSOCKET
+    named = [value for name, value in raw if name.lower() == header.lower()]
+    if not (named or raw_websocket):
+        return []
+    offers: list[str] = []
+    if raw_websocket:
+        key = header.lower().encode()
+        values = [value for name, value in head.raw_headers if name.lower() == key]
+        offers = subprotocols.offered(value.decode("latin-1") for value in values)
+    agreed = subprotocols.choose(offers, [*named, *endpoint.settings.subprotocols])
+    session.subprotocol = agreed
+    reason = f"the client offers {offers}" if raw_websocket else "SockJS has none"
+    for value in named if session.transport.websocket else ():
+        if value != agreed:
+            logger.warning("route %r: dropped %s: %a: %s", endpoint.name, header, value, reason)
+    return [] if agreed is None else [(header, agreed)]
+
+
+def _passed_on(name: str) -> bool:
+    return name not in _NOT_PASSED_ON and not name.startswith(_PREFIXES_NOT_PASSED_ON)
