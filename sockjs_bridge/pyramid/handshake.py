@@ -232,8 +232,7 @@ def handover_deriver(view: View, info: Any) -> View:
         watch = watch_of(dotted_name(original, attr)) if debug else unwatched
         if _is_session_class(original):
             request.websocket = _connection(Connection, handshake, request)
-            monitor = handshake.endpoint.manager.monitor
-            clock, workers = endpoints.clock, endpoints.workers
+            clock, workers, monitor = endpoints.clock, endpoints.workers, endpoints.monitor
             return SessionHandler(original, request, clock, workers, watch, monitor)
         body = partial(view, context, request)
         if asynchronous:

@@ -182,13 +182,13 @@ class _Dummy(Connection):
             self._next()
             if not self.closed:
                 # By the back door: a session class has no receive().
-                yield partial(session.on_message, self._taken())
+                yield partial(session.on_message, self._next_message())
 
     async def _drain(self) -> None:
         cast(DummyClock, self._clock).turn()
         await super()._drain()
 
-    def _taken(self) -> str:
+    def _next_message(self) -> str:
         raise NotImplementedError
 
 
@@ -248,7 +248,7 @@ class DummyWebSocket(_Dummy, WebSocket):
         cast(DummyClock, self._clock).turn()
         super().drain(timeout)
 
-    def _taken(self) -> str:
+    def _next_message(self) -> str:
         return WebSocket.receive(self)
 
 
@@ -291,7 +291,7 @@ class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
             self.close()
         return self.sent
 
-    def _taken(self) -> str:
+    def _next_message(self) -> str:
         return self._inbox.popleft()
 
 

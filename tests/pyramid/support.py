@@ -114,10 +114,10 @@ class Connected:
         self.clock = HandClock()
         self.workers = HandWorkers()
         endpoints = app.registry.sockjs.endpoints
+        if monitor is not None:
+            endpoints.monitor = monitor
         endpoints.start(self.clock, self.workers)
         endpoint, _ = endpoints.find(path.partition("?")[0])
-        if monitor is not None:
-            endpoint.manager.monitor = monitor
         self.session: Session = endpoint.manager.create("s1", BY_NAME["websocket"])
         self.receiver = Recorder(BY_NAME["websocket"])
         self.session.attach(self.receiver)
