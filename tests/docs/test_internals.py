@@ -1,4 +1,4 @@
-"""The map of the code, docs/internals.rst, names what there is: files, functions, contracts."""
+"""The map of the code, docs/internals.rst, and CONTRIBUTING.md name what there is."""
 
 from __future__ import annotations
 
@@ -107,7 +107,11 @@ def test_each_file_has_its_line() -> None:
     folders = {name for name in named if name.endswith("/")}
     there = set(files(ROOT, folders))
     assert {"sockjs_bridge/core/session.py", "js/src/chat/main.js"} <= there
-    assert sorted(named) == sorted(there)
+    assert {"without a line": there - {*named}, "not there": {*named} - there} == {
+        "without a line": set(),
+        "not there": set(),
+    }
+    assert len(named) == len(set(named))
 
 
 def test_a_file_without_a_line_is_noticed(tmp_path: Path) -> None:
@@ -186,6 +190,22 @@ def test_floors_are_those_that_hold() -> None:
         for cell in first_column("Floors and walls")
     ]
     assert rows == [there for floor in FLOORS if (there := floor & {*PARTS})]
+
+
+def test_contributing_names_what_there_is() -> None:
+    """Files, folders and the targets of make."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
+    assert {"check", "test"} <= targets
+    assert targets <= set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
+    paths = set(re.findall(r"(?:js|docs|tests|sockjs_bridge|pyramid_chat)/[\w./-]*\w", text))
+    assert len(paths) > 20
+    assert {path for path in paths if not (ROOT / path).exists()} <= INSTALLED
+
+
+#: What is there when it was installed.
+INSTALLED = {"js/node_modules"}
 
 
 @pytest.mark.parametrize(
