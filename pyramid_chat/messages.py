@@ -1,7 +1,8 @@
 """What clients and server tell each other: JSON objects, one in each message.
 
 They are told apart by ``type``. Here is what a client may ask for; what the server tells is made
-by `pyramid_chat.rooms`, `pyramid_chat.conversation` and `pyramid_chat.realtime`.
+by `pyramid_chat.rooms`, `pyramid_chat.conversation`, `pyramid_chat.live` and
+`pyramid_chat.realtime`.
 """
 
 from __future__ import annotations

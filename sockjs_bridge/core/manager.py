@@ -1,4 +1,4 @@
-"""All sessions of an endpoint: birth, look-up, expiry, limits, closing down."""
+"""All sessions of an endpoint: birth, look-up, end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transports as data: content type, prelude, framing, and when a response ends."""
+"""The transports as data: content type, prelude, framing, when a response ends, and the way in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Transport:
         streaming: a response carries many frames, up to ``response_limit`` bytes; otherwise it
             ends after one.
         content_type: of the response; empty for WebSockets.
-        prelude: what a response starts with, given the callback's name.
+        prelude: what a response starts with, given the callback's name; of a stream it is not
+            empty: an empty chunk would end it (RFC 9112, 7.1).
         frame: makes one frame's bytes on the wire, given its text and the callback's name.
         takes_callback: the request names a callback function (``c``) that the response calls.
         websocket: the session lives as long as this one connection.

@@ -1,8 +1,9 @@
-"""Answers plain requests of sessions that are open, within ``data_received``.
+"""Answers plain requests within ``data_received``: of sessions that are open, and for WebSockets.
 
 For each request aiohttp makes a task, a request and a response, which costs several times what the
 endpoint does, and long-polling consists of nothing else. What came whole, alone and plain, for an
-open session, is answered here. All else goes to aiohttp as it came: it alone decides what is odd.
+open session or as a WebSocket's handshake, is answered here. All else goes to aiohttp as it came:
+it alone decides what is odd.
 """
 
 from __future__ import annotations

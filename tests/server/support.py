@@ -129,7 +129,7 @@ class Served:
 
 
 class Connection(PeerConnection):
-    """A connection whose peer has left when it sends no more: who answers is no `Bridge`."""
+    """A connection whose peer has left when it sends no more: who answers is no `Dispatcher`."""
 
     __slots__ = ()
 
