@@ -169,7 +169,10 @@ def test_who_receives() -> None:
 
 
 def test_a_state_is_assigned_in_one_place() -> None:
-    """architecture.md: a state is assigned in the module that has its table."""
+    """architecture.md: a state is assigned in the module that has its table.
+
+    The server's is a connection's.
+    """
     package = Path(sockjs_bridge.__file__).parent
     places = []
     for path in package.rglob("*.py"):
