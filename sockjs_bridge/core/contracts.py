@@ -66,7 +66,7 @@ class Timed(Protocol):
         raise NotImplementedError
 
     def fail(self) -> None:
-        """Ends: what was due raised an exception."""
+        """Ends: what was due raised an exception. Never raises one."""
         raise NotImplementedError
 
 
