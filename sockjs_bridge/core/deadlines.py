@@ -8,6 +8,7 @@ what the session is in what is waited for             what is done when it did n
 LOST                   the repeat of a request        the session is closed: interrupted
 ABSENT, TOLD, CLOSING  the client, or that it takes   the session is forgotten
                        what was written
+NEW, attached          the application's decision     nothing: all begins anew
 attached: WebSocket    a sign of life after a ping    the session is closed: no heartbeat
 attached: not writable that some of it is taken       the connection is dropped
 attached: a stream     that it gets old               the response ends
