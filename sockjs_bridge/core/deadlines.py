@@ -106,7 +106,7 @@ class Deadlines:
     def client_is_gone(self, now: float) -> bool:
         """Tells whether the time of a client that does not come back is over.
 
-        It is not while what was written is still on its way to a client that reads.
+        It begins anew while what was written is still on its way to a client that reads.
         """
         self._checked = now
         peer = self._peer
@@ -133,7 +133,7 @@ class Deadlines:
     def reader_is_gone(self, peer: Peer, now: float) -> bool:
         """Tells whether the time of a client that takes nothing of a response is over.
 
-        Neither a heartbeat nor an end would reach it now, and neither is due.
+        Neither a heartbeat nor an end would reach it now, and both are put off.
         """
         self.stalled = max(self.stalled or now, peer.taken(now))
         self.wrote = self.since = now
