@@ -27,7 +27,7 @@ class DeadlineWheel:
 
     #: Seconds.
     GRANULARITY = 0.05
-    #: How many objects are called in one go, so that a crowd cannot hold up the loop.
+    #: How many objects are called in one go, so that many cannot hold up the loop.
     BATCH = 100
     #: Seconds by which a turn is late after a standstill.
     LATE = GRANULARITY / 2

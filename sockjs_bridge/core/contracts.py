@@ -66,7 +66,7 @@ class Timed(Protocol):
         raise NotImplementedError
 
     def fail(self) -> None:
-        """Ends: what was due raised an exception."""
+        """Ends: what was due raised an exception. Never raises one."""
         raise NotImplementedError
 
 
@@ -260,6 +260,9 @@ class Workers(Protocol):
 
     Handlers call it. Nothing that is handed over runs before the method returns. At its end the
     server waits a while for what still runs there.
+
+    Raises:
+        RuntimeError: `submit` or `start`, where the system gives no thread.
     """
 
     def submit(self, function: Callable[[], object]) -> None:
@@ -267,11 +270,7 @@ class Workers(Protocol):
         raise NotImplementedError
 
     def start(self, function: Callable[[], object], name: str) -> None:
-        """Runs a function in a thread of its own.
-
-        Raises:
-            RuntimeError: the system gives no thread.
-        """
+        """Runs a function in a thread of its own."""
         raise NotImplementedError
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:

@@ -8,6 +8,7 @@ what the session is in what is waited for             what is done when it did n
 LOST                   the repeat of a request        the session is closed: interrupted
 ABSENT, TOLD, CLOSING  the client, or that it takes   the session is forgotten
                        what was written
+NEW, attached          the application's decision     nothing: all begins anew
 attached: WebSocket    a sign of life after a ping    the session is closed: no heartbeat
 attached: not writable that some of it is taken       the connection is dropped
 attached: a stream     that it gets old               the response ends
@@ -105,7 +106,7 @@ class Deadlines:
     def client_is_gone(self, now: float) -> bool:
         """Tells whether the time of a client that does not come back is over.
 
-        It is not while what was written is still on its way to a client that reads.
+        It begins anew while what was written is still on its way to a client that reads.
         """
         self._checked = now
         peer = self._peer
@@ -132,7 +133,7 @@ class Deadlines:
     def reader_is_gone(self, peer: Peer, now: float) -> bool:
         """Tells whether the time of a client that takes nothing of a response is over.
 
-        Neither a heartbeat nor an end would reach it now, and neither is due.
+        Neither a heartbeat nor an end would reach it now, and both are put off.
         """
         self.stalled = max(self.stalled or now, peer.taken(now))
         self.wrote = self.since = now

@@ -33,11 +33,6 @@ class Flusher:
         # Kept for those of this tick that are written later.
         self._shared: Frames | None = None
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits."""
-        return not self._scheduled
-
     def add(self, session: Recipient) -> None:
         """Has a session written at the end of the loop's tick, among many some ticks later."""
         if not session.dirty:

@@ -9,7 +9,6 @@ from typing import Protocol
 from sockjs_bridge.core.broadcasts import Broadcasts
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Recipient
-from sockjs_bridge.core.flusher import Flusher
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.rooms import Rooms
 
@@ -90,7 +89,6 @@ class Hub:
         rooms: of the application.
         monitor: as given.
         wheel: the deadlines of the sessions.
-        flusher: writes what they have queued.
         broadcasts: takes messages to many of them.
     """
 
@@ -106,7 +104,6 @@ class Hub:
         self.rooms: Rooms[Recipient] = Rooms() if rooms is None else rooms
         self.monitor = Monitor() if monitor is None else monitor
         self.wheel = DeadlineWheel(clock)
-        self.flusher = Flusher(clock, self.wheel.update)
         self.broadcasts = Broadcasts(clock, self.monitor)
         self._endpoints: list[Sessions] = []
 

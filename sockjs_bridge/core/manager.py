@@ -8,6 +8,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.core.flusher import Flusher
 from sockjs_bridge.core.hub import Hub, TooManySessions
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
@@ -43,10 +44,12 @@ class Manager:
         self.broadcasts = hub.broadcasts
         self.monitor = hub.monitor
         self.traffic = hub.monitor.traffic
+        # Its own: who waits behind many of another endpoint would wait for all of them.
+        self._flusher = Flusher(hub.clock, hub.wheel.update)
         # What sessions ask for with each message: nothing of this class stands in between.
         self.watch = hub.wheel.update
-        self.flush_soon = hub.flusher.add
-        self.flush_now = hub.flusher.write
+        self.flush_soon = self._flusher.add
+        self.flush_now = self._flusher.write
         self.settle = hub.broadcasts.settle
         self.drop = hub.broadcasts.drop
         self.join = hub.rooms.join
@@ -154,7 +157,7 @@ class Manager:
                     # The others have to hear of it too.
                     logger.exception("%s: closing failed", session.id)
                     session.fail()
-            self._hub.flusher.drain()
+            self._flusher.drain()
             yield
 
     @property

@@ -7,6 +7,7 @@ its states.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from sockjs_bridge.core import protocol
@@ -30,6 +31,8 @@ from sockjs_bridge.core.states import (
     Event,
 )
 from sockjs_bridge.core.transports import Transport
+
+logger = logging.getLogger("sockjs_bridge.session")
 
 
 class Session(Outbound):
@@ -186,9 +189,13 @@ class Session(Outbound):
         self.close(code, reason)
 
     def fail(self) -> None:
-        """Ends the session at once: something in it went wrong."""
+        """Ends the session at once, whatever its application does: something in it went wrong."""
         self._drop_queue()
-        self.close(*protocol.FAILED)
+        try:
+            self.close(*protocol.FAILED)
+        except Exception:
+            # Who calls this has others to look after.
+            logger.exception("%s: closing failed", self.id)
         self.finish()
 
     def finish(self) -> None:
@@ -198,6 +205,7 @@ class Session(Outbound):
             if receiver is not None:
                 self._contact(DETACH)
                 receiver.abort()
+            self._drop_queue()
             self._outbox.release()
             self._owner.forget(self)
             # What the application knows it by refers to it: a cycle is left to a collection of all

@@ -74,7 +74,9 @@ C = TypeVar("C", bound=Connection)
 def _connection(kind: type[C], handshake: Handshake, request: Request) -> C:
     """Makes what the application holds of the session that a handshake opens."""
     connection = kind(handshake.session, request.registry.sockjs.endpoints.clock)
-    handshake.session.connection = connection
+    if not handshake.renewal:
+        # A placeholder is in no room, and is never told to let go of it.
+        handshake.session.connection = connection
     return connection
 
 

@@ -288,7 +288,8 @@ class SessionHandler:
     def _tick(self) -> bool:
         """Takes note that a second or so has passed; returns whether to be called again."""
         self._move(TICK)
-        return self._state in _WITH_TASK
+        # When the session is over no task waits any more, and one that was cancelled stays TASK.
+        return self._state in _WITH_TASK and not self._channel.over
 
     # The runs
 

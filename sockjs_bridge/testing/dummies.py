@@ -29,7 +29,7 @@ _TRANSPORT = Transport(
 
 
 class DummyClock:
-    """Fulfils `core.clock.Clock`: time stands still, and the loop turns when asked to."""
+    """Fulfils `core.contracts.Clock`: time stands still, and the loop turns when asked to."""
 
     def __init__(self) -> None:
         self._calls: deque[Callable[[], object]] = deque()

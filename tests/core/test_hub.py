@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sockjs_bridge.core.flusher import Flusher
 from sockjs_bridge.core.hub import Capacity, Hub, Places, Sessions, TooManySessions
 from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.monitor import Monitor
@@ -43,7 +44,7 @@ def test_parts_of_its_own() -> None:
     assert type(one.monitor) is Monitor
 
 
-def test_endpoints_share_the_end_of_a_tick_and_the_timer() -> None:
+def test_endpoints_share_the_timer() -> None:
     clock = HandClock()
     hub = Hub(clock, Capacity(10))
     managers = [Manager(Settings(), hub) for _ in range(3)]
@@ -51,10 +52,27 @@ def test_endpoints_share_the_end_of_a_tick_and_the_timer() -> None:
     for manager in managers:
         _, receiver = opened(manager, "s")
         receivers.append(receiver)
-    assert len(clock.soon) == 1
     assert len(clock.timers) == 1
     clock.settle()
     assert [receiver.frames for receiver in receivers] == [["o"]] * 3
+
+
+def test_no_endpoint_waits_for_the_many_of_another() -> None:
+    """Each has its turn in every tick, however many messages wait."""
+    clock = HandClock()
+    hub = Hub(clock, Capacity(1000))
+    large, small = [Manager(Settings(), hub) for _ in range(2)]
+    many = [opened(large, str(number)) for number in range(3 * Flusher.BATCH)]
+    session, receiver = opened(small, "s")
+    clock.settle()
+    for other, _ in many:
+        other.send("one of many")
+    session.send("alone")
+    clock.tick()
+    assert receiver.messages == ["alone"]
+    assert sum(bool(one.messages) for _, one in many) == Flusher.BATCH
+    clock.settle()
+    assert all(one.messages for _, one in many)
 
 
 def test_close() -> None:

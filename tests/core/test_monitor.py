@@ -153,6 +153,32 @@ def test_what_waits_is_lost(end: Callable[[Session, Recorder], None], code: int)
     assert (counts["dropped",], counts["ended", "websocket", code]) == (3, 1)
 
 
+@pytest.mark.parametrize("name", ["xhr-polling", "xhr-streaming"])
+def test_what_waits_for_a_client_that_never_comes_back(name: str) -> None:
+    bench = Bench(1, name, disconnect_delay=5)
+    assert bench.counts
+    session, receiver = bench.sessions[0], bench.receivers[0]
+    receiver.end()
+    session.detach(receiver, lost=False)
+    session.send("own")
+    bench.manager.broadcasts.send(bench.sessions, "one")
+    bench.clock.settle()
+    assert ("dropped",) not in bench.counts
+    bench.clock.advance(10)
+    assert bench.counts == {("dropped",): 2, ("ended", name, 1006): 1}
+
+
+def test_what_waits_when_the_server_has_stopped() -> None:
+    bench = Bench(1, "xhr-polling")
+    session, receiver = bench.sessions[0], bench.receivers[0]
+    receiver.open = False
+    session.send("own")
+    for _ in bench.hub.close(3000, "Go away!"):
+        assert ("dropped",) not in bench.counts
+    bench.hub.finish()
+    assert bench.counts == {("dropped",): 1}
+
+
 def test_nothing_waits() -> None:
     bench = Bench()
     bench.sessions[0].detach(bench.receivers[0], lost=True, code=1001)

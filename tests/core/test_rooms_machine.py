@@ -108,7 +108,8 @@ class RoomLife(RuleBasedStateMachine):
         hub = Hub(self.clock, Capacity(1000), self.rooms)
         self.to_many = hub.broadcasts
         self.managers = [Manager(limits, hub) for _ in range(2)]
-        for writer in (self.to_many, hub.flusher, *self.managers):
+        flushers = [manager._flusher for manager in self.managers]
+        for writer in (self.to_many, *flushers, *self.managers):
             # Sessions are few here.
             writer.BATCH = 2
         self.all: list[Client] = []
@@ -382,7 +383,7 @@ class Crowd:
         done = asyncio.Event()
         await asyncio.to_thread(self.clock.call_from_thread, done.set)
         await done.wait()
-        while self.hub.broadcasts.fan_out is not None or not self.hub.flusher.idle:
+        while self.hub.broadcasts.fan_out or any(session.dirty for session in self.receivers):
             await asyncio.sleep(0)
         return self.looks
 

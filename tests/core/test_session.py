@@ -169,7 +169,10 @@ def test_who_receives() -> None:
 
 
 def test_a_state_is_assigned_in_one_place() -> None:
-    """architecture.md: a state is assigned in the module that has its table."""
+    """architecture.md: a state is assigned in the module that has its table.
+
+    The server's is a connection's.
+    """
     package = Path(sockjs_bridge.__file__).parent
     places = []
     for path in package.rglob("*.py"):
@@ -182,11 +185,13 @@ def test_a_state_is_assigned_in_one_place() -> None:
                     and node.attr in ("state", "reception")
                     and isinstance(node.ctx, ast.Store)
                 ):
-                    places.append((path.name, function.name))
+                    places.append((path.relative_to(package).as_posix(), function.name))
     assert sorted(places) == [
-        *[("states.py", "__init__")] * 2,
-        ("states.py", "_contact"),
-        ("states.py", "_enter"),
+        *[("core/states.py", "__init__")] * 2,
+        ("core/states.py", "_contact"),
+        ("core/states.py", "_enter"),
+        ("server/states.py", "__init__"),
+        ("server/states.py", "move"),
     ]
 
 
@@ -1888,3 +1893,20 @@ def test_revoke_while_a_repeat_is_waited_for(name: str) -> None:
     bench.session.revoke(4401, "Unauthorized")
     bench.clock.advance(WINDOW + 1)
     assert (bench.session.close_code, bench.poll()) == (4401, ['c[4401,"Unauthorized"]'])
+
+
+def test_fail_whatever_the_application_does(caplog: pytest.LogCaptureFixture) -> None:
+    """Who calls it has others to look after: the session is gone, and nothing comes out of it."""
+
+    def stumble() -> None:
+        raise OSError("the application's")
+
+    bench = Bench("websocket")
+    receiver = bench.opened()
+    assert bench.session.join("room")
+    bench.handler.on_closed = stumble
+    bench.session.fail()
+    assert bench.forgotten
+    assert (receiver.aborted, bench.manager.rooms.names()) == (True, [])
+    assert bench.handler.calls[-1] == ("closed", 4500, "Internal Server Error")
+    assert caplog.messages == [f"{bench.session.id}: closing failed"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from pyramid.authorization import ACLHelper, Allow, Everyone
@@ -19,7 +21,7 @@ from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.pyramid.handshake import receive
 from sockjs_bridge.testing import serve
 from tests.pyramid.support import HandWorkers, Opening
-from tests.support import BY_NAME
+from tests.support import BY_NAME, HandClock
 
 GREETING = b"Welcome to SockJS!\n"
 
@@ -398,3 +400,39 @@ def test_foreign_server_is_logged_once(config, caplog):
     assert (record.levelname, record.name) == ("WARNING", "sockjs_bridge.views")
     assert "/chat/info" in record.getMessage()
     assert "use = egg:sockjs-bridge" in record.getMessage()
+
+
+def test_who_is_asked_about_again_leaves_no_cycle(config):
+    """However often a client's credentials change, and whatever the application looks at."""
+
+    class Watching:
+        def permits(self, request, context, permission):
+            return request.websocket.closed
+
+        def identity(self, request):
+            return "ada"
+
+        def authenticated_userid(self, request):
+            return "ada"
+
+    config.set_security_policy(Watching())
+    config.add_sockjs_route("talk", "/talk")
+    config.add_websocket_view(lambda request: None, route_name="talk", permission="talk")
+    app = config.make_wsgi_app()
+    app.registry.sockjs.endpoints.start(HandClock(), HandWorkers())
+    (endpoint,) = app.registry.sockjs.endpoints
+    session = endpoint.manager.create("s", BY_NAME["xhr-polling"])
+    session.connection = "the application's"
+    gc.collect()
+    gc.disable()
+    try:
+        renewal = Handshake(endpoint, session.placeholder(), renewal=True)
+        request = Request.blank("/talk", environ={HANDSHAKE: renewal})
+        assert request.get_response(app).status_code == 200
+        assert (renewal.taken, renewal.identity) == (True, "ada")
+        gone = weakref.ref(renewal.session)
+        del renewal, request
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert session.connection == "the application's"

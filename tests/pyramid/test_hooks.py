@@ -251,6 +251,25 @@ async def test_call_for_a_task_that_was_cancelled_as_it_waited():
     assert calls == ["a", "b"]
 
 
+async def test_a_task_that_was_cancelled_in_the_midst_of_a_hook_leaves_nothing():
+    """Nothing follows, and nobody goes on asking for a session that is over."""
+
+    class Waiting(WebSocketSession):
+        async def on_message(self, message):
+            await asyncio.Event().wait()
+
+    row = Row(Waiting)
+    row.say("a")
+    await row.turn()
+    assert len(row.workers.ticks) == 1
+    row.close()
+    row.workers.tasks[0].cancel()
+    await row.turn()
+    assert (row.state, row.workers.alive) == (State.TASK, [])
+    row.workers.tick()
+    assert row.workers.ticks == set()
+
+
 async def test_end_for_a_task_that_was_cancelled_as_it_waited():
     row = Row(Asynchronous)
     row.say("a")
