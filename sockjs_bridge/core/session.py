@@ -92,10 +92,11 @@ class Session(Outbound):
         return session
 
     def _enter(self, event: Event) -> bool:
+        was_over = self.over
         moved = super()._enter(event)
-        if moved and self.over:
+        if self.over and not was_over:
             # Afterwards: who joins from now on is refused.
-            self.last_rooms |= self._owner.leave_rooms(self)
+            self.last_rooms = self._owner.leave_rooms(self)
         return moved
 
     # The application's side
