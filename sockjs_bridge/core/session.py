@@ -17,11 +17,14 @@ from sockjs_bridge.core.outbound import Outbound
 from sockjs_bridge.core.repeats import RepeatMemory
 from sockjs_bridge.core.states import (
     ABSENT,
+    ACCEPT,
     ATTACH,
     ATTACHED,
+    CLOSE,
     CLOSED,
     CLOSING,
     DETACH,
+    END,
     GIVE_UP,
     LOSE,
     LOST,
@@ -88,7 +91,7 @@ class Session(Outbound):
         code does with the connection before it has decided must not reach who opened it.
         """
         session = Session(self._owner, self.id, self.transport, self.base)
-        session._enter(Event.END)
+        session._enter(END)
         return session
 
     def _enter(self, event: Event) -> bool:
@@ -107,7 +110,7 @@ class Session(Outbound):
         Returns:
             False when the session was over before; the handler is not called then.
         """
-        if not self._enter(Event.ACCEPT):
+        if not self._enter(ACCEPT):
             return False
         self._handler = handler
         if self.transport.control_frames:
@@ -158,7 +161,7 @@ class Session(Outbound):
         if self.state is NEW:
             # Nobody has allowed this client to read.
             self._drop_queue()
-        if not self._enter(Event.CLOSE):
+        if not self._enter(CLOSE):
             return
         self.close_code, self.close_reason = code, reason
         if self.reception is not LOST:
@@ -194,7 +197,7 @@ class Session(Outbound):
 
     def finish(self) -> None:
         """Forgets a session that is closed, or never opened."""
-        if self._enter(Event.END):
+        if self._enter(END):
             receiver, self._receiver = self._receiver, None
             if receiver is not None:
                 self._contact(DETACH)
