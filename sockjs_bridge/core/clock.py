@@ -56,10 +56,12 @@ class DeadlineWheel:
         if due is None:
             self.drop(timed)
             return
-        if self._stood_from < due <= self._stood_until:
-            due = self._put_off(due)
         # Rounded up: nothing is called early.
         slot = int(-(-due // self.GRANULARITY))
+        if timed.slot is not None and timed.slot <= slot:
+            return
+        if self._stood_from < due <= self._stood_until:
+            slot = int(-(-self._put_off(due) // self.GRANULARITY))
         if after:
             slot = max(slot, int(after / self.GRANULARITY) + 1)
         if timed.slot is not None:

@@ -100,8 +100,10 @@ class Deadlines:
     def client_due(self) -> float:
         """When to ask next whether the client is gone (`client_is_gone`)."""
         delay = self._settings.disconnect_delay
-        check = max(self.since, self._checked) + delay / CHECKS
-        return min(check, max(self.since, self.wrote) + delay)
+        if self.since >= self._checked:
+            # A client between two polls: this is asked for each of them.
+            return self.since + delay / CHECKS
+        return min(self._checked + delay / CHECKS, max(self.since, self.wrote) + delay)
 
     def client_is_gone(self, now: float) -> bool:
         """Tells whether the time of a client that does not come back is over.

@@ -18,11 +18,14 @@ from sockjs_bridge.core.outbound import Outbound
 from sockjs_bridge.core.repeats import RepeatMemory
 from sockjs_bridge.core.states import (
     ABSENT,
+    ACCEPT,
     ATTACH,
     ATTACHED,
+    CLOSE,
     CLOSED,
     CLOSING,
     DETACH,
+    END,
     GIVE_UP,
     LOSE,
     LOST,
@@ -91,14 +94,15 @@ class Session(Outbound):
         code does with the connection before it has decided must not reach who opened it.
         """
         session = Session(self._owner, self.id, self.transport, self.base)
-        session._enter(Event.END)
+        session._enter(END)
         return session
 
     def _enter(self, event: Event) -> bool:
+        was_over = self.over
         moved = super()._enter(event)
-        if moved and self.over:
+        if self.over and not was_over:
             # Afterwards: who joins from now on is refused.
-            self.last_rooms |= self._owner.leave_rooms(self)
+            self.last_rooms = self._owner.leave_rooms(self)
         return moved
 
     # The application's side
@@ -109,7 +113,7 @@ class Session(Outbound):
         Returns:
             False when the session was over before; the handler is not called then.
         """
-        if not self._enter(Event.ACCEPT):
+        if not self._enter(ACCEPT):
             return False
         self._handler = handler
         if self.transport.control_frames:
@@ -160,7 +164,7 @@ class Session(Outbound):
         if self.state is NEW:
             # Nobody has allowed this client to read.
             self._drop_queue()
-        if not self._enter(Event.CLOSE):
+        if not self._enter(CLOSE):
             return
         self.close_code, self.close_reason = code, reason
         if self.reception is not LOST:
@@ -200,7 +204,7 @@ class Session(Outbound):
 
     def finish(self) -> None:
         """Forgets a session that is closed, or never opened."""
-        if self._enter(Event.END):
+        if self._enter(END):
             receiver, self._receiver = self._receiver, None
             if receiver is not None:
                 self._contact(DETACH)

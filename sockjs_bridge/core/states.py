@@ -55,13 +55,14 @@ class Event(_Name):
 # By name: to look a member up in its enumeration costs more than the rest of a comparison, and some
 # are made with each message.
 NEW, OPEN, CLOSING, CLOSED = State
+ACCEPT, CLOSE, END = Event
 
 TRANSITIONS = {
-    (NEW, Event.ACCEPT): OPEN,
-    (NEW, Event.CLOSE): CLOSING,
-    (NEW, Event.END): CLOSED,
-    (OPEN, Event.CLOSE): CLOSING,
-    (CLOSING, Event.END): CLOSED,
+    (NEW, ACCEPT): OPEN,
+    (NEW, CLOSE): CLOSING,
+    (NEW, END): CLOSED,
+    (OPEN, CLOSE): CLOSING,
+    (CLOSING, END): CLOSED,
 }
 
 

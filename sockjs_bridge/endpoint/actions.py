@@ -16,7 +16,7 @@ from sockjs_bridge.core.credentials import UNKNOWN, Credentials
 from sockjs_bridge.core.hub import TooManySessions
 from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.session import Session
-from sockjs_bridge.core.states import State
+from sockjs_bridge.core.states import NEW
 from sockjs_bridge.core.transports import PLAIN, Sending, Transport
 from sockjs_bridge.endpoint.outcomes import (
     RETRY_AFTER,
@@ -186,7 +186,7 @@ class Send(Action):
     ) -> Outcome:
         """Delivers the messages."""
         headers = [*self.headers]
-        if session is None or session.state is State.NEW:
+        if session is None or session.state is NEW:
             return self._refuse(404, headers, "Not found")
         if (refusal := self._check(session, proof, headers)) is not None:
             return refusal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 
 from sockjs_bridge.core.session import Session
@@ -110,6 +111,7 @@ def not_allowed(methods: str) -> Answer:
     return Answer(405, [("Allow", methods), NO_CACHE])
 
 
+@lru_cache(maxsize=64)
 def phrase(status: int) -> str:
     """Returns the words that belong to a status."""
     try:

@@ -286,19 +286,20 @@ class PeerConnection(Ownership, asyncio.Protocol):
         """Says that the response was handed to the transport, or that the peer is gone."""
         if self.state is _LOST:
             return
-        self.activity.end()
-        if self.activity.stopping or (self.half_closed and not self._kept):
+        activity = self.activity
+        activity.end()
+        if activity.stopping or (self.half_closed and not self._kept):
             self.move(Event.ENDED)
             self.flow.close()
         elif self._kept:
             self.move(Event.ANSWERED_AND_MORE)
-            self.activity.clock.call_soon(self._read_on)
+            activity.clock.call_soon(self._read_on)
         else:
             self.move(_ANSWERED)
-            self._due = self._now() + self.activity.keepalive_timeout
+            self._due = self._now() + activity.keepalive_timeout
             # The wheel looks at what it has early enough: nothing it was told is later.
             if self.slot is None:
-                self.activity.wheel.update(self)
+                activity.wheel.update(self)
 
     def _read_on(self) -> None:
         if self.state is State.CATCHING_UP:

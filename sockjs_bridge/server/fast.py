@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from sockjs_bridge.core.states import State
+from sockjs_bridge.core.states import NEW
 from sockjs_bridge.core.transports import RECEIVING, SENDING
 from sockjs_bridge.endpoint.actions import Action
-from sockjs_bridge.endpoint.outcomes import Answer, Attach, Prove, Wait
+from sockjs_bridge.endpoint.outcomes import Answer, Attach, Prove
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.openings import Openings
-from sockjs_bridge.server.plain import MAX_FORMS, Known, PlainRequest
+from sockjs_bridge.server.plain import MAX_FORMS, Head, Known, PlainRequest
 from sockjs_bridge.server.receivers import HttpReceiver
 from sockjs_bridge.server.routing import Router
 from sockjs_bridge.server.site import Site
@@ -42,63 +42,59 @@ class FastReader:
         """Answers a request; see `PeerConnection`."""
         if connection.activity.stopping:
             return False
-        if request.head is not None and request.head.upgrades:
-            begin = self._openings.judge(request.head, connection)
-            if begin is None:
-                return False
-            connection.begin()
-            begin(connection.respond)
-            return True
-        outcome = self._handle(request, connection)
-        if outcome is None:
+        head = request.head
+        if head is not None and head.upgrades:
+            return self._upgrade(head, connection)
+        action = request.action or self._action(request, connection)
+        if action is None:
+            return False
+        session = action.session
+        if (
+            session is None
+            or session.state is NEW
+            or len(request.body) > action.manager.settings.max_message_size
+        ):
+            return False
+        outcome = action.take(session, request.query, request.body, connection.flow)
+        if isinstance(outcome, Prove):
+            # The application is to be asked who makes it.
             return False
         connection.begin()
         if isinstance(outcome, Attach):
             receiver = HttpReceiver(connection, outcome, connection.finished)
             receiver.start()
-            outcome.session.attach(receiver)
-        elif isinstance(outcome, Wait):
-            outcome.session.when_ready(partial(connection.respond, outcome.answer))
-        else:
+            session.attach(receiver)
+        elif isinstance(outcome, Answer):
+            if outcome.status >= 400:
+                action.manager.monitor.refused(outcome.status)
             connection.respond(outcome)
+        else:
+            session.when_ready(partial(connection.respond, outcome.answer))
         return True
 
-    def _handle(
-        self, request: PlainRequest, connection: PeerConnection
-    ) -> Answer | Attach | Wait | None:
-        """Has the endpoint answer a request.
-
-        Returns:
-            None where it is no poll or send of an open session, or where the application is to
-            be asked who makes it.
-        """
-        action = request.action
-        if action is None:
-            action = self._action(request, connection)
-            if action is None:
-                return None
-            # Behind other WSGI code another request may show that the path means something else.
-            if request.form and self._site.lasting(action.base):
-                forms = connection.forms
-                if len(forms) >= MAX_FORMS:
-                    forms.clear()
-                forms[request.form] = Known(len(request.body), action)
-        session = action.session
-        if (
-            session is None
-            or session.state is State.NEW
-            or len(request.body) > action.manager.settings.max_message_size
-        ):
-            return None
-        outcome = action.take(session, request.query, request.body, connection.flow)
-        if isinstance(outcome, Prove):
-            return None
-        if isinstance(outcome, Answer) and outcome.status >= 400:
-            action.manager.monitor.refused(outcome.status)
-        return outcome
+    def _upgrade(self, head: Head, connection: PeerConnection) -> bool:
+        """Begins a WebSocket's handshake, if aiohttp is not to judge it."""
+        begin = self._openings.judge(head, connection)
+        if begin is None:
+            return False
+        connection.begin()
+        begin(connection.respond)
+        return True
 
     def _action(self, request: PlainRequest, connection: PeerConnection) -> Action | None:
+        """Finds what a request of a form that was not known asks for, and remembers it.
+
+        Returns:
+            None where it is no poll or send.
+        """
         routed = self._router.plain(request.head, connection) if request.head else None
         if routed is None or routed.target.action not in _POLLS_AND_SENDS:
             return None
-        return routed.endpoint.action(routed.target, routed.parts())
+        action = routed.endpoint.action(routed.target, routed.parts())
+        # Behind other WSGI code another request may show that the path means something else.
+        if action is not None and request.form and self._site.lasting(action.base):
+            forms = connection.forms
+            if len(forms) >= MAX_FORMS:
+                forms.clear()
+            forms[request.form] = Known(len(request.body), action)
+        return action

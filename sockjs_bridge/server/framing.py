@@ -27,6 +27,7 @@ INVALID_TEXT: Final = 1007
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 
+_OPCODES = {CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG}
 # 7.4.1, and IANA's registry for 1012 to 1014: what may be on the wire below 3000.
 _CODES = {*range(1000, 1004), *range(1007, 1015)}
 # The first byte of a text in a single frame, and the second one's bit for a mask.
@@ -197,7 +198,7 @@ class FrameReader:
         kind, final, size = first & 0x0F, first > 0x7F, second & 0x7F
         if first & 0x70:
             raise BrokenFrame(PROTOCOL_ERROR, "a reserved bit")
-        if kind not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
+        if kind not in _OPCODES:
             raise BrokenFrame(PROTOCOL_ERROR, f"opcode {kind}")
         if not second & _MASKED:
             raise BrokenFrame(PROTOCOL_ERROR, "a frame without a mask")

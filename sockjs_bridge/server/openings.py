@@ -13,7 +13,6 @@ import hashlib
 import logging
 from collections.abc import Callable
 from functools import partial
-from io import BytesIO
 from typing import Final
 
 from sockjs_bridge.core.credentials import UNKNOWN
@@ -28,7 +27,7 @@ from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.routing import Routed, Router
 from sockjs_bridge.server.websocket import WebSocketConnection
-from sockjs_bridge.server.wsgi.environ import make_environ, path_info
+from sockjs_bridge.server.wsgi.environ import make_environ
 from sockjs_bridge.server.wsgi.host import WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
@@ -52,7 +51,10 @@ _PREFIXES_NOT_PASSED_ON = ("access-control-", "sec-websocket-")
 
 # A browser may make a request, or a poll, depend on what it knows of that URL (RFC 9110, 13 and
 # 14). For the URL that the application is asked for nothing of it holds: a 304 would be a refusal.
-_CONDITIONS = ("HTTP_IF_", "HTTP_RANGE")
+_CONDITIONS = (
+    *("HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_RANGE"),
+    *("HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE"),
+)
 
 
 class Openings:
@@ -245,19 +247,13 @@ class Openings:
             The status, below 300 when a view takes the connection, and the headers for the client.
         """
         base, name = routed.target.base, routed.endpoint.name
-        environ = make_environ(routed.head, routed.client, routed.connection.addresses, None)
-        for key in [key for key in environ if key.startswith(_CONDITIONS)]:
-            del environ[key]
-        environ.update(
-            {
-                "REQUEST_METHOD": "GET",
-                "PATH_INFO": path_info(routed.endpoint.page(base)),
-                "CONTENT_LENGTH": "0",
-                "wsgi.input": BytesIO(),
-                HANDSHAKE: handshake,
-            }
-        )
+        page, addresses = routed.endpoint.page(base), routed.connection.addresses
+        environ = make_environ(routed.head, routed.client, addresses, None, page)
+        for key in _CONDITIONS:
+            environ.pop(key, None)
         environ.pop("CONTENT_TYPE", None)
+        environ["REQUEST_METHOD"], environ["CONTENT_LENGTH"] = "GET", "0"
+        environ[HANDSHAKE] = handshake
         try:
             status, _, raw = await self._host.call(environ)
         except Exception:

@@ -128,9 +128,10 @@ class PlainRequest:
         form = b""
         if line is not None:
             # The line's own end may begin the head's.
-            end = data.find(b"\r\n\r\n", line.end() - 2) + 4
+            begin = line.end()
+            end = data.find(b"\r\n\r\n", begin - 2) + 4
             # No path has a blank: what is of the path, and what of the headers, is plain.
-            form = line[1] + b" " + data[line.end() : end]
+            form = line[1] + b" " + data[begin:end]
             known = forms.get(form)
             if known is not None and end <= MAX_HEAD:
                 rest = len(data) - end - known.length

@@ -45,7 +45,10 @@ class Phase(enum.Enum):
     LOST = "lost"
 
 
-_READING = (Phase.OPEN, Phase.CLOSING)
+# By name: to look a member up in its enumeration takes as long as the rest of a comparison.
+HANDSHAKE, OPEN, CLOSING, LEFT, LOST = Phase
+
+_READING = (OPEN, CLOSING)
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -85,7 +88,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._activity = connection.activity
         self._now = connection.activity.clock.time
         self._key = key
-        self._phase = Phase.HANDSHAKE
+        self._phase = HANDSHAKE
         self._reader = FrameReader(max_message_size)
         # What arrived while the application is slow; None while it is not.
         self._behind: bytearray | None = None
@@ -113,7 +116,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._activity.connections.add(self)
         self._flow.take_over(self)
         early = http.hand_over()
-        self._phase = Phase.OPEN
+        self._phase = OPEN
         self.session.flush()
         if early:
             self.data_received(early)
@@ -122,7 +125,7 @@ class WebSocketConnection(asyncio.Protocol):
     def give_back(self) -> None:
         """Leaves the connection to HTTP: the handshake was refused."""
         http, self._http = self._http, None
-        self._phase = Phase.LOST
+        self._phase = LOST
         if http is not None:
             self.session.detach(self, lost=http.lost)
             http.given_back()
@@ -157,7 +160,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._pong is not None:
             pong, self._pong = self._pong, None
             self._flow.write(pong)
-        if self._phase is Phase.OPEN:
+        if self._phase is OPEN:
             self.session.flush()
         self._flow.let_go(UNREAD)
 
@@ -174,7 +177,7 @@ class WebSocketConnection(asyncio.Protocol):
             session.release()
             behind, self._behind = self._behind, None
             self._go_on(bytes(behind or b""))
-        self._phase = Phase.LOST
+        self._phase = LOST
         session.detach(self, lost=True)
         # What refers to this refers to that: a cycle would wait for a collection of all garbage.
         del self.session
@@ -222,7 +225,7 @@ class WebSocketConnection(asyncio.Protocol):
     def _take(self, kind: int, payload: Any) -> None:
         if kind == framing.CLOSE:
             self._peer_closes(*read_close(payload))
-        elif self._phase is not Phase.OPEN:
+        elif self._phase is not OPEN:
             # Its session has ended.
             return
         elif kind == framing.BINARY:
@@ -275,7 +278,7 @@ class WebSocketConnection(asyncio.Protocol):
     @property
     def writable(self) -> bool:
         """Whether a frame would be accepted now."""
-        return self._phase is Phase.OPEN and not self._flow.paused
+        return self._phase is OPEN and not self._flow.paused
 
     def write(self, data: bytes) -> bool:
         """Takes one frame's bytes."""
@@ -284,7 +287,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def ping(self) -> None:
         """Pings the peer."""
-        if self._phase is Phase.OPEN:
+        if self._phase is OPEN:
             self._flow.write(protocol.WEBSOCKET_PING)
 
     def end(self) -> None:
@@ -301,21 +304,21 @@ class WebSocketConnection(asyncio.Protocol):
     # The end
 
     def _say_close(self, code: int, reason: bytes = b"") -> None:
-        if self._phase is Phase.OPEN:
-            self._phase = Phase.CLOSING
+        if self._phase is OPEN:
+            self._phase = CLOSING
             # Nothing follows a close frame (RFC 6455, 5.5.1).
             self._pong = None
             self._flow.write(control_frame(framing.CLOSE, code.to_bytes(2) + reason))
 
     def _peer_closes(self, code: int, reason: str) -> None:
         self._say_close(protocol.NORMAL[0] if code == framing.NO_STATUS else code)
-        self._phase = Phase.LEFT
+        self._phase = LEFT
         self.session.detach(self, lost=False, code=code, reason=reason)
         self._flow.close()
 
     def _fail(self, code: int) -> None:
         """Ends with a peer that broke the protocol."""
         self._say_close(code)
-        self._phase = Phase.LEFT
+        self._phase = LEFT
         self.session.detach(self, lost=False, code=code)
         self._flow.leave(CLOSE_TIMEOUT, last=True)

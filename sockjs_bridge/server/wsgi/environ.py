@@ -23,7 +23,11 @@ _ABSOLUTE_FORM = re.compile(rb"[A-Za-z][\w+.-]*://(?:[^/?#]*@)?([^/?#]*)(.*)", r
 
 
 def make_environ(
-    head: RequestHead, client: Client, addresses: Addresses, body: BinaryIO | None
+    head: RequestHead,
+    client: Client,
+    addresses: Addresses,
+    body: BinaryIO | None,
+    path: str | None = None,
 ) -> dict[str, Any]:
     """Build an environ.
 
@@ -32,12 +36,13 @@ def make_environ(
         client: Who made it.
         addresses: Of the connection that it came over.
         body: Its body, read to the end and rewound; None for an empty one.
+        path: What is asked for, quoted, in place of the head's.
     """
-    _, path, query = split_target(head.raw_path)
+    _, own_path, query = split_target(head.raw_path)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": head.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": path_info(path),
+        "PATH_INFO": path_info(own_path if path is None else path),
         "QUERY_STRING": query,
         "REQUEST_URI": _native(head.raw_path),
         "SERVER_PROTOCOL": _protocol(head.version),
