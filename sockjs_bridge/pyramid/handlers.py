@@ -94,7 +94,7 @@ class InboxHandler:
     """What the handlers of views have in common: messages wait for ``receive()``.
 
     Args:
-        websocket: the view's face of the connection.
+        websocket: the connection, as the view sees it.
     """
 
     def __init__(self, websocket: WebSocket | AsyncWebSocket) -> None:

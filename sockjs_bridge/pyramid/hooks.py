@@ -282,7 +282,7 @@ class SessionHandler:
             self._websocket.close(*NO_THREAD)
 
     def _paused(self) -> None:
-        self._state, _ = TRANSITIONS[self._state, PAUSED]
+        self._move(PAUSED)
         self._go_on()
 
     def _tick(self) -> bool:

@@ -17,6 +17,7 @@ from typing import Final
 
 from sockjs_bridge.core.credentials import UNKNOWN
 from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.states import CLOSED
 from sockjs_bridge.core.transports import PLAIN, RAW_WEBSOCKET
 from sockjs_bridge.endpoint import subprotocols
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
@@ -230,6 +231,9 @@ class Openings:
         # The handler has the request, and that has the handshake in its environ: a cycle would wait
         # for a collection of all garbage, which holds up the loop.
         handler, handshake.handler = handshake.handler, None
+        if session.state is CLOSED:
+            # It ended meanwhile, and what the application has made of it since refers to it.
+            session.connection = None
         if status >= 300 or handler is None:
             return status, headers
         if session.credentials is not None:

@@ -98,7 +98,7 @@ def dummy_sockjs() -> SockJS:
 
 
 class _Dummy(Connection):
-    """What the dummies of both faces have in common.
+    """What the dummies of both styles have in common.
 
     Attributes:
         sockjs: the application's side; the same for several connections that are to meet in it.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -24,6 +26,9 @@ from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
 
 INFO = b"GET /talk/info HTTP/1.1\r\nHost: here\r\n\r\n"
 OPENED = b"\x81\x01o"
+HTTP_OPENING = b"POST /talk/a/0/s/xhr HTTP/1.1\r\nHost: here\r\n\r\n"
+
+both_readers = pytest.mark.parametrize("fast", [True, False])
 
 
 class Guard:
@@ -236,6 +241,34 @@ async def test_a_client_that_leaves_during_the_handshake():
         assert server.runner._activity.count == 0
 
 
+@both_readers
+@pytest.mark.parametrize("asked", [handshake(), HTTP_OPENING], ids=["websocket", "xhr"])
+async def test_a_session_that_ends_during_the_handshake_leaves_no_cycle(fast, asked):
+    """The application makes a connection of it afterwards: nobody would ever let go of that."""
+    async with Server(fast=fast) as server:
+        guard = server.guard
+        guard.gate.clear()
+        wire = server.connect()
+        wire.feed(asked)
+        await until(guard.entered.is_set)
+        gc.collect()
+        gc.disable()
+        try:
+            wire.close()
+            await asyncio.sleep(0)
+            guard.sessions[0].finish()
+            assert guard.sessions[0].state is State.CLOSED
+            gone = weakref.ref(guard.sessions[0])
+            guard.sessions.clear()
+            guard.environs.clear()
+            guard.gate.set()
+            await server.quiet()
+            del wire
+            await until(lambda: gone() is None)
+        finally:
+            gc.enable()
+
+
 async def test_a_handshake_that_is_slower_than_keepalive():
     async with Server(keepalive_timeout="0.05") as server:
         server.guard.gate.clear()
@@ -330,10 +363,6 @@ def count(server: Server) -> Counting:
     counting = Counting()
     server.app.registry.sockjs.endpoints["talk"].manager.monitor = counting
     return counting
-
-
-both_readers = pytest.mark.parametrize("fast", [True, False])
-HTTP_OPENING = b"POST /talk/a/0/s/xhr HTTP/1.1\r\nHost: here\r\n\r\n"
 
 
 @both_readers
