@@ -387,17 +387,6 @@ class PeerConnection(Ownership, asyncio.Protocol):
         self.abort()
 
 
-class _Read(Protocol):
-    """aiohttp's protocol of a connection, which has read a request."""
-
-    flow: Flow
-
-
-def flow_of(request: web.BaseRequest) -> Flow:
-    """Returns the flow of the connection that a request came over; it may be over."""
-    return cast(_Read, request.protocol).flow
-
-
 def connection_of(request: web.BaseRequest) -> PeerConnection | None:
     """Returns what a request came over; None where that is over, or another protocol has it."""
     transport = request.transport

@@ -25,7 +25,8 @@ from sockjs_bridge.server.responses import EndpointResponse, ReceiverResponse
 from sockjs_bridge.server.routing import Routed, websocket_target
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.wsgi.body import BodyRefused
-from sockjs_bridge.server.wsgi.host import WSGIHost, split_target
+from sockjs_bridge.server.wsgi.environ import split_target
+from sockjs_bridge.server.wsgi.host import WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
 

@@ -10,8 +10,8 @@ from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from sockjs_bridge.endpoint.outcomes import Answer, Attach, phrase
-from sockjs_bridge.server.connection import flow_of
 from sockjs_bridge.server.http1 import Dialect, head, known_head
+from sockjs_bridge.server.reader import reader_of
 
 
 class OwnResponse(web.StreamResponse):
@@ -35,7 +35,7 @@ class OwnResponse(web.StreamResponse):
         super().__init__(status=status, reason=reason)
         version = min(request.version, HttpVersion11)
         self._request = request
-        self._flow = flow_of(request)
+        self._flow = reader_of(request).flow
         self._dialect = Dialect(
             f"{version.major}.{version.minor}", request.keep_alive and delimited
         )

@@ -29,8 +29,9 @@ from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.routing import Router
 from sockjs_bridge.server.site import Site
+from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.workers import SessionWorkers
-from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
+from sockjs_bridge.server.wsgi.host import WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
 

@@ -18,7 +18,8 @@ from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.reader import RequestServer
-from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
+from sockjs_bridge.server.threads import ThreadPool
+from sockjs_bridge.server.wsgi.host import WSGIHost
 
 PATIENCE = 40.0
 """Seconds after which a test that waits for an event has failed."""
