@@ -111,17 +111,10 @@ def _body_size(response: web.StreamResponse) -> int:
     return response.body_length
 
 
-class _EveryRequestLogger(AccessLogger):
+class EveryRequestLogger(AccessLogger):
+    """Write the lines of polls and sends too."""
+
     log_polls = True
-
-
-def make_access_logger(*, polls: bool) -> type[AccessLogger]:
-    """Return the class to hand to aiohttp as ``access_log_class``.
-
-    Args:
-        polls: Whether requests marked with `POLL` are logged.
-    """
-    return _EveryRequestLogger if polls else AccessLogger
 
 
 def _escaped(text: str) -> str:

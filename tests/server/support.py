@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sockjs_bridge.server.accesslog import make_access_logger
+from sockjs_bridge.server.accesslog import AccessLogger, EveryRequestLogger
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.loop import LoopClock
@@ -160,7 +160,7 @@ async def serving(
     server = RequestServer(
         handle,
         access_log=logging.getLogger("sockjs_bridge.access"),
-        access_log_class=make_access_logger(polls=polls),
+        access_log_class=EveryRequestLogger if polls else AccessLogger,
         lingering_time=0.5,
         max_head=32768,
     )
