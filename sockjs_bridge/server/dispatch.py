@@ -214,7 +214,7 @@ class Dispatcher:
                 receiver.abort()
                 return _gone()
             await over.wait()
-            response.completed(receiver.size)
+            response.sent = receiver.size
             return _gone() if connection.lost else response
         finally:
             # Whatever went wrong, the session must not believe that it is attached.

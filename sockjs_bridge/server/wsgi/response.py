@@ -114,7 +114,7 @@ class WSGIResponse(OwnResponse):
                         self.status,
                         self.reason,
                         self._fields,
-                        self._dialect,
+                        self.dialect,
                         length=self._length,
                         chunked=self._framed,
                     )
@@ -122,7 +122,7 @@ class WSGIResponse(OwnResponse):
                 self.begun = True
             parts.append(http1.chunk(piece) if self._framed and piece else piece)
             await self._put(b"".join(parts), len(view))
-            self._sent += len(piece)
+            self.sent += len(piece)
             start += BLOCK
 
     async def write_eof(self, data: bytes = b"") -> None:
