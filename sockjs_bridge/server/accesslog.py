@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from sockjs_bridge.endpoint.request import RequestHead
-from sockjs_bridge.server.addresses import addresses_of
 from sockjs_bridge.server.proxy import Client
+from sockjs_bridge.server.reader import reader_of
 
 CLIENT: Final = web.RequestKey("sockjs_bridge.client", Client)
 """Who made the request, once the proxy's headers were read."""
@@ -63,7 +63,7 @@ class AccessLogger(AbstractAccessLogger):
         if request.get(POLL) and not self.log_polls:
             return
         client = request.get(CLIENT)
-        remote = client.remote if client is not None else addresses_of(request).peer
+        remote = client.remote if client is not None else reader_of(request).addresses.peer
         user = request.get(REMOTE_USER) or "-"
         self.write(request, response.status, _body_size(response), time, remote, user)
 
@@ -111,17 +111,10 @@ def _body_size(response: web.StreamResponse) -> int:
     return response.body_length
 
 
-class _EveryRequestLogger(AccessLogger):
+class EveryRequestLogger(AccessLogger):
+    """Write the lines of polls and sends too."""
+
     log_polls = True
-
-
-def make_access_logger(*, polls: bool) -> type[AccessLogger]:
-    """Return the class to hand to aiohttp as ``access_log_class``.
-
-    Args:
-        polls: Whether requests marked with `POLL` are logged.
-    """
-    return _EveryRequestLogger if polls else AccessLogger
 
 
 def _escaped(text: str) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import lru_cache
-from typing import NamedTuple, Protocol, cast
-
-from aiohttp import web
+from typing import NamedTuple
 
 from sockjs_bridge.server.proxy import UNIX_PEER, UNKNOWN_PEER
 
@@ -49,22 +47,3 @@ def _pair(name: object) -> tuple[str, str] | None:
 @lru_cache(64)
 def _own(name: object) -> tuple[str, str]:
     return _pair(name) or ("", "")
-
-
-class Addressed(Protocol):
-    """The protocol of a connection that knows its addresses.
-
-    Attributes:
-        addresses: of its two ends.
-    """
-
-    addresses: Addresses
-
-
-def addresses_of(request: web.BaseRequest) -> Addresses:
-    """Returns the addresses of the connection that a request came over.
-
-    Args:
-        request: read by a protocol that is `Addressed`; it may have lost its connection.
-    """
-    return cast(Addressed, request.protocol).addresses

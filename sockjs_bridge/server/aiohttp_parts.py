@@ -25,20 +25,6 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 
-__all__ = (
-    "HEADS_LACK",
-    "BoundedParser",
-    "HeadTooLarge",
-    "bound_heads",
-    "forget",
-    "forget_task",
-    "reading_paused",
-    "requests_read",
-    "take_early",
-    "unmasked",
-    "waits",
-)
-
 websocket_mask: Callable[[bytes, bytearray], None] | None
 try:
     from aiohttp._websocket.helpers import websocket_mask

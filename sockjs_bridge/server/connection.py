@@ -305,6 +305,9 @@ class PeerConnection(Ownership, asyncio.Protocol):
         if self.state is State.CATCHING_UP:
             self.move(Event.READ_ON)
             self._read_kept()
+            if self.half_closed and not self.eof_received():
+                # As the loop does where it is said behind what was read.
+                self.flow.close()
 
     def _read_kept(self) -> None:
         kept, self._kept = self._kept, b""
@@ -316,6 +319,9 @@ class PeerConnection(Ownership, asyncio.Protocol):
 
     def hold_back(self) -> None:
         """Says that aiohttp's request is a handshake: what follows it may be no HTTP."""
+        if self.state is State.AIOHTTP:
+            # It is aiohttp's for good: what came behind the handshake is, whole or not.
+            self._answer = None
         self._due = None
         self._deferrals = 0
         self.move(Event.ASKED)
@@ -371,7 +377,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
     def on_deadline(self, now: float) -> None:
         """Leaves what is not complete to aiohttp, or closes a connection that nobody uses."""
         self._due = None
-        if self.state is State.PARTIAL and not self.half_closed:
+        if self.state is State.PARTIAL:
             self._stop_waiting()
         else:
             self.move(Event.ENDED)
@@ -380,17 +386,6 @@ class PeerConnection(Ownership, asyncio.Protocol):
     def fail(self) -> None:
         """Drops the connection: what was due raised an exception."""
         self.abort()
-
-
-class _Read(Protocol):
-    """aiohttp's protocol of a connection, which has read a request."""
-
-    flow: Flow
-
-
-def flow_of(request: web.BaseRequest) -> Flow:
-    """Returns the flow of the connection that a request came over; it may be over."""
-    return cast(_Read, request.protocol).flow
 
 
 def connection_of(request: web.BaseRequest) -> PeerConnection | None:

@@ -25,7 +25,8 @@ from sockjs_bridge.server.responses import EndpointResponse, ReceiverResponse
 from sockjs_bridge.server.routing import Routed, websocket_target
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.wsgi.body import BodyRefused
-from sockjs_bridge.server.wsgi.host import WSGIHost, split_target
+from sockjs_bridge.server.wsgi.environ import native, split_target
+from sockjs_bridge.server.wsgi.host import WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -213,7 +214,7 @@ class Dispatcher:
                 receiver.abort()
                 return _gone()
             await over.wait()
-            response.completed(receiver.size)
+            response.sent = receiver.size
             return _gone() if connection.lost else response
         finally:
             # Whatever went wrong, the session must not believe that it is attached.
@@ -241,10 +242,7 @@ def _as_text(headers: Headers) -> Headers:
 
 def _as_native(headers: Headers) -> Headers:
     """Turns what aiohttp has decoded as UTF-8 into native strings."""
-    return [
-        (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
-        for name, value in headers
-    ]
+    return [(name, native(value)) for name, value in headers]
 
 
 def _respond(request: web.BaseRequest, endpoint: Endpoint, answer: Answer) -> EndpointResponse:

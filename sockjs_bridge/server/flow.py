@@ -6,6 +6,7 @@ Whatever is written to a connection is written here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
@@ -198,7 +199,9 @@ class Flow(Peer):
         if self._transport is None:
             return
         if last and self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+            # The peer may have reset the connection, which the loop has not seen yet.
+            with contextlib.suppress(OSError):
+                self._transport.write_eof()
         self._leaving = True
         self.patience = patience
         self._taken = self._now()

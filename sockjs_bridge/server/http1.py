@@ -21,6 +21,9 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 #: Ends a body that came in chunks (RFC 9112, 7.1).
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
+#: How many kinds of heads are remembered.
+MAX_KNOWN: Final = 256
+
 
 class Dialect(NamedTuple):
     """The HTTP that a client speaks.
@@ -40,6 +43,8 @@ class Dialect(NamedTuple):
 
 
 HTTP11: Final = Dialect()
+
+_known: dict[tuple[int, tuple[tuple[str, str], ...], int | None, Dialect], bytes] = {}
 
 
 def chunk(data: bytes | memoryview) -> bytes:
@@ -84,7 +89,19 @@ def known_head(
         length: bytes of the body; None: it comes in chunks, or the connection's end is its end.
         dialect: the client's.
     """
-    return _known_fields(status, tuple(headers), length, dialect) + _date(int(time.time()))
+    kind = status, tuple(headers), length, dialect
+    fields = _known.get(kind)
+    if fields is None:
+        chunked = length is None and dialect.chunks
+        # RFC 9110, 8.6: 204 has no length, and with 304 it would be the representation's.
+        length = None if status in (204, 304) else length
+        fields = _fields(status, phrase(status), headers, dialect, length, chunked=chunked)
+        # What says who is signed in does not outlive its response here.
+        if not any(name.lower() == "set-cookie" for name, _ in headers):
+            if len(_known) >= MAX_KNOWN:
+                _known.clear()
+            _known[kind] = fields
+    return fields + _date(int(time.time()))
 
 
 def switching_protocols(accept: str, headers: Headers) -> bytes:
@@ -123,16 +140,6 @@ def _fields(
     elif dialect.version == "1.0":
         lines.append("Connection: keep-alive")
     return "\r\n".join(lines).encode("latin-1")
-
-
-@lru_cache(maxsize=256)
-def _known_fields(
-    status: int, headers: tuple[tuple[str, str], ...], length: int | None, dialect: Dialect
-) -> bytes:
-    chunked = length is None and dialect.chunks
-    # RFC 9110, 8.6: 204 has no length, and with 304 it would be the representation's.
-    length = None if status in (204, 304) else length
-    return _fields(status, phrase(status), headers, dialect, length, chunked=chunked)
 
 
 @lru_cache(maxsize=2)

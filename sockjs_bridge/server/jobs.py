@@ -6,32 +6,9 @@ import asyncio
 import concurrent.futures
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from sockjs_bridge.server.loop import LoopClock
-
-
-class Observer(Protocol):
-    """Who waits for what becomes of a job; a `concurrent.futures.Future` is one."""
-
-    def set_running_or_notify_cancel(self) -> bool:
-        """Return whether the job is to run."""
-        raise NotImplementedError
-
-    def set_result(self, result: Any, /) -> None:
-        """Tell what the job returned."""
-        raise NotImplementedError
-
-    def set_exception(self, exception: BaseException, /) -> None:
-        """Tell what the job raised."""
-        raise NotImplementedError
-
-    def cancel(self) -> bool:
-        """Tell that the job does not run."""
-        raise NotImplementedError
-
-
-Job = tuple[Observer, Callable[[], Any]]
 
 
 class Awaiting:
@@ -71,6 +48,11 @@ class Awaiting:
         """Tell that the job does not run."""
         self._clock.call_from_thread(self._future.cancel)
         return True
+
+
+#: Who waits for what becomes of a job.
+Observer = concurrent.futures.Future[Any] | Awaiting
+Job = tuple[Observer, Callable[[], Any]]
 
 
 def outcome_of(function: Callable[[], Any]) -> tuple[Any, Exception | None]:

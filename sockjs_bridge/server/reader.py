@@ -51,6 +51,11 @@ class RequestReader(web.RequestHandler):
         super().connection_made(transport)
 
 
+def reader_of(request: web.BaseRequest) -> RequestReader:
+    """Returns what has read a request; its connection may be over."""
+    return cast(RequestReader, request.protocol)
+
+
 class RequestServer(web.Server):
     """Makes the reader of each connection.
 

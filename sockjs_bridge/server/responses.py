@@ -10,8 +10,8 @@ from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from sockjs_bridge.endpoint.outcomes import Answer, Attach, phrase
-from sockjs_bridge.server.connection import flow_of
 from sockjs_bridge.server.http1 import Dialect, head, known_head
+from sockjs_bridge.server.reader import reader_of
 
 
 class OwnResponse(web.StreamResponse):
@@ -22,6 +22,10 @@ class OwnResponse(web.StreamResponse):
         status: of it.
         reason: of it; by default the usual one.
         delimited: its end is seen without the connection's.
+
+    Attributes:
+        dialect: what is to be written.
+        sent: bytes of the body so far, without framing.
     """
 
     def __init__(
@@ -35,25 +39,23 @@ class OwnResponse(web.StreamResponse):
         super().__init__(status=status, reason=reason)
         version = min(request.version, HttpVersion11)
         self._request = request
-        self._flow = flow_of(request)
-        self._dialect = Dialect(
-            f"{version.major}.{version.minor}", request.keep_alive and delimited
-        )
-        self._sent = 0
+        self._flow = reader_of(request).flow
+        self.dialect = Dialect(f"{version.major}.{version.minor}", request.keep_alive and delimited)
+        self.sent = 0
 
     @property
     def keep_alive(self) -> bool:
         """Whether the connection outlives the response."""
-        return self._dialect.persistent
+        return self.dialect.persistent
 
     @property
     def body_length(self) -> int:
         """How many bytes of the body were sent, without framing."""
-        return self._sent
+        return self.sent
 
     def force_close(self) -> None:
         """Closes the connection after this response."""
-        self._dialect = self._dialect._replace(persistent=False)
+        self.dialect = self.dialect._replace(persistent=False)
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Does nothing: the head leaves with what follows it."""
@@ -90,10 +92,10 @@ class EndpointResponse(OwnResponse):
         if self._request.method == "HEAD":
             # RFC 9110, 9.3.2: what GET would say of the length, as far as it is known.
             reason, length = phrase(status), len(body) or None
-            self._write(head(status, reason, headers, self._dialect, length=length))
+            self._write(head(status, reason, headers, self.dialect, length=length))
         else:
-            self._sent = len(body)
-            self._write(known_head(status, headers, len(body), self._dialect) + body)
+            self.sent = len(body)
+            self._write(known_head(status, headers, len(body), self.dialect) + body)
 
 
 class ReceiverResponse(OwnResponse):
@@ -108,22 +110,9 @@ class ReceiverResponse(OwnResponse):
         known = request.version >= HttpVersion11 or not attach.transport.streaming
         super().__init__(request, 200, delimited=known)
 
-    @property
-    def dialect(self) -> Dialect:
-        """What its receiver writes."""
-        return self._dialect
-
     def began(self) -> None:
         """Says that nothing else can answer the request any more."""
         self._request.writer.output_size = 1
-
-    def completed(self, size: int) -> None:
-        """Says that all of it was handed to the transport.
-
-        Args:
-            size: bytes of the body.
-        """
-        self._sent = size
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Does nothing: its receiver has ended it."""

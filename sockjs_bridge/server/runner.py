@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.server import aiohttp_parts
-from sockjs_bridge.server.accesslog import make_access_logger
+from sockjs_bridge.server.accesslog import AccessLogger, EveryRequestLogger
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.dispatch import Dispatcher
@@ -29,8 +29,9 @@ from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.routing import Router
 from sockjs_bridge.server.site import Site
+from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.workers import SessionWorkers
-from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
+from sockjs_bridge.server.wsgi.host import WSGIHost
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -132,11 +133,12 @@ class Runner:
         activity = self._activity = Activity(clock, self._options.keepalive_timeout)
         router = Router(self._site, self._host)
         openings = Openings(router, self._host)
+        polls = self._options.access_log_polls
         server = self._web = RequestServer(
             Dispatcher(self._site, self._host, self._options.body_timeout, activity, openings),
             max_head=self._options.max_request_header_size,
             access_log=logging.getLogger("sockjs_bridge.access"),
-            access_log_class=make_access_logger(polls=self._options.access_log_polls),
+            access_log_class=EveryRequestLogger if polls else AccessLogger,
             keepalive_timeout=self._options.keepalive_timeout,
             # Bytes of a body that nobody has read yet, and are counted nowhere.
             read_bufsize=READ_AHEAD,
@@ -152,7 +154,7 @@ class Runner:
             )
         fast = FastReader(self._site, router, openings)
         # What is answered past aiohttp is in no log, but for WebSockets' handshakes.
-        answer = None if self._options.access_log_polls else fast.answer
+        answer = None if polls else fast.answer
         self.connection = partial(PeerConnection, server, activity, answer)
         for sock in sockets:
             if sock.family == socket.AF_UNIX:

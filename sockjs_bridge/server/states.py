@@ -80,7 +80,7 @@ class Event(enum.IntEnum):
     ASKED = enum.auto()
     #: The handshake was refused.
     REFUSED = enum.auto()
-    #: The same, and aiohttp goes on for good.
+    #: The same, and aiohttp goes on for good, as it did before, or for what came behind it.
     REFUSED_AND_MORE = enum.auto()
     #: The handshake was accepted.
     ACCEPTED = enum.auto()
@@ -109,7 +109,6 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         **_HANDSHAKE,
         Event.BEGUN: State.PARTIAL,
         Event.EARLY: State.DEFERRED,
-        Event.ENDED: State.CLOSING,
     },
     State.DEFERRED: {**_READ, **_HANDSHAKE, Event.EARLY: State.DEFERRED},
     State.ANSWERING: {

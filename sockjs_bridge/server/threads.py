@@ -56,6 +56,10 @@ class ThreadPool:
         max_size: How many threads `relieve` may bring it to; by default ``size``.
         max_lent: How many jobs may go on beside these after `lend`.
 
+    Attributes:
+        submitted: How many jobs there were so far.
+        begun: How many of them are at work, or were; they begin in the order of their coming.
+
     Raises:
         ValueError: ``size`` is less than 1.
     """
@@ -87,7 +91,7 @@ class ThreadPool:
         self._threads = self._started = 0
         # The threads that count for nothing until their jobs are done.
         self._lent: set[int] = set()
-        self._submitted = self._begun = 0
+        self.submitted = self.begun = 0
         self._unfinished = 0
         self._closed = False
         self._next_warning = self._next_failure = 0.0
@@ -101,16 +105,6 @@ class ThreadPool:
     def waiting(self) -> int:
         """How many jobs wait for a thread."""
         return max(0, self._unfinished - self._threads)
-
-    @property
-    def submitted(self) -> int:
-        """How many jobs there were so far."""
-        return self._submitted
-
-    @property
-    def begun(self) -> int:
-        """How many of them are at work, or were; they begin in the order of their coming."""
-        return self._begun
 
     def start(self) -> None:
         """Start the first thread, before somebody needs it.
@@ -221,7 +215,7 @@ class ThreadPool:
             if self._unfinished >= self._threads and self._may_grow:
                 self._start_thread()
             self._unfinished += 1
-            self._submitted += 1
+            self.submitted += 1
             self._jobs.append((observer, function))
         self._warn_if_deep()
 
@@ -256,7 +250,7 @@ class ThreadPool:
             dropped = list(self._jobs)
             self._jobs.clear()
             self._unfinished -= len(dropped)
-            self._begun += len(dropped)
+            self.begun += len(dropped)
         for observer, _ in dropped:
             observer.cancel()
 
@@ -287,7 +281,7 @@ class ThreadPool:
                     return None
                 if self._jobs:
                     job = self._jobs.popleft()
-                    self._begun += 1
+                    self.begun += 1
                     self._call_thread()
                     return job
                 self._idle += 1

@@ -13,12 +13,13 @@ from typing import Any
 
 from aiohttp import web
 
-from sockjs_bridge.server.accesslog import make_access_logger
+from sockjs_bridge.server.accesslog import AccessLogger, EveryRequestLogger
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.reader import RequestServer
-from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
+from sockjs_bridge.server.threads import ThreadPool
+from sockjs_bridge.server.wsgi.host import WSGIHost
 
 PATIENCE = 40.0
 """Seconds after which a test that waits for an event has failed."""
@@ -159,7 +160,7 @@ async def serving(
     server = RequestServer(
         handle,
         access_log=logging.getLogger("sockjs_bridge.access"),
-        access_log_class=make_access_logger(polls=polls),
+        access_log_class=EveryRequestLogger if polls else AccessLogger,
         lingering_time=0.5,
         max_head=32768,
     )

@@ -9,7 +9,7 @@ import time
 import pytest
 from aiohttp import web
 
-from sockjs_bridge.server.accesslog import POLL, AccessLogger, make_access_logger
+from sockjs_bridge.server.accesslog import POLL, EveryRequestLogger
 from sockjs_bridge.server.proxy import TrustedProxy
 from tests.server.support import serving
 
@@ -151,8 +151,7 @@ def test_the_month_does_not_follow_the_locale(monkeypatch):
 
 
 def test_a_logger_that_nobody_hears_is_not_enabled(caplog):
-    made = make_access_logger(polls=True)(logging.getLogger("other"), "")
-    assert isinstance(made, AccessLogger)
+    made = EveryRequestLogger(logging.getLogger("other"), "")
     caplog.set_level(logging.WARNING, logger="sockjs_bridge.access")
     assert not made.enabled
     caplog.set_level(logging.INFO, logger="sockjs_bridge.access")

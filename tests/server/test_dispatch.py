@@ -31,7 +31,8 @@ from sockjs_bridge.server.proxy import TrustedProxy
 from sockjs_bridge.server.routing import Router
 from sockjs_bridge.server.runner import Runner
 from sockjs_bridge.server.site import Site
-from sockjs_bridge.server.wsgi.host import ThreadPool, WSGIHost
+from sockjs_bridge.server.threads import ThreadPool
+from sockjs_bridge.server.wsgi.host import WSGIHost
 from tests.server.support import PATIENCE, Answer, until
 
 ORIGIN = "https://app.example.com"

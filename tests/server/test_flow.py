@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from sockjs_bridge import WebSocketSession
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.server import websocket
 from sockjs_bridge.server.flow import BEHIND, UNREAD, Flow
+from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
 from tests.server.support import PATIENCE, until
@@ -158,6 +160,21 @@ def test_leave(last: bool) -> None:
     assert desk.pipe.done == ["eof"] * last
     desk.spend(8)
     assert desk.pipe.done == [*["eof"] * last, "abort"]
+
+
+async def test_leave_of_a_peer_that_has_reset_the_connection() -> None:
+    """The system knows it before the loop does."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        connection, _ = listener.accept()
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=connection)
+    clock = LoopClock(loop)
+    flow = Flow(transport, clock, DeadlineWheel(clock))
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    flow.leave(5, last=True)
+    flow.abort()
 
 
 def test_nothing_is_done_with_a_connection_that_is_over() -> None:

@@ -53,6 +53,20 @@ def test_a_status_without_a_phrase() -> None:
     assert lines(http1.known_head(499, [], 0))[0] == b"HTTP/1.1 499 Refused"
 
 
+@pytest.mark.parametrize("name", ["Set-Cookie", "set-cookie"])
+def test_cookies_are_not_kept(name: str) -> None:
+    http1.known_head(200, [("X-App", "a"), (name, "session=secret")], None)
+    assert "secret" not in repr(http1._known)
+
+
+def test_few_kinds_of_heads_are_kept() -> None:
+    for length in range(3 * http1.MAX_KNOWN):
+        known = http1.known_head(200, [], length)
+        assert lines(known) == lines(http1.known_head(200, [], length))
+        assert b"Content-Length: %d\r\n" % length in known
+        assert len(http1._known) <= http1.MAX_KNOWN
+
+
 def test_native_strings() -> None:
     """PEP 3333: what the application means as UTF-8 is not encoded twice."""
     fields = lines(http1.head(200, "caf\xe9", [("X-App", "caf\xc3\xa9")], length=1))

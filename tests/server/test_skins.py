@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sockjs_bridge.server.ending import end_tasks
-from tests.server.wire import OPEN, Unplugged
+from tests.server.wire import HANDSHAKE, OPEN, Unplugged
 
 SKINS = {
     "fast": ({}, {}),
@@ -122,6 +122,7 @@ def request(
 
 
 CHUNKED = b'3\r\n["c\r\n3;x=y\r\nh"]\r\n0\r\n\r\n'
+REFUSED = HANDSHAKE.replace(b"\r\nUpgrade", b"\r\nX-Refuse: 1\r\nUpgrade")
 ODD = {
     "plain": request(),
     "with a time": request("/talk/0/known/xhr_send?t=1700000000007"),
@@ -166,6 +167,9 @@ ODD = {
     "upgrades": request(
         *("/talk/0/known/xhr_send", b'["x"]', "Connection: Upgrade", "Upgrade: websocket")
     ),
+    "a refused websocket": REFUSED,
+    "a refused websocket of old": REFUSED.replace(b"Version: 13", b"Version: 8"),
+    "a refused websocket, oddly": REFUSED.replace(b"Host: ", b"Host:\t"),
     "chunks": request(body=CHUNKED, length="Transfer-Encoding: chunked"),
     "chunks and a length": request(
         *("/talk/0/known/xhr_send", CHUNKED, "Transfer-Encoding: chunked"),
@@ -285,6 +289,16 @@ def test_wrong_behind_one_in_pieces(stage: Stage) -> None:
         stage.compare(data[:cut], data[cut:] + request(host=None))
 
 
+@pytest.mark.parametrize("version", [b"13", b"8"])
+def test_what_begins_behind_a_refused_websocket(stage: Stage, version: bytes) -> None:
+    """What is a header's value for one is no request for another."""
+    refused = REFUSED.replace(b"Version: 13", b"Version: " + version)
+    data = b"POST /page/x HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\nX-Y: " + request()
+    for cut in (1, 20, data.index(b"X-Y: ") + 5, len(data) - 9):
+        stage.compare(refused + data[:cut], data[cut:])
+        stage.compare(refused, data[:cut], data[cut:])
+
+
 PATCHES = (b"", b"\r", b"\n", b"\r\n", b" ", b"\t", b":", b"\0", b"\xff", b"0", b",")
 
 
@@ -297,11 +311,7 @@ def streams(draw: st.DrawFn) -> list[bytes]:
     for _ in range(draw(st.integers(0, 2))):
         if data:
             place = draw(st.integers(0, min(len(data), 600) - 1))
-            data[place : place + draw(st.integers(0, 2))] = draw(
-                st.sampled_from(
-                    [b"", b"\r", b"\n", b"\r\n", b" ", b"\t", b":", b"\0", b"\xff", b"0"]
-                )
-            )
+            data[place : place + draw(st.integers(0, 2))] = draw(st.sampled_from(PATCHES))
     cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=4)))
     return [bytes(data[a:b]) for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 

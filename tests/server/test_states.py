@@ -179,15 +179,6 @@ async def a_peer_that_says_no_more(server: Server) -> None:
     await until_lost(wire)
 
 
-@meets((State.PARTIAL, Event.ENDED))
-async def a_peer_that_says_no_more_in_the_midst_of_a_request(server: Server) -> None:
-    wire = await server.slow_send()
-    wire.feed(POLL[:9])
-    assert wire.protocol.eof_received()
-    server.gate.set()
-    await until_lost(wire)
-
-
 @meets((State.ANSWERING, Event.ACCEPTED))
 async def a_websocket(server: Server) -> None:
     await server.open_websocket()
@@ -427,3 +418,37 @@ async def test_what_came_before_the_end_is_answered() -> None:
         await until_lost(wire)
         assert server.heard == ["echo", "a"]
         assert b"HTTP/1.1 204 " in wire.written
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [POLL, POLL[:9], b"PUT /page", HANDSHAKE, OLD_HANDSHAKE],
+    ids=["a poll", "a piece", "an odd piece", "a websocket", "an old websocket"],
+)
+async def test_what_must_wait_behind_what_is_answered_ends_with_its_peer(rest: bytes) -> None:
+    """Whether the peer says that it sends no more before that is read, or behind it."""
+    async with Server() as server:
+        wire = await server.slow_send()
+        wire.feed(rest)
+        assert wire.protocol.eof_received()
+        server.gate.set()
+        await until(lambda: b"HTTP/1.1 204 " in wire.written)
+        await server.quiet()
+        assert wire.closed
+        assert server.runner._activity.count == 0
+        assert b"HTTP/1.1 101 " not in wire.written
+
+
+@pytest.mark.parametrize("polls", ["false", "true"], ids=["plain", "aiohttp"])
+async def test_a_request_that_began_behind_a_refused_handshake(polls: str) -> None:
+    """Where it ends is known to aiohttp alone: no header's value becomes a request."""
+    async with Server(access_log_polls=polls) as server:
+        await server.open_session()
+        server.refuses = True
+        begun = b"POST /page HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\nX-Y: "
+        wire = await server.lent(OLD_HANDSHAKE + begun)
+        assert wire.written.startswith(b"HTTP/1.1 403 ")
+        wire.feed(send(b"hidden"))
+        await server.quiet()
+        assert server.heard == []
+        assert b"HTTP/1.1 204 " not in wire.written

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPForbidden
 from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
@@ -113,7 +114,11 @@ def application(**settings: str) -> Any:
         body = request.environ["wsgi.input"].read()
         return Response(f"{request.method} {request.path_qs} {body!r}", charset="utf-8")
 
-    with Configurator(settings=settings) as config:
+    def root(request):
+        if "X-Refuse" in request.headers:
+            raise HTTPForbidden
+
+    with Configurator(settings=settings, root_factory=root) as config:
         config.include("sockjs_bridge")
         config.registry.heard = []
         config.registry.gate = asyncio.Event()

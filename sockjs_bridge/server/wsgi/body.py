@@ -11,9 +11,9 @@ from typing import BinaryIO, ParamSpec, TypeVar, cast
 
 from aiohttp import HttpVersion11, StreamReader, web
 
-from sockjs_bridge.server.connection import flow_of
 from sockjs_bridge.server.http1 import CONTINUE
 from sockjs_bridge.server.loop import LoopClock
+from sockjs_bridge.server.reader import reader_of
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.budget import Budget, client_of
 
@@ -239,4 +239,4 @@ async def send_continue(request: web.BaseRequest) -> None:
         request.version >= HttpVersion11
         and request.headers.get("Expect", "").lower() == "100-continue"
     ):
-        flow_of(request).write(CONTINUE)
+        reader_of(request).flow.write(CONTINUE)

@@ -44,7 +44,7 @@ def make_environ(
         "SCRIPT_NAME": "",
         "PATH_INFO": path_info(own_path if path is None else path),
         "QUERY_STRING": query,
-        "REQUEST_URI": _native(head.raw_path),
+        "REQUEST_URI": native(head.raw_path),
         "SERVER_PROTOCOL": _protocol(head.version),
         "SERVER_SOFTWARE": SERVER_NAME,
         "REMOTE_ADDR": client.remote,
@@ -108,7 +108,7 @@ def _protocol(version: tuple[int, int]) -> str:
     return f"HTTP/{version[0]}.{version[1]}"
 
 
-def _native(text: str) -> str:
+def native(text: str) -> str:
     """Turn what aiohttp decoded as UTF-8 into a native string ("Unicode Issues")."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
@@ -153,9 +153,9 @@ def _add_headers(environ: dict[str, Any], head: RequestHead, client: Client) -> 
             value = f"{environ[key]}{separator}{value}"
         environ[key] = value
     for name, value in client.trimmed.items():
-        environ[f"HTTP_{name.upper().replace('-', '_')}"] = _native(value)
+        environ[f"HTTP_{name.upper().replace('-', '_')}"] = native(value)
     if client.host:
-        host = _native(client.host)
+        host = native(client.host)
         if environ.get("HTTP_HOST") != host:
             environ["HTTP_HOST"] = host
 

@@ -19,22 +19,14 @@ from sockjs_bridge.endpoint.handshake import INQUIRY, Inquiry
 from sockjs_bridge.endpoint.outcomes import RETRY_AFTER
 from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.accesslog import CLIENT, GONE, REMOTE_USER
-from sockjs_bridge.server.addresses import addresses_of
 from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
+from sockjs_bridge.server.reader import reader_of
 from sockjs_bridge.server.threads import ThreadPool
-from sockjs_bridge.server.wsgi.body import Body, BodyRefused, Uploads, on_disk, send_continue
-from sockjs_bridge.server.wsgi.environ import make_environ, path_info, split_target
+from sockjs_bridge.server.wsgi.body import Body, BodyRefused, Uploads, on_disk
+from sockjs_bridge.server.wsgi.environ import make_environ, split_target
 from sockjs_bridge.server.wsgi.exchange import BLOCK, Exchange, FileBody, FileWrapper, Head
 from sockjs_bridge.server.wsgi.outlet import Outflow, Outlet
 from sockjs_bridge.server.wsgi.response import WSGIResponse
-
-__all__ = (
-    "ThreadPool",
-    "WSGIHost",
-    "path_info",
-    "send_continue",
-    "split_target",
-)
 
 logger = logging.getLogger("sockjs_bridge.server")
 
@@ -114,7 +106,7 @@ class WSGIHost:
         known: Client | None = request.get(CLIENT)
         if known is not None:
             return known
-        client = request[CLIENT] = self.client_of(request, addresses_of(request).peer)
+        client = request[CLIENT] = self.client_of(request, reader_of(request).addresses.peer)
         return client
 
     def client_of(self, head: RequestHead, peer: str) -> Client:
@@ -169,7 +161,7 @@ class WSGIHost:
         except BodyRefused as refused:
             return self._refusal(request, refused.status, str(refused))
         except MalformedForwarded as error:
-            logger.warning("refused a request of %s: %s", addresses_of(request).peer, error)
+            logger.warning("refused a request of %s: %s", reader_of(request).addresses.peer, error)
             return self._refusal(request, 400, "Bad Request")
         except ConnectionError:
             return self._gone(request)
@@ -191,7 +183,7 @@ class WSGIHost:
         self, request: web.BaseRequest, body: Body | None, inquiry: Inquiry
     ) -> web.StreamResponse:
         content = None if body is None else body.file
-        environ = make_environ(request, self.client(request), addresses_of(request), content)
+        environ = make_environ(request, self.client(request), reader_of(request).addresses, content)
         environ[INQUIRY] = inquiry
 
         def respond(head: Head, whole: bytes | None = None) -> WSGIResponse:

@@ -28,6 +28,10 @@ class WSGIResponse(OwnResponse):
         body: The whole body, or None for one that comes by `write`.
         memory: Bounds what waits for the clients of all responses, in bytes.
         send_timeout: Seconds after which a client that takes nothing is cut off.
+
+    Attributes:
+        begun: Its head is on its way.
+        aborted: It was broken off.
     """
 
     def __init__(
@@ -55,8 +59,8 @@ class WSGIResponse(OwnResponse):
         self._whole = body
         self._framed = framed
         self._length = length
-        self._head_sent = False
-        self._aborted = False
+        self.begun = False
+        self.aborted = False
         self._complete = False
         self._flow.patience = send_timeout
 
@@ -67,16 +71,6 @@ class WSGIResponse(OwnResponse):
         return client_of(known.remote) if known is not None else ""
 
     @property
-    def begun(self) -> bool:
-        """Whether its head is on its way."""
-        return self._head_sent
-
-    @property
-    def aborted(self) -> bool:
-        """Whether it was broken off."""
-        return self._aborted
-
-    @property
     def waits(self) -> bool:
         """Whether it cannot be handed to the transport as a whole, and at once."""
         long = self._whole is not None and len(self._whole) > BLOCK
@@ -84,13 +78,13 @@ class WSGIResponse(OwnResponse):
 
     def abort(self) -> None:
         """Break the connection off, so that the client cannot take the response for complete."""
-        self._aborted = True
+        self.aborted = True
         # Where the connection's end is the body's end, only a reset tells the difference.
         self._flow.abort(reset=not self._delimited)
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Do nothing: the head leaves with the first block of the body."""
-        if self._aborted:
+        if self.aborted:
             raise ConnectionResetError("the response was broken off")
         return await super().prepare(request)
 
@@ -111,15 +105,24 @@ class WSGIResponse(OwnResponse):
         """
         start = 0
         view = memoryview(data)
-        while start < len(view) or not self._head_sent:
+        while start < len(view) or not self.begun:
             piece = view[start : start + BLOCK] if self._has_body else view[:0]
             parts: list[bytes | memoryview] = []
-            if not self._head_sent:
-                parts.append(self._head())
-                self._head_sent = True
+            if not self.begun:
+                parts.append(
+                    http1.head(
+                        self.status,
+                        self.reason,
+                        self._fields,
+                        self.dialect,
+                        length=self._length,
+                        chunked=self._framed,
+                    )
+                )
+                self.begun = True
             parts.append(http1.chunk(piece) if self._framed and piece else piece)
             await self._put(b"".join(parts), len(view))
-            self._sent += len(piece)
+            self.sent += len(piece)
             start += BLOCK
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -144,7 +147,7 @@ class WSGIResponse(OwnResponse):
             data: The bytes.
             held: How many are in memory until then: of the whole that these are a part of.
         """
-        if self._aborted:
+        if self.aborted:
             raise ConnectionResetError("the response was broken off")
         self._write(data)
         if not self._flow.paused:
@@ -154,15 +157,5 @@ class WSGIResponse(OwnResponse):
             await self._flow.drain()
         finally:
             self._memory.release(self, held)
-        if self._aborted:
+        if self.aborted:
             raise ConnectionResetError("the response was broken off")
-
-    def _head(self) -> bytes:
-        return http1.head(
-            self.status,
-            self.reason,
-            self._fields,
-            self._dialect,
-            length=self._length,
-            chunked=self._framed,
-        )
