@@ -182,11 +182,13 @@ def test_a_state_is_assigned_in_one_place() -> None:
                     and node.attr in ("state", "reception")
                     and isinstance(node.ctx, ast.Store)
                 ):
-                    places.append((path.name, function.name))
+                    places.append((path.relative_to(package).as_posix(), function.name))
     assert sorted(places) == [
-        *[("states.py", "__init__")] * 2,
-        ("states.py", "_contact"),
-        ("states.py", "_enter"),
+        *[("core/states.py", "__init__")] * 2,
+        ("core/states.py", "_contact"),
+        ("core/states.py", "_enter"),
+        ("server/states.py", "__init__"),
+        ("server/states.py", "move"),
     ]
 
 

@@ -42,6 +42,13 @@ async def until_closed(wire: Wire) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.fixture
+def peers_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers that do not close are dropped at once."""
+    monkeypatch.setattr("sockjs_bridge.server.websocket.CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr("sockjs_bridge.server.runner.LINGER", 0.05)
+
+
 def test_what_aiohttp_must_have() -> None:
     """Without these all works, but more slowly (aiohttp_parts.py)."""
     assert {"_waiter", "_message_tail"} <= {*RequestHandler.__slots__}
@@ -251,6 +258,7 @@ async def test_ping_and_fragments() -> None:
         (frame(b"[1]"), 1000),
     ],
 )
+@pytest.mark.usefixtures("peers_that_stay")
 async def test_end(sent: bytes, code: int) -> None:
     """A close frame is answered with one; what breaks the protocol is told why."""
     async with Unplugged() as server:
@@ -269,8 +277,8 @@ async def test_end(sent: bytes, code: int) -> None:
         assert server.runner._activity.count == 0
 
 
-async def test_peer_that_does_not_answer_the_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sockjs_bridge.server.websocket.CLOSE_TIMEOUT", 0.05)
+@pytest.mark.usefixtures("peers_that_stay")
+async def test_peer_that_does_not_answer_the_close_frame() -> None:
     async with Unplugged() as server:
         wire = await server.open_websocket()
         server.sessions[0].close(3000, "Go away!")
@@ -342,6 +350,7 @@ async def test_messages_before_the_last_frame(last: bytes, code: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 16])
+@pytest.mark.usefixtures("peers_that_stay")
 async def test_messages_that_cannot_be_handed_on(
     count: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -475,8 +484,11 @@ async def test_cost_of_a_session(transport: str) -> None:
 
 @pytest.mark.parametrize("talks", [False, True])
 @pytest.mark.parametrize("transport", ["websocket", "xhr", "xhr_streaming"])
-async def test_a_session_that_has_ended_leaves_no_cycle(transport: str, talks: bool) -> None:
+async def test_a_session_that_has_ended_leaves_no_cycle(
+    transport: str, talks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Garbage that only a collection finds piles up until one of all objects holds up the loop."""
+    monkeypatch.setattr(SessionWorkers, "TICK", 0.05)
     async with Unplugged() as server:
         gc.collect()
         gc.disable()
@@ -641,6 +653,7 @@ async def test_stream_that_is_ended_twice() -> None:
         assert wire.written.endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.usefixtures("peers_that_stay")
 async def test_body_that_never_comes() -> None:
     """aiohttp's time-out is answered as the endpoint's."""
     async with Unplugged(options={"body_timeout": "0.1"}) as server:
