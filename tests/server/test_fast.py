@@ -232,6 +232,21 @@ async def test_frames_behind_a_handshake(fast: str) -> None:
         assert sorted(server.heard) == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize("fast", ["true", "false"])
+async def test_many_frames_behind_a_handshake(fast: str) -> None:
+    """So many that reading stops until the WebSocket has them."""
+    async with Unplugged({"sockjs.fast": fast}) as server:
+        wire = server.connect()
+        wire.feed(HANDSHAKE)
+        wire.feed(frame(b'"%d"' % 10**100) * 700)
+        assert not wire.reading
+        await server.quiet()
+        async with asyncio.timeout(PATIENCE):
+            while len(server.heard) < 700:
+                await asyncio.sleep(0.001)
+        assert wire.reading
+
+
 # WebSockets
 
 
@@ -640,6 +655,17 @@ async def test_connection_that_is_lost_while_a_request_waits_for_its_turn() -> N
         assert server.runner._activity.count == 0
 
 
+async def test_what_comes_when_the_connection_closes() -> None:
+    """Nobody reads it."""
+    async with Unplugged() as server:
+        wire = server.connect()
+        wire.protocol.on_deadline(0)
+        assert wire.closed
+        wire.protocol.data_received(POLL)
+        await server.quiet()
+        assert (wire.written, server.requests, server.sessions) == (b"", 0, [])
+
+
 async def test_stream_that_is_ended_twice() -> None:
     async with Unplugged() as server:
         wire = await server.open()
@@ -681,14 +707,15 @@ async def test_what_follows_the_end_of_a_session() -> None:
         assert server.heard == []
 
 
-async def test_broken_message_behind_too_many() -> None:
+@pytest.mark.parametrize("broken", [b"[", b"[broken"], ids=["read alone", "read with others"])
+async def test_broken_message_behind_too_many(broken: bytes) -> None:
     """What came before it is handed on first, to an application that is slow."""
     async with Unplugged({"sockjs.max_inbound": "2"}) as server:
         wire = await server.open_websocket()
         (session,) = server.sessions
         wire.feed(frame(b'"wait"'))
         texts = [str(number) for number in range(8)]
-        wire.feed(b"".join(frame(json.dumps(text).encode()) for text in texts) + frame(b"["))
+        wire.feed(b"".join(frame(json.dumps(text).encode()) for text in texts) + frame(broken))
         await server.quiet()
         assert not session.over
         server.gate.set()

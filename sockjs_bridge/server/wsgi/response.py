@@ -154,8 +154,6 @@ class WSGIResponse(OwnResponse):
             await self._flow.drain()
         finally:
             self._memory.release(self, held)
-        if self._aborted:
-            raise ConnectionResetError("the response was broken off")
 
     def _head(self) -> bytes:
         return http1.head(
