@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ class Guard:
 
     def __init__(self) -> None:
         self._broken: list[str] | None = None
+        # Python starts a program to learn this, once; whoever asks for the platform does.
+        platform.processor()
         for owner, said, names in CALLS:
             for name in names:
                 setattr(owner, name, self._watched(said.format(name), getattr(owner, name)))
