@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Fails a test that caught what the guard raised, or had a thread that did."""
-    yield
+    # Behind the last test, whichever that is, the programs end that all have used.
+    with GUARD.opened() if nextitem is None else nullcontext():
+        yield
     broken = item.stash.get(BROKEN, [])
     assert not broken, f"without a server: {broken}"
 

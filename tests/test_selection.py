@@ -95,6 +95,16 @@ def test_guard(work: Callable[[], None], said: str) -> None:
     assert broken == [said]
 
 
+def test_guard_that_is_opened() -> None:
+    """For a while, and whoever opens it closes it again."""
+    with GUARD.closed() as broken:
+        with GUARD.opened():
+            listen()
+        with pytest.raises(Forbidden):
+            listen()
+    assert broken == ["socket.bind"]
+
+
 def test_guard_leaves_loops_alone() -> None:
     """This test is guarded: a pair of sockets, and what loops need, open nothing to others."""
     one, other = socket.socketpair()

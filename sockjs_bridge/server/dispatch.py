@@ -166,7 +166,7 @@ class Dispatcher:
                 if answer.status == 101:
                     return web.Response(status=101)
                 return _gone() if answer.status == GONE else EndpointResponse(request, answer)
-            case Attach():
+            case Attach():  # pragma: no branch - there is no other outcome
                 return await self._receive(request, routed, outcome)
 
     async def _body(self, request: web.BaseRequest, routed: Routed) -> bytes:

@@ -177,8 +177,8 @@ class Flow(Peer):
 
     def take_over(self, protocol: asyncio.Protocol) -> None:
         """Has another protocol hear what the transport says from now on."""
-        if self._transport is not None:
-            self._transport.set_protocol(protocol)
+        assert self._transport is not None
+        self._transport.set_protocol(protocol)
 
     def close(self) -> None:
         """Closes the connection when the peer has taken what was written."""

@@ -123,7 +123,7 @@ class Openings:
             answer = self._abandon(attach, 500, [])
         finally:
             del self._tasks[attach.session]
-        if answer.status not in (101, GONE):
+        if answer.status != 101:
             respond(answer)
         if self._log.enabled:
             remote, size = routed.client.remote, len(answer.body)
@@ -169,8 +169,9 @@ class Openings:
             status, headers = await self._handshake(routed, attach.session)
             if status >= 300:
                 return self._abandon(attach, status, headers)
-            accepted = websocket.accept([*attach.headers, *headers])
-            return Answer(101 if accepted else GONE)
+            websocket.accept([*attach.headers, *headers])
+            accepted = True
+            return Answer(101)
         finally:
             if not accepted:
                 websocket.give_back()

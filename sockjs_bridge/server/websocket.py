@@ -98,19 +98,15 @@ class WebSocketConnection(asyncio.Protocol):
 
     # The handshake
 
-    def accept(self, headers: Headers) -> bool:
+    def accept(self, headers: Headers) -> None:
         """Answers the handshake, takes the connection over, and begins.
 
         Args:
             headers: of the response, apart from those that RFC 6455 asks for.
-
-        Returns:
-            False where the peer is gone.
         """
-        http = self._http
-        if http is None:
-            return False
-        self._http = None
+        http, self._http = self._http, None
+        # Whose peer is gone has no session that could have been accepted.
+        assert http is not None
         self._flow.write(switching_protocols(self._key, headers))
         self._activity.begin()
         self._activity.connections.add(self)
@@ -120,7 +116,6 @@ class WebSocketConnection(asyncio.Protocol):
         self.session.flush()
         if early:
             self.data_received(early)
-        return True
 
     def give_back(self) -> None:
         """Leaves the connection to HTTP: the handshake was refused."""

@@ -172,6 +172,16 @@ def test_what_a_request_reifies_by_itself_is_noted():
     assert "noted" not in vars(request)
 
 
+def test_what_a_request_has_reified_before_is_noted():
+    _, (request,) = ask(plain)
+    request.set_property(lambda request: [request], "noted", reify=True)
+    value = request.noted
+    note_properties(request)
+    assert vars(request)[REIFIED]["noted"] is value
+    let_go(request)
+    assert request.noted is not value
+
+
 def test_request_of_no_application_of_ours():
     """It reifies as ever."""
     request = Request.blank("/")

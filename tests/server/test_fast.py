@@ -42,6 +42,13 @@ async def until_closed(wire: Wire) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.fixture
+def peers_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers that do not close are dropped at once."""
+    monkeypatch.setattr("sockjs_bridge.server.websocket.CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr("sockjs_bridge.server.runner.LINGER", 0.05)
+
+
 def test_what_aiohttp_must_have() -> None:
     """Without these all works, but more slowly (aiohttp_parts.py)."""
     assert {"_waiter", "_message_tail"} <= {*RequestHandler.__slots__}
@@ -225,6 +232,21 @@ async def test_frames_behind_a_handshake(fast: str) -> None:
         assert sorted(server.heard) == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize("fast", ["true", "false"])
+async def test_many_frames_behind_a_handshake(fast: str) -> None:
+    """So many that reading stops until the WebSocket has them."""
+    async with Unplugged({"sockjs.fast": fast}) as server:
+        wire = server.connect()
+        wire.feed(HANDSHAKE)
+        wire.feed(frame(b'"%d"' % 10**100) * 700)
+        assert not wire.reading
+        await server.quiet()
+        async with asyncio.timeout(PATIENCE):
+            while len(server.heard) < 700:
+                await asyncio.sleep(0.001)
+        assert wire.reading
+
+
 # WebSockets
 
 
@@ -251,6 +273,7 @@ async def test_ping_and_fragments() -> None:
         (frame(b"[1]"), 1000),
     ],
 )
+@pytest.mark.usefixtures("peers_that_stay")
 async def test_end(sent: bytes, code: int) -> None:
     """A close frame is answered with one; what breaks the protocol is told why."""
     async with Unplugged() as server:
@@ -269,8 +292,8 @@ async def test_end(sent: bytes, code: int) -> None:
         assert server.runner._activity.count == 0
 
 
-async def test_peer_that_does_not_answer_the_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sockjs_bridge.server.websocket.CLOSE_TIMEOUT", 0.05)
+@pytest.mark.usefixtures("peers_that_stay")
+async def test_peer_that_does_not_answer_the_close_frame() -> None:
     async with Unplugged() as server:
         wire = await server.open_websocket()
         server.sessions[0].close(3000, "Go away!")
@@ -342,6 +365,7 @@ async def test_messages_before_the_last_frame(last: bytes, code: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 16])
+@pytest.mark.usefixtures("peers_that_stay")
 async def test_messages_that_cannot_be_handed_on(
     count: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -475,8 +499,11 @@ async def test_cost_of_a_session(transport: str) -> None:
 
 @pytest.mark.parametrize("talks", [False, True])
 @pytest.mark.parametrize("transport", ["websocket", "xhr", "xhr_streaming"])
-async def test_a_session_that_has_ended_leaves_no_cycle(transport: str, talks: bool) -> None:
+async def test_a_session_that_has_ended_leaves_no_cycle(
+    transport: str, talks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Garbage that only a collection finds piles up until one of all objects holds up the loop."""
+    monkeypatch.setattr(SessionWorkers, "TICK", 0.05)
     async with Unplugged() as server:
         gc.collect()
         gc.disable()
@@ -628,6 +655,17 @@ async def test_connection_that_is_lost_while_a_request_waits_for_its_turn() -> N
         assert server.runner._activity.count == 0
 
 
+async def test_what_comes_when_the_connection_closes() -> None:
+    """Nobody reads it."""
+    async with Unplugged() as server:
+        wire = server.connect()
+        wire.protocol.on_deadline(0)
+        assert wire.closed
+        wire.protocol.data_received(POLL)
+        await server.quiet()
+        assert (wire.written, server.requests, server.sessions) == (b"", 0, [])
+
+
 async def test_stream_that_is_ended_twice() -> None:
     async with Unplugged() as server:
         wire = await server.open()
@@ -641,6 +679,7 @@ async def test_stream_that_is_ended_twice() -> None:
         assert wire.written.endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.usefixtures("peers_that_stay")
 async def test_body_that_never_comes() -> None:
     """aiohttp's time-out is answered as the endpoint's."""
     async with Unplugged(options={"body_timeout": "0.1"}) as server:
@@ -668,14 +707,15 @@ async def test_what_follows_the_end_of_a_session() -> None:
         assert server.heard == []
 
 
-async def test_broken_message_behind_too_many() -> None:
+@pytest.mark.parametrize("broken", [b"[", b"[broken"], ids=["read alone", "read with others"])
+async def test_broken_message_behind_too_many(broken: bytes) -> None:
     """What came before it is handed on first, to an application that is slow."""
     async with Unplugged({"sockjs.max_inbound": "2"}) as server:
         wire = await server.open_websocket()
         (session,) = server.sessions
         wire.feed(frame(b'"wait"'))
         texts = [str(number) for number in range(8)]
-        wire.feed(b"".join(frame(json.dumps(text).encode()) for text in texts) + frame(b"["))
+        wire.feed(b"".join(frame(json.dumps(text).encode()) for text in texts) + frame(broken))
         await server.quiet()
         assert not session.over
         server.gate.set()

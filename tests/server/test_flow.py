@@ -191,6 +191,22 @@ def test_nothing_is_done_with_a_connection_that_is_over() -> None:
     assert desk.flow.taken(desk.clock.time()) <= desk.clock.time()
 
 
+async def test_drain() -> None:
+    """Who may write does not wait; nor does who never may again."""
+    desk = Desk()
+    await desk.flow.drain()
+    desk.flow.lost()
+    with pytest.raises(ConnectionResetError):
+        await desk.flow.drain()
+
+
+async def test_drain_of_a_connection_that_closes() -> None:
+    desk = Desk()
+    desk.flow.close()
+    with pytest.raises(ConnectionResetError):
+        await desk.flow.drain()
+
+
 def test_deadline_that_raised() -> None:
     """Nobody would look at the connection again."""
     desk = Desk()

@@ -269,6 +269,29 @@ async def test_a_session_that_ends_during_the_handshake_leaves_no_cycle(fast, as
             gc.enable()
 
 
+@pytest.mark.parametrize("refuses", [False, True])
+@pytest.mark.parametrize("fast", [True, False])
+async def test_who_asks_again_during_the_handshake(fast, refuses):
+    """The application is asked once, and both have its answer."""
+    async with Server(fast=fast) as server:
+        server.guard.gate.clear()
+        server.guard.refuses = refuses
+        asked = HTTP_OPENING.replace(b"/xhr ", b"/xhr?t=1690000000123 ")
+        first, again = server.connect(), server.connect()
+        first.feed(asked)
+        await until(server.guard.entered.is_set)
+        (session,) = server.guard.sessions
+        first.close()
+        await until(lambda: session._receiver is None)
+        again.feed(asked)
+        await until(lambda: session._receiver is not None)
+        server.guard.gate.set()
+        await server.quiet()
+        assert first.written == b""
+        assert again.written.endswith(b"\r\n\r\no\n")
+        assert len(server.guard.environs) == 1
+
+
 async def test_a_handshake_that_is_slower_than_keepalive():
     async with Server(keepalive_timeout="0.05") as server:
         server.guard.gate.clear()

@@ -270,6 +270,12 @@ def test_settings_as_text_or_typed(settings):
     assert TrustedProxy.from_settings({"trusted_proxy": ""}) == TrustedProxy()
 
 
+@pytest.mark.parametrize("count", ["", None])
+def test_a_count_that_is_not_said(count):
+    trusted = TrustedProxy.from_settings({"trusted_proxy": "*", "trusted_proxy_count": count})
+    assert trusted.count == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -157,5 +157,3 @@ class WSGIResponse(OwnResponse):
             await self._flow.drain()
         finally:
             self._memory.release(self, held)
-        if self.aborted:
-            raise ConnectionResetError("the response was broken off")

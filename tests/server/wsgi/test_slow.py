@@ -14,8 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from sockjs_bridge.endpoint.handshake import Inquiry
+from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi import budget, host
-from sockjs_bridge.server.wsgi.outlet import Outflow
+from sockjs_bridge.server.wsgi.exchange import ClientGone, Head
+from sockjs_bridge.server.wsgi.outlet import Outflow, Outlet
+from sockjs_bridge.server.wsgi.response import WSGIResponse
 from tests.server.support import PATIENCE, Answer, serving, until
 
 MIB = 2**20
@@ -302,6 +306,67 @@ def test_one_thread_too_many_breaks_one_off():
     outflow.end(broken)
     outflow.begin_waiting(waiting[3])
     assert [response.broken for response in waiting].count(True) == 2
+
+
+@contextlib.asynccontextmanager
+async def outlet_without_room():
+    """Yield a pool of one thread, and an outlet that has room for nothing, nor a client."""
+    pool = ThreadPool(1, "test", max_lent=2)
+
+    def make(head):
+        raise AssertionError("nobody is left to answer")
+
+    outlet = Outlet(make, Outflow(pool, 0), pool, Inquiry())
+    try:
+        yield pool, outlet
+    finally:
+        pool.close()
+
+
+async def test_a_thread_whose_client_left_before_its_first_block():
+    async with outlet_without_room() as (pool, outlet):
+        outlet.break_off()
+        sending = pool.submit(outlet.send, Head(200, "OK", [], None), b"block")
+        # The loop stands still meanwhile, and sees all of it afterwards.
+        assert isinstance(sending.exception(PATIENCE), ClientGone)
+        await asyncio.sleep(0)
+        assert outlet.response is None
+        assert not outlet._blocks
+
+
+async def test_a_client_that_leaves_while_its_thread_begins_to_wait():
+    """The loop says so between the thread's last look and its wait, and will not say it again."""
+
+    class Event(threading.Event):
+        def clear(self):
+            outlet.broken = True
+            self.set()
+            super().clear()
+
+    async with outlet_without_room() as (pool, outlet):
+        outlet._room = Event()
+        sending = pool.submit(outlet.send, Head(200, "OK", [], None), b"block")
+        assert isinstance(sending.exception(PATIENCE), ClientGone)
+
+
+async def test_nothing_is_written_to_what_was_broken_off():
+    failed = asyncio.Event()
+
+    async def handle(host, request):
+        head = Head(200, "OK", [], None)
+        response = WSGIResponse(request, head, None, host._outflow.memory, PATIENCE)
+        await response.write(b"one")
+        response.give_way()
+        try:
+            await response.write(b"two")
+        except ConnectionResetError:
+            failed.set()
+        return response
+
+    async with serving(None, handler=handle) as served:
+        with contextlib.suppress(ConnectionResetError):
+            await served.ask()
+        await asyncio.wait_for(failed.wait(), PATIENCE)
 
 
 async def test_of_too_much_memory_the_stillest_is_broken_off(pages, caplog):
