@@ -25,8 +25,11 @@ class DeadlineWheel:
     deadline: where a loop is late all the time, everything is called nevertheless.
     """
 
+    #: Slots a second: the time of one is divided by this, not multiplied by `GRANULARITY`, whose
+    #: rounding would put it behind a loop's clock that counts whole milliseconds (uvloop's).
+    PER_SECOND = 20
     #: Seconds.
-    GRANULARITY = 0.05
+    GRANULARITY = 1 / PER_SECOND
     #: How many objects are called in one go, so that many cannot hold up the loop.
     BATCH = 100
     #: Seconds by which a turn is late after a standstill.
@@ -86,8 +89,9 @@ class DeadlineWheel:
     def _arm(self) -> None:
         if self._order and (self._timer_at is None or self._order[0] < self._timer_at):
             slot = self._timer_at = self._order[0]
-            self._expected = max(slot * self.GRANULARITY, self._clock.time())
-            self._clock.call_at(slot * self.GRANULARITY, partial(self._turn, slot))
+            when = slot / self.PER_SECOND
+            self._expected = max(when, self._clock.time())
+            self._clock.call_at(when, partial(self._turn, slot))
 
     def _put_off(self, due: float) -> float:
         """Returns when a deadline counts: later if it fell into the last standstill."""
@@ -107,7 +111,7 @@ class DeadlineWheel:
             self._stood_from, self._stood_until = max(begin, self._stood_until), now
         left = self.BATCH
         # The first slot anew each time: what is called may add one before it.
-        while self._order and (slot := self._order[0]) * self.GRANULARITY <= now:
+        while self._order and (slot := self._order[0]) / self.PER_SECOND <= now:
             waiting = self._slots[slot]
             if not waiting:
                 del self._slots[heapq.heappop(self._order)]

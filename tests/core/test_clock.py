@@ -394,3 +394,23 @@ def test_contract_has_no_behaviour_of_its_own(call: Callable[[], object]) -> Non
     """An implementation that leaves something out says so."""
     with pytest.raises(NotImplementedError):
         call()
+
+
+class Milliseconds(HandClock):
+    """Counts whole milliseconds, as uvloop's does, and rounds to them."""
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> None:
+        super().call_at(round(when * 1000) / 1000, callback)
+
+
+def test_clock_of_whole_milliseconds() -> None:
+    """A turn that comes on time finds its slot; it would come again and again otherwise."""
+    clock = Milliseconds(0.0)
+    wheel = DeadlineWheel(clock)
+    alarms = [Alarm(clock, number / 20) for number in range(1, 2000)]
+    for alarm in reversed(alarms):
+        wheel.update(alarm)
+    clock.timer_calls = 0
+    clock.advance(101)
+    assert all(len(alarm.called) == 1 for alarm in alarms)
+    assert clock.timer_calls <= len(alarms)
