@@ -7,7 +7,7 @@ nothing waits or the next hook is of the other kind, a job also after `SessionHa
 so that other sessions have the thread.
 
 A task that has nothing to do waits a while for the next call, as a new task for each message would
-cost more than most hooks do. It is told whether to go on or to end.
+cost more than most hooks do. It is told what to go on with, or to end.
 
 ========  =====================================================================
 state     what there is
@@ -90,7 +90,7 @@ class Action(StrEnum):
     SUBMIT = "submit"
     #: Starts a task.
     SPAWN = "spawn"
-    #: Tells the task that waits to go on.
+    #: Tells the task that waits what to go on with.
     RESUME = "resume"
     #: Tells the task that waits to end.
     DISMISS = "dismiss"
@@ -138,6 +138,7 @@ _WITH_TASK = frozenset({TASK, WAITING, STALE})
 
 #: A hook's name, and what it is called with.
 _Call = tuple[str, tuple[str, ...]]
+_Hook = Callable[..., Any]
 
 
 def _has_hook(session_class: type[object], hook: str) -> bool:
@@ -187,8 +188,8 @@ class SessionHandler:
         self._takes_messages = _has_hook(type(self._instance), "on_message")
         self._calls: deque[_Call] | None = None
         self._state: State = IDLE
-        # Tells the task that waits whether to go on.
-        self._wake: asyncio.Future[bool] | None = None
+        # Tells the task that waits which hook is next; None: to end.
+        self._wake: asyncio.Future[_Hook | None] | None = None
         self._has_received = False
         # The call that runs, and how often it raised.
         self._current: _Call | None = None
@@ -246,7 +247,8 @@ class SessionHandler:
     def _go_on(self) -> None:
         """Looks what comes next. Nothing runs."""
         while self._calls:
-            self._move(PLAIN if self._async_hook() is None else ASYNC)
+            hook = self._async_hook()
+            self._move(PLAIN if hook is None else ASYNC, hook)
             if self._state in _RUNNING:
                 return
         # Empty it would take as much memory as the rest of a silent session.
@@ -254,7 +256,8 @@ class SessionHandler:
         if self._channel.over or not self._has_received:
             self._move(LAST)
 
-    def _move(self, event: Event) -> None:
+    def _move(self, event: Event, hook: _Hook | None = None) -> None:
+        """Follows from an event; of `ASYNC`, the hook of the call that waits comes with it."""
         self._state, action = TRANSITIONS[self._state, event]
         if action is None:
             return
@@ -263,13 +266,13 @@ class SessionHandler:
             # The server has cancelled the task as it waited.
             wake = None
         if action is RESUME and wake is not None:
-            wake.set_result(True)
+            wake.set_result(hook)
         elif action is RESUME or action is SPAWN:
-            self._workers.spawn(self._run_async())
+            self._workers.spawn(self._run_async(hook))
         elif action is SUBMIT:
             self._submit()
         elif wake is not None:
-            wake.set_result(False)
+            wake.set_result(None)
 
     def _submit(self) -> None:
         try:
@@ -293,11 +296,11 @@ class SessionHandler:
 
     # The runs
 
-    def _async_hook(self) -> Callable[..., Any] | None:
+    def _async_hook(self) -> _Hook | None:
         """Returns the hook of the next call if it is asynchronous."""
         assert self._calls is not None
         try:
-            hook: Callable[..., Any] = getattr(self._instance, self._calls[0][0])
+            hook: _Hook = getattr(self._instance, self._calls[0][0])
             return hook if declared_async(getattr(hook, "__func__", hook)) else None
         except Exception:
             # What cannot even be looked up fails where it is called.
@@ -320,45 +323,45 @@ class SessionHandler:
             self._count(call[0])
         return call
 
-    async def _run_async(self) -> None:
+    async def _run_async(self, hook: _Hook | None) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._unit.in_task()
         self._workers.repeat(self._tick)
-        while True:
-            await self._run_hooks(task)
+        while hook is not None:
+            await self._run_hooks(task, hook)
             self._paused()
             if self._state is not WAITING:
                 return
             self._wake = task.get_loop().create_future()
-            if not await self._wake:
-                return
+            hook = await self._wake
 
-    async def _run_hooks(self, task: asyncio.Task[Any]) -> None:
+    async def _run_hooks(self, task: asyncio.Task[Any], first: _Hook) -> None:
         turns = 0
         unit, watch = self._unit, self._watch
-        while self._calls and (hook := self._async_hook()) is not None:
+        hook: _Hook | None = first
+        while hook is not None:
             if turns == self.FAIR:
                 turns = 0
                 await asyncio.sleep(0)
             turns += 1
             call = self._take()
-            if call is None:
-                continue
-            try:
-                unit.begin(True)
-                awaited = hook(*call[1])
-                result = await (awaited if watch is None else watch(awaited))
-                if result is not None:
-                    refuse_unrun(result, "return await it")
-                unit.end()
-            except BaseException as error:
-                again = unit.fail(error)
-                if stopped(error, task, self._websocket):
-                    raise
-                self._raised(error, again)
-            else:
-                self._failures = 0
+            if call is not None:
+                try:
+                    unit.begin(True)
+                    awaited = hook(*call[1])
+                    result = await (awaited if watch is None else watch(awaited))
+                    if result is not None:
+                        refuse_unrun(result, "return await it")
+                    unit.end()
+                except BaseException as error:
+                    again = unit.fail(error)
+                    if stopped(error, task, self._websocket):
+                        raise
+                    self._raised(error, again)
+                else:
+                    self._failures = 0
+            hook = self._async_hook() if self._calls else None
 
     def _run_plain(self) -> None:
         unit = self._unit
