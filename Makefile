@@ -32,6 +32,9 @@ PEERS =
 REPS =
 SECONDS =
 
+# Where it is set, each worker of the tests would compile all of them anew: half of a quick check.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo check test test-js test-units coverage lint format docs bench bench-short bench-stalls browser-files programs dist clean
 
 demo: $(DEMO)
