@@ -81,7 +81,7 @@ class Load:
 
     @classmethod
     def parse(cls, name: str) -> Load:
-        """Read a load from its name.
+        """Reads a load from its name.
 
         Raises:
             Lacking: it is none.
@@ -108,18 +108,18 @@ class Load:
         return 3 if self.mode == "xhr-echo" else 1
 
     def seconds(self, seconds: float) -> float:
-        """Return the seconds that count: nothing happens while connections are idle."""
+        """Returns the seconds that count: nothing happens while connections are idle."""
         return min(seconds, 1) if self.mode == "idle" else seconds
 
     def duration(self, seconds: float) -> float:
-        """Estimate how long a measurement takes, with the start of the server and all openings."""
+        """Estimates how long a measurement takes, with the start of the server and all openings."""
         return 0.7 + self.connections / 1000 + self.warmup + self.seconds(seconds)
 
 
 def generator_command(
     generator: Path, load: Load, port: int, seconds: float, *arguments: object
 ) -> list[str]:
-    """Return the command that puts a load on the server at a port.
+    """Returns the command that puts a load on the server at a port.
 
     Args:
         generator: the program.
@@ -137,7 +137,7 @@ def generator_command(
 
 
 def generated(output: str, error: str) -> Measurement:
-    """Return what the generator found.
+    """Returns what the generator found.
 
     Args:
         output: what it wrote.
@@ -156,7 +156,7 @@ def generated(output: str, error: str) -> Measurement:
 def run_generator(
     generator: Path, load: Load, port: int, seconds: float, *arguments: object
 ) -> Measurement:
-    """Put a load on the server at a port, and return what the generator found.
+    """Puts a load on the server at a port, and returns what the generator found.
 
     Args:
         generator: the program.

@@ -57,13 +57,13 @@ class PlainEcho(WebSocketSession):
 
 
 def probe(request: Request) -> Found:
-    """Tell what held up the loop since this was asked last."""
+    """Tells what held up the loop since this was asked last."""
     found: Found = request.registry.probe.read()
     return found
 
 
 def main(global_config: dict[str, str], **settings: str) -> Router:
-    """Make the application."""
+    """Makes the application."""
     with Configurator(settings=settings) as config:
         for name in ("echo", "broadcast", "view", "coroutine", "plain"):
             config.add_sockjs_route(name, f"/{name}")

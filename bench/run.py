@@ -1,4 +1,4 @@
-"""Measure our server beside others, and print the tables: what ``make bench`` runs.
+"""Measures our server beside others, and prints the tables: what ``make bench`` runs.
 
 Each measurement has a server process of its own on one CPU, and the load generator on another. The
 servers take turns (A B C, A B C …), so that what else happens on the machine meets all of them.
@@ -70,7 +70,7 @@ SHORT = Plan(peers=("ours", "sockjs-node", "limit"), loads=LOADS, reps=1, second
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do what the command line says.
+    """Does what the command line says.
 
     Raises:
         SystemExit: with one sentence: it cannot be done, and why.
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what reads the command line."""
+    """Returns what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.run",
         description="Measure SockJS servers, and print a table for each load.",
@@ -106,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def kept(path: Path) -> table.Report:
-    """Return the report of an earlier run.
+    """Returns the report of an earlier run.
 
     Raises:
         Lacking: there is none in that file.
@@ -119,12 +119,12 @@ def kept(path: Path) -> table.Report:
 
 
 def names(text: str) -> list[str]:
-    """Return the names in a list, which may contain blanks."""
+    """Returns the names in a list, which may contain blanks."""
     return [" ".join(name.split()) for name in text.split(",") if name.strip()]
 
 
 def planned(options: argparse.Namespace) -> Plan:
-    """Return the plan that the command line means: what it does not say has a default.
+    """Returns the plan that the command line means: what it does not say has a default.
 
     Raises:
         Lacking: nothing can be measured so.
@@ -149,7 +149,7 @@ def planned(options: argparse.Namespace) -> Plan:
 
 
 def chosen_cpus(text: str | None) -> tuple[int, int]:
-    """Return the server's CPU and the generator's, which are not to share one.
+    """Returns the server's CPU and the generator's, which are not to share one.
 
     Raises:
         Lacking: there are no two.
@@ -170,7 +170,7 @@ def chosen_cpus(text: str | None) -> tuple[int, int]:
 
 
 def measure_all(plan: Plan, cpus: tuple[int, int]) -> table.Report:
-    """Measure, and keep the report below ``build/bench``; Ctrl-C ends it with what there is.
+    """Measures, and keeps the report below ``build/bench``; Ctrl-C ends it with what there is.
 
     Raises:
         Lacking: something that is needed is not here.
@@ -215,7 +215,7 @@ def measure(
     generator: Path,
     cpus: tuple[int, int],
 ) -> Measurement:
-    """Measure one server with one load, in a process of its own."""
+    """Measures one server with one load, in a process of its own."""
     port = free_port()
     row = Measurement(server=server.name, load=load.name)
     try:
@@ -231,7 +231,7 @@ def measure(
 
 
 def measure_stalls(rows: list[stalls.Stall], generator: Path, cpu: int) -> None:
-    """Measure what holds up the loop of our server, and add it to the rows."""
+    """Measures what holds up the loop of our server, and adds it to the rows."""
     try:
         for row in stalls.measure(ours(), ours("crowd"), generator, cpu):
             rows.append(row)
@@ -241,7 +241,7 @@ def measure_stalls(rows: list[stalls.Stall], generator: Path, cpu: int) -> None:
 
 
 def allow_files(loads: Sequence[Load]) -> None:
-    """Let this process, and those that it starts, open as many files as the loads need.
+    """Lets this process, and those that it starts, open as many files as the loads need.
 
     Raises:
         Lacking: not so many may be open.
@@ -257,7 +257,7 @@ def allow_files(loads: Sequence[Load]) -> None:
 
 
 def machine() -> dict[str, str]:
-    """Describe where the figures come from."""
+    """Describes where the figures come from."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
     model = next((line for line in cpuinfo.splitlines() if line.startswith("model name")), "")
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -62,7 +62,7 @@ class Server:
 
 
 def ours(app: str = "main") -> Installed:
-    """Return our server, with one of the applications in its ini file."""
+    """Returns our server, with one of the applications in its ini file."""
     versions = {
         package: importlib.metadata.version(package)
         for package in ("sockjs-bridge", "pyramid", "aiohttp", "uvloop")
@@ -139,7 +139,7 @@ SERVERS = {
 
 
 def compile_c(source: Path, folder: Path = BUILD) -> Path:
-    """Compile a program of one file, unless it is newer than its source.
+    """Compiles a program of one file, unless it is newer than its source.
 
     Raises:
         Lacking: there is no compiler, or it failed.
@@ -165,7 +165,7 @@ def _output(*command: str) -> str:
 
 
 def _installed(name: str, what: str, *commands: list[str], source: Path | None = None) -> Path:
-    """Return a folder in which commands were run, once for everything that is in ``what``."""
+    """Returns a folder in which commands were run, once for everything that is in ``what``."""
     folder = BUILD / name
     stamp = folder / ".installed"
     if stamp.is_file() and stamp.read_text() == what:
@@ -194,7 +194,7 @@ def _run(folder: Path, *command: str | Path) -> None:
 def running(
     installed: Installed, port: int, log: Path, cpu: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in a process of its own until the end of the block.
+    """Runs a server in a process of its own until the end of the block.
 
     Args:
         installed: the server.
@@ -235,7 +235,7 @@ def running(
 
 @contextmanager
 def pinned(cpu: int | None) -> Iterator[None]:
-    """Bind this thread to a CPU, and so every process that it starts in the block."""
+    """Binds this thread to a CPU, and so every process that it starts in the block."""
     before = os.sched_getaffinity(0)
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
@@ -258,7 +258,7 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens."""
+    """Returns a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port: int = found.getsockname()[1]
         return port

@@ -58,7 +58,7 @@ class Stall(Found):
 def measure(
     subscribers: Installed, crowd: Installed, generator: Path, cpu: int | None
 ) -> Iterator[Stall]:
-    """Measure our server; its parts are told as they are done.
+    """Measures our server; its parts are told as they are done.
 
     Args:
         subscribers: the server that gets WebSockets.
@@ -85,7 +85,7 @@ def _in_a_process(
 
 
 def probe(port: int) -> Found:
-    """Ask our server what held up its loop since it was asked last.
+    """Asks our server what held up its loop since it was asked last.
 
     Raises:
         Lacking: it does not answer.
@@ -99,7 +99,7 @@ def probe(port: int) -> Found:
 
 
 def worst(looks: Iterable[Found]) -> Found:
-    """Return the worst of several looks; memory and sessions are those of the last one."""
+    """Returns the worst of several looks; memory and sessions are those of the last one."""
     looks = [*looks]
     return Found(
         late_ms=max(look["late_ms"] for look in looks),
@@ -112,7 +112,7 @@ def worst(looks: Iterable[Found]) -> Found:
 
 
 def _until(port: int, reached: Callable[[int], bool]) -> Found:
-    """Look until there are as many sessions as are waited for.
+    """Looks until there are as many sessions as are waited for.
 
     Raises:
         Lacking: that takes too long.
@@ -164,7 +164,7 @@ def _waves(port: int) -> Iterator[Stall]:
 
 
 async def open_polling(port: int, sessions: int) -> None:
-    """Open sessions by a first poll each, which nothing follows.
+    """Opens sessions by a first poll each, which nothing follows.
 
     Raises:
         ConnectionError: the server refused one.
@@ -190,7 +190,7 @@ async def open_polling(port: int, sessions: int) -> None:
 
 
 def memory_growth(stalls: Iterable[Stall]) -> float | None:
-    """Return by how many per cent the memory grew from the first wave to the last one.
+    """Returns by how many per cent the memory grew from the first wave to the last one.
 
     Both are looked at when all sessions of the wave have expired.
     """

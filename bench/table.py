@@ -47,7 +47,7 @@ class Report(TypedDict):
 
 
 def text(report: Report) -> str:
-    """Return the heading, a table for each load, and the legend."""
+    """Returns the heading, a table for each load, and the legend."""
     rows = report["measurements"]
     loads = dict.fromkeys(row["load"] for row in rows)
     tables = [_load_table(load, [row for row in rows if row["load"] == load]) for load in loads]
@@ -102,7 +102,7 @@ def _idle_columns() -> dict[str, Cell]:
 
 
 def _growth_tables(rows: list[Measurement]) -> list[str]:
-    """Return the table of how the cost of a message grows, if that was measured."""
+    """Returns the table of how the cost of a message grows, if that was measured."""
     loads = [load for load in (LOADS[0], *GROWTH) if any(row["load"] == load for row in rows)]
     if len(loads) < 2:
         return []
@@ -121,7 +121,7 @@ def _growth_tables(rows: list[Measurement]) -> list[str]:
 
 
 def _stall_tables(stalls: list[Stall]) -> list[str]:
-    """Return the table of what held up our loop, if that was measured."""
+    """Returns the table of what held up our loop, if that was measured."""
     if not stalls:
         return []
     lines = [["meanwhile", "stall ms", "wanted", "late ms", "gc ms", "full", "MiB", ""]]
@@ -147,7 +147,7 @@ def _stall_tables(stalls: list[Stall]) -> list[str]:
 
 
 def _sound(rows: Iterable[Measurement]) -> dict[str, list[Measurement]]:
-    """Return what did not fail, by server."""
+    """Returns what did not fail, by server."""
     sound: dict[str, list[Measurement]] = {}
     for row in rows:
         if "failed" not in row:
@@ -156,7 +156,7 @@ def _sound(rows: Iterable[Measurement]) -> dict[str, list[Measurement]]:
 
 
 def _notes(rows: list[Measurement]) -> str:
-    """Return what a reader must know of one server's runs."""
+    """Returns what a reader must know of one server's runs."""
     sound = [row for row in rows if "failed" not in row]
     faults = {
         "errors": sum(row["errors"] for row in sound),
@@ -186,7 +186,7 @@ def _memory(row: Measurement) -> float:
 
 
 def _median(values: Iterable[float]) -> float:
-    """Return the median; 0 is what no server reaches, and stands for none."""
+    """Returns the median; 0 is what no server reaches, and stands for none."""
     return median([*values] or [0])
 
 
@@ -201,7 +201,7 @@ def _ratio(one: float, other: float) -> str:
 
 
 def _aligned(lines: list[list[str]]) -> list[str]:
-    """Set cells below each other: the first and the last to the left, numbers to the right."""
+    """Sets cells below each other: the first and the last to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(

@@ -1,4 +1,4 @@
-"""Make what browsers get: the pinned SockJS client, the reconnecting client, the chat's page.
+"""Makes what browsers get: the pinned SockJS client, the reconnecting client, the chat's page.
 
 The lock file in ``js/`` names the packages and their checksums, ``js/build.mjs`` does the work; git
 holds no outputs. Needs the standard library only, so that ``make`` can run it before anything is
@@ -35,7 +35,7 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 
 def digest() -> str:
-    """Return the digest of all sources and outputs, names and contents."""
+    """Returns the digest of all sources and outputs, names and contents."""
     whole = hashlib.sha256()
     for file in _files([*SOURCES, *OUTPUTS]):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -44,12 +44,12 @@ def digest() -> str:
 
 
 def is_current() -> bool:
-    """Tell whether the outputs are those of the last build, made from the sources as they are."""
+    """Tells whether the outputs are those of the last build, made from the sources as they are."""
     return STAMP.is_file() and STAMP.read_text(encoding="ascii").strip() == digest()
 
 
 def build() -> None:
-    """Build the files, unless they are there already.
+    """Builds the files, unless they are there already.
 
     Raises:
         BuildError: npm is missing or failed.
@@ -71,7 +71,7 @@ def build() -> None:
 
 
 def _is_installed() -> bool:
-    """Tell, as make does, whether the packages are newer than what names them."""
+    """Tells, as make does, whether the packages are newer than what names them."""
     if not INSTALLED.is_file():
         return False
     named = max(file.stat().st_mtime for file in _files(SOURCES[:2]))
@@ -96,7 +96,7 @@ def _run(npm: str, *arguments: str) -> None:
 
 
 def build_or_exit() -> None:
-    """Do as ``build``, and end the process with the error's text, without a traceback.
+    """Does as ``build``, and ends the process with the error's text, without a traceback.
 
     Raises:
         SystemExit: npm is missing or failed.

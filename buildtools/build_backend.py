@@ -36,7 +36,7 @@ Settings = dict[str, Any] | None
 def build_wheel(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
 ) -> str:
-    """Build a wheel with the files for browsers inside (PEP 517)."""
+    """Builds a wheel with the files for browsers inside (PEP 517)."""
     build_or_exit()
     # setuptools would put all into the wheel that an earlier build left here.
     shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)
@@ -46,12 +46,12 @@ def build_wheel(
 def build_editable(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
 ) -> str:
-    """Build an editable wheel of a checkout that has the files for browsers (PEP 660)."""
+    """Builds an editable wheel of a checkout that has the files for browsers (PEP 660)."""
     build_or_exit()
     return build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
-    """Build an sdist with the files for browsers inside (PEP 517)."""
+    """Builds an sdist with the files for browsers inside (PEP 517)."""
     build_or_exit()
     return build_meta.build_sdist(sdist_directory, config_settings)

@@ -102,7 +102,7 @@ class Database:
         """Makes sure that the database is there, and that its tables are those of this program.
 
         Args:
-            migrate: bring them up to date.
+            migrate: whether they are brought up to date.
 
         Raises:
             CannotStart: it is not there, its tables are older and may not be changed, or newer.

@@ -70,21 +70,21 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Look at a room, and hear what happens in it."""
+    """Looks at a room, and hears what happens in it."""
 
     room: int
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Look away from a room that one is not in."""
+    """Looks away from a room that one is not in."""
 
     room: int
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Say something.
+    """Says something.
 
     Attributes:
         room: where.
@@ -99,7 +99,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Change what one has said."""
+    """Changes what one has said."""
 
     room: int
     number: int
@@ -109,7 +109,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Take back what one has said."""
+    """Takes back what one has said."""
 
     room: int
     number: int
@@ -149,7 +149,7 @@ class Typing:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Are you there?"""
+    """Asks whether the server is there."""
 
     n: int
 

@@ -163,8 +163,8 @@ class Connection(abc.ABC):
         request is aborted. On a connection that is over already this only waits.
 
         Args:
-            code: 1000 or 3000 to 4999 (RFC 6455, section 7.4).
-            reason: at most 123 bytes of UTF-8 (RFC 6455, section 5.5).
+            code: 1000 or 3000 to 4999 (RFC 6455, 7.4).
+            reason: at most 123 bytes of UTF-8 (RFC 6455, 5.5).
 
         Raises:
             ValueError: the code or the reason may not be sent.

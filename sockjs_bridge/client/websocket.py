@@ -54,7 +54,7 @@ class WebSocketConnection(Connection):
                 case aiohttp.WSMsgType.BINARY:
                     raise ProtocolError("Broken framing: a binary message")
                 case aiohttp.WSMsgType.CLOSE:
-                    # RFC 6455, section 7.1.5: 1005 stands for a close frame without a code.
+                    # RFC 6455, 7.1.5: 1005 stands for a close frame without a code.
                     raise ConnectionClosed(message.data or 1005, message.extra or "")
                 case aiohttp.WSMsgType.ERROR:
                     too_big = websocket.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG

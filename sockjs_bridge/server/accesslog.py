@@ -31,14 +31,14 @@ _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
 class AccessLogger(AbstractAccessLogger):
-    """Write ``host - user [time] "request" status bytes "referer" "user-agent"``.
+    """Writes ``host - user [time] "request" status bytes "referer" "user-agent"``.
 
     Lines go to the logger ``sockjs_bridge.access`` at level INFO. What came from the client
     is escaped as Apache does it, so no request can start a line or end a quotation.
 
     Args:
-        logger: Taken for aiohttp's sake; the lines go to this package's own logger.
-        log_format: Taken for aiohttp's sake; the format is fixed.
+        logger: taken for aiohttp's sake; the lines go to this package's own logger.
+        log_format: taken for aiohttp's sake; the format is fixed.
     """
 
     log_polls = False
@@ -53,12 +53,12 @@ class AccessLogger(AbstractAccessLogger):
         return self.logger.isEnabledFor(logging.INFO)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Write the line of one request.
+        """Writes the line of one request.
 
         Args:
-            request: What was asked.
-            response: What was answered.
-            time: How long it took, in seconds.
+            request: what was asked.
+            response: what was answered.
+            time: how long it took, in seconds.
         """
         if request.get(POLL) and not self.log_polls:
             return
@@ -76,15 +76,15 @@ class AccessLogger(AbstractAccessLogger):
         remote: str,
         user: str = "-",
     ) -> None:
-        """Write the line of one request, whoever has read it.
+        """Writes the line of one request, whoever has read it.
 
         Args:
-            head: What was asked.
-            status: What was answered.
-            size: Bytes of the answer's body.
-            time: How long it took, in seconds.
-            remote: Address of who asked.
-            user: Who is signed in.
+            head: what was asked.
+            status: what was answered.
+            size: bytes of the answer's body.
+            time: how long it took, in seconds.
+            remote: address of who asked.
+            user: who is signed in.
         """
         major, minor = head.version
         self.logger.info(
@@ -112,7 +112,7 @@ def _body_size(response: web.StreamResponse) -> int:
 
 
 class EveryRequestLogger(AccessLogger):
-    """Write the lines of polls and sends too."""
+    """Writes the lines of polls and sends too."""
 
     log_polls = True
 

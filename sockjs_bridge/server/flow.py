@@ -159,7 +159,7 @@ class Flow(Peer):
     # Taking
 
     def taken(self, now: float) -> float:
-        """See `Peer.taken`."""
+        """As `Peer.taken`."""
         if self._transport is None:
             return self._taken
         pending = untaken(self._transport)

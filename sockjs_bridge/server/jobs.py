@@ -29,15 +29,15 @@ class Awaiting:
         self._clock = clock
 
     def set_running_or_notify_cancel(self) -> bool:
-        """Return whether the job is to run."""
+        """Returns whether the job is to run."""
         return not self._future.cancelled()
 
     def set_result(self, result: object) -> None:
-        """Tell what the job returned."""
+        """Tells what the job returned."""
         self._clock.call_from_thread(partial(self._tell, self._future.set_result, result))
 
     def set_exception(self, error: BaseException) -> None:
-        """Tell what the job raised."""
+        """Tells what the job raised."""
         self._clock.call_from_thread(partial(self._tell, self._future.set_exception, error))
 
     def _tell(self, tell: Callable[[Any], None], outcome: object) -> None:
@@ -45,7 +45,7 @@ class Awaiting:
             tell(outcome)
 
     def cancel(self) -> bool:
-        """Tell that the job does not run."""
+        """Tells that the job does not run."""
         self._clock.call_from_thread(self._future.cancel)
         return True
 
@@ -56,7 +56,7 @@ Job = tuple[Observer, Callable[[], Any]]
 
 
 def outcome_of(function: Callable[[], Any]) -> tuple[Any, Exception | None]:
-    """Run a function; return what it returned, and what it raised as a future can carry it."""
+    """Runs a function; returns what it returned, and what it raised as a future can carry it."""
     try:
         return function(), None
     except BaseException as error:

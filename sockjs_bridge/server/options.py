@@ -101,7 +101,7 @@ class ServerOptions:
     shutdown_timeout: float = setting(10.0, number(0, 3600, "seconds"))
     keepalive_timeout: float = setting(75.0, number(0.05, 86400, "seconds"))
     body_timeout: float = setting(30.0, number(0.05, 3600, "seconds"))
-    # Less could be too little for the request line alone (RFC 9112 section 3).
+    # Less could be too little for the request line alone (RFC 9112, 3).
     max_request_header_size: int = setting(32768, count(8192, "bytes"))
     max_body_size: int = setting(1073741824, count(0, "bytes"))
     max_body_memory: int = setting(67108864, count(65536, "bytes"))

@@ -31,7 +31,7 @@ UNKNOWN_PEER = "unknown"
 # Without a list waitress believes the scheme only; a proxy that does not overwrite the other
 # headers would let clients make up their address.
 _BELIEVED = frozenset({"x-forwarded-proto"})
-# Some proxies name the scheme of an upgrade request after WebSocket (RFC 6455 section 3).
+# Some proxies name the scheme of an upgrade request after WebSocket (RFC 6455, 3).
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.~%-]+)(?::(?P<port>\d{1,5}))?", re.ASCII)
@@ -42,7 +42,7 @@ _NODE = re.compile(
     re.ASCII,
 )
 _HIDDEN_NODE = re.compile(r"unknown|_[\w.-]+", re.ASCII | re.IGNORECASE)
-# One forwarded-pair and what ends it (RFC 7239 section 4).
+# One forwarded-pair and what ends it (RFC 7239, 4).
 _FORWARDED_PAIR = re.compile(
     r"[ \t]*(?:(?P<token>[\w!#$%&'*+.^`|~-]+)="
     r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<value>[^",; \t]+))[ \t]*)?(?P<end>[;,]|$)',
@@ -54,8 +54,8 @@ class MalformedForwarded(ValueError):
     """A trusted proxy sent a forwarding header that cannot be understood.
 
     Args:
-        header: Name of the header.
-        value: What it held.
+        header: name of the header.
+        value: what it held.
     """
 
     def __init__(self, header: str, value: str) -> None:
@@ -90,25 +90,25 @@ class TrustedProxy:
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Peers that are trusted, by address."""
     any_peer: bool = False
-    """Trust whoever connects: ``trusted_proxy = *``."""
+    """Trusts whoever connects: ``trusted_proxy = *``."""
     unix: bool = False
-    """Trust the peers of Unix sockets."""
+    """Trusts the peers of Unix sockets."""
     count: int = 1
     """How many proxies stand in a row before this server."""
     headers: frozenset[str] = frozenset()
     """The headers (lower case) that a trusted peer is believed."""
     clear_untrusted: bool = True
-    """Hide every other forwarding header from the application."""
+    """Hides every other forwarding header from the application."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, object]) -> TrustedProxy:
-        """Read the four settings; every other key is left alone.
+        """Reads the four settings; every other key is left alone.
 
         Args:
-            settings: Values as an ini file gives them, or already of their type.
+            settings: values as an ini file gives them, or already of their type.
 
         Raises:
-            SettingError: A value is wrong; the message names key, value and what is allowed.
+            SettingError: a value is wrong; the message names key, value and what is allowed.
         """
         own = {name: settings[name] for name in parsers(_Said) if name in settings}
         alone = not _words(own.get("trusted_proxy"))
@@ -127,7 +127,7 @@ class TrustedProxy:
         )
 
     def trusts(self, peer: str) -> bool:
-        """Return whether the immediate peer is a trusted proxy.
+        """Returns whether the immediate peer is a trusted proxy.
 
         Args:
             peer: IP address, ``unix`` or ``unknown``.
@@ -144,16 +144,16 @@ class TrustedProxy:
         return any(address in network for network in self.networks)
 
     def apply(self, peer: str, scheme: str, headers: Mapping[str, str]) -> Client:
-        """Work out the client behind a request.
+        """Works out the client behind a request.
 
         Args:
-            peer: Address of the immediate peer, ``unix`` or ``unknown``.
+            peer: address of the immediate peer, ``unix`` or ``unknown``.
             scheme: ``http`` or ``https``, as this server was reached.
-            headers: The request's headers; one that was repeated may be there several
+            headers: the request's headers; one that was repeated may be there several
                 times (a multi-dict) or joined by commas.
 
         Raises:
-            MalformedForwarded: A header that counts cannot be understood.
+            MalformedForwarded: a header that counts cannot be understood.
         """
         trusted = self.headers if self.trusts(peer) else frozenset()
         if not trusted:
@@ -193,7 +193,7 @@ class TrustedProxy:
 def _believe(
     direct: Client, told: Mapping[str, str], trimmed: Mapping[str, str], prefix: str
 ) -> Client:
-    """Put what the proxy told in place of what the connection shows."""
+    """Puts what the proxy told in place of what the connection shows."""
     remote, scheme, host = direct.remote, direct.scheme, direct.host
     remote_port = server_port = ""
     if node := told.get("for"):
@@ -231,7 +231,7 @@ def _believe(
 
 
 def _node(text: str) -> tuple[str, str] | None:
-    """Read a node (RFC 7239 section 6): address and port, both empty for a hidden one."""
+    """Reads a node (RFC 7239, 6): address and port, both empty for a hidden one."""
     if _HIDDEN_NODE.fullmatch(text):
         return "", ""
     match = _NODE.fullmatch(text)
@@ -249,7 +249,7 @@ def _node(text: str) -> tuple[str, str] | None:
 
 
 def _forwarded_elements(value: str) -> list[tuple[dict[str, str], str]]:
-    """Split a ``Forwarded`` header: the pairs of each hop, and the hop's own text."""
+    """Splits a ``Forwarded`` header: the pairs of each hop, and the hop's own text."""
     elements: list[tuple[dict[str, str], str]] = []
     pairs: dict[str, str] = {}
     start = position = 0

@@ -28,13 +28,13 @@ RESERVE = 33_554_432
 
 
 def start_thread(thread: threading.Thread) -> None:
-    """Start a thread where the system has room for it.
+    """Starts a thread where the system has room for it.
 
     A thread's stack may be the last memory that there is: a server that cannot allocate anything
     any more is of no use to those that it has.
 
     Raises:
-        RuntimeError: There is no thread to be had, or no memory beside it.
+        RuntimeError: there is no thread to be had, or no memory beside it.
     """
     try:
         # Nothing is written to it: where memory is plenty this costs next to nothing.
@@ -45,20 +45,20 @@ def start_thread(thread: threading.Thread) -> None:
 
 
 class ThreadPool:
-    """Run functions in at most ``size`` threads, started when they are needed (`start`: the first).
+    """Runs functions in at most ``size`` threads, started as they are needed (`start`: the first).
 
     The threads are daemon threads: unlike those of ``concurrent.futures``, which are joined at
     exit, a stuck one cannot keep the process from ending.
 
     Args:
-        size: Most threads that run at once.
-        name: Prefix of the threads' names.
-        max_size: How many threads `relieve` may bring it to; by default ``size``.
-        max_lent: How many jobs may go on beside these after `lend`.
+        size: most threads that run at once.
+        name: prefix of the threads' names.
+        max_size: how many threads `relieve` may bring it to; by default ``size``.
+        max_lent: how many jobs may go on beside these after `lend`.
 
     Attributes:
-        submitted: How many jobs there were so far.
-        begun: How many of them are at work, or were; they begin in the order of their coming.
+        submitted: how many jobs there were so far.
+        begun: how many of them are at work, or were; they begin in the order of their coming.
 
     Raises:
         ValueError: ``size`` is less than 1.
@@ -107,23 +107,23 @@ class ThreadPool:
         return max(0, self._unfinished - self._threads)
 
     def start(self) -> None:
-        """Start the first thread, before somebody needs it.
+        """Starts the first thread, before somebody needs it.
 
         Where the system has no more threads to give, a pool with one still does its jobs, if one
         after the other; a pool without any does none.
 
         Raises:
-            RuntimeError: There is none now.
+            RuntimeError: there is none now.
         """
         with self._lock:
             if not self._threads and not self._closed:
                 self._start_thread()
 
     def relieve(self, jobs: int) -> None:
-        """Start further threads for jobs that wait too long; at most as many as there are.
+        """Starts further threads for jobs that wait too long; at most as many as there are.
 
         Args:
-            jobs: How many such jobs there are.
+            jobs: how many such jobs there are.
         """
         with self._lock:
             for _ in range(min(jobs, self._threads, self.max_size - self._threads)):
@@ -131,12 +131,12 @@ class ThreadPool:
                     self._start_thread()
 
     def lend(self, *, beyond: bool = False) -> bool:
-        """Leave the calling thread to its job, one of this pool's, until that is done.
+        """Leaves the calling thread to its job, one of this pool's, until that is done.
 
         Another thread takes its place, as soon as a job needs one.
 
         Args:
-            beyond: Even where ``max_lent`` jobs have their threads so.
+            beyond: even where ``max_lent`` jobs have their threads so.
 
         Returns:
             Whether the job has it so now.
@@ -164,7 +164,7 @@ class ThreadPool:
         return self._threads - len(self._lent) > self.size
 
     def clock(self) -> LoopClock:
-        """Return the running loop's clock, by which threads of the pool call it."""
+        """Returns the running loop's clock, by which threads of the pool call it."""
         loop = asyncio.get_running_loop()
         if self._clock is None or self._clock[0] is not loop:
             self._clock = loop, LoopClock(loop)
@@ -175,13 +175,13 @@ class ThreadPool:
     def submit(
         self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> concurrent.futures.Future[T]:
-        """Have ``fn(*args, **kwargs)`` run in a thread.
+        """Has ``fn(*args, **kwargs)`` run in a thread.
 
         An exception that would stop an event loop (``SystemExit`` and its like) or that a
         future cannot carry arrives as the cause of a ``RuntimeError``.
 
         Raises:
-            RuntimeError: The pool is closed, or the system gives no thread at all.
+            RuntimeError: the pool is closed, or the system gives no thread at all.
         """
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._add(future, partial(fn, *args, **kwargs))
@@ -189,12 +189,12 @@ class ThreadPool:
         return future
 
     async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``fn(*args, **kwargs)`` in a thread and wait for what it returns.
+        """Runs ``fn(*args, **kwargs)`` in a thread and waits for what it returns.
 
         Cancelled, it takes back a job that still waits; a running one goes on unobserved.
 
         Raises:
-            RuntimeError: As `submit`.
+            RuntimeError: as `submit`.
         """
         loop = asyncio.get_running_loop()
         clock = self.clock()
@@ -220,7 +220,7 @@ class ThreadPool:
         self._warn_if_deep()
 
     def _look(self) -> None:
-        """Have a thread do what was added."""
+        """Has a thread do what was added."""
         with self._lock:
             self._looking = False
             self._call_thread()
@@ -237,7 +237,7 @@ class ThreadPool:
             self._calls.put(None)
 
     def close(self) -> None:
-        """Take no more jobs, cancel those that wait, and let each thread end after its own.
+        """Takes no more jobs, cancels those that wait, and lets each thread end after its own.
 
         It does not wait for the threads.
         """
@@ -274,7 +274,7 @@ class ThreadPool:
         self._started += 1
 
     def _next_job(self) -> Job | None:
-        """Wait for a job; None when the thread is to end."""
+        """Waits for a job; None when the thread is to end."""
         while True:
             with self._lock:
                 if self._closed:
@@ -295,7 +295,7 @@ class ThreadPool:
                     return None
 
     def _wait(self) -> bool:
-        """Wait for a call; False when none came to a thread that can be spared."""
+        """Waits for a call; False when none came to a thread that can be spared."""
         try:
             self._calls.get(timeout=self.IDLE if self._can_spare else None)
         except queue.Empty:

@@ -27,8 +27,8 @@ class BodyRefused(Exception):
     """A request that is answered before its body is complete.
 
     Args:
-        status: Of the answer: 400, 408, 413 or 503.
-        text: Of the answer.
+        status: of the answer: 400, 408, 413 or 503.
+        text: of the answer.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -44,11 +44,11 @@ class Uploads:
     `sockjs_bridge.server.wsgi.budget.leaving_order`.
 
     Args:
-        files: Where files are written.
-        max_memory: Bytes in memory.
-        max_disk: Bytes on disk.
-        spool_size: Bytes of a body that are kept in memory; a longer one goes to disk.
-        body_timeout: Seconds without a byte of a body after which 408 is answered.
+        files: where files are written.
+        max_memory: bytes in memory.
+        max_disk: bytes on disk.
+        spool_size: bytes of a body that are kept in memory; a longer one goes to disk.
+        body_timeout: seconds without a byte of a body after which 408 is answered.
     """
 
     def __init__(
@@ -69,17 +69,17 @@ class Uploads:
     async def read(
         self, request: web.BaseRequest, remote: str, limit: int, *, spool: bool = True
     ) -> Body:
-        """Read a request's body to its end.
+        """Reads a request's body to its end.
 
         Args:
-            request: The request.
-            remote: The address of who makes it.
-            limit: Most bytes.
-            spool: Whether a long one may go to disk.
+            request: the request.
+            remote: the address of who makes it.
+            limit: most bytes.
+            spool: whether a long one may go to disk.
 
         Raises:
-            BodyRefused: It is not to be had.
-            ConnectionError: The client is gone.
+            BodyRefused: it is not to be had.
+            ConnectionError: the client is gone.
         """
         if request.transport is None:
             raise ConnectionResetError("the client is gone")
@@ -100,13 +100,13 @@ class Body:
     """The body of one request.
 
     Args:
-        uploads: What it shares with the others.
-        client: Whom it is counted for.
-        spool_size: Bytes that are kept in memory.
+        uploads: what it shares with the others.
+        client: whom it is counted for.
+        spool_size: bytes that are kept in memory.
 
     Attributes:
-        client: As given.
-        file: What was read; once that is all, from its beginning.
+        client: as given.
+        file: what was read; once that is all, from its beginning.
     """
 
     def __init__(self, uploads: Uploads, client: str, spool_size: int) -> None:
@@ -123,39 +123,39 @@ class Body:
         self._kept = (0, 0)
 
     def beginning(self, size: int) -> bytes:
-        """Return its first bytes; in a thread, and before it is closed.
+        """Returns its first bytes; in a thread, and before it is closed.
 
         Args:
-            size: How many.
+            size: how many.
         """
         self.file.seek(0)
         return self.file.read(size)
 
     def close(self) -> None:
-        """Let it go; in any thread, and once."""
+        """Lets it go; in any thread, and once."""
         self.file.close()
         self._clock.call_from_thread(self._let_go)
 
     def idle(self) -> float:
-        """Return the seconds since its last byte."""
+        """Returns the seconds since its last byte."""
         return self._clock.time() - self._moved
 
     def give_way(self) -> None:
-        """Have it refused, for others need what it holds."""
+        """Has it refused, for others need what it holds."""
         self._gave_way = True
         # One that has expired cannot be set again, and has its reader woken already.
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(self._clock.time())
 
     async def read(self, content: StreamReader, limit: int) -> None:
-        """Read all of it.
+        """Reads all of it.
 
         Args:
-            content: Where it comes from.
-            limit: Most bytes.
+            content: where it comes from.
+            limit: most bytes.
 
         Raises:
-            BodyRefused: It is not to be had.
+            BodyRefused: it is not to be had.
         """
         while block := await self._next_block(content):
             self._moved = self._clock.time()
@@ -185,7 +185,7 @@ class Body:
             self._timeout = None
 
     async def _add(self, block: bytes) -> None:
-        """Keep a block; or nothing any more, if this has to give way."""
+        """Keeps a block; or nothing any more, if this has to give way."""
         uploads = self._uploads
         if self._size <= self._spool_size:
             uploads.memory.hold(self, len(block))
@@ -215,10 +215,10 @@ class Body:
 
 
 def on_disk(content: bytes) -> BinaryIO:
-    """Make a temporary file; whoever gets it closes it.
+    """Makes a temporary file; whoever gets it closes it.
 
     Args:
-        content: What is written to it; it stands behind that.
+        content: what is written to it; it stands behind that.
     """
     file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
     try:
@@ -234,7 +234,7 @@ def _no_room() -> BodyRefused:
 
 
 async def send_continue(request: web.BaseRequest) -> None:
-    """Ask a client that waits for it to go on with its body (RFC 9110 section 10.1.1)."""
+    """Asks a client that waits for it to go on with its body (RFC 9110, 10.1.1)."""
     if (
         request.version >= HttpVersion11
         and request.headers.get("Expect", "").lower() == "100-continue"

@@ -18,7 +18,7 @@ from sockjs_bridge.server.http1 import SERVER_NAME
 from sockjs_bridge.server.proxy import Client
 from sockjs_bridge.server.wsgi.exchange import FileWrapper
 
-# RFC 9112 section 3.2.2: scheme, authority (without user information), path and query.
+# RFC 9112, 3.2.2: scheme, authority (without user information), path and query.
 _ABSOLUTE_FORM = re.compile(rb"[A-Za-z][\w+.-]*://(?:[^/?#]*@)?([^/?#]*)(.*)", re.DOTALL)
 
 
@@ -29,14 +29,14 @@ def make_environ(
     body: BinaryIO | None,
     path: str | None = None,
 ) -> dict[str, Any]:
-    """Build an environ.
+    """Builds an environ.
 
     Args:
-        head: Of the request.
-        client: Who made it.
-        addresses: Of the connection that it came over.
-        body: Its body, read to the end and rewound; None for an empty one.
-        path: What is asked for, quoted, in place of the head's.
+        head: of the request.
+        client: who made it.
+        addresses: of the connection that it came over.
+        body: its body, read to the end and rewound; None for an empty one.
+        path: what is asked for, quoted, in place of the head's.
     """
     _, own_path, query = split_target(head.raw_path)
     environ: dict[str, Any] = {
@@ -71,7 +71,7 @@ def make_environ(
 
 
 def split_target(raw_path: str) -> tuple[str, bytes, str]:
-    """Split a request target (RFC 9112 section 3.2): authority, path, query.
+    """Splits a request target (RFC 9112, 3.2): authority, path, query.
 
     A fragment, which a client should have kept to itself, is dropped.
     """
@@ -94,7 +94,7 @@ def split_target(raw_path: str) -> tuple[str, bytes, str]:
 
 
 def path_info(path: str | bytes) -> str:
-    """Unquote a path once, and keep its bytes as latin-1 ("Unicode Issues").
+    """Unquotes a path once, and keeps its bytes as latin-1 ("Unicode Issues").
 
     Slashes that begin it become one: an application that writes the path ``//other.example/``
     into a redirect would send its visitor to that host.
@@ -109,7 +109,7 @@ def _protocol(version: tuple[int, int]) -> str:
 
 
 def native(text: str) -> str:
-    """Turn what aiohttp decoded as UTF-8 into a native string ("Unicode Issues")."""
+    """Turns what aiohttp decoded as UTF-8 into a native string ("Unicode Issues")."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
@@ -148,7 +148,7 @@ def _add_headers(environ: dict[str, Any], head: RequestHead, client: Client) -> 
         else:
             value = raw_value.decode("latin-1")
         if key in environ:
-            # RFC 6265 section 5.4 and RFC 9110 section 5.3.
+            # RFC 6265, 5.4 and RFC 9110, 5.3.
             separator = "; " if key == "HTTP_COOKIE" else ", "
             value = f"{environ[key]}{separator}{value}"
         environ[key] = value
@@ -161,7 +161,7 @@ def _add_headers(environ: dict[str, Any], head: RequestHead, client: Client) -> 
 
 
 def _new_variable(raw_name: bytes) -> tuple[str, str]:
-    """Return a header's name in lower case, and its key in the environ."""
+    """Returns a header's name in lower case, and its key in the environ."""
     name = raw_name.decode("latin-1")
     key = name.upper().replace("-", "_")
     if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):

@@ -24,9 +24,9 @@ logger = logging.getLogger("sockjs_bridge.server")
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 _STATUS = re.compile(r"([2-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?", re.ASCII)
-# RFC 9110 section 5.6.2.
+# RFC 9110, 5.6.2.
 _TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
-# RFC 9110 section 5.5: no control characters, of which CR, LF and NUL split a response.
+# RFC 9110, 5.5: no control characters, of which CR, LF and NUL split a response.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -51,11 +51,11 @@ class Head:
 
     @classmethod
     def parse(cls, status: str, headers: Iterable[tuple[str, str]]) -> Head:
-        """Check what was handed to ``start_response``.
+        """Checks what was handed to ``start_response``.
 
         Raises:
-            ValueError: A value that cannot be sent.
-            TypeError: A name or value that is no string.
+            ValueError: a value that cannot be sent.
+            TypeError: a name or value that is no string.
         """
         match = _STATUS.fullmatch(status)
         if match is None:
@@ -80,10 +80,10 @@ class Head:
         return cls(int(match[1]), match[2] or "", kept, int(lengths.pop()) if lengths else None)
 
     def has_body(self, method: str) -> bool:
-        """Return whether a body follows (RFC 9110 section 6.4.1).
+        """Returns whether a body follows (RFC 9110, 6.4.1).
 
         Args:
-            method: The request's method.
+            method: the request's method.
         """
         return method != "HEAD" and self.status not in (204, 304)
 
@@ -92,15 +92,15 @@ class FileWrapper(_FileWrapper):
     """What ``wsgi.file_wrapper`` makes of a file ("Optional Platform-Specific File Handling").
 
     Args:
-        filelike: Whatever has ``read``.
-        blksize: Bytes of a block of the body.
+        filelike: whatever has ``read``.
+        blksize: bytes of a block of the body.
     """
 
     def __init__(self, filelike: Any, blksize: int = 256 * 1024) -> None:
         super().__init__(filelike, blksize)
 
     def size(self) -> int | None:
-        """Return how many bytes are left to read, or None if the file cannot tell."""
+        """Returns how many bytes are left to read, or None if the file cannot tell."""
         try:
             position = self.filelike.tell()
             end = self.filelike.seek(0, io.SEEK_END)
@@ -110,7 +110,7 @@ class FileWrapper(_FileWrapper):
         return max(0, end - position)
 
     def regular(self) -> bool:
-        """Return whether it is a file of a file system: to read it takes no time to speak of."""
+        """Returns whether it is a file of a file system: to read it takes no time to speak of."""
         try:
             return stat.S_ISREG(os.fstat(self.filelike.fileno()).st_mode)
         except (AttributeError, OSError, TypeError, ValueError):
@@ -123,10 +123,10 @@ class FileBody:
     It needs no thread of the application: whoever sends it reads it, and closes it at the end.
 
     Args:
-        file: The file.
-        fit: Returns what may be sent of a block.
-        end: Called when all of it was read.
-        close: Closes the file.
+        file: the file.
+        fit: returns what may be sent of a block.
+        end: called when all of it was read.
+        close: closes the file.
     """
 
     def __init__(
@@ -142,13 +142,13 @@ class FileBody:
         self.close = close
 
     def read(self, size: int) -> bytes:
-        """Return the next block, or nothing at the end.
+        """Returns the next block, or nothing at the end.
 
         Args:
-            size: Most bytes.
+            size: most bytes.
 
         Raises:
-            Exception: Whatever the file raised, or what is wrong with its length.
+            Exception: whatever the file raised, or what is wrong with its length.
         """
         block = self._fit(self._file.read(size))
         if not block:
@@ -160,9 +160,9 @@ class Exchange:
     """One call of the application.
 
     Args:
-        app: The WSGI application.
-        environ: Its environ.
-        send: Takes the head and a block of the body, and returns when the next block may come.
+        app: the WSGI application.
+        environ: its environ.
+        send: takes the head and a block of the body, and returns when the next block may come.
     """
 
     def __init__(
@@ -177,14 +177,14 @@ class Exchange:
         self._full = False
 
     def run(self) -> bytes | FileBody | None:
-        """Call the application and send its body.
+        """Calls the application and sends its body.
 
         Returns:
             The whole body, unsent, if the application gave it in one piece, or a file with the
             rest of it; else None.
 
         Raises:
-            Exception: Whatever the application raised, or what is wrong with its response.
+            Exception: whatever the application raised, or what is wrong with its response.
         """
         iterable = self._app(self._environ, self._start_response)
         left_open = False
@@ -210,10 +210,10 @@ class Exchange:
                 self._close(iterable)
 
     def drain(self) -> Head:
-        """Call the application to the end of its body, and return the head of its response.
+        """Calls the application to the end of its body, and returns the head of its response.
 
         Raises:
-            Exception: Whatever the application raised, or what is wrong with its head.
+            Exception: whatever the application raised, or what is wrong with its head.
         """
         iterable = self._app(self._environ, self._start_response)
         try:
@@ -251,12 +251,12 @@ class Exchange:
         return self._checked_head().has_body(self._environ["REQUEST_METHOD"])
 
     def _is_short(self) -> bool:
-        """Return whether the body is still to come, and takes no more than one block."""
+        """Returns whether the body is still to come, and takes no more than one block."""
         length = self._checked_head().length
         return not self._head_sent and length is not None and length <= BLOCK
 
     def _measure(self, file: FileWrapper) -> None:
-        """Have the Content-Length tell what the file holds, up to what the application said."""
+        """Has the Content-Length tell what the file holds, up to what the application said."""
         size = file.size()
         if size is None or self._head_sent:
             return
@@ -283,7 +283,7 @@ class Exchange:
             self._send(self._checked_head(), block)
 
     def _fit(self, block: bytes) -> bytes:
-        """Return what is to be sent of a block, and note whether that is the last."""
+        """Returns what is to be sent of a block, and notes whether that is the last."""
         head = self._checked_head()
         if not isinstance(block, bytes):
             raise TypeError(f"a block of the body is {type(block).__name__}, not bytes")

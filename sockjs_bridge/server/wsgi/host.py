@@ -38,28 +38,28 @@ FILE_THREADS = 4
 
 
 class WSGIHost:
-    """Call a WSGI application for the requests that aiohttp reads.
+    """Calls a WSGI application for the requests that aiohttp reads.
 
     The server around it is a `sockjs_bridge.server.reader.RequestServer`.
 
     Args:
-        app: The application.
-        pool: Where it runs. Responses that come in blocks go on beside it, see `ThreadPool.lend`.
-        handshakes: Where it runs for `call`; by default with all the rest.
-        proxy: Which proxies are believed; by default none.
-        spool_size: Bytes of a request body kept in memory; a longer one goes to disk.
-        max_body_size: Most bytes of a request body; beyond: 413.
-        max_body_memory: Bytes in memory of all request bodies together; beyond: 503.
-        max_body_disk: Bytes on disk of all request bodies together, beyond: 503; and of responses
+        app: the application.
+        pool: where it runs. Responses that come in blocks go on beside it, see `ThreadPool.lend`.
+        handshakes: where it runs for `call`; by default with all the rest.
+        proxy: which proxies are believed; by default none.
+        spool_size: bytes of a request body kept in memory; a longer one goes to disk.
+        max_body_size: most bytes of a request body; beyond: 413.
+        max_body_memory: bytes in memory of all request bodies together; beyond: 503.
+        max_body_disk: bytes on disk of all request bodies together, beyond: 503; and of responses
             for which there is no room in memory.
-        body_timeout: Seconds without a byte of the body after which 408 is answered.
-        max_response_memory: Bytes that wait for clients, of all responses together.
-        send_timeout: Seconds after which a client that takes nothing is cut off.
+        body_timeout: seconds without a byte of the body after which 408 is answered.
+        max_response_memory: bytes that wait for clients, of all responses together.
+        send_timeout: seconds after which a client that takes nothing is cut off.
         url_scheme: ``http`` or ``https``, as the server is reached without a proxy.
 
     Attributes:
-        send_timeout: As given.
-        uploads: The bodies of requests.
+        send_timeout: as given.
+        uploads: the bodies of requests.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class WSGIHost:
         )
 
     def client(self, request: web.BaseRequest) -> Client:
-        """Return who made the request, and remember it on the request for the access log.
+        """Returns who made the request, and remembers it on the request for the access log.
 
         Raises:
-            MalformedForwarded: A trusted proxy sent nonsense; 400 is the answer.
+            MalformedForwarded: a trusted proxy sent nonsense; 400 is the answer.
         """
         known: Client | None = request.get(CLIENT)
         if known is not None:
@@ -110,34 +110,34 @@ class WSGIHost:
         return client
 
     def client_of(self, head: RequestHead, peer: str) -> Client:
-        """Return who made a request.
+        """Returns who made a request.
 
         Args:
-            head: Of the request.
-            peer: Address of the other end of its connection.
+            head: of the request.
+            peer: address of the other end of its connection.
 
         Raises:
-            MalformedForwarded: As `client`.
+            MalformedForwarded: as `client`.
         """
         client = self._proxy.apply(peer, self._url_scheme, head.headers)
         if head.raw_path[:1] != "/":
             authority, _, _ = split_target(head.raw_path)
-            # RFC 9112 section 3.2.2: an absolute-form target overrules Host.
+            # RFC 9112, 3.2.2: an absolute-form target overrules Host.
             if authority and client.host == head.headers.get("Host", ""):
                 client = client._replace(host=authority)
         return client
 
     async def call(self, environ: dict[str, Any]) -> tuple[int, str, list[tuple[str, str]]]:
-        """Run the application to its end and drop the body.
+        """Runs the application to its end and drops the body.
 
         Args:
-            environ: The environ; the application may change it.
+            environ: the environ; the application may change it.
 
         Returns:
             Status code, reason and headers.
 
         Raises:
-            Exception: Whatever the application raised.
+            Exception: whatever the application raised.
         """
         exchange = Exchange(self._app, environ, _discard)
         head = await self._handshakes.run(exchange.drain)
@@ -146,11 +146,11 @@ class WSGIHost:
     async def serve(
         self, request: web.BaseRequest, inquiry: Inquiry | None = None
     ) -> web.StreamResponse:
-        """Answer a request with what the application says.
+        """Answers a request with what the application says.
 
         Args:
-            request: The request.
-            inquiry: Where the application may say that the request is for an endpoint; nothing
+            request: the request.
+            inquiry: where the application may say that the request is for an endpoint; nothing
                 is sent then.
         """
         try:
@@ -168,15 +168,15 @@ class WSGIHost:
         return await self._run(request, body, inquiry or Inquiry())
 
     def start(self) -> None:
-        """Have a thread that reads and writes files, whatever the system gives later.
+        """Has a thread that reads and writes files, whatever the system gives later.
 
         Raises:
-            RuntimeError: There is none now.
+            RuntimeError: there is none now.
         """
         self._files.start()
 
     def close(self) -> None:
-        """Let go of the threads that read and write files."""
+        """Lets go of the threads that read and write files."""
         self._files.close()
 
     async def _run(
@@ -237,7 +237,7 @@ class WSGIHost:
             self.uploads.disk.release(response, size)
 
     def _spills(self, request: web.BaseRequest, head: Head, body: bytes) -> bool:
-        """Return whether a body waits for its client on disk: there is no room in memory."""
+        """Returns whether a body waits for its client on disk: there is no room in memory."""
         memory, disk = self._outflow.memory, self.uploads.disk
         size = len(body)
         return (
@@ -251,7 +251,7 @@ class WSGIHost:
         )
 
     async def _spill(self, body: bytes) -> FileBody | None:
-        """Have a body on disk; None where that cannot be."""
+        """Has a body on disk; None where that cannot be."""
         self._spilling += len(body)
         try:
             file = await self._files.run(_readable, body)
@@ -292,7 +292,7 @@ class WSGIHost:
             job.add_done_callback(lambda job: file.close() if job.cancelled() else None)
 
     def _drop_file(self, job: concurrent.futures.Future[bytes | FileBody | None]) -> None:
-        """Close the file that a job returned when nobody waited for it any more."""
+        """Closes the file that a job returned when nobody waited for it any more."""
         if not job.cancelled() and job.exception() is None:
             rest = job.result()
             if isinstance(rest, FileBody):
@@ -322,7 +322,7 @@ class WSGIHost:
         text: str,
         headers: Iterable[tuple[str, str]] = (),
     ) -> WSGIResponse:
-        """Return an answer of the server's own, in plain text."""
+        """Returns an answer of the server's own, in plain text."""
         named = [("Content-Type", "text/plain; charset=UTF-8"), *headers]
         head = Head(status, text, named, None)
         body = f"{text}\n".encode()
@@ -330,7 +330,7 @@ class WSGIHost:
 
 
 async def _complete(response: WSGIResponse) -> WSGIResponse:
-    """Send the rest of a response, where that takes time.
+    """Sends the rest of a response, where that takes time.
 
     aiohttp would do that, but not as a part of the request: the end of a server waits for requests.
     """
@@ -374,4 +374,4 @@ def _let_go(body: Body | None) -> None:
 
 
 def _discard(head: Head, block: bytes) -> None:
-    """Take a block of a body that nobody reads."""
+    """Takes a block of a body that nobody reads."""

@@ -18,11 +18,11 @@ class Outflow:
     """What the responses of a process share while they are on their way; used on the loop.
 
     Args:
-        pool: Where the application runs.
-        max_memory: Bytes that may wait for clients, all responses together.
+        pool: where the application runs.
+        max_memory: bytes that may wait for clients, all responses together.
 
     Attributes:
-        memory: What waits for clients, in bytes.
+        memory: what waits for clients, in bytes.
     """
 
     def __init__(self, pool: ThreadPool, max_memory: int) -> None:
@@ -38,18 +38,18 @@ class Outflow:
         self._leaving: set[Holder] = set()
 
     def room(self) -> int:
-        """Return how many bytes one response may have waiting before its thread must wait too."""
+        """Returns how many bytes one response may have waiting before its thread must wait too."""
         # The other half is for what exists already: whole bodies, and blocks of waiting threads.
         held = self.memory.total + self._brought
         return self.memory.limit // 16 if held <= self.memory.limit // 2 else 0
 
     def bring(self, size: int) -> None:
-        """Note bytes that a thread brings, below 0 those that the loop counts from now on."""
+        """Notes bytes that a thread brings, below 0 those that the loop counts from now on."""
         with self._lock:
             self._brought += size
 
     def begin_waiting(self, response: WSGIResponse) -> None:
-        """Note that a response's thread waits; with too many of these, one is broken off."""
+        """Notes that a response's thread waits; with too many of these, one is broken off."""
         if self._waiting and self._pool.lent - len(self._leaving) > self._pool.max_lent:
             first = leaving_order(self._waiting)[0]
             del self._waiting[first]
@@ -58,11 +58,11 @@ class Outflow:
         self._waiting[response] = 1
 
     def end_waiting(self, response: WSGIResponse) -> None:
-        """Note that a response's thread goes on."""
+        """Notes that a response's thread goes on."""
         self._waiting.pop(response, None)
 
     def end(self, response: WSGIResponse) -> None:
-        """Note that a response's thread is free."""
+        """Notes that a response's thread is free."""
         self._leaving.discard(response)
 
 
@@ -73,15 +73,15 @@ class Outlet:
     too, but not as one of those that answer requests.
 
     Args:
-        make: Makes the response of its head.
-        shared: What it shares with the others.
-        pool: Where the application runs.
-        inquiry: Where the application may say that the endpoint answers.
+        make: makes the response of its head.
+        shared: what it shares with the others.
+        pool: where the application runs.
+        inquiry: where the application may say that the endpoint answers.
 
     Attributes:
-        response: Once a block was sent.
-        broken: Nobody takes more blocks.
-        inquiry: As given.
+        response: once a block was sent.
+        broken: nobody takes more blocks.
+        inquiry: as given.
     """
 
     def __init__(
@@ -109,10 +109,10 @@ class Outlet:
     # In the thread
 
     def send(self, head: Head, block: bytes) -> None:
-        """Send a block, and return when the next may come.
+        """Sends a block, and returns when the next may come.
 
         Raises:
-            ClientGone: Nobody takes it.
+            ClientGone: nobody takes it.
         """
         if self.inquiry.found is not None:
             self.broken = True
@@ -130,7 +130,7 @@ class Outlet:
             raise ClientGone("the client is gone")
 
     def end(self) -> None:
-        """Say that no more blocks come; in any thread, once the application is through."""
+        """Says that no more blocks come; in any thread, once the application is through."""
         self._clock.call_from_thread(self._end)
 
     def _wait(self, room: threading.Event) -> None:
@@ -149,7 +149,7 @@ class Outlet:
     # On the loop
 
     async def carry(self) -> None:
-        """Write what the thread sends, until it sends no more."""
+        """Writes what the thread sends, until it sends no more."""
         while (block := await self._next()) is not None:
             assert self.response is not None
             try:
@@ -158,7 +158,7 @@ class Outlet:
                 self.break_off()
 
     def break_off(self) -> None:
-        """Have the thread's next block fail, and drop those that wait."""
+        """Has the thread's next block fail, and drops those that wait."""
         self.broken = True
         if self.response is not None:
             self.response.abort()

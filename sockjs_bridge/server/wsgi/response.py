@@ -23,15 +23,15 @@ class WSGIResponse(OwnResponse):
     broken off.
 
     Args:
-        request: What it answers.
-        head: Status and headers.
-        body: The whole body, or None for one that comes by `write`.
-        memory: Bounds what waits for the clients of all responses, in bytes.
-        send_timeout: Seconds after which a client that takes nothing is cut off.
+        request: what it answers.
+        head: status and headers.
+        body: the whole body, or None for one that comes by `write`.
+        memory: bounds what waits for the clients of all responses, in bytes.
+        send_timeout: seconds after which a client that takes nothing is cut off.
 
     Attributes:
-        begun: Its head is on its way.
-        aborted: It was broken off.
+        begun: its head is on its way.
+        aborted: it was broken off.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class WSGIResponse(OwnResponse):
         length = head.length
         if length is None and body is not None and (has_body or body):
             length = len(body)
-        # RFC 9110 section 8.6: never with 204; with 304 only what the application says of
+        # RFC 9110, 8.6: never with 204; with 304 only what the application says of
         # the representation.
         if head.status == 204 or (head.status == 304 and head.length is None):
             length = None
@@ -77,31 +77,31 @@ class WSGIResponse(OwnResponse):
         return long or self._flow.paused
 
     def abort(self) -> None:
-        """Break the connection off, so that the client cannot take the response for complete."""
+        """Breaks the connection off, so that the client cannot take the response for complete."""
         self.aborted = True
         # Where the connection's end is the body's end, only a reset tells the difference.
         self._flow.abort(reset=not self._delimited)
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        """Do nothing: the head leaves with the first block of the body."""
+        """Does nothing: the head leaves with the first block of the body."""
         if self.aborted:
             raise ConnectionResetError("the response was broken off")
         return await super().prepare(request)
 
     def idle(self) -> float:
-        """Return the seconds for which its client took nothing of what waits for it."""
+        """Returns the seconds for which its client took nothing of what waits for it."""
         return self._flow.idle()
 
     def give_way(self) -> None:
-        """Break it off, for others need what it holds."""
+        """Breaks it off, for others need what it holds."""
         logger.info("%s: broken off to make room, its client is slow", self._request.path)
         self.abort()
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send a block of the body, and return when the next one may come.
+        """Sends a block of the body, and returns when the next one may come.
 
         Raises:
-            ConnectionError: The client is gone, took nothing for ``send_timeout``, or gave way.
+            ConnectionError: the client is gone, took nothing for ``send_timeout``, or gave way.
         """
         start = 0
         view = memoryview(data)
@@ -126,10 +126,10 @@ class WSGIResponse(OwnResponse):
             start += BLOCK
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Complete the response; a second call does nothing.
+        """Completes the response; a second call does nothing.
 
         Raises:
-            ConnectionError: As `write`.
+            ConnectionError: as `write`.
         """
         if self._complete:
             return
@@ -141,11 +141,11 @@ class WSGIResponse(OwnResponse):
         self._whole = None
 
     async def _put(self, data: bytes, held: int) -> None:
-        """Hand bytes to the transport, and return when more may follow.
+        """Hands bytes to the transport, and returns when more may follow.
 
         Args:
-            data: The bytes.
-            held: How many are in memory until then: of the whole that these are a part of.
+            data: the bytes.
+            held: how many are in memory until then: of the whole that these are a part of.
         """
         if self.aborted:
             raise ConnectionResetError("the response was broken off")
