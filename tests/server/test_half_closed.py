@@ -159,6 +159,8 @@ async def test_polls_that_need_not_wait_and_sends(app, polls):
         (session,) = app.registry.sockjs.endpoints["talk"].sessions
         session.send("hello")
         assert (await told(url, post("a", "xhr"))).endswith(b'\r\n\r\na["hello"]\n')
+        # The server would wait for what takes the message.
+        app.registry.gate.set()
 
 
 @SKINS
