@@ -60,13 +60,13 @@ class DeadlineWheel:
             self.drop(timed)
             return
         # Rounded up: nothing is called early.
-        slot = int(-(-due // self.GRANULARITY))
+        slot = int(-(-due * self.PER_SECOND // 1))
         if timed.slot is not None and timed.slot <= slot:
             return
         if self._stood_from < due <= self._stood_until:
-            slot = int(-(-self._put_off(due) // self.GRANULARITY))
+            slot = int(-(-self._put_off(due) * self.PER_SECOND // 1))
         if after:
-            slot = max(slot, int(after / self.GRANULARITY) + 1)
+            slot = max(slot, int(after * self.PER_SECOND) + 1)
         if timed.slot is not None:
             if timed.slot <= slot:
                 return
