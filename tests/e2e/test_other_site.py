@@ -29,6 +29,7 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.testing import serve
 from tests.e2e.chromium import ARGUMENTS, NO_PROXY
 from tests.e2e.server import PATIENCE
+from tests.endpoint.replies import Reply
 from tests.integration.support import Journal, eventually
 from tests.pkgs import members_app, other_site
 from tests.pkgs.members_app import Members
@@ -139,11 +140,11 @@ def watch() -> Iterator[Watch]:
     handle = Endpoint.handle
 
     def watched(self, target, request, proof=None):
-        reply = handle(self, target, request, proof)
+        outcome = handle(self, target, request, proof)
         tag = parse_qs(request.query).get("tag", [None])[0]
         cookie = "auth_tkt" in request.headers.get("Cookie", "")
-        watch.requests.append((tag, Seen(target.action, reply.status, cookie)))
-        return reply
+        watch.requests.append((tag, Seen(target.action, Reply.of(outcome).status, cookie)))
+        return outcome
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Endpoint, "handle", watched)
