@@ -268,6 +268,22 @@ def test_heard_of_after_a_standstill(clock: HandClock, wheel: DeadlineWheel) -> 
     assert alarm.called == []
 
 
+def test_deadline_that_moves_into_a_standstill(clock: HandClock, wheel: DeadlineWheel) -> None:
+    """What is put off behind the slot that it has waits there, and on."""
+    late, alarm = Alarm(clock, 1.0), Alarm(clock, 12.0)
+    wheel.update(late)
+    wheel.update(alarm)
+    clock.advance(0.9)
+    stand_still(clock, 10.1)
+    slot = alarm.slot
+    alarm.times[0] = 5.0
+    wheel.update(alarm)
+    assert alarm.slot == slot
+    clock.advance(20)
+    lasted = 11.0 - 1.0 + SLOT
+    assert alarm.called == [pytest.approx(5.0 + lasted + DeadlineWheel.GRACE, abs=2 * SLOT)]
+
+
 def test_short_standstill(clock: HandClock, wheel: DeadlineWheel) -> None:
     """What it gives beyond is no more than it took."""
     alarm = Alarm(clock, 1.0)
