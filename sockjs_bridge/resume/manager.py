@@ -1,0 +1,401 @@
+"""The resumable sessions of an endpoint: birth, look-up, end, bounds."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sockjs_bridge.core.broadcasts import Broadcasts
+from sockjs_bridge.core.clock import Clock, DeadlineWheel
+from sockjs_bridge.core.manager import Capacity, TooManySessions
+from sockjs_bridge.core.rooms import Rooms
+from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.transports import Transport
+from sockjs_bridge.resume.contracts import Monitor, Resident, WebSocketLink
+from sockjs_bridge.resume.frames import ReceiveRequest
+from sockjs_bridge.resume.lines import lost
+from sockjs_bridge.resume.session import REPLACED, ResumableSession, digest
+from sockjs_bridge.resume.tombstones import LIFETIME, Tombstone, Tombstones
+
+logger = logging.getLogger("sockjs_bridge.session")
+
+#: WebSockets of one session that have not said hello; replaced ones are among them.
+MAX_WAITING_LINKS = 4
+#: Seconds between two lines in the log about wrong keys.
+COMPLAIN_EVERY = 1.0
+
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the settings of the sub-protocol bound.
+
+    Attributes:
+        resume_window: seconds that a session waits for its client; 0 turns it all off.
+        max_suspended_bytes: what suspended sessions keep, all together.
+        max_tombstones: sessions that are over and whose end is known.
+    """
+
+    resume_window: float = 60.0
+    max_suspended_bytes: int = 268435456
+    max_tombstones: int = 100000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a receive request or a send means; one of these, or nothing: it is refused (403).
+
+    Attributes:
+        session: it is the client's.
+        line: what answers it, and ends the response: the session is no more.
+        tombstone: how the session ended, where that is known.
+        make: the session may be made.
+        unproven: the application is to be asked whether this is who opened it.
+    """
+
+    session: ResumableSession | None = None
+    line: bytes | None = None
+    tombstone: Tombstone | None = None
+    make: bool = False
+    unproven: ResumableSession | None = None
+
+
+#: A wrong key, or somebody else: they look alike.
+FORBIDDEN = Found()
+
+
+class ResumeManager:
+    """The resumable sessions of one endpoint; fulfils ``Owner``.
+
+    Args:
+        settings: of the endpoint.
+        clock: the loop's.
+        capacity: shared with the stock sessions of the application.
+        rooms: the same.
+        broadcasts: the same.
+        limits: of the sub-protocol.
+        monitor: what counts.
+        spread: seconds over which clients come back after the server has left.
+        home: this process, in URLs; empty where there is only one.
+
+    Attributes:
+        kept_bytes: what suspended sessions keep.
+    """
+
+    #: How many sessions are written in one go, so that many cannot hold up the loop.
+    BATCH = 100
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        capacity: Capacity,
+        rooms: Rooms | None = None,
+        broadcasts: Broadcasts | None = None,
+        limits: Limits | None = None,
+        monitor: Monitor | None = None,
+        spread: float = 5.0,
+        home: str = "",
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.wheel = DeadlineWheel(clock)
+        self.rooms = Rooms() if rooms is None else rooms
+        self.broadcasts = Broadcasts(clock) if broadcasts is None else broadcasts
+        self.limits = Limits() if limits is None else limits
+        self.monitor = Monitor() if monitor is None else monitor
+        self.tombstones = Tombstones(self.limits.max_tombstones)
+        self.kept_bytes = 0
+        self._spread = spread
+        self._home = home
+        self._capacity = capacity
+        self._sessions: dict[Place, ResumableSession] = {}
+        # Those that keep something while nobody receives, the oldest first.
+        self._suspended: dict[Resident, int] = {}
+        # WebSockets without a hello, by place.
+        self._waiting: dict[Place, list[WebSocketLink]] = {}
+        self._dirty: deque[Resident] = deque()
+        self._scheduled = False
+        self._complained = float("-inf")
+        self._wrong_keys = 0
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[ResumableSession]:
+        return iter(list(self._sessions.values()))
+
+    @property
+    def resume_window(self) -> float:
+        """Seconds that a session waits for its client."""
+        return self.limits.resume_window
+
+    # Birth and look-up
+
+    def get(self, place: Place) -> ResumableSession | None:
+        """Looks up a session."""
+        return self._sessions.get(place)
+
+    def create(self, place: Place) -> ResumableSession:
+        """Makes a session, for a receive request with ``new`` or a handshake of it.
+
+        Args:
+            place: the base URL and the session's id.
+
+        Raises:
+            TooManySessions: there are ``max_sessions`` already, or the server stops.
+        """
+        if self._closed:
+            raise TooManySessions("The server stops.")
+        self._capacity.take()
+        session = self._sessions[place] = ResumableSession(self, place)
+        return session
+
+    def knows(self, place: Place) -> bool:
+        """Tells whether a handshake of ``websocket?new`` has nothing to make."""
+        return place in self._sessions or (
+            self.tombstones.get(place, self.clock.time()) is not None
+        )
+
+    def look(
+        self,
+        place: Place,
+        request: ReceiveRequest,
+        transport: Transport,
+        fingerprint: bytes,
+        *,
+        proved: bool = False,
+    ) -> Found:
+        """Finds whose receive request that is: session, key, user, in this order.
+
+        Args:
+            place: the base URL and the session's id.
+            request: the request.
+            transport: the one that asks.
+            fingerprint: of the credentials that it came with.
+            proved: the application was asked, and it is who opened the session.
+        """
+        session = self._sessions.get(place)
+        if session is not None and session.proof is None and not request.new:
+            # A handshake has made it, and only its client knows that it is new.
+            found = Found(line=lost())
+        else:
+            found = self._find(place, request.key, fingerprint, proved)
+            if found.line is not None and found.tombstone is None and request.new:
+                found = Found(make=True)
+        if found.session is not None or found.make:
+            self._end_former(place[0], request)
+        elif found.tombstone is not None:
+            self.monitor.tombstone(transport)
+        elif found.line is not None:
+            self.monitor.lost(transport)
+        return found
+
+    def look_up(self, place: Place, key: str, fingerprint: bytes, *, proved: bool = False) -> Found:
+        """Finds whose ``xhr_send`` or probe that is; the arguments are those of `look`."""
+        session = self._sessions.get(place)
+        if session is not None and session.proof is None:
+            return Found(line=lost())
+        return self._find(place, key, fingerprint, proved)
+
+    def _find(self, place: Place, key: str, fingerprint: bytes, proved: bool) -> Found:
+        session = self._sessions.get(place)
+        if session is not None:
+            if not session.proves(key):
+                return self._wrong_key()
+            credentials = session.credentials
+            if credentials is None or proved or credentials.passes(fingerprint):
+                return Found(session)
+            return Found(unproven=session) if credentials.settled else FORBIDDEN
+        tombstone = self.tombstones.get(place, self.clock.time())
+        if tombstone is None:
+            return Found(line=lost())
+        if not tombstone.proves(digest(key)):
+            return self._wrong_key()
+        credentials = tombstone.credentials
+        if credentials is not None and not credentials.passes(fingerprint):
+            return FORBIDDEN
+        return Found(line=tombstone.line, tombstone=tombstone)
+
+    def _wrong_key(self) -> Found:
+        self._wrong_keys += 1
+        now = self.clock.time()
+        if now >= self._complained + COMPLAIN_EVERY:
+            logger.warning("%d requests with a wrong key", self._wrong_keys)
+            self._complained, self._wrong_keys = now, 0
+        return FORBIDDEN
+
+    def _end_former(self, base: str, request: ReceiveRequest) -> None:
+        former = request.replaces
+        if former is None:
+            return
+        session = self._sessions.get((base, former.session))
+        if session is not None and session.proof is not None and session.proves(former.key):
+            session.close(*REPLACED)
+
+    def terms(self, net: str) -> Mapping[str, Any]:
+        """Returns what the welcome tells a new client.
+
+        Args:
+            net: a keyed hash of its network.
+        """
+        return {
+            "window": self.limits.resume_window,
+            "heartbeat": self.settings.heartbeat_delay,
+            "spread": self._spread,
+            "net": net,
+            "limit": self.settings.max_message_size,
+            "home": self._home,
+        }
+
+    # WebSockets without a hello
+
+    def wait_for_hello(self, link: WebSocketLink, place: Place) -> None:
+        """Hears of a WebSocket without a hello; the oldest of too many ends."""
+        links = self._waiting.setdefault(place, [])
+        links.append(link)
+        if len(links) > MAX_WAITING_LINKS:
+            links[0].end()
+
+    def said_hello(self, link: WebSocketLink, place: Place) -> None:
+        """Hears of a WebSocket that has said hello, or is over."""
+        links = self._waiting.get(place, [])
+        if link in links:
+            links.remove(link)
+            if not links:
+                del self._waiting[place]
+
+    # What sessions need of where they live
+
+    def watch(self, session: Resident) -> None:
+        """Sees to it that a session is called by its deadline."""
+        self.wheel.update(session)
+
+    def settle(self, session: Resident) -> None:
+        """Lets a session have the broadcasts that are under way to it."""
+        if self.broadcasts.crowd is not None:
+            self.broadcasts.settle(session)  # type: ignore[arg-type]
+
+    def drop(self, session: Resident) -> None:
+        """Lets a session go without the broadcasts that are under way to it."""
+        self.broadcasts.drop(session)  # type: ignore[arg-type]
+
+    def leave_rooms(self, session: Resident) -> frozenset[str]:
+        """Takes a session out of its rooms."""
+        return self.rooms.leave_all(session)  # type: ignore[arg-type]
+
+    def keeps(self, session: Resident, size: int | None) -> None:
+        """Counts what a suspended session keeps; the oldest go first where that is too much."""
+        self.kept_bytes += (size or 0) - self._suspended.get(session, 0)
+        if size is None:
+            self._suspended.pop(session, None)
+            return
+        self._suspended[session] = size
+        while self.kept_bytes > self.limits.max_suspended_bytes and self._suspended:
+            oldest = next(iter(self._suspended))
+            self.kept_bytes -= self._suspended.pop(oldest)
+            oldest.give_up()
+
+    def forget(self, session: Resident) -> None:
+        """Drops a session that is gone; its end is known for a while."""
+        self.wheel.drop(session)
+        self._capacity.give_back()
+        found = self._sessions.pop(session.key)
+        self._bury(found)
+        if found.close_code is not None:
+            logger.info(
+                "%s %s ended after %.1f s with %d %r: in %d messages, %d bytes; "
+                "out %d messages, %d bytes",
+                found.id,
+                found.transport.name,
+                self.clock.time() - found.opened_at,
+                found.close_code,
+                found.close_reason,
+                found.messages_in,
+                found.bytes_in,
+                found.messages_out,
+                found.bytes_out,
+            )
+
+    def _bury(self, session: ResumableSession) -> None:
+        code, proof = session.close_code, session.proof
+        if code is None or proof is None or not (session.arrived or session.grown):
+            return
+        now = self.clock.time()
+        tombstone = Tombstone(
+            proof,
+            session.credentials,
+            code,
+            session.close_reason,
+            session.handled,
+            now + LIFETIME,
+            lost=session.lost,
+        )
+        self.tombstones.add(session.key, tombstone, now, grown=session.grown)
+
+    # Writing
+
+    def flush_soon(self, session: Resident) -> None:
+        """Has a session written at the end of the loop's tick."""
+        if not session.dirty:
+            session.dirty = True
+            self._dirty.append(session)
+            if not self._scheduled:
+                self._scheduled = True
+                self.clock.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        for _ in range(min(self.BATCH, len(self._dirty))):
+            session = self._dirty.popleft()
+            session.dirty = False
+            self.flush_now(session)
+        if self._dirty and not self._scheduled:
+            self._scheduled = True
+            self.clock.call_soon(self._flush)
+
+    def flush_now(self, session: Resident) -> None:
+        """Writes what waits in a session; ends it where that fails."""
+        try:
+            session.flush()
+        except Exception:
+            # The others must not wait for ever because of this one.
+            logger.exception("%s: writing failed", session.id)
+            session.fail()
+
+    # The end of the process
+
+    @property
+    def open_sessions(self) -> list[ResumableSession]:
+        """The sessions that the application knows; may be read in any thread."""
+        return [session for session in self if session.live]
+
+    def drain(self, seconds: float) -> Iterator[None]:
+        """Has every client go when both sides have what was sent; none begins any more.
+
+        Args:
+            seconds: until it is told at the latest.
+
+        Returns:
+            What drains some sessions at each step, so that many cannot hold up the loop.
+        """
+        self._closed = True
+        return self._drain(list(self), self.clock.time() + seconds)
+
+    def _drain(self, sessions: list[ResumableSession], until: float) -> Iterator[None]:
+        for begin in range(0, len(sessions), self.BATCH):
+            for session in sessions[begin : begin + self.BATCH]:
+                session.drain(until, self._spread)
+            while self._dirty:
+                self._flush()
+            yield
+
+    def finish(self) -> None:
+        """Forgets the sessions that are left: the server has stopped."""
+        for session in self:
+            session.finish()
