@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from sockjs_bridge.resume.lines import Item
+from sockjs_bridge.resume.lines import Item, Placed
+
+
+class Portion(NamedTuple):
+    """What leaves together.
+
+    Attributes:
+        items: messages, and positions among them.
+        messages: how many messages there are.
+        hints: how many positions.
+    """
+
+    items: list[Item]
+    messages: int
+    hints: int
 
 
 class Kept:
     """The messages of one session from the first that its client may lack.
+
+    What only tells a position in a room (a `Placed` without a text) is no message: it has no
+    number, goes out in its place among those that have one, and comes again only where they do.
 
     Args:
         max_size: bytes that may be kept.
@@ -19,7 +37,7 @@ class Kept:
         size: the bytes that are kept.
     """
 
-    __slots__ = ("_drains", "_items", "_max_size", "acked", "sent", "size")
+    __slots__ = ("_drains", "_hinted", "_hints", "_items", "_max_size", "acked", "sent", "size")
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
@@ -27,9 +45,15 @@ class Kept:
         self.sent = self.acked = 0
         self.size = 0
         self._drains: list[Callable[[], object]] | None = None
+        # Positions, each with the number of the message before it; how many of them were written.
+        self._hints: list[tuple[int, Item]] = []
+        self._hinted = 0
 
     def append(self, item: Item) -> None:
         """Adds a message: the next number is its own."""
+        if isinstance(item, Placed) and item.text is None:
+            self._hints.append((self.sent, item))
+            return
         self._items.append(item)
         self.sent += 1
         self.size += len(item) + 1
@@ -47,6 +71,8 @@ class Kept:
     def clear(self) -> None:
         """Drops all messages: nobody gets them any more."""
         self._items.clear()
+        self._hints.clear()
+        self._hinted = 0
         self.size = 0
 
     @property
@@ -75,7 +101,22 @@ class Kept:
             if self._drains and self.drained:
                 self.release()
 
-    def after(self, number: int, max_size: int) -> list[Item]:
+    @property
+    def hinting(self) -> bool:
+        """Whether a position waits that was not written yet."""
+        return self._hinted < len(self._hints)
+
+    def restart(self, number: int) -> None:
+        """Hears that a receiver begins.
+
+        Args:
+            number: of the message that it gets first; positions before it were written.
+        """
+        written = self._hints[: self._hinted]
+        self._hints[: self._hinted] = [hint for hint in written if hint[0] >= number]
+        self._hinted = 0
+
+    def after(self, number: int, max_size: int) -> Portion:
         """Returns messages from a number on, as many as leave together.
 
         Args:
@@ -84,12 +125,23 @@ class Kept:
         """
         found: list[Item] = []
         size = 0
-        for item in self._items[number - self.first :]:
+        hints = self._hints[self._hinted :]
+        told = 0
+        begin = number - self.first
+        for last, item in enumerate(self._items[begin:] if begin >= 0 else (), number - 1):
+            while told < len(hints) and hints[told][0] <= last:
+                found.append(hints[told][1])
+                told += 1
             size += len(item) + 1
-            if found and size > max_size:
-                break
+            if len(found) > told and size > max_size:
+                return Portion(found, len(found) - told, told)
             found.append(item)
-        return found
+        found += [hint for _, hint in hints[told:]]
+        return Portion(found, len(found) - len(hints), len(hints))
+
+    def wrote(self, portion: Portion) -> None:
+        """Hears that what `after` returned was written."""
+        self._hinted += portion.hints
 
     @property
     def drained(self) -> bool:

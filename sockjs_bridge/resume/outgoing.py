@@ -152,6 +152,7 @@ class Outgoing(Life):
             and self._terms is None
             and not self._control
             and self._next == self._kept.sent + 1
+            and not self._kept.hinting
             and receiver.writable
         ):
             frame = batch.frame(receiver, lines.MAX_LINE)
@@ -224,6 +225,7 @@ class Outgoing(Life):
         self.transport = receiver.transport
         self._next = max(request.received, self._kept.acked) + 1
         self._kept.acknowledge(0, self._next - 1)
+        self._kept.restart(self._next)
         self._terms = terms or {}
         self._control.clear()
         self._hurry = request.now or request.new or self.state is State.ENDED
@@ -251,12 +253,12 @@ class Outgoing(Life):
         streaming, handled = receiver.transport.streaming, self._arrivals.handled
         parts = self._head(handled)
         head = len(parts)
-        items = self._kept.after(self._next, self._room(receiver))
-        parts += lines.messages(items)
-        at = self._next + len(items) - 1
+        portion = self._kept.after(self._next, self._room(receiver))
+        parts += lines.messages(portion.items)
+        at = self._next + portion.messages - 1
         complete = at == self._kept.sent or not len(self._kept)
         end = False
-        if (said := self._counts(at, handled, streaming, bool(items))) is not None:
+        if (said := self._counts(at, handled, streaming, bool(portion.items))) is not None:
             parts.append(said)
         if complete and self.state is State.ENDED:
             parts.append(protocol.close_frame(self.close_code or 0, self.close_reason))
@@ -277,7 +279,8 @@ class Outgoing(Life):
             self._told = handled
             self._say_received = self._say_ack = self._say_busy = False
             self._ask_drained = False
-        self._wrote_to(receiver, len(items), len(data), self._owner.clock.time())
+        self._kept.wrote(portion)
+        self._wrote_to(receiver, portion.messages, len(data), self._owner.clock.time())
         if end:
             self._finish_response(receiver)
             if self.state is State.DRAINING:
