@@ -123,23 +123,20 @@ class Deadlines(Outgoing):
             self._say_busy_now(now)
         if receiver.transport.websocket and not self._beats(receiver, now):
             return
-        if now >= self._wrote + self._heartbeat:
-            if not receiver.writable:
-                self._wait_for_reader(receiver, now)
-                return
-            self._control.append(protocol.HEARTBEAT)
-        if (
+        beat = now >= self._wrote + self._heartbeat
+        aged = (
             receiver.transport.streaming
             and not receiver.transport.websocket
             and now >= self._attached_at + self._owner.settings.response_max_age
-            and self._terms is None
-            and receiver.writable
-        ):
-            self.flush()
-            if self._receiver is receiver:
-                self._finish_response(receiver)
+        )
+        if (beat or aged) and not receiver.writable:
+            self._wait_for_reader(receiver, now)
             return
+        if beat and not aged:
+            self._control.append(protocol.HEARTBEAT)
         self.flush()
+        if aged and self._receiver is receiver and receiver.writable:
+            self._finish_response(receiver)
 
     def _tell(self) -> None:
         self._tell_at = None

@@ -191,14 +191,14 @@ class Link:
             self._asked = request
             self._enter(LinkEvent.ASK)
             self.ask(self, found.unproven)
-        elif found.session is None:
-            if found.line is None:
-                self.end_with(*FORBIDDEN)
-            else:
-                self._say(found.line)
-                self.end()
-        else:
+        elif found.session is not None:
             self._attach(found.session, request)
+        elif found.make or found.line is not None:
+            # A handshake makes sessions, a hello does not: what was made is over.
+            self._say(found.line or lines.lost())
+            self.end()
+        else:
+            self.end_with(*FORBIDDEN)
 
     def _attach(self, session: ResumableSession, request: ReceiveRequest) -> None:
         if self.session is None:

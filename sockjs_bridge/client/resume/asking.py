@@ -103,7 +103,9 @@ class Asking(Sending):
         }
         if not self._welcomed:
             body |= {"new": True, "client": self.client, "base": counts.base}
-            body |= {"repeated": counts.repeated, "rooms": self.positions}
+            # A process that died may have done what went up with a request before this one.
+            doubtful = max(counts.repeated, counts.offered)
+            body |= {"repeated": doubtful, "rooms": self.positions}
             if self.replaces is not None:
                 body["replaces"] = self.replaces
         if now_please and link.way is Way.POLL:
@@ -268,7 +270,9 @@ class Asking(Sending):
                 # The next one at once, where this one failed fast.
                 self._attempts[0] = Attempt(self._attempts[0].way, now)
                 self._run_attempts()
-            elif not any(other.request or not other.up for other in self.links):
+            elif not any(
+                not other.probe and (other.request or not other.up) for other in self.links
+            ):
                 pause = 0.0 if self._fruitless == 1 else self._policy.pause()
                 self._retry_at = now + max(pause, after)
 
