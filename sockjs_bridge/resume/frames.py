@@ -65,6 +65,8 @@ class ReceiveRequest:
         base: the client's number of this session's first message.
         repeated: how many of the first messages may have been done before.
         replaces: the session that this one ends.
+        incarnation: which session of this id the client means, as its first welcome told; None
+            where it does not say.
     """
 
     key: str
@@ -81,6 +83,7 @@ class ReceiveRequest:
     base: int = 1
     repeated: int = 0
     replaces: Replaced | None = None
+    incarnation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Send:
         received: how many messages the client has, None where it does not say.
         close: code and reason with which the client ends the session.
         ping: what a pong is asked with.
+        incarnation: as in a `ReceiveRequest`.
     """
 
     key: str = ""
@@ -102,6 +106,7 @@ class Send:
     received: int | None = None
     close: tuple[int, str] | None = None
     ping: int | None = None
+    incarnation: str | None = None
 
 
 #: A frame that says nothing: the empty text, ``[]``.
@@ -197,6 +202,13 @@ def _replaces(fields: Mapping[str, Any]) -> Replaced | None:
     return Replaced(_token(former, "session"), _token(former, "key"))
 
 
+def _incarnation(fields: Mapping[str, Any]) -> str | None:
+    value = fields.get("incarnation")
+    if "incarnation" in fields and type(value) is not str:
+        raise FrameError("Bad incarnation.")
+    return value
+
+
 def _close(fields: Mapping[str, Any]) -> tuple[int, str] | None:
     if "close" not in fields:
         return None
@@ -237,6 +249,7 @@ def _receive_request(fields: Mapping[str, Any], *, stream: bool) -> ReceiveReque
         1 if base is None else base,
         _integer(fields, "repeated") or 0,
         _replaces(fields),
+        _incarnation(fields),
     )
 
 
@@ -262,7 +275,8 @@ def parse_send(body: bytes) -> Send:
     fields = _object(body)
     key = _token(fields, "key")
     first, messages = _messages(fields)
-    return Send(key, first, messages, _integer(fields, "received"), _close(fields))
+    received = _integer(fields, "received")
+    return Send(key, first, messages, received, _close(fields), None, _incarnation(fields))
 
 
 def parse_frame(text: str) -> ReceiveRequest | Send:

@@ -210,7 +210,7 @@ class Link:
             self._over()
             return
         self._enter(LinkEvent.ATTACH)
-        terms = self._manager.terms(self._net) if request.new else None
+        terms = self._manager.terms(session, self._net) if request.new else None
         session.attach(request, self.receiver, terms, self)
 
     def proved(self, passes: bool) -> None:

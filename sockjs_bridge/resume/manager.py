@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -111,6 +112,9 @@ class ResumeManager:
         self.tombstones = Tombstones(self.limits.max_tombstones)
         self.kept_bytes = 0
         self._spread = spread
+        # What tells the sessions of one id apart, over processes too.
+        self._boot = secrets.token_urlsafe(6)
+        self._made = 0
         self._home = home
         self._capacity = capacity
         self._sessions: dict[Place, ResumableSession] = {}
@@ -153,7 +157,9 @@ class ResumeManager:
         if self._closed:
             raise TooManySessions("The server stops.")
         self._capacity.take()
-        session = self._sessions[place] = ResumableSession(self, place)
+        self._made += 1
+        session = ResumableSession(self, place, f"{self._boot}-{self._made}")
+        self._sessions[place] = session
         return session
 
     def knows(self, place: Place) -> bool:
@@ -185,7 +191,7 @@ class ResumeManager:
             # A handshake has made it, and only its client knows that it is new.
             found = Found(line=lost())
         else:
-            found = self._find(place, request.key, fingerprint, proved)
+            found = self._find(place, request.key, fingerprint, proved, request.incarnation)
             if found.line is not None and found.tombstone is None and request.new:
                 found = Found(make=True)
         if found.session is not None or found.make:
@@ -196,18 +202,39 @@ class ResumeManager:
             self.monitor.lost(transport)
         return found
 
-    def look_up(self, place: Place, key: str, fingerprint: bytes, *, proved: bool = False) -> Found:
-        """Finds whose ``xhr_send`` or probe that is; the arguments are those of `look`."""
+    def look_up(
+        self,
+        place: Place,
+        key: str,
+        fingerprint: bytes,
+        *,
+        proved: bool = False,
+        incarnation: str | None = None,
+    ) -> Found:
+        """Finds whose ``xhr_send`` or probe that is.
+
+        Args:
+            place: as in `look`.
+            key: the client's.
+            fingerprint: as in `look`.
+            proved: as in `look`.
+            incarnation: which session of this id is meant, None where that is not said.
+        """
         session = self._sessions.get(place)
         if session is not None and session.proof is None:
             return Found(line=lost())
-        return self._find(place, key, fingerprint, proved)
+        return self._find(place, key, fingerprint, proved, incarnation)
 
-    def _find(self, place: Place, key: str, fingerprint: bytes, proved: bool) -> Found:
+    def _find(
+        self, place: Place, key: str, fingerprint: bytes, proved: bool, incarnation: str | None
+    ) -> Found:
         session = self._sessions.get(place)
         if session is not None:
             if not session.proves(key):
                 return self._wrong_key()
+            if incarnation is not None and incarnation != session.incarnation:
+                # A late copy of a first request has made it anew, and it counts from nothing.
+                return Found(line=lost())
             credentials = session.credentials
             if credentials is None or proved or credentials.passes(fingerprint):
                 return Found(session)
@@ -238,10 +265,11 @@ class ResumeManager:
         if session is not None and session.proof is not None and session.proves(former.key):
             session.close(*REPLACED)
 
-    def terms(self, net: str) -> Mapping[str, Any]:
+    def terms(self, session: ResumableSession, net: str) -> Mapping[str, Any]:
         """Returns what the welcome tells a new client.
 
         Args:
+            session: its session.
             net: a keyed hash of its network.
         """
         return {
@@ -251,6 +279,7 @@ class ResumeManager:
             "net": net,
             "limit": self.settings.max_message_size,
             "home": self._home,
+            "incarnation": session.incarnation,
         }
 
     # WebSockets without a hello

@@ -35,6 +35,7 @@ class ResumableSession(Incoming):
     """A client's session over any number of connections; made by the manager, used on the loop.
 
     Attributes:
+        incarnation: tells it from another session of the same id, before it or after it.
         proof: the SHA-256 of the client's key, None before a receive request brought it.
         subprotocol: always None; a raw WebSocket's.
         over: nothing is sent any more; may be read in any thread.
@@ -49,13 +50,14 @@ class ResumableSession(Incoming):
 
     __slots__ = (
         *("_client", "_first_number", "_repeated", "_request", "_waiting_handler"),
-        *("connection", "credentials"),
+        *("connection", "credentials", "incarnation"),
         *("last_rooms", "links", "opened_at", "over", "positions", "proof", "subprotocol"),
         "__weakref__",
     )
 
-    def __init__(self, owner: Owner, key: tuple[str, str]) -> None:
+    def __init__(self, owner: Owner, key: tuple[str, str], incarnation: str = "") -> None:
         super().__init__(owner, key)
+        self.incarnation = incarnation
         self.proof: bytes | None = None
         self.subprotocol: str | None = None
         self.over = False

@@ -163,6 +163,8 @@ class Simulation:
         self.closed: tuple[int, str] | None = None
         self.drained = False
         self.crashed = False
+        # Those of processes that are no more, too.
+        self.all_downs: list[Down] = []
         # When the present process began.
         self.began_at = 0.0
         self.manager = self._make_manager()
@@ -230,8 +232,10 @@ class Simulation:
     def lossy(self) -> bool:
         """Whether a session may have been lost: its process ends, or nobody came in time."""
         timed_out = ("closed", 3001, "Timed out")
-        return self.crashed or self.drained or any(
-            timed_out in down.application.calls for down in self.downs.values()
+        return (
+            self.crashed
+            or self.drained
+            or any(timed_out in down.application.calls for down in self.all_downs)
         )
 
     @property
@@ -304,7 +308,8 @@ class Simulation:
                     return
             if exchange.receiver is recorder:
                 exchange.session = session
-            session.attach(request, recorder, self.manager.terms("") if request.new else None)
+            terms = self.manager.terms(session, "") if request.new else None
+            session.attach(request, recorder, terms)
             if made is not None:
                 self._admit(made)
                 self.downs[made.id].late = link.opened_at <= self.began_at
@@ -325,6 +330,7 @@ class Simulation:
 
     def _admit(self, session: ResumableSession) -> None:
         down = self.downs[session.id] = Down(self, session)
+        self.all_downs.append(down)
         session.admit(down.application)
 
     def _handshake(self, exchange: Exchange) -> None:
@@ -442,7 +448,9 @@ class Simulation:
         if copies[0] <= 0:
             del self.posts[index]
         send = frames.parse_send(json.dumps(post.body).encode())
-        found = self.manager.look_up(("", post.session), send.key, ALICE)
+        found = self.manager.look_up(
+            ("", post.session), send.key, ALICE, incarnation=send.incarnation
+        )
         if found.session is None:
             if first:
                 answer = found.tombstone.answer if found.tombstone is not None else {}
@@ -549,9 +557,11 @@ class Simulation:
 
     def check(self) -> None:
         for session, got in self.got.items():
-            down = self.downs.get(session)
-            if down is not None:
-                assert got == down.sent[: len(got)], "lost, doubled or reordered on the way down"
+            # Of one of them: no process goes on with what another one began.
+            whole = [down.sent for down in self.all_downs if down.session.id == session]
+            assert any(got == sent[: len(got)] for sent in whole), (
+                "lost, doubled or reordered on the way down"
+            )
         assert self.confirmed <= len(self.done), "what was confirmed was not handled"
         for exchange in self.exchanges:
             if exchange.websocket is None and exchange.receiver is not None:

@@ -197,7 +197,8 @@ class Server:
         if found.make:
             made = session = self.make(admit=admit)
         if session is not None:
-            session.attach(request, recorder, self.manager.terms("net") if request.new else None)
+            terms = self.manager.terms(session, "net") if request.new else None
+            session.attach(request, recorder, terms)
             if made is not None and admit:
                 made.admit(self.application)
         elif found.line is not None:

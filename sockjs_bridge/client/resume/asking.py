@@ -108,6 +108,8 @@ class Asking(Sending):
             body |= {"repeated": doubtful, "rooms": self.positions}
             if self.replaces is not None:
                 body["replaces"] = self.replaces
+        if self._incarnation is not None:
+            body["incarnation"] = self._incarnation
         if now_please and link.way is Way.POLL:
             body["now"] = True
         if self._policy.heartbeat is not None:

@@ -122,6 +122,7 @@ class ResumableClient(Asking):
         if "limit" in told:
             self.limit = int(told["limit"])
             self._heartbeat = float(told["heartbeat"])
+            self._incarnation = told.get("incarnation")
         first, self._welcomed = not self._welcomed, True
         self.replaces = None
         self._stales = 0
@@ -183,6 +184,7 @@ class ResumableClient(Asking):
         self.session, self.key = self._token(), self._token()
         self._request = self._stales = 0
         self._welcomed = False
+        self._incarnation = None
 
     def _go_on(self) -> None:
         if self.state is ClientState.CLOSING and not self.counts.last:

@@ -51,6 +51,8 @@ class Sending(ClientLife):
         self._token = token
         self._policy = chosen
         self._current: Link | None = None
+        # Which session of this id it is: a late copy of a first request may make another one.
+        self._incarnation: str | None = None
         self._post: Post | None = None
         # When a send that failed goes again.
         self._post_at: float | None = None
@@ -122,6 +124,8 @@ class Sending(ClientLife):
         if not messages and not self._ack_wanted and self._closing is None:
             return
         body: dict[str, Any] = {"key": self.key, "received": counts.received}
+        if self._incarnation is not None:
+            body["incarnation"] = self._incarnation
         if messages:
             body["first"], body["messages"] = first, messages
         if self._closing is not None and whole:
