@@ -28,6 +28,8 @@ from sockjs_bridge.resume.transports import RECEIVING
 from tests.resume.support import ALICE, Application, LinkRecorder
 from tests.support import HandClock, Recorder
 
+#: Seconds that the server takes to leave.
+DRAIN = 20.0
 LIMITS = {
     "max_inbound": 3,
     "response_limit": 400,
@@ -105,6 +107,7 @@ class Told:
 
     def opened(self) -> None:
         self.world.events.append("opened")
+        self.world.opened_session = self.world.client.session
 
     def suspended(self) -> None:
         assert self.world.events[-1] != "suspended"
@@ -119,8 +122,15 @@ class Told:
         self.world.events.append("lost")
 
     def moved(self) -> None:
-        assert self.world.drained
-        self.world.events.append("moved")
+        world = self.world
+        assert world.drained
+        world.events.append("moved")
+        if world.clock.now < world.drained_at + DRAIN:
+            # Before the time was over, so that nothing is doubtful.
+            assert world.confirmed == len(world.done), "moved while the server was at it"
+            told = [down for down in world.all_downs if down.session.id == world.opened_session]
+            got = world.got.get(world.opened_session, [])
+            assert any(got == down.sent for down in told), "moved while messages were under way"
 
     def missed(self, rooms: list[tuple[str, str]]) -> None:
         raise AssertionError("no rooms here")
@@ -162,6 +172,10 @@ class Simulation:
         self.events: list[str] = []
         self.closed: tuple[int, str] | None = None
         self.drained = False
+        self.drained_at = 0.0
+        self.opened_session = ""
+        # The newest receive request that was welcomed, by incarnation.
+        self.newest: dict[str, int] = {}
         self.crashed = False
         # Those of processes that are no more, too.
         self.all_downs: list[Down] = []
@@ -310,6 +324,10 @@ class Simulation:
                 exchange.session = session
             terms = self.manager.terms(session, "") if request.new else None
             session.attach(request, recorder, terms)
+            newest = self.newest.get(session.incarnation, 0)
+            if request.request < newest:
+                assert recorder.frames == [f'r{{"stale":{newest}}}'], "a late request was heard"
+            self.newest[session.incarnation] = max(newest, request.request)
             if made is not None:
                 self._admit(made)
                 self.downs[made.id].late = link.opened_at <= self.began_at
@@ -412,6 +430,11 @@ class Simulation:
             exchange.session.detach(receiver)
         self.clock.settle()
 
+    def refuse(self, exchange: Exchange) -> None:
+        """The next write to a connection is refused, though it says that it takes more."""
+        if exchange.receiver is not None:
+            exchange.receiver.refuse = True
+
     def pause(self, exchange: Exchange, *, opened: bool) -> None:
         """The client's connection is full, or takes more again."""
         receiver = exchange.receiver
@@ -419,6 +442,7 @@ class Simulation:
             return
         receiver.open = opened
         if opened:
+            receiver.refuse = False
             for session in self.manager:
                 session.flush()
 
@@ -503,8 +527,8 @@ class Simulation:
         self.manager = self._make_manager()
 
     def drain(self) -> None:
-        self.drained = True
-        for _ in self.manager.drain(20.0):
+        self.drained, self.drained_at = True, self.clock.now
+        for _ in self.manager.drain(DRAIN):
             pass
         self.clock.settle()
 
@@ -570,7 +594,7 @@ class Simulation:
     def heal(self) -> None:
         """From now on the network works; wait until all is everywhere."""
         for exchange in self.exchanges:
-            if exchange.receiver is not None and not exchange.receiver.open:
+            if exchange.receiver is not None:
                 self.pause(exchange, opened=True)
         idle = 0
         for _ in range(3000):

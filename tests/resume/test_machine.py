@@ -122,6 +122,12 @@ class Life(RuleBasedStateMachine):
         if live:
             self.world.pause(live[pick % len(live)], opened=opened)
 
+    @rule(pick=PICK)
+    def refuse(self, pick: int) -> None:
+        live = [exchange for exchange in self.world.exchanges if not exchange.ended]
+        if live:
+            self.world.refuse(live[pick % len(live)])
+
     # The server
 
     @precondition(lambda self: not self.world.drained)
