@@ -88,6 +88,8 @@ class ResumableClient(Asking):
         self._got(len(fresh), sum(map(len, fresh)))
 
     def _told(self, link: Link, told: dict[str, Any]) -> None:
+        if type(told) is not dict or type(told.get("lost", {})) is not dict:
+            raise ValueError("no object")
         if "from" in told:
             if not self._welcome(link, told):
                 return
