@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TypedDict
 
-from sockjs_bridge.core.clock import Clock
+from sockjs_bridge.core.contracts import Clock
 from sockjs_bridge.endpoint.endpoints import Endpoints
 
 

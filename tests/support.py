@@ -13,8 +13,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sockjs_bridge.core.contracts import Peer
-from sockjs_bridge.core.manager import Capacity, Manager
-from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.hub import Capacity, Hub
+from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import RAW_WEBSOCKET, RECEIVING, WEBSOCKET, Transport
 from sockjs_bridge.endpoint.endpoint import Endpoint
@@ -52,7 +52,7 @@ def utf16(text: str) -> bytes:
 
 
 class HandClock:
-    """Fulfils `sockjs_bridge.core.clock.Clock`; stands still unless it is wound."""
+    """Fulfils `sockjs_bridge.core.contracts.Clock`; stands still unless it is wound."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -188,12 +188,12 @@ class RecordingHandler:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.inbox: list[str] = []
-        self.on_open: Callable[[Session], object] = lambda session: None
+        self.on_open: Callable[[], object] = lambda: None
         self.on_closed: Callable[[], object] = lambda: None
 
-    def opened(self, session: Session) -> None:
+    def opened(self) -> None:
         self.calls.append(("opened",))
-        self.on_open(session)
+        self.on_open()
 
     def received(self, messages: list[str]) -> None:
         self.calls.append(("received", *messages))
@@ -207,15 +207,20 @@ class RecordingHandler:
         self.on_closed()
 
 
+def make_hub(clock: HandClock | None = None, limit: int = 1000, **arguments: Any) -> Hub:
+    """Make what sessions share, on a clock that is wound by hand."""
+    return Hub(clock or HandClock(), Capacity(limit), **arguments)
+
+
 def make_manager(clock: HandClock | None = None, limit: int = 1000, **settings: Any) -> Manager:
     """Make a manager on a clock that is wound by hand."""
-    return Manager(Settings().override(settings), clock or HandClock(), Capacity(limit))
+    return Manager(Settings().override(settings), make_hub(clock, limit))
 
 
 def make_endpoint(clock: HandClock | None = None, limit: int = 1000, **settings: Any) -> Endpoint:
     """Make an endpoint at ``/echo`` that is served."""
     endpoint = Endpoint("echo", "/echo".__eq__, Settings().override(settings), "client/sockjs.js")
-    endpoint.start(clock or HandClock(), Capacity(limit))
+    endpoint.start(make_hub(clock, limit))
     return endpoint
 
 

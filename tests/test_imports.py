@@ -40,12 +40,6 @@ LOCKED = ("core.rooms", "threading")
 #: Imports that close a circle, all for types alone, until what they name has a contract. None may
 #: come, and what is mended is taken out.
 CIRCULAR = {
-    # `Handler.opened` hands the session over.
-    ("core.contracts", "core.session"),
-    # What broadcasts need of a session has no name yet.
-    ("core.broadcasts", "core.session"),
-    # What a session needs of where it lives has none either.
-    ("core.session", "core.manager"),
     # An opening is told the connection that it is to take over.
     ("server.fast_opening", "server.fast"),
 }
@@ -53,7 +47,6 @@ CIRCULAR = {
 MAX_LINES = 400
 #: Those that are longer still, and how long: they may only shrink.
 LONGER = {
-    "sockjs_bridge.core.session": 571,
     "sockjs_bridge.server.fast": 405,
     "sockjs_bridge.server.threads": 414,
 }

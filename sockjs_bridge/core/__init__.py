@@ -2,12 +2,13 @@
 
 To be read in this order:
 
-1. `contracts`: what a session needs of its two sides, the server and the application.
+1. `contracts`: every seam, with who calls whom and when; `monitor`: what is counted.
 2. `protocol`, then `transports`: the wire, and what each transport makes of it.
-3. `settings`, `clock`: what bounds a session, and what tells it the time.
-4. `session`: its states, and with it `outbox` (what waits for its client), `inbound` (what waits
-   for its application), `credentials` (who may go on with it) and `repeats` (what a browser asks
-   for twice).
-5. `rooms`, `broadcasts`: many sessions at once.
-6. `manager`: the sessions of one endpoint, from birth to end.
+3. `settings`, `clock`: what bounds a session, and what calls it when something is due.
+4. `states`: what a session can be in. On top of that `inbound` (what waits for its application),
+   `outbound` (what leaves for its client, with `outbox` and `frames`), and `session`: what moves
+   its states. Beside it `deadlines`, `credentials` (who may go on with it) and `repeats` (what a
+   browser asks for twice).
+5. `rooms`, `broadcasts`, `flusher`: many sessions at once.
+6. `manager`: the sessions of one endpoint, from birth to end; `hub`: what all endpoints share.
 """

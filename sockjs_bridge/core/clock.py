@@ -1,56 +1,14 @@
-"""Time for the core: the one object through which it meets an event loop, and its deadlines."""
+"""The deadlines of many objects, behind one timer of the loop's."""
 
 from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+
+from sockjs_bridge.core.contracts import Clock, Timed
 
 logger = logging.getLogger("sockjs_bridge.session")
-
-
-class Clock(Protocol):
-    """What the core needs of an event loop; tests hold one that they wind by hand."""
-
-    def time(self) -> float:
-        """Returns monotonic seconds."""
-        raise NotImplementedError
-
-    def call_soon(self, callback: Callable[[], object]) -> None:
-        """Calls back at the end of the loop's present tick."""
-        raise NotImplementedError
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> None:
-        """Calls back at a time of this clock."""
-        raise NotImplementedError
-
-    def call_from_thread(self, callback: Callable[..., object], *arguments: Any) -> None:
-        """Calls back on the loop; safe in any thread, keeps the order of one thread's calls."""
-        raise NotImplementedError
-
-
-class Timed(Protocol):
-    """Something that has a deadline.
-
-    Attributes:
-        slot: where the wheel keeps it; the wheel's own note.
-    """
-
-    slot: int | None
-
-    def deadline(self) -> float | None:
-        """Returns when it wants to be called next, None for never."""
-        raise NotImplementedError
-
-    def on_deadline(self, now: float) -> None:
-        """Does what is due."""
-        raise NotImplementedError
-
-    def fail(self) -> None:
-        """Ends: what was due raised an exception."""
-        raise NotImplementedError
 
 
 class DeadlineWheel:

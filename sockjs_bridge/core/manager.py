@@ -4,102 +4,60 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import deque
 from collections.abc import Iterator
 
 from sockjs_bridge.core import protocol
-from sockjs_bridge.core.broadcasts import Broadcasts
-from sockjs_bridge.core.clock import Clock, DeadlineWheel
-from sockjs_bridge.core.outbox import SharedFrames
-from sockjs_bridge.core.rooms import Rooms
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.hub import Hub, TooManySessions
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import Transport
 
 logger = logging.getLogger("sockjs_bridge.session")
 
 
-class TooManySessions(Exception):
-    """No session may begin: there are ``max_sessions``, or the server stops; the text says it."""
-
-
-class Places:
-    """The sessions of one process, all its applications together.
-
-    Attributes:
-        taken: how many there are.
-    """
-
-    __slots__ = ("taken",)
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-
-class Capacity:
-    """Counts the sessions of one process against the ``max_sessions`` of an application.
-
-    Args:
-        limit: how many there may be.
-        places: what the applications of the process share; None where there is one application.
-    """
-
-    def __init__(self, limit: int, places: Places | None = None) -> None:
-        self._limit = limit
-        self._places = Places() if places is None else places
-
-    def take(self) -> None:
-        """Takes a place.
-
-        Raises:
-            TooManySessions: none is left.
-        """
-        if self._places.taken >= self._limit:
-            raise TooManySessions("Too many sessions.")
-        self._places.taken += 1
-
-    def give_back(self) -> None:
-        """Frees a place."""
-        self._places.taken -= 1
-
-
 class Manager:
-    """The sessions of one endpoint.
+    """The sessions of one endpoint; fulfils `Owner` for them.
 
     Args:
         settings: of the endpoint.
-        clock: the loop's.
-        capacity: shared by the endpoints of an application.
-        rooms: shared by the endpoints of an application.
-        broadcasts: shared by the endpoints of an application.
+        hub: shared by the endpoints of an application.
+
+    Attributes:
+        settings: as given.
+        clock: the hub's.
+        rooms: the hub's.
+        broadcasts: the hub's.
+        monitor: the hub's.
+        traffic: see `Owner`.
     """
 
-    #: How many sessions are written in one go, so that a crowd cannot hold up the loop.
+    #: How many sessions are closed in one go, so that many cannot hold up the loop.
     BATCH = 100
-    #: How many frames are kept for the rest of a crowd.
-    SHARED = 1000
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        capacity: Capacity,
-        rooms: Rooms | None = None,
-        broadcasts: Broadcasts | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, hub: Hub) -> None:
         self.settings = settings
-        self.clock = clock
-        self.wheel = DeadlineWheel(clock)
-        self.rooms = Rooms() if rooms is None else rooms
-        self.broadcasts = Broadcasts(clock) if broadcasts is None else broadcasts
-        self._capacity = capacity
+        self.clock = hub.clock
+        self.rooms = hub.rooms
+        self.broadcasts = hub.broadcasts
+        self.monitor = hub.monitor
+        self.traffic = hub.monitor.traffic
+        # What sessions ask for with each message: nothing of this class stands in between.
+        self.watch = hub.wheel.update
+        self.flush_soon = hub.flusher.add
+        self.flush_now = hub.flusher.write
+        self.settle = hub.broadcasts.settle
+        self.drop = hub.broadcasts.drop
+        self.join = hub.rooms.join
+        self.leave = hub.rooms.leave
+        self.leave_rooms = hub.rooms.leave_all
+        self.rooms_of = hub.rooms.of
+        self._hub = hub
         # WebSocket sessions are in the second set only: an HTTP request cannot find them.
         self._by_id: dict[tuple[str, str], Session] = {}
         self._all: set[Session] = set()
-        self._dirty: deque[Session] = deque()
-        self._scheduled = False
-        self._shared: SharedFrames = {}
         self._closed = False
+        hub.add(self)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -131,23 +89,24 @@ class Manager:
         if self._closed:
             # Its request was under way: nobody would end what it begins.
             raise TooManySessions("The server stops.")
-        self._capacity.take()
+        self._hub.capacity.take()
         if transport.websocket:
             session = Session(self, secrets.token_urlsafe(12), transport)
         else:
             session = Session(self, session_id, transport, base)
-            self._by_id[session.key] = session
+            self._by_id[base, session_id] = session
         self._all.add(session)
-        self.wheel.update(session)
+        self.watch(session)
         return session
 
     def forget(self, session: Session) -> None:
         """Drops a session that is over, and logs what it was."""
         self._all.discard(session)
-        if self._by_id.get(session.key) is session:
-            del self._by_id[session.key]
-        self.wheel.drop(session)
-        self._capacity.give_back()
+        key = session.base, session.id
+        if self._by_id.get(key) is session:
+            del self._by_id[key]
+        self._hub.wheel.drop(session)
+        self._hub.capacity.give_back()
         if session.close_code is not None and logger.isEnabledFor(logging.INFO):
             logger.info(
                 "%s %s ended after %.1f s with %d %r: in %d messages, %d bytes; "
@@ -172,48 +131,6 @@ class Manager:
         """Sends a message to every open session."""
         self.broadcasts.send(self.open_sessions, text)
 
-    def schedule_flush(self, session: Session) -> None:
-        """Has a session written at the end of the loop's tick, in a crowd some ticks later."""
-        if not session.dirty:
-            session.dirty = True
-            self._dirty.append(session)
-            if not self._scheduled:
-                self._schedule()
-
-    def _schedule(self) -> None:
-        self._scheduled = True
-        self.clock.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._scheduled = False
-        dirty, shared = self._dirty, self._shared
-        # One session alone has nobody to share its frames with.
-        alone = len(dirty) == 1
-        for _ in range(min(self.BATCH, len(dirty))):
-            session = dirty.popleft()
-            session.dirty = False
-            self.write(session, None if alone else shared)
-            if session.state is State.CLOSING:
-                self.wheel.update(session)
-        if dirty and not self._scheduled:
-            self._schedule()
-        if not dirty or len(shared) > self.SHARED:
-            shared.clear()
-
-    def write(self, session: Session, shared: SharedFrames | None = None) -> None:
-        """Writes what waits in a session; ends it where that fails.
-
-        Args:
-            session: one of these.
-            shared: see `Session.flush`.
-        """
-        try:
-            session.flush(shared)
-        except Exception:
-            # The others must not wait for ever because of this one.
-            logger.exception("%s: writing failed", session.id)
-            session.fail()
-
     def close(
         self, code: int = protocol.GO_AWAY[0], reason: str = protocol.GO_AWAY[1]
     ) -> Iterator[None]:
@@ -222,7 +139,7 @@ class Manager:
         A client that is between two polls hears it when it comes back.
 
         Returns:
-            What closes some sessions at each step, so that a crowd cannot hold up the loop.
+            What closes some sessions at each step, so that many cannot hold up the loop.
         """
         self._closed = True
         return self._close(list(self._all), code, reason)
@@ -236,8 +153,7 @@ class Manager:
                     # The others have to hear of it too.
                     logger.exception("%s: closing failed", session.id)
                     session.fail()
-            while self._dirty:
-                self._flush()
+            self._hub.flusher.drain()
             yield
 
     @property

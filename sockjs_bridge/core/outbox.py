@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sockjs_bridge.core.contracts import Receiver
-
-#: Frames that were made in this tick, with and without their transport's wrapping, by transport,
-#: callback and messages: sessions that queued the same share them.
-SharedFrames = dict[tuple[str, str, tuple[bytes, ...]], tuple[bytes, bytes]]
-
 
 class Outbox:
     """The messages of one session that have not left yet; used on the loop only.
@@ -90,24 +84,3 @@ class Outbox:
         callbacks, self._drains = self._drains, None
         for callback in callbacks or ():
             callback()
-
-
-def frame_of(
-    batch: tuple[bytes, ...], receiver: Receiver, shared: SharedFrames | None
-) -> tuple[bytes, bytes]:
-    """Returns the frame of some messages, without and with its transport's wrapping.
-
-    Args:
-        batch: the messages.
-        receiver: who takes it.
-        shared: frames that other sessions have made in this tick.
-    """
-    transport = receiver.transport
-    key = (transport.name, receiver.callback, batch)
-    made = shared.get(key) if shared is not None else None
-    if made is None:
-        text = transport.pack(batch)
-        made = text, transport.frame(text, receiver.callback)
-        if shared is not None:
-            shared[key] = made
-    return made

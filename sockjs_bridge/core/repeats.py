@@ -143,7 +143,7 @@ class RepeatMemory:
         last = self._last
         if last is None or (last.tag, last.rest) != (receiver.tag, receiver.callback):
             return False
-        elsewhere = receiver.peer is not last.peer and receiver.transport is self._transport
+        elsewhere = receiver.peer.key != last.peer.key and receiver.transport is self._transport
         lost = unfinished or last.peer.broken
         repeated = (
             elsewhere
@@ -170,7 +170,7 @@ class RepeatMemory:
             digest.update(part)
         asked = self._asked(tag, peer, digest.digest())
         for known in self._sends:
-            same = (known.tag, known.rest) == (tag, asked.rest) and known.peer is not peer
+            same = (known.tag, known.rest) == (tag, asked.rest) and known.peer.key != peer.key
             if same and (known.peer.broken or self._came_again(known)):
                 return True
         self._learn(tag, *self._sends, *([] if self._last is None else [self._last]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.contracts import Member
+
+M = TypeVar("M", bound=Member)
 
 
-class Rooms:
+class Rooms(Generic[M]):
     """The rooms of one application: each exists as long as a session is in it.
 
     Every method may be called in any thread, and takes effect before it returns.
@@ -18,10 +19,10 @@ class Rooms:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         # In the order of joining.
-        self._members: dict[str, dict[Session, None]] = {}
-        self._rooms: dict[Session, set[str]] = {}
+        self._members: dict[str, dict[M, None]] = {}
+        self._rooms: dict[M, set[str]] = {}
 
-    def join(self, session: Session, room: str) -> bool:
+    def join(self, session: M, room: str) -> bool:
         """Puts a session into a room; it may be in already.
 
         Returns:
@@ -35,7 +36,7 @@ class Rooms:
             self._rooms.setdefault(session, set()).add(room)
             return True
 
-    def leave(self, session: Session, room: str) -> bool:
+    def leave(self, session: M, room: str) -> bool:
         """Takes a session out of a room.
 
         Returns:
@@ -51,7 +52,7 @@ class Rooms:
             self._drop(session, room)
             return True
 
-    def leave_all(self, session: Session) -> frozenset[str]:
+    def leave_all(self, session: M) -> frozenset[str]:
         """Takes a session out of all rooms, and returns which those were."""
         with self._lock:
             rooms = self._rooms.pop(session, set())
@@ -59,12 +60,12 @@ class Rooms:
                 self._drop(session, room)
             return frozenset(rooms)
 
-    def members(self, room: str) -> list[Session]:
+    def members(self, room: str) -> list[M]:
         """Lists the sessions in a room, in the order in which they joined."""
         with self._lock:
             return list(self._members.get(room, ()))
 
-    def of(self, session: Session) -> frozenset[str]:
+    def of(self, session: M) -> frozenset[str]:
         """Returns the rooms that a session is in."""
         with self._lock:
             return frozenset(self._rooms.get(session, ()))
@@ -74,7 +75,7 @@ class Rooms:
         with self._lock:
             return list(self._members)
 
-    def _drop(self, session: Session, room: str) -> None:
+    def _drop(self, session: M, room: str) -> None:
         members = self._members[room]
         del members[session]
         if not members:

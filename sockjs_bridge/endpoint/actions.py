@@ -13,8 +13,10 @@ from urllib.parse import parse_qsl
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Peer
 from sockjs_bridge.core.credentials import UNKNOWN, Credentials
-from sockjs_bridge.core.manager import Manager, TooManySessions
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.hub import TooManySessions
+from sockjs_bridge.core.manager import Manager
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import PLAIN, Sending, Transport
 from sockjs_bridge.endpoint.outcomes import Headers, Proof, Reply, busy, phrase
 
@@ -171,7 +173,7 @@ class Send(Action):
             return self._text(404, headers, "Not found")
         if (refusal := self._check(session, proof, headers)) is not None:
             return refusal
-        if session.crowded:
+        if session.flooded:
             return busy(headers, "Too many sends at once.", self.cors)
         try:
             messages = self.sending.decode(body, self.content_type)

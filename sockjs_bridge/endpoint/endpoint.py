@@ -11,11 +11,9 @@ from email.utils import formatdate
 from urllib.parse import quote, unquote
 
 from sockjs_bridge.core import protocol
-from sockjs_bridge.core.broadcasts import Broadcasts
-from sockjs_bridge.core.clock import Clock
 from sockjs_bridge.core.credentials import JSESSIONID, fingerprint
-from sockjs_bridge.core.manager import Capacity, Manager, TooManySessions
-from sockjs_bridge.core.rooms import Rooms
+from sockjs_bridge.core.hub import Hub, TooManySessions
+from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import (
@@ -96,15 +94,9 @@ class Endpoint:
             and not (transport.name == "jsonp-polling" and self.origins.same_only)
         }
 
-    def start(
-        self,
-        clock: Clock,
-        capacity: Capacity,
-        rooms: Rooms | None = None,
-        broadcasts: Broadcasts | None = None,
-    ) -> None:
-        """Makes it ready to serve; the arguments are its `Manager`'s."""
-        self._manager = Manager(self.settings, clock, capacity, rooms, broadcasts)
+    def start(self, hub: Hub) -> None:
+        """Makes it ready to serve, on the hub of its application."""
+        self._manager = Manager(self.settings, hub)
 
     @property
     def manager(self) -> Manager:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.broadcasts import Broadcasts
-from sockjs_bridge.core.clock import Clock
-from sockjs_bridge.core.contracts import Workers
-from sockjs_bridge.core.manager import Capacity, Places
+from sockjs_bridge.core.contracts import Clock, Recipient, Workers
+from sockjs_bridge.core.hub import Capacity, Hub, Places
+from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.endpoint.endpoint import Endpoint
 
@@ -28,6 +27,7 @@ class Endpoints:
     Attributes:
         max_body_size: as given.
         rooms: of all endpoints together.
+        monitor: what is counted; to be set before the server starts.
     """
 
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
@@ -40,11 +40,10 @@ class Endpoints:
         # Apart from those: anybody can ask for what there is not.
         self._missed: set[str] = set()
         self._max_sessions = max_sessions
-        self._capacity = Capacity(max_sessions)
-        self._clock: Clock | None = None
+        self._hub: Hub | None = None
         self._workers: Workers | None = None
-        self._broadcasts: Broadcasts | None = None
-        self.rooms = Rooms()
+        self.rooms: Rooms[Recipient] = Rooms()
+        self.monitor = Monitor()
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())
@@ -60,8 +59,17 @@ class Endpoints:
         self._endpoints[endpoint.name] = endpoint
         self._matched.clear()
         self._missed.clear()
-        if self._clock is not None:
-            endpoint.start(self._clock, self._capacity, self.rooms, self._broadcasts)
+        if self._hub is not None:
+            endpoint.start(self._hub)
+
+    @property
+    def hub(self) -> Hub:
+        """What the sessions share.
+
+        Raises:
+            RuntimeError: no server of ours serves the application.
+        """
+        return _served(self._hub)
 
     @property
     def clock(self) -> Clock:
@@ -70,7 +78,7 @@ class Endpoints:
         Raises:
             RuntimeError: no server of ours serves the application.
         """
-        return _served(self._clock)
+        return self.hub.clock
 
     @property
     def workers(self) -> Workers:
@@ -88,7 +96,7 @@ class Endpoints:
         Raises:
             RuntimeError: no server of ours serves the application.
         """
-        return _served(self._broadcasts)
+        return self.hub.broadcasts
 
     def start(self, clock: Clock, workers: Workers, places: Places | None = None) -> None:
         """Makes the endpoints ready; called by the server.
@@ -98,26 +106,24 @@ class Endpoints:
             workers: where views and hooks run.
             places: what the applications of the process share.
         """
-        self._clock, self._workers = clock, workers
-        self._capacity = Capacity(self._max_sessions, places)
-        self._broadcasts = Broadcasts(clock)
+        capacity = Capacity(self._max_sessions, places)
+        self._workers = workers
+        self._hub = Hub(clock, capacity, self.rooms, self.monitor)
         for endpoint in self:
-            endpoint.start(clock, self._capacity, self.rooms, self._broadcasts)
+            endpoint.start(self._hub)
 
     def close(self, code: int, reason: str) -> Iterator[None]:
         """Closes all sessions of all endpoints, some at each step; none begins any more."""
-        # All at once: while one is closed, no session begins in another.
-        return chain.from_iterable([endpoint.manager.close(code, reason) for endpoint in self])
+        return self.hub.close(code, reason)
 
     @property
     def told(self) -> bool:
         """Whether every client has heard that its session is over."""
-        return all(endpoint.manager.told for endpoint in self)
+        return self.hub.told
 
     def finish(self) -> None:
         """Forgets the sessions that are left: the server has stopped."""
-        for endpoint in self:
-            endpoint.manager.finish()
+        self.hub.finish()
 
     def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a path within the application is for.

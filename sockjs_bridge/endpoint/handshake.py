@@ -26,7 +26,7 @@ class Handshake:
 
     Attributes:
         endpoint: the one that is asked for.
-        session: the one that is to open; a decoy where an open one is to go on.
+        session: the one that is to open; a placeholder where an open one is to go on.
         renewal: the session is open; a request of it came with other credentials than before.
         taken: a view would serve the connection.
         handler: the application's side of a session that is to open.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.contracts import Channel, Member, Recipient
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.pyramid.attempt import note_act
@@ -71,13 +71,15 @@ class SockJS:
         if isinstance(exclude, (Connection, WebSocketSession)):
             # A blocking view's can be iterated over: that would wait for its messages.
             raise TypeError("exclude is a list of connections: write exclude=[...]")
-        left_out = {_session_of(connection) for connection in exclude}
+        excluded = {_session_of(connection) for connection in exclude}
+        sessions: list[Recipient]
         if room is None:
             sessions = [session for endpoint in self.endpoints for session in endpoint.sessions]
         else:
             checked_room(room)
             sessions = self.endpoints.rooms.members(room)
-        count = len(sessions) - len(left_out.intersection(sessions))
+        left_out = set(sessions).intersection(excluded) if excluded else frozenset[Recipient]()
+        count = len(sessions) - len(left_out)
         if count:
             note_act()
             send = self.endpoints.broadcasts.send
@@ -105,13 +107,13 @@ class SockJS:
         return self.endpoints.rooms.names()
 
 
-def connections(sessions: Iterable[Session]) -> list[Any]:
+def connections(sessions: Iterable[Member]) -> list[Any]:
     """Returns what the application knows sessions by; one may end in another thread meanwhile."""
     found = [session.connection for session in sessions]
     return [connection for connection in found if connection is not None]
 
 
-def _session_of(connection: object) -> Session:
+def _session_of(connection: object) -> Channel:
     if isinstance(connection, WebSocketSession):
         connection = connection.websocket
     if not isinstance(connection, Connection):

@@ -10,9 +10,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from sockjs_bridge.core.clock import Clock
+from sockjs_bridge.core.contracts import Channel, Clock
 from sockjs_bridge.core.protocol import NORMAL
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
@@ -28,14 +27,14 @@ class Connection:
         clock: of the loop that the session lives on.
     """
 
-    def __init__(self, session: Session, clock: Clock) -> None:
+    def __init__(self, session: Channel, clock: Clock) -> None:
         self._session = session
         self._clock = clock
         # The loop closes the session later than a thread asks for it.
         self._closing = False
 
     @property
-    def session(self) -> Session:
+    def session(self) -> Channel:
         """The session behind it, for the bridge itself."""
         return self._session
 
@@ -133,7 +132,7 @@ class Connection:
         """
         checked_room(room)
         note_act()
-        return not self._closing and self._session.rooms.join(self._session, room)
+        return not self._closing and self._session.join(room)
 
     def leave(self, room: str) -> bool:
         """Leaves a room.
@@ -150,12 +149,12 @@ class Connection:
         """
         checked_room(room)
         note_act()
-        return self._session.rooms.leave(self._session, room)
+        return self._session.leave(room)
 
     @property
     def rooms(self) -> frozenset[str]:
         """The names of the rooms that it is in; none when it is over."""
-        return self._session.rooms.of(self._session)
+        return self._session.rooms
 
     @property
     def last_rooms(self) -> frozenset[str]:
@@ -204,7 +203,7 @@ class WebSocket(Connection):
         before_message: called where the view asks for a message, for the bridge itself.
     """
 
-    def __init__(self, session: Session, clock: Clock) -> None:
+    def __init__(self, session: Channel, clock: Clock) -> None:
         super().__init__(session, clock)
         self.before_message: Callable[[], object] | None = None
         self._inbox: SimpleQueue[Any] = SimpleQueue()
@@ -286,7 +285,7 @@ class AsyncWebSocket(Connection):
     #: How many messages a view gets in a row before others have their turn.
     FAIR: Final = 16
 
-    def __init__(self, session: Session, clock: Clock) -> None:
+    def __init__(self, session: Channel, clock: Clock) -> None:
         super().__init__(session, clock)
         self.before_message: Callable[[], object] | None = None
         self._inbox: deque[str] = deque()

@@ -15,7 +15,6 @@ from pyramid.request import Request
 
 from sockjs_bridge.core.contracts import Workers
 from sockjs_bridge.core.protocol import FAILED
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
 from sockjs_bridge.pyramid.debug import Watch, unwatched
@@ -101,7 +100,7 @@ class InboxHandler:
     def __init__(self, websocket: WebSocket | AsyncWebSocket) -> None:
         self._websocket = websocket
 
-    def opened(self, session: Session) -> None:
+    def opened(self) -> None:
         """Starts nothing."""
 
     def received(self, messages: list[str]) -> None:
@@ -150,7 +149,7 @@ class AsyncViewHandler(InboxHandler):
         self._unit = Unit(request)
         self._workers = workers
 
-    def opened(self, session: Session) -> None:
+    def opened(self) -> None:
         """Starts the view."""
         self._unit.open()
         self._workers.spawn(self._run())

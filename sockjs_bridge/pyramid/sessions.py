@@ -11,10 +11,8 @@ from typing import Any
 
 from pyramid.request import Request
 
-from sockjs_bridge.core.clock import Clock
-from sockjs_bridge.core.contracts import Workers
+from sockjs_bridge.core.contracts import Channel, Clock, Workers
 from sockjs_bridge.core.protocol import NORMAL
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import Watch, dotted_name, unwatched
 from sockjs_bridge.pyramid.hooks import close_by, declared_async, refuse_unrun, stopped
@@ -176,7 +174,7 @@ class SessionHandler:
     """
 
     __slots__ = (
-        *("_broken", "_calls", "_clock", "_hears", "_instance", "_runner", "_running", "_session"),
+        *("_broken", "_calls", "_channel", "_clock", "_hears", "_instance", "_runner", "_running"),
         *("_taken", "_talks", "_tired", "_tries", "_unit", "_wake", "_watch", "_websocket"),
         "_workers",
     )
@@ -198,8 +196,8 @@ class SessionHandler:
         self._workers = workers
         # It would be called for each message.
         self._watch = None if watch is unwatched else watch
-        self._session: Session | None = None
-        self._instance = self._websocket.session.connection = made(session_class, request)
+        self._channel: Channel = self._websocket.session
+        self._instance = self._channel.connection = made(session_class, request)
         self._hears = _has_hook(type(self._instance), "on_message")
         self._calls: deque[_Call] | None = None
         self._running = False
@@ -215,9 +213,8 @@ class SessionHandler:
         # A hook raised: who wrote it does not count on the messages behind it.
         self._broken = False
 
-    def opened(self, session: Session) -> None:
+    def opened(self) -> None:
         """Has ``on_open`` called."""
-        self._session = session
         self._unit.open()
         self._queue("on_open")
 
@@ -286,9 +283,8 @@ class SessionHandler:
         """
         assert self._calls is not None
         call = self._taken = self._calls.popleft()
-        session = self._session
-        if session is not None and session.awaited:
-            self._clock.call_from_thread(session.ready)
+        if self._channel.awaited:
+            self._clock.call_from_thread(self._channel.ready)
         return None if self._broken and call[0] == "on_message" else call
 
     async def _run_async(self) -> None:
@@ -302,7 +298,7 @@ class SessionHandler:
                 await self._run_hooks(task)
                 self._paused()
                 # A session that never said anything may never do.
-                if self._websocket.session.over or not self._talks:
+                if self._channel.over or not self._talks:
                     break
                 self._wake = task.get_loop().create_future()
                 go_on = await self._wake

@@ -10,7 +10,6 @@ from weakref import WeakKeyDictionary
 from pyramid.request import Request
 
 from sockjs_bridge.core.contracts import Workers
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.pyramid.hooks import InboxHandler, close_by, refuse_unrun
 from sockjs_bridge.pyramid.unit import Unit
 
@@ -105,9 +104,10 @@ class ViewHandler(InboxHandler):
         self._threads = threads
         self._workers = workers
 
-    def opened(self, session: Session) -> None:
+    def opened(self) -> None:
         """Starts the view."""
         self._unit.open()
+        session = self._websocket.session
         if not self._threads.start(self._workers, self._run, f"sockjs-view-{session.id}"):
             path = self._unit.request.path
             logger.warning("%s: all threads for blocking views are taken", path)

@@ -10,7 +10,8 @@ from typing import Final
 from aiohttp import web
 
 from sockjs_bridge.core import protocol
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import Inquiry

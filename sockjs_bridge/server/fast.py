@@ -1,9 +1,8 @@
 """The second skin: polls and sends of open sessions are answered within ``data_received``.
 
 For each request aiohttp makes a task, a request and a response, which costs several times what the
-endpoint does, and long-polling consists of nothing else. A request that came whole, alone and in
-the plainest of forms, for a session that is open, is answered here. Everything else goes to aiohttp
-as it came: nothing but aiohttp decides what is odd, what is an error, and where a request ends.
+endpoint does, and long-polling consists of nothing else. What came whole, alone and plain, for an
+open session, is answered here. All else goes to aiohttp as it came: it alone decides what is odd.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from email.utils import formatdate
 from functools import lru_cache, partial
 from http import HTTPStatus
 
-from sockjs_bridge.core.clock import Clock
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.contracts import Clock
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import RECEIVING, SENDING
 from sockjs_bridge.endpoint.actions import Action
 from sockjs_bridge.endpoint.outcomes import Reply, Request

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from sockjs_bridge.core.clock import Clock, DeadlineWheel
-from sockjs_bridge.core.contracts import Peer
+from sockjs_bridge.core.clock import DeadlineWheel
+from sockjs_bridge.core.contracts import Clock, Peer
 from sockjs_bridge.server.taking import untaken
 
 #: Seconds in which the peer of a SockJS response or WebSocket must take some of it.

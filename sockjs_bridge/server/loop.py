@@ -13,7 +13,7 @@ logger = logging.getLogger("sockjs_bridge.server")
 
 
 class LoopClock:
-    """Fulfils `sockjs_bridge.core.clock.Clock`; made on the loop's thread.
+    """Fulfils `sockjs_bridge.core.contracts.Clock`; made on the loop's thread.
 
     Args:
         loop: the running loop.

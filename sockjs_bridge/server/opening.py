@@ -82,7 +82,7 @@ class Openings:
             base: the URL path of that, percent-encoded.
             session: the open one that it is for.
         """
-        handshake = Handshake(endpoint, session.decoy(), renewal=True)
+        handshake = Handshake(endpoint, session.placeholder(), renewal=True)
         status, headers = await self._ask(request, base, handshake)
         return Proof(session, status, handshake.identity, headers)
 

@@ -8,8 +8,8 @@ from typing import Protocol, cast
 
 from aiohttp import web
 
-from sockjs_bridge.core.clock import Clock, DeadlineWheel
-from sockjs_bridge.core.contracts import Peer
+from sockjs_bridge.core.clock import DeadlineWheel
+from sockjs_bridge.core.contracts import Clock, Peer
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.endpoint.outcomes import Reply
 from sockjs_bridge.server import aiohttp_parts

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge.core import protocol
-from sockjs_bridge.core.clock import Clock
-from sockjs_bridge.core.contracts import Workers
-from sockjs_bridge.core.manager import Places
+from sockjs_bridge.core.contracts import Clock, Workers
+from sockjs_bridge.core.hub import Places
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints, decoded
 from sockjs_bridge.endpoint.handshake import Inquiry

@@ -29,7 +29,7 @@ _TRANSPORT = Transport(
 
 
 class DummyClock:
-    """Fulfils `core.clock.Clock`: time stands still, and the loop turns when asked to."""
+    """Fulfils `core.contracts.Clock`: time stands still, and the loop turns when asked to."""
 
     def __init__(self) -> None:
         self._calls: deque[Callable[[], object]] = deque()
@@ -115,13 +115,14 @@ class _Dummy(Connection):
         self.sockjs = sockjs or dummy_sockjs()
         endpoint = self.sockjs.endpoints["dummy"]
         clock = self.sockjs.endpoints.clock
-        super().__init__(endpoint.manager.create(secrets.token_hex(8), _TRANSPORT), clock)
+        self._inner = endpoint.manager.create(secrets.token_hex(8), _TRANSPORT)
+        super().__init__(self._inner, clock)
         self._script = deque(messages)
         self._leaves = code, reason
         self._receiver = DummyReceiver()
-        self.session.connection = self
-        self.session.attach(self._receiver)
-        self.session.accept(InboxHandler(cast(WebSocket, self)))
+        self._inner.connection = self
+        self._inner.attach(self._receiver)
+        self._inner.accept(InboxHandler(cast(WebSocket, self)))
 
     @property
     def sent(self) -> list[str]:
@@ -137,7 +138,7 @@ class _Dummy(Connection):
         """Ends the connection from the other side."""
         cast(DummyClock, self._clock).turn()
         code, reason = self._leaves
-        self.session.detach(self._receiver, lost=True, code=code, reason=reason)
+        self._inner.detach(self._receiver, lost=True, code=code, reason=reason)
 
     def request(self, **attributes: Any) -> Any:
         """Makes the request of the handshake.
@@ -161,7 +162,7 @@ class _Dummy(Connection):
         item = self._script.popleft()
         if isinstance(item, BaseException):
             raise item
-        self.session.deliver([item], len(item))
+        self._inner.deliver([item], len(item))
 
     def _phases(self, view: Any, request: Any) -> Iterable[Iterable[Callable[[], Any]]]:
         """Lists what the server would call; `ConnectionClosed` ends one phase, not the next."""

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from sockjs_bridge.core import protocol
-from sockjs_bridge.core.broadcasts import Broadcasts, Crowd
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.broadcasts import Broadcasts
+from sockjs_bridge.core.frames import Batch
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.states import State
 from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler, make_manager
 
 every_transport = pytest.mark.parametrize("name", BY_NAME)
@@ -253,10 +255,10 @@ def test_callbacks_of_clients_are_not_kept() -> None:
     for number, receiver in enumerate(bench.receivers):
         receiver.callback = f"_jp.{number}"
     bench.send("a")
-    crowd = bench.manager.broadcasts.crowd
-    assert crowd is not None
+    fan_out = bench.manager.broadcasts.fan_out
+    assert fan_out is not None
     bench.clock.tick()
-    assert len(crowd._frames) == 1
+    assert len(fan_out.batch) == 1
     assert [receiver.written for receiver in bench.receivers] == [
         [b'/**/_jp.%d("a[\\"a\\"]");\r\n' % number] for number in range(50)
     ]
@@ -308,7 +310,7 @@ def test_no_larger_frame_than_others() -> None:
 
 def test_much_does_not_wait_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is too much for a client that does not read is told by its own queue."""
-    monkeypatch.setattr(Crowd, "MAX_SIZE", 100)
+    monkeypatch.setattr(Batch, "MAX_SIZE", 100)
     bench = Bench(2, max_queue_size=300)
     bench.receivers[0].open = False
     for _ in range(8):
@@ -359,7 +361,7 @@ def test_a_crowd_whose_rest_is_settled_from_within(monkeypatch: pytest.MonkeyPat
     assert [bench.receivers[number].messages for number in (0, 2, 3)] == (
         [["a", "one has left"]] * 3
     )
-    assert bench.manager.broadcasts.crowd is None
+    assert bench.manager.broadcasts.fan_out is None
     assert bench.clock.soon == []
 
 

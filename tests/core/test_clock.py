@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockjs_bridge.core.clock import Clock, DeadlineWheel, Timed
+from sockjs_bridge.core.clock import DeadlineWheel
+from sockjs_bridge.core.contracts import Clock, Timed
 from tests.support import HandClock
 
 SLOT = DeadlineWheel.GRANULARITY

@@ -13,7 +13,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Peer
 from sockjs_bridge.core.credentials import KNOWN, UNKNOWN, Credentials, fingerprint
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import RECEIVING
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.outcomes import Headers, Proof, Reply, Request

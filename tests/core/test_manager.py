@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from sockjs_bridge.core.broadcasts import Broadcasts
-from sockjs_bridge.core.manager import Capacity, Manager, TooManySessions
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.flusher import Flusher
+from sockjs_bridge.core.hub import Capacity, Hub, TooManySessions
+from sockjs_bridge.core.manager import Manager
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import RAW_WEBSOCKET, WEBSOCKET, Transport
 from tests.support import (
     BY_NAME,
@@ -164,7 +167,7 @@ def test_capacity_is_shared() -> None:
     """`max_sessions` is of one process: the endpoints share it."""
     capacity = Capacity(1)
     clock = HandClock()
-    first, second = (Manager(Settings(), clock, capacity) for _ in range(2))
+    first, second = (Manager(Settings(), Hub(clock, capacity)) for _ in range(2))
     session = first.create("a", WEBSOCKET)
     with pytest.raises(TooManySessions):
         second.create("a", XHR)
@@ -236,7 +239,7 @@ def test_broadcast_encodes_once_and_frames_once(size: int) -> None:
 
 def test_broadcast_to_a_crowd_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many sessions are written in one go; what is due meanwhile comes in between."""
-    for kind in (Manager, Broadcasts):
+    for kind in (Flusher, Broadcasts):
         monkeypatch.setattr(kind, "BATCH", 10)
     clock = HandClock()
     manager = make_manager(clock)
@@ -564,4 +567,5 @@ def test_rooms_of_its_own() -> None:
     """A manager that shares none has rooms all the same."""
     one, other = make_manager(), make_manager()
     assert one.rooms is not other.rooms
-    assert one.create("s", XHR).rooms is one.rooms
+    assert one.create("s", XHR).join("lobby")
+    assert (one.rooms.names(), other.rooms.names()) == (["lobby"], [])

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
-from sockjs_bridge.core.outbox import Outbox, SharedFrames, frame_of
-from tests.support import BY_NAME, STREAM, XHR, Recorder
+from sockjs_bridge.core.outbox import Outbox
+from tests.support import BY_NAME
 
 every_transport = pytest.mark.parametrize("name", sorted(BY_NAME))
 
@@ -148,66 +144,3 @@ def test_who_waits_may_wait_again() -> None:
     assert calls == ["again"]
     outbox.left((b"b" * 100,))
     assert calls == ["again", "and again"]
-
-
-# Frames
-
-
-class Counting:
-    """Counts how often frames are made."""
-
-    def __init__(self, name: str) -> None:
-        self.made = 0
-        original = BY_NAME[name]
-        self.transport = replace(original, frame=self.counted(original.frame))
-
-    def counted(self, function: Callable[..., bytes]) -> Callable[..., bytes]:
-        def count(*arguments: Any) -> bytes:
-            self.made += 1
-            return function(*arguments)
-
-        return count
-
-
-@every_transport
-def test_frame(name: str) -> None:
-    """Without and with the transport's wrapping."""
-    transport = BY_NAME[name]
-    batch = tuple(map(transport.encode, ("a", "“b”")))
-    receiver = Recorder(transport)
-    text, data = frame_of(batch, receiver, None)
-    assert text == transport.pack(batch)
-    receiver.write(data)
-    assert receiver.messages == ["a", "“b”"]
-
-
-@every_transport
-def test_shared_frame(name: str) -> None:
-    """It is made once for those who queued the same, and only for them."""
-    counting = Counting(name)
-    batch = tuple(map(counting.transport.encode, "ab"))
-    shared: SharedFrames = {}
-    one, other = Recorder(counting.transport), Recorder(counting.transport)
-    made = frame_of(batch, one, shared)
-    assert frame_of(batch, other, shared) == made
-    assert counting.made == 1
-    assert frame_of(batch[:1], other, shared) != made
-    assert counting.made == 2
-    frame_of(batch, other, None)
-    assert counting.made == 3
-
-
-def test_frames_that_are_not_shared() -> None:
-    """Another transport or another callback wraps otherwise."""
-    shared: SharedFrames = {}
-    batch = (b'"a"',)
-    receivers = [
-        Recorder(BY_NAME["jsonp-polling"], callback="one"),
-        Recorder(BY_NAME["jsonp-polling"], callback="other"),
-        Recorder(BY_NAME["eventsource"]),
-        Recorder(XHR),
-        Recorder(STREAM),
-    ]
-    for receiver in receivers:
-        assert frame_of(batch, receiver, shared) == frame_of(batch, receiver, None)
-    assert len(shared) == len(receivers)

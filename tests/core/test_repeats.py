@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sockjs_bridge.core.contracts import Peer
@@ -234,6 +234,7 @@ POLLS = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.booleans(), st.lists(st.tuples(POLLS, st.integers(0, 2)), max_size=30))
 def test_nothing_comes_twice(kept: bool, steps: list[tuple[Poll, int]]) -> None:
     """Whatever the network does, what was taken is not told again, and what is lost was lost in

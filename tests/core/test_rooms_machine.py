@@ -27,12 +27,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sockjs_bridge.core.broadcasts import Broadcasts
-from sockjs_bridge.core.clock import Clock
-from sockjs_bridge.core.manager import Capacity, Manager
+from sockjs_bridge.core.contracts import Clock, Recipient
+from sockjs_bridge.core.hub import Capacity, Hub
+from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.rooms import Rooms
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.states import State
 from sockjs_bridge.server.loop import LoopClock
 from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler
 
@@ -102,15 +103,13 @@ class RoomLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = HandClock()
-        self.rooms = Rooms()
-        capacity = Capacity(1000)
+        self.rooms: Rooms[Recipient] = Rooms()
         limits = Settings().override(LIMITS)
-        self.to_many = Broadcasts(self.clock)
-        self.managers = [
-            Manager(limits, self.clock, capacity, self.rooms, self.to_many) for _ in range(2)
-        ]
-        for writer in (self.to_many, *self.managers):
-            # Crowds are few here.
+        hub = Hub(self.clock, Capacity(1000), self.rooms)
+        self.to_many = hub.broadcasts
+        self.managers = [Manager(limits, hub) for _ in range(2)]
+        for writer in (self.to_many, hub.flusher, *self.managers):
+            # Sessions are few here.
             writer.BATCH = 2
         self.all: list[Client] = []
         # By room, in the order of joining.
@@ -351,7 +350,8 @@ class Crowd:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.manager = Manager(Settings(), clock, Capacity(SESSIONS))
+        self.hub = Hub(clock, Capacity(SESSIONS))
+        self.manager = Manager(Settings(), self.hub)
         self.rooms = self.manager.rooms
         self.receivers: dict[Session, Recorder] = {}
         # In the order in which the application was told.
@@ -383,7 +383,7 @@ class Crowd:
         done = asyncio.Event()
         await asyncio.to_thread(self.clock.call_from_thread, done.set)
         await done.wait()
-        while self.manager.broadcasts.crowd is not None or self.manager._scheduled:
+        while self.hub.broadcasts.fan_out is not None or not self.hub.flusher.idle:
             await asyncio.sleep(0)
         return self.looks
 

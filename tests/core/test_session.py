@@ -11,20 +11,17 @@ from typing import Any
 import pytest
 
 import sockjs_bridge
-from sockjs_bridge.core.contracts import Handler, Peer, Receiver
+from sockjs_bridge.core.contracts import Handler, Peer, Receiver, Recipient
 from sockjs_bridge.core.credentials import Credentials
+from sockjs_bridge.core.deadlines import PONG_TIMEOUT
+from sockjs_bridge.core.frames import Frames
 from sockjs_bridge.core.inbound import WAITING_SENDS
-from sockjs_bridge.core.manager import Capacity, Manager
+from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.repeats import SAME_TIME, SENDS, STREAM_MEMORY, WINDOW
 from sockjs_bridge.core.rooms import Rooms
-from sockjs_bridge.core.session import (
-    PONG_TIMEOUT,
-    TRANSITIONS,
-    Event,
-    Session,
-    State,
-)
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.states import RECEPTIONS, TRANSITIONS, Contact, Event, Reception, State
 from sockjs_bridge.core.transports import RAW_WEBSOCKET, WEBSOCKET, Transport
 from tests.support import (
     BY_NAME,
@@ -36,6 +33,7 @@ from tests.support import (
     HandClock,
     Recorder,
     RecordingHandler,
+    make_hub,
     make_manager,
 )
 
@@ -126,8 +124,52 @@ def test_transition(state: State, event: Event) -> None:
     assert session.state is TRANSITIONS.get((state, event), state)
 
 
+@pytest.mark.parametrize("reception", Reception)
+@pytest.mark.parametrize("contact", Contact)
+def test_contact(reception: Reception, contact: Contact) -> None:
+    """What does not stand in the table cannot happen."""
+    session = Bench(accept=False).session
+    session.reception = reception
+    if (reception, contact) in RECEPTIONS:
+        session._contact(contact)
+        assert session.reception is RECEPTIONS[reception, contact]
+    else:
+        with pytest.raises(KeyError):
+            session._contact(contact)
+
+
+def test_who_receives() -> None:
+    """From one receiver to the next, and to the end."""
+    bench = Bench(STREAM)
+    seen = [bench.session.reception]
+
+    def note() -> None:
+        if bench.session.reception is not seen[-1]:
+            seen.append(bench.session.reception)
+
+    for lost in (False, True):
+        receiver = bench.attach("1000001")
+        note()
+        bench.session.detach(receiver, lost=lost)
+        note()
+        if not lost:
+            bench.session._repeats = None
+    bench.repeat("1000001")
+    bench.clock.settle()
+    note()
+    bench.session.close(1000, "")
+    receiver = bench.attach("1000002")
+    note()
+    bench.session.detach(receiver, lost=True)
+    note()
+    assert bench.session.told
+    assert [reception.value for reception in seen] == [
+        *("absent", "attached", "absent", "attached", "lost", "absent", "telling", "told"),
+    ]
+
+
 def test_a_state_is_assigned_in_one_place() -> None:
-    """architecture.md: a state is assigned in `session.py` only, and there by `_enter`."""
+    """architecture.md: a state is assigned in the module that has its table."""
     package = Path(sockjs_bridge.__file__).parent
     places = []
     for path in package.rglob("*.py"):
@@ -137,11 +179,15 @@ def test_a_state_is_assigned_in_one_place() -> None:
             for node in ast.walk(function):
                 if (
                     isinstance(node, ast.Attribute)
-                    and node.attr == "state"
+                    and node.attr in ("state", "reception")
                     and isinstance(node.ctx, ast.Store)
                 ):
                     places.append((path.name, function.name))
-    assert sorted(places) == [("session.py", "__init__"), ("session.py", "_enter")]
+    assert sorted(places) == [
+        *[("states.py", "__init__")] * 2,
+        ("states.py", "_contact"),
+        ("states.py", "_enter"),
+    ]
 
 
 def test_repr_names_the_session() -> None:
@@ -186,7 +232,7 @@ def test_open_frame_once(name: str) -> None:
 def test_opened_before_anything_else() -> None:
     """The handler hears `opened` first, once; `send` works in it, and `o` goes before."""
     bench = Bench(STREAM, accept=False)
-    bench.handler.on_open = lambda session: session.send("welcome")
+    bench.handler.on_open = lambda: bench.session.send("welcome")
     receiver = bench.attach()
     bench.session.deliver(["too early"], 9)
     assert bench.session.accept(bench.handler)
@@ -216,7 +262,7 @@ def test_accepted_after_the_end() -> None:
 def test_closed_while_it_opens() -> None:
     """The handler may close in `opened`: `opened`, then `closed`, and `o` before `c`."""
     bench = Bench(STREAM, accept=False)
-    bench.handler.on_open = lambda session: session.close(4503, "Too many connections")
+    bench.handler.on_open = lambda: bench.session.close(4503, "Too many connections")
     receiver = bench.attach()
     bench.session.accept(bench.handler)
     bench.clock.settle()
@@ -594,7 +640,9 @@ def test_overflow_of_a_peer_that_cannot_be_written(caplog: pytest.LogCaptureFixt
             raise OSError("no route to host")
 
     bench = Bench("websocket", max_queue_size=10)
-    bench.session._receiver = Broken(WEBSOCKET)
+    broken = Broken(WEBSOCKET, open=False)
+    bench.session.attach(broken)
+    broken.open = True
     assert bench.session.send("more than ten bytes") is False
     assert bench.handler.calls[-1] == ("closed", 4500, "Internal Server Error")
     assert bench.forgotten
@@ -1213,9 +1261,9 @@ def test_crowd_of_sends() -> None:
     bench = Bench(max_inbound=1)
     bench.session.deliver(["a"], 5)
     for _ in range(WAITING_SENDS):
-        assert not bench.session.crowded
+        assert not bench.session.flooded
         bench.session.when_ready(lambda: None)
-    assert bench.session.crowded
+    assert bench.session.flooded
 
 
 # Time
@@ -1576,12 +1624,12 @@ def test_slow_handler_is_no_dead_client() -> None:
 def test_flush_makes_what_is_not_shared_yet() -> None:
     bench = Bench(STREAM)
     receiver = bench.opened()
-    shared: dict[tuple[str, str, tuple[bytes, ...]], tuple[bytes, bytes]] = {}
+    shared = Frames()
     bench.session.send("a")
     bench.session.flush(shared)
-    assert shared == {("xhr-streaming", "cb", (b'"a"',)): (b'a["a"]', b'a["a"]\n')}
+    assert shared._made == {("xhr-streaming", (b'"a"',)): (b'a["a"]', b'a["a"]\n')}
     bench.session.send("a")
-    shared[("xhr-streaming", "cb", (b'"a"',))] = b"a[]", b"a[]\n"
+    shared._made[("xhr-streaming", (b'"a"',))] = b"a[]", b"a[]\n"
     bench.session.flush(shared)
     assert receiver.written == [b'a["a"]\n', b"a[]\n"]
 
@@ -1603,7 +1651,7 @@ class BareHandler(Handler):
         lambda: BareReceiver().ping(),
         lambda: BareReceiver().end(),
         lambda: BareReceiver().abort(),
-        lambda: BareHandler().opened(Bench().session),
+        lambda: BareHandler().opened(),
         lambda: BareHandler().received([]),
         lambda: BareHandler().backlog(),
         lambda: BareHandler().closed(1000, ""),
@@ -1642,12 +1690,12 @@ def test_rooms_are_left_at_the_end() -> None:
 
     def on_closed() -> None:
         session = bench.session
-        seen.append((session.rooms.of(session), session.last_rooms, session.rooms.names()))
-        seen.append(session.rooms.join(session, "attic"))
+        seen.append((session.rooms, session.last_rooms, bench.manager.rooms.names()))
+        seen.append(session.join("attic"))
 
     bench.handler.on_closed = on_closed
     for room in ("lobby", "kitchen"):
-        assert bench.session.rooms.join(bench.session, room)
+        assert bench.session.join(room)
     assert bench.session.last_rooms == frozenset()
     receiver.aborted = True
     bench.session.detach(receiver, lost=True)
@@ -1659,7 +1707,7 @@ def test_rooms_are_left_at_the_end() -> None:
 @pytest.mark.parametrize("end", ["close", "fail", "expire", "refuse", "abandon"])
 def test_rooms_are_left_at_any_end(end: str) -> None:
     bench = Bench(accept=end not in ("refuse", "abandon"))
-    bench.session.rooms.join(bench.session, "lobby")
+    bench.session.join("lobby")
     if end == "expire":
         bench.clock.advance(6)
     else:
@@ -1673,14 +1721,14 @@ def test_join_while_a_session_ends() -> None:
     """Another thread may join at any moment: who is over gets in no more."""
     joined: list[bool] = []
 
-    class Slow(Rooms):
-        def leave_all(self, session: Session) -> frozenset[str]:
+    class Slow(Rooms[Recipient]):
+        def leave_all(self, session: Recipient) -> frozenset[str]:
             joined.append(self.join(session, "before"))
             left = super().leave_all(session)
             joined.append(self.join(session, "after"))
             return left
 
-    manager = Manager(Settings(), HandClock(), Capacity(1), Slow())
+    manager = Manager(Settings(), make_hub(rooms=Slow()))
     session = manager.create("s", XHR)
     session.accept(RecordingHandler())
     session.close(1000, "")
@@ -1690,14 +1738,33 @@ def test_join_while_a_session_ends() -> None:
 
 def test_rooms_are_the_managers() -> None:
     """Sessions of several endpoints meet in the rooms of their application."""
-    rooms = Rooms()
-    managers = [Manager(Settings(), HandClock(), Capacity(10), rooms) for _ in range(2)]
+    rooms: Rooms[Recipient] = Rooms()
+    managers = [Manager(Settings(), make_hub(rooms=rooms)) for _ in range(2)]
     sessions = [manager.create("s", XHR) for manager in managers]
     for session in sessions:
-        assert session.rooms is rooms
-        session.rooms.join(session, "lobby")
+        session.join("lobby")
     assert rooms.members("lobby") == sessions
     assert managers[0].create("other", XHR).connection is None
+
+
+def test_rooms_of_a_session() -> None:
+    session = Bench().session
+    assert (session.join("lobby"), session.join("kitchen")) == (True, True)
+    assert (session.leave("lobby"), session.leave("lobby")) == (True, False)
+    assert session.rooms == {"kitchen"}
+
+
+def test_placeholder() -> None:
+    """It looks like the session, and nothing that is done with it reaches that."""
+    bench = Bench()
+    session = bench.session.placeholder()
+    assert (session.id, session.transport, session.base) == ("s", XHR, "")
+    assert (session.over, session.reception) == (True, Reception.ABSENT)
+    assert not session.send("not heard")
+    assert not session.join("lobby")
+    session.close(4001, "over")
+    bench.clock.advance(1)
+    assert (bench.session.state, bench.poll(), len(bench.manager)) == (State.OPEN, ["o"], 1)
 
 
 # Who waits for a slow client

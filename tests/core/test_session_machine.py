@@ -26,10 +26,12 @@ from hypothesis.stateful import (
 
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Peer
-from sockjs_bridge.core.manager import Capacity, Manager
+from sockjs_bridge.core.hub import Capacity, Hub
+from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.repeats import WINDOW
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.states import Reception, State
 from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler
 
 #: Codes of closes that drop what waited: the close frame says that messages are missing.
@@ -61,7 +63,7 @@ class Life(RuleBasedStateMachine):
         self.clock = HandClock()
         limits = {"response_limit": 300, "max_queue_size": 1200, "max_inbound": 3}
         self.capacity = Capacity(1)
-        self.manager = Manager(Settings().override(limits), self.clock, self.capacity)
+        self.manager = Manager(Settings().override(limits), Hub(self.clock, self.capacity))
         self.session: Session = self.manager.create("s", self.transport)
         self.handler = RecordingHandler()
         self.numbers = itertools.count()
@@ -418,6 +420,13 @@ class Life(RuleBasedStateMachine):
         if not self.session.full:
             assert self.woken == self.waiting
         assert self.woken <= self.waiting
+
+    @invariant()
+    def who_receives_is_attached(self) -> None:
+        attached = self.session.reception in (Reception.ATTACHED, Reception.TELLING)
+        assert attached is (self.session._receiver is not None)
+        if self.session.reception in (Reception.TELLING, Reception.TOLD):
+            assert self.session.over
 
     @invariant()
     def a_poll_has_one_frame(self) -> None:

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Peer
 from sockjs_bridge.core.inbound import WAITING_SENDS
-from sockjs_bridge.core.manager import Capacity
-from sockjs_bridge.core.session import Session, State
+from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import RECEIVING
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.outcomes import Reply, Request, phrase
-from tests.support import HandClock, Recorder, RecordingHandler, make_endpoint
+from tests.support import HandClock, Recorder, RecordingHandler, make_endpoint, make_hub
 
 HOST = "app.example.com"
 OTHER = "https://other.example"
@@ -785,7 +785,7 @@ def test_any_request_is_answered(
 def test_started_again_has_no_session() -> None:
     endpoint = make_endpoint()
     ask(endpoint, "xhr")
-    endpoint.start(HandClock(), Capacity(1))
+    endpoint.start(make_hub(limit=1))
     assert len(endpoint.manager) == 0
 
 

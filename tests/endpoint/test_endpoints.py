@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sockjs_bridge.core.contracts import Workers
-from sockjs_bridge.core.manager import Places, TooManySessions
+from sockjs_bridge.core.hub import Places, TooManySessions
 from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoint import Endpoint

@@ -226,7 +226,7 @@ def test_open_receivers_are_not_slow(launch):
 @pytest.mark.parametrize("path", ["000/{tag}/websocket", "websocket"])
 def test_half_open_websocket(launch, caplog, monkeypatch, path):
     """sockjs-wire.md: 3000 "No response from heartbeat" without any inbound byte after a ping."""
-    monkeypatch.setattr("sockjs_bridge.core.session.PONG_TIMEOUT", 1.0)
+    monkeypatch.setattr("sockjs_bridge.core.deadlines.PONG_TIMEOUT", 1.0)
     # The peer does not answer the close frame either.
     monkeypatch.setattr("sockjs_bridge.server.websocket.CLOSE_TIMEOUT", 0.1)
     client = launch(heartbeat_delay="0.1")
@@ -283,7 +283,7 @@ def ended(caplog, code):
 
 def test_any_byte_is_a_sign_of_life(launch, monkeypatch):
     """A WebSocket that answers no ping but sends something else lives."""
-    monkeypatch.setattr("sockjs_bridge.core.session.PONG_TIMEOUT", 1.0)
+    monkeypatch.setattr("sockjs_bridge.core.deadlines.PONG_TIMEOUT", 1.0)
     client = launch(heartbeat_delay="0.1")
     websocket = client.websocket(f"/echo/000/{new_tag()}/websocket")
     websocket.answers_pings = False

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 import aiohttp
 import pytest
 
-import sockjs_bridge.core.session
+import sockjs_bridge.core.deadlines
 from sockjs_bridge.client import TRANSPORTS, Connection, ConnectionClosed, HandshakeError, connect
 from sockjs_bridge.client.wire import HTTP_TRANSPORTS
 from tests.pkgs.scenario_app import LATE, PATIENCE, served
@@ -173,7 +173,7 @@ async def test_slow_consumer(transport: str) -> None:
 @pytest.mark.parametrize("endpoint", ["desk", "blocking"])
 async def test_slow_handler(transport: str, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a slow handler reading stops, nothing is lost, and heartbeats take it for alive."""
-    monkeypatch.setattr(sockjs_bridge.core.session, "PONG_TIMEOUT", 1.0)
+    monkeypatch.setattr(sockjs_bridge.core.deadlines, "PONG_TIMEOUT", 1.0)
     # A WebSocket's client is held up only when the kernel's buffers on the way are full.
     count = 30 if transport in HTTP else 700
     texts = [f"{number}:" + "x" * 60_000 for number in range(count)]

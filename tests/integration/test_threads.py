@@ -89,7 +89,7 @@ def shared():
 @pytest.fixture(autouse=True)
 def short_repeat_window(monkeypatch):
     """A browser's silent repeat is not waited for: no client of these tests repeats."""
-    monkeypatch.setattr("sockjs_bridge.core.session.WINDOW", 0.05)
+    monkeypatch.setattr("sockjs_bridge.core.deadlines.WINDOW", 0.05)
 
 
 def problems(caplog):
@@ -329,7 +329,7 @@ async def test_flood_does_not_starve_others(style, transport):
 @pytest.mark.parametrize("behind", [0, 20], ids=["alone", "with messages behind it"])
 async def test_slow_code_delays_its_own_session_only(monkeypatch, caplog, style, transport, behind):
     """The others go on, and the heartbeat calls no live client dead, its own included."""
-    monkeypatch.setattr("sockjs_bridge.core.session.PONG_TIMEOUT", 1.0)
+    monkeypatch.setattr("sockjs_bridge.core.deadlines.PONG_TIMEOUT", 1.0)
     go_on = threading.Event()
     slow = []
 

@@ -25,7 +25,7 @@ FAILED = (4500, "Internal Server Error")
 @pytest.fixture(autouse=True)
 def short_repeat_window(monkeypatch):
     """A browser's silent repeat is not waited for: no client of these tests repeats."""
-    monkeypatch.setattr("sockjs_bridge.core.session.WINDOW", 0.05)
+    monkeypatch.setattr("sockjs_bridge.core.deadlines.WINDOW", 0.05)
 
 
 class Shop:

@@ -116,7 +116,7 @@ def test_renewal(make, manager, ini, other, path, headers, status, identity):
     opened = Connected(app, "/plain", ADA)
     endpoint = opened.handshake.endpoint
     session = endpoint.manager.create("s2", BY_NAME["websocket"])
-    renewal = Handshake(endpoint, session.decoy(), renewal=True)
+    renewal = Handshake(endpoint, session.placeholder(), renewal=True)
     request = Request.blank(path, environ={HANDSHAKE: renewal}, headers=headers)
     assert request.get_response(app).status_code == status
     assert renewal.identity == identity

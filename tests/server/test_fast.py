@@ -16,7 +16,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.web_protocol import RequestHandler
 
 from sockjs_bridge.core import protocol, transports
-from sockjs_bridge.pyramid.handlers import SessionHandler
+from sockjs_bridge.pyramid.sessions import SessionHandler
 from sockjs_bridge.server import aiohttp_parts, fast
 from sockjs_bridge.server.workers import SessionWorkers
 from tests.server.support import PATIENCE

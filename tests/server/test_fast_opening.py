@@ -13,7 +13,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
 
 from sockjs_bridge import WebSocketSession
-from sockjs_bridge.core.session import State
+from sockjs_bridge.core.states import State
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
 from tests.server.support import PATIENCE, until

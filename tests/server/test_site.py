@@ -8,10 +8,10 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from sockjs_bridge.core.manager import TooManySessions
+from sockjs_bridge.core.hub import TooManySessions
 from sockjs_bridge.core.protocol import Target
-from sockjs_bridge.core.session import State
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.states import State
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.handshake import Inquiry

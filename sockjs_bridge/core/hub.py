@@ -1,0 +1,138 @@
+"""What all sessions of an application share, and how many there may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Protocol
+
+from sockjs_bridge.core.broadcasts import Broadcasts
+from sockjs_bridge.core.clock import DeadlineWheel
+from sockjs_bridge.core.contracts import Clock, Recipient
+from sockjs_bridge.core.flusher import Flusher
+from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.rooms import Rooms
+
+
+class TooManySessions(Exception):
+    """No session may begin: there are ``max_sessions``, or the server stops; the text says it."""
+
+
+class Places:
+    """The sessions of one process, all its applications together.
+
+    Attributes:
+        taken: how many there are.
+    """
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+
+class Capacity:
+    """Counts the sessions of one process against the ``max_sessions`` of an application.
+
+    Args:
+        limit: how many there may be.
+        places: what the applications of the process share; None where there is one application.
+    """
+
+    def __init__(self, limit: int, places: Places | None = None) -> None:
+        self._limit = limit
+        self._places = Places() if places is None else places
+
+    def take(self) -> None:
+        """Takes a place.
+
+        Raises:
+            TooManySessions: none is left.
+        """
+        if self._places.taken >= self._limit:
+            raise TooManySessions("Too many sessions.")
+        self._places.taken += 1
+
+    def give_back(self) -> None:
+        """Frees a place."""
+        self._places.taken -= 1
+
+
+class Sessions(Protocol):
+    """The sessions of one endpoint, as `Hub` ends them."""
+
+    def close(self, code: int, reason: str) -> Iterator[None]:
+        """Closes all, some at each step; from the call on none begins any more."""
+        raise NotImplementedError
+
+    @property
+    def told(self) -> bool:
+        """Whether every client has heard that its session is over."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Forgets those that are left."""
+        raise NotImplementedError
+
+
+class Hub:
+    """What all sessions of an application share; used on the loop only, except for the rooms.
+
+    Args:
+        clock: of the server's loop.
+        capacity: how many sessions there may be.
+        rooms: of the application, where they are there before it is served.
+        monitor: what is counted; nothing by default.
+
+    Attributes:
+        clock: as given.
+        capacity: as given.
+        rooms: of the application.
+        monitor: as given.
+        wheel: the deadlines of the sessions.
+        flusher: writes what they have queued.
+        broadcasts: takes messages to many of them.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        capacity: Capacity,
+        rooms: Rooms[Recipient] | None = None,
+        monitor: Monitor | None = None,
+    ) -> None:
+        self.clock = clock
+        self.capacity = capacity
+        self.rooms: Rooms[Recipient] = Rooms() if rooms is None else rooms
+        self.monitor = Monitor() if monitor is None else monitor
+        self.wheel = DeadlineWheel(clock)
+        self.flusher = Flusher(clock, self.wheel.update)
+        self.broadcasts = Broadcasts(clock, self.monitor)
+        self._endpoints: list[Sessions] = []
+
+    def add(self, sessions: Sessions) -> None:
+        """Adds the sessions of an endpoint."""
+        self._endpoints.append(sessions)
+
+    def close(self, code: int, reason: str) -> Iterator[None]:
+        """Closes all sessions of all endpoints; none begins any more.
+
+        Args:
+            code: that clients hear (RFC 6455, 7.4).
+            reason: that goes with it.
+
+        Returns:
+            What closes some sessions at each step, so that many cannot hold up the loop.
+        """
+        # All at once: while one is closed, no session begins in another.
+        return chain.from_iterable([each.close(code, reason) for each in self._endpoints])
+
+    @property
+    def told(self) -> bool:
+        """Whether every client has heard that its session is over."""
+        return all(each.told for each in self._endpoints)
+
+    def finish(self) -> None:
+        """Forgets the sessions that are left: the server has stopped."""
+        for each in self._endpoints:
+            each.finish()
