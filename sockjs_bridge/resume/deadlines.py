@@ -5,7 +5,7 @@ from __future__ import annotations
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.resume import lines
-from sockjs_bridge.resume.contracts import Owner
+from sockjs_bridge.resume.contracts import ResumeOwner
 from sockjs_bridge.resume.outgoing import Outgoing
 from sockjs_bridge.resume.states import TAKING, Event, State
 
@@ -24,7 +24,7 @@ class Deadlines(Outgoing):
 
     __slots__ = ("_busy_at", "_drain_until")
 
-    def __init__(self, owner: Owner, key: tuple[str, str]) -> None:
+    def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
         super().__init__(owner, key)
         self._busy_at: float | None = None
         self._drain_until = 0.0
@@ -103,10 +103,10 @@ class Deadlines(Outgoing):
             if arrivals.handled < arrivals.arrived:
                 # What is being handled is doubtful, which `moved` would deny.
                 line = lines.lost(arrivals.handled)
-                self._owner.monitor.lost(receiver.transport)
+                self._owner.resumption.lost(receiver.transport)
             else:
                 line = lines.moved(self._spread)
-                self._owner.monitor.moved(receiver.transport)
+                self._owner.resumption.moved(receiver.transport)
             parts = [*self._head(arrivals.handled), line]
             frame = receiver.transport.frame
             if receiver.writable:

@@ -6,14 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.resume import lines
 from sockjs_bridge.resume.arrivals import Upload
-from sockjs_bridge.resume.contracts import Owner, WebSocketLink
+from sockjs_bridge.resume.contracts import ResumeOwner, WebSocketLink
 from sockjs_bridge.resume.deadlines import Deadlines
 from sockjs_bridge.resume.frames import Send
 from sockjs_bridge.resume.states import LIVE, TAKING, UNATTENDED, Event, State
 
 #: A client sent what the protocol does not allow.
 BROKEN = protocol.BROKEN_FRAMING
+
+
+#: Seconds after which a client is told what was handled, where nothing else leaves.
+TELL_AFTER = 0.05
 
 
 class Incoming(Deadlines):
@@ -25,7 +30,7 @@ class Incoming(Deadlines):
 
     __slots__ = ("_close_after", "_grown", "bytes_in")
 
-    def __init__(self, owner: Owner, key: tuple[str, str]) -> None:
+    def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
         super().__init__(owner, key)
         self.bytes_in = 0
         # Something came after the first welcome: it is more than one POST.
@@ -46,7 +51,7 @@ class Incoming(Deadlines):
                 self._enter(Event.DETACH)
 
     def _come_back(self) -> None:
-        self._owner.monitor.resumed(self.transport)
+        self._owner.resumption.resumed(self.transport)
         if self._arrivals.handler is not None:
             self._arrivals.handler.resumed()
 
@@ -82,7 +87,7 @@ class Incoming(Deadlines):
                 done()
 
         upload = Upload(first, send.messages, self.break_framing, taken)
-        self.take(upload)
+        self.accept(upload)
         waits = upload in self._arrivals.waiting
         return upload if waits else None
 
@@ -100,11 +105,16 @@ class Incoming(Deadlines):
                 counts["closed"] = [self.close_code, self.close_reason]
         return counts
 
-    def take(self, upload: Upload) -> None:
+    def accept(self, upload: Upload) -> None:
         """Takes messages of the client."""
         if self.state in TAKING and not self._arrivals.overrun:
-            self.bytes_in += sum(map(len, upload.messages))
+            size, before = sum(map(len, upload.messages)), self._arrivals.arrived
+            self.bytes_in += size
             self._arrivals.offer(upload)
+            traffic = self._owner.traffic
+            if traffic is not None:
+                count = self._arrivals.arrived - before
+                traffic.messages_in(self.transport.name, count, size)
             self._look_at_handled()
         elif upload.done is not None:
             upload.done()
@@ -204,3 +214,13 @@ class Incoming(Deadlines):
         elif self._told < self._arrivals.arrived:
             self._tell_soon()
             self._busy_soon()
+
+    def _tell_soon(self) -> None:
+        if self._tell_at is None and self._receiver is not None:
+            self._tell_at = self._owner.clock.time() + TELL_AFTER
+            self._owner.watch(self)
+
+    def pong(self, value: int) -> None:
+        """Answers a ping of the attached WebSocket."""
+        self._control.append(lines.pong(value, self._next - 1))
+        self._owner.flush_soon(self)

@@ -248,7 +248,7 @@ class Link:
         if frame.messages:
             first = self._base + 1 if frame.first is None else frame.first
             self._base = first + len(frame.messages) - 1
-            session.take(Upload(first, frame.messages, self._broken))
+            session.accept(Upload(first, frame.messages, self._broken))
         if frame.ping is not None:
             if attached:
                 session.pong(frame.ping)
@@ -269,7 +269,7 @@ class Link:
             session.acknowledge(min(frame.received, session.sent))
         if frame.first is None:
             return not frame.messages
-        session.take(Upload(frame.first, frame.messages, self._broken))
+        session.accept(Upload(frame.first, frame.messages, self._broken))
         return True
 
     def welcomed(self, received: int) -> None:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sockjs_bridge.core.broadcasts import Broadcasts
-from sockjs_bridge.core.clock import Clock, DeadlineWheel
-from sockjs_bridge.core.manager import Capacity, TooManySessions
-from sockjs_bridge.core.rooms import Rooms
+from sockjs_bridge.core.hub import Hub, TooManySessions
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
-from sockjs_bridge.resume.contracts import Monitor, Resident, WebSocketLink
+from sockjs_bridge.resume.contracts import Resident, ResumeMonitor, WebSocketLink
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.lines import lost
 from sockjs_bridge.resume.session import REPLACED, ResumableSession, digest
@@ -70,16 +66,13 @@ FORBIDDEN = Found()
 
 
 class ResumeManager:
-    """The resumable sessions of one endpoint; fulfils ``Owner``.
+    """The resumable sessions of one endpoint; fulfils `ResumeOwner`.
 
     Args:
         settings: of the endpoint.
-        clock: the loop's.
-        capacity: shared with the stock sessions of the application.
-        rooms: the same.
-        broadcasts: the same.
+        hub: shared with the stock sessions of the application.
         limits: of the sub-protocol.
-        monitor: what counts.
+        resumption: what counts how sessions go on.
         spread: seconds over which clients come back after the server has left.
         home: this process, in URLs; empty where there is only one.
 
@@ -87,28 +80,37 @@ class ResumeManager:
         kept_bytes: what suspended sessions keep.
     """
 
-    #: How many sessions are written in one go, so that many cannot hold up the loop.
+    #: How many sessions are drained in one go, so that many cannot hold up the loop.
     BATCH = 100
 
     def __init__(
         self,
         settings: Settings,
-        clock: Clock,
-        capacity: Capacity,
-        rooms: Rooms | None = None,
-        broadcasts: Broadcasts | None = None,
+        hub: Hub,
         limits: Limits | None = None,
-        monitor: Monitor | None = None,
+        resumption: ResumeMonitor | None = None,
         spread: float = 5.0,
         home: str = "",
     ) -> None:
         self.settings = settings
-        self.clock = clock
-        self.wheel = DeadlineWheel(clock)
-        self.rooms = Rooms() if rooms is None else rooms
-        self.broadcasts = Broadcasts(clock) if broadcasts is None else broadcasts
+        self.clock = hub.clock
+        self.wheel = hub.wheel
+        self.monitor = hub.monitor
+        self.traffic = hub.monitor.traffic
+        # What sessions ask for with each message: nothing of this class stands in between.
+        self.watch = hub.wheel.update
+        self.flush_soon = hub.flusher.add
+        self.flush_now = hub.flusher.write
+        self.settle = hub.broadcasts.settle
+        self.drop = hub.broadcasts.drop
+        self.join = hub.rooms.join
+        self.leave = hub.rooms.leave
+        self.leave_rooms = hub.rooms.leave_all
+        self.rooms_of = hub.rooms.of
+        self._hub = hub
+        self._capacity = hub.capacity
         self.limits = Limits() if limits is None else limits
-        self.monitor = Monitor() if monitor is None else monitor
+        self.resumption = ResumeMonitor() if resumption is None else resumption
         self.tombstones = Tombstones(self.limits.max_tombstones)
         self.kept_bytes = 0
         self._spread = spread
@@ -116,14 +118,11 @@ class ResumeManager:
         self._boot = secrets.token_urlsafe(6)
         self._made = 0
         self._home = home
-        self._capacity = capacity
         self._sessions: dict[Place, ResumableSession] = {}
         # Those that keep something while nobody receives, the oldest first.
         self._suspended: dict[Resident, int] = {}
         # WebSockets without a hello, by place.
         self._waiting: dict[Place, list[WebSocketLink]] = {}
-        self._dirty: deque[Resident] = deque()
-        self._scheduled = False
         self._complained = float("-inf")
         self._wrong_keys = 0
         self._closed = False
@@ -197,9 +196,9 @@ class ResumeManager:
         if found.session is not None or found.make:
             self._end_former(place[0], request)
         elif found.tombstone is not None:
-            self.monitor.tombstone(transport)
+            self.resumption.tombstone(transport)
         elif found.line is not None:
-            self.monitor.lost(transport)
+            self.resumption.lost(transport)
         return found
 
     def look_up(
@@ -301,23 +300,6 @@ class ResumeManager:
 
     # What sessions need of where they live
 
-    def watch(self, session: Resident) -> None:
-        """Sees to it that a session is called by its deadline."""
-        self.wheel.update(session)
-
-    def settle(self, session: Resident) -> None:
-        """Lets a session have the broadcasts that are under way to it."""
-        if self.broadcasts.crowd is not None:
-            self.broadcasts.settle(session)  # type: ignore[arg-type]
-
-    def drop(self, session: Resident) -> None:
-        """Lets a session go without the broadcasts that are under way to it."""
-        self.broadcasts.drop(session)  # type: ignore[arg-type]
-
-    def leave_rooms(self, session: Resident) -> frozenset[str]:
-        """Takes a session out of its rooms."""
-        return self.rooms.leave_all(session)  # type: ignore[arg-type]
-
     def keeps(self, session: Resident, size: int | None) -> None:
         """Counts what a suspended session keeps; the oldest go first where that is too much."""
         self.kept_bytes += (size or 0) - self._suspended.get(session, 0)
@@ -367,36 +349,6 @@ class ResumeManager:
         )
         self.tombstones.add(session.key, tombstone, now, grown=session.grown)
 
-    # Writing
-
-    def flush_soon(self, session: Resident) -> None:
-        """Has a session written at the end of the loop's tick."""
-        if not session.dirty:
-            session.dirty = True
-            self._dirty.append(session)
-            if not self._scheduled:
-                self._scheduled = True
-                self.clock.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._scheduled = False
-        for _ in range(min(self.BATCH, len(self._dirty))):
-            session = self._dirty.popleft()
-            session.dirty = False
-            self.flush_now(session)
-        if self._dirty and not self._scheduled:
-            self._scheduled = True
-            self.clock.call_soon(self._flush)
-
-    def flush_now(self, session: Resident) -> None:
-        """Writes what waits in a session; ends it where that fails."""
-        try:
-            session.flush()
-        except Exception:
-            # The others must not wait for ever because of this one.
-            logger.exception("%s: writing failed", session.id)
-            session.fail()
-
     # The end of the process
 
     @property
@@ -420,8 +372,7 @@ class ResumeManager:
         for begin in range(0, len(sessions), self.BATCH):
             for session in sessions[begin : begin + self.BATCH]:
                 session.drain(until, self._spread)
-            while self._dirty:
-                self._flush()
+            self._hub.flusher.drain()
             yield
 
     def finish(self) -> None:

@@ -11,18 +11,16 @@ from typing import Any
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Receiver
+from sockjs_bridge.core.frames import Batch, Frames
 from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.resume import lines
 from sockjs_bridge.resume.arrivals import Arrivals
-from sockjs_bridge.resume.contracts import Batch, Owner, WebSocketLink
+from sockjs_bridge.resume.contracts import ResumeOwner, WebSocketLink
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.kept import Kept
 from sockjs_bridge.resume.lines import Item
 from sockjs_bridge.resume.states import UNATTENDED, Life, State
 from sockjs_bridge.resume.transports import POLL
-
-#: Seconds after which a client is told what was handled, where nothing else leaves.
-TELL_AFTER = 0.05
 
 
 class Outgoing(Life):
@@ -38,6 +36,8 @@ class Outgoing(Life):
         bytes_out: the bytes of the frames that left.
         slot: the wheel's.
         dirty: it will be flushed at the end of the tick.
+        over: nothing is sent any more; may be read in any thread.
+        connection: what the application knows it by.
     """
 
     __slots__ = (
@@ -45,11 +45,21 @@ class Outgoing(Life):
         *("_heartbeat", "_hurry", "_kept", "_link", "_next", "_owner", "_pinged", "_receiver"),
         *("_response_bytes", "_say_ack", "_say_busy", "_say_received", "_since", "_slow"),
         *("_spread", "_stalled", "_tell_at", "_terms", "_told", "_welcomed", "_wrote"),
-        *("_lost", "bytes_out", "close_code", "close_reason", "dirty", "id", "key", "messages_out"),
-        *("slot", "transport"),
+        *(
+            "_lost",
+            "bytes_out",
+            "close_code",
+            "close_reason",
+            "connection",
+            "dirty",
+            "id",
+            "key",
+            "messages_out",
+        ),
+        *("over", "slot", "transport"),
     )
 
-    def __init__(self, owner: Owner, key: tuple[str, str]) -> None:
+    def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
         super().__init__()
         settings = owner.settings
         self._owner = owner
@@ -60,6 +70,8 @@ class Outgoing(Life):
         self.key = key
         self.id = key[1]
         self.dirty = False
+        self.over = False
+        self.connection: Any = None
         # Its client is told that it is lost, not that it was closed.
         self._lost = False
         self.close_code: int | None = None
@@ -108,13 +120,13 @@ class Outgoing(Life):
     def send_encoded(self, message: Item) -> bool:
         """Sends a quoted message, or one that has its place in a room with history."""
         self._owner.settle(self)
-        if self._over:
+        if self.over:
             return False
         self._keep(message)
         self._owner.flush_soon(self)
-        return not self._over
+        return not self.over
 
-    def queue_all(self, messages: Iterable[Item]) -> None:
+    def queue(self, messages: Iterable[Item]) -> None:
         """Sends messages as `send_encoded` does, as long as the session is not over."""
         for message in messages:
             if not self.send_encoded(message):
@@ -135,7 +147,7 @@ class Outgoing(Life):
         elif kept.half and not self._ack_asked:
             self._ack_asked = self._say_ack = True
 
-    def write_batch(self, batch: Batch, now: float) -> None:
+    def take(self, batch: Batch, now: float) -> None:
         """Takes broadcasts: writes the shared frame where nothing waits, and keeps references.
 
         Args:
@@ -143,7 +155,7 @@ class Outgoing(Life):
             now: seconds of the clock.
         """
         receiver = self._receiver
-        messages = batch.encoded(protocol.quote)
+        messages = batch.messages(protocol.quote)
         frame = None
         if (
             receiver is not None
@@ -155,9 +167,13 @@ class Outgoing(Life):
             and not self._kept.hinting
             and receiver.writable
         ):
-            frame = batch.frame(receiver, lines.MAX_LINE)
+            # The same bytes as for stock sessions, but for what has to be split.
+            limit = self._owner.settings.response_limit
+            frame = batch.frame(receiver.transport, receiver.callback, limit)
+            if frame is not None and len(frame[0]) > lines.MAX_LINE and len(messages) > 1:
+                frame = None
         if receiver is None or frame is None or not receiver.write(frame[1]):
-            self.queue_all(messages)
+            self.queue(messages)
             return
         for message in messages:
             self._kept.append(message)
@@ -170,20 +186,18 @@ class Outgoing(Life):
 
     def when_drained(self, callback: Callable[[], object]) -> None:
         """Calls back once, when little is kept for the client or it is over."""
-        if self._over:
+        if self.over:
             callback()
         else:
             self._owner.settle(self)
             self._kept.when_drained(callback)
 
-    @property
-    def _over(self) -> bool:
-        return self.state in (State.ENDED, State.GONE)
-
     def _drop_kept(self) -> None:
         """Drops all messages that the client does not have."""
-        self._owner.drop(self)
+        count = self._owner.drop(self) + len(self._kept)
         self._kept.clear()
+        if count:
+            self._owner.monitor.dropped(count)
 
     def close(self, code: int, reason: str) -> None:
         """Closes the session."""
@@ -238,10 +252,14 @@ class Outgoing(Life):
         self._attached_at = self._wrote = self._beat = self._owner.clock.time()
         self._pinged = self._stalled = self._tell_at = None
         if not receiver.transport.streaming:
-            self._owner.monitor.polled()
+            self._owner.resumption.polled()
 
-    def flush(self) -> None:
-        """Writes what there is to the receiver, as far as it takes it."""
+    def flush(self, shared: Frames | None = None) -> None:
+        """Writes what there is to the receiver, as far as it takes it.
+
+        Args:
+            shared: passed over: what many get is shared as a batch (`take`).
+        """
         while (receiver := self._receiver) is not None and receiver.writable:
             if not self._write_once(receiver):
                 return
@@ -284,7 +302,7 @@ class Outgoing(Life):
         if end:
             self._finish_response(receiver)
             if self.state is State.DRAINING:
-                self._owner.monitor.moved(receiver.transport)
+                self._owner.resumption.moved(receiver.transport)
                 self.finish()
             return False
         self._end_where_full(receiver)
@@ -351,6 +369,9 @@ class Outgoing(Life):
         self._response_bytes += size
         self._wrote = now
         self._stalled = None
+        traffic = self._owner.traffic
+        if traffic is not None and count:
+            traffic.messages_out(receiver.transport.name, count, size)
 
     def _end_where_full(self, receiver: Receiver) -> None:
         transport = receiver.transport
@@ -369,22 +390,3 @@ class Outgoing(Life):
         else:
             receiver.end()
         self._owner.watch(self)
-
-    @staticmethod
-    def _answer(receiver: Receiver, line: bytes) -> None:
-        """Answers a receive request that does not take over, or does no more."""
-        data = receiver.transport.frame(line, receiver.callback)
-        if receiver.writable and receiver.write(data):
-            receiver.end()
-        else:
-            receiver.abort()
-
-    def pong(self, value: int) -> None:
-        """Answers a ping of the attached WebSocket."""
-        self._control.append(lines.pong(value, self._next - 1))
-        self._owner.flush_soon(self)
-
-    def _tell_soon(self) -> None:
-        if self._tell_at is None and self._receiver is not None:
-            self._tell_at = self._owner.clock.time() + TELL_AFTER
-            self._owner.watch(self)

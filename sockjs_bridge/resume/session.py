@@ -17,7 +17,7 @@ from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.resume import lines
 from sockjs_bridge.resume.arrivals import Upload
-from sockjs_bridge.resume.contracts import Owner, ResumableHandler, WebSocketLink
+from sockjs_bridge.resume.contracts import ResumableHandler, ResumeOwner, WebSocketLink
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.incoming import BROKEN, Incoming
 from sockjs_bridge.resume.states import LIVE, OVER, UNATTENDED, Event, State
@@ -38,9 +38,7 @@ class ResumableSession(Incoming):
         incarnation: tells it from another session of the same id, before it or after it.
         proof: the SHA-256 of the client's key, None before a receive request brought it.
         subprotocol: always None; a raw WebSocket's.
-        over: nothing is sent any more; may be read in any thread.
         opened_at: when it was made, in seconds of the clock.
-        connection: what the application knows it by.
         credentials: what later requests of it must come with; None where none are asked for.
         positions: what the client has of rooms with history, by the rooms' keys; None where it
             understands no ``p[…]``.
@@ -50,19 +48,17 @@ class ResumableSession(Incoming):
 
     __slots__ = (
         *("_client", "_first_number", "_repeated", "_request", "_waiting_handler"),
-        *("connection", "credentials", "incarnation"),
-        *("last_rooms", "links", "opened_at", "over", "positions", "proof", "subprotocol"),
+        *("credentials", "incarnation"),
+        *("last_rooms", "links", "opened_at", "positions", "proof", "subprotocol"),
         "__weakref__",
     )
 
-    def __init__(self, owner: Owner, key: tuple[str, str], incarnation: str = "") -> None:
+    def __init__(self, owner: ResumeOwner, key: tuple[str, str], incarnation: str = "") -> None:
         super().__init__(owner, key)
         self.incarnation = incarnation
         self.proof: bytes | None = None
         self.subprotocol: str | None = None
-        self.over = False
         self.opened_at = owner.clock.time()
-        self.connection: Any = None
         self.credentials: Credentials | None = None
         self.positions: Mapping[str, str] | None = None
         self.last_rooms: frozenset[str] = frozenset()
@@ -103,6 +99,7 @@ class ResumableSession(Incoming):
         self._enter(Event.OPEN)
         self._waiting_handler = None
         self._arrivals.handler = handler
+        self._owner.monitor.opened(self.transport.name)
         handler.opened()
         self._arrivals.take()
         self._look_at_handled()
@@ -158,6 +155,7 @@ class ResumableSession(Incoming):
         self._waiting_handler = None
         self._arrivals.release()
         if self._arrivals.handler is not None:
+            self._owner.monitor.ended(self.transport.name, self.close_code or 0)
             self._arrivals.handler.closed(self.close_code or 0, self.close_reason)
         self._kept.release()
 
@@ -240,7 +238,7 @@ class ResumableSession(Incoming):
             link: the WebSocket, where it is one.
         """
         if self.is_stale(request):
-            self._owner.monitor.stale(receiver.transport)
+            self._owner.resumption.stale(receiver.transport)
             self._answer(receiver, lines.stale(self._request))
             return
         if request.received > self._kept.sent:
@@ -263,7 +261,7 @@ class ResumableSession(Incoming):
             self._open(self._waiting_handler)
         if request.messages:
             # Before the welcome, which tells what was handled of them.
-            self.take(Upload(request.first, request.messages, self._gap_of(link)))
+            self.accept(Upload(request.first, request.messages, self._gap_of(link)))
         self._owner.flush_now(self)
         self._look_at_handled()
         self._owner.watch(self)
@@ -278,7 +276,7 @@ class ResumableSession(Incoming):
         former = self._receiver
         if former is None or former is receiver:
             return
-        self._owner.monitor.replaced(former.transport)
+        self._owner.resumption.replaced(former.transport)
         link = self._link
         self._receiver = self._link = None
         if link is not None:
@@ -286,6 +284,15 @@ class ResumableSession(Incoming):
         else:
             # So that two who share a session notice it.
             self._answer(former, lines.stale(self._request))
+
+    @staticmethod
+    def _answer(receiver: Receiver, line: bytes) -> None:
+        """Answers a receive request that does not take over, or does no more."""
+        data = receiver.transport.frame(line, receiver.callback)
+        if receiver.writable and receiver.write(data):
+            receiver.end()
+        else:
+            receiver.abort()
 
     def detach(
         self, receiver: Receiver, *, lost: bool = True, code: int = 1006, reason: str = ""
@@ -304,6 +311,21 @@ class ResumableSession(Incoming):
         self._enter(Event.DETACH)
         if self.state in UNATTENDED:
             self._owner.keeps(self, self._kept.size)
+
+    # Rooms
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that it is in; in any thread."""
+        return self._owner.rooms_of(self)
+
+    def join(self, room: str) -> bool:
+        """Enters a room, where it stays while it is suspended; False when it is over."""
+        return self._owner.join(self, room)
+
+    def leave(self, room: str) -> bool:
+        """Leaves a room; False when it was not in."""
+        return self._owner.leave(self, room)
 
     # The server leaves
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Callable
 from typing import Any
 
 from sockjs_bridge.client.resume.core import ResumableClient
@@ -17,7 +16,8 @@ from sockjs_bridge.client.resume.links import Link, Post
 from sockjs_bridge.client.resume.policy import Policy, Way
 from sockjs_bridge.client.resume.states import ClientState
 from sockjs_bridge.core.credentials import Credentials
-from sockjs_bridge.core.manager import Capacity, TooManySessions
+from sockjs_bridge.core.frames import Batch
+from sockjs_bridge.core.hub import Capacity, Hub, TooManySessions
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.resume import frames, lines
 from sockjs_bridge.resume.arrivals import Upload
@@ -76,20 +76,6 @@ class Down:
         self.application = Application(slow=True)
         self.application.session = session
         self.application.on_message = lambda text: simulation.handled(self, text)
-
-
-class OneBatch:
-    """A broadcast: encoded and framed once."""
-
-    def __init__(self, texts: list[str]) -> None:
-        self.texts = texts
-
-    def encoded(self, encode: Callable[[str], bytes]) -> list[bytes]:
-        return list(map(encode, self.texts))
-
-    def frame(self, receiver: Any, limit: int) -> tuple[bytes, bytes]:
-        text = receiver.transport.pack(self.encoded(receiver.transport.encode))
-        return text, receiver.transport.frame(text, "")
 
 
 class Told:
@@ -194,7 +180,7 @@ class Simulation:
         self.client.start()
 
     def _make_manager(self) -> ResumeManager:
-        return ResumeManager(Settings().override(LIMITS), self.clock, Capacity(1000))
+        return ResumeManager(Settings().override(LIMITS), Hub(self.clock, Capacity(1000)))
 
     # Fulfils `links.Network`
 
@@ -265,7 +251,10 @@ class Simulation:
         texts = [f"down {next(self.numbers)}".ljust(size, ".") for _ in range(1 + broadcast)]
         down.sent += texts
         if broadcast:
-            down.session.write_batch(OneBatch(texts), self.clock.now)
+            batch = Batch()
+            for text in texts:
+                batch.add(text)
+            down.session.take(batch, self.clock.now)
         else:
             down.session.send(texts[0])
 

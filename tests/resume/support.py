@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sockjs_bridge.core.credentials import Credentials
-from sockjs_bridge.core.manager import Capacity
+from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.resume import frames
-from sockjs_bridge.resume.contracts import Monitor
+from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.manager import Found, Limits, ResumeManager
 from sockjs_bridge.resume.session import ResumableSession
@@ -92,7 +92,7 @@ class LinkRecorder(Recorder):
         self.end()
 
 
-class Counting(Monitor):
+class Counting(ResumeMonitor):
     """Counts what is called, by name."""
 
     def __init__(self) -> None:
@@ -142,12 +142,12 @@ class Server:
         self.clock = HandClock()
         self.monitor = Counting()
         self.capacity = Capacity(settings.pop("places", 1000))
+        self.hub = Hub(self.clock, self.capacity)
         self.manager = ResumeManager(
             Settings().override(settings),
-            self.clock,
-            self.capacity,
-            limits=limits,
-            monitor=self.monitor,
+            self.hub,
+            limits,
+            self.monitor,
         )
         self.application = Application()
         self.numbers = itertools.count(1)
