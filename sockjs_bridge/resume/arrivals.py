@@ -66,6 +66,12 @@ class Arrivals:
         return 0 if self.handler is None else self.handler.handled()
 
     @property
+    def announced(self) -> int:
+        """The number of the last message that has come, or waits for room."""
+        waiting = [upload.first + len(upload.messages) - 1 for upload in self.waiting]
+        return max([self.arrived, *waiting])
+
+    @property
     def full(self) -> bool:
         """Whether no more messages are taken now."""
         return bool(self.waiting) or self._room <= 0

@@ -131,8 +131,9 @@ class Incoming(Deadlines):
 
     def close_when_handled(self, code: int, reason: str) -> None:
         """Closes the session for its client, when all that has arrived is handled."""
-        if self.state in LIVE:
-            self._close_after = self._arrivals.arrived, code, reason
+        # While the server leaves it takes nothing more, and this comes again in the next session.
+        if self.state in LIVE & TAKING:
+            self._close_after = self._arrivals.announced, code, reason
             self._look_at_handled()
 
     def _gap_of(self, link: WebSocketLink | None) -> Callable[[], object]:

@@ -113,10 +113,13 @@ class Told:
         world.events.append("moved")
         if world.clock.now < world.drained_at + DRAIN:
             # Before the time was over, so that nothing is doubtful.
-            assert world.confirmed == len(world.done), "moved while the server was at it"
             told = [down for down in world.all_downs if down.session.id == world.opened_session]
             got = world.got.get(world.opened_session, [])
             assert any(got == down.sent for down in told), "moved while messages were under way"
+            # What is handled counts over all sessions, what this one has handled from its first.
+            settled = world.client.counts.settled
+            handled = [down.session._first_number - 1 + down.application.done for down in told]
+            assert settled in handled, "moved while the server was at it"
 
     def missed(self, rooms: list[tuple[str, str]]) -> None:
         raise AssertionError("no rooms here")
@@ -128,8 +131,20 @@ class Told:
         raise AssertionError("unsupported")
 
     def closed(self, code: int, reason: str) -> None:
-        assert self.world.closed is None
-        self.world.closed = code, reason
+        world = self.world
+        assert world.closed is None
+        world.closed = code, reason
+        if code == 4001:
+            got = world.got.get(world.client.session, [])
+            # What is kept ends with the window; a client that proved nothing has less time.
+            late = world.clock.now > world.closed_at + 60
+            ends = [down for down in world.all_downs if down.session.id == world.client.session]
+            whole = any(got == down.sent or not down.session.grown for down in ends)
+            assert late or whole, "closed before all was there"
+        else:
+            assert (code, reason) == (1000, "bye"), "closed without a reason"
+            if not world.server_closed:
+                assert world.done == world.sent, "closed before all was handled"
 
 
 class Simulation:
@@ -157,8 +172,8 @@ class Simulation:
         self.confirmed = 0
         self.events: list[str] = []
         self.closed: tuple[int, str] | None = None
-        self.drained = False
-        self.drained_at = 0.0
+        self.drained = self.server_closed = False
+        self.drained_at = self.closed_at = 0.0
         self.opened_session = ""
         # The newest receive request that was welcomed, by incarnation.
         self.newest: dict[str, int] = {}
@@ -232,8 +247,10 @@ class Simulation:
     def lossy(self) -> bool:
         """Whether a session may have been lost: its process ends, or nobody came in time."""
         timed_out = ("closed", 3001, "Timed out")
+        # A client that had proved nothing is forgotten soon after its application has closed.
         return (
             self.crashed
+            or self.server_closed
             or self.drained
             or any(timed_out in down.application.calls for down in self.all_downs)
         )
@@ -315,7 +332,7 @@ class Simulation:
             session.attach(request, recorder, terms)
             newest = self.newest.get(session.incarnation, 0)
             if request.request < newest:
-                assert recorder.frames == [f'r{{"stale":{newest}}}'], "a late request was heard"
+                assert recorder.frames[0].startswith('r{"stale":'), "a late request was heard"
             self.newest[session.incarnation] = max(newest, request.request)
             if made is not None:
                 self._admit(made)
@@ -538,10 +555,17 @@ class Simulation:
         self.manager = self._make_manager()
 
     def server_closes(self) -> None:
+        """The application closes the session, for good."""
         down = self.down
         if down is not None:
+            self.server_closed, self.closed_at = True, self.clock.now
             down.session.close(4001, "enough")
             self.clock.settle()
+
+    def client_closes(self) -> None:
+        """The client's application closes the connection."""
+        self.client.close(1000, "bye")
+        self.clock.settle()
 
     # Time
 

@@ -389,6 +389,11 @@ def test_close_over_http() -> None:
     world.client.answered(
         world.posts[1], 200, {"arrived": 1, "received": 1, "closed": [3000, "bye"]}
     )
+    assert world.client.state is ClientState.CLOSING, "what was sent before comes first"
+    poll = world.link(Way.POLL)
+    assert poll.body["now"]
+    world.answer(poll, {"from": 1, "received": 1}, 'a["last"]', 'c[3000,"bye"]')
+    assert world.told[-2] == ["last"]
     assert world.told[-1] == ("closed", 3000, "bye")
 
 

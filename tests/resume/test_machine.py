@@ -142,6 +142,14 @@ class Life(RuleBasedStateMachine):
         if not really:
             self.world.drain()
 
+    @rule(really=st.integers(0, 9), server=st.booleans())
+    def close(self, really: int, server: bool) -> None:
+        if not really:
+            if server:
+                self.world.server_closes()
+            else:
+                self.world.client_closes()
+
     # Time
 
     @rule(seconds=st.sampled_from([0.05, 0.2, 0.9, 1.1, 2.6, 5.2, 11.0, 30.0]))

@@ -170,8 +170,9 @@ class Sending(ClientLife):
         self.counts.arrived = max(self.counts.arrived, min(arrived, self.counts.last))
         self._confirm(received)
         match answer:
-            case {"closed": [int(code), str(reason)]}:
-                self._end(code, reason)
+            case {"closed": _}:
+                # What was sent before the end may be under way: a receive request tells both.
+                self._ask_now()
             case {"lost": dict(lost)}:
                 self._lose(lost.get("received"))
             case _:
