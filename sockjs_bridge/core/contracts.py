@@ -318,12 +318,7 @@ class Recipient(Member, Timed, Protocol):
     dirty: bool
 
     def take(self, batch: Batch, now: float) -> None:
-        """Takes messages: writes them where nothing else waits, queues them otherwise.
-
-        Args:
-            batch: the messages.
-            now: seconds of the clock.
-        """
+        """Takes messages, ``now`` in seconds: writes them where nothing waits, or queues them."""
         raise NotImplementedError
 
     def queue(self, messages: Iterable[bytes]) -> None:

@@ -37,10 +37,14 @@ class Kept:
         size: the bytes that are kept.
     """
 
-    __slots__ = ("_drains", "_hinted", "_hints", "_items", "_max_size", "acked", "sent", "size")
+    __slots__ = (
+        *("_drains", "_half_size", "_hinted", "_hints", "_items", "_max_size"),
+        *("acked", "sent", "size"),
+    )
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
+        self._half_size = max_size // 2
         self._items: list[Item] = []
         self.sent = self.acked = 0
         self.size = 0
@@ -58,6 +62,18 @@ class Kept:
         self.sent += 1
         self.size += len(item) + 1
 
+    def extend(self, messages: list[bytes], text: bytes) -> None:
+        """Adds messages that are in one frame.
+
+        Args:
+            messages: the messages, quoted.
+            text: of the frame, whose size tells theirs.
+        """
+        self._items += messages
+        self.sent += len(messages)
+        # Of `a[…]` all but two bytes are messages, and what is between them.
+        self.size += len(text) - 2
+
     @property
     def too_large(self) -> bool:
         """Whether more is kept than may be."""
@@ -66,7 +82,7 @@ class Kept:
     @property
     def half(self) -> bool:
         """Whether so much is kept that the client is to acknowledge."""
-        return self.size > self._max_size // 2
+        return self.size > self._half_size
 
     def clear(self) -> None:
         """Drops all messages: nobody gets them any more."""

@@ -6,7 +6,7 @@ to say, the end. Nothing is noted as written before the receiver has accepted it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sockjs_bridge.core import protocol
@@ -154,43 +154,34 @@ class Outgoing(Life):
             batch: the messages.
             now: seconds of the clock.
         """
-        receiver = self._receiver
+        receiver, kept = self._receiver, self._kept
         messages = batch.messages(protocol.quote)
         frame = None
         if (
             receiver is not None
             and self.state is State.OPEN
-            and receiver.transport.streaming
             and self._terms is None
             and not self._control
-            and self._next == self._kept.sent + 1
-            and not self._kept.hinting
+            and self._next == kept.sent + 1
+            and not kept.hinting
+            and (transport := receiver.transport).streaming
             and receiver.writable
         ):
             # The same bytes as for stock sessions, but for what has to be split.
-            limit = self._owner.settings.response_limit
-            frame = batch.frame(receiver.transport, receiver.callback, limit)
+            frame = batch.frame(transport, receiver.callback, self._owner.settings.response_limit)
             if frame is not None and len(frame[0]) > lines.MAX_LINE and len(messages) > 1:
                 frame = None
         if receiver is None or frame is None or not receiver.write(frame[1]):
             self.queue(messages)
             return
-        for message in messages:
-            self._kept.append(message)
+        kept.extend(messages, frame[0])
         self._wrote_to(receiver, len(messages), len(frame[1]), now)
-        self._look_at_kept()
-        if self._say_ack:
-            self._owner.flush_soon(self)
-        if self._receiver is receiver:
+        if kept.half:
+            self._look_at_kept()
+            if self._say_ack:
+                self._owner.flush_soon(self)
+        if self._receiver is receiver and not receiver.transport.websocket:
             self._end_where_full(receiver)
-
-    def when_drained(self, callback: Callable[[], object]) -> None:
-        """Calls back once, when little is kept for the client or it is over."""
-        if self.over:
-            callback()
-        else:
-            self._owner.settle(self)
-            self._kept.when_drained(callback)
 
     def _drop_kept(self) -> None:
         """Drops all messages that the client does not have."""
@@ -305,7 +296,8 @@ class Outgoing(Life):
                 self._owner.resumption.moved(receiver.transport)
                 self.finish()
             return False
-        self._end_where_full(receiver)
+        if not receiver.transport.websocket:
+            self._end_where_full(receiver)
         return not complete
 
     def _head(self, handled: int) -> list[bytes]:
@@ -360,7 +352,8 @@ class Outgoing(Life):
         )
 
     def _room(self, receiver: Receiver) -> int:
-        return max(1, self._owner.settings.response_limit - self._response_bytes)
+        limit = self._owner.settings.response_limit
+        return limit if receiver.transport.websocket else max(1, limit - self._response_bytes)
 
     def _wrote_to(self, receiver: Receiver, count: int, size: int, now: float) -> None:
         self._next += count
@@ -375,11 +368,7 @@ class Outgoing(Life):
 
     def _end_where_full(self, receiver: Receiver) -> None:
         transport = receiver.transport
-        if transport.websocket:
-            self._response_bytes = 0
-        elif not transport.streaming or (
-            self._response_bytes >= self._owner.settings.response_limit
-        ):
+        if not transport.streaming or (self._response_bytes >= self._owner.settings.response_limit):
             self._finish_response(receiver)
 
     def _finish_response(self, receiver: Receiver) -> None:

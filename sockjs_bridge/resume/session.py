@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sockjs_bridge.core import protocol
@@ -158,6 +158,14 @@ class ResumableSession(Incoming):
             self._owner.monitor.ended(self.transport.name, self.close_code or 0)
             self._arrivals.handler.closed(self.close_code or 0, self.close_reason)
         self._kept.release()
+
+    def when_drained(self, callback: Callable[[], object]) -> None:
+        """Calls back once, when little is kept for the client or it is over."""
+        if self.over:
+            callback()
+        else:
+            self._owner.settle(self)
+            self._kept.when_drained(callback)
 
     def revoke(self, code: int, reason: str) -> None:
         """Closes the session without what is kept: its user may not read it any more."""
