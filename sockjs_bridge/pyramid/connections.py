@@ -15,9 +15,10 @@ from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
+from sockjs_bridge.pyramid.progress import Progress
 
 
-class Connection:
+class Connection(Progress):
     """What all styles see of a client's connection, whatever its transport.
 
     Every method may be called in any thread and any task, unless it says otherwise.
@@ -28,8 +29,8 @@ class Connection:
     """
 
     def __init__(self, channel: Channel, clock: Clock) -> None:
+        super().__init__(channel, clock)
         self._channel = channel
-        self._clock = clock
         # The loop closes the channel later than a thread asks for it.
         self._closing = False
 
@@ -223,6 +224,7 @@ class WebSocket(Connection):
         """
         if self.before_message is not None:
             self.before_message()
+        self.messages_handled()
         try:
             message = self._inbox.get(timeout=timeout)
         except Empty:
@@ -233,6 +235,7 @@ class WebSocket(Connection):
             raise self._end()
         if self._channel.awaited:
             self._clock.call_from_thread(self._channel.ready)
+        self.begin_message()
         text: str = message
         return text
 
@@ -308,6 +311,7 @@ class AsyncWebSocket(Connection):
         """
         if self.before_message is not None:
             self.before_message()
+        self.messages_handled()
         self._in_a_row += 1
         if self._in_a_row % self.FAIR == 0 or (self._ended and not self._inbox):
             # A view that asks on and on, after the end even, must not keep the loop for itself.
@@ -321,6 +325,7 @@ class AsyncWebSocket(Connection):
             except TimeoutError:
                 raise TimeoutError(f"no message within {timeout} s") from None
         message = self._inbox.popleft()
+        self.begin_message()
         self._channel.ready()
         return message
 

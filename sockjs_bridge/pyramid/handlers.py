@@ -111,6 +111,16 @@ class InboxHandler:
         """Returns how many messages the view did not receive yet."""
         return self._websocket.backlog()
 
+    def handled(self) -> int:
+        """Returns how many messages the view is through with."""
+        return self._websocket.handled
+
+    def suspended(self) -> None:
+        """Does nothing: a view may look."""
+
+    def resumed(self) -> None:
+        """Does nothing: a view may look."""
+
     def closed(self, code: int, reason: str) -> None:
         """Releases a view that waits in ``receive()``."""
         self._websocket.ended()
@@ -169,4 +179,5 @@ class AsyncViewHandler(InboxHandler):
                     raise
                 close_by(error, unit.request, self._websocket)
             else:
+                self._websocket.messages_handled()
                 self._websocket.close()

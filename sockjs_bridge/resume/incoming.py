@@ -87,7 +87,7 @@ class Incoming(Deadlines):
                 done()
 
         upload = Upload(first, send.messages, self.break_framing, taken)
-        self.accept(upload)
+        self.take_upload(upload)
         waits = upload in self._arrivals.waiting
         return upload if waits else None
 
@@ -105,7 +105,7 @@ class Incoming(Deadlines):
                 counts["closed"] = [self.close_code, self.close_reason]
         return counts
 
-    def accept(self, upload: Upload) -> None:
+    def take_upload(self, upload: Upload) -> None:
         """Takes messages of the client."""
         if self.state in TAKING and not self._arrivals.overrun:
             size, before = sum(map(len, upload.messages)), self._arrivals.arrived

@@ -16,9 +16,11 @@ OVER       ended                  nothing is taken
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Callable
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.resume import frames, lines
 from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.contracts import LinkReceiver
@@ -71,18 +73,20 @@ LINK_TRANSITIONS = {
 
 
 class Link:
-    """A WebSocket of a client; made by the server when its handshake is done.
+    """A WebSocket of a client: it stands where a stock WebSocket has its session.
 
     Args:
         manager: of the sessions.
         place: the base URL and the session's id.
         fingerprint: of the credentials of its handshake.
-        receiver: the WebSocket.
         net: a keyed hash of the client's network.
 
     Attributes:
+        id: of the session, in the URL.
+        close_code: always None; a stock session's.
+        close_reason: always empty; a stock session's.
         state: where it stands.
-        receiver: the WebSocket.
+        receiver: the WebSocket, once its handshake is done.
         session: the session, None before a hello found one.
         slot: the wheel's.
         ask: leads a hello through the application that came with other credentials than the
@@ -90,20 +94,22 @@ class Link:
     """
 
     __slots__ = (
-        *("_asked", "_base", "_held", "_manager", "_net", "_place", "_since", "ask"),
+        *("_asked", "_base", "_held", "_manager", "_net", "_place", "_ready", "_since", "ask"),
         *("fingerprint", "receiver", "session", "slot", "state"),
     )
+
+    close_code: int | None = None
+    close_reason = ""
+    receiver: LinkReceiver
 
     def __init__(
         self,
         manager: ResumeManager,
         place: tuple[str, str],
         fingerprint: bytes,
-        receiver: LinkReceiver,
         net: str = "",
     ) -> None:
         self.state = LinkState.WAITING
-        self.receiver = receiver
         self.session: ResumableSession | None = None
         self.fingerprint = fingerprint
         self.slot: int | None = None
@@ -115,10 +121,30 @@ class Link:
         self._base: int | None = None
         self._since = manager.clock.time()
         self._asked: ReceiveRequest | None = None
-        # What came while the application is being asked.
-        self._held: list[str] = []
-        manager.wait_for_hello(self, place)
-        manager.wheel.update(self)
+        # What came while nothing more is taken, and who waits for that to end.
+        self._held: deque[str] = deque()
+        self._ready: list[Callable[[], object]] = []
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The base URL, and the id of the session."""
+        return self._place
+
+    @property
+    def id(self) -> str:
+        """The id of the session, in the URL."""
+        return self._place[1]
+
+    def begin(self, receiver: LinkReceiver) -> None:
+        """Says that the handshake is done.
+
+        Args:
+            receiver: the WebSocket.
+        """
+        self.receiver = receiver
+        self._since = self._manager.clock.time()
+        self._manager.wait_for_hello(self, self._place)
+        self._manager.wheel.update(self)
 
     def _enter(self, event: LinkEvent) -> bool:
         state = LINK_TRANSITIONS.get((self.state, event))
@@ -151,11 +177,42 @@ class Link:
     @property
     def full(self) -> bool:
         """Whether nothing more is to be read from it now."""
-        if self.state is LinkState.ASKING:
-            return True
+        if self.state in (LinkState.ASKING, LinkState.OVER):
+            return self.state is LinkState.ASKING
         return self.session is not None and self.session.full
 
     # What comes
+
+    def deliver(self, texts: list[str], size: int) -> bool:
+        """Takes text frames, as far as there is room for what is in them; the rest waits.
+
+        Args:
+            texts: in order.
+            size: their bytes.
+
+        Returns:
+            Whether no more is to be read until `when_ready` calls back.
+        """
+        self._held += texts
+        return not self._take_held()
+
+    def _take_held(self) -> bool:
+        while self._held and not self.full:
+            self.text(self._held.popleft())
+        return not self.full
+
+    def when_ready(self, callback: Callable[[], object]) -> None:
+        """Calls back once, when more may be read, or it is over."""
+        self._ready.append(callback)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._take_held():
+            callbacks, self._ready = self._ready, []
+            for callback in callbacks:
+                callback()
+        elif self.session is not None and self.state is not LinkState.ASKING:
+            self.session.when_ready(self._go_on)
 
     def text(self, text: str) -> None:
         """Takes a text frame."""
@@ -226,9 +283,7 @@ class Link:
             self.end_with(*FORBIDDEN)
             return
         self._hello(request, proved=True)
-        held, self._held = self._held, []
-        for text in held:
-            self.text(text)
+        self._go_on()
 
     def _take(self, frame: Send) -> None:
         session = self.session
@@ -248,7 +303,7 @@ class Link:
         if frame.messages:
             first = self._base + 1 if frame.first is None else frame.first
             self._base = first + len(frame.messages) - 1
-            session.accept(Upload(first, frame.messages, self._broken))
+            session.take_upload(Upload(first, frame.messages, self._broken))
         if frame.ping is not None:
             if attached:
                 session.pong(frame.ping)
@@ -269,7 +324,7 @@ class Link:
             session.acknowledge(min(frame.received, session.sent))
         if frame.first is None:
             return not frame.messages
-        session.accept(Upload(frame.first, frame.messages, self._broken))
+        session.take_upload(Upload(frame.first, frame.messages, self._broken))
         return True
 
     def welcomed(self, received: int) -> None:
@@ -297,13 +352,29 @@ class Link:
         if self._over():
             self.receiver.end_with(code, reason)
 
-    def gone(self) -> None:
-        """Says that the WebSocket is over."""
+    def flush(self) -> None:
+        """Writes what waits, where the session writes to it."""
+        if self.session is not None and self.state is LinkState.ATTACHED:
+            self.session.flush()
+
+    def close(self, code: int, reason: str) -> None:
+        """Ends it, or the session, for what is no text."""
+        self._broken()
+
+    def release(self) -> None:
+        """Does nothing: what has no room was never promised to the client, who sends it again."""
+
+    def detach(
+        self, receiver: Receiver, *, lost: bool = True, code: int = 1006, reason: str = ""
+    ) -> None:
+        """Says that the WebSocket is over, in whatever way."""
         self._over()
 
     def _over(self) -> bool:
         if not self._enter(LinkEvent.END):
             return False
+        self._held.clear()
+        self._go_on()
         session = self.session
         if session is not None:
             if self in session.links:

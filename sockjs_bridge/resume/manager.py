@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sockjs_bridge.core.hub import Hub, TooManySessions
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.resume.contracts import Resident, ResumeMonitor, WebSocketLink
+from sockjs_bridge.resume.found import FORBIDDEN, Found, Limits
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.lines import lost
 from sockjs_bridge.resume.session import REPLACED, ResumableSession, digest
@@ -25,44 +26,6 @@ MAX_WAITING_LINKS = 4
 COMPLAIN_EVERY = 1.0
 
 Place = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the settings of the sub-protocol bound.
-
-    Attributes:
-        resume_window: seconds that a session waits for its client; 0 turns it all off.
-        max_suspended_bytes: what suspended sessions keep, all together.
-        max_tombstones: sessions that are over and whose end is known.
-    """
-
-    resume_window: float = 60.0
-    max_suspended_bytes: int = 268435456
-    max_tombstones: int = 100000
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a receive request or a send means; one of these, or nothing: it is refused (403).
-
-    Attributes:
-        session: it is the client's.
-        line: what answers it, and ends the response: the session is no more.
-        tombstone: how the session ended, where that is known.
-        make: the session may be made.
-        unproven: the application is to be asked whether this is who opened it.
-    """
-
-    session: ResumableSession | None = None
-    line: bytes | None = None
-    tombstone: Tombstone | None = None
-    make: bool = False
-    unproven: ResumableSession | None = None
-
-
-#: A wrong key, or somebody else: they look alike.
-FORBIDDEN = Found()
 
 
 class ResumeManager:
@@ -115,6 +78,7 @@ class ResumeManager:
         self.kept_bytes = 0
         self._spread = spread
         # What tells the sessions of one id apart, over processes too.
+        self._secret = secrets.token_bytes(16)
         self._boot = secrets.token_urlsafe(6)
         self._made = 0
         self._home = home
@@ -281,7 +245,32 @@ class ResumeManager:
             "incarnation": session.incarnation,
         }
 
+    def net(self, remote: str) -> str:
+        """Returns a keyed hash of a client's network: what worked there may be remembered by it.
+
+        Args:
+            remote: the client's address.
+        """
+        # A site's own part of an address: three numbers of IPv4, three groups of IPv6.
+        separator = ":" if ":" in remote else "."
+        network = separator.join(remote.split(separator)[:3])
+        return hashlib.blake2b(network.encode(), digest_size=8, key=self._secret).hexdigest()
+
     # WebSockets without a hello
+
+    @property
+    def waiting(self) -> int:
+        """How many WebSockets wait for a hello."""
+        return sum(map(len, self._waiting.values()))
+
+    def admit_link(self) -> None:
+        """Sees to it that WebSockets without a hello take no more than the places that are left.
+
+        Raises:
+            TooManySessions: there is none.
+        """
+        if self._closed or self.waiting >= self._capacity.left:
+            raise TooManySessions("Too many sessions.")
 
     def wait_for_hello(self, link: WebSocketLink, place: Place) -> None:
         """Hears of a WebSocket without a hello; the oldest of too many ends."""
@@ -355,6 +344,15 @@ class ResumeManager:
     def open_sessions(self) -> list[ResumableSession]:
         """The sessions that the application knows; may be read in any thread."""
         return [session for session in self if session.live]
+
+    def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
+        """Drains: what these clients hear is that the server leaves, see `drain`."""
+        return self.drain(within)
+
+    @property
+    def told(self) -> bool:
+        """Whether every client has heard that its session is over."""
+        return all(session.over for session in self)
 
     def drain(self, seconds: float) -> Iterator[None]:
         """Has every client go when both sides have what was sent; none begins any more.

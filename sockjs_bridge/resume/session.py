@@ -71,12 +71,19 @@ class ResumableSession(Incoming):
         self._first_number = 1
         self._repeated = 0
 
+    def placeholder(self) -> ResumableSession:
+        """Returns a session that is over, in place of this one; see `Session.placeholder`."""
+        session = ResumableSession(self._owner, self.key)
+        session._enter(Event.END)
+        session.over = True
+        return session
+
     def __repr__(self) -> str:
         return f"<ResumableSession {self.id} {self.transport.name} {self.state.value}>"
 
     # The application's side
 
-    def admit(self, handler: ResumableHandler) -> bool:
+    def accept(self, handler: ResumableHandler) -> bool:
         """Opens the session: the application lets it in.
 
         Without a key the application's side waits for the receive request that brings it.
@@ -204,6 +211,11 @@ class ResumableSession(Incoming):
         self.connection = None
 
     @property
+    def new(self) -> bool:
+        """Whether the application has still to say whether it opens."""
+        return self.state is State.NEW
+
+    @property
     def live(self) -> bool:
         """Whether it is open to the application; may be read in any thread."""
         return self.state in LIVE
@@ -269,7 +281,7 @@ class ResumableSession(Incoming):
             self._open(self._waiting_handler)
         if request.messages:
             # Before the welcome, which tells what was handled of them.
-            self.accept(Upload(request.first, request.messages, self._gap_of(link)))
+            self.take_upload(Upload(request.first, request.messages, self._gap_of(link)))
         self._owner.flush_now(self)
         self._look_at_handled()
         self._owner.watch(self)

@@ -14,6 +14,8 @@ WEBSOCKET = Transport(
     content_type="",
     frame=lambda text, callback: protocol.websocket_text(text),
     websocket=True,
+    # A frame may be many things (`frames.parse_frame`).
+    decode=protocol.decode_raw,
 )
 
 #: The receiving transports by the last segment of their URL.

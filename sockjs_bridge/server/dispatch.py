@@ -9,11 +9,18 @@ from typing import Final
 
 from aiohttp import web
 
-from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import Inquiry
-from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Prove, Wait
+from sockjs_bridge.endpoint.outcomes import (
+    Answer,
+    Attach,
+    Headers,
+    Prove,
+    Receiving,
+    Upgrade,
+    Wait,
+)
 from sockjs_bridge.server.accesslog import GONE, POLL
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.connection import connection_of
@@ -138,7 +145,7 @@ class Dispatcher:
             try:
                 parts.body = await self._body(request, routed)
             except BodyRefused as refused:
-                return _refuse(request, endpoint, endpoint.unread(parts, refused.status))
+                return _refuse(request, endpoint, endpoint.unread(parts, refused.status, target))
         if connection.lost:
             return _gone()
         outcome = endpoint.handle(target, parts)
@@ -158,14 +165,14 @@ class Dispatcher:
                 session.when_ready(ready.set)
                 await ready.wait()
                 return _respond(request, endpoint, answer)
-            case Attach(transport=transport) if transport.websocket:
+            case Attach() | Upgrade() if outcome.transport.websocket:
                 outcome.headers = _as_native(outcome.headers)
                 answer = await self._openings.open_websocket(routed, outcome)
                 # The connection is not aiohttp's any more: this is what the log shows.
                 if answer.status == 101:
                     return web.Response(status=101)
                 return _gone() if answer.status == GONE else EndpointResponse(request, answer)
-            case Attach():
+            case Receiving():
                 return await self._receive(request, routed, outcome)
 
     async def _body(self, request: web.BaseRequest, routed: Routed) -> bytes:
@@ -192,7 +199,7 @@ class Dispatcher:
     # HTTP transports
 
     async def _receive(
-        self, request: web.BaseRequest, routed: Routed, attach: Attach
+        self, request: web.BaseRequest, routed: Routed, attach: Receiving
     ) -> web.StreamResponse:
         connection, session = routed.connection, attach.session
         response = ReceiverResponse(request, attach)
@@ -200,9 +207,10 @@ class Dispatcher:
         attach.headers = _as_native(attach.headers)
         receiver = HttpReceiver(connection, attach, over.set, response.dialect)
         try:
-            session.attach(receiver)
-            if session.state is State.NEW and not receiver.ended:
-                attach.headers += await self._openings.open_http(routed, session)
+            attach.attach(receiver)
+            opening = attach.opening
+            if opening is not None and not receiver.ended:
+                attach.headers += await self._openings.open_http(routed, opening)
             if connection.lost:
                 return _gone()
             response.began()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import RECEIVING, SENDING
 from sockjs_bridge.endpoint.actions import Action
-from sockjs_bridge.endpoint.outcomes import Answer, Attach, Prove, Wait
+from sockjs_bridge.endpoint.outcomes import Answer, Prove, Receiving, Wait
+from sockjs_bridge.endpoint.resumable import ResumableAction
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.plain import MAX_FORMS, Known, PlainRequest
@@ -52,10 +52,10 @@ class FastReader:
         if outcome is None:
             return False
         connection.begin()
-        if isinstance(outcome, Attach):
+        if isinstance(outcome, Receiving):
             receiver = HttpReceiver(connection, outcome, connection.finished)
             receiver.start()
-            outcome.session.attach(receiver)
+            outcome.attach(receiver)
         elif isinstance(outcome, Wait):
             outcome.session.when_ready(partial(connection.respond, outcome.answer))
         else:
@@ -64,7 +64,7 @@ class FastReader:
 
     def _handle(
         self, request: PlainRequest, connection: PeerConnection
-    ) -> Answer | Attach | Wait | None:
+    ) -> Answer | Receiving | Wait | None:
         """Has the endpoint answer a request.
 
         Returns:
@@ -82,21 +82,16 @@ class FastReader:
                 if len(forms) >= MAX_FORMS:
                     forms.clear()
                 forms[request.form] = Known(len(request.body), action)
-        session = action.session
-        if (
-            session is None
-            or session.state is State.NEW
-            or len(request.body) > action.manager.settings.max_message_size
-        ):
-            return None
-        outcome = action.take(session, request.query, request.body, connection.flow)
+        outcome = action.take_open(request.query, request.body, connection.flow)
         if isinstance(outcome, Prove):
             return None
         if isinstance(outcome, Answer) and outcome.status >= 400:
             action.manager.monitor.refused(outcome.status)
         return outcome
 
-    def _action(self, request: PlainRequest, connection: PeerConnection) -> Action | None:
+    def _action(
+        self, request: PlainRequest, connection: PeerConnection
+    ) -> Action | ResumableAction | None:
         routed = self._router.plain(request.head, connection) if request.head else None
         if routed is None or routed.target.action not in _POLLS_AND_SENDS:
             return None

@@ -355,7 +355,7 @@ class Simulation:
     def _admit(self, session: ResumableSession) -> None:
         down = self.downs[session.id] = Down(self, session)
         self.all_downs.append(down)
-        session.admit(down.application)
+        session.accept(down.application)
 
     def _handshake(self, exchange: Exchange) -> None:
         link = exchange.link
@@ -368,7 +368,8 @@ class Simulation:
                 return
             self._admit(made)
         exchange.receiver = recorder = LinkRecorder()
-        exchange.websocket = ServerLink(self.manager, place, ALICE, recorder)
+        exchange.websocket = ServerLink(self.manager, place, ALICE)
+        exchange.websocket.begin(recorder)
         self.client.connected(link)
         self.clock.settle()
 
@@ -431,7 +432,7 @@ class Simulation:
             return
         receiver.aborted = True
         if exchange.websocket is not None:
-            exchange.websocket.gone()
+            exchange.websocket.detach(exchange.websocket.receiver)
         elif exchange.session is not None:
             exchange.session.detach(receiver)
         self.clock.settle()

@@ -200,7 +200,7 @@ class Server:
             terms = self.manager.terms(session, "net") if request.new else None
             session.attach(request, recorder, terms)
             if made is not None and admit:
-                made.admit(self.application)
+                made.accept(self.application)
         elif found.line is not None:
             recorder.write(transport.frame(found.line, ""))
             recorder.end()
@@ -219,12 +219,14 @@ class Server:
     def connect(self, fingerprint: bytes = ALICE) -> tuple[Link, LinkRecorder]:
         """Open a WebSocket."""
         recorder = LinkRecorder()
-        return Link(self.manager, PLACE, fingerprint, recorder, "net"), recorder
+        link = Link(self.manager, PLACE, fingerprint, "net")
+        link.begin(recorder)
+        return link, recorder
 
     def websocket(self, **fields: Any) -> tuple[Link, LinkRecorder]:
         """Open a WebSocket, by ``?new`` where there is no session, and say hello."""
         if fields.get("new") and self.manager.get(PLACE) is None:
-            self.make().admit(self.application)
+            self.make().accept(self.application)
         link, recorder = self.connect()
         self.say(link, self.hello(**fields))
         return link, recorder

@@ -52,7 +52,7 @@ def test_all_who_keep_it_keep_the_same() -> None:
     server = started()
     first = server.session
     second = server.make(("/echo", "t" * 22))
-    second.admit(type(server.application)())
+    second.accept(type(server.application)())
     server.hub.broadcasts.send([first, second], "kept")
     server.clock.settle()
     assert first._kept.after(1, 99).items[0] is second._kept.after(1, 99).items[0]

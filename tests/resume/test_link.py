@@ -49,7 +49,7 @@ def test_wrong_key() -> None:
 def test_key_is_set_by_a_hello_that_is_new() -> None:
     """Whoever reads the id of a handshake in a log does not get the session that it has made."""
     server = Server()
-    server.make().admit(server.application)
+    server.make().accept(server.application)
     thief, recorder = server.connect()
     server.say(thief, server.hello(key=OTHER_KEY))
     assert answers(recorder) == [{"lost": {}}]
@@ -84,7 +84,7 @@ def test_numbered_messages_may_follow_the_hello_at_once() -> None:
     server.say(link, {"first": 1, "messages": ["a"]})
     server.say(link, {"received": 0})
     assert recorder.written == []
-    session.admit(server.application)
+    session.accept(server.application)
     server.clock.settle()
     assert answers(recorder)[0]["received"] == 1
     assert server.application.got == ["a"]
@@ -264,7 +264,7 @@ def test_pong_keeps_it() -> None:
 def test_gone() -> None:
     server, link, _ = opened()
     server.say(link, {"received": 0})
-    link.gone()
+    link.detach(link.receiver)
     assert server.session.state is State.SUSPENDED
     assert server.session.links == []
     link.text('["late"]')
@@ -303,7 +303,7 @@ def test_somebody_else() -> None:
 def test_tombstone_over_a_websocket() -> None:
     server, link, _ = opened()
     server.say(link, ["a"])
-    link.gone()
+    link.detach(link.receiver)
     server.clock.advance(61)
     _, recorder = server.websocket()
     assert answers(recorder) == [{"lost": {"received": 1}}]

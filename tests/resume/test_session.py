@@ -55,7 +55,7 @@ def test_nothing_is_written_before_the_application_let_it_in() -> None:
     server = Server()
     stream = server.stream(new=True, admit=False)
     assert stream.written == []
-    server.session.admit(server.application)
+    server.session.accept(server.application)
     server.clock.settle()
     assert answers(stream)[0]["from"] == 1
 
@@ -71,7 +71,7 @@ def test_refused_gets_no_welcome() -> None:
 
 def test_handshake_alone_opens_nothing_for_the_application() -> None:
     server = Server()
-    server.make().admit(server.application)
+    server.make().accept(server.application)
     server.clock.settle()
     assert server.session.state is State.ADMITTED
     assert server.application.calls == []
@@ -82,7 +82,7 @@ def test_handshake_alone_opens_nothing_for_the_application() -> None:
 
 def test_handshake_without_hello_is_forgotten() -> None:
     server = Server()
-    server.make().admit(server.application)
+    server.make().accept(server.application)
     server.clock.advance(11)
     assert len(server.manager) == 0
     assert server.application.calls == []
@@ -473,7 +473,7 @@ def test_oldest_suspended_go_first_where_too_much_is_kept() -> None:
         place = ("/echo", letter * 22)
         session = server.make(place)
         session.proof = b""
-        session.admit(type(server.application)())
+        session.accept(type(server.application)())
         session.heard()
         session.send("x" * 400)
         sessions.append(session)
