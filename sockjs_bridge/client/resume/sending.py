@@ -81,6 +81,11 @@ class Sending(ClientLife):
         return number
 
     @property
+    def way(self) -> Way | None:
+        """The way in use; None while there is none."""
+        return None if self._current is None else self._current.way
+
+    @property
     def _budget(self) -> int:
         return self.limit - OVERHEAD
 
