@@ -19,6 +19,7 @@ class Progress:
     # Of all others: they pay nothing for it.
     _resumable: ResumableSession | None = None
     _begun = 0
+    _done = 0
     _handled = 0
 
     def __init__(self, channel: Channel, clock: Clock) -> None:
@@ -42,14 +43,14 @@ class Progress:
         had handled it: whoever keeps it in a unique column does each exactly once. None where no
         message is being handled, and for clients that number none.
         """
-        if self._resumable is None or self._begun == self._handled:
+        if self._resumable is None or self._begun == self._done:
             return None
         return self._resumable.message_id(self._begun)
 
     @property
     def repeated(self) -> bool:
         """Whether the message that is being handled may have been handled before."""
-        if self._resumable is None or self._begun == self._handled:
+        if self._resumable is None or self._begun == self._done:
             return False
         return self._resumable.repeated(self._begun)
 
@@ -62,7 +63,7 @@ class Progress:
 
     @property
     def handled(self) -> int:
-        """How many messages were handled."""
+        """How many messages were handled, as the loop knows: behind what was sent meanwhile."""
         return self._handled
 
     def begin_message(self) -> None:
@@ -72,17 +73,23 @@ class Progress:
 
     def begin_again(self) -> None:
         """Says that a hook begins with a message, maybe with the same as before."""
-        self._begun = self._handled + 1
+        self._begun = self._done + 1
 
     def messages_handled(self) -> None:
         """Says that all that was begun is handled. Callable in any thread."""
+        if self._resumable is not None and self._done != self._begun:
+            self._done = self._begun
+            # In its order: what the application has sent before is not there yet, and the client
+            # may be waiting for this to close.
+            self._clock.call_from_thread(self._publish, self._done)
+
+    def _publish(self, count: int) -> None:
         resumable = self._resumable
-        if resumable is not None and self._handled != self._begun:
-            self._handled = self._begun
-            if resumable.awaited:
-                self._clock.call_from_thread(resumable.ready)
+        self._handled = max(self._handled, count)
+        if resumable is not None and resumable.awaited:
+            resumable.ready()
 
     def pass_over(self, count: int) -> None:
         """Says that nobody wants some messages: they are handled. Called on the loop."""
         self._begun += count
-        self._handled = self._begun
+        self._done = self._handled = self._begun
