@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from pyramid.config import Configurator
@@ -38,6 +39,7 @@ class App:
 
     Attributes:
         journal: by the ``?tag=`` of the connection.
+        release: to be set by a test for the route whose view receives nothing before that.
         wsgi: the application.
     """
 
@@ -76,6 +78,12 @@ class App:
             for message in request.websocket:
                 request.websocket.send(f"{request.websocket.message_id} {message}")
 
+        self.release = release = threading.Event()
+
+        def patient(request: Request) -> None:
+            release.wait()
+            blocking(request)
+
         class Nothing(WebSocketSession):
             pass
 
@@ -89,6 +97,7 @@ class App:
             "async": asynchronous,
             "blocking": blocking,
             "nothing": Nothing,
+            "patient": patient,
         }
         for name, view in views.items():
             config.add_sockjs_route(name, f"/{name}")

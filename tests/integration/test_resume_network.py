@@ -51,3 +51,19 @@ async def test_everything_once_and_in_order(url: str, way: str, seed: int) -> No
             proxy.calm = True
         assert ws.close_code == 1000
         assert sum(proxy.counts.values()) > 0 or way in ("websocket", "auto")
+
+
+@pytest.mark.parametrize("way", ["websocket", "auto"])
+async def test_connection_that_goes_deaf(url: str, way: str) -> None:
+    """Nothing comes any more, and nothing says so: the client leaves it by itself."""
+    async with ChaoticProxy(url, 0) as proxy, asyncio.timeout(PATIENCE):
+        proxy.calm = True
+        async with connect(f"{proxy.url}/echo", resume=True, transport=way) as ws:
+            await ws.send("before")
+            assert await ws.recv() == "before"
+            while ws.transport != "websocket":
+                await asyncio.sleep(0)
+            proxy.deafen()
+            sent, got = await exchange(ws)
+            assert got == sent
+        assert proxy.connections > 1

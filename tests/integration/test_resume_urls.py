@@ -422,3 +422,78 @@ async def test_poll_that_waits_for_the_outcome_of_a_handshake(client: Client) ->
         assert welcome["from"] == 1
         await websocket.send_str(client.hello())
         assert await websocket.receive_str() == 'r{"from":1,"received":0}'
+
+
+# An application that takes its time
+
+
+@pytest.fixture
+def patient(served: tuple[App, str], http: aiohttp.ClientSession) -> Iterator[Client]:
+    yield Client(http, f"{served[1]}/patient", next(NAMES), KEY)
+    served[0].release.set()
+
+
+async def test_send_without_room_is_answered_with_what_was_taken(
+    served: tuple[App, str], patient: Client
+) -> None:
+    served[0].release.clear()
+    await patient.lines(new=True)
+    texts = [f"{number}" for number in range(100)]
+    status, body = await patient.ask("xhr_send", first=1, messages=texts)
+    assert (status, json.loads(body)) == (200, {"arrived": 64, "received": 0})
+    # The same again, which waits until there is room.
+    again = asyncio.create_task(patient.ask("xhr_send", first=1, messages=texts))
+    served[0].release.set()
+    _, body = await again
+    assert json.loads(body)["arrived"] == 100
+    _, messages = await patient.lines()
+    assert messages[0] == "None 0"
+
+
+async def test_more_sends_than_an_honest_client_has(
+    served: tuple[App, str], patient: Client
+) -> None:
+    served[0].release.clear()
+    await patient.lines(new=True, first=1, messages=["x"] * 64)
+    sends = [
+        asyncio.create_task(patient.ask("xhr_send", first=65, messages=["y"])) for _ in range(12)
+    ]
+    answers = await asyncio.gather(*sends)
+    assert {status for status, _ in answers} == {200, 503}
+
+
+async def test_websocket_is_not_read_while_there_is_no_room(
+    served: tuple[App, str], patient: Client
+) -> None:
+    served[0].release.clear()
+    count = 300
+    async with patient.websocket("?new") as websocket:
+        await websocket.send_str(patient.hello(new=True))
+        for number in range(count):
+            await websocket.send_str(json.dumps([f"{number}"]))
+        seen = ""
+        while "busy" not in seen:
+            seen = await websocket.receive_str()
+        served[0].release.set()
+        got: list[str] = []
+        while len(got) < count:
+            line = await websocket.receive_str()
+            got += json.loads(line[1:]) if line[0] == "a" else []
+        assert got == [f"None {number}" for number in range(count)]
+
+
+async def test_credentials_are_asked_about_while_a_websocket_goes_on(
+    served: tuple[App, str], http: aiohttp.ClientSession
+) -> None:
+    client = Client(http, f"{served[1]}/members", next(NAMES), KEY)
+    await client.lines(new=True, headers={"Authorization": "alice"})
+    # Another cookie, the same user.
+    async with client.websocket(Authorization="alice", Cookie="a=b") as websocket:
+        await websocket.send_str(client.hello())
+        await websocket.send_str('{"first":1,"messages":["a"]}')
+        await websocket.send_str('["b"]')
+        got: list[str] = []
+        while len(got) < 2:
+            line = await websocket.receive_str()
+            got += json.loads(line[1:]) if line[0] == "a" else []
+        assert got == ["a", "b"]

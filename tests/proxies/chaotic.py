@@ -15,7 +15,8 @@ _CHUNK = re.compile(rb"([0-9a-fA-F]+)\r\n")
 
 class _ChaoticLink(Link):
     proxy: ChaoticProxy
-    _deaf = False
+    #: No answer comes through any more.
+    deaf = False
 
     def request(self, data: bytes) -> None:
         what = self.proxy.throw("repeat", "hold", "reset early")
@@ -33,12 +34,10 @@ class _ChaoticLink(Link):
             super().request(data)
 
     def answer(self, data: bytes) -> None:
-        what = self.proxy.throw("lose", "cut", "end", "reset", "deafen")
-        if what == "deafen" and not self.proxy.deafens(data):
-            what = ""
-        if self._deaf or what == "deafen":
-            self._deaf = True
-        elif what == "lose":
+        what = self.proxy.throw("lose", "cut", "end", "reset")
+        if self.deaf:
+            return
+        if what == "lose":
             self.cut()
         elif what == "cut":
             self.here.write(data[: self.proxy.part(len(data))])
@@ -68,26 +67,24 @@ class _ChaoticLink(Link):
 
 
 class ChaoticProxy(Proxy):
-    """Loses, truncates, repeats, holds and resets; each connection may lose one direction.
+    """Loses, truncates, repeats, holds and resets; what is truncated may look complete.
 
-    What is truncated may look complete. It counts each of these, by name.
+    It counts each of these, by name.
 
     Args:
         url: of the server behind it.
         seed: of the dice.
         rate: how many of a hundred pieces of data something happens to.
-        deaf: how many connections may stay open without any answer coming through: a client needs
-            some seconds to notice that.
     """
 
     link = _ChaoticLink
 
-    def __init__(self, url: str, seed: int, rate: int = 8, deaf: int = 0) -> None:
+    def __init__(self, url: str, seed: int, rate: int = 8) -> None:
         super().__init__(url)
         self._dice = random.Random(seed)
         self._rate = rate
-        self._deaf = deaf
         self._repeats: set[asyncio.Task[None]] = set()
+        # Nothing happens any more.
         self.calm = False
 
     def throw(self, *names: str) -> str:
@@ -98,12 +95,10 @@ class ChaoticProxy(Proxy):
         self.counts[name] += 1
         return name
 
-    def deafens(self, data: bytes) -> bool:
-        """Tell whether a connection may lose its answers: of WebSockets, as often as is allowed."""
-        if self._deaf <= 0 or data.startswith(b"HTTP/"):
-            return False
-        self._deaf -= 1
-        return True
+    def deafen(self) -> None:
+        """Let no answer through any more on the connections that are open."""
+        for link in self.links:
+            link.deaf = True
 
     def part(self, size: int) -> int:
         """Return some size below another one."""
