@@ -364,6 +364,9 @@ class ResumeManager:
             What drains some sessions at each step, so that many cannot hold up the loop.
         """
         self._closed = True
+        # Nobody says hello to a server that leaves.
+        for link in [link for links in self._waiting.values() for link in links]:
+            link.end()
         return self._drain(list(self), self.clock.time() + seconds)
 
     def _drain(self, sessions: list[ResumableSession], until: float) -> Iterator[None]:

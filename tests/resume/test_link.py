@@ -326,3 +326,51 @@ def test_credentials_of_the_handshake_count() -> None:
     server.say(link, server.hello(new=True))
     assert recorder.closed_with == (4403, "Forbidden")
     assert server.manager.get(PLACE) is session
+
+
+def test_link_without_a_hello_ends_when_the_server_leaves() -> None:
+    server = Server()
+    link, recorder = server.connect()
+    for _ in server.manager.close(3000, "Go away!", 5.0):
+        pass
+    assert recorder.ended
+    assert link.state is LinkState.OVER
+    assert server.manager.told
+
+
+def test_what_has_no_room_waits() -> None:
+    server, link, _ = opened(max_inbound=2)
+    server.application.slow = True
+    frames = [f'["{number}"]' for number in range(20)]
+    assert link.deliver(frames, 100)
+    ready: list[bool] = []
+    link.when_ready(lambda: ready.append(True))
+    assert not ready
+    server.application.handle(1)
+    assert not ready
+    for _ in range(18):
+        server.application.handle(1)
+        server.clock.settle()
+    assert ready
+    assert server.application.got == [f"{number}" for number in range(20)]
+
+
+def test_what_has_no_room_is_dropped_with_its_link() -> None:
+    server, link, recorder = opened(max_inbound=1)
+    server.application.slow = True
+    ready: list[bool] = []
+    link.deliver(['["a"]', '["b"]', '["c"]'], 15)
+    link.when_ready(lambda: ready.append(True))
+    link.release()
+    link.detach(recorder)
+    assert ready
+    assert not link.full
+    assert (link.id, link.place, link.close_code, link.close_reason) == (PLACE[1], PLACE, None, "")
+
+
+def test_no_text() -> None:
+    server, link, recorder = opened()
+    link.close(3000, "Broken framing.")
+    link.flush()
+    assert recorder.ended
+    assert server.session.close_code == 3000
