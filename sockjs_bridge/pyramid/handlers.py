@@ -113,7 +113,13 @@ class InboxHandler:
 
     def handled(self) -> int:
         """Returns how many messages the view is through with."""
-        return self._websocket.handled
+        progress = self._websocket.progress
+        return 0 if progress is None else progress.handled
+
+    def _finish(self) -> None:
+        """Says that the view is through with all that it received."""
+        if self._websocket.progress is not None:
+            self._websocket.progress.finish()
 
     def suspended(self) -> None:
         """Does nothing: a view may look."""
@@ -179,5 +185,5 @@ class AsyncViewHandler(InboxHandler):
                     raise
                 close_by(error, unit.request, self._websocket)
             else:
-                self._websocket.messages_handled()
+                self._finish()
                 self._websocket.close()

@@ -87,7 +87,7 @@ class SessionHandler:
 
     __slots__ = (
         *("_calls", "_channel", "_clock", "_count", "_current", "_failed", "_failures"),
-        *("_has_received", "_instance", "_state", "_survives", "_takes_messages", "_unit", "_wake"),
+        *("_has_received", "_instance", "_state", "_progress", "_takes_messages", "_unit", "_wake"),
         *("_watch", "_websocket", "_workers"),
     )
 
@@ -106,7 +106,7 @@ class SessionHandler:
         self._unit = Unit(request)
         self._websocket: Connection = request.websocket
         self._channel: Channel = self._websocket.channel
-        self._survives = self._websocket.survives
+        self._progress = self._websocket.progress
         self._clock = clock
         self._workers = workers
         # Either would be called for each message.
@@ -145,12 +145,12 @@ class SessionHandler:
                 self._calls.append(("on_message", (message,)))
             if self._state not in _RUNNING:
                 self._go_on()
-        elif self._survives:
-            self._websocket.pass_over(len(messages))
+        elif self._progress is not None:
+            self._progress.pass_over(len(messages))
 
     def handled(self) -> int:
         """Returns for how many messages ``on_message`` has returned."""
-        return self._websocket.handled
+        return 0 if self._progress is None else self._progress.handled
 
     def suspended(self) -> None:
         """Has ``on_suspend`` called."""
@@ -261,8 +261,8 @@ class SessionHandler:
             return None
         if self._count is not None:
             self._count(call[0])
-        if self._survives and call[0] == "on_message":
-            self._websocket.begin_again()
+        if self._progress is not None and call[0] == "on_message":
+            self._progress.begin_hook()
         return call
 
     async def _run_async(self) -> None:
@@ -304,8 +304,8 @@ class SessionHandler:
                 self._raised(error, again)
             else:
                 self._failures = 0
-                if self._survives and call[0] == "on_message":
-                    self._websocket.messages_handled()
+                if self._progress is not None and call[0] == "on_message":
+                    self._progress.finish()
 
     def _run_plain(self) -> None:
         unit = self._unit
@@ -326,8 +326,8 @@ class SessionHandler:
                     self._raised(error, unit.fail(error))
                 else:
                     self._failures = 0
-                    if self._survives and call[0] == "on_message":
-                        self._websocket.messages_handled()
+                    if self._progress is not None and call[0] == "on_message":
+                        self._progress.finish()
         self._clock.call_from_thread(self._paused)
 
     def _raised(self, error: BaseException, again: bool) -> None:

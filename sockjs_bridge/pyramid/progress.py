@@ -7,9 +7,57 @@ from sockjs_bridge.resume.session import ResumableSession
 
 
 class Progress:
-    """What application code may ask of a message, and what its client is promised.
+    """Counts what is handled: a hook has returned, or the view has asked for the next message.
 
-    A message is handled when its hook has returned, or when the view has asked for the next one.
+    Args:
+        session: whose client is promised that.
+        clock: of the loop.
+
+    Attributes:
+        session: as given.
+        handled: how many messages were handled, as the loop knows: behind what was sent meanwhile.
+    """
+
+    def __init__(self, session: ResumableSession, clock: Clock) -> None:
+        self.session = session
+        self.handled = 0
+        self._clock = clock
+        self._begun = self._done = 0
+
+    @property
+    def number(self) -> int | None:
+        """The number of the message that is being handled; None where there is none."""
+        return None if self._begun == self._done else self._begun
+
+    def begin(self) -> None:
+        """Says that a view has the next message."""
+        self._begun += 1
+
+    def begin_hook(self) -> None:
+        """Says that a hook begins with a message, maybe with the same as before."""
+        self._begun = self._done + 1
+
+    def finish(self) -> None:
+        """Says that all that was begun is handled. Callable in any thread."""
+        if self._done != self._begun:
+            self._done = self._begun
+            # In its order: what the application has sent before is not there yet, and the client
+            # may be waiting for this to close.
+            self._clock.call_from_thread(self._publish, self._done)
+
+    def _publish(self, count: int) -> None:
+        self.handled = max(self.handled, count)
+        if self.session.awaited:
+            self.session.ready()
+
+    def pass_over(self, count: int) -> None:
+        """Says that nobody wants some messages: they are handled. Called on the loop."""
+        self._begun += count
+        self._done = self.handled = self._begun
+
+
+class Surviving:
+    """What application code may ask of a connection whose session may survive it.
 
     Args:
         channel: of the connection.
@@ -17,15 +65,16 @@ class Progress:
     """
 
     # Of all others: they pay nothing for it.
-    _resumable: ResumableSession | None = None
-    _begun = 0
-    _done = 0
-    _handled = 0
+    _progress: Progress | None = None
 
     def __init__(self, channel: Channel, clock: Clock) -> None:
-        self._clock = clock
         if isinstance(channel, ResumableSession):
-            self._resumable = channel
+            self._progress = Progress(channel, clock)
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is with its messages, for the bridge itself; None where nobody asks."""
+        return self._progress
 
     @property
     def suspended(self) -> bool:
@@ -33,7 +82,7 @@ class Progress:
 
         Always False for clients whose session ends with its connection.
         """
-        return self._resumable is not None and self._resumable.suspended
+        return self._progress is not None and self._progress.session.suspended
 
     @property
     def message_id(self) -> str | None:
@@ -43,53 +92,15 @@ class Progress:
         had handled it: whoever keeps it in a unique column does each exactly once. None where no
         message is being handled, and for clients that number none.
         """
-        if self._resumable is None or self._begun == self._done:
+        number = None if self._progress is None else self._progress.number
+        if self._progress is None or number is None:
             return None
-        return self._resumable.message_id(self._begun)
+        return self._progress.session.message_id(number)
 
     @property
     def repeated(self) -> bool:
         """Whether the message that is being handled may have been handled before."""
-        if self._resumable is None or self._begun == self._done:
+        number = None if self._progress is None else self._progress.number
+        if self._progress is None or number is None:
             return False
-        return self._resumable.repeated(self._begun)
-
-    # For the bridge itself
-
-    @property
-    def survives(self) -> bool:
-        """Whether anybody wants to know which messages were handled."""
-        return self._resumable is not None
-
-    @property
-    def handled(self) -> int:
-        """How many messages were handled, as the loop knows: behind what was sent meanwhile."""
-        return self._handled
-
-    def begin_message(self) -> None:
-        """Says that the next message is being handled."""
-        if self._resumable is not None:
-            self._begun += 1
-
-    def begin_again(self) -> None:
-        """Says that a hook begins with a message, maybe with the same as before."""
-        self._begun = self._done + 1
-
-    def messages_handled(self) -> None:
-        """Says that all that was begun is handled. Callable in any thread."""
-        if self._resumable is not None and self._done != self._begun:
-            self._done = self._begun
-            # In its order: what the application has sent before is not there yet, and the client
-            # may be waiting for this to close.
-            self._clock.call_from_thread(self._publish, self._done)
-
-    def _publish(self, count: int) -> None:
-        resumable = self._resumable
-        self._handled = max(self._handled, count)
-        if resumable is not None and resumable.awaited:
-            resumable.ready()
-
-    def pass_over(self, count: int) -> None:
-        """Says that nobody wants some messages: they are handled. Called on the loop."""
-        self._begun += count
-        self._done = self._handled = self._begun
+        return self._progress.session.repeated(number)

@@ -124,5 +124,5 @@ class ViewHandler(InboxHandler):
                 unit.fail(error)
                 close_by(error, unit.request, self._websocket)
             else:
-                self._websocket.messages_handled()
+                self._finish()
                 self._websocket.close()
