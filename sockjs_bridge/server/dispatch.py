@@ -18,6 +18,7 @@ from sockjs_bridge.endpoint.outcomes import (
     Headers,
     Prove,
     Receiving,
+    Resume,
     Upgrade,
     Wait,
 )
@@ -207,15 +208,21 @@ class Dispatcher:
         attach.headers = _as_native(attach.headers)
         receiver = HttpReceiver(connection, attach, over.set, response.dialect)
         try:
+            # What is answered at once, as a request that comes late, is answered in good order.
+            begun = isinstance(attach, Resume) and attach.opening is None
+            if begun:
+                response.began()
+                receiver.start()
             attach.attach(receiver)
             opening = attach.opening
             if opening is not None and not receiver.ended:
                 attach.headers += await self._openings.open_http(routed, opening)
             if connection.lost:
                 return _gone()
-            response.began()
-            receiver.start()
-            session.flush()
+            if not begun:
+                response.began()
+                receiver.start()
+                session.flush()
             if connection.half_closed and not receiver.ended:
                 # The peer said already that it sends no more, and would have to wait.
                 receiver.abort()
