@@ -14,18 +14,30 @@ import secrets
 import time
 from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 import aiohttp
 from yarl import URL
 
 from sockjs_bridge.client.connection import Connection, HandshakeError, Options
 from sockjs_bridge.client.http import HTTPConnection
+from sockjs_bridge.client.resumable import RESUMABLE_TRANSPORTS, Event, ResumableConnection
+from sockjs_bridge.client.sync import SyncConnection
 from sockjs_bridge.client.websocket import RawWebSocketConnection, WebSocketConnection
 from sockjs_bridge.client.wire import HTTP_TRANSPORTS, WEBSOCKET_TRANSPORTS, extend_url
 from sockjs_bridge.errors import ConnectionClosed
 
-__all__ = ["TRANSPORTS", "Connection", "ConnectionClosed", "HandshakeError", "connect"]
+__all__ = [
+    "TRANSPORTS",
+    "Connection",
+    "ConnectionClosed",
+    "Event",
+    "HandshakeError",
+    "ResumableConnection",
+    "SyncConnection",
+    "connect",
+    "connect_sync",
+]
 
 #: The transports that `connect` knows, by the SockJS client's names.
 TRANSPORTS = (*WEBSOCKET_TRANSPORTS, *HTTP_TRANSPORTS)
@@ -34,6 +46,8 @@ TRANSPORTS = (*WEBSOCKET_TRANSPORTS, *HTTP_TRANSPORTS)
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 _last_timestamp = 0
+
+C = TypeVar("C", Connection, ResumableConnection)
 
 
 def unique_milliseconds() -> int:
@@ -47,16 +61,22 @@ def unique_milliseconds() -> int:
     return _last_timestamp
 
 
-class connect:
+class connect(Generic[C]):
     """Connects to a SockJS endpoint over one transport.
 
     It is awaited for an open `Connection`, or used as an asynchronous context manager that closes
-    the connection at its end. There is no fallback from one transport to another.
+    the connection at its end. There is no fallback from one transport to another, unless the
+    session is to survive its connections.
 
     Args:
         url: the endpoint's base URL, http or https (ws and wss mean the same). Its query, in
             yarl's canonical form, is sent with each request.
-        transport: one of `TRANSPORTS`.
+        transport: one of `TRANSPORTS`, ``websocket`` by default. With ``resume``: ``auto`` (the
+            default), ``websocket``, ``xhr-streaming`` or ``xhr-polling``.
+        resume: the session survives its connections: what is opened is a `ResumableConnection`,
+            to a server of this package. ``session_id``, ``timestamp``, ``send_timeout`` and
+            ``idle_timeout`` are of no meaning then.
+        on_event: with ``resume``: called with each `Event`, on the loop.
         headers: for each request, ``Origin``, ``Cookie`` or ``Authorization`` for instance.
         session: the aiohttp session to use; it is not closed, and its cookies, TLS settings and
             limit of connections apply (an HTTP transport needs two). By default each connection
@@ -88,11 +108,47 @@ class connect:
         TimeoutError: ``open_timeout`` is over.
     """
 
+    @overload
+    def __init__(
+        self: connect[Connection],
+        url: str | URL,
+        *,
+        resume: Literal[False] = ...,
+        transport: str | None = ...,
+        headers: Mapping[str, str] | None = ...,
+        session: aiohttp.ClientSession | None = ...,
+        session_id: str | None = ...,
+        timestamp: Callable[[], int] | None = ...,
+        open_timeout: float | None = ...,
+        close_timeout: float = ...,
+        send_timeout: float | None = ...,
+        idle_timeout: float | None = ...,
+        max_size: int | None = ...,
+        max_queue: int | None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: connect[ResumableConnection],
+        url: str | URL,
+        *,
+        resume: Literal[True],
+        transport: str | None = ...,
+        headers: Mapping[str, str] | None = ...,
+        session: aiohttp.ClientSession | None = ...,
+        open_timeout: float | None = ...,
+        close_timeout: float = ...,
+        max_size: int | None = ...,
+        max_queue: int | None = ...,
+        on_event: Callable[[Event], object] | None = ...,
+    ) -> None: ...
+
     def __init__(
         self,
         url: str | URL,
         *,
-        transport: str = "websocket",
+        resume: bool = False,
+        transport: str | None = None,
         headers: Mapping[str, str] | None = None,
         session: aiohttp.ClientSession | None = None,
         session_id: str | None = None,
@@ -103,9 +159,13 @@ class connect:
         idle_timeout: float | None = 60.0,
         max_size: int | None = 16 * 1024 * 1024,
         max_queue: int | None = 1024,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        if transport not in TRANSPORTS:
-            raise ValueError(f"no transport {transport!r}: known are {', '.join(TRANSPORTS)}")
+        known = RESUMABLE_TRANSPORTS if resume else TRANSPORTS
+        if transport is None:
+            transport = "auto" if resume else "websocket"
+        if transport not in known:
+            raise ValueError(f"no transport {transport!r}: known are {', '.join(known)}")
         base = URL(url)
         scheme = _SCHEMES.get(base.scheme)
         if scheme is None or not base.host:
@@ -124,12 +184,14 @@ class connect:
             max_size=max_size,
             max_queue=max_queue,
         )
-        self._connection: Connection | None = None
+        self._resume = resume
+        self._on_event = on_event
+        self._connection: C | None = None
 
-    def __await__(self) -> Generator[Any, None, Connection]:
+    def __await__(self) -> Generator[Any, None, C]:
         return self._connect().__await__()
 
-    async def __aenter__(self) -> Connection:
+    async def __aenter__(self) -> C:
         self._connection = await self._connect()
         return self._connection
 
@@ -142,9 +204,31 @@ class connect:
         assert self._connection is not None  # __aenter__ returned
         await self._connection.close()
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> C:
         owns_http = self._http is None
         http = self._http or aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        open_one = self._open_resumable if self._resume else self._open_stock
+        return cast(C, await open_one(http, owns_http))
+
+    async def _open_resumable(
+        self, http: aiohttp.ClientSession, owns_http: bool
+    ) -> ResumableConnection:
+        options = self._options
+        connection = ResumableConnection(
+            http,
+            owns_http,
+            self._base,
+            options.transport,
+            options.headers,
+            options.close_timeout,
+            options.max_size,
+            options.max_queue,
+            self._on_event,
+        )
+        await connection.open(options.open_timeout)
+        return connection
+
+    async def _open_stock(self, http: aiohttp.ClientSession, owns_http: bool) -> Connection:
         session_id = self._session_id or secrets.token_hex(16)
         session_url = extend_url(self._base, f"/{secrets.randbelow(1000):03}/{session_id}")
         connection: Connection
@@ -162,3 +246,32 @@ class connect:
                 )
         await connection.open()
         return connection
+
+
+def connect_sync(url: str | URL, **options: Any) -> SyncConnection:
+    """Connects from code that does not await; the session survives its connections.
+
+    ::
+
+        with connect_sync("http://localhost:6543/notes") as ws:
+            ws.send("a note")
+            ws.handled(timeout=5)
+
+    Args:
+        url: as for `connect`.
+        **options: as for `connect` with ``resume=True``. ``on_event`` is called in the thread of
+            the connection; ``session`` is not for this.
+
+    Raises:
+        TypeError: an option is none.
+        ValueError: the URL or the transport is none.
+        HandshakeError: as for `connect`.
+        ConnectionClosed: as for `connect`.
+        TimeoutError: ``open_timeout`` is over.
+    """
+    opening = connect(url, resume=True, **options)
+
+    async def open_it() -> ResumableConnection:
+        return await opening
+
+    return SyncConnection(open_it())

@@ -210,7 +210,6 @@ class Channel(Protocol):
         over: nothing is sent any more.
         close_code: the code it was closed with, None before.
         close_reason: the reason that goes with it.
-        awaited: somebody waits for `ready`.
         last_rooms: the rooms that it was in when it ended.
         connection: what the application knows it by.
     """
@@ -221,7 +220,6 @@ class Channel(Protocol):
     over: bool
     close_code: int | None
     close_reason: str
-    awaited: bool
     last_rooms: frozenset[str]
     connection: Any
 
@@ -235,6 +233,11 @@ class Channel(Protocol):
 
     def when_drained(self, callback: Callable[[], object]) -> None:
         """Calls back once, when little waits for the client or it is over; maybe at once."""
+        raise NotImplementedError
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for `ready`."""
         raise NotImplementedError
 
     def ready(self) -> None:
@@ -314,12 +317,7 @@ class Recipient(Member, Timed, Protocol):
     dirty: bool
 
     def take(self, batch: Batch, now: float) -> None:
-        """Takes messages: writes them where nothing else waits, queues them otherwise.
-
-        Args:
-            batch: the messages.
-            now: seconds of the clock.
-        """
+        """Takes messages, ``now`` in seconds: writes them where nothing waits, or queues them."""
         raise NotImplementedError
 
     def queue(self, messages: Iterable[bytes]) -> None:

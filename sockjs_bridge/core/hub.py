@@ -52,6 +52,11 @@ class Capacity:
             raise TooManySessions("Too many sessions.")
         self._places.taken += 1
 
+    @property
+    def left(self) -> int:
+        """How many places are left."""
+        return self._limit - self._places.taken
+
     def give_back(self) -> None:
         """Frees a place."""
         self._places.taken -= 1
@@ -60,8 +65,14 @@ class Capacity:
 class Sessions(Protocol):
     """The sessions of one endpoint, as `Hub` ends them."""
 
-    def close(self, code: int, reason: str) -> Iterator[None]:
-        """Closes all, some at each step; from the call on none begins any more."""
+    def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
+        """Closes all, some at each step; from the call on none begins any more.
+
+        Args:
+            code: that clients hear (RFC 6455, 7.4).
+            reason: that goes with it.
+            within: seconds in which those that survive their connections are drained.
+        """
         raise NotImplementedError
 
     @property
@@ -111,18 +122,19 @@ class Hub:
         """Adds the sessions of an endpoint."""
         self._endpoints.append(sessions)
 
-    def close(self, code: int, reason: str) -> Iterator[None]:
+    def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
         """Closes all sessions of all endpoints; none begins any more.
 
         Args:
             code: that clients hear (RFC 6455, 7.4).
             reason: that goes with it.
+            within: see `Sessions.close`.
 
         Returns:
             What closes some sessions at each step, so that many cannot hold up the loop.
         """
         # All at once: while one is closed, no session begins in another.
-        return chain.from_iterable([each.close(code, reason) for each in self._endpoints])
+        return chain.from_iterable([each.close(code, reason, within) for each in self._endpoints])
 
     @property
     def told(self) -> bool:

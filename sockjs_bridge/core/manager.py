@@ -136,7 +136,10 @@ class Manager:
         self.broadcasts.send(self.open_sessions, text)
 
     def close(
-        self, code: int = protocol.GO_AWAY[0], reason: str = protocol.GO_AWAY[1]
+        self,
+        code: int = protocol.GO_AWAY[0],
+        reason: str = protocol.GO_AWAY[1],
+        within: float = 0.0,
     ) -> Iterator[None]:
         """Closes every session, and writes what leads there; none begins any more.
 

@@ -206,12 +206,15 @@ class Target(NamedTuple):
             session URL (``xhr``, ``xhr_send``, ``websocket`` …).
         session_id: of a session URL, as it stands in the URL.
         script_name: the path at which the application believes to be mounted, percent-decoded.
+        resumable: it is for a session of ``~r1``; the action is empty where the URL is none of the
+            sub-protocol's.
     """
 
     base: str
     action: str
     session_id: str = ""
     script_name: str = ""
+    resumable: bool = False
 
 
 _SESSION = re.compile(
@@ -219,6 +222,12 @@ _SESSION = re.compile(
     r"/(?P<action>websocket|xhr|xhr_send|xhr_streaming|eventsource|htmlfile|jsonp|jsonp_send)/?",
     re.DOTALL,
 )
+# `URLs` of the sub-protocol: where it stands no server id of SockJS can.
+_RESUMABLE = re.compile(
+    r"(?P<base>.*)/(?:~|%7[Ee])r1(?P<home>-[^/]*)?/(?P<session>[^/]*)/(?P<action>[^/]*)/?",
+    re.DOTALL,
+)
+_HOME = re.compile(r"-[0-9a-z]{4,16}")
 _STATIC = re.compile(
     r"(?P<base>.*)/(?:(?P<action>info|websocket)/?|iframe[0-9-.a-z_]*\.html)", re.DOTALL
 )
@@ -233,7 +242,12 @@ def targets(path: str) -> Iterator[Target]:
     Args:
         path: the path of a request, percent-encoded, without its query.
     """
-    if match := _SESSION.fullmatch(path):
+    if "r1" in path and (match := _RESUMABLE.fullmatch(path)):
+        home = match["home"]
+        known = home is None or _HOME.fullmatch(home) is not None
+        action = match["action"] if known else ""
+        yield Target(match["base"], action, match["session"], resumable=True)
+    elif match := _SESSION.fullmatch(path):
         yield Target(match["base"], match["action"], match["session"])
     if match := _STATIC.fullmatch(path):
         action = {"info": "info", "websocket": "raw-websocket", None: "iframe"}[match["action"]]

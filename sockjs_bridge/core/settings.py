@@ -59,6 +59,10 @@ class Settings:
         response_max_age: seconds after which a streaming response ends.
         max_message_size: bytes of one inbound message, and of a request's body; beyond: 413,
             or close code 1009 on a WebSocket.
+        resume_window: seconds that a session of ``~r1`` waits for its client; 0 turns those off.
+        max_suspended_bytes: what sessions of an endpoint keep while nobody receives, all together;
+            beyond, the oldest of them end.
+        max_tombstones: sessions of ``~r1`` that are over and whose end is known, ten minutes long.
         max_queue_size: bytes that wait for one slow client; beyond: its session is closed with
             4008 "Slow consumer".
         max_inbound: messages that wait for one slow handler; beyond: reading stops (WebSocket),
@@ -81,6 +85,9 @@ class Settings:
 
     heartbeat_delay: float = setting(25.0, number(0.05, 35, "seconds"))
     disconnect_delay: float = setting(5.0, number(0.05, 3600, "seconds"))
+    resume_window: float = setting(60.0, number(0, 86400, "seconds"))
+    max_suspended_bytes: int = setting(268435456, count(0, "bytes"))
+    max_tombstones: int = setting(100000, count(0, "sessions"))
     response_limit: int = setting(131072, count(1, "bytes"))
     response_max_age: float = setting(25.0, number(0.05, 86400, "seconds"))
     max_message_size: int = setting(65536, count(1, "bytes"))

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Peer
-from sockjs_bridge.core.credentials import UNKNOWN, Credentials
+from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.core.hub import TooManySessions
 from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.session import Session
@@ -27,8 +27,8 @@ from sockjs_bridge.endpoint.outcomes import (
     Proof,
     Prove,
     Wait,
-    phrase,
 )
+from sockjs_bridge.endpoint.proofs import admits
 
 
 @dataclass(slots=True)
@@ -57,6 +57,26 @@ class Action:
     def session(self) -> Session | None:
         """The session, if it exists."""
         return self.manager.get(self.session_id, self.base)
+
+    def take_open(self, query: str, body: bytes, peer: Peer) -> Outcome | None:
+        """Takes the action with a session that is open.
+
+        Args:
+            query: see `take`.
+            body: see `take`.
+            peer: see `take`.
+
+        Returns:
+            None, and nothing is done, where there is none, or the body is too large.
+        """
+        session = self.session
+        if (
+            session is None
+            or session.state is NEW
+            or len(body) > self.manager.settings.max_message_size
+        ):
+            return None
+        return self.take(session, query, body, peer)
 
     def take(
         self,
@@ -103,15 +123,8 @@ class Action:
             # That one has ended meanwhile, and another one has its id.
             return forbidden
         headers += proof.headers
-        nobody = proof.identity is None or (proof.identity is UNKNOWN and proof.status == 401)
-        if nobody and proof.status < 500:
-            session.revoke(*protocol.SIGNED_OUT)
-        elif proof.identity == credentials.identity:
-            if proof.status < 300:
-                credentials.renew(self.fingerprint)
-                return None
-            if proof.status < 500:
-                session.revoke(4000 + proof.status, phrase(proof.status))
+        if admits(session, self.fingerprint, proof):
+            return None
         return forbidden
 
     def _refuse(self, status: int, headers: Headers, text: str) -> Answer:

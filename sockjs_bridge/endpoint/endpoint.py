@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import time
 from collections.abc import Callable
-from email.utils import formatdate
 from urllib.parse import quote, unquote
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.core.contracts import Recipient
 from sockjs_bridge.core.credentials import JSESSIONID, fingerprint
 from sockjs_bridge.core.hub import Hub, TooManySessions
 from sockjs_bridge.core.manager import Manager
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import (
     HTML,
@@ -25,6 +23,7 @@ from sockjs_bridge.core.transports import (
     WEBSOCKET,
 )
 from sockjs_bridge.endpoint.actions import Action, Receive, Send
+from sockjs_bridge.endpoint.cors import cached_for_a_year, cors, preflight
 from sockjs_bridge.endpoint.origins import OriginPolicy, RefusedOrigins
 from sockjs_bridge.endpoint.outcomes import (
     NO_CACHE,
@@ -38,9 +37,7 @@ from sockjs_bridge.endpoint.outcomes import (
     not_found,
 )
 from sockjs_bridge.endpoint.request import Request
-
-#: Seconds: a year, for what never changes.
-YEAR = 31536000
+from sockjs_bridge.endpoint.resumable import ResumableAction, ResumableUrls
 
 _IFRAME = """<!DOCTYPE html>
 <html>
@@ -95,6 +92,7 @@ class Endpoint:
         self._refused = RefusedOrigins(name, settings.allowed_origins)
         self._client_path = client_path
         self._manager: Manager | None = None
+        self._resumable: ResumableUrls | None = None
         self._transports = {
             transport.name
             for transport in (WEBSOCKET, RAW_WEBSOCKET, *RECEIVING.values())
@@ -105,6 +103,8 @@ class Endpoint:
     def start(self, hub: Hub) -> None:
         """Makes it ready to serve, on the hub of its application."""
         self._manager = Manager(self.settings, hub)
+        if self.settings.resume_window:
+            self._resumable = ResumableUrls(self.settings, hub, self._transports, self._admits)
 
     @property
     def manager(self) -> Manager:
@@ -118,9 +118,18 @@ class Endpoint:
         return self._manager
 
     @property
-    def sessions(self) -> list[Session]:
+    def sessions(self) -> list[Recipient]:
         """The open sessions, none while nobody serves the application; in any thread."""
-        return [] if self._manager is None else self._manager.open_sessions
+        found: list[Recipient] = []
+        if self._manager is not None:
+            found += self._manager.open_sessions
+        if self._resumable is not None:
+            found += self._resumable.manager.open_sessions
+        return found
+
+    def broadcast(self, text: str) -> None:
+        """Sends a message to every open session."""
+        self.manager.broadcasts.send(self.sessions, text)
 
     def handle(
         self, target: protocol.Target, request: Request, proof: Proof | None = None
@@ -134,38 +143,45 @@ class Endpoint:
             request: the request.
             proof: what the application said when the outcome before was `Prove`.
         """
+        if target.resumable:
+            if self._resumable is None:
+                return not_found()
+            return self._resumable.handle(target, request, proof)
         origin = self.origins.of(request.headers)
         if target.action == "iframe":
             return self._iframe(request, target.script_name)
         if target.action == "greeting":
             return self._greeting(request)
-        if not self._allows(origin, request):
-            self._refused.note(origin, request.host, request.scheme, self.manager.clock.time())
+        if not self._admits(origin, request):
             headers = [("Vary", "Origin"), NO_CACHE, ("Content-Type", PLAIN)]
             return Answer(403, headers, b"Forbidden")
         if target.action in ("websocket", "raw-websocket"):
             return self._websocket(target, request)
-        cors = self._cors(request, origin)
+        shared = cors(request, origin)
         if target.action == "info":
             answer = self._info(request)
         else:
-            action = self._action(target, request, cors)
+            action = self._action(target, request, shared)
             if isinstance(action, Action):
                 session = action.session
                 return action.take(session, request.query, request.body, request.peer, proof)
             answer = action
-        answer.headers += cors
+        answer.headers += shared
         return answer
 
-    def action(self, target: protocol.Target, request: Request) -> Action | None:
+    def action(self, target: protocol.Target, request: Request) -> Action | ResumableAction | None:
         """Returns what a request does with a session, if it may; its query and body are void."""
+        if target.resumable:
+            return None if self._resumable is None else self._resumable.action(target, request)
         origin = self.origins.of(request.headers)
         if not self._allows(origin, request):
             return None
-        action = self._action(target, request, self._cors(request, origin))
+        action = self._action(target, request, cors(request, origin))
         return action if isinstance(action, Action) else None
 
-    def unread(self, request: Request, status: int) -> Answer:
+    def unread(
+        self, request: Request, status: int, target: protocol.Target | None = None
+    ) -> Answer:
         """Answers a request whose body is not to be had.
 
         Args:
@@ -173,19 +189,29 @@ class Endpoint:
             status: 413: the body has more than ``max_message_size`` bytes; 408: it did not arrive
                 in time; 503: there is no room for it. Any other: the peer is gone, or what it sends
                 is broken.
+            target: what the request asks for, where that matters.
         """
         if status not in _UNREAD:
             return Answer(status)
+        if target is not None and target.resumable and self._resumable is not None:
+            return self._resumable.unread(target, request, status, _UNREAD[status])
         answer = Answer(status, [("Content-Type", PLAIN), NO_CACHE], _UNREAD[status])
         origin = self.origins.of(request.headers)
         if self._allows(origin, request):
-            answer.headers += self._cors(request, origin)
+            answer.headers += cors(request, origin)
         if status == 503:
             answer.headers.append(RETRY_AFTER)
         return answer
 
     def _allows(self, origin: str | None, request: Request) -> bool:
         return self.origins.allows(origin, request.headers, request.host, request.scheme)
+
+    def _admits(self, origin: str | None, request: Request) -> bool:
+        """Tells whether a request may connect, and has it logged where not."""
+        allowed = self._allows(origin, request)
+        if not allowed:
+            self._refused.note(origin, request.host, request.scheme, self.manager.clock.time())
+        return allowed
 
     # Plain resources
 
@@ -201,7 +227,7 @@ class Endpoint:
             return not_allowed("GET")
         body = (_IFRAME % (quote(script_name) + self._client_path)).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers = [*_cached_for_a_year(), ("ETag", etag)]
+        headers = [*cached_for_a_year(), ("ETag", etag)]
         known = request.headers.get("If-None-Match", "")
         if known.strip() == "*" or etag in (
             item.strip().removeprefix("W/") for item in known.split(",")
@@ -211,7 +237,7 @@ class Endpoint:
 
     def _info(self, request: Request) -> Answer:
         if request.method == "OPTIONS":
-            return self._preflight("OPTIONS, GET")
+            return preflight("OPTIONS, GET")
         if request.method != "GET":
             return not_allowed("OPTIONS, GET")
         info = {
@@ -223,23 +249,6 @@ class Endpoint:
         headers = [("Content-Type", "application/json; charset=UTF-8"), NO_CACHE]
         return Answer(200, headers, json.dumps(info).encode())
 
-    def _preflight(self, methods: str) -> Answer:
-        headers = [
-            *_cached_for_a_year(),
-            ("Access-Control-Max-Age", str(YEAR)),
-            ("Access-Control-Allow-Methods", methods),
-        ]
-        return Answer(204, headers)
-
-    @staticmethod
-    def _cors(request: Request, origin: str | None) -> Headers:
-        headers = [("Access-Control-Allow-Origin", "*" if origin is None else origin)]
-        if origin is not None:
-            headers.append(("Access-Control-Allow-Credentials", "true"))
-        if wanted := request.headers.get("Access-Control-Request-Headers"):
-            headers.append(("Access-Control-Allow-Headers", wanted))
-        return [*headers, ("Vary", "Origin")]
-
     def _cookie(self, request: Request) -> Headers:
         if not self.settings.jsessionid:
             return []
@@ -248,7 +257,9 @@ class Endpoint:
 
     # Sessions
 
-    def _action(self, target: protocol.Target, request: Request, cors: Headers) -> Action | Answer:
+    def _action(
+        self, target: protocol.Target, request: Request, shared: Headers
+    ) -> Action | Answer:
         if sending := SENDING.get(target.action):
             served, method = bool(sending.serves & self._transports), "POST"
         else:
@@ -258,7 +269,7 @@ class Endpoint:
             return not_found()
         cookie = self._cookie(request)
         if request.method == "OPTIONS":
-            answer = self._preflight(f"OPTIONS, {method}")
+            answer = preflight(f"OPTIONS, {method}")
             answer.headers += cookie
             return answer
         if request.method != method:
@@ -270,7 +281,7 @@ class Endpoint:
             unquote(base) if "%" in base else base,
             fingerprint(request.headers, jsessionid=self.settings.jsessionid),
             [NO_CACHE, *cookie],
-            cors,
+            shared,
             request.headers.get("Content-Type", ""),
         )
         return Send(*parts, sending) if sending else Receive(*parts, transport)
@@ -281,21 +292,10 @@ class Endpoint:
             return not_found()
         if request.method != "GET":
             return not_allowed("GET")
-        headers = [("Content-Type", PLAIN), NO_CACHE]
-        if request.headers.get("Upgrade", "").strip().lower() != "websocket":
-            return Answer(400, headers, b'Can "Upgrade" only to "WebSocket".')
-        tokens = request.headers.get("Connection", "").lower().split(",")
-        if "upgrade" not in [token.strip() for token in tokens]:
-            return Answer(400, headers, b'"Connection" must be "Upgrade".')
+        if lacks := request.lacks_upgrade:
+            return Answer(400, [("Content-Type", PLAIN), NO_CACHE], lacks.encode())
         try:
             session = self.manager.create(target.session_id, transport)
         except TooManySessions as error:
             return Answer(503, [("Content-Type", PLAIN), RETRY_AFTER], str(error).encode())
         return Attach(session, transport, self._cookie(request))
-
-
-def _cached_for_a_year() -> Headers:
-    return [
-        ("Cache-Control", f"public, max-age={YEAR}"),
-        ("Expires", formatdate(time.time() + YEAR, usegmt=True)),
-    ]

@@ -112,9 +112,9 @@ class Endpoints:
         for endpoint in self:
             endpoint.start(self._hub)
 
-    def close(self, code: int, reason: str) -> Iterator[None]:
-        """Closes all sessions of all endpoints, some at each step; none begins any more."""
-        return self.hub.close(code, reason)
+    def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
+        """Closes all sessions of all endpoints, some at each step; see `Hub.close`."""
+        return self.hub.close(code, reason, within)
 
     @property
     def told(self) -> bool:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sockjs_bridge.core.contracts import Handler
 from sockjs_bridge.core.credentials import UNKNOWN
-from sockjs_bridge.core.session import Session
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints
+from sockjs_bridge.endpoint.opening import Opening
+from sockjs_bridge.resume.contracts import ResumableHandler
 
 #: The key of the `Handshake` in the WSGI environ.
 HANDSHAKE = "sockjs_bridge.handshake"
@@ -40,12 +40,12 @@ class Handshake:
         "taken",
     )
 
-    def __init__(self, endpoint: Endpoint, session: Session, *, renewal: bool = False) -> None:
+    def __init__(self, endpoint: Endpoint, session: Opening, *, renewal: bool = False) -> None:
         self.endpoint = endpoint
         self.session = session
         self.renewal = renewal
         self.taken = False
-        self.handler: Handler | None = None
+        self.handler: ResumableHandler | None = None
         self.identity: object = UNKNOWN
         self.failure: int | None = None
         self.release: Callable[[], None] | None = None

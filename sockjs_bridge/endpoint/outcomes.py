@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Any, Protocol
 
+from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.core.session import Session
+from sockjs_bridge.core.states import NEW
 from sockjs_bridge.core.transports import PLAIN, Transport
+from sockjs_bridge.endpoint.opening import Opening
+from sockjs_bridge.resume.frames import ReceiveRequest
+from sockjs_bridge.resume.link import Link
+from sockjs_bridge.resume.manager import ResumeManager
+from sockjs_bridge.resume.probe import Probe
+from sockjs_bridge.resume.session import ResumableSession
 
 NO_CACHE = ("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
 #: With 503: in how many seconds to come again.
@@ -31,38 +41,153 @@ class Answer:
     body: bytes = b""
 
 
+class Source(Protocol):
+    """What writes to a receiver, as the server's side of that sees it."""
+
+    def flush(self) -> None:
+        """Writes what waits; the receiver takes frames again."""
+        raise NotImplementedError
+
+    def detach(self, receiver: Receiver, *, lost: bool, code: int = 1006, reason: str = "") -> None:
+        """Says that a receiver is gone; see `Session.detach`."""
+        raise NotImplementedError
+
+
 @dataclass(slots=True)
-class Attach:
-    """The response is a receiver of a session: a poll or a stream (200), or a WebSocket (101).
+class Receiving:
+    """The response is a receiver: a poll or a stream (200), or a WebSocket (101).
 
     The server makes it, attaches it at once, and, while the session is new, leads the handshake
     through the application.
 
     Attributes:
-        session: the one.
+        session: what writes to it.
         transport: of the receiver.
         headers: of the response, in order, as in `Answer`.
         callback: of the receiver: the function that a jsonp or htmlfile client named.
         tag: of the receiver: the client's ``t`` parameter, the last one.
     """
 
-    session: Session
+    session: Source
     transport: Transport
     headers: Headers
     callback: str = ""
     tag: str | None = None
 
+    @property
+    def opening(self) -> Opening | None:
+        """The session, while the application has to be asked about it."""
+        raise NotImplementedError
+
+    def attach(self, receiver: Receiver) -> None:
+        """Attaches the receiver to its session."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Attach(Receiving):
+    """The receiver is a stock session's."""
+
+    session: Session
+
+    @property
+    def opening(self) -> Opening | None:
+        """The session, while the application has to be asked about it."""
+        return self.session if self.session.state is NEW else None
+
+    def attach(self, receiver: Receiver) -> None:
+        """Attaches the receiver to its session."""
+        self.session.attach(receiver)
+
+    def abandon(self) -> None:
+        """Forgets the session: the handshake of its WebSocket was refused."""
+        self.session.abandon()
+
+
+@dataclass(slots=True)
+class Resume(Receiving):
+    """The receiver is a poll or a stream of ``~r1``.
+
+    Attributes:
+        request: what asks for it.
+        terms: what the welcome tells beside.
+    """
+
+    session: ResumableSession
+    request: ReceiveRequest = field(kw_only=True)
+    terms: Mapping[str, Any] | None = field(kw_only=True)
+
+    @property
+    def opening(self) -> Opening | None:
+        """The session, while the application has to be asked about it."""
+        return self.session if self.session.new else None
+
+    def attach(self, receiver: Receiver) -> None:
+        """Attaches the receiver to its session."""
+        self.session.attach(self.request, receiver, self.terms)
+
+
+@dataclass(slots=True)
+class Pong(Receiving):
+    """The receiver is a stream that only proves that its way works."""
+
+    session: Probe
+
+    @property
+    def opening(self) -> Opening | None:
+        """Is always None."""
+        return None
+
+    def attach(self, receiver: Receiver) -> None:
+        """Has it answered."""
+        self.session.attach(receiver)
+
+
+@dataclass(slots=True)
+class Upgrade(Receiving):
+    """A WebSocket of ``~r1``.
+
+    Attributes:
+        made: the session that was made for it; None where there is nothing to make.
+    """
+
+    session: Link
+    manager: ResumeManager = field(kw_only=True)
+    made: ResumableSession | None = field(kw_only=True)
+
+    @property
+    def opening(self) -> Opening | None:
+        """The session, while the application has to be asked about it."""
+        found = self.manager.get(self.session.place)
+        return found if found is not None and found.new else None
+
+    def attach(self, receiver: Receiver) -> None:
+        """Does nothing: that is for a hello."""
+
+    def abandon(self) -> None:
+        """Forgets the session that was made for it, unless somebody else has asked for that."""
+        if self.made is not None and self.made.proof is None:
+            self.made.finish()
+
+
+class Waitable(Protocol):
+    """What takes no more messages at present."""
+
+    def when_ready(self, callback: Callable[[], object]) -> None:
+        """Calls back once, when it takes some again."""
+        raise NotImplementedError
+
 
 @dataclass(slots=True)
 class Wait:
-    """The response is known, and waits until a session takes messages again.
+    """The response is known, or will be then, and waits until a session takes messages again.
 
     Attributes:
         session: the one; see `Session.when_ready`.
         answer: the response.
     """
 
-    session: Session
+    session: Waitable
     answer: Answer
 
 
@@ -77,10 +202,12 @@ class Prove:
         session: the one.
     """
 
-    session: Session
+    session: Opening
 
 
-Outcome = Answer | Attach | Wait | Prove
+#: What asks for a WebSocket.
+Upgrading = Attach | Upgrade
+Outcome = Answer | Receiving | Wait | Prove
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +222,7 @@ class Proof:
         headers: of the application's response, for the client.
     """
 
-    session: Session
+    session: Opening
     status: int
     identity: object
     headers: Headers

@@ -51,6 +51,7 @@ class Request:
         peer: the other end of its connection.
         scheme: ``http`` or ``https``, by which the client asked, as far as the server or a trusted
             proxy knows; empty where that does not matter.
+        remote: address of the client, as far as that is known.
     """
 
     method: str
@@ -60,3 +61,14 @@ class Request:
     body: bytes = b""
     peer: Peer = field(default_factory=Peer)
     scheme: str = ""
+    remote: str = ""
+
+    @property
+    def lacks_upgrade(self) -> str:
+        """What a WebSocket's handshake lacks (RFC 6455, 4.2.1); empty where that is nothing."""
+        if self.headers.get("Upgrade", "").strip().lower() != "websocket":
+            return 'Can "Upgrade" only to "WebSocket".'
+        tokens = self.headers.get("Connection", "").lower().split(",")
+        if "upgrade" not in [token.strip() for token in tokens]:
+            return '"Connection" must be "Upgrade".'
+        return ""

@@ -41,8 +41,8 @@ class SessionManager:
         checked_message(message)
         if self._endpoint.sessions:
             note_act()
-            manager = self._endpoint.manager
-            manager.clock.call_from_thread(manager.broadcast, message)
+            clock = self._endpoint.manager.clock
+            clock.call_from_thread(self._endpoint.broadcast, message)
 
     def active_sessions(self) -> list[Any]:
         """Lists the open sessions of the endpoint: instances of its session class."""

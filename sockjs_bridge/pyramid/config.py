@@ -19,7 +19,8 @@ from pyramid.view import view_config
 from pyramid.viewderivers import INGRESS, VIEW
 
 from sockjs_bridge.core.settings import Settings
-from sockjs_bridge.endpoint.endpoint import YEAR, Endpoint
+from sockjs_bridge.endpoint.cors import YEAR
+from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.ini import SettingError, parsers
 from sockjs_bridge.pyramid import handshake
 from sockjs_bridge.pyramid.application import SockJS

@@ -15,9 +15,10 @@ from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
+from sockjs_bridge.pyramid.progress import Surviving
 
 
-class Connection:
+class Connection(Surviving):
     """What all styles see of a client's connection, whatever its transport.
 
     Every method may be called in any thread and any task, unless it says otherwise.
@@ -28,6 +29,7 @@ class Connection:
     """
 
     def __init__(self, channel: Channel, clock: Clock) -> None:
+        super().__init__(channel, clock)
         self._channel = channel
         self._clock = clock
         # The loop closes the channel later than a thread asks for it.
@@ -223,6 +225,9 @@ class WebSocket(Connection):
         """
         if self.before_message is not None:
             self.before_message()
+        progress = self._progress
+        if progress is not None:
+            progress.finish()
         try:
             message = self._inbox.get(timeout=timeout)
         except Empty:
@@ -233,6 +238,8 @@ class WebSocket(Connection):
             raise self._end()
         if self._channel.awaited:
             self._clock.call_from_thread(self._channel.ready)
+        if progress is not None:
+            progress.begin()
         text: str = message
         return text
 
@@ -308,6 +315,9 @@ class AsyncWebSocket(Connection):
         """
         if self.before_message is not None:
             self.before_message()
+        progress = self._progress
+        if progress is not None:
+            progress.finish()
         self._in_a_row += 1
         if self._in_a_row % self.FAIR == 0 or (self._ended and not self._inbox):
             # A view that asks on and on, after the end even, must not keep the loop for itself.
@@ -321,6 +331,8 @@ class AsyncWebSocket(Connection):
             except TimeoutError:
                 raise TimeoutError(f"no message within {timeout} s") from None
         message = self._inbox.popleft()
+        if progress is not None:
+            progress.begin()
         self._channel.ready()
         return message
 

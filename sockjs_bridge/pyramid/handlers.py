@@ -111,6 +111,22 @@ class InboxHandler:
         """Returns how many messages the view did not receive yet."""
         return self._websocket.backlog()
 
+    def handled(self) -> int:
+        """Returns how many messages the view is through with."""
+        progress = self._websocket.progress
+        return 0 if progress is None else progress.handled
+
+    def _finish(self) -> None:
+        """Says that the view is through with all that it received."""
+        if self._websocket.progress is not None:
+            self._websocket.progress.finish()
+
+    def suspended(self) -> None:
+        """Does nothing: a view may look."""
+
+    def resumed(self) -> None:
+        """Does nothing: a view may look."""
+
     def closed(self, code: int, reason: str) -> None:
         """Releases a view that waits in ``receive()``."""
         self._websocket.ended()
@@ -169,4 +185,5 @@ class AsyncViewHandler(InboxHandler):
                     raise
                 close_by(error, unit.request, self._websocket)
             else:
+                self._finish()
                 self._websocket.close()

@@ -22,7 +22,6 @@ from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 
-from sockjs_bridge.core.contracts import Handler
 from sockjs_bridge.core.credentials import UNKNOWN
 from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.endpoint.endpoint import Endpoint
@@ -43,6 +42,7 @@ from sockjs_bridge.pyramid.handlers import AsyncViewHandler
 from sockjs_bridge.pyramid.hooks import SessionHandler
 from sockjs_bridge.pyramid.sessions import WebSocketSession
 from sockjs_bridge.pyramid.threads import ViewHandler
+from sockjs_bridge.resume.contracts import ResumableHandler
 
 logger = logging.getLogger("sockjs_bridge.views")
 
@@ -228,7 +228,7 @@ def handover_deriver(view: View, info: Any) -> View:
         # What was set on it so far (cookies, headers) belongs to the handshake.
         return request.response
 
-    def make_handler(context: Any, request: Request, handshake: Handshake) -> Handler:
+    def make_handler(context: Any, request: Request, handshake: Handshake) -> ResumableHandler:
         endpoints = sockjs.endpoints
         debug = handshake.endpoint.settings.debug
         watch = watch_of(dotted_name(original, attr)) if debug else unwatched

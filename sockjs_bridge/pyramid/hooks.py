@@ -9,21 +9,7 @@ so that other sessions have the thread.
 A task that has nothing to do waits a while for the next call, as a new task for each message would
 cost more than most hooks do. It is told what to go on with, or to end.
 
-========  =====================================================================
-state     what there is
-========  =====================================================================
-IDLE      nothing runs, and no task waits
-POOL      a job in the pool, which may be queued there yet; no task waits
-TASK      a task that runs hooks, or is about to
-WAITING   a task that waits for a call
-STALE     the same; it waits since the last tick, a second or so
-========  =====================================================================
-
-What moves it on stands in `TRANSITIONS`, and `IMPOSSIBLE` says why other pairs do not come up: a
-call that is queued during a run is no event, as the run will come to it. All events are on the
-loop; a job says by the clock that its turn is over.
-
-What becomes of a call:
+`states` says who runs the hooks when. What becomes of a call:
 
 * A hook that returned is done with.
 * One that raised an error after which it may run again (`Unit.fail`) is called once more, before
@@ -39,7 +25,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any
 
 from pyramid.request import Request
@@ -50,85 +35,29 @@ from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import Watch, unwatched
 from sockjs_bridge.pyramid.handlers import close_by, declared_async, refuse_unrun, stopped
 from sockjs_bridge.pyramid.sessions import WebSocketSession, make_instance
+from sockjs_bridge.pyramid.states import (
+    ASYNC,
+    IDLE,
+    LAST,
+    PAUSED,
+    PLAIN,
+    POOL,
+    RESUME,
+    SPAWN,
+    STALE,
+    SUBMIT,
+    TASK,
+    TICK,
+    TRANSITIONS,
+    WAITING,
+    Event,
+    State,
+)
 from sockjs_bridge.pyramid.threads import NO_THREAD
 from sockjs_bridge.pyramid.transactions import attempts
 from sockjs_bridge.pyramid.unit import Unit
 
 logger = logging.getLogger("sockjs_bridge.views")
-
-
-# Of strings: these are looked up for each message, and an enumeration's own hash is slow.
-class State(StrEnum):
-    """Who runs the hooks of a session, or waits to."""
-
-    IDLE = "idle"
-    POOL = "pool"
-    TASK = "task"
-    WAITING = "waiting"
-    STALE = "stale"
-
-
-class Event(StrEnum):
-    """What moves it on."""
-
-    #: A call waits, of a plain hook.
-    PLAIN = "plain"
-    #: A call waits, of an asynchronous hook.
-    ASYNC = "async"
-    #: What ran has ended its turn, or could not begin it.
-    PAUSED = "paused"
-    #: A second or so has passed.
-    TICK = "tick"
-    #: Nothing waits, and nothing will: the session is over, or its client never said anything.
-    LAST = "last"
-
-
-class Action(StrEnum):
-    """What a transition does."""
-
-    #: Starts a job in the pool.
-    SUBMIT = "submit"
-    #: Starts a task.
-    SPAWN = "spawn"
-    #: Tells the task that waits what to go on with.
-    RESUME = "resume"
-    #: Tells the task that waits to end.
-    DISMISS = "dismiss"
-
-
-# By these names they are not looked up in an enumeration each time, which is slow as well.
-IDLE, POOL, TASK, WAITING, STALE = State
-PLAIN, ASYNC, PAUSED, TICK, LAST = Event
-SUBMIT, SPAWN, RESUME, DISMISS = Action
-
-#: The next state, and what is done on the way. A task that waits leaves a plain hook to the pool:
-#: it ends first, and the call that still waits is the next event.
-TRANSITIONS: dict[tuple[State, Event], tuple[State, Action | None]] = {
-    (IDLE, PLAIN): (POOL, SUBMIT),
-    (IDLE, ASYNC): (TASK, SPAWN),
-    (IDLE, TICK): (IDLE, None),
-    (IDLE, LAST): (IDLE, None),
-    (POOL, PAUSED): (IDLE, None),
-    (POOL, TICK): (POOL, None),
-    (TASK, PAUSED): (WAITING, None),
-    (TASK, TICK): (TASK, None),
-    (WAITING, PLAIN): (IDLE, DISMISS),
-    (WAITING, ASYNC): (TASK, RESUME),
-    (WAITING, TICK): (STALE, None),
-    (WAITING, LAST): (IDLE, DISMISS),
-    (STALE, PLAIN): (IDLE, DISMISS),
-    (STALE, ASYNC): (TASK, RESUME),
-    (STALE, TICK): (IDLE, DISMISS),
-    (STALE, LAST): (IDLE, DISMISS),
-}
-
-#: The states in which an event does not come up, and why.
-IMPOSSIBLE: dict[Event, tuple[frozenset[State], str]] = {
-    PLAIN: (frozenset({POOL, TASK}), "what runs comes to the call by itself"),
-    ASYNC: (frozenset({POOL, TASK}), "what runs comes to the call by itself"),
-    LAST: (frozenset({POOL, TASK}), "what runs looks for it when it pauses"),
-    PAUSED: (frozenset({IDLE, WAITING, STALE}), "nothing runs"),
-}
 
 #: Counts nothing.
 NO_MONITOR = Monitor()
@@ -159,8 +88,8 @@ class SessionHandler:
 
     __slots__ = (
         *("_calls", "_channel", "_clock", "_count", "_current", "_failed", "_failures"),
-        *("_has_received", "_instance", "_state", "_takes_messages", "_unit", "_wake", "_watch"),
-        *("_websocket", "_workers"),
+        *("_has_received", "_instance", "_state", "_progress", "_takes_messages", "_unit", "_wake"),
+        *("_watch", "_websocket", "_workers"),
     )
 
     #: How many hooks of one session run in a row before other sessions have their turn.
@@ -178,6 +107,7 @@ class SessionHandler:
         self._unit = Unit(request)
         self._websocket: Connection = request.websocket
         self._channel: Channel = self._websocket.channel
+        self._progress = self._websocket.progress
         self._clock = clock
         self._workers = workers
         # Either would be called for each message.
@@ -216,6 +146,20 @@ class SessionHandler:
                 self._calls.append(("on_message", (message,)))
             if self._state not in _RUNNING:
                 self._go_on()
+        elif self._progress is not None:
+            self._progress.pass_over(len(messages))
+
+    def handled(self) -> int:
+        """Returns for how many messages ``on_message`` has returned."""
+        return 0 if self._progress is None else self._progress.handled
+
+    def suspended(self) -> None:
+        """Has ``on_suspend`` called."""
+        self._queue("on_suspend")
+
+    def resumed(self) -> None:
+        """Has ``on_resume`` called."""
+        self._queue("on_resume")
 
     def backlog(self) -> int:
         """Returns how many calls wait."""
@@ -321,6 +265,8 @@ class SessionHandler:
             return None
         if self._count is not None:
             self._count(call[0])
+        if self._progress is not None and call[0] == "on_message":
+            self._progress.begin_hook()
         return call
 
     async def _run_async(self, hook: _Hook | None) -> None:
@@ -361,6 +307,8 @@ class SessionHandler:
                     self._raised(error, again)
                 else:
                     self._failures = 0
+                    if self._progress is not None and call[0] == "on_message":
+                        self._progress.finish()
             hook = self._async_hook() if self._calls else None
 
     def _run_plain(self) -> None:
@@ -382,6 +330,8 @@ class SessionHandler:
                     self._raised(error, unit.fail(error))
                 else:
                     self._failures = 0
+                    if self._progress is not None and call[0] == "on_message":
+                        self._progress.finish()
         self._clock.call_from_thread(self._paused)
 
     def _raised(self, error: BaseException, again: bool) -> None:

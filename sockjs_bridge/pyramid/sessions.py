@@ -42,6 +42,15 @@ class WebSocketSession:
             message: as the client sent it.
         """
 
+    def on_suspend(self) -> Any:
+        """Called when nobody has received for ``disconnect_delay``; rooms and what is sent stay.
+
+        For clients whose session survives its connection, as `on_resume`.
+        """
+
+    def on_resume(self) -> Any:
+        """Called when the client is back, after `on_suspend`."""
+
     def on_close(self) -> Any:
         """Called last, once; `close_code` and `close_reason` are set."""
 
@@ -116,6 +125,21 @@ class WebSocketSession:
     def subprotocol(self) -> str | None:
         """The subprotocol that was agreed on, as `WebSocket.subprotocol`."""
         return self.websocket.subprotocol
+
+    @property
+    def suspended(self) -> bool:
+        """Whether nobody receives at present, as `WebSocket.suspended`."""
+        return self.websocket.suspended
+
+    @property
+    def message_id(self) -> str | None:
+        """What the message is known by, in `on_message`, as `WebSocket.message_id`."""
+        return self.websocket.message_id
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the message may have been handled before, as `WebSocket.repeated`."""
+        return self.websocket.repeated
 
     @property
     def rooms(self) -> frozenset[str]:

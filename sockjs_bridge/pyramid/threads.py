@@ -124,4 +124,5 @@ class ViewHandler(InboxHandler):
                 unit.fail(error)
                 close_by(error, unit.request, self._websocket)
             else:
+                self._finish()
                 self._websocket.close()

@@ -8,8 +8,7 @@ from typing import Protocol, cast
 
 from aiohttp import web
 
-from sockjs_bridge.core.session import Session
-from sockjs_bridge.endpoint.outcomes import Answer
+from sockjs_bridge.endpoint.outcomes import Answer, Source
 from sockjs_bridge.server import aiohttp_parts, http1
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.addresses import Addresses
@@ -28,13 +27,12 @@ _TAKEN, _ANSWERED, _LOST = Event.TAKEN, Event.ANSWERED, State.LOST
 
 
 class Attached(Protocol):
-    """What a connection carries for a session.
+    """What a connection carries for a session."""
 
-    Attributes:
-        session: the one.
-    """
-
-    session: Session
+    @property
+    def session(self) -> Source:
+        """The session, or what stands in its place."""
+        raise NotImplementedError
 
     def connection_lost(self) -> None:
         """Called when the peer is gone."""

@@ -9,11 +9,19 @@ from typing import Final
 
 from aiohttp import web
 
-from sockjs_bridge.core.states import State
 from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import Inquiry
-from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Prove, Wait
+from sockjs_bridge.endpoint.outcomes import (
+    Answer,
+    Attach,
+    Headers,
+    Prove,
+    Receiving,
+    Resume,
+    Upgrade,
+    Wait,
+)
 from sockjs_bridge.server.accesslog import GONE, POLL
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.connection import connection_of
@@ -139,7 +147,7 @@ class Dispatcher:
             try:
                 parts.body = await self._body(request, routed)
             except BodyRefused as refused:
-                return _refuse(request, endpoint, endpoint.unread(parts, refused.status))
+                return _refuse(request, endpoint, endpoint.unread(parts, refused.status, target))
         if connection.lost:
             return _gone()
         outcome = endpoint.handle(target, parts)
@@ -159,14 +167,14 @@ class Dispatcher:
                 session.when_ready(ready.set)
                 await ready.wait()
                 return _respond(request, endpoint, answer)
-            case Attach(transport=transport) if transport.websocket:
+            case Attach() | Upgrade() if outcome.transport.websocket:
                 outcome.headers = _as_native(outcome.headers)
                 answer = await self._openings.open_websocket(routed, outcome)
                 # The connection is not aiohttp's any more: this is what the log shows.
                 if answer.status == 101:
                     return web.Response(status=101)
                 return _gone() if answer.status == GONE else EndpointResponse(request, answer)
-            case Attach():  # pragma: no branch - there is no other outcome
+            case Receiving():  # pragma: no branch - there is no other outcome
                 return await self._receive(request, routed, outcome)
 
     async def _body(self, request: web.BaseRequest, routed: Routed) -> bytes:
@@ -193,7 +201,7 @@ class Dispatcher:
     # HTTP transports
 
     async def _receive(
-        self, request: web.BaseRequest, routed: Routed, attach: Attach
+        self, request: web.BaseRequest, routed: Routed, attach: Receiving
     ) -> web.StreamResponse:
         connection, session = routed.connection, attach.session
         response = ReceiverResponse(request, attach)
@@ -201,14 +209,21 @@ class Dispatcher:
         attach.headers = _as_native(attach.headers)
         receiver = HttpReceiver(connection, attach, over.set, response.dialect)
         try:
-            session.attach(receiver)
-            if session.state is State.NEW and not receiver.ended:
-                attach.headers += await self._openings.open_http(routed, session)
+            # What is answered at once, as a request that comes late, is answered in good order.
+            begun = isinstance(attach, Resume) and attach.opening is None
+            if begun:
+                response.began()
+                receiver.start()
+            attach.attach(receiver)
+            opening = attach.opening
+            if opening is not None and not receiver.ended:
+                attach.headers += await self._openings.open_http(routed, opening)
             if connection.lost:
                 return _gone()
-            response.began()
-            receiver.start()
-            session.flush()
+            if not begun:
+                response.began()
+                receiver.start()
+                session.flush()
             if connection.half_closed and not receiver.ended:
                 # The peer said already that it sends no more, and would have to wait.
                 receiver.abort()

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from sockjs_bridge.core.states import NEW
 from sockjs_bridge.core.transports import RECEIVING, SENDING
 from sockjs_bridge.endpoint.actions import Action
-from sockjs_bridge.endpoint.outcomes import Answer, Attach, Prove
+from sockjs_bridge.endpoint.outcomes import Prove, Receiving, Wait
+from sockjs_bridge.endpoint.resumable import ResumableAction
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.plain import MAX_FORMS, Head, Known, PlainRequest
@@ -48,28 +48,21 @@ class FastReader:
         action = request.action or self._action(request, connection)
         if action is None:
             return False
-        session = action.session
-        if (
-            session is None
-            or session.state is NEW
-            or len(request.body) > action.manager.settings.max_message_size
-        ):
-            return False
-        outcome = action.take(session, request.query, request.body, connection.flow)
-        if isinstance(outcome, Prove):
-            # The application is to be asked who makes it.
+        outcome = action.take_open(request.query, request.body, connection.flow)
+        if outcome is None or isinstance(outcome, Prove):
+            # The application is to be asked, or aiohttp says what is wrong.
             return False
         connection.begin()
-        if isinstance(outcome, Attach):
+        if isinstance(outcome, Receiving):
             receiver = HttpReceiver(connection, outcome, connection.finished)
             receiver.start()
-            session.attach(receiver)
-        elif isinstance(outcome, Answer):
+            outcome.attach(receiver)
+        elif isinstance(outcome, Wait):
+            outcome.session.when_ready(partial(connection.respond, outcome.answer))
+        else:
             if outcome.status >= 400:
                 action.manager.monitor.refused(outcome.status)
             connection.respond(outcome)
-        else:
-            session.when_ready(partial(connection.respond, outcome.answer))
         return True
 
     def _upgrade(self, head: Head, connection: PeerConnection) -> bool:
@@ -81,7 +74,9 @@ class FastReader:
         begin(connection.respond)
         return True
 
-    def _action(self, request: PlainRequest, connection: PeerConnection) -> Action | None:
+    def _action(
+        self, request: PlainRequest, connection: PeerConnection
+    ) -> Action | ResumableAction | None:
         """Finds what a request of a form that was not known asks for, and remembers it.
 
         Returns:

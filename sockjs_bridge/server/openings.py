@@ -11,18 +11,20 @@ import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sockjs_bridge.core.credentials import UNKNOWN
-from sockjs_bridge.core.session import Session
-from sockjs_bridge.core.states import CLOSED
 from sockjs_bridge.core.transports import PLAIN, RAW_WEBSOCKET
 from sockjs_bridge.endpoint import subprotocols
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
-from sockjs_bridge.endpoint.outcomes import Answer, Attach, Headers, Proof, phrase
+from sockjs_bridge.endpoint.opening import Opening
+from sockjs_bridge.endpoint.outcomes import Answer, Headers, Proof, Upgrade, Upgrading, phrase
+from sockjs_bridge.endpoint.proofs import admits
 from sockjs_bridge.endpoint.request import RequestHead
+from sockjs_bridge.resume.link import Link
+from sockjs_bridge.resume.session import ResumableSession
 from sockjs_bridge.server.accesslog import GONE, AccessLogger
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.plain import Head
@@ -70,9 +72,9 @@ class Openings:
         self._router = router
         self._host = host
         self._log = AccessLogger(logger, "")
-        self._under_way: dict[Session, asyncio.Future[tuple[int, Headers]]] = {}
+        self._under_way: dict[Opening, asyncio.Future[tuple[int, Headers]]] = {}
         # The loop itself holds tasks by weak references.
-        self._tasks: dict[Session, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # Plain requests
 
@@ -97,19 +99,25 @@ class Openings:
         if key is None or routed.target.action not in _WEBSOCKETS:
             return None
         outcome = routed.endpoint.handle(routed.target, routed.parts())
-        return partial(self._begin, routed, outcome, key) if isinstance(outcome, Attach) else None
+        return (
+            partial(self._begin, routed, outcome, key) if isinstance(outcome, Upgrading) else None
+        )
 
     def _begin(
-        self, routed: Routed, attach: Attach, key: str, respond: Callable[[Answer], None]
+        self, routed: Routed, attach: Upgrading, key: str, respond: Callable[[Answer], None]
     ) -> None:
         websocket = self._attach(routed, attach, key)
-        task = self._open_plain(routed, attach, websocket, respond)
-        self._tasks[attach.session] = asyncio.get_running_loop().create_task(task)
+        self._spawn(self._open_plain(routed, attach, websocket, respond))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _open_plain(
         self,
         routed: Routed,
-        attach: Attach,
+        attach: Upgrading,
         websocket: WebSocketConnection,
         respond: Callable[[Answer], None],
     ) -> None:
@@ -121,9 +129,7 @@ class Openings:
         except Exception:
             logger.exception("%s %s: the handshake failed", head.method, head.raw_path)
             answer = self._abandon(attach, 500, [])
-        finally:
-            del self._tasks[attach.session]
-        if answer.status != 101:
+        if answer.status not in (101, GONE):
             respond(answer)
         if self._log.enabled:
             remote, size = routed.client.remote, len(answer.body)
@@ -131,7 +137,7 @@ class Openings:
 
     # WebSockets
 
-    async def open_websocket(self, routed: Routed, attach: Attach) -> Answer:
+    async def open_websocket(self, routed: Routed, attach: Upgrading) -> Answer:
         """Opens a WebSocket for a request that aiohttp has read, or refuses it.
 
         Args:
@@ -143,32 +149,45 @@ class Openings:
         """
         key = accept_key(routed.head)
         if key is None:
-            attach.session.abandon()
+            attach.abandon()
             routed.endpoint.manager.monitor.refused(400)
             # RFC 6455, 4.4: which version would do.
             headers = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
             return Answer(400, headers, b"Bad handshake.")
         if routed.connection.half_closed:
             # As with a poll that would have to wait: no frame can come, not even a pong.
-            attach.session.abandon()
+            attach.abandon()
             routed.connection.abort()
             return Answer(GONE)
         routed.connection.hold_back()
         return await self._open(routed, attach, self._attach(routed, attach, key))
 
     @staticmethod
-    def _attach(routed: Routed, attach: Attach, key: str) -> WebSocketConnection:
+    def _attach(routed: Routed, attach: Upgrading, key: str) -> WebSocketConnection:
         limit = routed.endpoint.settings.max_message_size
         websocket = WebSocketConnection(routed.connection, attach, key, limit)
-        attach.session.attach(websocket)
+        attach.attach(websocket)
         return websocket
 
-    async def _open(self, routed: Routed, attach: Attach, websocket: WebSocketConnection) -> Answer:
+    async def _open(
+        self, routed: Routed, attach: Upgrading, websocket: WebSocketConnection
+    ) -> Answer:
         accepted = False
         try:
-            status, headers = await self._handshake(routed, attach.session)
+            status, headers = 200, Headers()
+            if isinstance(attach, Upgrade):
+                if (session := attach.opening) is not None:
+                    status, headers = await self._lead(routed, session)
+            else:
+                status, headers = await self._handshake(routed, attach.session)
             if status >= 300:
                 return self._abandon(attach, status, headers)
+            if websocket.gone:
+                # Somebody else has asked for the session, which is open now.
+                attach.abandon()
+                return Answer(GONE)
+            if isinstance(attach, Upgrade):
+                self._begin_link(routed, attach.session, websocket)
             websocket.accept([*attach.headers, *headers])
             accepted = True
             return Answer(101)
@@ -177,13 +196,13 @@ class Openings:
                 websocket.give_back()
 
     @staticmethod
-    def _abandon(attach: Attach, status: int, headers: Headers) -> Answer:
-        attach.session.abandon()
+    def _abandon(attach: Upgrading, status: int, headers: Headers) -> Answer:
+        attach.abandon()
         return Answer(status, [("Content-Type", PLAIN), *headers], phrase(status).encode())
 
     # Polls and streams
 
-    async def open_http(self, routed: Routed, session: Session) -> Headers:
+    async def open_http(self, routed: Routed, session: Opening) -> Headers:
         """Opens a session over HTTP, or refuses it; who asks again meanwhile waits for the first.
 
         Args:
@@ -192,6 +211,15 @@ class Openings:
 
         Returns:
             The application's headers for the client.
+        """
+        _, headers = await self._lead(routed, session)
+        return headers
+
+    async def _lead(self, routed: Routed, session: Opening) -> tuple[int, Headers]:
+        """Has the application decide once, whoever asks for the session meanwhile.
+
+        Returns:
+            As `_handshake`; who receives hears by the session that it is refused.
         """
         if session in self._under_way:
             status, headers = await asyncio.shield(self._under_way[session])
@@ -205,9 +233,28 @@ class Openings:
                 opening.set_result((status, headers))
         if status >= 300:
             session.refuse(4000 + status, phrase(status))
-        return headers
+        return status, headers
 
-    async def prove(self, routed: Routed, session: Session) -> Proof:
+    # WebSockets of ``~r1``
+
+    def _begin_link(self, routed: Routed, link: Link, websocket: WebSocketConnection) -> None:
+        link.ask = partial(self._ask_about, routed)
+        link.begin(websocket)
+
+    def _ask_about(self, routed: Routed, link: Link, session: ResumableSession) -> None:
+        self._spawn(self._prove_link(routed, link, session))
+
+    async def _prove_link(self, routed: Routed, link: Link, session: ResumableSession) -> None:
+        """Has the application say who opened a WebSocket with other credentials."""
+        passes = False
+        try:
+            proof = await self.prove(routed, session)
+            # Whose user is no user any more hears so by the session's end.
+            passes = admits(session, link.fingerprint, proof) or session.credentials is None
+        finally:
+            link.proved(passes)
+
+    async def prove(self, routed: Routed, session: Opening) -> Proof:
         """Asks the application who makes a request that came with other credentials.
 
         Args:
@@ -220,7 +267,7 @@ class Openings:
 
     # The application
 
-    async def _handshake(self, routed: Routed, session: Session) -> tuple[int, Headers]:
+    async def _handshake(self, routed: Routed, session: Opening) -> tuple[int, Headers]:
         """Has the application decide.
 
         Returns:
@@ -232,7 +279,7 @@ class Openings:
         # The handler has the request, and that has the handshake in its environ: a cycle would wait
         # for a collection of all garbage, which holds up the loop.
         handler, handshake.handler = handshake.handler, None
-        if session.state is CLOSED:
+        if session.over:
             # It ended meanwhile, and what the application has made of it since refers to it.
             session.connection = None
         if status >= 300 or handler is None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import httptools
 
 from sockjs_bridge.endpoint.actions import Action
+from sockjs_bridge.endpoint.resumable import ResumableAction
 
 #: Bytes of a head, and how many headers: with more, aiohttp's limits are asked.
 MAX_HEAD = 8000
@@ -39,7 +40,7 @@ class Known(NamedTuple):
     """
 
     length: int
-    action: Action
+    action: Action | ResumableAction
 
 
 #: By the form itself: method, path and headers as they arrived.
@@ -100,7 +101,7 @@ class PlainRequest:
         query: str,
         body: bytes,
         head: Head | None = None,
-        action: Action | None = None,
+        action: Action | ResumableAction | None = None,
     ) -> None:
         self.form = form
         self.query = query

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sockjs_bridge.core.contracts import Peer
-from sockjs_bridge.endpoint.outcomes import Attach
+from sockjs_bridge.endpoint.outcomes import Receiving
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.http1 import HTTP11, LAST_CHUNK, Dialect, chunk, known_head
 
@@ -24,7 +24,7 @@ class HttpReceiver:
         callback: the function that a jsonp or htmlfile client named.
         tag: the client's ``t`` parameter.
         peer: the other end of the connection.
-        session: that it is for.
+        session: what writes to it.
         ended: no frame is taken any more.
         size: bytes of the body so far, without the chunks' framing.
     """
@@ -37,7 +37,7 @@ class HttpReceiver:
     def __init__(
         self,
         connection: PeerConnection,
-        attach: Attach,
+        attach: Receiving,
         done: Callable[[], object],
         dialect: Dialect = HTTP11,
     ) -> None:
@@ -75,7 +75,8 @@ class HttpReceiver:
             head = known_head(200, self._attach.headers, None, self._dialect)
             self._flow.write(head)
             begun, self._body = self._body, b""
-            self.write(self.transport.prelude(self.callback))
+            if prelude := self.transport.prelude(self.callback):
+                self.write(prelude)
             if begun:
                 self.write(begun)
         if self.ended:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
-from sockjs_bridge.endpoint.outcomes import Answer, Attach, phrase
+from sockjs_bridge.endpoint.outcomes import Answer, Receiving, phrase
 from sockjs_bridge.server.http1 import Dialect, head, known_head
 from sockjs_bridge.server.reader import reader_of
 
@@ -106,7 +106,7 @@ class ReceiverResponse(OwnResponse):
         attach: of the endpoint.
     """
 
-    def __init__(self, request: web.BaseRequest, attach: Attach) -> None:
+    def __init__(self, request: web.BaseRequest, attach: Receiving) -> None:
         known = request.version >= HttpVersion11 or not attach.transport.streaming
         super().__init__(request, 200, delimited=known)
 

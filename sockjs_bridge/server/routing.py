@@ -36,7 +36,8 @@ class Routed(NamedTuple):
         head, client = self.head, self.client
         query = head.raw_path.partition("?")[2]
         peer = self.connection.flow
-        return Request(head.method, query, head.headers, client.host, body, peer, client.scheme)
+        who = client.host, body, peer, client.scheme, client.remote
+        return Request(head.method, query, head.headers, *who)
 
 
 class Router:

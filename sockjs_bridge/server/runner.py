@@ -171,7 +171,8 @@ class Runner:
         """Stops accepting, tells every client, waits for requests, views and hooks to end.
 
         After ``shutdown_timeout`` seconds the rest is dropped: threads are daemons, so a view
-        that hangs holds nothing. A tenth of that time is for clients that are between two polls.
+        that hangs holds nothing. A tenth of that time is for clients that are between two polls,
+        half of it for those whose sessions survive, until they have all that was sent.
         """
         now = asyncio.get_running_loop().time
         timeout = self._options.shutdown_timeout
@@ -180,7 +181,7 @@ class Runner:
             serving.close()
         try:
             assert self._web is not None and self._activity is not None
-            for _ in self._site.close(*protocol.GO_AWAY):
+            for _ in self._site.close(*protocol.GO_AWAY, timeout / 2):
                 # A crowd takes a while, and who is not told yet is served.
                 await asyncio.sleep(0)
             while now() < start + timeout / 10 and not self._site.told:

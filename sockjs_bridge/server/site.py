@@ -152,10 +152,12 @@ class Site:
         self._longest = max(self._longest, len(key[0]))
         return True
 
-    def close(self, code: int, reason: str) -> Iterator[None]:
-        """Closes all sessions of all endpoints, some at each step; none begins any more."""
+    def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
+        """Closes all sessions of all endpoints, some at each step; see `Hub.close`."""
         self._closed = True
-        return chain.from_iterable([endpoints.close(code, reason) for endpoints in self._all])
+        return chain.from_iterable(
+            [endpoints.close(code, reason, within) for endpoints in self._all]
+        )
 
     @property
     def told(self) -> bool:

@@ -14,7 +14,9 @@ from typing import Any
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Peer
-from sockjs_bridge.endpoint.outcomes import Attach, Headers
+from sockjs_bridge.core.session import Session
+from sockjs_bridge.endpoint.outcomes import Headers, Upgrading
+from sockjs_bridge.resume.link import Link
 from sockjs_bridge.server import framing
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.flow import BEHIND, UNREAD
@@ -62,7 +64,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     Attributes:
         transport: how frames become bytes.
-        session: the one; gone when the connection is.
+        session: the one, or the link of ``~r1``; gone when the connection is.
         heard: when the last byte arrived, in seconds of the loop's time.
         peer: the other end.
     """
@@ -77,10 +79,10 @@ class WebSocketConnection(asyncio.Protocol):
     tag: str | None = None
 
     def __init__(
-        self, connection: PeerConnection, attach: Attach, key: str, max_message_size: int
+        self, connection: PeerConnection, attach: Upgrading, key: str, max_message_size: int
     ) -> None:
         self.transport = attach.transport
-        self.session = attach.session
+        self.session: Session | Link = attach.session
         self.heard = connection.heard
         self.peer: Peer = connection.flow
         self._flow = connection.flow
@@ -98,6 +100,11 @@ class WebSocketConnection(asyncio.Protocol):
 
     # The handshake
 
+    @property
+    def gone(self) -> bool:
+        """Whether the peer left before it was answered."""
+        return self._http is None and self._phase is LOST
+
     def accept(self, headers: Headers) -> None:
         """Answers the handshake, takes the connection over, and begins.
 
@@ -105,7 +112,6 @@ class WebSocketConnection(asyncio.Protocol):
             headers: of the response, apart from those that RFC 6455 asks for.
         """
         http, self._http = self._http, None
-        # Whose peer is gone has no session that could have been accepted.
         assert http is not None
         self._flow.write(switching_protocols(self._key, headers))
         self._activity.begin()
@@ -290,6 +296,10 @@ class WebSocketConnection(asyncio.Protocol):
         code, reason = protocol.NORMAL[0], ""
         if not self.transport.control_frames:
             code, reason = self.session.close_code or code, self.session.close_reason
+        self.end_with(code, reason)
+
+    def end_with(self, code: int, reason: str) -> None:
+        """Closes the WebSocket with a code of its own."""
         # RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code.
         cut = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
         self._say_close(code, cut.encode())

@@ -171,7 +171,7 @@ def test_who_receives() -> None:
 def test_a_state_is_assigned_in_one_place() -> None:
     """architecture.md: a state is assigned in the module that has its table.
 
-    The server's is a connection's.
+    The server's is a connection's; what is of ``~r1`` has tables of its own.
     """
     package = Path(sockjs_bridge.__file__).parent
     places = []
@@ -187,9 +187,12 @@ def test_a_state_is_assigned_in_one_place() -> None:
                 ):
                     places.append((path.relative_to(package).as_posix(), function.name))
     assert sorted(places) == [
+        *[("client/resume/states.py", each) for each in ("__init__", "_enter")],
         *[("core/states.py", "__init__")] * 2,
         ("core/states.py", "_contact"),
         ("core/states.py", "_enter"),
+        *[("resume/link.py", each) for each in ("__init__", "_enter")],
+        *[("resume/states.py", each) for each in ("__init__", "_enter")],
         ("server/states.py", "__init__"),
         ("server/states.py", "move"),
     ]

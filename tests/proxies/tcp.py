@@ -65,6 +65,8 @@ class Proxy:
 
     Attributes:
         connections: how many it has passed on so far.
+        links: those that are open.
+        refuses: it resets whatever connects.
         counts: what else it did, by names that each proxy has its own.
     """
 
@@ -74,9 +76,10 @@ class Proxy:
         parts = urlsplit(url)
         self._upstream = (parts.hostname, parts.port)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._links: set[Link] = set()
+        self.links: set[Link] = set()
         self._server: asyncio.Server | None = None
         self.connections = 0
+        self.refuses = False
         self.counts: Counter[str] = Counter()
 
     @property
@@ -99,11 +102,16 @@ class Proxy:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def lead_to(self, url: str) -> None:
+        """Pass new connections on to another server."""
+        parts = urlsplit(url)
+        self._upstream = (parts.hostname, parts.port)
+
     def vanish(self) -> None:
         """Reset all connections, on both sides, and accept none any more."""
         assert self._server is not None
         self._server.close()
-        for link in self._links:
+        for link in self.links:
             link.reset()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -112,13 +120,16 @@ class Proxy:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refuses:
+            _reset(writer)
+            return
         try:
             there = await asyncio.open_connection(*self._upstream)
         except OSError:
             _reset(writer)
             return
         link = self.link(self, writer, there[1])
-        self._links.add(link)
+        self.links.add(link)
         self.connections += 1
         assert self._server is not None
         if not self._server.is_serving():
@@ -129,7 +140,7 @@ class Proxy:
                 _pump(there[0], link.answer, link.answered),
             )
         finally:
-            self._links.discard(link)
+            self.links.discard(link)
 
 
 AnyProxy = TypeVar("AnyProxy", bound=Proxy)

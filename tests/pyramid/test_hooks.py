@@ -13,14 +13,8 @@ from pyramid.config import Configurator
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.pyramid.attempt import note_transient
-from sockjs_bridge.pyramid.hooks import (
-    IMPOSSIBLE,
-    TRANSITIONS,
-    Action,
-    Event,
-    SessionHandler,
-    State,
-)
+from sockjs_bridge.pyramid.hooks import SessionHandler
+from sockjs_bridge.pyramid.states import IMPOSSIBLE, TRANSITIONS, Action, Event, State
 from tests.pyramid.support import Connected, HandWorkers, Opening
 
 # The table

@@ -1,0 +1,261 @@
+"""What moves bytes for a client whose session survives: aiohttp under the client's core."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+import aiohttp
+from yarl import URL
+
+from sockjs_bridge.client.resume.links import Link, Post
+from sockjs_bridge.client.resume.policy import Way
+from sockjs_bridge.client.wire import extend_url
+
+#: Seconds that the other side of a WebSocket has to answer the close frame.
+LEAVE = 1.0
+#: What breaks a connection, and says no more than that.
+BROKEN = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+
+
+class Core(Protocol):
+    """What hears of what arrives: `ResumableClient`."""
+
+    def connected(self, link: Link) -> None:
+        """See `Asking.connected`."""
+        raise NotImplementedError
+
+    def line(self, link: Link, text: str) -> None:
+        """See `ResumableClient.line`."""
+        raise NotImplementedError
+
+    def ended(
+        self, link: Link, status: int | None = None, *, clean: bool = False, after: float = 0.0
+    ) -> None:
+        """See `Asking.ended`."""
+        raise NotImplementedError
+
+    def answered(self, post: Post, status: int, answer: dict[str, Any]) -> None:
+        """See `Sending.answered`."""
+        raise NotImplementedError
+
+    def failed(self, post: Post) -> None:
+        """See `Sending.failed`."""
+        raise NotImplementedError
+
+    def deadline(self) -> float | None:
+        """See `ResumableClient.deadline`."""
+        raise NotImplementedError
+
+    def on_deadline(self, now: float) -> None:
+        """See `ResumableClient.on_deadline`."""
+        raise NotImplementedError
+
+
+class Network:
+    """Fulfils `links.Network`, calls the core, and is its clock.
+
+    Args:
+        http: the aiohttp session.
+        base: the endpoint's base URL.
+        headers: for each request.
+        max_size: bytes of one line, beyond which a connection is dropped; None for no bound.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        base: URL,
+        headers: Mapping[str, str],
+        max_size: int | None,
+    ) -> None:
+        self._http = http
+        self._base = base
+        self._headers = headers
+        self._max_size = max_size
+        self._loop = asyncio.get_running_loop()
+        self._core: Core | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._by_link: dict[Link, asyncio.Task[None]] = {}
+        self._frames: dict[Link, asyncio.Queue[str]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        # Set while the application takes what comes.
+        self.readable = asyncio.Event()
+        self.readable.set()
+
+    def serve(self, core: Core) -> None:
+        """Says whom it calls."""
+        self._core = core
+
+    def time(self) -> float:
+        """Returns seconds of the loop's clock."""
+        return self._loop.time()
+
+    # What the core asks for
+
+    def open(self, link: Link) -> None:
+        """Begins a request or a handshake."""
+        run = self._converse if link.way is Way.WEBSOCKET else self._receive
+        self._by_link[link] = task = self._spawn(run(link))
+        task.add_done_callback(lambda _: self._by_link.pop(link, None))
+
+    def write(self, link: Link, frame: object) -> None:
+        """Sends a JSON value over a WebSocket."""
+        if (frames := self._frames.get(link)) is not None:
+            frames.put_nowait(json.dumps(frame))
+
+    def close(self, link: Link) -> None:
+        """Drops a connection."""
+        if (task := self._by_link.pop(link, None)) is not None:
+            task.cancel()
+
+    def post(self, post: Post) -> None:
+        """Begins a request that sends."""
+        self._spawn(self._post(post))
+
+    # Time
+
+    def look(self) -> None:
+        """Sees to it that the core is called when something is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        core = self._core
+        if core is None or not self.readable.is_set():
+            # Who does not read hears no sign of life.
+            return
+        if (due := core.deadline()) is not None:
+            self._timer = self._loop.call_at(due, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        if self._core is not None:
+            self._core.on_deadline(self.time())
+        self.look()
+
+    def _tell(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
+        if self._core is not None:
+            function(*arguments, **options)
+            self.look()
+
+    # What moves
+
+    def _url(self, session: str, transport: str, *query: str) -> URL:
+        return extend_url(self._base, f"/~r1/{session}/{transport}", *query)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _request(self, session: str, transport: str, body: object) -> Any:
+        return self._http.post(
+            self._url(session, transport),
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "text/plain;charset=UTF-8", **self._headers},
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+
+    async def _receive(self, link: Link) -> None:
+        assert self._core is not None
+        try:
+            async with self._request(link.session, link.way.value, link.body) as response:
+                if response.status != 200:
+                    after = retry_after(response.headers.get("Retry-After", ""))
+                    self._tell(self._core.ended, link, response.status, after=after)
+                    return
+                left = b""
+                async for data in response.content.iter_any():
+                    *lines, left = (left + data).split(b"\n")
+                    if self._max_size is not None and len(left) > self._max_size:
+                        raise ValueError("a line without an end")
+                    for line in lines:
+                        self._tell(self._core.line, link, line.decode())
+                    await self._wait_for_reader(link)
+        except BROKEN:
+            self._tell(self._core.ended, link)
+        else:
+            # What has no line end is no line.
+            self._tell(self._core.ended, link, clean=True)
+
+    async def _wait_for_reader(self, link: Link) -> None:
+        if not self.readable.is_set():
+            await self.readable.wait()
+            # While nobody read, nobody could see that it lived.
+            link.heard_at = self.time()
+
+    async def _post(self, post: Post) -> None:
+        assert self._core is not None
+        try:
+            async with self._request(post.session, "xhr_send", post.body) as response:
+                answer = json.loads(await response.read()) if response.status == 200 else {}
+                status = response.status if type(answer) is dict else 502
+        except BROKEN:
+            self._tell(self._core.failed, post)
+        else:
+            self._tell(self._core.answered, post, status, answer)
+
+    async def _converse(self, link: Link) -> None:
+        assert self._core is not None
+        code: int | None = None
+        query = ("new",) if link.new else ()
+        try:
+            async with self._http.ws_connect(
+                self._url(link.session, "websocket", *query),
+                headers=self._headers,
+                max_msg_size=self._max_size or 0,
+                timeout=aiohttp.ClientWSTimeout(ws_close=LEAVE),
+            ) as websocket:
+                frames = self._frames[link] = asyncio.Queue()
+                writer = self._spawn(_write(websocket, frames))
+                try:
+                    self._tell(self._core.connected, link)
+                    code = await self._hear(link, websocket)
+                finally:
+                    writer.cancel()
+                    del self._frames[link]
+        except aiohttp.WSServerHandshakeError as error:
+            code = error.status
+        except BROKEN:
+            code = None
+        self._tell(self._core.ended, link, code)
+
+    async def _hear(self, link: Link, websocket: aiohttp.ClientWebSocketResponse) -> int | None:
+        assert self._core is not None
+        while True:
+            message = await websocket.receive()
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                return int(message.data or 0) or None
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return None
+            self._tell(self._core.line, link, message.data)
+            await self._wait_for_reader(link)
+
+    # The end
+
+    async def stop(self) -> None:
+        """Drops all that is left."""
+        self._core = None
+        self.look()
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _write(websocket: aiohttp.ClientWebSocketResponse, frames: asyncio.Queue[str]) -> None:
+    try:
+        while True:
+            await websocket.send_str(await frames.get())
+    except BROKEN:
+        # Who reads sees it, too.
+        return
+
+
+def retry_after(value: str) -> float:
+    """Returns the seconds of a ``Retry-After`` (RFC 9110, 10.2.3); 0 where it is a date."""
+    return float(value) if value.isdecimal() else 0.0

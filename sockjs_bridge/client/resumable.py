@@ -1,0 +1,315 @@
+"""A connection whose session survives: what `connect` returns with ``resume=True``."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from sockjs_bridge.client.connection import QUIET_CODES, HandshakeError
+from sockjs_bridge.client.network import Network
+from sockjs_bridge.client.resume.core import ResumableClient
+from sockjs_bridge.client.resume.policy import Policy, Way
+from sockjs_bridge.errors import ConnectionClosed
+
+#: The ways of each transport that `connect` knows with ``resume=True``.
+RESUMABLE_TRANSPORTS = {
+    "auto": tuple(Way),
+    "websocket": (Way.WEBSOCKET,),
+    "xhr-streaming": (Way.STREAM,),
+    "xhr-polling": (Way.POLL,),
+}
+_NAMES = {ways[0]: name for name, ways in RESUMABLE_TRANSPORTS.items() if name != "auto"}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that became of the connection's session.
+
+    Attributes:
+        name: ``suspended``: no way to the server works; ``resumed``: one does again; ``lost``: the
+            session is no more, a new one begins, and what comes down may have a hole; ``moved``:
+            a new one begins, since the server leaves, and nothing is missing; ``missed``: the
+            history of rooms does not reach back; ``denied``: the server refuses this client.
+        number: with ``lost``: so many messages were handled for sure; those behind go out again.
+        rooms: with ``missed``: their names.
+        status: with ``denied``.
+    """
+
+    name: str
+    number: int | None = None
+    rooms: tuple[str, ...] = ()
+    status: int | None = None
+
+
+class ResumableConnection:
+    """An open connection whose session survives; made by `connect` with ``resume=True``.
+
+    Each message arrives once and in order, both ways, whatever becomes of the connections below;
+    where that cannot be, it says so by an `Event`.
+
+    Attributes:
+        close_code: once the connection is over, None before.
+        close_reason: once the connection is over, None before.
+        suspended: no way to the server works at present.
+        id: of this client. The id of a message, which the application has as ``message_id``, is
+            that, a hyphen, and its number.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        owns_http: bool,
+        base: URL,
+        transport: str,
+        headers: Mapping[str, str],
+        close_timeout: float,
+        max_size: int | None,
+        max_queue: int | None,
+        on_event: Callable[[Event], object] | None,
+    ) -> None:
+        self.close_code: int | None = None
+        self.close_reason: str | None = None
+        self.suspended = False
+        self._http = http
+        self._owns_http = owns_http
+        self._base = base
+        self._close_timeout = close_timeout
+        self._max_queue = max_queue
+        self._on_event = on_event
+        self._messages: deque[str] = deque()
+        self._changed = asyncio.Event()
+        self._over = asyncio.Event()
+        self._last = self._handled = 0
+        self._stopping: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._network = Network(http, base, headers, max_size)
+        policy = Policy(RESUMABLE_TRANSPORTS[transport], random.random)
+        self._core = ResumableClient(
+            self._network, _Listener(self), self._network.time, _token, policy
+        )
+        self._network.serve(self._core)
+        self.id = self._core.client
+
+    @property
+    def session_id(self) -> str:
+        """The id of the present session, which this client drew."""
+        return self._core.session
+
+    @property
+    def transport(self) -> str | None:
+        """The transport in use, by the SockJS client's name; None while there is none."""
+        way = self._core.way
+        return None if way is None else _NAMES[way]
+
+    async def open(self, timeout: float | None) -> None:
+        """Connects; `connect` has done so.
+
+        Args:
+            timeout: in seconds; None waits for ever.
+
+        Raises:
+            HandshakeError: the server refused, or does not know sessions that survive.
+            ConnectionClosed: the server closed the session at once.
+            TimeoutError: it was not open in time.
+        """
+        self._core.start()
+        self._network.look()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._opened
+        except BaseException as error:
+            await self._stop(1006, "Not opened")
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"{self._base} did not open in time") from None
+            raise
+
+    # What the application does
+
+    async def send(self, message: str) -> None:
+        """Sends a message: it waits in its order, and goes out as soon as there is a way.
+
+        Args:
+            message: any text.
+
+        Raises:
+            TypeError: the message is not a string.
+            ValueError: it is larger than the server takes.
+            ConnectionClosed: the connection is over, or closing.
+        """
+        if not isinstance(message, str):
+            raise TypeError(f"a message is a str, not {type(message).__name__}")
+        self._check_open()
+        try:
+            self._last = self._core.send(message)
+        except ConnectionError:
+            raise ConnectionClosed(1000, "Closing") from None
+        self._network.look()
+
+    async def handled(self) -> None:
+        """Waits until the application at the server has handled all that was sent so far.
+
+        Raises:
+            ConnectionClosed: the connection is over, and not all was handled.
+        """
+        last = self._last
+        while self._handled < last:
+            self._check_open()
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def recv(self) -> str:
+        """Waits for the next message.
+
+        Messages that arrived before the end are still returned after it.
+
+        Raises:
+            ConnectionClosed: the connection is over and all messages were returned.
+        """
+        while not self._messages:
+            self._check_open()
+            self._changed.clear()
+            await self._changed.wait()
+        message = self._messages.popleft()
+        if not self._network.readable.is_set() and not self._full:
+            self._network.readable.set()
+            asyncio.get_running_loop().call_soon(self._network.look)
+        return message
+
+    @property
+    def _full(self) -> bool:
+        return self._max_queue is not None and len(self._messages) >= self._max_queue
+
+    def __aiter__(self) -> ResumableConnection:
+        return self
+
+    async def __anext__(self) -> str:
+        try:
+            return await self.recv()
+        except ConnectionClosed as closed:
+            if closed.code in QUIET_CODES:
+                raise StopAsyncIteration from None
+            raise
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Closes the session when all that was sent is handled, or ``close_timeout`` is over.
+
+        Args:
+            code: 1000 or 3000 to 4999 (RFC 6455, section 7.4).
+            reason: at most 123 bytes of UTF-8 (RFC 6455, section 5.5).
+
+        Raises:
+            ValueError: the code or the reason may not be sent.
+        """
+        if code != 1000 and not 3000 <= code <= 4999:
+            raise ValueError(f"a close code is 1000 or 3000 to 4999, not {code}")
+        if len(reason.encode()) > 123:
+            raise ValueError("a close reason is at most 123 bytes of UTF-8")
+        # Nobody reads any more.
+        self._max_queue = None
+        self._network.readable.set()
+        self._core.close(code, reason)
+        self._network.look()
+        try:
+            async with asyncio.timeout(self._close_timeout):
+                await self._over.wait()
+        except TimeoutError:
+            pass
+        finally:
+            await self._stop(code, reason)
+
+    def _check_open(self) -> None:
+        if self.close_code is not None:
+            raise ConnectionClosed(self.close_code, self.close_reason or "")
+
+    # What becomes of it
+
+    def _finish(self, code: int, reason: str) -> None:
+        if self.close_code is None:
+            self.close_code, self.close_reason = code, reason
+            self._over.set()
+            self._changed.set()
+            if not self._opened.done():
+                self._opened.set_exception(ConnectionClosed(code, reason))
+
+    async def _stop(self, code: int, reason: str) -> None:
+        self._finish(code, reason)
+        if self._opened.done() and not self._opened.cancelled():
+            # Who opens has been told, or is gone.
+            self._opened.exception()
+        await self._network.stop()
+        if self._owns_http:
+            await self._http.close()
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is not None:
+            # Not from within the core: it may send, or raise.
+            asyncio.get_running_loop().call_soon(self._on_event, event)
+
+
+class _Listener:
+    """Fulfils `links.Listener` for a connection."""
+
+    def __init__(self, connection: ResumableConnection) -> None:
+        self._connection = connection
+
+    def received(self, messages: list[str]) -> None:
+        connection = self._connection
+        connection._messages += messages
+        connection._changed.set()
+        if connection._full:
+            connection._network.readable.clear()
+
+    def handled(self, number: int) -> None:
+        self._connection._handled = number
+        self._connection._changed.set()
+
+    def opened(self) -> None:
+        self._connection.suspended = False
+        if not self._connection._opened.done():
+            self._connection._opened.set_result(None)
+
+    def suspended(self) -> None:
+        self._connection.suspended = True
+        self._connection._tell(Event("suspended"))
+
+    def resumed(self) -> None:
+        self._connection.suspended = False
+        self._connection._tell(Event("resumed"))
+
+    def lost(self, number: int) -> None:
+        self._connection._tell(Event("lost", number=number))
+
+    def moved(self) -> None:
+        self._connection._tell(Event("moved"))
+
+    def missed(self, rooms: list[tuple[str, str]]) -> None:
+        self._connection._tell(Event("missed", rooms=tuple(name for _, name in rooms)))
+
+    def denied(self, status: int) -> None:
+        self._refused(status, f"HTTP status {status}")
+        self._connection._tell(Event("denied", status=status))
+
+    def unsupported(self) -> None:
+        self._refused(404, "the server has no sessions that survive")
+
+    def _refused(self, status: int, message: str) -> None:
+        if not self._connection._opened.done():
+            self._connection._opened.set_exception(HandshakeError(status, message))
+
+    def closed(self, code: int, reason: str) -> None:
+        connection = self._connection
+        connection._finish(code, reason)
+        connection._stopping = asyncio.get_running_loop().create_task(
+            connection._stop(code, reason)
+        )
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(16)

@@ -1,0 +1,233 @@
+"""A client whose session survives its connections: what comes down, and what the session becomes.
+
+The skin that does I/O fulfils `links.Network`, hands on what arrives (`connected`, `line`, `ended`,
+`answered`, `failed`), and calls `on_deadline` when `deadline` says so.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sockjs_bridge.client.resume import policy
+from sockjs_bridge.client.resume.asking import Asking
+from sockjs_bridge.client.resume.links import Link
+from sockjs_bridge.client.resume.policy import Way
+from sockjs_bridge.client.resume.states import ClientEvent, ClientState
+
+
+class ResumableClient(Asking):
+    """One connection of an application, over all its sessions."""
+
+    _move_at: float | None = None
+    _stales = 0
+
+    def start(self) -> None:
+        """Begins."""
+        self._try_ways()
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Closes the session, when all that was sent before is handled."""
+        before = self._enter(ClientEvent.CLOSE)
+        if before is None:
+            return
+        self._closing = code, reason
+        if self.state is ClientState.CLOSED:
+            self._finish(code, reason)
+        else:
+            self._pump()
+
+    # What comes down
+
+    def line(self, link: Link, text: str) -> None:
+        """Takes a line of a response, whole, without its line end, or a WebSocket's text."""
+        if link.over or link.session != self.session:
+            return
+        link.heard_at = self._time()
+        try:
+            self._read(link, text)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            # No server of ours, or something in between that changes what it carries.
+            self._distrust(link)
+
+    def _read(self, link: Link, text: str) -> None:
+        kind = text[:1]
+        if kind == "o" and link.number is None and not self._welcomed:
+            self._unsupported()
+        elif kind == "h":
+            pass
+        elif kind == "c":
+            code, reason = json.loads(text[1:])
+            self._end(int(code), str(reason))
+        elif kind == "r":
+            self._told(link, json.loads(text[1:]))
+        elif kind == "a":
+            self._take(link, json.loads(text[1:]))
+        elif kind == "p":
+            room, position, messages = json.loads(text[1:])
+            epoch, _, number = position.rpartition("-")
+            place = int(number) + max(0, len(messages) - 1)
+            self.positions[str(room)] = f"{epoch}-{place}"
+            self._take(link, messages)
+        else:
+            raise ValueError("unknown line")
+
+    def _take(self, link: Link, messages: list[str]) -> None:
+        if (
+            link.number is None
+            or type(messages) is not list
+            or not all(type(text) is str for text in messages)
+        ):
+            raise ValueError("no welcome, or no messages")
+        known = self.counts.received + 1 - link.number
+        fresh = messages[max(0, known) :]
+        link.number += len(messages)
+        self.counts.received += len(fresh)
+        if fresh:
+            self._listener.received(fresh)
+        self._got(len(fresh), sum(map(len, fresh)))
+
+    def _told(self, link: Link, told: dict[str, Any]) -> None:
+        if type(told) is not dict or type(told.get("lost", {})) is not dict:
+            raise ValueError("no object")
+        if "from" in told:
+            if not self._welcome(link, told):
+                return
+        elif "at" in told and told["at"] != (link.number or 0) - 1:
+            raise ValueError("the server counts otherwise")
+        if "received" in told and not self._confirm(told["received"]):
+            raise ValueError("the server has got what was never sent")
+        if "pong" in told:
+            self._pong(link)
+        if told.get("ack"):
+            self._acknowledge()
+        if "missed" in told:
+            self._listener.missed([(str(key), str(name)) for key, name in told["missed"]])
+        if "stale" in told:
+            self._stale(link, told["stale"])
+        elif "lost" in told:
+            self._lose(told["lost"].get("received"))
+        elif "moved" in told:
+            self._move(told["moved"])
+        elif "from" in told:
+            self._pump()
+
+    def _welcome(self, link: Link, told: dict[str, Any]) -> bool:
+        number, received = told["from"], told["received"]
+        if number > self.counts.received + 1:
+            # A hole: what is missing is nowhere.
+            self._lose(None)
+            return False
+        link.number = number
+        link.expected = received + 1
+        link.upto = max(link.upto, received) if link.way is Way.WEBSOCKET else link.upto
+        if "limit" in told:
+            self.limit = int(told["limit"])
+            self._heartbeat = float(told["heartbeat"])
+            self._incarnation = told.get("incarnation")
+        first, self._welcomed = not self._welcomed, True
+        self.replaces = None
+        self._stales = 0
+        if self._current is None or link.request >= self._current.request:
+            self._took_over(link)
+        if first:
+            self._enter(ClientEvent.WELCOME)
+            self._listener.opened()
+        elif self._enter(ClientEvent.WELCOME) is not None:
+            self._listener.resumed()
+        return True
+
+    def _stale(self, link: Link, newest: int) -> None:
+        if newest <= self._request:
+            # By a request of ours: what has taken over answers.
+            link.replaced = True
+            return
+        self._stales += 1
+        if self._stales >= policy.STALES:
+            # Somebody else has this session.
+            self._lose(None)
+            return
+        self._request = newest
+
+    def _distrust(self, link: Link) -> None:
+        """Leaves a link, and asks again from what is there."""
+        current = link is self._current
+        self._leave(link)
+        if current:
+            self._broke(link)
+        elif not (link.replaced and self._newer_than(link)):
+            self._did_not_come_up(link, 0.0)
+
+    # What becomes of the session
+
+    def _lose(self, received: int | None) -> None:
+        if received is not None:
+            self._confirm(min(received, self.counts.last))
+        if self._enter(ClientEvent.LOST) is None:
+            return
+        settled = self.counts.settled
+        self._renew(doubtful=True)
+        self._listener.lost(settled)
+        self._go_on()
+
+    def _move(self, seconds: float) -> None:
+        if self._enter(ClientEvent.MOVED) is None:
+            return
+        self._renew(doubtful=False)
+        self._move_at = self._time() + self._policy.part_of(seconds)
+        self._listener.moved()
+
+    def _renew(self, *, doubtful: bool) -> None:
+        """Has a new session begin with what was not confirmed."""
+        self._leave_all()
+        self._post = self._post_at = None
+        self._acknowledged()
+        self.counts.begin_again(doubtful=doubtful)
+        self.session, self.key = self._token(), self._token()
+        self._request = self._stales = 0
+        self._welcomed = False
+        self._incarnation = None
+
+    def _go_on(self) -> None:
+        if self.state is ClientState.CLOSING and not self.counts.last:
+            code, reason = self._closing or (1000, "")
+            self._end(code, reason)
+        elif self.state in (ClientState.CONNECTING, ClientState.CLOSING):
+            self._try_ways()
+
+    def _deny(self, status: int) -> None:
+        if self.state is not ClientState.CLOSED:
+            self._listener.denied(status)
+            self._end(4000 + status, "Denied")
+
+    def _unsupported(self) -> None:
+        if self.state is not ClientState.CLOSED:
+            self._listener.unsupported()
+            self._end(4404, "Not supported")
+
+    def _end(self, code: int, reason: str) -> None:
+        if self._enter(ClientEvent.END) is not None:
+            self._finish(code, reason)
+
+    def _finish(self, code: int, reason: str) -> None:
+        self._leave_all()
+        self._post = self._post_at = self._move_at = self._unacknowledged_at = None
+        self._listener.closed(code, reason)
+
+    # Time
+
+    def deadline(self) -> float | None:
+        """Returns when `on_deadline` wants to be called, in seconds of the clock."""
+        if self._move_at is None:
+            return super().deadline()
+        return self._move_at
+
+    def on_deadline(self, now: float) -> None:
+        """Does what is due."""
+        if self._move_at is not None:
+            if now >= self._move_at:
+                self._move_at = None
+                self._enter(ClientEvent.DUE)
+                self._go_on()
+            return
+        super().on_deadline(now)

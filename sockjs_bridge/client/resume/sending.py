@@ -1,0 +1,245 @@
+"""The way up of a client: what waits goes out over the way that works, and again until it is known.
+
+Over HTTP one request is on its way at a time, and after a failure the same goes again; a WebSocket
+takes what it has not taken, and is told the number where another way got some through meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sockjs_bridge.client.resume import policy
+from sockjs_bridge.client.resume.counts import Counts
+from sockjs_bridge.client.resume.links import Link, Listener, Network, Post
+from sockjs_bridge.client.resume.policy import Policy, Way
+from sockjs_bridge.client.resume.states import ClientLife, ClientState
+
+#: Bytes of a request, before the server has told its limit.
+LIMIT = 65536
+#: Bytes of a request beside its messages.
+OVERHEAD = 1024
+
+
+class Sending(ClientLife):
+    """What goes up.
+
+    Attributes:
+        counts: what both ends count.
+        session: the id of the present session.
+        key: what proves that this is its client.
+        limit: bytes of a request that the server takes.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        listener: Listener,
+        time: Callable[[], float],
+        token: Callable[[], str],
+        chosen: Policy,
+    ) -> None:
+        super().__init__()
+        self.counts = Counts()
+        self.session = token()
+        self.key = token()
+        self.limit = LIMIT
+        self._network = network
+        self._listener = listener
+        self._time = time
+        self._token = token
+        self._policy = chosen
+        self._current: Link | None = None
+        # Which session of this id it is: a late copy of a first request may make another one.
+        self._incarnation: str | None = None
+        self._post: Post | None = None
+        # When a send that failed goes again.
+        self._post_at: float | None = None
+        self._closing: tuple[int, str] | None = None
+        # Since when something is not acknowledged, and how many bytes that is.
+        self._unacknowledged_at: float | None = None
+        self._unacknowledged_bytes = 0
+        self._ack_wanted = False
+
+    def send(self, text: str) -> int:
+        """Has a message wait in its order; it goes out as soon as there is a way.
+
+        Returns:
+            Its number over all sessions.
+
+        Raises:
+            ValueError: it is larger than the server takes.
+            ConnectionError: the client is closed, or closing.
+        """
+        if self.state in (ClientState.CLOSING, ClientState.CLOSED):
+            raise ConnectionError("The connection is closed.")
+        if len(json.dumps(text)) + OVERHEAD > self.limit:
+            raise ValueError(f"a message of more than {self.limit - OVERHEAD} bytes")
+        number = self.counts.add(text)
+        self._pump()
+        return number
+
+    @property
+    def way(self) -> Way | None:
+        """The way in use; None while there is none."""
+        return None if self._current is None else self._current.way
+
+    @property
+    def _budget(self) -> int:
+        return self.limit - OVERHEAD
+
+    def _pump(self) -> None:
+        """Sends what waits, as far as the present way takes it."""
+        link = self._current
+        if link is not None and link.way is Way.WEBSOCKET:
+            self._pump_websocket(link)
+        elif self._usable and self._post is None and self._post_at is None:
+            self._pump_post()
+
+    @property
+    def _usable(self) -> bool:
+        """Whether a welcome came, and no break since."""
+        return self.state is ClientState.OPEN or (
+            self.state is ClientState.CLOSING and self._current is not None
+        )
+
+    def _pump_websocket(self, link: Link) -> None:
+        counts = self.counts
+        link.upto = max(link.upto, counts.arrived)
+        while messages := counts.after(link.upto + 1, self._budget):
+            first = link.upto + 1
+            link.upto += len(messages)
+            counts.offered = max(counts.offered, link.upto)
+            if first == link.expected:
+                self._network.write(link, messages)
+            else:
+                # Another way got some through meanwhile.
+                self._network.write(link, {"first": first, "messages": messages})
+            link.expected = link.upto + 1
+        if self._closing is not None and not link.said_close:
+            link.said_close = True
+            self._network.write(link, {"close": list(self._closing)})
+
+    def _pump_post(self) -> None:
+        counts = self.counts
+        first = counts.arrived + 1
+        messages = counts.after(first, self._budget)
+        whole = counts.arrived + len(messages) == counts.last
+        if not messages and not self._ack_wanted and self._closing is None:
+            return
+        body: dict[str, Any] = {"key": self.key, "received": counts.received}
+        if self._incarnation is not None:
+            body["incarnation"] = self._incarnation
+        if messages:
+            body["first"], body["messages"] = first, messages
+        if self._closing is not None and whole:
+            body["close"] = list(self._closing)
+        counts.offered = max(counts.offered, counts.arrived + len(messages))
+        self._acknowledged()
+        self._post = Post(self.session, body, self._time())
+        self._network.post(self._post)
+
+    def answered(self, post: Post, status: int, answer: dict[str, Any]) -> None:
+        """Hears how a send was answered.
+
+        Args:
+            post: the request.
+            status: of the answer.
+            answer: its JSON; empty where it has none.
+        """
+        if post is not self._post:
+            return
+        self._post = None
+        match status:
+            case 200:
+                self._count(answer)
+            case 401 | 403:
+                self._deny(status)
+            case 400:
+                self._end(4400, "Bad Request")
+            case 413:
+                self._end(1009, "Message too big")
+            case 404:
+                # That alone says nothing: a receive request decides.
+                self._post_at = self._time() + self._policy.pause()
+                self._ask_now()
+            case _:
+                self._send_later()
+
+    def _count(self, answer: dict[str, Any]) -> None:
+        arrived, received = answer.get("arrived"), answer.get("received")
+        if type(arrived) is not int or type(received) is not int:
+            self._send_later()
+            return
+        self.counts.arrived = max(self.counts.arrived, min(arrived, self.counts.last))
+        self._confirm(received)
+        match answer:
+            case {"closed": _}:
+                # What was sent before the end may be under way: a receive request tells both.
+                self._ask_now()
+            case {"lost": dict(lost)}:
+                self._lose(lost.get("received"))
+            case _:
+                self._pump()
+
+    def failed(self, post: Post) -> None:
+        """Hears that nobody knows whether a send arrived: the same goes again."""
+        if post is self._post:
+            self._post = None
+            self._send_later()
+
+    def _send_later(self) -> None:
+        self._post_at = self._time() + self._policy.pause()
+
+    def _confirm(self, handled: int) -> bool:
+        before = self.counts.handled
+        if not self.counts.confirm(handled):
+            return False
+        if self.counts.handled > before:
+            self._listener.handled(self.counts.settled)
+        return True
+
+    # What has come down
+
+    def _got(self, count: int, size: int) -> None:
+        """Notes that messages came, and acknowledges them where that is due."""
+        link = self._current
+        if link is None or link.way is not Way.WEBSOCKET or not count:
+            return
+        self._unacknowledged_bytes += size
+        if self._unacknowledged_at is None:
+            self._unacknowledged_at = self._time()
+        if (
+            self.counts.received - self.counts.acknowledged >= policy.ACK_MESSAGES
+            or self._unacknowledged_bytes >= policy.ACK_BYTES
+        ):
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Says what has come, by the way that there is."""
+        link = self._current
+        if link is not None and link.way is Way.WEBSOCKET:
+            self._network.write(link, {"received": self.counts.received})
+            self._acknowledged()
+        elif self.counts.received > self.counts.acknowledged:
+            self._ack_wanted = True
+            self._pump()
+
+    def _acknowledged(self) -> None:
+        self.counts.acknowledged = self.counts.received
+        self._unacknowledged_at = None
+        self._unacknowledged_bytes = 0
+        self._ack_wanted = False
+
+    def _ask_now(self) -> None:
+        raise NotImplementedError
+
+    def _deny(self, status: int) -> None:
+        raise NotImplementedError
+
+    def _end(self, code: int, reason: str) -> None:
+        raise NotImplementedError
+
+    def _lose(self, received: int | None) -> None:
+        raise NotImplementedError

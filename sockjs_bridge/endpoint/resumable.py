@@ -1,0 +1,364 @@
+"""What the URLs of ``~r1`` answer ("URLs" of the protocol page), whoever has read the request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+from sockjs_bridge.core.contracts import Peer
+from sockjs_bridge.core.credentials import Credentials, fingerprint
+from sockjs_bridge.core.hub import Hub, TooManySessions
+from sockjs_bridge.core.protocol import Target
+from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.transports import PLAIN, Transport
+from sockjs_bridge.endpoint.cors import cors, preflight
+from sockjs_bridge.endpoint.origins import OriginPolicy
+from sockjs_bridge.endpoint.outcomes import (
+    NO_CACHE,
+    RETRY_AFTER,
+    Answer,
+    Headers,
+    Outcome,
+    Pong,
+    Proof,
+    Prove,
+    Resume,
+    Upgrade,
+    Wait,
+    not_allowed,
+    not_found,
+)
+from sockjs_bridge.endpoint.proofs import admits
+from sockjs_bridge.endpoint.request import Request
+from sockjs_bridge.resume import frames
+from sockjs_bridge.resume.arrivals import Upload
+from sockjs_bridge.resume.found import Found, Limits
+from sockjs_bridge.resume.link import Link
+from sockjs_bridge.resume.manager import ResumeManager
+from sockjs_bridge.resume.probe import Probe
+from sockjs_bridge.resume.session import ResumableSession
+from sockjs_bridge.resume.transports import RECEIVING, SEND, STREAM, WEBSOCKET
+
+#: On all answers: what is kept, guessed or held back on the way is of no use.
+COMMON = [NO_CACHE, ("X-Content-Type-Options", "nosniff"), ("X-Accel-Buffering", "no")]
+#: Seconds after which a send is answered with what was taken of it.
+ANSWER_AFTER = 1.0
+
+
+@dataclass(slots=True)
+class ResumableAction:
+    """What a receive request, or a send, of ``~r1`` has in common with its repetitions.
+
+    Attributes:
+        manager: of the sessions.
+        session_id: from the URL.
+        base: the URL path of the endpoint, percent-decoded.
+        fingerprint: of the credentials that the request came with.
+        headers: that all responses have.
+        net: a keyed hash of the client's network.
+        transport: of the receiver; None for a send.
+    """
+
+    manager: ResumeManager
+    session_id: str
+    base: str
+    fingerprint: bytes
+    headers: Headers
+    net: str
+    transport: Transport | None
+
+    def take_open(self, query: str, body: bytes, peer: Peer) -> Outcome | None:
+        """Takes the action with a session that is open; see `Action.take_open`."""
+        session = self.manager.get((self.base, self.session_id))
+        if session is None or session.new or len(body) > self.manager.settings.max_message_size:
+            return None
+        return self.take(body, peer)
+
+    def take(self, body: bytes, peer: Peer, proof: Proof | None = None) -> Outcome:
+        """Takes the action.
+
+        Args:
+            body: complete.
+            peer: the other end of the connection.
+            proof: what the application said when the outcome before was `Prove`.
+        """
+        transport = self.transport
+        try:
+            if transport is None:
+                return self._send(frames.parse_send(body), peer, proof)
+            request = frames.parse_receive(body, stream=transport is STREAM)
+        except frames.FrameError as error:
+            return self._refuse(400, str(error))
+        return self._receive(request, transport, peer, proof)
+
+    # Receiving
+
+    def _receive(
+        self,
+        request: frames.ReceiveRequest,
+        transport: Transport,
+        peer: Peer,
+        proof: Proof | None,
+    ) -> Outcome:
+        place = self.base, self.session_id
+
+        def look(*, proved: bool) -> Found:
+            if request.probe is None:
+                return self.manager.look(place, request, transport, self.fingerprint, proved=proved)
+            return self.manager.look_up(
+                place,
+                request.key,
+                self.fingerprint,
+                proved=proved,
+                incarnation=request.incarnation,
+            )
+
+        headers = [*self.headers, ("Content-Type", transport.content_type)]
+        found = self._prove(look, headers, proof)
+        if isinstance(found, Prove):
+            return found
+        peer.carried += 1
+        session = found.session
+        if found.make:
+            try:
+                session = self.manager.create(place)
+            except TooManySessions as error:
+                return self._refuse(503, str(error))
+            session.transport = transport
+            session.credentials = Credentials(self.fingerprint)
+        if session is None:
+            if found.line is None:
+                return self._refuse(403, "Forbidden")
+            return Answer(200, headers, transport.frame(found.line, ""))
+        if request.probe is not None:
+            return Pong(Probe(self.manager.clock, request.probe), transport, headers)
+        terms = self.manager.terms(session, self.net) if request.new else None
+        return Resume(session, transport, headers, request=request, terms=terms)
+
+    def _prove(
+        self, look: Callable[..., Found], headers: Headers, proof: Proof | None
+    ) -> Found | Prove:
+        """Looks whose request that is, with what the application says of who makes it.
+
+        Args:
+            look: looks, given whether that is proved.
+            headers: of the response; those of the application's are added.
+            proof: see `take`.
+        """
+        found = look(proved=False)
+        session = found.unproven
+        if session is None:
+            return found
+        if proof is None:
+            return Prove(session)
+        # Whose user is no user any more hears so by the session's end.
+        if admits(session, self.fingerprint, proof) or session.credentials is None:
+            headers += proof.headers
+            return look(proved=True)
+        return Found()
+
+    # Sending
+
+    def _send(self, send: frames.Send, peer: Peer, proof: Proof | None) -> Outcome:
+        place = self.base, self.session_id
+
+        def look(*, proved: bool) -> Found:
+            return self.manager.look_up(
+                place,
+                send.key,
+                self.fingerprint,
+                proved=proved,
+                incarnation=send.incarnation,
+            )
+
+        headers = [*self.headers, ("Content-Type", "application/json")]
+        found = self._prove(look, headers, proof)
+        if isinstance(found, Prove):
+            return found
+        peer.carried += 1
+        session = found.session
+        if session is None:
+            if found.tombstone is not None:
+                return Answer(200, headers, _json(found.tombstone.answer))
+            if found.line is not None:
+                return self._refuse(404, "Not found")
+            return self._refuse(403, "Forbidden")
+        if session.overrun:
+            return self._refuse(503, "Too many sends at once.")
+        return LateAnswer(self.manager, session, Answer(200, headers)).outcome(send)
+
+    def _refuse(self, status: int, text: str) -> Answer:
+        return _refusal(status, self.headers, text.encode())
+
+
+class LateAnswer:
+    """The answer to a send: when all of it was taken, or after a second with what was.
+
+    Args:
+        manager: of the sessions.
+        session: that it is for.
+        answer: its body is made at last.
+    """
+
+    def __init__(self, manager: ResumeManager, session: ResumableSession, answer: Answer) -> None:
+        self._clock = manager.clock
+        self._session = session
+        self._answer = answer
+        self._upload: Upload | None = None
+        self._callback: Callable[[], object] | None = None
+        self._finished = False
+
+    def outcome(self, send: frames.Send) -> Outcome:
+        """Has the session take a send."""
+        self._upload = self._session.take_send(send, self._finish)
+        if self._upload is None:
+            self._finish()
+            return self._answer
+        return Wait(self, self._answer)
+
+    def when_ready(self, callback: Callable[[], object]) -> None:
+        """Calls back when the answer is there."""
+        if self._finished:
+            callback()
+            return
+        self._callback = callback
+        self._clock.call_at(self._clock.time() + ANSWER_AFTER, self._finish)
+
+    def _finish(self) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        if self._upload is not None:
+            self._session.withdraw(self._upload)
+        self._answer.body = _json(self._session.answer())
+        if self._callback is not None:
+            self._callback()
+
+
+class ResumableUrls:
+    """The URLs of the sub-protocol below those of one endpoint.
+
+    Args:
+        settings: of the endpoint.
+        hub: of its application.
+        transports: the names of those that are on.
+        admits: tells whether a request with an origin may connect.
+
+    Attributes:
+        manager: the sessions.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        hub: Hub,
+        transports: Collection[str],
+        admits: Callable[[str | None, Request], bool],
+    ) -> None:
+        limits = Limits(
+            settings.resume_window, settings.max_suspended_bytes, settings.max_tombstones
+        )
+        self.manager = ResumeManager(settings, hub, limits)
+        hub.add(self.manager)
+        self._admits = admits
+        self._jsessionid = settings.jsessionid
+        self._methods = {
+            name: "GET" if transport.websocket else "OPTIONS, POST"
+            for name, transport in RECEIVING.items()
+            if transport.name in transports
+        }
+        if "xhr" in self._methods or "xhr_streaming" in self._methods:
+            self._methods[SEND] = "OPTIONS, POST"
+
+    def handle(self, target: Target, request: Request, proof: Proof | None = None) -> Outcome:
+        """Handles a request; see `Endpoint.handle`."""
+        refusal = self._refusal(target, request)
+        if refusal is not None:
+            return refusal
+        if RECEIVING.get(target.action) is WEBSOCKET:
+            return self._websocket(target, request)
+        action = self._action(target, request)
+        return action.take(request.body, request.peer, proof)
+
+    def action(self, target: Target, request: Request) -> ResumableAction | None:
+        """Returns what a request does, if it may; its query and body are void."""
+        if RECEIVING.get(target.action) is WEBSOCKET or self._refusal(target, request):
+            return None
+        return self._action(target, request)
+
+    def unread(self, target: Target, request: Request, status: int, text: bytes) -> Answer:
+        """Answers a request whose body is not to be had; see `Endpoint.unread`."""
+        return self._refusal(target, request) or _refusal(status, self._headers(request), text)
+
+    def _refusal(self, target: Target, request: Request) -> Answer | None:
+        """Answers what depends on method and origin alone: before anything is looked up."""
+        headers = self._headers(request)
+        methods = self._methods.get(target.action)
+        if methods is None or not frames.is_token(target.session_id):
+            answer = not_found()
+        elif request.method not in methods.split(", "):
+            answer = not_allowed(methods)
+        elif not self._admits(OriginPolicy.of(request.headers), request):
+            # A page that may not connect may not read why, either.
+            return _refusal(403, [*COMMON, ("Vary", "Origin")], b"Forbidden")
+        elif request.method == "OPTIONS":
+            answer = preflight(methods)
+            answer.headers += [item for item in headers if item != NO_CACHE]
+            return answer
+        else:
+            return None
+        known = {name for name, _ in answer.headers}
+        answer.headers += [item for item in headers if item[0] not in known]
+        return answer
+
+    @staticmethod
+    def _headers(request: Request) -> Headers:
+        return [*COMMON, *cors(request, OriginPolicy.of(request.headers))]
+
+    def _action(self, target: Target, request: Request) -> ResumableAction:
+        return ResumableAction(
+            self.manager,
+            target.session_id,
+            _decoded(target.base),
+            fingerprint(request.headers, jsessionid=self._jsessionid),
+            self._headers(request),
+            self.manager.net(request.remote),
+            RECEIVING.get(target.action),
+        )
+
+    def _websocket(self, target: Target, request: Request) -> Outcome:
+        headers = self._headers(request)
+        if lacks := request.lacks_upgrade:
+            return _refusal(400, headers, lacks.encode())
+        manager, place = self.manager, (_decoded(target.base), target.session_id)
+        who = fingerprint(request.headers, jsessionid=self._jsessionid)
+        made = None
+        try:
+            manager.admit_link()
+            if _asks_for_new(request.query) and not manager.knows(place):
+                made = manager.create(place)
+                made.transport = WEBSOCKET
+                made.credentials = Credentials(who)
+        except TooManySessions as error:
+            return _refusal(503, headers, str(error).encode())
+        link = Link(manager, place, who, manager.net(request.remote))
+        return Upgrade(link, WEBSOCKET, [], manager=manager, made=made)
+
+
+def _decoded(base: str) -> str:
+    return unquote(base) if "%" in base else base
+
+
+def _asks_for_new(query: str) -> bool:
+    return any(name == "new" for name, _ in parse_qsl(query, keep_blank_values=True))
+
+
+def _refusal(status: int, headers: Headers, text: bytes) -> Answer:
+    retry = [RETRY_AFTER] if status == 503 else []
+    return Answer(status, [("Content-Type", PLAIN), *headers, *retry], text)
+
+
+def _json(value: dict[str, object]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,144 @@
+"""What arrives for a session: counted, each once, no faster than its application takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sockjs_bridge.resume.contracts import ResumableHandler
+
+#: How many uploads of one session may wait for room; a client has one at a time over each way, so
+#: that more are an attack on the memory.
+WAITING_UPLOADS = 8
+
+
+class Upload:
+    """Messages that came together, and wait for room.
+
+    Args:
+        first: the number of the first one.
+        messages: the messages.
+        gap: called in place of taking them where they leave a gap.
+        done: called once, when all are taken or none will be any more.
+    """
+
+    __slots__ = ("done", "first", "gap", "messages")
+
+    def __init__(
+        self,
+        first: int,
+        messages: Sequence[str],
+        gap: Callable[[], object],
+        done: Callable[[], object] | None = None,
+    ) -> None:
+        self.first = first
+        self.messages = messages
+        self.gap = gap
+        self.done = done
+
+
+class Arrivals:
+    """The way of a session's messages to its application.
+
+    A message is taken if its number is the next one when there is room for it. One that is known
+    is dropped, by whatever way it comes: two copies may wait for room at the same time.
+
+    Args:
+        max_inbound: messages that may wait in the handler.
+
+    Attributes:
+        arrived: how many messages were taken.
+        waiting: uploads that have no room yet, in the order in which they came.
+        handler: the application's side, None before it is open.
+    """
+
+    __slots__ = ("_max_inbound", "_ready", "arrived", "handler", "waiting")
+
+    def __init__(self, max_inbound: int) -> None:
+        self._max_inbound = max_inbound
+        self.arrived = 0
+        self.waiting: list[Upload] = []
+        self.handler: ResumableHandler | None = None
+        self._ready: list[Callable[[], object]] = []
+
+    @property
+    def handled(self) -> int:
+        """How many messages the application has handled: what a client is promised."""
+        return 0 if self.handler is None else self.handler.handled()
+
+    @property
+    def announced(self) -> int:
+        """The number of the last message that has come, or waits for room."""
+        waiting = [upload.first + len(upload.messages) - 1 for upload in self.waiting]
+        return max([self.arrived, *waiting])
+
+    @property
+    def full(self) -> bool:
+        """Whether no more messages are taken now."""
+        return bool(self.waiting) or self._room <= 0
+
+    @property
+    def _room(self) -> int:
+        handler = self.handler
+        return 0 if handler is None else self._max_inbound - handler.backlog()
+
+    @property
+    def overrun(self) -> bool:
+        """Whether more uploads wait than an honest client has."""
+        return len(self.waiting) >= WAITING_UPLOADS
+
+    def offer(self, upload: Upload) -> None:
+        """Takes what there is room for; the rest waits."""
+        self.waiting.append(upload)
+        self.take()
+
+    def withdraw(self, upload: Upload) -> None:
+        """Lets an upload wait no longer: its sender is told what was taken."""
+        if upload in self.waiting:
+            self.waiting.remove(upload)
+
+    def take(self) -> None:
+        """Takes what there is room for."""
+        while self.waiting:
+            upload = self.waiting[0]
+            known = self.arrived + 1 - upload.first
+            if known < 0:
+                del self.waiting[0]
+                upload.gap()
+                self._finish(upload)
+            elif known >= len(upload.messages):
+                del self.waiting[0]
+                self._finish(upload)
+            elif (room := self._room) > 0 and self.handler is not None:
+                batch = list(upload.messages[known : known + room])
+                # Before the call, which may lead back to here.
+                self.arrived += len(batch)
+                self.handler.received(batch)
+            else:
+                return
+        if not self.full:
+            callbacks, self._ready = self._ready, []
+            for callback in callbacks:
+                callback()
+
+    @staticmethod
+    def _finish(upload: Upload) -> None:
+        if upload.done is not None:
+            upload.done()
+
+    def when_ready(self, callback: Callable[[], object]) -> None:
+        """Calls back once, when it is not `full` any more, or at `release`."""
+        self._ready.append(callback)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for room."""
+        return bool(self.waiting or self._ready)
+
+    def release(self) -> None:
+        """Says that nothing is taken any more: what waits was never promised to anybody."""
+        waiting, self.waiting = self.waiting, []
+        callbacks, self._ready = self._ready, []
+        for upload in waiting:
+            self._finish(upload)
+        for callback in callbacks:
+            callback()

@@ -1,0 +1,227 @@
+"""The way up: what a client sends beside its receive requests, and how far its application is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sockjs_bridge.core import protocol
+from sockjs_bridge.resume import lines
+from sockjs_bridge.resume.arrivals import Upload
+from sockjs_bridge.resume.contracts import ResumeOwner, WebSocketLink
+from sockjs_bridge.resume.deadlines import Deadlines
+from sockjs_bridge.resume.frames import Send
+from sockjs_bridge.resume.states import LIVE, TAKING, UNATTENDED, Event, State
+
+#: A client sent what the protocol does not allow.
+BROKEN = protocol.BROKEN_FRAMING
+
+
+#: Seconds after which a client is told what was handled, where nothing else leaves.
+TELL_AFTER = 0.05
+
+
+class Incoming(Deadlines):
+    """What comes up.
+
+    Attributes:
+        bytes_in: the characters of the messages that came.
+    """
+
+    __slots__ = ("_close_after", "_grown", "bytes_in")
+
+    def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
+        super().__init__(owner, key)
+        self.bytes_in = 0
+        # Something came after the first welcome: it is more than one POST.
+        self._grown = False
+        # The client's own end, and which of its messages has to be handled before.
+        self._close_after: tuple[int, int, str] | None = None
+
+    @property
+    def grown(self) -> bool:
+        """Whether its client has proved that it got the welcome."""
+        return self._grown
+
+    def heard(self) -> None:
+        """Notes that something came after the first welcome."""
+        if not self._grown:
+            self._grown = True
+            if self._enter(Event.HEAR) is not None and self._receiver is None:
+                self._enter(Event.DETACH)
+
+    def _come_back(self) -> None:
+        self._owner.resumption.resumed(self.transport)
+        if self._arrivals.handler is not None:
+            self._arrivals.handler.resumed()
+
+    def take_send(self, send: Send, done: Callable[[], object]) -> Upload | None:
+        """Takes an ``xhr_send`` whose key and user are the client's.
+
+        Args:
+            send: the request.
+            done: called when what has to wait was taken, or never will be.
+
+        Returns:
+            What waits for room, to be withdrawn after a second; None where `answer` is due now.
+        """
+        if send.received is not None and send.received > self._kept.sent:
+            self.close(*BROKEN)
+            return None
+        self.heard()
+        if self._enter(Event.HEAR) is State.AWAY:
+            self._come_back()
+        if self.state in UNATTENDED:
+            # The window begins anew.
+            self._since = self._owner.clock.time()
+            self._owner.watch(self)
+        if send.received is not None:
+            self.acknowledge(send.received)
+        first, waits = send.first or 1, False
+
+        def taken() -> None:
+            # Where not all were taken, the client sends the rest again, and this with it.
+            if send.close is not None and self.arrived >= first + len(send.messages) - 1:
+                self.close_when_handled(*send.close)
+            if waits:
+                done()
+
+        upload = Upload(first, send.messages, self.break_framing, taken)
+        self.take_upload(upload)
+        waits = upload in self._arrivals.waiting
+        return upload if waits else None
+
+    def withdraw(self, upload: Upload) -> None:
+        """Lets an upload wait no longer."""
+        self._arrivals.withdraw(upload)
+
+    def answer(self) -> dict[str, Any]:
+        """Returns what a send is answered with."""
+        counts: dict[str, Any] = {"arrived": self.arrived, "received": self.handled}
+        if self.close_code is not None:
+            if self._lost:
+                counts["lost"] = {"received": self.handled}
+            else:
+                counts["closed"] = [self.close_code, self.close_reason]
+        return counts
+
+    def take_upload(self, upload: Upload) -> None:
+        """Takes messages of the client."""
+        if self.state in TAKING and not self._arrivals.overrun:
+            size, before = sum(map(len, upload.messages)), self._arrivals.arrived
+            self.bytes_in += size
+            self._arrivals.offer(upload)
+            traffic = self._owner.traffic
+            if traffic is not None:
+                count = self._arrivals.arrived - before
+                traffic.messages_in(self.transport.name, count, size)
+            self._look_at_handled()
+        elif upload.done is not None:
+            upload.done()
+
+    def acknowledge(self, received: int) -> None:
+        """Hears how many messages the client has; the caller has seen that so many were sent."""
+        written = None if self._receiver is None else self._next - 1
+        self._kept.acknowledge(received, written)
+        self._ack_asked = False
+        if self.state in UNATTENDED:
+            self._owner.keeps(self, self._kept.size)
+        elif self.state is State.DRAINING:
+            self._owner.flush_soon(self)
+
+    def close_when_handled(self, code: int, reason: str) -> None:
+        """Closes the session for its client, when all that has arrived is handled."""
+        # While the server leaves it takes nothing more, and this comes again in the next session.
+        if self.state in LIVE & TAKING:
+            self._close_after = self._arrivals.announced, code, reason
+            self._look_at_handled()
+
+    def _gap_of(self, link: WebSocketLink | None) -> Callable[[], object]:
+        def gap() -> None:
+            if link is not None and link is not self._link:
+                link.end()
+            else:
+                self.break_framing()
+
+        return gap
+
+    def break_framing(self) -> None:
+        """Ends the session: its client sent what the protocol does not allow."""
+        self.close(*BROKEN)
+
+    # How far both sides are
+
+    @property
+    def sent(self) -> int:
+        """How many messages the application has sent."""
+        return self._kept.sent
+
+    @property
+    def arrived(self) -> int:
+        """How many messages of the client need not be sent again over this session."""
+        return self._arrivals.arrived
+
+    @property
+    def handled(self) -> int:
+        """How many messages of the client were handled."""
+        return self._arrivals.handled
+
+    @property
+    def messages_in(self) -> int:
+        """How many messages were handed on."""
+        return self._arrivals.arrived
+
+    @property
+    def full(self) -> bool:
+        """Whether no more is to be read from the client now."""
+        return self.state in TAKING and self._arrivals.full
+
+    @property
+    def overrun(self) -> bool:
+        """Whether more sends wait than a client that sends in turn can have."""
+        return self._arrivals.overrun
+
+    def when_ready(self, callback: Callable[[], object]) -> None:
+        """Calls back once, when the session is not `full` any more or is over."""
+        if self.full:
+            self._arrivals.when_ready(callback)
+        else:
+            callback()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for `ready`; may be read in any thread."""
+        return (
+            self._arrivals.awaited
+            or self._close_after is not None
+            or self._slow
+            or self.state is State.DRAINING
+        )
+
+    def ready(self) -> None:
+        """Says that messages were handled."""
+        if self.state in TAKING:
+            self._arrivals.take()
+        self._look_at_handled()
+
+    def _look_at_handled(self) -> None:
+        handled = self.handled
+        closing = self._close_after
+        if closing is not None and handled >= closing[0]:
+            self._close_after = None
+            self.close(closing[1], closing[2])
+        if self.state is State.DRAINING:
+            self._owner.flush_soon(self)
+        elif self._told < self._arrivals.arrived:
+            self._tell_soon()
+            self._busy_soon()
+
+    def _tell_soon(self) -> None:
+        if self._tell_at is None and self._receiver is not None:
+            self._tell_at = self._owner.clock.time() + TELL_AFTER
+            self._owner.watch(self)
+
+    def pong(self, value: int) -> None:
+        """Answers a ping of the attached WebSocket."""
+        self._control.append(lines.pong(value, self._next - 1))
+        self._owner.flush_soon(self)

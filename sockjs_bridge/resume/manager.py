@@ -1,0 +1,385 @@
+"""The resumable sessions of an endpoint: birth, look-up, end, bounds."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sockjs_bridge.core.flusher import Flusher
+from sockjs_bridge.core.hub import Hub, TooManySessions
+from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.transports import Transport
+from sockjs_bridge.resume.contracts import Resident, ResumeMonitor, WebSocketLink
+from sockjs_bridge.resume.found import FORBIDDEN, Found, Limits
+from sockjs_bridge.resume.frames import ReceiveRequest
+from sockjs_bridge.resume.lines import lost
+from sockjs_bridge.resume.session import REPLACED, ResumableSession, digest
+from sockjs_bridge.resume.tombstones import LIFETIME, Tombstone, Tombstones
+
+logger = logging.getLogger("sockjs_bridge.session")
+
+#: WebSockets of one session that have not said hello; replaced ones are among them.
+MAX_WAITING_LINKS = 4
+#: Seconds between two lines in the log about wrong keys.
+COMPLAIN_EVERY = 1.0
+
+Place = tuple[str, str]
+
+
+class ResumeManager:
+    """The resumable sessions of one endpoint; fulfils `ResumeOwner`.
+
+    Args:
+        settings: of the endpoint.
+        hub: shared with the stock sessions of the application.
+        limits: of the sub-protocol.
+        resumption: what counts how sessions go on.
+        spread: seconds over which clients come back after the server has left.
+        home: this process, in URLs; empty where there is only one.
+
+    Attributes:
+        kept_bytes: what suspended sessions keep.
+    """
+
+    #: How many sessions are drained in one go, so that many cannot hold up the loop.
+    BATCH = 100
+
+    def __init__(
+        self,
+        settings: Settings,
+        hub: Hub,
+        limits: Limits | None = None,
+        resumption: ResumeMonitor | None = None,
+        spread: float = 5.0,
+        home: str = "",
+    ) -> None:
+        self.settings = settings
+        self.clock = hub.clock
+        self.wheel = hub.wheel
+        self.monitor = hub.monitor
+        self.traffic = hub.monitor.traffic
+        # Its own: who waits behind many of another endpoint would wait for all of them.
+        self._flusher = Flusher(hub.clock, hub.wheel.update)
+        # What sessions ask for with each message: nothing of this class stands in between.
+        self.watch = hub.wheel.update
+        self.flush_soon = self._flusher.add
+        self.flush_now = self._flusher.write
+        self.settle = hub.broadcasts.settle
+        self.drop = hub.broadcasts.drop
+        self.join = hub.rooms.join
+        self.leave = hub.rooms.leave
+        self.leave_rooms = hub.rooms.leave_all
+        self.rooms_of = hub.rooms.of
+        self._hub = hub
+        self._capacity = hub.capacity
+        self.limits = Limits() if limits is None else limits
+        self.resumption = ResumeMonitor() if resumption is None else resumption
+        self.tombstones = Tombstones(self.limits.max_tombstones)
+        self.kept_bytes = 0
+        self._spread = spread
+        # What tells the sessions of one id apart, over processes too.
+        self._secret = secrets.token_bytes(16)
+        self._boot = secrets.token_urlsafe(6)
+        self._made = 0
+        self._home = home
+        self._sessions: dict[Place, ResumableSession] = {}
+        # Those that keep something while nobody receives, the oldest first.
+        self._suspended: dict[Resident, int] = {}
+        # WebSockets without a hello, by place.
+        self._waiting: dict[Place, list[WebSocketLink]] = {}
+        self._complained = float("-inf")
+        self._wrong_keys = 0
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[ResumableSession]:
+        return iter(list(self._sessions.values()))
+
+    @property
+    def resume_window(self) -> float:
+        """Seconds that a session waits for its client."""
+        return self.limits.resume_window
+
+    # Birth and look-up
+
+    def get(self, place: Place) -> ResumableSession | None:
+        """Looks up a session."""
+        return self._sessions.get(place)
+
+    def create(self, place: Place) -> ResumableSession:
+        """Makes a session, for a receive request with ``new`` or a handshake of it.
+
+        Args:
+            place: the base URL and the session's id.
+
+        Raises:
+            TooManySessions: there are ``max_sessions`` already, or the server stops.
+        """
+        if self._closed:
+            raise TooManySessions("The server stops.")
+        self._capacity.take()
+        self._made += 1
+        session = ResumableSession(self, place, f"{self._boot}-{self._made}")
+        self._sessions[place] = session
+        return session
+
+    def knows(self, place: Place) -> bool:
+        """Tells whether a handshake of ``websocket?new`` has nothing to make."""
+        return place in self._sessions or (
+            self.tombstones.get(place, self.clock.time()) is not None
+        )
+
+    def look(
+        self,
+        place: Place,
+        request: ReceiveRequest,
+        transport: Transport,
+        fingerprint: bytes,
+        *,
+        proved: bool = False,
+    ) -> Found:
+        """Finds whose receive request that is: session, key, user, in this order.
+
+        Args:
+            place: the base URL and the session's id.
+            request: the request.
+            transport: the one that asks.
+            fingerprint: of the credentials that it came with.
+            proved: the application was asked, and it is who opened the session.
+        """
+        session = self._sessions.get(place)
+        if session is not None and session.proof is None and not request.new:
+            # A handshake has made it, and only its client knows that it is new.
+            found = Found(line=lost())
+        else:
+            found = self._find(place, request.key, fingerprint, proved, request.incarnation)
+            if found.line is not None and found.tombstone is None and request.new:
+                found = Found(make=True)
+        if found.session is not None or found.make:
+            self._end_former(place[0], request)
+        elif found.tombstone is not None:
+            self.resumption.tombstone(transport)
+        elif found.line is not None:
+            self.resumption.lost(transport)
+        return found
+
+    def look_up(
+        self,
+        place: Place,
+        key: str,
+        fingerprint: bytes,
+        *,
+        proved: bool = False,
+        incarnation: str | None = None,
+    ) -> Found:
+        """Finds whose ``xhr_send`` or probe that is.
+
+        Args:
+            place: as in `look`.
+            key: the client's.
+            fingerprint: as in `look`.
+            proved: as in `look`.
+            incarnation: which session of this id is meant, None where that is not said.
+        """
+        session = self._sessions.get(place)
+        if session is not None and session.proof is None:
+            return Found(line=lost())
+        return self._find(place, key, fingerprint, proved, incarnation)
+
+    def _find(
+        self, place: Place, key: str, fingerprint: bytes, proved: bool, incarnation: str | None
+    ) -> Found:
+        session = self._sessions.get(place)
+        if session is not None:
+            if not session.proves(key):
+                return self._wrong_key()
+            if incarnation is not None and incarnation != session.incarnation:
+                # A late copy of a first request has made it anew, and it counts from nothing.
+                return Found(line=lost())
+            credentials = session.credentials
+            if credentials is None or proved or credentials.passes(fingerprint):
+                return Found(session)
+            return Found(unproven=session) if credentials.settled else FORBIDDEN
+        tombstone = self.tombstones.get(place, self.clock.time())
+        if tombstone is None:
+            return Found(line=lost())
+        if not tombstone.proves(digest(key)):
+            return self._wrong_key()
+        credentials = tombstone.credentials
+        if credentials is not None and not credentials.passes(fingerprint):
+            return FORBIDDEN
+        return Found(line=tombstone.line, tombstone=tombstone)
+
+    def _wrong_key(self) -> Found:
+        self._wrong_keys += 1
+        now = self.clock.time()
+        if now >= self._complained + COMPLAIN_EVERY:
+            logger.warning("%d requests with a wrong key", self._wrong_keys)
+            self._complained, self._wrong_keys = now, 0
+        return FORBIDDEN
+
+    def _end_former(self, base: str, request: ReceiveRequest) -> None:
+        former = request.replaces
+        if former is None:
+            return
+        session = self._sessions.get((base, former.session))
+        if session is not None and session.proof is not None and session.proves(former.key):
+            session.close(*REPLACED)
+
+    def terms(self, session: ResumableSession, net: str) -> Mapping[str, Any]:
+        """Returns what the welcome tells a new client.
+
+        Args:
+            session: its session.
+            net: a keyed hash of its network.
+        """
+        return {
+            "window": self.limits.resume_window,
+            "heartbeat": self.settings.heartbeat_delay,
+            "spread": self._spread,
+            "net": net,
+            "limit": self.settings.max_message_size,
+            "home": self._home,
+            "incarnation": session.incarnation,
+        }
+
+    def net(self, remote: str) -> str:
+        """Returns a keyed hash of a client's network: what worked there may be remembered by it.
+
+        Args:
+            remote: the client's address.
+        """
+        # A site's own part of an address: three numbers of IPv4, three groups of IPv6.
+        separator = ":" if ":" in remote else "."
+        network = separator.join(remote.split(separator)[:3])
+        return hashlib.blake2b(network.encode(), digest_size=8, key=self._secret).hexdigest()
+
+    # WebSockets without a hello
+
+    @property
+    def waiting(self) -> int:
+        """How many WebSockets wait for a hello."""
+        return sum(map(len, self._waiting.values()))
+
+    def admit_link(self) -> None:
+        """Sees to it that WebSockets without a hello take no more than the places that are left.
+
+        Raises:
+            TooManySessions: there is none.
+        """
+        if self._closed or self.waiting >= self._capacity.left:
+            raise TooManySessions("Too many sessions.")
+
+    def wait_for_hello(self, link: WebSocketLink, place: Place) -> None:
+        """Hears of a WebSocket without a hello; the oldest of too many ends."""
+        links = self._waiting.setdefault(place, [])
+        links.append(link)
+        if len(links) > MAX_WAITING_LINKS:
+            links[0].end()
+
+    def said_hello(self, link: WebSocketLink, place: Place) -> None:
+        """Hears of a WebSocket that has said hello, or is over."""
+        links = self._waiting.get(place, [])
+        if link in links:
+            links.remove(link)
+            if not links:
+                del self._waiting[place]
+
+    # What sessions need of where they live
+
+    def keeps(self, session: Resident, size: int | None) -> None:
+        """Counts what a suspended session keeps; the oldest go first where that is too much."""
+        self.kept_bytes += (size or 0) - self._suspended.get(session, 0)
+        if size is None:
+            self._suspended.pop(session, None)
+            return
+        self._suspended[session] = size
+        while self.kept_bytes > self.limits.max_suspended_bytes and self._suspended:
+            oldest = next(iter(self._suspended))
+            self.kept_bytes -= self._suspended.pop(oldest)
+            oldest.give_up()
+
+    def forget(self, session: Resident) -> None:
+        """Drops a session that is gone; its end is known for a while."""
+        self.wheel.drop(session)
+        self._capacity.give_back()
+        found = self._sessions.pop(session.key)
+        self._bury(found)
+        if found.close_code is not None:
+            logger.info(
+                "%s %s ended after %.1f s with %d %r: in %d messages, %d bytes; "
+                "out %d messages, %d bytes",
+                found.id,
+                found.transport.name,
+                self.clock.time() - found.opened_at,
+                found.close_code,
+                found.close_reason,
+                found.messages_in,
+                found.bytes_in,
+                found.messages_out,
+                found.bytes_out,
+            )
+
+    def _bury(self, session: ResumableSession) -> None:
+        code, proof = session.close_code, session.proof
+        if code is None or proof is None or not (session.arrived or session.grown):
+            return
+        now = self.clock.time()
+        tombstone = Tombstone(
+            proof,
+            session.credentials,
+            code,
+            session.close_reason,
+            session.handled,
+            now + LIFETIME,
+            lost=session.lost,
+        )
+        self.tombstones.add(session.key, tombstone, now, grown=session.grown)
+
+    # The end of the process
+
+    @property
+    def open_sessions(self) -> list[ResumableSession]:
+        """The sessions that the application knows; may be read in any thread."""
+        return [session for session in self if session.live]
+
+    def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
+        """Drains: what these clients hear is that the server leaves, see `drain`."""
+        return self.drain(within)
+
+    @property
+    def told(self) -> bool:
+        """Whether every client has heard that its session is over."""
+        return all(session.over for session in self)
+
+    def drain(self, seconds: float) -> Iterator[None]:
+        """Has every client go when both sides have what was sent; none begins any more.
+
+        Args:
+            seconds: until it is told at the latest.
+
+        Returns:
+            What drains some sessions at each step, so that many cannot hold up the loop.
+        """
+        self._closed = True
+        # Nobody says hello to a server that leaves.
+        for link in [link for links in self._waiting.values() for link in links]:
+            link.end()
+        return self._drain(list(self), self.clock.time() + seconds)
+
+    def _drain(self, sessions: list[ResumableSession], until: float) -> Iterator[None]:
+        for begin in range(0, len(sessions), self.BATCH):
+            for session in sessions[begin : begin + self.BATCH]:
+                session.drain(until, self._spread)
+            self._flusher.drain()
+            yield
+
+    def finish(self) -> None:
+        """Forgets the sessions that are left: the server has stopped."""
+        for session in self:
+            session.finish()

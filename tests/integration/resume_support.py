@@ -1,0 +1,111 @@
+"""What the tests of sessions that survive serve."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.request import Request
+from pyramid.security import forget
+
+from sockjs_bridge import WebSocketSession
+from tests.integration.support import Journal
+
+KEY = "k" * 22
+SESSION = "s" * 22
+
+
+class Names:
+    """A security policy that takes the name in a header for who somebody is."""
+
+    def identity(self, request: Request) -> str | None:
+        return request.headers.get("Authorization")
+
+    def authenticated_userid(self, request: Request) -> str | None:
+        return self.identity(request)
+
+    def permits(self, request: Request, context: object, permission: str) -> bool:
+        return self.identity(request) is not None
+
+    def remember(self, request: Request, userid: str, **kw: Any) -> list[tuple[str, str]]:
+        return []
+
+    forget = staticmethod(forget)
+
+
+class App:
+    """An application with a route for each style, and what its code saw.
+
+    Attributes:
+        journal: by the ``?tag=`` of the connection.
+        release: to be set by a test for the route whose view receives nothing before that.
+        wsgi: the application.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.journal = journal = Journal()
+
+        class Echo(WebSocketSession):
+            def on_open(self) -> None:
+                self.tag = self.request.params.get("tag", "")
+                self.join("room")
+                journal.record(self.tag, "open", self.websocket)
+
+            def on_message(self, message: str) -> None:
+                journal.record(self.tag, "message", message, self.message_id, self.repeated)
+                if message.startswith("close "):
+                    self.close(int(message[6:]), "as asked")
+                elif message.startswith("all "):
+                    self.request.sockjs.broadcast(message, room="room")
+                elif message != "quiet":
+                    self.send(message)
+
+            def on_suspend(self) -> None:
+                journal.record(self.tag, "suspend", self.suspended, self.rooms)
+
+            def on_resume(self) -> None:
+                journal.record(self.tag, "resume")
+
+            def on_close(self) -> None:
+                journal.record(self.tag, "close", self.close_code, self.close_reason)
+
+        async def asynchronous(request: Request) -> None:
+            async for message in request.websocket:
+                request.websocket.send(f"{request.websocket.message_id} {message}")
+
+        def blocking(request: Request) -> None:
+            for message in request.websocket:
+                request.websocket.send(f"{request.websocket.message_id} {message}")
+
+        self.release = release = threading.Event()
+
+        def patient(request: Request) -> None:
+            release.wait()
+            blocking(request)
+
+        class Nothing(WebSocketSession):
+            pass
+
+        config = Configurator(
+            settings={f"sockjs.{name}": value for name, value in settings.items()}
+        )
+        config.set_security_policy(Names())
+        config.include("sockjs_bridge")
+        views = {
+            "echo": Echo,
+            "async": asynchronous,
+            "blocking": blocking,
+            "nothing": Nothing,
+            "patient": patient,
+        }
+        for name, view in views.items():
+            config.add_sockjs_route(name, f"/{name}")
+            config.add_view(view, route_name=name, websocket=True)
+        config.add_sockjs_route("members", "/members")
+        config.add_view(Echo, route_name="members", websocket=True, permission="view")
+        config.add_sockjs_route("off", "/off", resume_window=0)
+        config.add_view(Echo, route_name="off", websocket=True)
+        config.add_sockjs_route("polls", "/polls", transports=["xhr-polling"])
+        config.add_view(Echo, route_name="polls", websocket=True)
+        self.wsgi = config.make_wsgi_app()
