@@ -26,6 +26,7 @@ from sockjs_bridge.endpoint.actions import Action, Receive, Send
 from sockjs_bridge.endpoint.cors import cached_for_a_year, cors, preflight
 from sockjs_bridge.endpoint.origins import OriginPolicy, RefusedOrigins
 from sockjs_bridge.endpoint.outcomes import (
+    COMMON,
     NO_CACHE,
     RETRY_AFTER,
     Answer,
@@ -145,7 +146,10 @@ class Endpoint:
         """
         if target.resumable:
             if self._resumable is None:
-                return not_found()
+                answer = not_found()
+                origin = self.origins.of(request.headers)
+                answer.headers += [*COMMON[1:], *cors(request, origin)]
+                return answer
             return self._resumable.handle(target, request, proof)
         origin = self.origins.of(request.headers)
         if target.action == "iframe":

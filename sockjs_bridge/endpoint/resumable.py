@@ -13,10 +13,10 @@ from sockjs_bridge.core.hub import Hub, TooManySessions
 from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import PLAIN, Transport
-from sockjs_bridge.endpoint.cors import cors, preflight
+from sockjs_bridge.endpoint.cors import cors, preflight_headers
 from sockjs_bridge.endpoint.origins import OriginPolicy
 from sockjs_bridge.endpoint.outcomes import (
-    NO_CACHE,
+    COMMON,
     RETRY_AFTER,
     Answer,
     Headers,
@@ -41,8 +41,6 @@ from sockjs_bridge.resume.probe import Probe
 from sockjs_bridge.resume.session import ResumableSession
 from sockjs_bridge.resume.transports import RECEIVING, SEND, STREAM, WEBSOCKET
 
-#: On all answers: what is kept, guessed or held back on the way is of no use.
-COMMON = [NO_CACHE, ("X-Content-Type-Options", "nosniff"), ("X-Accel-Buffering", "no")]
 #: Seconds after which a send is answered with what was taken of it.
 ANSWER_AFTER = 1.0
 
@@ -304,9 +302,8 @@ class ResumableUrls:
             # A page that may not connect may not read why, either.
             return _refusal(403, [*COMMON, ("Vary", "Origin")], b"Forbidden")
         elif request.method == "OPTIONS":
-            answer = preflight(methods)
-            answer.headers += [item for item in headers if item != NO_CACHE]
-            return answer
+            # By its own header the browser knows for how long it holds.
+            answer = Answer(204, preflight_headers(methods))
         else:
             return None
         known = {name for name, _ in answer.headers}
@@ -344,7 +341,7 @@ class ResumableUrls:
         except TooManySessions as error:
             return _refusal(503, headers, str(error).encode())
         link = Link(manager, place, who, manager.net(request.remote))
-        return Upgrade(link, WEBSOCKET, [], manager=manager, made=made)
+        return Upgrade(link, WEBSOCKET, headers, manager=manager, made=made)
 
 
 def _decoded(base: str) -> str:

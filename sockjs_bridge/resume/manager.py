@@ -161,7 +161,7 @@ class ResumeManager:
             if found.line is not None and found.tombstone is None and request.new:
                 found = Found(make=True)
         if found.session is not None or found.make:
-            self._end_former(place[0], request)
+            self._end_former(place, request)
         elif found.tombstone is not None:
             self.resumption.tombstone(transport)
         elif found.line is not None:
@@ -223,11 +223,11 @@ class ResumeManager:
             self._complained, self._wrong_keys = now, 0
         return FORBIDDEN
 
-    def _end_former(self, base: str, request: ReceiveRequest) -> None:
+    def _end_former(self, place: Place, request: ReceiveRequest) -> None:
         former = request.replaces
-        if former is None:
+        if former is None or not request.new or former.session == place[1]:
             return
-        session = self._sessions.get((base, former.session))
+        session = self._sessions.get((place[0], former.session))
         if session is not None and session.proof is not None and session.proves(former.key):
             session.close(*REPLACED)
 
