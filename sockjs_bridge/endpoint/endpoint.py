@@ -39,6 +39,7 @@ from sockjs_bridge.endpoint.outcomes import (
 )
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.endpoint.resumable import ResumableAction, ResumableUrls
+from sockjs_bridge.resume.shared import Shared
 
 _IFRAME = """<!DOCTYPE html>
 <html>
@@ -101,11 +102,18 @@ class Endpoint:
             and not (transport.name == "jsonp-polling" and self.origins.same_only)
         }
 
-    def start(self, hub: Hub) -> None:
-        """Makes it ready to serve, on the hub of its application."""
+    def start(self, hub: Hub, shared: Shared | None = None) -> None:
+        """Makes it ready to serve.
+
+        Args:
+            hub: of its application.
+            shared: what the resumable sessions of all the process share.
+        """
         self._manager = Manager(self.settings, hub)
         if self.settings.resume_window:
-            self._resumable = ResumableUrls(self.settings, hub, self._transports, self._admits)
+            self._resumable = ResumableUrls(
+                self.settings, hub, self._transports, self._admits, shared
+            )
 
     @property
     def manager(self) -> Manager:

@@ -169,6 +169,7 @@ class Upgrade(Receiving):
 
     def abandon(self) -> None:
         """Forgets the session that was made for it, unless somebody else has asked for that."""
+        self.session.abandon()
         if self.made is not None and self.made.proof is None:
             self.made.finish()
 

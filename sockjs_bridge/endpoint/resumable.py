@@ -39,6 +39,7 @@ from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.manager import ResumeManager
 from sockjs_bridge.resume.probe import Probe
 from sockjs_bridge.resume.session import ResumableSession
+from sockjs_bridge.resume.shared import Shared
 from sockjs_bridge.resume.transports import RECEIVING, SEND, STREAM, WEBSOCKET
 
 #: Seconds after which a send is answered with what was taken of it.
@@ -243,6 +244,7 @@ class ResumableUrls:
         hub: of its application.
         transports: the names of those that are on.
         admits: tells whether a request with an origin may connect.
+        shared: what the sessions of all the process share.
 
     Attributes:
         manager: the sessions.
@@ -254,11 +256,12 @@ class ResumableUrls:
         hub: Hub,
         transports: Collection[str],
         admits: Callable[[str | None, Request], bool],
+        shared: Shared | None = None,
     ) -> None:
         limits = Limits(
             settings.resume_window, settings.max_suspended_bytes, settings.max_tombstones
         )
-        self.manager = ResumeManager(settings, hub, limits)
+        self.manager = ResumeManager(settings, hub, limits, shared=shared)
         hub.add(self.manager)
         self._admits = admits
         self._jsessionid = settings.jsessionid
@@ -331,16 +334,17 @@ class ResumableUrls:
             return _refusal(400, headers, lacks.encode())
         manager, place = self.manager, (_decoded(target.base), target.session_id)
         who = fingerprint(request.headers, jsessionid=self._jsessionid)
-        made = None
+        made, alone = None, False
         try:
-            manager.admit_link()
             if _asks_for_new(request.query) and not manager.knows(place):
                 made = manager.create(place)
                 made.transport = WEBSOCKET
                 made.credentials = Credentials(who)
+            else:
+                alone = manager.admit_link(place)
         except TooManySessions as error:
             return _refusal(503, headers, str(error).encode())
-        link = Link(manager, place, who, manager.net(request.remote))
+        link = Link(manager, place, who, manager.net(request.remote), holds_place=alone)
         return Upgrade(link, WEBSOCKET, headers, manager=manager, made=made)
 
 
