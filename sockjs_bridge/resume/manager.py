@@ -309,13 +309,13 @@ class ResumeManager:
         self._bury(found)
         if found.close_code is not None:
             logger.info(
-                "%s %s ended after %.1f s with %d %r: in %d messages, %d bytes; "
+                # Without the reason: it may have stood in a body, which no log has.
+                "%s %s ended after %.1f s with %d: in %d messages, %d bytes; "
                 "out %d messages, %d bytes",
                 found.id,
                 found.transport.name,
                 self.clock.time() - found.opened_at,
                 found.close_code,
-                found.close_reason,
                 found.messages_in,
                 found.bytes_in,
                 found.messages_out,

@@ -222,6 +222,16 @@ class Resumable:
         assert self.hello(link, new=True)["from"] == 1
         return link
 
+    def attach(self, way: str, **fields: Any) -> Link | Stream:
+        """Attaches a stream or a WebSocket, and reads its welcome."""
+        if way == "websocket":
+            link = self.link()
+            assert "from" in self.hello(link, **fields)
+            return link
+        stream = self.stream(**fields)
+        assert "from" in told(stream.line())
+        return stream
+
     def thief(self) -> Resumable:
         """Returns somebody who knows the id, and not the key."""
         other = Resumable(self.client, self.endpoint, self.tag)

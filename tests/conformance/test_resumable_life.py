@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Launch
-from tests.conformance.rawclient import PING, PONG
 from tests.conformance.resumable import Link, Resumable, Stream, lines_of, texts, token, told
 from tests.conformance.wire import Client, eventually
 
@@ -32,17 +28,6 @@ def one(client: Client) -> Resumable:
 def names(one: Resumable, count: int) -> list[str]:
     """Waits for so many events, and returns the names of all that the application saw."""
     return [event[0] for event in one.client.events(one.tag, count)]
-
-
-def attach(one: Resumable, way: str, **fields: Any) -> Link | Stream:
-    """Attaches a receiver, and reads its welcome."""
-    if way == "websocket":
-        link = one.link()
-        assert "from" in one.hello(link, **fields)
-        return link
-    stream = one.stream(**fields)
-    assert "from" in told(stream.line())
-    return stream
 
 
 # Birth
@@ -132,7 +117,7 @@ def test_anything_from_the_client_after_the_welcome_makes_it_grow(client: Client
 @pytest.mark.parametrize("end", ["close", "reset"])
 def test_receiver_that_breaks_interrupts_nothing(one: Resumable, way: str, end: str) -> None:
     one.open()
-    begun = attach(one, way)
+    begun = one.attach(way)
     one.run(1, ["join", one.tag])
     begun.until('"received":1')
     connection = (
@@ -172,7 +157,7 @@ def test_newer_request_has_it_and_the_older_ends_with_stale(one: Resumable, way:
 
 def test_replaced_websocket_may_say_hello_again(one: Resumable) -> None:
     link = one.websocket()
-    stream = attach(one, "xhr_streaming")
+    stream = one.attach("xhr_streaming")
     assert isinstance(stream, Stream)
     # Its messages and its acknowledgements are still taken.
     link.say(["a"])
@@ -193,7 +178,7 @@ def test_close_and_broken_frames_of_a_replaced_websocket_end_only_it(
     one: Resumable, frame: str
 ) -> None:
     link = one.websocket()
-    stream = attach(one, "xhr_streaming")
+    stream = one.attach("xhr_streaming")
     link.say(frame)
     assert link.closed()
     one.send(1, "a")
@@ -212,12 +197,22 @@ def test_websocket_takes_over_from_a_websocket(one: Resumable) -> None:
 
 def test_stale_hello_ends_its_link_and_nothing_else(one: Resumable) -> None:
     one.open()
-    stream = attach(one, "xhr_streaming")
+    stream = one.attach("xhr_streaming")
     link = one.link()
     assert one.hello(link, request=1) == {"stale": one.number}
     assert link.closed()
     one.send(1, "a")
     assert stream.until('"a"')[-1] == 'a["a"]'
+
+
+def test_hello_again_over_the_link_that_is_attached(one: Resumable) -> None:
+    link = one.websocket()
+    link.say(["a"])
+    assert texts(link.until('"received":1')) == ["a"]
+    assert one.hello(link) == {"from": 1, "received": 1}
+    assert texts(link.until('"a"')) == ["a"]
+    link.say(["b"])
+    assert texts(link.until('"b"')) == ["b"]
 
 
 # Suspended
@@ -232,7 +227,7 @@ def test_suspended_and_resumed_are_told_to_the_application(client: Client, way: 
     elif way == "xhr":
         one.poll(now=True)
     else:
-        attach(one, way)
+        one.attach(way)
     assert names(one, 3)[:3] == ["open", "suspend", "resume"]
     if way in ("xhr", "xhr_send"):
         # Once for each time.
@@ -276,7 +271,7 @@ def test_each_request_begins_the_window_anew(client: Client) -> None:
         one.send(number, f"{number}")
         client.events(one.tag, number + 1)
         assert told(one.poll(now=True)[0])["from"] == 1
-    stream = attach(one, "xhr_streaming")
+    stream = one.attach("xhr_streaming")
     assert len(texts(stream.until('"7"'))) == 7
 
 
@@ -306,7 +301,7 @@ def test_messages_then_the_end_to_each_request(one: Resumable, way: str) -> None
 @pytest.mark.parametrize("way", ["xhr_streaming", "websocket"])
 def test_end_reaches_who_is_attached(one: Resumable, way: str) -> None:
     one.open()
-    begun = attach(one, way)
+    begun = one.attach(way)
     one.run(1, ["send", "a"], ["close", 4000, "x"])
     lines = begun.until("c[")
     assert texts(lines) == ["a"]
@@ -364,88 +359,3 @@ def test_tombstone_and_a_wrong_key(client: Client, way: str) -> None:
         else:
             assert thief.post(way, thief.fields(new=new)).status == 403
     assert thief.post("xhr_send", {"key": thief.key}).status == 403
-
-
-# Links
-
-
-def test_links_that_time_ends(client: Client) -> None:
-    """No hello for 10 s; a probe for 5 s. All at once, since these waits are the protocol's."""
-    one = Resumable(client).open()
-    probe = one.stream(probe=1)
-    assert probe.line() == 'r{"pong":1}'
-    silent = one.link()
-    replaced = one.link()
-    one.hello(replaced)
-    stream = attach(one, "xhr_streaming")
-    silent.say({"ping": 1})
-    assert silent.line() == 'r{"pong":1}'
-    assert probe.line() == ""
-    assert silent.closed()
-    assert replaced.closed()
-    one.send(1, "a")
-    assert stream.until('"a"')[-1] == 'a["a"]'
-
-
-def test_rfc_pings_are_sent_and_answered(client: Client) -> None:
-    one = Resumable(client, "/beating")
-    link = one.websocket()
-    link.websocket.send_frame(PING, b"mine")
-    opcodes = {}
-    while len(opcodes) < 2:
-        frame = link.websocket.frame()
-        if frame.opcode in (PING, PONG):
-            opcodes[frame.opcode] = frame.payload
-    assert opcodes[PONG] == b"mine"
-
-
-# The server leaves
-
-
-def test_server_that_leaves(launch_resumable: Launch) -> None:
-    """It asks for what is missing, and goes as soon as both have everything."""
-    ready, told_to = threading.Event(), threading.Event()
-    seen: dict[str, Any] = {}
-
-    def serve() -> None:
-        with launch_resumable(shutdown_timeout=20) as client:
-            seen["client"] = client
-            ready.set()
-            told_to.wait()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    ready.wait()
-    client = Client(seen["client"].url)
-    by_stream = Resumable(client).open()
-    by_stream.send(1, "a")
-    stream = by_stream.stream()
-    assert texts(stream.until('"a"')) == ["a"]
-    by_link = Resumable(client)
-    link = by_link.websocket()
-    link.say(["a"])
-    link.until('"received":1')
-    by_poll = Resumable(client).open()
-    poll = by_poll.held()
-    # A connection that is there before the server accepts no more.
-    spare = client.connect()
-    by_stream.start("xhr_send", {"key": by_stream.key}, spare)
-    assert spare.response("POST").status == 200
-    told_to.set()
-    assert json.loads(stream.until('"ack":true')[-1][1:])["received"] == 1
-    asked = told(link.until('"ack":true')[-1])
-    assert (asked["received"], asked["ack"]) == (1, True)
-    link.say({"received": 1})
-    moved = told(link.until("moved")[-1])
-    assert isinstance(moved["moved"], int | float)
-    assert link.closed()
-    acknowledge = {"key": by_stream.key, "received": 1, "first": 2, "messages": ["late"]}
-    by_stream.start("xhr_send", acknowledge, spare)
-    answer = json.loads(spare.response("POST").body)
-    # No more input is taken.
-    assert (answer["arrived"], answer["received"]) == (1, 1)
-    assert "moved" in stream.until("moved")[-1]
-    assert stream.line() == ""
-    assert "moved" in lines_of(poll.response("POST"))[-1]
-    thread.join()
-    client.close()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from tests.conformance.conftest import Launch
-from tests.conformance.resumable import Link, Resumable, Stream, texts, token, told
+from tests.conformance.resumable import Resumable, texts, token, told
 from tests.conformance.wire import Client, eventually
 
 pytestmark = pytest.mark.ours
@@ -22,17 +21,6 @@ def client(resumable_client: Client) -> Client:
     return resumable_client
 
 
-def attach(one: Resumable, way: str, **fields: Any) -> Link | Stream:
-    """Attaches a receiver, and reads its welcome."""
-    if way == "websocket":
-        link = one.link()
-        assert "from" in one.hello(link, **fields)
-        return link
-    stream = one.stream(**fields)
-    assert "from" in told(stream.line())
-    return stream
-
-
 # Lines and responses
 
 
@@ -44,7 +32,7 @@ def test_lines_have_at_most_32_kib(client: Client, way: str) -> None:
     one.send(1, *sent[:60])
     one.send(61, *sent[60:])
     eventually(lambda: one.send(1)["received"] == 100)
-    lines = one.poll() if way == "xhr" else attach(one, way).until(sent[-1])
+    lines = one.poll() if way == "xhr" else one.attach(way).until(sent[-1])
     assert texts(lines) == sent
     arrays = [line for line in lines if line[0] == "a"]
     assert max(map(len, arrays)) <= LINE
@@ -56,7 +44,7 @@ def test_one_message_is_never_split(client: Client, way: str) -> None:
     one = Resumable(client).open()
     message = "x" * 60000
     one.send(1, "a", message, "b")
-    begun = one.poll() if way == "xhr" else attach(one, way).until('"b"')
+    begun = one.poll() if way == "xhr" else one.attach(way).until('"b"')
     received = texts(begun)
     if way == "xhr" and len(received) < 3:
         received += texts(one.poll(received=len(received)))
@@ -117,7 +105,7 @@ def test_acknowledgement_is_asked_for_when_half_of_the_queue_waits(
 ) -> None:
     """8 KiB may wait; what is acknowledged does not."""
     one = Resumable(client, "/queue").open()
-    begun = attach(one, way)
+    begun = one.attach(way)
     one.run(1, ["repeat", 3, 1000])
     lines = begun.until("xxx")
     one.run(2, ["repeat", 2, 1000])
@@ -136,7 +124,7 @@ def test_beyond_the_queue_never_a_part_of_it(client: Client, way: str) -> None:
     """What was written and is not acknowledged counts."""
     one = Resumable(client, "/queue", tag=token()).open()
     one.run(1, ["repeat", 5, 1000])
-    begun = None if way == "xhr" else attach(one, way)
+    begun = None if way == "xhr" else one.attach(way)
     if begun is not None:
         begun.until("xxx")
     one.run(2, ["repeat", 5, 1000])
@@ -191,7 +179,7 @@ def test_oldest_suspended_go_first_over_all_of_the_process(
 def test_attached_sessions_do_not_count(launch_resumable: Launch) -> None:
     with launch_resumable(max_suspended_bytes="5000") as client:
         attached = Resumable(client).open()
-        stream = attach(attached, "xhr_streaming")
+        stream = attached.attach("xhr_streaming")
         attached.send(1, "x" * 4500)
         stream.until("xxx")
         other = keeping(client, "/echo", 4500)

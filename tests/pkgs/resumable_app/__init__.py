@@ -56,6 +56,11 @@ class Echo(RecordingSession):
         for name, *arguments in json.loads(message):
             if name == "hold":
                 recorder_of(self.request).gate(str(tag_of(self.request))).wait(HOLD_LIMIT)
+            elif name == "environ":
+                environ = self.request.environ
+                body = self.request.body.decode()
+                length = environ.get("CONTENT_LENGTH", "")
+                self.record("environ", self.request.method, length, body, repr(environ))
             elif name == "join":
                 self.join(*arguments)
             elif name == "broadcast":
@@ -106,6 +111,7 @@ ROUTES: dict[str, dict[str, Any]] = {
     "blocking": {},
     "async": {},
     "members": {},
+    "former_members": {"disconnect_delay": 0.1, "resume_window": 0.3},
     "held": {"factory": held_factory},
     "forbidden": {"factory": forbidden_factory},
     "off": {"resume_window": 0},
@@ -137,7 +143,7 @@ def main(global_config: Any = None, **settings: str) -> Any:
         views = {"blocking": blocking, "async": asynchronous}
         for name, options in ROUTES.items():
             config.add_sockjs_route(name, f"/{name}", **options)
-            permission = {"permission": "view"} if name == "members" else {}
+            permission = {"permission": "view"} if name.endswith("members") else {}
             view = views.get(name, Echo)
             config.add_view(view, route_name=name, websocket=True, **permission)
         for name, view in {"events": events, "release": release, "page": page}.items():
