@@ -52,11 +52,6 @@ class Capacity:
             raise TooManySessions("Too many sessions.")
         self._places.taken += 1
 
-    @property
-    def left(self) -> int:
-        """How many places are left."""
-        return self._limit - self._places.taken
-
     def give_back(self) -> None:
         """Frees a place."""
         self._places.taken -= 1

@@ -222,9 +222,10 @@ _SESSION = re.compile(
     r"/(?P<action>websocket|xhr|xhr_send|xhr_streaming|eventsource|htmlfile|jsonp|jsonp_send)/?",
     re.DOTALL,
 )
-# `URLs` of the sub-protocol: where it stands no server id of SockJS can.
+# `URLs` of the sub-protocol: where it stands no server id of SockJS can. A slash at the end
+# makes it another URL there.
 _RESUMABLE = re.compile(
-    r"(?P<base>.*)/(?:~|%7[Ee])r1(?P<home>-[^/]*)?/(?P<session>[^/]*)/(?P<action>[^/]*)/?",
+    r"(?P<base>.*)/(?:~|%7[Ee])r1(?P<home>-[^/]*)?/(?P<session>[^/]*)/(?P<action>[^/]*/?)",
     re.DOTALL,
 )
 _HOME = re.compile(r"-[0-9a-z]{4,16}")

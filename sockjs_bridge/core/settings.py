@@ -60,9 +60,10 @@ class Settings:
         max_message_size: bytes of one inbound message, and of a request's body; beyond: 413,
             or close code 1009 on a WebSocket.
         resume_window: seconds that a session of ``~r1`` waits for its client; 0 turns those off.
-        max_suspended_bytes: what sessions of an endpoint keep while nobody receives, all together;
+        max_suspended_bytes: what the sessions of ``~r1`` of one process keep while nobody receives;
             beyond, the oldest of them end.
-        max_tombstones: sessions of ``~r1`` that are over and whose end is known, ten minutes long.
+        max_tombstones: sessions of ``~r1`` of one process that are over and whose end is known, ten
+            minutes long.
         max_queue_size: bytes that wait for one slow client; beyond: its session is closed with
             4008 "Slow consumer".
         max_inbound: messages that wait for one slow handler; beyond: reading stops (WebSocket),

@@ -29,12 +29,12 @@ def cors(request: Request, origin: str | None) -> Headers:
 
 def preflight(methods: str) -> Answer:
     """Answers the question which methods there are."""
-    headers = [
-        *cached_for_a_year(),
-        ("Access-Control-Max-Age", str(YEAR)),
-        ("Access-Control-Allow-Methods", methods),
-    ]
-    return Answer(204, headers)
+    return Answer(204, [*cached_for_a_year(), *preflight_headers(methods)])
+
+
+def preflight_headers(methods: str) -> Headers:
+    """Returns what a browser hears of the methods, and for how long that holds."""
+    return [("Access-Control-Max-Age", str(YEAR)), ("Access-Control-Allow-Methods", methods)]
 
 
 def cached_for_a_year() -> Headers:

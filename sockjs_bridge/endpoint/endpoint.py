@@ -26,6 +26,7 @@ from sockjs_bridge.endpoint.actions import Action, Receive, Send
 from sockjs_bridge.endpoint.cors import cached_for_a_year, cors, preflight
 from sockjs_bridge.endpoint.origins import OriginPolicy, RefusedOrigins
 from sockjs_bridge.endpoint.outcomes import (
+    COMMON,
     NO_CACHE,
     RETRY_AFTER,
     Answer,
@@ -38,6 +39,7 @@ from sockjs_bridge.endpoint.outcomes import (
 )
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.endpoint.resumable import ResumableAction, ResumableUrls
+from sockjs_bridge.resume.shared import Shared
 
 _IFRAME = """<!DOCTYPE html>
 <html>
@@ -100,11 +102,18 @@ class Endpoint:
             and not (transport.name == "jsonp-polling" and self.origins.same_only)
         }
 
-    def start(self, hub: Hub) -> None:
-        """Makes it ready to serve, on the hub of its application."""
+    def start(self, hub: Hub, shared: Shared | None = None) -> None:
+        """Makes it ready to serve.
+
+        Args:
+            hub: of its application.
+            shared: what the resumable sessions of all the process share.
+        """
         self._manager = Manager(self.settings, hub)
         if self.settings.resume_window:
-            self._resumable = ResumableUrls(self.settings, hub, self._transports, self._admits)
+            self._resumable = ResumableUrls(
+                self.settings, hub, self._transports, self._admits, shared
+            )
 
     @property
     def manager(self) -> Manager:
@@ -145,7 +154,10 @@ class Endpoint:
         """
         if target.resumable:
             if self._resumable is None:
-                return not_found()
+                answer = not_found()
+                origin = self.origins.of(request.headers)
+                answer.headers += [*COMMON[1:], *cors(request, origin)]
+                return answer
             return self._resumable.handle(target, request, proof)
         origin = self.origins.of(request.headers)
         if target.action == "iframe":

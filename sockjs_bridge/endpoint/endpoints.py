@@ -13,6 +13,7 @@ from sockjs_bridge.core.hub import Capacity, Hub, Places
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.resume.shared import Shared
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class Endpoints:
         self._missed: set[str] = set()
         self._max_sessions = max_sessions
         self._hub: Hub | None = None
+        self._shared: Shared | None = None
         self._workers: Workers | None = None
         self.rooms: Rooms[Recipient] = Rooms()
         self.monitor = Monitor()
@@ -60,7 +62,7 @@ class Endpoints:
         self._matched.clear()
         self._missed.clear()
         if self._hub is not None:
-            endpoint.start(self._hub)
+            endpoint.start(self._hub, self._shared)
 
     @property
     def hub(self) -> Hub:
@@ -98,19 +100,27 @@ class Endpoints:
         """
         return self.hub.broadcasts
 
-    def start(self, clock: Clock, workers: Workers, places: Places | None = None) -> None:
+    def start(
+        self,
+        clock: Clock,
+        workers: Workers,
+        places: Places | None = None,
+        shared: Shared | None = None,
+    ) -> None:
         """Makes the endpoints ready; called by the server.
 
         Args:
             clock: of the server's loop.
             workers: where views and hooks run.
             places: what the applications of the process share.
+            shared: the same of their resumable sessions.
         """
         capacity = Capacity(self._max_sessions, places)
         self._workers = workers
         self._hub = Hub(clock, capacity, self.rooms, self.monitor)
+        self._shared = Shared() if shared is None else shared
         for endpoint in self:
-            endpoint.start(self._hub)
+            endpoint.start(self._hub, self._shared)
 
     def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
         """Closes all sessions of all endpoints, some at each step; see `Hub.close`."""

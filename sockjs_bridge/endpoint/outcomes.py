@@ -20,6 +20,8 @@ from sockjs_bridge.resume.probe import Probe
 from sockjs_bridge.resume.session import ResumableSession
 
 NO_CACHE = ("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
+#: On all answers of ``~r1``: what is kept, guessed or held back on the way is of no use.
+COMMON = [NO_CACHE, ("X-Content-Type-Options", "nosniff"), ("X-Accel-Buffering", "no")]
 #: With 503: in how many seconds to come again.
 RETRY_AFTER = ("Retry-After", "5")
 
@@ -148,6 +150,7 @@ class Upgrade(Receiving):
     """A WebSocket of ``~r1``.
 
     Attributes:
+        headers: of the response, of a refusal too.
         made: the session that was made for it; None where there is nothing to make.
     """
 
@@ -166,6 +169,7 @@ class Upgrade(Receiving):
 
     def abandon(self) -> None:
         """Forgets the session that was made for it, unless somebody else has asked for that."""
+        self.session.abandon()
         if self.made is not None and self.made.proof is None:
             self.made.finish()
 

@@ -13,10 +13,10 @@ from sockjs_bridge.core.hub import Hub, TooManySessions
 from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import PLAIN, Transport
-from sockjs_bridge.endpoint.cors import cors, preflight
+from sockjs_bridge.endpoint.cors import cors, preflight_headers
 from sockjs_bridge.endpoint.origins import OriginPolicy
 from sockjs_bridge.endpoint.outcomes import (
-    NO_CACHE,
+    COMMON,
     RETRY_AFTER,
     Answer,
     Headers,
@@ -39,10 +39,9 @@ from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.manager import ResumeManager
 from sockjs_bridge.resume.probe import Probe
 from sockjs_bridge.resume.session import ResumableSession
+from sockjs_bridge.resume.shared import Shared
 from sockjs_bridge.resume.transports import RECEIVING, SEND, STREAM, WEBSOCKET
 
-#: On all answers: what is kept, guessed or held back on the way is of no use.
-COMMON = [NO_CACHE, ("X-Content-Type-Options", "nosniff"), ("X-Accel-Buffering", "no")]
 #: Seconds after which a send is answered with what was taken of it.
 ANSWER_AFTER = 1.0
 
@@ -245,6 +244,7 @@ class ResumableUrls:
         hub: of its application.
         transports: the names of those that are on.
         admits: tells whether a request with an origin may connect.
+        shared: what the sessions of all the process share.
 
     Attributes:
         manager: the sessions.
@@ -256,11 +256,12 @@ class ResumableUrls:
         hub: Hub,
         transports: Collection[str],
         admits: Callable[[str | None, Request], bool],
+        shared: Shared | None = None,
     ) -> None:
         limits = Limits(
             settings.resume_window, settings.max_suspended_bytes, settings.max_tombstones
         )
-        self.manager = ResumeManager(settings, hub, limits)
+        self.manager = ResumeManager(settings, hub, limits, shared=shared)
         hub.add(self.manager)
         self._admits = admits
         self._jsessionid = settings.jsessionid
@@ -304,9 +305,8 @@ class ResumableUrls:
             # A page that may not connect may not read why, either.
             return _refusal(403, [*COMMON, ("Vary", "Origin")], b"Forbidden")
         elif request.method == "OPTIONS":
-            answer = preflight(methods)
-            answer.headers += [item for item in headers if item != NO_CACHE]
-            return answer
+            # By its own header the browser knows for how long it holds.
+            answer = Answer(204, preflight_headers(methods))
         else:
             return None
         known = {name for name, _ in answer.headers}
@@ -334,17 +334,18 @@ class ResumableUrls:
             return _refusal(400, headers, lacks.encode())
         manager, place = self.manager, (_decoded(target.base), target.session_id)
         who = fingerprint(request.headers, jsessionid=self._jsessionid)
-        made = None
+        made, alone = None, False
         try:
-            manager.admit_link()
             if _asks_for_new(request.query) and not manager.knows(place):
                 made = manager.create(place)
                 made.transport = WEBSOCKET
                 made.credentials = Credentials(who)
+            else:
+                alone = manager.admit_link(place)
         except TooManySessions as error:
             return _refusal(503, headers, str(error).encode())
-        link = Link(manager, place, who, manager.net(request.remote))
-        return Upgrade(link, WEBSOCKET, [], manager=manager, made=made)
+        link = Link(manager, place, who, manager.net(request.remote), holds_place=alone)
+        return Upgrade(link, WEBSOCKET, headers, manager=manager, made=made)
 
 
 def _decoded(base: str) -> str:

@@ -38,7 +38,10 @@ RECONNECTING = "reconnecting-sockjs.js"
 OLD_PREFIX = "/__sockjs__"
 
 # Bounds of the whole process: no single route can have its own.
-_PROCESS_WIDE = {"max_sessions", "blocking_threads", "max_body_size"}
+_PROCESS_WIDE = {
+    *("max_sessions", "blocking_threads", "max_body_size"),
+    *("max_suspended_bytes", "max_tombstones"),
+}
 
 V = TypeVar("V", bound=Callable[..., object])
 

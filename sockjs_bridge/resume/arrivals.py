@@ -68,7 +68,9 @@ class Arrivals:
     @property
     def announced(self) -> int:
         """The number of the last message that has come, or waits for room."""
-        waiting = [upload.first + len(upload.messages) - 1 for upload in self.waiting]
+        waiting = [
+            upload.first + len(upload.messages) - 1 for upload in self.waiting if upload.messages
+        ]
         return max([self.arrived, *waiting])
 
     @property
@@ -101,11 +103,11 @@ class Arrivals:
         while self.waiting:
             upload = self.waiting[0]
             known = self.arrived + 1 - upload.first
-            if known < 0:
+            if known < 0 and upload.messages:
                 del self.waiting[0]
                 upload.gap()
                 self._finish(upload)
-            elif known >= len(upload.messages):
+            elif known < 0 or known >= len(upload.messages):
                 del self.waiting[0]
                 self._finish(upload)
             elif (room := self._room) > 0 and self.handler is not None:

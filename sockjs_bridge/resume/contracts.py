@@ -41,7 +41,13 @@ class LinkReceiver(Receiver, Protocol):
 
 
 class WebSocketLink(Protocol):
-    """What a session needs of a WebSocket that says hello; it calls none of them while in one."""
+    """What a session needs of a WebSocket that says hello; it calls none of them while in one.
+
+    Attributes:
+        holds_place: it counts as a session by itself.
+    """
+
+    holds_place: bool
 
     def welcomed(self, received: int) -> None:
         """The welcome was written: messages count from what it told."""

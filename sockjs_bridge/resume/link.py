@@ -80,6 +80,7 @@ class Link:
         place: the base URL and the session's id.
         fingerprint: of the credentials of its handshake.
         net: a keyed hash of the client's network.
+        holds_place: whether it counts as a session by itself, until it has said hello.
 
     Attributes:
         id: of the session, in the URL.
@@ -95,7 +96,7 @@ class Link:
 
     __slots__ = (
         *("_asked", "_base", "_held", "_manager", "_net", "_place", "_ready", "_since", "ask"),
-        *("fingerprint", "receiver", "session", "slot", "state"),
+        *("fingerprint", "holds_place", "receiver", "session", "slot", "state"),
     )
 
     close_code: int | None = None
@@ -108,6 +109,8 @@ class Link:
         place: tuple[str, str],
         fingerprint: bytes,
         net: str = "",
+        *,
+        holds_place: bool = False,
     ) -> None:
         self.state = LinkState.WAITING
         self.session: ResumableSession | None = None
@@ -117,6 +120,7 @@ class Link:
         self._manager = manager
         self._place = place
         self._net = net
+        self.holds_place = holds_place
         # The number of the last message that came over it, None before a welcome.
         self._base: int | None = None
         self._since = manager.clock.time()
@@ -368,6 +372,10 @@ class Link:
         self, receiver: Receiver, *, lost: bool = True, code: int = 1006, reason: str = ""
     ) -> None:
         """Says that the WebSocket is over, in whatever way."""
+        self._over()
+
+    def abandon(self) -> None:
+        """Ends a link whose handshake was refused."""
         self._over()
 
     def _over(self) -> bool:

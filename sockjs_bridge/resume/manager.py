@@ -17,7 +17,8 @@ from sockjs_bridge.resume.found import FORBIDDEN, Found, Limits
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.lines import lost
 from sockjs_bridge.resume.session import REPLACED, ResumableSession, digest
-from sockjs_bridge.resume.tombstones import LIFETIME, Tombstone, Tombstones
+from sockjs_bridge.resume.shared import Shared
+from sockjs_bridge.resume.tombstones import LIFETIME, Tombstone
 
 logger = logging.getLogger("sockjs_bridge.session")
 
@@ -37,11 +38,12 @@ class ResumeManager:
         hub: shared with the stock sessions of the application.
         limits: of the sub-protocol.
         resumption: what counts how sessions go on.
+        shared: what the sessions of all the process share.
         spread: seconds over which clients come back after the server has left.
         home: this process, in URLs; empty where there is only one.
 
     Attributes:
-        kept_bytes: what suspended sessions keep.
+        shared: what the sessions of all the process share.
     """
 
     #: How many sessions are drained in one go, so that many cannot hold up the loop.
@@ -53,6 +55,7 @@ class ResumeManager:
         hub: Hub,
         limits: Limits | None = None,
         resumption: ResumeMonitor | None = None,
+        shared: Shared | None = None,
         spread: float = 5.0,
         home: str = "",
     ) -> None:
@@ -77,8 +80,7 @@ class ResumeManager:
         self._capacity = hub.capacity
         self.limits = Limits() if limits is None else limits
         self.resumption = ResumeMonitor() if resumption is None else resumption
-        self.tombstones = Tombstones(self.limits.max_tombstones)
-        self.kept_bytes = 0
+        self.shared = Shared() if shared is None else shared
         self._spread = spread
         # What tells the sessions of one id apart, over processes too.
         self._secret = secrets.token_bytes(16)
@@ -86,8 +88,6 @@ class ResumeManager:
         self._made = 0
         self._home = home
         self._sessions: dict[Place, ResumableSession] = {}
-        # Those that keep something while nobody receives, the oldest first.
-        self._suspended: dict[Resident, int] = {}
         # WebSockets without a hello, by place.
         self._waiting: dict[Place, list[WebSocketLink]] = {}
         self._complained = float("-inf")
@@ -131,7 +131,7 @@ class ResumeManager:
     def knows(self, place: Place) -> bool:
         """Tells whether a handshake of ``websocket?new`` has nothing to make."""
         return place in self._sessions or (
-            self.tombstones.get(place, self.clock.time()) is not None
+            self.shared.tombstones.get((self, place), self.clock.time()) is not None
         )
 
     def look(
@@ -161,7 +161,7 @@ class ResumeManager:
             if found.line is not None and found.tombstone is None and request.new:
                 found = Found(make=True)
         if found.session is not None or found.make:
-            self._end_former(place[0], request)
+            self._end_former(place, request)
         elif found.tombstone is not None:
             self.resumption.tombstone(transport)
         elif found.line is not None:
@@ -205,7 +205,7 @@ class ResumeManager:
             if credentials is None or proved or credentials.passes(fingerprint):
                 return Found(session)
             return Found(unproven=session) if credentials.settled else FORBIDDEN
-        tombstone = self.tombstones.get(place, self.clock.time())
+        tombstone = self.shared.tombstones.get((self, place), self.clock.time())
         if tombstone is None:
             return Found(line=lost())
         if not tombstone.proves(digest(key)):
@@ -223,11 +223,11 @@ class ResumeManager:
             self._complained, self._wrong_keys = now, 0
         return FORBIDDEN
 
-    def _end_former(self, base: str, request: ReceiveRequest) -> None:
+    def _end_former(self, place: Place, request: ReceiveRequest) -> None:
         former = request.replaces
-        if former is None:
+        if former is None or not request.new or former.session == place[1]:
             return
-        session = self._sessions.get((base, former.session))
+        session = self._sessions.get((place[0], former.session))
         if session is not None and session.proof is not None and session.proves(former.key):
             session.close(*REPLACED)
 
@@ -261,19 +261,21 @@ class ResumeManager:
 
     # WebSockets without a hello
 
-    @property
-    def waiting(self) -> int:
-        """How many WebSockets wait for a hello."""
-        return sum(map(len, self._waiting.values()))
+    def admit_link(self, place: Place) -> bool:
+        """Admits a WebSocket; one of a session that is there stands in the place of that.
 
-    def admit_link(self) -> None:
-        """Sees to it that WebSockets without a hello take no more than the places that are left.
+        Returns:
+            Whether it takes a place of its own until it has said hello.
 
         Raises:
-            TooManySessions: there is none.
+            TooManySessions: there is none, or the server stops.
         """
-        if self._closed or self.waiting >= self._capacity.left:
-            raise TooManySessions("Too many sessions.")
+        if self._closed:
+            raise TooManySessions("The server stops.")
+        if place in self._sessions:
+            return False
+        self._capacity.take()
+        return True
 
     def wait_for_hello(self, link: WebSocketLink, place: Place) -> None:
         """Hears of a WebSocket without a hello; the oldest of too many ends."""
@@ -284,6 +286,9 @@ class ResumeManager:
 
     def said_hello(self, link: WebSocketLink, place: Place) -> None:
         """Hears of a WebSocket that has said hello, or is over."""
+        if link.holds_place:
+            link.holds_place = False
+            self._capacity.give_back()
         links = self._waiting.get(place, [])
         if link in links:
             links.remove(link)
@@ -294,15 +299,7 @@ class ResumeManager:
 
     def keeps(self, session: Resident, size: int | None) -> None:
         """Counts what a suspended session keeps; the oldest go first where that is too much."""
-        self.kept_bytes += (size or 0) - self._suspended.get(session, 0)
-        if size is None:
-            self._suspended.pop(session, None)
-            return
-        self._suspended[session] = size
-        while self.kept_bytes > self.limits.max_suspended_bytes and self._suspended:
-            oldest = next(iter(self._suspended))
-            self.kept_bytes -= self._suspended.pop(oldest)
-            oldest.give_up()
+        self.shared.keeps(session, size, self.limits.max_suspended_bytes)
 
     def forget(self, session: Resident) -> None:
         """Drops a session that is gone; its end is known for a while."""
@@ -312,13 +309,13 @@ class ResumeManager:
         self._bury(found)
         if found.close_code is not None:
             logger.info(
-                "%s %s ended after %.1f s with %d %r: in %d messages, %d bytes; "
+                # Without the reason: it may have stood in a body, which no log has.
+                "%s %s ended after %.1f s with %d: in %d messages, %d bytes; "
                 "out %d messages, %d bytes",
                 found.id,
                 found.transport.name,
                 self.clock.time() - found.opened_at,
                 found.close_code,
-                found.close_reason,
                 found.messages_in,
                 found.bytes_in,
                 found.messages_out,
@@ -339,7 +336,13 @@ class ResumeManager:
             now + LIFETIME,
             lost=session.lost,
         )
-        self.tombstones.add(session.key, tombstone, now, grown=session.grown)
+        self.shared.tombstones.add(
+            (self, session.key),
+            tombstone,
+            now,
+            grown=session.grown,
+            limit=self.limits.max_tombstones,
+        )
 
     # The end of the process
 

@@ -262,8 +262,8 @@ class ResumableSession(Incoming):
             self._answer(receiver, lines.stale(self._request))
             return
         if request.received > self._kept.sent:
-            self.close(*BROKEN)
             self._answer(receiver, protocol.close_frame(*BROKEN))
+            self.close(*BROKEN)
             return
         if self.proof is None:
             self._introduce(request)
@@ -305,11 +305,11 @@ class ResumableSession(Incoming):
             # So that two who share a session notice it.
             self._answer(former, lines.stale(self._request))
 
-    @staticmethod
-    def _answer(receiver: Receiver, line: bytes) -> None:
+    def _answer(self, receiver: Receiver, line: bytes) -> None:
         """Answers a receive request that does not take over, or does no more."""
         data = receiver.transport.frame(line, receiver.callback)
-        if receiver.writable and receiver.write(data):
+        # While the application is being asked its response has not begun, and takes all there is.
+        if (receiver.writable or self.state is State.NEW) and receiver.write(data):
             receiver.end()
         else:
             receiver.abort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from sockjs_bridge.core import protocol
@@ -58,45 +59,44 @@ class Tombstone:
 
 
 class Tombstones:
-    """The tombstones of one endpoint.
+    """The tombstones of one process.
 
     Those of clients that proved nothing but one request are apart: a flood of such sessions drives
     out none but its like.
-
-    Args:
-        limit: how many there may be.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         # In the order in which they are forgotten.
-        self._grown: dict[tuple[str, str], Tombstone] = {}
-        self._young: dict[tuple[str, str], Tombstone] = {}
+        self._grown: dict[Hashable, Tombstone] = {}
+        self._young: dict[Hashable, Tombstone] = {}
 
     def __len__(self) -> int:
         return len(self._grown) + len(self._young)
 
-    def add(self, place: tuple[str, str], tombstone: Tombstone, now: float, *, grown: bool) -> None:
+    def add(
+        self, place: Hashable, tombstone: Tombstone, now: float, *, grown: bool, limit: int
+    ) -> None:
         """Adds one; where there are too many, the oldest goes.
 
         Args:
-            place: the base URL and the session's id.
+            place: whose session it was: its manager, base URL and id.
             tombstone: the end.
             now: seconds of the clock.
             grown: its client had proved that it got the welcome.
+            limit: how many there may be.
         """
         self.expire(now)
         self._young.pop(place, None)
         self._grown.pop(place, None)
-        while len(self) >= self._limit and len(self):
+        while len(self) >= limit and len(self):
             if not grown and not self._young:
                 return
             others = self._young or self._grown
             del others[next(iter(others))]
-        if self._limit:
+        if limit:
             (self._grown if grown else self._young)[place] = tombstone
 
-    def get(self, place: tuple[str, str], now: float) -> Tombstone | None:
+    def get(self, place: Hashable, now: float) -> Tombstone | None:
         """Returns how a session ended, None where nobody knows."""
         found = self._grown.get(place) or self._young.get(place)
         return found if found is not None and now < found.until else None

@@ -153,7 +153,7 @@ class Openings:
             routed.endpoint.manager.monitor.refused(400)
             # RFC 6455, 4.4: which version would do.
             headers = [("Content-Type", PLAIN), ("Sec-WebSocket-Version", "13")]
-            return Answer(400, headers, b"Bad handshake.")
+            return Answer(400, [*headers, *_refusal_headers(attach)], b"Bad handshake.")
         if routed.connection.half_closed:
             # As with a poll that would have to wait: no frame can come, not even a pong.
             attach.abandon()
@@ -198,7 +198,8 @@ class Openings:
     @staticmethod
     def _abandon(attach: Upgrading, status: int, headers: Headers) -> Answer:
         attach.abandon()
-        return Answer(status, [("Content-Type", PLAIN), *headers], phrase(status).encode())
+        known = [("Content-Type", PLAIN), *_refusal_headers(attach), *headers]
+        return Answer(status, known, phrase(status).encode())
 
     # Polls and streams
 
@@ -323,6 +324,11 @@ class Openings:
             logger.warning("route %r, %s: no view took the connection, answered 404", name, base)
             return 404, headers
         return status, headers + _agree(routed.head, handshake, raw)
+
+
+def _refusal_headers(attach: Upgrading) -> Headers:
+    """Returns what a refusal has beside: all answers below ``~r1`` have it."""
+    return attach.headers if isinstance(attach, Upgrade) else []
 
 
 def accept_key(head: RequestHead) -> str | None:

@@ -13,6 +13,7 @@ from sockjs_bridge.core.hub import Places
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints, decoded
 from sockjs_bridge.endpoint.handshake import Inquiry
+from sockjs_bridge.resume.shared import Shared
 
 
 class Mount(NamedTuple):
@@ -48,7 +49,7 @@ class Site:
     def __init__(self, application: object) -> None:
         self._clock: Clock | None = None
         self._closed = False
-        self._places = Places()
+        self._places, self._shared = Places(), Shared()
         self._workers: Workers | None = None
         # By prefix and host; those that were asked for last are last.
         self._mounts: dict[tuple[str, str], list[Mount]] = {}
@@ -87,7 +88,7 @@ class Site:
         """Makes the endpoints ready; those that are found later too."""
         self._clock, self._workers = clock, workers
         for endpoints in self._all:
-            endpoints.start(clock, workers, self._places)
+            endpoints.start(clock, workers, self._places, self._shared)
 
     def find(self, path: str, host: str = "") -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a request is for.
@@ -145,7 +146,7 @@ class Site:
             return True
         if endpoints not in self._all:
             self._all.append(endpoints)
-            endpoints.start(self._clock, self._workers, self._places)
+            endpoints.start(self._clock, self._workers, self._places, self._shared)
         if len(self._mounts) >= self.MOUNTS:
             del self._mounts[next(iter(self._mounts))]
         self._mounts[key] = [*mounts, mount]

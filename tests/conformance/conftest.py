@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,16 +34,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def launch_application(*, shutdown_timeout: float = 2, **settings: str) -> Iterator[Client]:
-    """Start the conformance application on a free port.
+def launch_application(
+    *, package: str = "conformance_app", shutdown_timeout: float = 2, **settings: str
+) -> Iterator[Client]:
+    """Start one of the test applications on a free port.
 
     Args:
+        package: the application's, below ``tests.pkgs``.
         shutdown_timeout: seconds that the server's stop may take.
         settings: endpoint defaults without their ``sockjs.`` prefix.
     """
     from sockjs_bridge.testing import serve
-    from tests.pkgs.conformance_app import main
 
+    main = import_module(f"tests.pkgs.{package}").main
     app = main(**{f"sockjs.{name}": value for name, value in settings.items()})
     with serve(app, shutdown_timeout=shutdown_timeout) as url:
         client = Client(url.rstrip("/"))
@@ -84,3 +88,24 @@ def client(server: str) -> Iterator[Client]:
 def launch(fast: str) -> Launch:
     """Starts a further server with other settings: ``with launch(max_sessions="2") as client``."""
     return partial(launch_application, fast=fast)
+
+
+@pytest.fixture(scope="session")
+def launch_resumable(fast: str) -> Launch:
+    """Starts a further server of sessions that survive, with other settings."""
+    return partial(launch_application, package="resumable_app", fast=fast)
+
+
+@pytest.fixture(scope="session")
+def resumable_server(launch_resumable: Launch) -> Iterator[str]:
+    """The URL of a server of sessions that survive."""
+    with launch_resumable(allowed_origins="*", disconnect_delay="20") as client:
+        yield client.url
+
+
+@pytest.fixture
+def resumable_client(resumable_server: str) -> Iterator[Client]:
+    """Connections to that server."""
+    client = Client(resumable_server)
+    yield client
+    client.close()

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
-from pyramid.security import forget
 
 from sockjs_bridge import WebSocketSession
 from tests.integration.support import Journal
-
-KEY = "k" * 22
-SESSION = "s" * 22
-
-
-class Names:
-    """A security policy that takes the name in a header for who somebody is."""
-
-    def identity(self, request: Request) -> str | None:
-        return request.headers.get("Authorization")
-
-    def authenticated_userid(self, request: Request) -> str | None:
-        return self.identity(request)
-
-    def permits(self, request: Request, context: object, permission: str) -> bool:
-        return self.identity(request) is not None
-
-    def remember(self, request: Request, userid: str, **kw: Any) -> list[tuple[str, str]]:
-        return []
-
-    forget = staticmethod(forget)
+from tests.pkgs.resumable_app import Names
 
 
 class App:
@@ -39,7 +17,6 @@ class App:
 
     Attributes:
         journal: by the ``?tag=`` of the connection.
-        release: to be set by a test for the route whose view receives nothing before that.
         wsgi: the application.
     """
 
@@ -78,12 +55,6 @@ class App:
             for message in request.websocket:
                 request.websocket.send(f"{request.websocket.message_id} {message}")
 
-        self.release = release = threading.Event()
-
-        def patient(request: Request) -> None:
-            release.wait()
-            blocking(request)
-
         class Nothing(WebSocketSession):
             pass
 
@@ -97,7 +68,6 @@ class App:
             "async": asynchronous,
             "blocking": blocking,
             "nothing": Nothing,
-            "patient": patient,
         }
         for name, view in views.items():
             config.add_sockjs_route(name, f"/{name}")
@@ -106,6 +76,4 @@ class App:
         config.add_view(Echo, route_name="members", websocket=True, permission="view")
         config.add_sockjs_route("off", "/off", resume_window=0)
         config.add_view(Echo, route_name="off", websocket=True)
-        config.add_sockjs_route("polls", "/polls", transports=["xhr-polling"])
-        config.add_view(Echo, route_name="polls", websocket=True)
         self.wsgi = config.make_wsgi_app()

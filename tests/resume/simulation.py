@@ -137,7 +137,7 @@ class Told:
         if code == 4001:
             got = world.got.get(world.client.session, [])
             # What is kept ends with the window; a client that proved nothing has less time.
-            late = world.clock.now > world.closed_at + 60
+            late = world.clock.now >= world.closed_at + 60
             ends = [down for down in world.all_downs if down.session.id == world.client.session]
             whole = any(got == down.sent or not down.session.grown for down in ends)
             assert late or whole, "closed before all was there"

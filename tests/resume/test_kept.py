@@ -95,40 +95,40 @@ def grave(until: float = LIFETIME) -> Tombstone:
 
 
 def test_tombstones_are_bounded_and_the_oldest_goes() -> None:
-    tombstones = Tombstones(2)
+    tombstones = Tombstones()
     for name in "abc":
-        tombstones.add(("", name), grave(), 0, grown=True)
+        tombstones.add(("", name), grave(), 0, grown=True, limit=2)
     assert len(tombstones) == 2
     assert tombstones.get(("", "a"), 0) is None
     assert tombstones.get(("", "c"), 0) is not None
 
 
 def test_young_ones_drive_out_none_but_their_like() -> None:
-    tombstones = Tombstones(3)
-    tombstones.add(("", "old"), grave(), 0, grown=True)
+    tombstones = Tombstones()
+    tombstones.add(("", "old"), grave(), 0, grown=True, limit=3)
     for number in range(10):
-        tombstones.add(("", str(number)), grave(), 0, grown=False)
+        tombstones.add(("", str(number)), grave(), 0, grown=False, limit=3)
     assert tombstones.get(("", "old"), 0) is not None
     assert tombstones.get(("", "9"), 0) is not None
     assert len(tombstones) == 3
     for name in "abc":
-        tombstones.add(("", name), grave(), 0, grown=True)
-    tombstones.add(("", "young"), grave(), 0, grown=False)
+        tombstones.add(("", name), grave(), 0, grown=True, limit=3)
+    tombstones.add(("", "young"), grave(), 0, grown=False, limit=3)
     assert [tombstones.get(("", name), 0) is not None for name in ("a", "b", "c", "young")] == [
         *(True, True, True, False)
     ]
 
 
 def test_tombstones_may_be_turned_off() -> None:
-    tombstones = Tombstones(0)
-    tombstones.add(("", "a"), grave(), 0, grown=True)
+    tombstones = Tombstones()
+    tombstones.add(("", "a"), grave(), 0, grown=True, limit=0)
     assert len(tombstones) == 0
 
 
 def test_tombstones_are_forgotten() -> None:
-    tombstones = Tombstones(9)
-    tombstones.add(("", "a"), grave(10), 0, grown=True)
+    tombstones = Tombstones()
+    tombstones.add(("", "a"), grave(10), 0, grown=True, limit=9)
     assert tombstones.get(("", "a"), 9.9) is not None
     assert tombstones.get(("", "a"), 10) is None
-    tombstones.add(("", "b"), grave(20), 10, grown=True)
+    tombstones.add(("", "b"), grave(20), 10, grown=True, limit=9)
     assert len(tombstones) == 1

@@ -96,7 +96,7 @@ def test_young_session_is_forgotten_after_the_disconnect_delay() -> None:
     server.clock.advance(0.2)
     assert len(server.manager) == 0
     assert server.application.calls == ["opened", ("closed", 3001, "Timed out")]
-    assert len(server.manager.tombstones) == 0
+    assert len(server.manager.shared.tombstones) == 0
     assert answers(server.poll()) == [{"lost": {}}]
 
 
@@ -482,7 +482,7 @@ def test_oldest_suspended_go_first_where_too_much_is_kept() -> None:
         State.SUSPENDED,
         State.SUSPENDED,
     ]
-    assert server.manager.kept_bytes == 2 * 403
+    assert server.manager.shared.kept_bytes == 2 * 403
 
 
 # Drain

@@ -1,0 +1,41 @@
+"""What the resumable sessions of one process share, whatever their endpoints and applications."""
+
+from __future__ import annotations
+
+from sockjs_bridge.resume.contracts import Resident
+from sockjs_bridge.resume.tombstones import Tombstones
+
+
+class Shared:
+    """What counts over all of a process.
+
+    Each application bounds it by its own settings, as it does with the sessions (`Capacity`).
+
+    Attributes:
+        tombstones: of all endpoints.
+        kept_bytes: what suspended sessions keep.
+    """
+
+    def __init__(self) -> None:
+        self.tombstones = Tombstones()
+        self.kept_bytes = 0
+        # Those that keep something while nobody receives, the oldest first.
+        self._suspended: dict[Resident, int] = {}
+
+    def keeps(self, session: Resident, size: int | None, limit: int) -> None:
+        """Counts what a suspended session keeps; the oldest go first where that is too much.
+
+        Args:
+            session: the session.
+            size: bytes, None once it is not suspended.
+            limit: how many all may keep together.
+        """
+        self.kept_bytes += (size or 0) - self._suspended.get(session, 0)
+        if size is None:
+            self._suspended.pop(session, None)
+            return
+        self._suspended[session] = size
+        while self.kept_bytes > limit and self._suspended:
+            oldest = next(iter(self._suspended))
+            self.kept_bytes -= self._suspended.pop(oldest)
+            oldest.give_up()
