@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final
 
@@ -54,10 +54,11 @@ _PREFIXES_NOT_PASSED_ON = ("access-control-", "sec-websocket-")
 
 # A browser may make a request, or a poll, depend on what it knows of that URL (RFC 9110, 13 and
 # 14). For the URL that the application is asked for nothing of it holds: a 304 would be a refusal.
-_CONDITIONS = (
-    *("HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_RANGE"),
-    *("HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE"),
-)
+# Nor does it get the body.
+_NOT_ASKED = {
+    *("CONTENT_TYPE", "HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH"),
+    *("HTTP_IF_RANGE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE"),
+}
 
 
 class Openings:
@@ -78,36 +79,28 @@ class Openings:
 
     # Plain requests
 
-    def judge(
-        self, head: Head, connection: PeerConnection
-    ) -> Callable[[Callable[[Answer], None]], None] | None:
-        """Judges a plain request that asks for another protocol.
+    def begin(self, head: Head, connection: PeerConnection) -> bool:
+        """Begins the handshake of a plain request that asks for another protocol.
 
         Args:
             head: of the request.
             connection: over which it came; nothing else is under way on it.
 
         Returns:
-            What begins the handshake, once the request counts as being answered; it is given what
-            answers it where the WebSocket does not open. None where aiohttp is to read the
-            request, and to judge.
+            False, and nothing is done, where aiohttp is to read the request, and to judge.
         """
         routed = self._router.plain(head, connection)
         if routed is None or head.headers.get("Sec-WebSocket-Version") != "13":
-            return None
+            return False
         key = accept_key(head)
         if key is None or routed.target.action not in _WEBSOCKETS:
-            return None
+            return False
         outcome = routed.endpoint.handle(routed.target, routed.parts())
-        return (
-            partial(self._begin, routed, outcome, key) if isinstance(outcome, Upgrading) else None
-        )
-
-    def _begin(
-        self, routed: Routed, attach: Upgrading, key: str, respond: Callable[[Answer], None]
-    ) -> None:
-        websocket = self._attach(routed, attach, key)
-        self._spawn(self._open_plain(routed, attach, websocket, respond))
+        if not isinstance(outcome, Upgrading):
+            return False
+        connection.begin()
+        self._spawn(self._open_plain(routed, outcome, self._attach(routed, outcome, key)))
+        return True
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -115,11 +108,7 @@ class Openings:
         task.add_done_callback(self._tasks.discard)
 
     async def _open_plain(
-        self,
-        routed: Routed,
-        attach: Upgrading,
-        websocket: WebSocketConnection,
-        respond: Callable[[Answer], None],
+        self, routed: Routed, attach: Upgrading, websocket: WebSocketConnection
     ) -> None:
         head = routed.head
         now = asyncio.get_running_loop().time
@@ -130,7 +119,7 @@ class Openings:
             logger.exception("%s %s: the handshake failed", head.method, head.raw_path)
             answer = self._abandon(attach, 500, [])
         if answer.status not in (101, GONE):
-            respond(answer)
+            routed.connection.respond(answer)
         if self._log.enabled:
             remote, size = routed.client.remote, len(answer.body)
             self._log.write(head, answer.status, size, now() - begun, remote)
@@ -301,9 +290,8 @@ class Openings:
         base, name = routed.target.base, routed.endpoint.name
         page, addresses = routed.endpoint.page(base), routed.connection.addresses
         environ = make_environ(routed.head, routed.client, addresses, None, page)
-        for key in _CONDITIONS:
-            environ.pop(key, None)
-        environ.pop("CONTENT_TYPE", None)
+        for key in _NOT_ASKED & environ.keys():
+            del environ[key]
         environ["REQUEST_METHOD"], environ["CONTENT_LENGTH"] = "GET", "0"
         environ[HANDSHAKE] = handshake
         try:
