@@ -205,7 +205,7 @@ class Flow(Peer):
         self._leaving = True
         self.patience = patience
         self._taken = self._now()
-        self._look_by(self._taken + self._pace)
+        self._look_from(self._taken)
 
     def abort(self, *, reset: bool = False) -> None:
         """Drops the connection.
@@ -229,17 +229,13 @@ class Flow(Peer):
         now = self._now()
         if self._due is None:
             self._taken = now
-        elif self._due <= now + self._pace:
-            return
-        self._look_by(now + self._pace)
+        self._look_from(now)
 
-    @property
-    def _pace(self) -> float:
-        return min(LOOK, self.patience / 4)
-
-    def _look_by(self, due: float) -> None:
-        self._due = due
-        self._wheel.update(self)
+    def _look_from(self, now: float) -> None:
+        due = now + min(LOOK, self.patience / 4)
+        if self._due is None or due < self._due:
+            self._due = due
+            self._wheel.update(self)
 
     def deadline(self) -> float | None:
         """Returns when `on_deadline` wants to be called, in seconds of the clock."""
@@ -258,7 +254,7 @@ class Flow(Peer):
                 logger.info("a client took nothing for %g seconds", self.patience)
             self.abort()
         else:
-            self._due = now + self._pace
+            self._look_from(now)
 
     def fail(self) -> None:
         """Drops the connection: what was due raised an exception."""
