@@ -78,7 +78,7 @@ class Endpoints:
         Raises:
             RuntimeError: no server of ours serves the application.
         """
-        return self.hub.clock
+        return _served(self._hub).clock
 
     @property
     def workers(self) -> Workers:
