@@ -12,15 +12,23 @@ import socket
 import struct
 from typing import Final
 
+try:
+    import fcntl
+    import termios
+except ImportError:
+    # Windows: what the system holds counts as taken.
+    HAS_TIOCOUTQ = False
+else:
+    HAS_TIOCOUTQ = True
+
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Peer
-from sockjs_bridge.server.taking import untaken
 
 logger = logging.getLogger("sockjs_bridge.server")
 
 #: Seconds in which the peer of a SockJS response or WebSocket must take some of it.
 SOCKJS_PATIENCE: Final = 15.0
-#: The same for everything else; pages bring their own (`WSGIHost`'s ``send_timeout``).
+#: The same for everything else; pages bring their own (``send_timeout``).
 PATIENCE: Final = 60.0
 #: Seconds between two looks at a peer that may be taking nothing, at most.
 LOOK: Final = 5.0
@@ -31,6 +39,23 @@ LOOK: Final = 5.0
 UNREAD: Final = 1
 #: Too much waits of what it has sent.
 BEHIND: Final = 2
+
+_COUNT = struct.Struct("i")
+
+
+def untaken(transport: asyncio.Transport) -> int:
+    """Returns how many bytes were written to a connection that its peer's system did not take."""
+    size = transport.get_write_buffer_size()
+    connection = transport.get_extra_info("socket")
+    if HAS_TIOCOUTQ and connection is not None:
+        try:
+            # tcp(7), SIOCOUTQ: what is not sent yet, or not acknowledged.
+            answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(_COUNT.size))
+        except (OSError, ValueError):
+            # It is closed, or of a kind that cannot tell.
+            return size
+        size += int(_COUNT.unpack(answer)[0])
+    return size
 
 
 class Flow(Peer):
