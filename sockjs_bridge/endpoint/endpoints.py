@@ -51,6 +51,10 @@ class Endpoints:
     def __getitem__(self, name: str) -> Endpoint:
         return self._endpoints[name]
 
+    def get(self, name: str) -> Endpoint | None:
+        """Returns the endpoint of a name; None where there is none."""
+        return self._endpoints.get(name)
+
     def __contains__(self, name: object) -> bool:
         return name in self._endpoints
 

@@ -7,12 +7,10 @@ Every session opens here, whatever its transport and whoever has read its reques
 from __future__ import annotations
 
 import asyncio
-import base64
 import binascii
 import hashlib
 import logging
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any, Final
 
 from sockjs_bridge.core.credentials import UNKNOWN
@@ -166,7 +164,7 @@ class Openings:
             status, headers = 200, Headers()
             if isinstance(attach, Upgrade):
                 if (session := attach.opening) is not None:
-                    status, headers = await self._lead(routed, session)
+                    status, headers = await self.open_session(routed, session)
             else:
                 status, headers = await self._handshake(routed, attach.session)
             if status >= 300:
@@ -176,7 +174,10 @@ class Openings:
                 attach.abandon()
                 return Answer(GONE)
             if isinstance(attach, Upgrade):
-                self._begin_link(routed, attach.session, websocket)
+                attach.session.ask = lambda link, session: self._spawn(
+                    self._prove_link(routed, link, session)
+                )
+                attach.session.begin(websocket)
             websocket.accept([*attach.headers, *headers])
             accepted = True
             return Answer(101)
@@ -189,23 +190,14 @@ class Openings:
         attach.abandon()
         return Answer(status, [("Content-Type", PLAIN), *headers], phrase(status).encode())
 
-    # Polls and streams
+    # Sessions that more than one request may open
 
-    async def open_http(self, routed: Routed, session: Opening) -> Headers:
-        """Opens a session over HTTP, or refuses it; who asks again meanwhile waits for the first.
+    async def open_session(self, routed: Routed, session: Opening) -> tuple[int, Headers]:
+        """Has the application decide once, whoever asks for the session meanwhile.
 
         Args:
-            routed: the request, whose receiver is attached.
+            routed: the request.
             session: the new one that it is for.
-
-        Returns:
-            The application's headers for the client.
-        """
-        _, headers = await self._lead(routed, session)
-        return headers
-
-    async def _lead(self, routed: Routed, session: Opening) -> tuple[int, Headers]:
-        """Has the application decide once, whoever asks for the session meanwhile.
 
         Returns:
             As `_handshake`; who receives hears by the session that it is refused.
@@ -225,13 +217,6 @@ class Openings:
         return status, headers
 
     # WebSockets of ``~r1``
-
-    def _begin_link(self, routed: Routed, link: Link, websocket: WebSocketConnection) -> None:
-        link.ask = partial(self._ask_about, routed)
-        link.begin(websocket)
-
-    def _ask_about(self, routed: Routed, link: Link, session: ResumableSession) -> None:
-        self._spawn(self._prove_link(routed, link, session))
 
     async def _prove_link(self, routed: Routed, link: Link, session: ResumableSession) -> None:
         """Has the application say who opened a WebSocket with other credentials."""
@@ -322,13 +307,14 @@ def accept_key(head: RequestHead) -> str | None:
     """
     key = head.headers.get("Sec-WebSocket-Key", "")
     try:
-        size = len(base64.b64decode(key))
+        size = len(binascii.a2b_base64(key))
     except (binascii.Error, ValueError):
         return None
     version = head.headers.get("Sec-WebSocket-Version")
     if size != 16 or version not in VERSIONS or head.version < (1, 1):
         return None
-    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+    digest = hashlib.sha1(key.encode() + _GUID).digest()
+    return binascii.b2a_base64(digest, newline=False).decode()
 
 
 def _agree(head: RequestHead, handshake: Handshake, raw: Headers) -> Headers:

@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 from wsgiref.types import WSGIApplication
@@ -98,15 +99,8 @@ class Runner:
         self._host = WSGIHost(
             app,
             self._requests,
+            replace(options, max_body_size=self._max_body_size()),
             handshakes=self._handshakes,
-            proxy=options.proxy,
-            max_body_size=self._max_body_size(),
-            max_body_memory=options.max_body_memory,
-            max_body_disk=options.max_body_disk,
-            body_timeout=options.body_timeout,
-            max_response_memory=options.max_response_memory,
-            send_timeout=options.send_timeout,
-            url_scheme=options.url_scheme,
         )
         self._servers: list[asyncio.Server] = []
         self._web: RequestServer | None = None
@@ -135,7 +129,7 @@ class Runner:
         openings = Openings(router, self._host)
         polls = self._options.access_log_polls
         server = self._web = RequestServer(
-            Dispatcher(self._site, self._host, self._options.body_timeout, activity, openings),
+            Dispatcher(self._site, self._host, activity, openings),
             max_head=self._options.max_request_header_size,
             access_log=logging.getLogger("sockjs_bridge.access"),
             access_log_class=EveryRequestLogger if polls else AccessLogger,
