@@ -92,16 +92,15 @@ class Runner:
     def __init__(self, app: WSGIApplication, options: ServerOptions) -> None:
         self._options = options
         self._site = Site(app)
+        own = self._site.max_body_size
+        if own is not None:
+            # The application knows what its forms need.
+            options = replace(options, max_body_size=min(own, options.max_body_size))
         self._requests = ThreadPool(options.threads, "wsgi", max_lent=options.response_threads)
         # A handshake is short, and must not wait behind pages.
         self._handshakes = ThreadPool(options.threads, "wsgi-handshakes")
         self._workers = SessionWorkers(options.threads, options.hook_threads)
-        self._host = WSGIHost(
-            app,
-            self._requests,
-            replace(options, max_body_size=self._max_body_size()),
-            handshakes=self._handshakes,
-        )
+        self._host = WSGIHost(app, self._requests, options, handshakes=self._handshakes)
         self._servers: list[asyncio.Server] = []
         self._web: RequestServer | None = None
         self._activity: Activity | None = None
@@ -156,10 +155,6 @@ class Runner:
             else:
                 serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
             self._servers.append(serving)
-
-    def _max_body_size(self) -> int:
-        own = self._site.max_body_size
-        return self._options.max_body_size if own is None else min(own, self._options.max_body_size)
 
     async def stop(self) -> None:
         """Stops accepting, tells every client, waits for requests, views and hooks to end.

@@ -35,7 +35,6 @@ class BodyRefused(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
-        self.text = text
 
 
 class Uploads:
