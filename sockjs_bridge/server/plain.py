@@ -82,10 +82,10 @@ class Head:
         self.raw_headers.append((name, value))
 
 
-class PlainRequest(NamedTuple):
+class PlainRequest:
     """A request of a form that every reader of HTTP understands in the same way.
 
-    Attributes:
+    Args:
         form: all of it but query and body.
         query: as it stands in the request line.
         body: complete.
@@ -93,11 +93,21 @@ class PlainRequest(NamedTuple):
         action: what the form was remembered for.
     """
 
-    form: bytes
-    query: str
-    body: bytes
-    head: Head | None = None
-    action: Action | ResumableAction | None = None
+    __slots__ = ("action", "body", "form", "head", "query")
+
+    def __init__(
+        self,
+        form: bytes,
+        query: str,
+        body: bytes,
+        head: Head | None = None,
+        action: Action | ResumableAction | None = None,
+    ) -> None:
+        self.form = form
+        self.query = query
+        self.body = body
+        self.head = head
+        self.action = action
 
     @classmethod
     def read(cls, data: bytes, forms: Forms) -> PlainRequest | None:
