@@ -88,8 +88,13 @@ def utf8(text: str) -> bytes:
 _SHORT = [bytes((0x81, size)) for size in range(126)]
 
 
-def websocket_text(payload: bytes) -> bytes:
-    """Frames a server's text message (RFC 6455, 5.2: final, unmasked)."""
+def websocket_text(payload: bytes, callback: str = "") -> bytes:
+    """Frames a server's text message (RFC 6455, 5.2: final, unmasked).
+
+    Args:
+        payload: the text.
+        callback: of HTTP receivers alone.
+    """
     size = len(payload)
     if size < 126:
         return _SHORT[size] + payload

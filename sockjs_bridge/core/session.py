@@ -31,7 +31,6 @@ from sockjs_bridge.core.states import (
     LOST,
     NEW,
     REPEAT,
-    Event,
 )
 from sockjs_bridge.core.transports import Transport
 
@@ -97,14 +96,6 @@ class Session(Outbound):
         session._enter(END)
         return session
 
-    def _enter(self, event: Event) -> bool:
-        was_over = self.over
-        moved = super()._enter(event)
-        if self.over and not was_over:
-            # Afterwards: who joins from now on is refused.
-            self.last_rooms = self._owner.leave_rooms(self)
-        return moved
-
     # The application's side
 
     def accept(self, handler: Handler) -> bool:
@@ -120,7 +111,7 @@ class Session(Outbound):
             self._frames += (protocol.OPEN,)
         self._owner.monitor.opened(self.transport.name)
         handler.opened()
-        self._owner.flush_soon(self)
+        self.flush()
         return True
 
     def refuse(self, code: int, reason: str) -> None:
@@ -166,6 +157,8 @@ class Session(Outbound):
             self._drop_queue()
         if not self._enter(CLOSE):
             return
+        # Afterwards: who joins from now on is refused.
+        self.last_rooms = self._owner.leave_rooms(self)
         self.close_code, self.close_reason = code, reason
         if self.reception is not LOST:
             # A repeat is waited for no longer than without this.
@@ -178,7 +171,8 @@ class Session(Outbound):
             handler.closed(code, reason)
         self.ready()
         self._outbox.release()
-        self._owner.flush_soon(self)
+        if self._receiver is not None:
+            self._owner.flush_soon(self)
 
     def revoke(self, code: int, reason: str) -> None:
         """Closes the session without what is queued: its user may not read it any more."""
@@ -191,6 +185,8 @@ class Session(Outbound):
             self._contact(GIVE_UP)
         self.credentials = None
         self.close(code, reason)
+        # No repeat is waited for any more.
+        self._owner.watch(self)
 
     def fail(self) -> None:
         """Ends the session at once, whatever its application does: something in it went wrong."""
@@ -204,7 +200,10 @@ class Session(Outbound):
 
     def finish(self) -> None:
         """Forgets a session that is closed, or never opened."""
+        never_opened = self.state is NEW
         if self._enter(END):
+            if never_opened:
+                self.last_rooms = self._owner.leave_rooms(self)
             receiver, self._receiver = self._receiver, None
             if receiver is not None:
                 self._contact(DETACH)

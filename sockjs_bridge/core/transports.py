@@ -98,7 +98,7 @@ WEBSOCKET = Transport(
     "GET",
     streaming=True,
     content_type="",
-    frame=lambda text, callback: protocol.websocket_text(text),
+    frame=protocol.websocket_text,
     websocket=True,
     decode=protocol.decode_websocket,
 )

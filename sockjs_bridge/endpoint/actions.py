@@ -211,14 +211,14 @@ class Send(Action):
             return self._refuse(500, headers, str(error))
         peer.carried += 1
         tag = _tag(query)
-        if tag is None or not session.repeats.recognises_send(
+        known = tag is not None and session.repeats.recognises_send(
             tag, peer, query.encode("utf-8", "surrogatepass"), body
-        ):
-            session.deliver(messages, len(body))
+        )
+        full = session.full if known else session.deliver(messages, len(body))
         headers.append(("Content-Type", PLAIN))
         headers += self.cors
         answer = Answer(self.sending.status, headers, self.sending.body)
-        return Wait(session, answer) if session.full else answer
+        return Wait(session, answer) if full else answer
 
 
 def _last(query: str, name: str) -> str:
@@ -226,16 +226,16 @@ def _last(query: str, name: str) -> str:
 
     The client appends its own to those of the application, which may have the same names.
     """
-    # Mostly there is none, or the browser's clock: ``t=1700000000000``.
-    if not query:
-        return ""
-    if query.startswith("t=") and query[2:].isalnum():
-        return query[2:] if name == "t" else ""
     pairs = parse_qsl(query, keep_blank_values=True)
     return next((value for other, value in reversed(pairs) if other == name), "")
 
 
 def _tag(query: str) -> str | None:
-    tag = _last(query, "t")
+    # Mostly there is none, or the browser's clock: ``t=1700000000000``.
+    if not query:
+        return None
+    tag = query[2:]
+    if not (query.startswith("t=") and tag.isalnum()):
+        tag = _last(query, "t")
     # Clients send milliseconds; a session remembers a few of them.
     return tag if 0 < len(tag) <= 64 else None

@@ -53,6 +53,10 @@ class Endpoints:
     def __getitem__(self, name: str) -> Endpoint:
         return self._endpoints[name]
 
+    def get(self, name: str) -> Endpoint | None:
+        """Returns the endpoint of a name; None where there is none."""
+        return self._endpoints.get(name)
+
     def __contains__(self, name: object) -> bool:
         return name in self._endpoints
 
@@ -80,7 +84,7 @@ class Endpoints:
         Raises:
             RuntimeError: no server of ours serves the application.
         """
-        return self.hub.clock
+        return _served(self._hub).clock
 
     @property
     def workers(self) -> Workers:

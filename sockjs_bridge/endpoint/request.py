@@ -69,6 +69,6 @@ class Request:
         if self.headers.get("Upgrade", "").strip().lower() != "websocket":
             return 'Can "Upgrade" only to "WebSocket".'
         tokens = self.headers.get("Connection", "").lower().split(",")
-        if "upgrade" not in [token.strip() for token in tokens]:
+        if "upgrade" not in map(str.strip, tokens):
             return '"Connection" must be "Upgrade".'
         return ""

@@ -176,12 +176,14 @@ def _check_keywords(config: Configurator, name: str, keywords: Mapping[str, Any]
 
 
 def _add_endpoint(registry: Registry, name: str, settings: Settings) -> None:
+    mapper = registry.getUtility(IRoutesMapper)
+
     def page(base: str) -> str:
-        route = registry.getUtility(IRoutesMapper).get_route(name)
+        route = mapper.get_route(name)
         return f"{base}/" if route is not None and route.pattern.endswith("/") else base
 
     def match(base: str) -> bool:
-        route = registry.getUtility(IRoutesMapper).get_route(name)
+        route = mapper.get_route(name)
         return route is not None and route.match(page(base) or "/") is not None
 
     sockjs: SockJS = registry.sockjs

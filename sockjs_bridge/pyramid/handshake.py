@@ -294,7 +294,7 @@ def sockjs_tween_factory(
         handshake: Handshake | None = request.environ.get(HANDSHAKE)
         if handshake is not None:
             # Another application's may pass by here: of a cascade, of wsgiapp2.
-            own = any(endpoint is handshake.endpoint for endpoint in sockjs.endpoints)
+            own = sockjs.endpoints.get(handshake.endpoint.name) is handshake.endpoint
             return answer_handshake(request, handshake) if own else handler(request)
         found = _find(sockjs, request)
         if found is None:

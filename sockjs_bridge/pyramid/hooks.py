@@ -229,7 +229,8 @@ class SessionHandler:
             self._websocket.close(*NO_THREAD)
 
     def _paused(self) -> None:
-        self._move(PAUSED)
+        # Nothing is done on that way.
+        self._state, _ = TRANSITIONS[self._state, PAUSED]
         self._go_on()
 
     def _tick(self) -> bool:

@@ -12,7 +12,7 @@ WEBSOCKET = Transport(
     "GET",
     streaming=True,
     content_type="",
-    frame=lambda text, callback: protocol.websocket_text(text),
+    frame=protocol.websocket_text,
     websocket=True,
     # A frame may be many things (`frames.parse_frame`).
     decode=protocol.decode_raw,

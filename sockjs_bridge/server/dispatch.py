@@ -30,7 +30,7 @@ from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.receivers import HttpReceiver
 from sockjs_bridge.server.responses import EndpointResponse, ReceiverResponse
-from sockjs_bridge.server.routing import Routed, websocket_target
+from sockjs_bridge.server.routing import Routed
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.wsgi.body import BodyRefused
 from sockjs_bridge.server.wsgi.environ import native, split_target
@@ -48,22 +48,13 @@ class Dispatcher:
     Args:
         site: where the endpoints are.
         host: the WSGI application.
-        body_timeout: seconds that the body of a send may take to arrive.
         activity: of the server.
         openings: of sessions.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        host: WSGIHost,
-        body_timeout: float,
-        activity: Activity,
-        openings: Openings,
-    ) -> None:
+    def __init__(self, site: Site, host: WSGIHost, activity: Activity, openings: Openings) -> None:
         self._site = site
         self._host = host
-        self._body_timeout = body_timeout
         self._activity = activity
         self._openings = openings
 
@@ -124,7 +115,7 @@ class Dispatcher:
         if target.action == "greeting":
             if request.headers.get("Upgrade", "").strip().lower() != "websocket":
                 return None
-            target = websocket_target(target)
+            target = target._replace(action="raw-websocket")
         connection = connection_of(request)
         if connection is None:
             return _gone()
@@ -185,11 +176,12 @@ class Dispatcher:
             ConnectionError: the peer is gone.
         """
         limit, remote = routed.endpoint.settings.max_message_size, routed.client.remote
-        known = request.get(BODY)
+        known, uploads = request.get(BODY), self._host.uploads
         if known is None:
             try:
-                async with asyncio.timeout(self._body_timeout):
-                    body = await self._host.uploads.read(request, remote, limit, spool=False)
+                # Of all of it: a send is short.
+                async with asyncio.timeout(uploads.body_timeout):
+                    body = await uploads.read(request, remote, limit, spool=False)
             except TimeoutError:
                 raise BodyRefused(408, "Request Timeout") from None
             known = body.file.read()
@@ -217,7 +209,8 @@ class Dispatcher:
             attach.attach(receiver)
             opening = attach.opening
             if opening is not None and not receiver.ended:
-                attach.headers += await self._openings.open_http(routed, opening)
+                _, headers = await self._openings.open_session(routed, opening)
+                attach.headers += headers
             if connection.lost:
                 return _gone()
             if not begun:
@@ -238,11 +231,7 @@ class Dispatcher:
 
 
 def _path(request: web.BaseRequest) -> str:
-    raw = request.raw_path
-    if raw[:1] == "/" != raw[1:2] and "#" not in raw:
-        # Nearly all; polls come by the thousand.
-        return raw.partition("?")[0]
-    _, path, _ = split_target(raw)
+    _, path, _ = split_target(request.raw_path)
     # As `path_info` has it for the application.
     return "/" + path.decode("utf-8", "surrogateescape").lstrip("/")
 

@@ -16,7 +16,7 @@ from sockjs_bridge.endpoint.outcomes import Prove, Receiving, Wait
 from sockjs_bridge.endpoint.resumable import ResumableAction
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.openings import Openings
-from sockjs_bridge.server.plain import MAX_FORMS, Head, Known, PlainRequest
+from sockjs_bridge.server.plain import MAX_FORMS, Known, PlainRequest
 from sockjs_bridge.server.receivers import HttpReceiver
 from sockjs_bridge.server.routing import Router
 from sockjs_bridge.server.site import Site
@@ -44,7 +44,7 @@ class FastReader:
             return False
         head = request.head
         if head is not None and head.upgrades:
-            return self._upgrade(head, connection)
+            return self._openings.begin(head, connection)
         action = request.action or self._action(request, connection)
         if action is None:
             return False
@@ -63,15 +63,6 @@ class FastReader:
             if outcome.status >= 400:
                 action.manager.monitor.refused(outcome.status)
             connection.respond(outcome)
-        return True
-
-    def _upgrade(self, head: Head, connection: PeerConnection) -> bool:
-        """Begins a WebSocket's handshake, if aiohttp is not to judge it."""
-        begin = self._openings.judge(head, connection)
-        if begin is None:
-            return False
-        connection.begin()
-        begin(connection.respond)
         return True
 
     def _action(

@@ -12,15 +12,23 @@ import socket
 import struct
 from typing import Final
 
+try:
+    import fcntl
+    import termios
+except ImportError:
+    # Windows: what the system holds counts as taken.
+    HAS_TIOCOUTQ = False
+else:
+    HAS_TIOCOUTQ = True
+
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Peer
-from sockjs_bridge.server.taking import untaken
 
 logger = logging.getLogger("sockjs_bridge.server")
 
 #: Seconds in which the peer of a SockJS response or WebSocket must take some of it.
 SOCKJS_PATIENCE: Final = 15.0
-#: The same for everything else; pages bring their own (`WSGIHost`'s ``send_timeout``).
+#: The same for everything else; pages bring their own (``send_timeout``).
 PATIENCE: Final = 60.0
 #: Seconds between two looks at a peer that may be taking nothing, at most.
 LOOK: Final = 5.0
@@ -31,6 +39,23 @@ LOOK: Final = 5.0
 UNREAD: Final = 1
 #: Too much waits of what it has sent.
 BEHIND: Final = 2
+
+_COUNT = struct.Struct("i")
+
+
+def untaken(transport: asyncio.Transport) -> int:
+    """Returns how many bytes were written to a connection that its peer's system did not take."""
+    size = transport.get_write_buffer_size()
+    connection = transport.get_extra_info("socket")
+    if HAS_TIOCOUTQ and connection is not None:
+        try:
+            # tcp(7), SIOCOUTQ: what is not sent yet, or not acknowledged.
+            answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(_COUNT.size))
+        except (OSError, ValueError):
+            # It is closed, or of a kind that cannot tell.
+            return size
+        size += int(_COUNT.unpack(answer)[0])
+    return size
 
 
 class Flow(Peer):
@@ -205,7 +230,7 @@ class Flow(Peer):
         self._leaving = True
         self.patience = patience
         self._taken = self._now()
-        self._look_by(self._taken + self._pace)
+        self._look_from(self._taken)
 
     def abort(self, *, reset: bool = False) -> None:
         """Drops the connection.
@@ -229,17 +254,13 @@ class Flow(Peer):
         now = self._now()
         if self._due is None:
             self._taken = now
-        elif self._due <= now + self._pace:
-            return
-        self._look_by(now + self._pace)
+        self._look_from(now)
 
-    @property
-    def _pace(self) -> float:
-        return min(LOOK, self.patience / 4)
-
-    def _look_by(self, due: float) -> None:
-        self._due = due
-        self._wheel.update(self)
+    def _look_from(self, now: float) -> None:
+        due = now + min(LOOK, self.patience / 4)
+        if self._due is None or due < self._due:
+            self._due = due
+            self._wheel.update(self)
 
     def deadline(self) -> float | None:
         """Returns when `on_deadline` wants to be called, in seconds of the clock."""
@@ -258,7 +279,7 @@ class Flow(Peer):
                 logger.info("a client took nothing for %g seconds", self.patience)
             self.abort()
         else:
-            self._due = now + self._pace
+            self._look_from(now)
 
     def fail(self) -> None:
         """Drops the connection: what was due raised an exception."""

@@ -171,23 +171,20 @@ class FrameReader:
         Raises:
             BrokenFrame: the client broke the protocol; there is nothing more to be read.
         """
-        frame = self._read()
+        while True:
+            if self._left is None:
+                frame = self._head()
+                if self._left is None:
+                    break
+            frame = self._payload()
+            if frame is not None or self._left is not None:
+                break
         if frame is None or self._at == len(self._data):
             # Only what is missing something is kept.
             self._data = self._data[self._at :]
             self._at = 0
             self.empty = not self._data
         return frame
-
-    def _read(self) -> Frame | None:
-        while True:
-            if self._left is None:
-                control = self._head()
-                if self._left is None:
-                    return control
-            message = self._payload()
-            if message is not None or self._left is not None:
-                return message
 
     def _head(self) -> Frame | None:
         """Reads the head of a frame, all of it where it is a control frame (5.2)."""

@@ -44,6 +44,11 @@ class Dialect(NamedTuple):
 
 HTTP11: Final = Dialect()
 
+_SWITCHING = (
+    f"HTTP/1.1 101 {phrase(101)}\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+    "Sec-WebSocket-Accept: "
+)
+
 _known: dict[tuple[int, tuple[tuple[str, str], ...], int | None, Dialect], bytes] = {}
 
 
@@ -109,10 +114,10 @@ def switching_protocols(accept: str, headers: Headers) -> bytes:
 
     Args:
         accept: answers the client's key.
-        headers: native strings, apart from those that the RFC asks for.
+        headers: native strings, apart from ``Server`` and those that the RFC asks for.
     """
-    own = [("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Accept", accept)]
-    return _fields(101, phrase(101), [*own, *headers], HTTP11, None, chunked=False) + b"\r\n\r\n"
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    return f"{_SWITCHING}{accept}\r\n{fields}Server: {SERVER_NAME}\r\n\r\n".encode("latin-1")
 
 
 def _fields(

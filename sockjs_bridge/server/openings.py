@@ -7,12 +7,10 @@ Every session opens here, whatever its transport and whoever has read its reques
 from __future__ import annotations
 
 import asyncio
-import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from sockjs_bridge.core.credentials import UNKNOWN
@@ -54,10 +52,11 @@ _PREFIXES_NOT_PASSED_ON = ("access-control-", "sec-websocket-")
 
 # A browser may make a request, or a poll, depend on what it knows of that URL (RFC 9110, 13 and
 # 14). For the URL that the application is asked for nothing of it holds: a 304 would be a refusal.
-_CONDITIONS = (
-    *("HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_RANGE"),
-    *("HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE"),
-)
+# Nor does it get the body.
+_NOT_ASKED = {
+    *("CONTENT_TYPE", "HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH"),
+    *("HTTP_IF_RANGE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE"),
+}
 
 
 class Openings:
@@ -78,36 +77,28 @@ class Openings:
 
     # Plain requests
 
-    def judge(
-        self, head: Head, connection: PeerConnection
-    ) -> Callable[[Callable[[Answer], None]], None] | None:
-        """Judges a plain request that asks for another protocol.
+    def begin(self, head: Head, connection: PeerConnection) -> bool:
+        """Begins the handshake of a plain request that asks for another protocol.
 
         Args:
             head: of the request.
             connection: over which it came; nothing else is under way on it.
 
         Returns:
-            What begins the handshake, once the request counts as being answered; it is given what
-            answers it where the WebSocket does not open. None where aiohttp is to read the
-            request, and to judge.
+            False, and nothing is done, where aiohttp is to read the request, and to judge.
         """
         routed = self._router.plain(head, connection)
         if routed is None or head.headers.get("Sec-WebSocket-Version") != "13":
-            return None
+            return False
         key = accept_key(head)
         if key is None or routed.target.action not in _WEBSOCKETS:
-            return None
+            return False
         outcome = routed.endpoint.handle(routed.target, routed.parts())
-        return (
-            partial(self._begin, routed, outcome, key) if isinstance(outcome, Upgrading) else None
-        )
-
-    def _begin(
-        self, routed: Routed, attach: Upgrading, key: str, respond: Callable[[Answer], None]
-    ) -> None:
-        websocket = self._attach(routed, attach, key)
-        self._spawn(self._open_plain(routed, attach, websocket, respond))
+        if not isinstance(outcome, Upgrading):
+            return False
+        connection.begin()
+        self._spawn(self._open_plain(routed, outcome, self._attach(routed, outcome, key)))
+        return True
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -115,11 +106,7 @@ class Openings:
         task.add_done_callback(self._tasks.discard)
 
     async def _open_plain(
-        self,
-        routed: Routed,
-        attach: Upgrading,
-        websocket: WebSocketConnection,
-        respond: Callable[[Answer], None],
+        self, routed: Routed, attach: Upgrading, websocket: WebSocketConnection
     ) -> None:
         head = routed.head
         now = asyncio.get_running_loop().time
@@ -130,7 +117,7 @@ class Openings:
             logger.exception("%s %s: the handshake failed", head.method, head.raw_path)
             answer = self._abandon(attach, 500, [])
         if answer.status not in (101, GONE):
-            respond(answer)
+            routed.connection.respond(answer)
         if self._log.enabled:
             remote, size = routed.client.remote, len(answer.body)
             self._log.write(head, answer.status, size, now() - begun, remote)
@@ -177,7 +164,7 @@ class Openings:
             status, headers = 200, Headers()
             if isinstance(attach, Upgrade):
                 if (session := attach.opening) is not None:
-                    status, headers = await self._lead(routed, session)
+                    status, headers = await self.open_session(routed, session)
             else:
                 status, headers = await self._handshake(routed, attach.session)
             if status >= 300:
@@ -187,7 +174,10 @@ class Openings:
                 attach.abandon()
                 return Answer(GONE)
             if isinstance(attach, Upgrade):
-                self._begin_link(routed, attach.session, websocket)
+                attach.session.ask = lambda link, session: self._spawn(
+                    self._prove_link(routed, link, session)
+                )
+                attach.session.begin(websocket)
             websocket.accept([*attach.headers, *headers])
             accepted = True
             return Answer(101)
@@ -201,23 +191,14 @@ class Openings:
         known = [("Content-Type", PLAIN), *_refusal_headers(attach), *headers]
         return Answer(status, known, phrase(status).encode())
 
-    # Polls and streams
+    # Sessions that more than one request may open
 
-    async def open_http(self, routed: Routed, session: Opening) -> Headers:
-        """Opens a session over HTTP, or refuses it; who asks again meanwhile waits for the first.
+    async def open_session(self, routed: Routed, session: Opening) -> tuple[int, Headers]:
+        """Has the application decide once, whoever asks for the session meanwhile.
 
         Args:
-            routed: the request, whose receiver is attached.
+            routed: the request.
             session: the new one that it is for.
-
-        Returns:
-            The application's headers for the client.
-        """
-        _, headers = await self._lead(routed, session)
-        return headers
-
-    async def _lead(self, routed: Routed, session: Opening) -> tuple[int, Headers]:
-        """Has the application decide once, whoever asks for the session meanwhile.
 
         Returns:
             As `_handshake`; who receives hears by the session that it is refused.
@@ -237,13 +218,6 @@ class Openings:
         return status, headers
 
     # WebSockets of ``~r1``
-
-    def _begin_link(self, routed: Routed, link: Link, websocket: WebSocketConnection) -> None:
-        link.ask = partial(self._ask_about, routed)
-        link.begin(websocket)
-
-    def _ask_about(self, routed: Routed, link: Link, session: ResumableSession) -> None:
-        self._spawn(self._prove_link(routed, link, session))
 
     async def _prove_link(self, routed: Routed, link: Link, session: ResumableSession) -> None:
         """Has the application say who opened a WebSocket with other credentials."""
@@ -302,9 +276,8 @@ class Openings:
         base, name = routed.target.base, routed.endpoint.name
         page, addresses = routed.endpoint.page(base), routed.connection.addresses
         environ = make_environ(routed.head, routed.client, addresses, None, page)
-        for key in _CONDITIONS:
-            environ.pop(key, None)
-        environ.pop("CONTENT_TYPE", None)
+        for key in _NOT_ASKED & environ.keys():
+            del environ[key]
         environ["REQUEST_METHOD"], environ["CONTENT_LENGTH"] = "GET", "0"
         environ[HANDSHAKE] = handshake
         try:
@@ -340,13 +313,14 @@ def accept_key(head: RequestHead) -> str | None:
     """
     key = head.headers.get("Sec-WebSocket-Key", "")
     try:
-        size = len(base64.b64decode(key))
+        size = len(binascii.a2b_base64(key))
     except (binascii.Error, ValueError):
         return None
     version = head.headers.get("Sec-WebSocket-Version")
     if size != 16 or version not in VERSIONS or head.version < (1, 1):
         return None
-    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+    digest = hashlib.sha1(key.encode() + _GUID).digest()
+    return binascii.b2a_base64(digest, newline=False).decode()
 
 
 def _agree(head: RequestHead, handshake: Handshake, raw: Headers) -> Headers:

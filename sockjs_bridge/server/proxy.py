@@ -83,113 +83,6 @@ class Client(NamedTuple):
     """Forwarding headers cut to the trusted hops: name (lower case) to value."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedProxy:
-    """Which peers are proxies, and which of their headers count."""
-
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Peers that are trusted, by address."""
-    any_peer: bool = False
-    """Trusts whoever connects: ``trusted_proxy = *``."""
-    unix: bool = False
-    """Trusts the peers of Unix sockets."""
-    count: int = 1
-    """How many proxies stand in a row before this server."""
-    headers: frozenset[str] = frozenset()
-    """The headers (lower case) that a trusted peer is believed."""
-    clear_untrusted: bool = True
-    """Hides every other forwarding header from the application."""
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, object]) -> TrustedProxy:
-        """Reads the four settings; every other key is left alone.
-
-        Args:
-            settings: values as an ini file gives them, or already of their type.
-
-        Raises:
-            SettingError: a value is wrong; the message names key, value and what is allowed.
-        """
-        own = {name: settings[name] for name in parsers(_Said) if name in settings}
-        alone = not _words(own.get("trusted_proxy"))
-        for key in ("trusted_proxy_count", "trusted_proxy_headers"):
-            if alone and own.get(key) not in (None, ""):
-                raise SettingError(f"{key} = {own[key]}: has no meaning without trusted_proxy")
-        said = _Said(**read(_Said, own, wrong="{key} = {value}: must be {allowed}"))
-        peers = said.trusted_proxy
-        return cls(
-            networks=tuple(peer for peer in peers if not isinstance(peer, str)),
-            any_peer="*" in peers,
-            unix=UNIX_PEER in peers,
-            count=said.trusted_proxy_count,
-            headers=said.trusted_proxy_headers if peers else frozenset(),
-            clear_untrusted=said.clear_untrusted_proxy_headers,
-        )
-
-    def trusts(self, peer: str) -> bool:
-        """Returns whether the immediate peer is a trusted proxy.
-
-        Args:
-            peer: IP address, ``unix`` or ``unknown``.
-        """
-        if self.any_peer:
-            return True
-        if peer == UNIX_PEER:
-            return self.unix
-        if peer == UNKNOWN_PEER or not self.networks:
-            return False
-        address = ip_address(peer)
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self.networks)
-
-    def apply(self, peer: str, scheme: str, headers: Mapping[str, str]) -> Client:
-        """Works out the client behind a request.
-
-        Args:
-            peer: address of the immediate peer, ``unix`` or ``unknown``.
-            scheme: ``http`` or ``https``, as this server was reached.
-            headers: the request's headers; one that was repeated may be there several
-                times (a multi-dict) or joined by commas.
-
-        Raises:
-            MalformedForwarded: a header that counts cannot be understood.
-        """
-        trusted = self.headers if self.trusts(peer) else frozenset()
-        if not trusted:
-            untrusted = PROXY_HEADERS if self.clear_untrusted else frozenset()
-            return Client(peer, scheme, headers.get("Host", ""), untrusted)
-        host = ""
-        said: dict[str, str] = {}
-        # items() of a multi-dict has every occurrence: a proxy may append a line of its own
-        # after one that the client made up.
-        for name, value in headers.items():
-            name = name.lower()
-            if name == "host":
-                host = value
-            elif name in trusted and value.strip():
-                said[name] = f"{said[name]}, {value}" if name in said else value
-        untrusted = PROXY_HEADERS - trusted if self.clear_untrusted else frozenset()
-        direct = Client(peer, scheme, host, untrusted)
-        if not said:
-            return direct
-        if "forwarded" in said:
-            elements = _forwarded_elements(said["forwarded"])[-self.count :]
-            pairs: dict[str, str] = {}
-            # The outermost trusted proxy saw what the client asked for: it has the last word.
-            for told, _ in reversed(elements):
-                pairs.update(told)
-            trimmed = {"forwarded": ", ".join(text for _, text in elements)}
-            return _believe(direct, pairs, trimmed, "forwarded ")
-        hops = {
-            name: [hop.strip() for hop in value.split(",")][-self.count :]
-            for name, value in said.items()
-        }
-        pairs = {name.removeprefix("x-forwarded-"): _unquoted(hop[0]) for name, hop in hops.items()}
-        trimmed = {name: ", ".join(hop) for name, hop in hops.items()}
-        return _believe(direct, pairs, trimmed, "x-forwarded-")
-
-
 def _believe(
     direct: Client, told: Mapping[str, str], trimmed: Mapping[str, str], prefix: str
 ) -> Client:
@@ -328,13 +221,98 @@ def _headers(value: object) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What waitress has settings for."""
+class TrustedProxy:
+    """Which peers are proxies, and which of their headers count: what waitress has settings for.
+
+    Attributes:
+        trusted_proxy: peers that are trusted: addresses, networks, ``unix`` for those of Unix
+            sockets, ``*`` for whoever connects.
+        trusted_proxy_count: how many proxies stand in a row before this server.
+        trusted_proxy_headers: those (lower case) that a trusted peer is believed.
+        clear_untrusted_proxy_headers: hides every other forwarding header from the application.
+    """
 
     trusted_proxy: tuple[IPv4Network | IPv6Network | str, ...] = setting((), _peers)
     trusted_proxy_count: int = setting(1, _count)
     trusted_proxy_headers: frozenset[str] = setting(_BELIEVED, _headers)
     clear_untrusted_proxy_headers: bool = setting(True, flag)
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> TrustedProxy:
+        """Reads the four settings; every other key is left alone.
 
-SETTINGS = frozenset(parsers(_Said))
+        Args:
+            settings: values as an ini file gives them, or already of their type.
+
+        Raises:
+            SettingError: a value is wrong; the message names key, value and what is allowed.
+        """
+        own = {name: settings[name] for name in parsers(cls) if name in settings}
+        alone = not _words(own.get("trusted_proxy"))
+        for key in ("trusted_proxy_count", "trusted_proxy_headers"):
+            if alone and own.get(key) not in (None, ""):
+                raise SettingError(f"{key} = {own[key]}: has no meaning without trusted_proxy")
+        return cls(**read(cls, own, wrong="{key} = {value}: must be {allowed}"))
+
+    def trusts(self, peer: str) -> bool:
+        """Returns whether the immediate peer is a trusted proxy.
+
+        Args:
+            peer: IP address, ``unix`` or ``unknown``.
+        """
+        peers = self.trusted_proxy
+        if not peers or "*" in peers or peer in (UNIX_PEER, UNKNOWN_PEER):
+            return "*" in peers or (peer == UNIX_PEER and peer in peers)
+        address = ip_address(peer)
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in peers if not isinstance(network, str))
+
+    def apply(self, peer: str, scheme: str, headers: Mapping[str, str]) -> Client:
+        """Works out the client behind a request.
+
+        Args:
+            peer: address of the immediate peer, ``unix`` or ``unknown``.
+            scheme: ``http`` or ``https``, as this server was reached.
+            headers: the request's headers; one that was repeated may be there several
+                times (a multi-dict) or joined by commas.
+
+        Raises:
+            MalformedForwarded: a header that counts cannot be understood.
+        """
+        trusted = self.trusted_proxy_headers if self.trusts(peer) else frozenset()
+        if not trusted:
+            untrusted = PROXY_HEADERS if self.clear_untrusted_proxy_headers else frozenset()
+            return Client(peer, scheme, headers.get("Host", ""), untrusted)
+        host = ""
+        said: dict[str, str] = {}
+        # items() of a multi-dict has every occurrence: a proxy may append a line of its own
+        # after one that the client made up.
+        for name, value in headers.items():
+            name = name.lower()
+            if name == "host":
+                host = value
+            elif name in trusted and value.strip():
+                said[name] = f"{said[name]}, {value}" if name in said else value
+        untrusted = PROXY_HEADERS - trusted if self.clear_untrusted_proxy_headers else frozenset()
+        direct = Client(peer, scheme, host, untrusted)
+        if not said:
+            return direct
+        if "forwarded" in said:
+            elements = _forwarded_elements(said["forwarded"])[-self.trusted_proxy_count :]
+            pairs: dict[str, str] = {}
+            # The outermost trusted proxy saw what the client asked for: it has the last word.
+            for told, _ in reversed(elements):
+                pairs.update(told)
+            trimmed = {"forwarded": ", ".join(text for _, text in elements)}
+            return _believe(direct, pairs, trimmed, "forwarded ")
+        hops = {
+            name: [hop.strip() for hop in value.split(",")][-self.trusted_proxy_count :]
+            for name, value in said.items()
+        }
+        pairs = {name.removeprefix("x-forwarded-"): _unquoted(hop[0]) for name, hop in hops.items()}
+        trimmed = {name: ", ".join(hop) for name, hop in hops.items()}
+        return _believe(direct, pairs, trimmed, "x-forwarded-")
+
+
+SETTINGS = frozenset(parsers(TrustedProxy))

@@ -76,11 +76,6 @@ class Router:
         endpoint, target = found
         if not endpoint.settings.fast:
             return None
-        if head.upgrades:
-            target = websocket_target(target)
+        if head.upgrades and target.action == "greeting":
+            target = target._replace(action="raw-websocket")
         return Routed(head, client, connection, endpoint, target)
-
-
-def websocket_target(target: protocol.Target) -> protocol.Target:
-    """Returns what a request asks for that would speak WebSocket: a base path is a raw one's."""
-    return target._replace(action="raw-websocket") if target.action == "greeting" else target

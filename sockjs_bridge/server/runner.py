@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 from wsgiref.types import WSGIApplication
@@ -91,23 +92,15 @@ class Runner:
     def __init__(self, app: WSGIApplication, options: ServerOptions) -> None:
         self._options = options
         self._site = Site(app)
+        own = self._site.max_body_size
+        if own is not None:
+            # The application knows what its forms need.
+            options = replace(options, max_body_size=min(own, options.max_body_size))
         self._requests = ThreadPool(options.threads, "wsgi", max_lent=options.response_threads)
         # A handshake is short, and must not wait behind pages.
         self._handshakes = ThreadPool(options.threads, "wsgi-handshakes")
         self._workers = SessionWorkers(options.threads, options.hook_threads)
-        self._host = WSGIHost(
-            app,
-            self._requests,
-            handshakes=self._handshakes,
-            proxy=options.proxy,
-            max_body_size=self._max_body_size(),
-            max_body_memory=options.max_body_memory,
-            max_body_disk=options.max_body_disk,
-            body_timeout=options.body_timeout,
-            max_response_memory=options.max_response_memory,
-            send_timeout=options.send_timeout,
-            url_scheme=options.url_scheme,
-        )
+        self._host = WSGIHost(app, self._requests, options, handshakes=self._handshakes)
         self._servers: list[asyncio.Server] = []
         self._web: RequestServer | None = None
         self._activity: Activity | None = None
@@ -135,7 +128,7 @@ class Runner:
         openings = Openings(router, self._host)
         polls = self._options.access_log_polls
         server = self._web = RequestServer(
-            Dispatcher(self._site, self._host, self._options.body_timeout, activity, openings),
+            Dispatcher(self._site, self._host, activity, openings),
             max_head=self._options.max_request_header_size,
             access_log=logging.getLogger("sockjs_bridge.access"),
             access_log_class=EveryRequestLogger if polls else AccessLogger,
@@ -162,10 +155,6 @@ class Runner:
             else:
                 serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
             self._servers.append(serving)
-
-    def _max_body_size(self) -> int:
-        own = self._site.max_body_size
-        return self._options.max_body_size if own is None else min(own, self._options.max_body_size)
 
     async def stop(self) -> None:
         """Stops accepting, tells every client, waits for requests, views and hooks to end.

@@ -17,6 +17,7 @@ from sockjs_bridge.server.accesslog import AccessLogger, EveryRequestLogger
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.loop import LoopClock
+from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.host import WSGIHost
@@ -148,11 +149,12 @@ async def serving(
     address: str = "127.0.0.1",
     polls: bool = False,
     handler: Callable[[WSGIHost, web.BaseRequest], Any] | None = None,
+    spool_size: int = 65_536,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Serve an application on a free port of the loopback interface, or on a Unix socket."""
     pool = ThreadPool(threads, "test", max_lent=max_lent)
-    host = WSGIHost(app, pool, **options)
+    host = WSGIHost(app, pool, ServerOptions(**options), spool_size=spool_size)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         return await (handler(host, request) if handler else host.serve(request))

@@ -27,7 +27,6 @@ from sockjs_bridge.server.dispatch import Dispatcher, _as_native, _as_text
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.options import ServerOptions
-from sockjs_bridge.server.proxy import TrustedProxy
 from sockjs_bridge.server.routing import Router
 from sockjs_bridge.server.runner import Runner
 from sockjs_bridge.server.site import Site
@@ -372,9 +371,9 @@ async def test_peer_that_goes_before_it_is_looked_at():
     lab = Lab()
     pool = ThreadPool(1, "test")
     activity = Activity(LoopClock(asyncio.get_running_loop()), 75.0)
-    host = WSGIHost(lab.app, pool, proxy=TrustedProxy())
+    host = WSGIHost(lab.app, pool, ServerOptions())
     site = Site(lab.app)
-    handler = Dispatcher(site, host, 1.0, activity, Openings(Router(site, host), host))
+    handler = Dispatcher(site, host, activity, Openings(Router(site, host), host))
     try:
         for lost in (False, True):
             request = make_mocked_request("GET", "/lab/info")

@@ -262,10 +262,10 @@ def test_a_long_forwarded_header_takes_no_long_time():
 )
 def test_settings_as_text_or_typed(settings):
     trusted = TrustedProxy.from_settings({**settings, "listen": "*:80"})
-    assert trusted.count == 2
+    assert trusted.trusted_proxy_count == 2
     assert trusted.trusts("10.9.9.9")
     assert TrustedProxy.from_settings({"clear_untrusted_proxy_headers": False}) == TrustedProxy(
-        clear_untrusted=False
+        clear_untrusted_proxy_headers=False
     )
     assert TrustedProxy.from_settings({"trusted_proxy": ""}) == TrustedProxy()
 
@@ -273,7 +273,7 @@ def test_settings_as_text_or_typed(settings):
 @pytest.mark.parametrize("count", ["", None])
 def test_a_count_that_is_not_said(count):
     trusted = TrustedProxy.from_settings({"trusted_proxy": "*", "trusted_proxy_count": count})
-    assert trusted.count == 1
+    assert trusted.trusted_proxy_count == 1
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from aiohttp import HttpVersion11, StreamReader, web
 
 from sockjs_bridge.server.http1 import CONTINUE
 from sockjs_bridge.server.loop import LoopClock
+from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.reader import reader_of
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.budget import Budget, client_of
@@ -34,7 +35,6 @@ class BodyRefused(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
-        self.text = text
 
 
 class Uploads:
@@ -45,26 +45,16 @@ class Uploads:
 
     Args:
         files: where files are written.
-        max_memory: bytes in memory.
-        max_disk: bytes on disk.
+        options: of the server.
         spool_size: bytes of a body that are kept in memory; a longer one goes to disk.
-        body_timeout: seconds without a byte of a body after which 408 is answered.
     """
 
-    def __init__(
-        self,
-        files: ThreadPool,
-        *,
-        max_memory: int,
-        max_disk: int,
-        spool_size: int,
-        body_timeout: float,
-    ) -> None:
+    def __init__(self, files: ThreadPool, options: ServerOptions, spool_size: int) -> None:
         self.files = files
-        self.memory = Budget(max_memory)
-        self.disk = Budget(max_disk)
+        self.memory = Budget(options.max_body_memory)
+        self.disk = Budget(options.max_body_disk)
         self.spool_size = spool_size
-        self.body_timeout = body_timeout
+        self.body_timeout = options.body_timeout
 
     async def read(
         self, request: web.BaseRequest, remote: str, limit: int, *, spool: bool = True

@@ -10,6 +10,7 @@ import concurrent.futures
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, BinaryIO, cast
 from wsgiref.types import WSGIApplication
 
@@ -19,7 +20,8 @@ from sockjs_bridge.endpoint.handshake import INQUIRY, Inquiry
 from sockjs_bridge.endpoint.outcomes import RETRY_AFTER
 from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.accesslog import CLIENT, GONE, REMOTE_USER
-from sockjs_bridge.server.proxy import Client, MalformedForwarded, TrustedProxy
+from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.proxy import Client, MalformedForwarded
 from sockjs_bridge.server.reader import reader_of
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.body import Body, BodyRefused, Uploads, on_disk
@@ -45,20 +47,11 @@ class WSGIHost:
     Args:
         app: the application.
         pool: where it runs. Responses that come in blocks go on beside it, see `ThreadPool.lend`.
+        options: of the server.
         handshakes: where it runs for `call`; by default with all the rest.
-        proxy: which proxies are believed; by default none.
         spool_size: bytes of a request body kept in memory; a longer one goes to disk.
-        max_body_size: most bytes of a request body; beyond: 413.
-        max_body_memory: bytes in memory of all request bodies together; beyond: 503.
-        max_body_disk: bytes on disk of all request bodies together, beyond: 503; and of responses
-            for which there is no room in memory.
-        body_timeout: seconds without a byte of the body after which 408 is answered.
-        max_response_memory: bytes that wait for clients, of all responses together.
-        send_timeout: seconds after which a client that takes nothing is cut off.
-        url_scheme: ``http`` or ``https``, as the server is reached without a proxy.
 
     Attributes:
-        send_timeout: as given.
         uploads: the bodies of requests.
     """
 
@@ -66,36 +59,20 @@ class WSGIHost:
         self,
         app: WSGIApplication,
         pool: ThreadPool,
+        options: ServerOptions,
         *,
         handshakes: ThreadPool | None = None,
-        proxy: TrustedProxy | None = None,
         spool_size: int = 65_536,
-        max_body_size: int = 1_073_741_824,
-        max_body_memory: int = 67_108_864,
-        max_body_disk: int = 1_073_741_824,
-        body_timeout: float = 60.0,
-        max_response_memory: int = 67_108_864,
-        send_timeout: float = 60.0,
-        url_scheme: str = "http",
     ) -> None:
         self._app = app
         self._pool = pool
         self._handshakes = handshakes or pool
+        self._options = options
         self._files = ThreadPool(FILE_THREADS, "sockjs-files")
-        self._proxy = proxy or TrustedProxy()
-        self._max_body_size = max_body_size
-        self.send_timeout = send_timeout
-        self._url_scheme = url_scheme
-        self._outflow = Outflow(pool, max_response_memory)
+        self._outflow = Outflow(pool, options.max_response_memory)
         # Bytes of responses on their way to the disk.
         self._spilling = 0
-        self.uploads = Uploads(
-            self._files,
-            max_memory=max_body_memory,
-            max_disk=max_body_disk,
-            spool_size=spool_size,
-            body_timeout=body_timeout,
-        )
+        self.uploads = Uploads(self._files, options, spool_size)
 
     def client(self, request: web.BaseRequest) -> Client:
         """Returns who made the request, and remembers it on the request for the access log.
@@ -119,7 +96,7 @@ class WSGIHost:
         Raises:
             MalformedForwarded: as `client`.
         """
-        client = self._proxy.apply(peer, self._url_scheme, head.headers)
+        client = self._options.proxy.apply(peer, self._options.url_scheme, head.headers)
         if head.raw_path[:1] != "/":
             authority, _, _ = split_target(head.raw_path)
             # RFC 9112, 3.2.2: an absolute-form target overrules Host.
@@ -157,7 +134,7 @@ class WSGIHost:
             client = self.client(request)
             body = None
             if request.can_read_body or request.transport is None:
-                body = await self.uploads.read(request, client.remote, self._max_body_size)
+                body = await self.uploads.read(request, client.remote, self._options.max_body_size)
         except BodyRefused as refused:
             return self._refusal(request, refused.status, str(refused))
         except MalformedForwarded as error:
@@ -185,10 +162,7 @@ class WSGIHost:
         content = None if body is None else body.file
         environ = make_environ(request, self.client(request), reader_of(request).addresses, content)
         environ[INQUIRY] = inquiry
-
-        def respond(head: Head, whole: bytes | None = None) -> WSGIResponse:
-            return WSGIResponse(request, head, whole, self._outflow.memory, self.send_timeout)
-
+        respond = partial(self._response, request)
         outlet = Outlet(respond, self._outflow, self._pool, inquiry)
         exchange = Exchange(self._app, environ, outlet.send)
         try:
@@ -326,7 +300,13 @@ class WSGIHost:
         named = [("Content-Type", "text/plain; charset=UTF-8"), *headers]
         head = Head(status, text, named, None)
         body = f"{text}\n".encode()
-        return WSGIResponse(request, head, body, self._outflow.memory, self.send_timeout)
+        return self._response(request, head, body)
+
+    def _response(
+        self, request: web.BaseRequest, head: Head, body: bytes | None = None
+    ) -> WSGIResponse:
+        memory, send_timeout = self._outflow.memory, self._options.send_timeout
+        return WSGIResponse(request, head, body, memory, send_timeout)
 
 
 async def _complete(response: WSGIResponse) -> WSGIResponse:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import importlib
+import importlib.util
 import socket
 
 import pytest
 
 from sockjs_bridge.core.clock import DeadlineWheel
-from sockjs_bridge.server import taking
+from sockjs_bridge.server import flow
 from sockjs_bridge.server.flow import Flow
 from tests.server.support import until
 from tests.support import HandClock
@@ -45,15 +45,15 @@ async def ends(request):
 async def test_what_the_peer_takes_is_seen(ends):
     transport, theirs = ends
     loop = asyncio.get_running_loop()
-    assert taking.untaken(transport) == 0
+    assert flow.untaken(transport) == 0
     transport.write(b"x" * 3_000_000)
     await until(lambda: 0 < transport.get_write_buffer_size() < 3_000_000)
-    left = taking.untaken(transport)
+    left = flow.untaken(transport)
     # The system's own buffers are a part of it: they may be all that is left of a response.
     assert transport.get_write_buffer_size() < left < 3_000_000
     for _ in range(20):
         await loop.sock_recv(theirs, 65536)
-    await until(lambda: taking.untaken(transport) < left)
+    await until(lambda: flow.untaken(transport) < left)
 
 
 async def test_idle_counts_from_what_was_taken_last(ends):
@@ -63,22 +63,22 @@ async def test_idle_counts_from_what_was_taken_last(ends):
     await until(lambda: 0 < transport.get_write_buffer_size() < 3_000_000)
     # What the system could still take by itself, it has taken.
     last = -1
-    while last != (last := taking.untaken(transport)):
+    while last != (last := flow.untaken(transport)):
         await asyncio.sleep(0.05)
     clock = HandClock()
-    flow = Flow(transport, clock, DeadlineWheel(clock))
-    assert flow.idle() == 0.0
-    flow.pause_writing()
-    waiting = asyncio.create_task(flow.drain())
+    peer = Flow(transport, clock, DeadlineWheel(clock))
+    assert peer.idle() == 0.0
+    peer.pause_writing()
+    waiting = asyncio.create_task(peer.drain())
     await asyncio.sleep(0)
     clock.now += 30.0
-    assert flow.idle() == 30.0
-    while taking.untaken(transport) == last:
+    assert peer.idle() == 30.0
+    while flow.untaken(transport) == last:
         await loop.sock_recv(theirs, 65536)
-    assert flow.idle() == 0.0
+    assert peer.idle() == 0.0
     clock.now += 10.0
-    assert flow.idle() <= 10.0
-    flow.resume_writing()
+    assert peer.idle() <= 10.0
+    peer.resume_writing()
     await waiting
 
 
@@ -89,14 +89,14 @@ async def test_where_the_system_does_not_tell(ends, monkeypatch, why):
     transport.write(b"x" * 3_000_000)
     await until(lambda: 0 < transport.get_write_buffer_size() < 3_000_000)
     if why == "no ioctl":
-        monkeypatch.setattr(taking, "HAS_TIOCOUTQ", False)
+        monkeypatch.setattr(flow, "HAS_TIOCOUTQ", False)
     else:
 
         def refuse(*args):
             raise OSError("bad file descriptor")
 
-        monkeypatch.setattr(taking.fcntl, "ioctl", refuse)
-    assert taking.untaken(transport) == transport.get_write_buffer_size()
+        monkeypatch.setattr(flow.fcntl, "ioctl", refuse)
+    assert flow.untaken(transport) == transport.get_write_buffer_size()
 
 
 def test_a_system_without_that_call(monkeypatch):
@@ -108,9 +108,9 @@ def test_a_system_without_that_call(monkeypatch):
             raise ImportError(name)
         return real(name, *args, **kwargs)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(builtins, "__import__", refuse)
-        importlib.reload(taking)
-        assert not taking.HAS_TIOCOUTQ
-    importlib.reload(taking)
-    assert taking.HAS_TIOCOUTQ
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    spec = importlib.util.spec_from_file_location("there", flow.__file__)
+    there = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(there)
+    assert not there.HAS_TIOCOUTQ
+    assert flow.HAS_TIOCOUTQ
