@@ -78,7 +78,7 @@ class Network:
         self._loop = asyncio.get_running_loop()
         self._core: Core | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._by_link: dict[Link, asyncio.Task[None]] = {}
+        self._running: dict[Link | Post, asyncio.Task[None]] = {}
         self._frames: dict[Link, asyncio.Queue[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
         # Set while the application takes what comes.
@@ -98,8 +98,7 @@ class Network:
     def open(self, link: Link) -> None:
         """Begins a request or a handshake."""
         run = self._converse if link.way is Way.WEBSOCKET else self._receive
-        self._by_link[link] = task = self._spawn(run(link))
-        task.add_done_callback(lambda _: self._by_link.pop(link, None))
+        self._begin(link, run(link))
 
     def write(self, link: Link, frame: object) -> None:
         """Sends a JSON value over a WebSocket."""
@@ -108,12 +107,24 @@ class Network:
 
     def close(self, link: Link) -> None:
         """Drops a connection."""
-        if (task := self._by_link.pop(link, None)) is not None:
-            task.cancel()
+        self._cancel(link)
 
     def post(self, post: Post) -> None:
         """Begins a request that sends."""
-        self._spawn(self._post(post))
+        self._begin(post, self._post(post))
+
+    def drop(self, post: Post) -> None:
+        """Drops a request that sends."""
+        self._cancel(post)
+
+    def _begin(self, key: Link | Post, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._running[key] = task = self._spawn(coroutine)
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    def _cancel(self, key: Link | Post) -> None:
+        # One that has just ended is there no more.
+        if (task := self._running.pop(key, None)) is not None:
+            task.cancel()
 
     # Time
 
