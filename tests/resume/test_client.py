@@ -927,3 +927,13 @@ def test_long_queue_is_not_walked() -> None:
     counts.begin_again(doubtful=False)
     assert (counts.base, counts.last) == (61, 40)
     assert counts.after(1, 1) == ["060"]
+
+
+def test_moved_without_a_welcome_leaves_doubts() -> None:
+    world = World((Way.POLL,))
+    world.client.send("a")
+    world.client.ended(world.link(Way.POLL))
+    assert world.link(Way.POLL).body["messages"] == ["a"]
+    world.answer(world.link(Way.POLL), {"moved": 4})
+    world.advance(2.1)
+    assert world.link(Way.POLL).body["repeated"] == 1

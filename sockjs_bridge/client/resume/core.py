@@ -114,7 +114,8 @@ class ResumableClient(Timing):
         elif "lost" in told:
             self._lose(told["lost"].get("received"))
         elif "moved" in told:
-            self._move(told["moved"])
+            # Without a welcome it was not told what the server has handled.
+            self._move(told["moved"], doubtful=link.number is None)
         elif "from" in told:
             self._pump()
 
@@ -169,10 +170,10 @@ class ResumableClient(Timing):
         self._listener.lost(settled)
         self._go_on(at_once=worked)
 
-    def _move(self, seconds: float) -> None:
+    def _move(self, seconds: float, *, doubtful: bool) -> None:
         if self._enter(ClientEvent.MOVED) is None:
             return
-        self._renew(doubtful=False)
+        self._renew(doubtful=doubtful)
         self._move_at = self._time() + self._policy.part_of(seconds)
         self._listener.moved()
 
