@@ -134,6 +134,8 @@ class Asking(Sending):
             body["first"], body["messages"] = first, messages
             link.upto = counts.arrived + len(messages)
             counts.offered = max(counts.offered, link.upto)
+            if not self._welcomed and link.way is not Way.WEBSOCKET:
+                counts.copied = counts.offered
         self._acknowledged()
         return body
 

@@ -22,6 +22,8 @@ class Counts:
         base: the number over all sessions of this session's first message.
         repeated: how many of this session's first messages may have been handled before.
         offered: the last message that was on its way in this session: it may have been handled.
+        copied: the last one that was on its way with a request that may make a session: a late copy
+            of it does so in another process.
         size: characters of the messages that wait, and what each takes beside them.
     """
 
@@ -35,7 +37,7 @@ class Counts:
         self.received = self.acknowledged = 0
         self.base = 1
         self.repeated = 0
-        self.offered = 0
+        self.offered = self.copied = 0
 
     def add(self, text: str) -> int:
         """Has a message wait in its order.
@@ -98,8 +100,8 @@ class Counts:
         Args:
             doubtful: what was on its way may have been handled.
         """
-        left = max(0, self.repeated - self.handled)
-        self.repeated = max(left, self.offered - self.handled) if doubtful else left
+        under_way = self.offered if doubtful else self.copied
+        self.repeated = max(0, self.repeated - self.handled, under_way - self.handled)
         self.base += self.handled
-        self.handled = self.arrived = self.offered = 0
+        self.handled = self.arrived = self.offered = self.copied = 0
         self.received = self.acknowledged = 0

@@ -248,10 +248,9 @@ class Sending(ClientLife):
 
     def _worked(self) -> None:
         """Notes that something came or went."""
-        if not self._fruitful:
-            self._fruitful = True
-            if self._current is not None:
-                self._policy.worked(self._current.way, self._time())
+        self._fruitful = True
+        if self._current is not None:
+            self._policy.worked(self._current.way, self._time())
 
     # What has come down
 
