@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -10,6 +11,7 @@ from pyramid.request import Request
 from pyramid.security import forget
 
 from sockjs_bridge import WebSocketSession
+from sockjs_bridge.client import Event
 from tests.integration.support import Journal
 
 KEY = "k" * 22
@@ -109,3 +111,25 @@ class App:
         config.add_sockjs_route("polls", "/polls", transports=["xhr-polling"])
         config.add_view(Echo, route_name="polls", websocket=True)
         self.wsgi = config.make_wsgi_app()
+
+
+class Events(list[Event]):
+    """What a client was told."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.append(event)
+        self._changed.set()
+
+    @property
+    def names(self) -> set[str]:
+        """What it was told of."""
+        return {event.name for event in self}
+
+    async def wait(self, name: str) -> Event:
+        while not (found := [event for event in self if event.name == name]):
+            self._changed.clear()
+            await self._changed.wait()
+        return found[0]

@@ -13,7 +13,7 @@ import pytest
 
 from sockjs_bridge.client import Connection, ConnectionClosed, ResumableConnection, connect
 from tests.integration.pserve import PATIENCE, Pserve, running, write_ini
-from tests.integration.test_resume_styles import Events
+from tests.integration.resume_support import Events
 from tests.pkgs.ledger_app import KILL, Ledger
 from tests.proxies.tcp import Proxy
 from tests.selection import FULL

@@ -17,7 +17,7 @@ from sockjs_bridge.client import (
     connect_sync,
 )
 from sockjs_bridge.testing import serve
-from tests.integration.resume_support import App
+from tests.integration.resume_support import App, Events
 from tests.integration.support import PATIENCE
 from tests.proxies.tcp import Proxy
 
@@ -39,23 +39,6 @@ def url(app: App) -> Iterator[str]:
 async def bounded():
     async with asyncio.timeout(PATIENCE):
         yield
-
-
-class Events(list[Event]):
-    """What a client was told."""
-
-    def __init__(self) -> None:
-        self._changed = asyncio.Event()
-
-    def __call__(self, event: Event) -> None:
-        self.append(event)
-        self._changed.set()
-
-    async def wait(self, name: str) -> Event:
-        while not (found := [event for event in self if event.name == name]):
-            self._changed.clear()
-            await self._changed.wait()
-        return found[0]
 
 
 @pytest.mark.parametrize("way", WAYS)

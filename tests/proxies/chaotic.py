@@ -23,6 +23,13 @@ class _ChaoticLink(Link):
     #: What was asked for last.
     way = ""
 
+    def __init__(
+        self, proxy: Proxy, here: asyncio.StreamWriter, there: asyncio.StreamWriter
+    ) -> None:
+        super().__init__(proxy, here, there)
+        # What waits a moment on its way to the server.
+        self.held: list[bytes] = []
+
     def request(self, data: bytes) -> None:
         if (found := _WAY.match(data)) is not None:
             self.way = found[1].decode()
@@ -31,15 +38,20 @@ class _ChaoticLink(Link):
         if self.way in self.proxy.forbidden:
             self._refuse()
             return
+        if self.held:
+            # Behind that: no network changes the order of a connection's bytes.
+            self.held.append(data)
+            return
         what = self.proxy.throw("repeat", "hold", "reset early")
         if what == "reset early":
             self.reset()
         elif what == "hold":
-            asyncio.get_running_loop().call_later(self.proxy.moment(), self._pass_on, data)
+            self.held.append(data)
+            asyncio.get_running_loop().call_later(self.proxy.moment(), self._let_go)
         else:
             if what == "repeat" and data.startswith(b"POST "):
                 self.proxy.repeat(data)
-            self._pass_on(data)
+            super().request(data)
 
     def _refuse(self) -> None:
         if self.here.is_closing():
@@ -52,9 +64,10 @@ class _ChaoticLink(Link):
             self.here.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
             self.cut()
 
-    def _pass_on(self, data: bytes) -> None:
+    def _let_go(self) -> None:
+        held, self.held = self.held, []
         if not self.there.is_closing():
-            super().request(data)
+            super().request(b"".join(held))
 
     def answer(self, data: bytes) -> None:
         what = self.proxy.throw("lose", "cut", "end", "reset")
