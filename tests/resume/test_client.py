@@ -937,3 +937,185 @@ def test_moved_without_a_welcome_leaves_doubts() -> None:
     world.answer(world.link(Way.POLL), {"moved": 4})
     world.advance(2.1)
     assert world.link(Way.POLL).body["repeated"] == 1
+
+
+# Ways in each other's way
+
+
+def test_way_that_is_proved_already_is_asked_again() -> None:
+    world = World()
+    world.advance(0.2)
+    poll, websocket = world.link(Way.POLL), world.link(Way.WEBSOCKET)
+    world.welcome(poll)
+    world.client.connected(websocket)
+    world.answer(websocket, {"pong": 2})
+    assert world.frames[-1]["request"] == 2
+    world.answer(poll, "nonsense")
+    assert world.frames[-1]["request"] == 3, "at no cost, and before its answer came"
+    assert [link.way for link in world.opened if not link.over] == [Way.WEBSOCKET, Way.STREAM]
+
+
+def test_nonsense_over_a_replaced_way_is_nothing_to_the_newer_one() -> None:
+    world, _ = over_both()
+    poll = world.opened[1]
+    world.answer(poll, {"pong": 9}, "nonsense")
+    assert poll in world.closed_links
+    assert world.client.state is ClientState.OPEN
+    assert world.client.way is Way.WEBSOCKET
+
+
+def over_both() -> tuple[World, Link]:
+    """A WebSocket that has taken over; the poll before it still hangs."""
+    world = World()
+    world.advance(0.2)
+    websocket = world.link(Way.WEBSOCKET)
+    world.welcome(world.link(Way.POLL))
+    world.client.connected(websocket)
+    world.answer(websocket, {"pong": 2}, {"from": 1, "received": 0})
+    return world, websocket
+
+
+def test_probe_that_comes_too_late_opens_nothing() -> None:
+    world, _ = over_both()
+    probe = world.link(Way.STREAM)
+    count = len(world.opened)
+    world.answer(probe, {"pong": probe.body["probe"]})
+    assert probe in world.closed_links
+    assert len(world.opened) == count
+
+
+def test_late_welcome_of_an_older_request_changes_no_way() -> None:
+    world, websocket = over_both()
+    world.answer(world.opened[1], {"from": 1, "received": 0})
+    assert world.client.way is Way.WEBSOCKET
+    assert not websocket.over
+
+
+def test_what_was_to_take_over_breaks() -> None:
+    world = World()
+    world.advance(0.2)
+    poll, websocket = world.link(Way.POLL), world.link(Way.WEBSOCKET)
+    world.welcome(poll)
+    world.client.connected(websocket)
+    world.answer(websocket, {"pong": 2})
+    world.answer(poll, {"stale": 2})
+    world.client.ended(poll, clean=True)
+    world.client.ended(websocket)
+    assert world.told[-1] == "suspended"
+    assert world.link(Way.WEBSOCKET).request == 0
+
+
+def test_poll_that_asks_takes_over_and_the_websocket_comes_back() -> None:
+    world, websocket = over_both()
+    world.client._ask_now()
+    poll = world.link(Way.POLL)
+    world.answer(poll, {"from": 1, "received": 0})
+    assert world.client.way is Way.POLL
+    assert list(world.frames[-1]) == ["ping"]
+    # Meanwhile the poll breaks, and a second WebSocket is begun: the first one is back before.
+    world.client.ended(poll)
+    second = world.link(Way.WEBSOCKET)
+    assert second is not websocket
+    world.answer(websocket, {"pong": 3}, {"from": 1, "received": 0})
+    assert world.client.way is Way.WEBSOCKET
+    world.client.connected(second)
+    world.answer(second, {"pong": 4}, {"from": 1, "received": 0})
+    assert websocket in world.closed_links
+    assert not second.over
+
+
+def test_asking_that_fails_changes_nothing() -> None:
+    world = World((Way.STREAM, Way.POLL))
+    world.welcome(world.link(Way.POLL))
+    probe = world.link(Way.STREAM)
+    world.answer(probe, {"pong": probe.body["probe"]}, {"from": 1, "received": 0})
+    stream = world.link(Way.STREAM)
+    world.answer(stream, {"from": 1, "received": 0})
+    world.client._ask_now()
+    world.client.ended(world.link(Way.POLL), 500)
+    assert world.client.way is Way.STREAM
+    assert world.policy.plan(world.now)[-1].way is Way.POLL
+
+
+def test_other_way_is_waited_for() -> None:
+    world = World()
+    world.advance(0.2)
+    count = len(world.opened)
+    world.client.ended(world.link(Way.POLL))
+    assert len(world.opened) == count, "the WebSocket is under way"
+    assert world.client.state is ClientState.CONNECTING
+
+
+def test_handshake_that_is_done_too_late() -> None:
+    world = World((Way.WEBSOCKET,))
+    link = world.link(Way.WEBSOCKET)
+    world.advance(10.1)
+    assert link in world.closed_links
+    world.client.connected(link)
+    world.answer(link, "h")
+    world.client.ended(link)
+    assert world.frames == []
+
+
+def test_silence_that_killed_is_told_the_server() -> None:
+    world, _ = over_websocket()
+    world.policy.heartbeat = 14
+    world.client.ended(world.link(Way.WEBSOCKET))
+    world.client.connected(world.link(Way.WEBSOCKET))
+    assert world.frames[-1]["heartbeat"] == 14
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"at": 0, "received": 1},
+        {"moved": "x"},
+        {"moved": -1},
+        {"moved": float("inf")},
+        {"moved": float("nan")},
+        {"pong": 1, "moved": "x"},
+    ],
+)
+def test_what_makes_no_sense_ends_the_link_only(told: dict[str, Any]) -> None:
+    world, link = over_websocket()
+    world.answer(link, told)
+    assert link in world.closed_links
+    assert world.client.state is ClientState.SUSPENDED
+
+
+def test_half_of_a_line_makes_no_sense() -> None:
+    world = World((Way.STREAM, Way.POLL))
+    world.welcome(world.link(Way.POLL))
+    probe = world.link(Way.STREAM)
+    world.answer(probe, {"pong": probe.body["probe"], "lost": {"received": "x"}})
+    assert world.closed_links == [probe]
+    assert world.client.state is ClientState.OPEN
+
+
+def test_break_while_it_closes() -> None:
+    world, link = over_websocket()
+    world.client.send("a")
+    world.client.close(3000, "bye")
+    world.client.ended(link)
+    assert "suspended" not in world.told
+    again = world.link(Way.WEBSOCKET)
+    world.client.connected(again)
+    world.answer(again, {"from": 1, "received": 1}, 'c[3000,"bye"]')
+    assert world.frames[-1] == {"close": [3000, "bye"]}
+    assert world.told[-1] == ("closed", 3000, "bye")
+
+
+def test_too_early_nothing_is_due() -> None:
+    world, link = over_websocket()
+    world.answer(link, {"moved": 4})
+    world.client.on_deadline(world.now + 1)
+    assert world.client.state is ClientState.MOVING
+
+
+def test_second_failure_of_the_same_send() -> None:
+    world = over_poll()
+    world.client.send("a")
+    world.client.failed(world.posts[0])
+    due = world.client.deadline()
+    world.client.failed(world.posts[0])
+    assert world.client.deadline() == due

@@ -11,8 +11,6 @@ from sockjs_bridge.client.resume.policy import Attempt, Policy, Way
 from sockjs_bridge.client.resume.sending import Sending
 from sockjs_bridge.client.resume.states import ClientEvent, ClientState
 
-TRYING = frozenset({ClientState.CONNECTING, ClientState.SUSPENDED, ClientState.CLOSING})
-
 
 class Asking(Sending):
     """What asks.
@@ -21,7 +19,6 @@ class Asking(Sending):
         links: the connections that there are.
         client: the client's id, which outlives sessions.
         positions: what came of rooms with history, by the rooms' keys.
-        replaces: a former session that the next one ends.
     """
 
     def __init__(
@@ -36,7 +33,6 @@ class Asking(Sending):
         self.links: list[Link] = []
         self.client = token()
         self.positions: dict[str, str] = {}
-        self.replaces: dict[str, str] | None = None
         self._request = 0
         self._welcomed = False
         self._heartbeat = 25.0
@@ -121,8 +117,6 @@ class Asking(Sending):
             # A process that died may have done what went up with a request before this one.
             doubtful = max(counts.repeated, counts.offered)
             body |= {"repeated": doubtful, "rooms": self.positions}
-            if self.replaces is not None:
-                body["replaces"] = self.replaces
         if self._incarnation is not None:
             body["incarnation"] = self._incarnation
         if now_please and link.way is Way.POLL:
@@ -210,12 +204,11 @@ class Asking(Sending):
 
     def _leave(self, link: Link) -> None:
         """Drops a connection."""
-        if not link.over:
-            link.over = True
-            self.links.remove(link)
-            if link is self._current:
-                self._current = None
-            self._network.close(link)
+        link.over = True
+        self.links.remove(link)
+        if link is self._current:
+            self._current = None
+        self._network.close(link)
 
     def _leave_all(self) -> None:
         for link in [*self.links]:
@@ -295,8 +288,7 @@ class Asking(Sending):
         self._policy.broke(link.way, now, now - link.welcomed_at, now - link.heard_at)
         if self._enter(ClientEvent.BREAK) is not None:
             self._listener.suspended()
-        if self._current is None and self.state in TRYING:
-            self._try_again(after)
+        self._try_again(after)
 
     def _did_not_come_up(self, link: Link, after: float) -> None:
         now = self._time()
@@ -308,18 +300,18 @@ class Asking(Sending):
         if self._enter(ClientEvent.BREAK) is not None:
             # What was to take over did not.
             self._listener.suspended()
-        if self.state in TRYING:
-            if self._attempts:
-                # The next one at once, where this one failed fast.
-                self._attempts[0] = Attempt(self._attempts[0].way, now)
-                self._run_attempts()
-            elif not any(
-                not other.probe and (other.request or not other.up) for other in self.links
-            ):
-                self._try_again(after)
+        if self._attempts:
+            # The next one at once, where this one failed fast.
+            self._attempts[0] = Attempt(self._attempts[0].way, now)
+            self._run_attempts()
+        elif not any(not other.probe and (other.request or not other.up) for other in self.links):
+            self._try_again(after)
 
     def _distrust(self, link: Link) -> None:
         """Leaves a link, and asks again from what is there."""
+        if link.over:
+            # It was left for the first half of a line of which the second makes no sense.
+            return
         current = link is self._current
         self._leave(link)
         if current:

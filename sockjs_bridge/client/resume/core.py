@@ -15,6 +15,9 @@ from sockjs_bridge.client.resume.policy import Way
 from sockjs_bridge.client.resume.states import ClientEvent, ClientState
 from sockjs_bridge.client.resume.timing import Timing
 
+#: Seconds beyond which no server spreads those that it sends away.
+LONGEST_MOVE = 3600.0
+
 
 class ResumableClient(Timing):
     """One connection of an application, over all its sessions."""
@@ -134,7 +137,6 @@ class ResumableClient(Timing):
             self._incarnation = told.get("incarnation")
             self._policy.entered(str(told.get("net")))
         first, self._welcomed = not self._welcomed, True
-        self.replaces = None
         if self._current is None or link.request >= self._current.request:
             self._took_over(link)
         if first:
@@ -161,8 +163,7 @@ class ResumableClient(Timing):
     def _lose(self, received: int | None) -> None:
         if received is not None:
             self._confirm(min(received, self.counts.last))
-        if self._enter(ClientEvent.LOST) is None:
-            return
+        self._enter(ClientEvent.LOST)
         counts = self.counts
         settled = counts.settled
         worked = self._lasted or counts.received > 0 or counts.handled > 0
@@ -171,8 +172,9 @@ class ResumableClient(Timing):
         self._go_on(at_once=worked)
 
     def _move(self, seconds: float, *, doubtful: bool) -> None:
-        if self._enter(ClientEvent.MOVED) is None:
-            return
+        if not 0 <= seconds <= LONGEST_MOVE:
+            raise ValueError("no time to move in")
+        self._enter(ClientEvent.MOVED)
         self._renew(doubtful=doubtful)
         self._move_at = self._time() + self._policy.part_of(seconds)
         self._listener.moved()
@@ -192,26 +194,21 @@ class ResumableClient(Timing):
         if self.state is ClientState.CLOSING and not self.counts.last:
             code, reason = self._closing or (1000, "")
             self._end(code, reason)
-        elif self.state in (ClientState.CONNECTING, ClientState.CLOSING):
+        else:
             # Two servers that know nothing of each other lose a session in turns.
             self._fruitful = self._fruitful or at_once
             self._try_again()
 
     def _deny(self, status: int, reason: str) -> None:
-        if self.state is not ClientState.CLOSED:
-            self._listener.denied(status)
-            self._end(4000 + status, reason)
+        self._listener.denied(status)
+        self._end(4000 + status, reason)
 
     def _unsupported(self) -> None:
-        if self.state is not ClientState.CLOSED:
-            self._listener.unsupported()
-            self._end(4404, "Not supported")
+        self._listener.unsupported()
+        self._end(4404, "Not supported")
 
     def _end(self, code: int, reason: str) -> None:
-        if self._enter(ClientEvent.END) is not None:
-            self._finish(code, reason)
-
-    def _finish(self, code: int, reason: str) -> None:
+        self._enter(ClientEvent.END)
         self._leave_all()
         self._post = self._post_at = self._ask_at = None
         self._move_at = self._unacknowledged_at = None
