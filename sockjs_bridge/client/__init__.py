@@ -283,4 +283,4 @@ def connect_sync(url: str | URL, **options: Any) -> SyncConnection:
     async def open_it() -> ResumableConnection:
         return await opening
 
-    return SyncConnection(open_it())
+    return SyncConnection(open_it)

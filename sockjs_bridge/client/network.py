@@ -103,8 +103,7 @@ class Network:
 
     def write(self, link: Link, frame: object) -> None:
         """Sends a JSON value over a WebSocket."""
-        if (frames := self._frames.get(link)) is not None:
-            frames.put_nowait(json.dumps(frame))
+        self._frames[link].put_nowait(json.dumps(frame))
 
     def close(self, link: Link) -> None:
         """Drops a connection."""
@@ -213,7 +212,6 @@ class Network:
     async def _converse(self, link: Link) -> None:
         core = self._core
         assert core is not None
-        code: int | None = None
         query = ("new",) if link.new else ()
         try:
             async with self._http.ws_connect(
@@ -230,11 +228,12 @@ class Network:
                 finally:
                     writer.cancel()
                     del self._frames[link]
+                # Before the other side has answered the close frame, if it does at all.
+                self._tell(core.ended, link, code)
         except aiohttp.WSServerHandshakeError as error:
-            code = error.status
+            self._tell(core.ended, link, error.status)
         except BROKEN:
-            code = None
-        self._tell(core.ended, link, code)
+            self._tell(core.ended, link)
 
     async def _hear(self, link: Link, websocket: aiohttp.ClientWebSocketResponse) -> int | None:
         core = self._core

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -32,7 +31,7 @@ class SyncConnection:
         TimeoutError: it was not open in time.
     """
 
-    def __init__(self, opening: Coroutine[Any, Any, ResumableConnection]) -> None:
+    def __init__(self, opening: Callable[[], Coroutine[Any, Any, ResumableConnection]]) -> None:
         self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._stopped = False
@@ -52,21 +51,18 @@ class SyncConnection:
             if leaving := [task for task in asyncio.all_tasks(loop) if task.cancelling()]:
                 loop.run_until_complete(asyncio.wait(leaving, timeout=LEAVE))
 
-    def _run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+    def _run(self, call: Callable[[], Coroutine[Any, Any, T]], timeout: float | None = None) -> T:
         if threading.current_thread() is self._thread:
-            coroutine.close()
             raise RuntimeError("this would wait for itself: it is called on the connection's loop")
         with self._lock:
             # Before the loop stops, or not at all: nobody would answer.
             future = None
             if not self._stopped:
-                future = asyncio.run_coroutine_threadsafe(_within(timeout, coroutine), self._loop)
+                future = asyncio.run_coroutine_threadsafe(_within(timeout, call), self._loop)
         if future is None:
-            return _at_once(coroutine)
+            return _at_once(call())
         try:
             return future.result()
-        except concurrent.futures.CancelledError:
-            raise RuntimeError("the connection was closed in another thread") from None
         except BaseException:
             # Ctrl-C: a message that comes later must not go to somebody who waits no more.
             future.cancel()
@@ -98,7 +94,7 @@ class SyncConnection:
         Raises:
             TimeoutError: there was no room in time, and it is not sent.
         """
-        self._run(self._connection.send(message), timeout)
+        self._run(lambda: self._connection.send(message), timeout)
 
     def receive(self, timeout: float | None = None) -> str:
         """Waits for the next message.
@@ -110,7 +106,7 @@ class SyncConnection:
             ConnectionClosed: the connection is over and all messages were returned.
             TimeoutError: no message came in time.
         """
-        return self._run(self._connection.recv(), timeout)
+        return self._run(self._connection.recv, timeout)
 
     def handled(self, timeout: float | None = None) -> None:
         """Waits until the application at the server has handled all that was sent so far.
@@ -122,7 +118,7 @@ class SyncConnection:
             ConnectionClosed: the connection is over, and not all was handled.
             TimeoutError: not all was handled in time.
         """
-        self._run(self._connection.handled(), timeout)
+        self._run(self._connection.handled, timeout)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes the session, as `ResumableConnection.close`; again it does nothing.
@@ -137,7 +133,7 @@ class SyncConnection:
         if self._stopped:
             return
         try:
-            self._run(self._connection.close(code, reason))
+            self._run(lambda: self._connection.close(code, reason))
         except ValueError:
             raise
         except BaseException:
@@ -153,16 +149,16 @@ class SyncConnection:
         self._thread.join()
 
 
-async def _within(timeout: float | None, coroutine: Coroutine[Any, Any, T]) -> T:
+async def _within(timeout: float | None, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     async with asyncio.timeout(timeout):
-        return await coroutine
+        return await call()
 
 
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine of a connection that is over: it waits for nothing."""
     try:
-        coroutine.send(None)
+        while True:
+            coroutine.send(None)
     except StopIteration as end:
         result: T = end.value
         return result
-    raise AssertionError("it waits")

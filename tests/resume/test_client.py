@@ -1119,3 +1119,16 @@ def test_second_failure_of_the_same_send() -> None:
     due = world.client.deadline()
     world.client.failed(world.posts[0])
     assert world.client.deadline() == due
+
+
+def test_late_copy_of_a_first_request_makes_no_session_of_this_client() -> None:
+    world = World()
+    world.advance(0.2)
+    websocket, poll = world.link(Way.WEBSOCKET), world.link(Way.POLL)
+    world.client.connected(websocket)
+    world.answer(websocket, {"from": 1, "received": 0, "incarnation": "a", **TERMS}, 'a["x"]')
+    world.answer(poll, {"from": 1, "received": 0, "incarnation": "b", **TERMS})
+    assert poll in world.closed_links
+    world.client.ended(websocket)
+    world.client.connected(world.link(Way.WEBSOCKET))
+    assert world.frames[-1]["incarnation"] == "a"

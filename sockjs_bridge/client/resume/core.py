@@ -124,6 +124,11 @@ class ResumableClient(Timing):
 
     def _welcome(self, link: Link, told: dict[str, Any]) -> bool:
         number, received = told["from"], told["received"]
+        another = "limit" in told and told.get("incarnation") != self._incarnation
+        if self._welcomed and another:
+            # A late copy of a first request has made one more session, in another process.
+            self._distrust(link)
+            return False
         if number > self.counts.received + 1:
             # A hole: what is missing is nowhere.
             self._lose(None)
