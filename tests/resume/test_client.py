@@ -1132,3 +1132,15 @@ def test_late_copy_of_a_first_request_makes_no_session_of_this_client() -> None:
     world.client.ended(websocket)
     world.client.connected(world.link(Way.WEBSOCKET))
     assert world.frames[-1]["incarnation"] == "a"
+
+
+def test_websocket_that_is_pinged_already_is_not_pinged_again() -> None:
+    world, websocket = over_both()
+    world.advance(2.6)
+    pings = world.frames.count(world.frames[-1])
+    world.client._ask_now()
+    world.answer(world.link(Way.POLL), {"from": 1, "received": 0})
+    assert world.client.way is Way.POLL
+    assert list(world.frames[-1]) == ["ping"]
+    assert world.frames.count(world.frames[-1]) == pings
+    assert websocket.pinged_at is not None
