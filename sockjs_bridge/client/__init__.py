@@ -95,13 +95,18 @@ class connect(Generic[C]):
         max_size: bytes of one frame, beyond which the connection is closed with 1009.
         max_queue: messages that may wait for `Connection.recv` before reading from the server
             stops. The frame that crosses the limit is still taken as a whole.
+        max_unhandled: with ``resume``: how much of what was sent is kept until the server has
+            handled it, in characters and 64 for each message, before `ResumableConnection.send`
+            waits: a client that is cut off does not grow without bound.
 
     None stands for no limit, where the type allows it.
 
     Raises:
         ValueError: the URL or the transport is none.
         HandshakeError: the server could not be reached, or answered with a status other than
-            200 or 101. Redirects are not followed.
+            200 or 101. Redirects are not followed. With ``resume``: it refused this client (401 or
+            403), or has no sessions that survive (404); whatever else is wrong is tried again
+            until ``open_timeout``.
         ConnectionClosed: the server closed the session without opening it, or was no SockJS
             server. A session that opens and closes at once is returned instead, and its
             `Connection.recv` raises.
@@ -140,6 +145,7 @@ class connect(Generic[C]):
         close_timeout: float = ...,
         max_size: int | None = ...,
         max_queue: int | None = ...,
+        max_unhandled: int | None = ...,
         on_event: Callable[[Event], object] | None = ...,
     ) -> None: ...
 
@@ -159,6 +165,7 @@ class connect(Generic[C]):
         idle_timeout: float | None = 60.0,
         max_size: int | None = 16 * 1024 * 1024,
         max_queue: int | None = 1024,
+        max_unhandled: int | None = 16 * 1024 * 1024,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         known = RESUMABLE_TRANSPORTS if resume else TRANSPORTS
@@ -185,6 +192,7 @@ class connect(Generic[C]):
             max_queue=max_queue,
         )
         self._resume = resume
+        self._max_unhandled = max_unhandled
         self._on_event = on_event
         self._connection: C | None = None
 
@@ -223,6 +231,7 @@ class connect(Generic[C]):
             options.close_timeout,
             options.max_size,
             options.max_queue,
+            self._max_unhandled,
             self._on_event,
         )
         await connection.open(options.open_timeout)
@@ -274,4 +283,4 @@ def connect_sync(url: str | URL, **options: Any) -> SyncConnection:
     async def open_it() -> ResumableConnection:
         return await opening
 
-    return SyncConnection(open_it())
+    return SyncConnection(open_it)

@@ -16,8 +16,9 @@ from sockjs_bridge.client.wire import extend_url
 
 #: Seconds that the other side of a WebSocket has to answer the close frame.
 LEAVE = 1.0
-#: What breaks a connection, and says no more than that.
-BROKEN = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+#: What breaks a connection, and says no more than that; the last one comes of an aiohttp session
+#: that its owner has closed.
+BROKEN = (aiohttp.ClientError, OSError, TimeoutError, ValueError, RuntimeError)
 
 
 class Core(Protocol):
@@ -78,7 +79,7 @@ class Network:
         self._loop = asyncio.get_running_loop()
         self._core: Core | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._by_link: dict[Link, asyncio.Task[None]] = {}
+        self._running: dict[Link | Post, asyncio.Task[None]] = {}
         self._frames: dict[Link, asyncio.Queue[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
         # Set while the application takes what comes.
@@ -98,22 +99,30 @@ class Network:
     def open(self, link: Link) -> None:
         """Begins a request or a handshake."""
         run = self._converse if link.way is Way.WEBSOCKET else self._receive
-        self._by_link[link] = task = self._spawn(run(link))
-        task.add_done_callback(lambda _: self._by_link.pop(link, None))
+        self._begin(link, run(link))
 
     def write(self, link: Link, frame: object) -> None:
         """Sends a JSON value over a WebSocket."""
-        if (frames := self._frames.get(link)) is not None:
-            frames.put_nowait(json.dumps(frame))
+        self._frames[link].put_nowait(json.dumps(frame))
 
     def close(self, link: Link) -> None:
         """Drops a connection."""
-        if (task := self._by_link.pop(link, None)) is not None:
-            task.cancel()
+        self._cancel(link)
 
     def post(self, post: Post) -> None:
         """Begins a request that sends."""
-        self._spawn(self._post(post))
+        self._begin(post, self._post(post))
+
+    def drop(self, post: Post) -> None:
+        """Drops a request that sends."""
+        self._cancel(post)
+
+    def _begin(self, key: Link | Post, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._running[key] = task = self._spawn(coroutine)
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    def _cancel(self, key: Link | Post) -> None:
+        self._running.pop(key).cancel()
 
     # Time
 
@@ -131,14 +140,13 @@ class Network:
 
     def _due(self) -> None:
         self._timer = None
-        if self._core is not None:
-            self._core.on_deadline(self.time())
+        assert self._core is not None
+        self._core.on_deadline(self.time())
         self.look()
 
     def _tell(self, function: Callable[..., None], *arguments: Any, **options: Any) -> None:
-        if self._core is not None:
-            function(*arguments, **options)
-            self.look()
+        function(*arguments, **options)
+        self.look()
 
     # What moves
 
@@ -161,12 +169,13 @@ class Network:
         )
 
     async def _receive(self, link: Link) -> None:
-        assert self._core is not None
+        core = self._core
+        assert core is not None
         try:
             async with self._request(link.session, link.way.value, link.body) as response:
                 if response.status != 200:
                     after = retry_after(response.headers.get("Retry-After", ""))
-                    self._tell(self._core.ended, link, response.status, after=after)
+                    self._tell(core.ended, link, response.status, after=after)
                     return
                 left = b""
                 async for data in response.content.iter_any():
@@ -174,13 +183,13 @@ class Network:
                     if self._max_size is not None and len(left) > self._max_size:
                         raise ValueError("a line without an end")
                     for line in lines:
-                        self._tell(self._core.line, link, line.decode())
+                        self._tell(core.line, link, line.decode())
                     await self._wait_for_reader(link)
         except BROKEN:
-            self._tell(self._core.ended, link)
+            self._tell(core.ended, link)
         else:
             # What has no line end is no line.
-            self._tell(self._core.ended, link, clean=True)
+            self._tell(core.ended, link, clean=True)
 
     async def _wait_for_reader(self, link: Link) -> None:
         if not self.readable.is_set():
@@ -189,19 +198,20 @@ class Network:
             link.heard_at = self.time()
 
     async def _post(self, post: Post) -> None:
-        assert self._core is not None
+        core = self._core
+        assert core is not None
         try:
             async with self._request(post.session, "xhr_send", post.body) as response:
                 answer = json.loads(await response.read()) if response.status == 200 else {}
                 status = response.status if type(answer) is dict else 502
         except BROKEN:
-            self._tell(self._core.failed, post)
+            self._tell(core.failed, post)
         else:
-            self._tell(self._core.answered, post, status, answer)
+            self._tell(core.answered, post, status, answer)
 
     async def _converse(self, link: Link) -> None:
-        assert self._core is not None
-        code: int | None = None
+        core = self._core
+        assert core is not None
         query = ("new",) if link.new else ()
         try:
             async with self._http.ws_connect(
@@ -213,26 +223,28 @@ class Network:
                 frames = self._frames[link] = asyncio.Queue()
                 writer = self._spawn(_write(websocket, frames))
                 try:
-                    self._tell(self._core.connected, link)
+                    self._tell(core.connected, link)
                     code = await self._hear(link, websocket)
                 finally:
                     writer.cancel()
                     del self._frames[link]
+                # Before the other side has answered the close frame, if it does at all.
+                self._tell(core.ended, link, code)
         except aiohttp.WSServerHandshakeError as error:
-            code = error.status
+            self._tell(core.ended, link, error.status)
         except BROKEN:
-            code = None
-        self._tell(self._core.ended, link, code)
+            self._tell(core.ended, link)
 
     async def _hear(self, link: Link, websocket: aiohttp.ClientWebSocketResponse) -> int | None:
-        assert self._core is not None
+        core = self._core
+        assert core is not None
         while True:
             message = await websocket.receive()
             if message.type is aiohttp.WSMsgType.CLOSE:
                 return int(message.data or 0) or None
             if message.type is not aiohttp.WSMsgType.TEXT:
                 return None
-            self._tell(self._core.line, link, message.data)
+            self._tell(core.line, link, message.data)
             await self._wait_for_reader(link)
 
     # The end
@@ -241,10 +253,11 @@ class Network:
         """Drops all that is left."""
         self._core = None
         self.look()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Some of them may not end by that, but tell the core, which begins others.
+        while tasks := [*self._tasks]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _write(websocket: aiohttp.ClientWebSocketResponse, frames: asyncio.Queue[str]) -> None:

@@ -33,7 +33,8 @@ class Event:
     """Something that became of the connection's session.
 
     Attributes:
-        name: ``suspended``: no way to the server works; ``resumed``: one does again; ``lost``: the
+        name: ``suspended``: no way to the server works; ``resumed``: one does again, in a new
+            session where ``lost`` or ``moved`` came in between; ``lost``: the
             session is no more, a new one begins, and what comes down may have a hole; ``moved``:
             a new one begins, since the server leaves, and nothing is missing; ``missed``: the
             history of rooms does not reach back; ``denied``: the server refuses this client.
@@ -72,6 +73,7 @@ class ResumableConnection:
         close_timeout: float,
         max_size: int | None,
         max_queue: int | None,
+        max_unhandled: int | None,
         on_event: Callable[[Event], object] | None,
     ) -> None:
         self.close_code: int | None = None
@@ -82,6 +84,9 @@ class ResumableConnection:
         self._base = base
         self._close_timeout = close_timeout
         self._max_queue = max_queue
+        self._max_unhandled = max_unhandled
+        # Who waits for room waits in order.
+        self._sending = asyncio.Lock()
         self._on_event = on_event
         self._messages: deque[str] = deque()
         self._changed = asyncio.Event()
@@ -135,6 +140,10 @@ class ResumableConnection:
     async def send(self, message: str) -> None:
         """Sends a message: it waits in its order, and goes out as soon as there is a way.
 
+        It is kept until the application at the server has handled it. While what is kept is more
+        than ``max_unhandled`` of `connect`, this waits for room; a call that is cancelled there
+        sends nothing.
+
         Args:
             message: any text.
 
@@ -146,23 +155,39 @@ class ResumableConnection:
         if not isinstance(message, str):
             raise TypeError(f"a message is a str, not {type(message).__name__}")
         self._check_open()
-        try:
-            self._last = self._core.send(message)
-        except ConnectionError:
-            raise ConnectionClosed(1000, "Closing") from None
-        self._network.look()
+        async with self._sending:
+            await self._wait_until(self._has_room)
+            try:
+                self._last = self._core.send(message)
+            except ConnectionError:
+                raise ConnectionClosed(1000, "Closing") from None
+            self._network.look()
+
+    def _has_room(self) -> bool:
+        kept = self._core.counts.size
+        return self._max_unhandled is None or kept <= self._max_unhandled
+
+    async def _wait_until(self, condition: Callable[[], object]) -> None:
+        """Waits until something holds, or raises where the connection is over before."""
+        while not condition():
+            self._check_open()
+            self._changed.clear()
+            await self._changed.wait()
 
     async def handled(self) -> None:
         """Waits until the application at the server has handled all that was sent so far.
+
+        The server says so in between what it sends: who does not receive, with ``max_queue``
+        messages waiting, does not hear it.
 
         Raises:
             ConnectionClosed: the connection is over, and not all was handled.
         """
         last = self._last
-        while self._handled < last:
-            self._check_open()
-            self._changed.clear()
-            await self._changed.wait()
+        if self._handled < last and self.close_code is None:
+            self._core.want_handled()
+            self._network.look()
+        await self._wait_until(lambda: self._handled >= last)
 
     async def recv(self) -> str:
         """Waits for the next message.
@@ -172,10 +197,7 @@ class ResumableConnection:
         Raises:
             ConnectionClosed: the connection is over and all messages were returned.
         """
-        while not self._messages:
-            self._check_open()
-            self._changed.clear()
-            await self._changed.wait()
+        await self._wait_until(lambda: self._messages)
         message = self._messages.popleft()
         if not self._network.readable.is_set() and not self._full:
             self._network.readable.set()
@@ -271,9 +293,12 @@ class _Listener:
         self._connection._changed.set()
 
     def opened(self) -> None:
-        self._connection.suspended = False
-        if not self._connection._opened.done():
-            self._connection._opened.set_result(None)
+        connection = self._connection
+        if not connection._opened.done():
+            connection._opened.set_result(None)
+        if connection.suspended:
+            # In a new session, after the one that was suspended was lost.
+            self.resumed()
 
     def suspended(self) -> None:
         self._connection.suspended = True

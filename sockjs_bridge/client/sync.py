@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,11 +12,15 @@ from sockjs_bridge.client.resumable import ResumableConnection
 
 T = TypeVar("T")
 
+#: Seconds for what was interrupted to let go of what it holds.
+LEAVE = 2.0
+
 
 class SyncConnection:
     """A connection whose session survives, for code that blocks; made by `connect_sync`.
 
-    It lives on an event loop in a thread of its own. Its methods may be called in any thread.
+    It lives on an event loop in a thread of its own, which ends with it. Its methods may be called
+    in any other thread; what interrupts one of them, Ctrl-C for instance, interrupts it alone.
 
     Args:
         opening: opens the connection.
@@ -28,11 +31,11 @@ class SyncConnection:
         TimeoutError: it was not open in time.
     """
 
-    def __init__(self, opening: Coroutine[Any, Any, ResumableConnection]) -> None:
+    def __init__(self, opening: Callable[[], Coroutine[Any, Any, ResumableConnection]]) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="sockjs client", daemon=True
-        )
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._live, name="sockjs client", daemon=True)
         self._thread.start()
         try:
             self._connection = self._run(opening)
@@ -40,12 +43,30 @@ class SyncConnection:
             self._stop()
             raise
 
-    def _run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        future = asyncio.run_coroutine_threadsafe(_within(timeout, coroutine), self._loop)
+    def _live(self) -> None:
+        # At its end the runner cancels what is left, and waits for it.
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            loop = runner.get_loop()
+            loop.run_forever()
+            if leaving := [task for task in asyncio.all_tasks(loop) if task.cancelling()]:
+                loop.run_until_complete(asyncio.wait(leaving, timeout=LEAVE))
+
+    def _run(self, call: Callable[[], Coroutine[Any, Any, T]], timeout: float | None = None) -> T:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("this would wait for itself: it is called on the connection's loop")
+        with self._lock:
+            # Before the loop stops, or not at all: nobody would answer.
+            future = None
+            if not self._stopped:
+                future = asyncio.run_coroutine_threadsafe(_within(timeout, call), self._loop)
+        if future is None:
+            return _at_once(call())
         try:
             return future.result()
-        except concurrent.futures.CancelledError:
-            raise RuntimeError("the connection was closed in another thread") from None
+        except BaseException:
+            # Ctrl-C: a message that comes later must not go to somebody who waits no more.
+            future.cancel()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -63,13 +84,17 @@ class SyncConnection:
         """The connection; its methods belong to its loop."""
         return self._connection
 
-    def send(self, message: str) -> None:
+    def send(self, message: str, timeout: float | None = None) -> None:
         """Sends a message, as `ResumableConnection.send`.
 
         Args:
             message: any text.
+            timeout: in seconds, for the room that it needs; None waits for ever.
+
+        Raises:
+            TimeoutError: there was no room in time, and it is not sent.
         """
-        self._run(self._connection.send(message))
+        self._run(lambda: self._connection.send(message), timeout)
 
     def receive(self, timeout: float | None = None) -> str:
         """Waits for the next message.
@@ -81,7 +106,7 @@ class SyncConnection:
             ConnectionClosed: the connection is over and all messages were returned.
             TimeoutError: no message came in time.
         """
-        return self._run(self._connection.recv(), timeout)
+        return self._run(self._connection.recv, timeout)
 
     def handled(self, timeout: float | None = None) -> None:
         """Waits until the application at the server has handled all that was sent so far.
@@ -93,7 +118,7 @@ class SyncConnection:
             ConnectionClosed: the connection is over, and not all was handled.
             TimeoutError: not all was handled in time.
         """
-        self._run(self._connection.handled(), timeout)
+        self._run(self._connection.handled, timeout)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes the session, as `ResumableConnection.close`; again it does nothing.
@@ -101,17 +126,39 @@ class SyncConnection:
         Args:
             code: 1000 or 3000 to 4999 (RFC 6455, section 7.4).
             reason: at most 123 bytes of UTF-8 (RFC 6455, section 5.5).
+
+        Raises:
+            ValueError: the code or the reason may not be sent; the connection is open still.
         """
-        if not self._loop.is_closed():
-            self._run(self._connection.close(code, reason))
+        if self._stopped:
+            return
+        try:
+            self._run(lambda: self._connection.close(code, reason))
+        except ValueError:
+            raise
+        except BaseException:
             self._stop()
+            raise
+        self._stop()
 
     def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._lock:
+            if not self._stopped:
+                self._stopped = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.close()
 
 
-async def _within(timeout: float | None, coroutine: Coroutine[Any, Any, T]) -> T:
+async def _within(timeout: float | None, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     async with asyncio.timeout(timeout):
-        return await coroutine
+        return await call()
+
+
+def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine of a connection that is over: it waits for nothing."""
+    try:
+        while True:
+            coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result

@@ -8,6 +8,7 @@ import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -60,14 +61,15 @@ class DummyReceiver:
 
     Attributes:
         messages: what it was sent.
+        writable: it takes more.
     """
 
     callback = ""
     tag: str | None = None
     heard = 0.0
-    writable = True
 
     def __init__(self) -> None:
+        self.writable = True
         self.transport = _TRANSPORT
         self.peer = Peer()
         self.messages: list[str] = []
@@ -97,6 +99,22 @@ def dummy_sockjs() -> SockJS:
     return sockjs
 
 
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message of a script, and what the view may ask about it."""
+
+    text: str
+    message_id: str | None = None
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A client of a script that gets out of reach, or back into it."""
+
+    suspended: bool
+
+
 class _Dummy(Connection):
     """What the dummies of both styles have in common.
 
@@ -117,8 +135,12 @@ class _Dummy(Connection):
         clock = self.sockjs.endpoints.clock
         self._session = endpoint.manager.create(secrets.token_hex(8), _TRANSPORT)
         super().__init__(self._session, clock)
-        self._script = deque(messages)
+        self._script: deque[_Message | _Turn | BaseException] = deque()
+        for message in messages:
+            self._script.append(_Message(message) if isinstance(message, str) else message)
         self._leaves = code, reason
+        self._running = self._suspended = False
+        self._handled: _Message | None = None
         self._receiver = DummyReceiver()
         self._session.connection = self
         self._session.attach(self._receiver)
@@ -130,13 +152,58 @@ class _Dummy(Connection):
         cast(DummyClock, self._clock).turn()
         return self._receiver.messages
 
-    def client_sends(self, message: str) -> None:
+    @property
+    def suspended(self) -> bool:
+        """Whether the client is out of reach: after `suspend`, until `resume`."""
+        return self._suspended
+
+    @property
+    def message_id(self) -> str | None:
+        """What the message that is being handled is known by, as `client_sends` was told."""
+        return None if self._handled is None else self._handled.message_id
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the message that is being handled may have been handled before."""
+        return self._handled is not None and self._handled.repeated
+
+    def client_sends(
+        self, message: str, *, message_id: str | None = None, repeated: bool = False
+    ) -> None:
         """Has a message arrive, behind those that were given at the beginning.
 
         Args:
             message: any text.
+            message_id: what it is known by, as with a client whose session survives.
+            repeated: it may have been handled before.
         """
-        self._script.append(message)
+        self._script.append(_Message(message, message_id, repeated))
+
+    def suspend(self) -> None:
+        """Has the client get out of reach, behind what it sends before; its session survives.
+
+        What it is sent from then on is kept, and in `sent` after `resume`. Of a session class
+        ``on_suspend`` is called.
+        """
+        self._take_turn(_Turn(suspended=True))
+
+    def resume(self) -> None:
+        """Has the client come back, behind what it does before; ``on_resume`` is called."""
+        self._take_turn(_Turn(suspended=False))
+
+    def _take_turn(self, turn: _Turn) -> None:
+        if self._running or self._script:
+            self._script.append(turn)
+        else:
+            self._turn(turn)
+
+    def _turn(self, turn: _Turn) -> None:
+        # What was sent before has left.
+        cast(DummyClock, self._clock).turn()
+        self._suspended = turn.suspended
+        self._receiver.writable = not turn.suspended
+        if not turn.suspended:
+            self._session.flush()
 
     def client_leaves(self) -> None:
         """Ends the connection from the other side."""
@@ -158,31 +225,51 @@ class _Dummy(Connection):
 
     def _next(self) -> None:
         """Has the next message of the script arrive, or the client leave at its end."""
+        self._handled = None
         if self.closed or cast(WebSocket, self).backlog():
             return
+        while self._script and isinstance(turn := self._script[0], _Turn):
+            self._script.popleft()
+            self._turn(turn)
         if not self._script:
             self.client_leaves()
             return
         item = self._script.popleft()
         if isinstance(item, BaseException):
             raise item
-        self._session.deliver([item], len(item))
+        assert isinstance(item, _Message)
+        self._handled = item
+        self._session.deliver([item.text], len(item.text))
 
     def _phases(self, view: Any, request: Any) -> Iterable[Iterable[Callable[[], Any]]]:
         """Lists what the server would call; `ConnectionClosed` ends one phase, not the next."""
+        self._running = True
         if not (inspect.isclass(view) and issubclass(view, WebSocketSession)):
             return [[partial(view, request)]]
         session = self._session.connection = make_instance(view, request)
-        last = [getattr(session, hook, None) for hook in ("on_close", "on_closed")]
-        return self._hooks(session), filter(None, last)
+        return self._hooks(session), self._last_hooks(session)
 
     def _hooks(self, session: WebSocketSession) -> Iterator[Callable[[], Any]]:
         yield session.on_open
+        if self._suspended:
+            yield session.on_suspend
         while not self.closed:
+            if self._script and isinstance(turn := self._script[0], _Turn):
+                self._handled = None
+                self._script.popleft()
+                if turn.suspended != self._suspended:
+                    self._turn(turn)
+                    yield session.on_suspend if turn.suspended else session.on_resume
+                continue
             self._next()
             if not self.closed:
                 # By the back door: a session class has no receive().
                 yield partial(session.on_message, self._next_message())
+
+    def _last_hooks(self, session: WebSocketSession) -> Iterator[Callable[[], Any]]:
+        self._handled = None
+        last = [getattr(session, hook, None) for hook in ("on_close", "on_closed")]
+        yield from filter(None, last)
 
     async def _drain(self) -> None:
         cast(DummyClock, self._clock).turn()
@@ -240,13 +327,16 @@ class DummyWebSocket(_Dummy, WebSocket):
         return self.sent
 
     def drain(self, timeout: float | None = None) -> None:
-        """Returns at once: the client takes everything.
+        """Returns at once: the client takes everything, unless it is suspended.
 
         Args:
             timeout: without effect.
+
+        Raises:
+            TimeoutError: it is suspended, and more waits for it than may.
         """
         cast(DummyClock, self._clock).turn()
-        super().drain(timeout)
+        super().drain(0 if self._suspended else timeout)
 
     def _next_message(self) -> str:
         return WebSocket.receive(self)

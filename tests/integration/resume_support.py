@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
 
 from sockjs_bridge import WebSocketSession
+from sockjs_bridge.client import Event
 from tests.integration.support import Journal
 from tests.pkgs.resumable_app import Names
 
@@ -17,6 +20,7 @@ class App:
 
     Attributes:
         journal: by the ``?tag=`` of the connection.
+        release: to be set by a test for the route whose view receives nothing before that.
         wsgi: the application.
     """
 
@@ -55,6 +59,12 @@ class App:
             for message in request.websocket:
                 request.websocket.send(f"{request.websocket.message_id} {message}")
 
+        self.release = release = threading.Event()
+
+        def patient(request: Request) -> None:
+            release.wait()
+            blocking(request)
+
         class Nothing(WebSocketSession):
             pass
 
@@ -68,6 +78,7 @@ class App:
             "async": asynchronous,
             "blocking": blocking,
             "nothing": Nothing,
+            "patient": patient,
         }
         for name, view in views.items():
             config.add_sockjs_route(name, f"/{name}")
@@ -77,3 +88,25 @@ class App:
         config.add_sockjs_route("off", "/off", resume_window=0)
         config.add_view(Echo, route_name="off", websocket=True)
         self.wsgi = config.make_wsgi_app()
+
+
+class Events(list[Event]):
+    """What a client was told."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.append(event)
+        self._changed.set()
+
+    @property
+    def names(self) -> set[str]:
+        """What it was told of."""
+        return {event.name for event in self}
+
+    async def wait(self, name: str) -> Event:
+        while not (found := [event for event in self if event.name == name]):
+            self._changed.clear()
+            await self._changed.wait()
+        return found[0]

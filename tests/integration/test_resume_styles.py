@@ -17,7 +17,7 @@ from sockjs_bridge.client import (
     connect_sync,
 )
 from sockjs_bridge.testing import serve
-from tests.integration.resume_support import App
+from tests.integration.resume_support import App, Events
 from tests.integration.support import PATIENCE
 from tests.proxies.tcp import Proxy
 
@@ -39,23 +39,6 @@ def url(app: App) -> Iterator[str]:
 async def bounded():
     async with asyncio.timeout(PATIENCE):
         yield
-
-
-class Events(list[Event]):
-    """What a client was told."""
-
-    def __init__(self) -> None:
-        self._changed = asyncio.Event()
-
-    def __call__(self, event: Event) -> None:
-        self.append(event)
-        self._changed.set()
-
-    async def wait(self, name: str) -> Event:
-        while not (found := [event for event in self if event.name == name]):
-            self._changed.clear()
-            await self._changed.wait()
-        return found[0]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -247,7 +230,39 @@ async def test_server_that_forgets(app: App) -> None:
                 await ws.handled()
                 events = await other.journal.wait("a", "message")
                 assert events[-1][:3] == ("message", "two", f"{ws.id}-2")
+                await told.wait("resumed")
+                assert [event.name for event in told] == ["suspended", "lost", "resumed"]
+                assert not ws.suspended
                 await ws.close()
+
+
+async def test_closed_while_it_waits_for_room(app: App, url: str) -> None:
+    async with connect(f"{url}/patient", resume=True, max_unhandled=0) as ws:
+        await ws.send("kept")
+        waiting = [asyncio.create_task(ws.send("more")) for _ in range(2)]
+        handled = asyncio.create_task(ws.handled())
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(ws.close())
+        await asyncio.sleep(0)
+        app.release.set()
+        await closing
+        for task in waiting:
+            with pytest.raises(ConnectionClosed):
+                await task
+        await handled
+
+
+async def test_handled_where_it_ends_before(app: App, url: str) -> None:
+    async with connect(f"{url}/patient", resume=True, close_timeout=0) as ws:
+        await ws.send("x")
+        waiting = asyncio.create_task(ws.handled())
+        await asyncio.sleep(0)
+        await ws.close(4001)
+        for awaitable in (waiting, ws.handled()):
+            with pytest.raises(ConnectionClosed) as closed:
+                await awaitable
+            assert closed.value.code == 4001
+    app.release.set()
 
 
 @asynccontextmanager
@@ -295,7 +310,5 @@ def test_without_awaiting(app: App) -> None:
                 ws.receive(timeout=0.01)
             assert ws.connection.transport in WAYS
         ws.close()
-        with pytest.raises(HandshakeError):
-            connect_sync(f"{url}/off")
         with pytest.raises(TypeError):
             connect_sync(f"{url}/echo", nothing=1)

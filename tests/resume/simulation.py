@@ -105,16 +105,19 @@ class Told:
 
     def lost(self, number: int) -> None:
         assert self.world.lossy, "lost without a reason"
+        self.world.opened_session = ""
         self.world.events.append("lost")
 
     def moved(self) -> None:
         world = self.world
         assert world.drained
         world.events.append("moved")
-        if world.clock.now < world.drained_at + DRAIN:
+        session, world.opened_session = world.opened_session, ""
+        # A session without a welcome is told the same, and has brought nothing.
+        if session and world.clock.now < world.drained_at + DRAIN:
             # Before the time was over, so that nothing is doubtful.
-            told = [down for down in world.all_downs if down.session.id == world.opened_session]
-            got = world.got.get(world.opened_session, [])
+            told = [down for down in world.all_downs if down.session.id == session]
+            got = world.got.get(session, [])
             assert any(got == down.sent for down in told), "moved while messages were under way"
             # What is handled counts over all sessions, what this one has handled from its first.
             settled = world.client.counts.settled
@@ -214,6 +217,9 @@ class Simulation:
 
     def post(self, post: Post) -> None:
         self.posts.append((post, [1]))
+
+    def drop(self, post: Post) -> None:
+        pass  # It may still arrive.
 
     def _of(self, link: Link) -> Exchange:
         return next(exchange for exchange in self.exchanges if exchange.link is link)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sockjs_bridge.client.resume.core import ResumableClient
+from sockjs_bridge.client.resume.counts import BESIDE, Counts
 from sockjs_bridge.client.resume.links import Link, Post
 from sockjs_bridge.client.resume.policy import (
     LEFT_OUT,
@@ -31,6 +32,7 @@ class World:
         self.written: list[tuple[Link, Any]] = []
         self.closed_links: list[Link] = []
         self.posts: list[Post] = []
+        self.dropped: list[Post] = []
         self.told: list[Any] = []
         tokens = itertools.count()
         self.policy = Policy(ways, lambda: 0.5)
@@ -50,6 +52,9 @@ class World:
 
     def post(self, post: Post) -> None:
         self.posts.append(post)
+
+    def drop(self, post: Post) -> None:
+        self.dropped.append(post)
 
     def advance(self, seconds: float) -> None:
         end = self.now + seconds
@@ -604,3 +609,538 @@ def test_close_is_final() -> None:
     world.client.ended(link)
     world.client.close()
     assert len(world.opened) == count
+
+
+# What never works, and what is slow
+
+
+def test_refused_handshake_leaves_the_decision_to_the_poll() -> None:
+    for status in (400, 401, 403, 404, 501):
+        world = World()
+        world.client.ended(world.link(Way.WEBSOCKET), status)
+        assert world.told == []
+        world.welcome(world.link(Way.POLL))
+        assert world.told == ["opened"]
+
+
+def test_refused_handshake_decides_where_there_is_no_other_way() -> None:
+    world = World((Way.WEBSOCKET,))
+    world.client.ended(world.link(Way.WEBSOCKET), 403)
+    assert world.told == [("denied", 403), ("closed", 4403, "Denied")]
+    world = World((Way.WEBSOCKET,))
+    world.client.ended(world.link(Way.WEBSOCKET), 404)
+    assert world.told == ["unsupported", ("closed", 4404, "Not supported")]
+
+
+@pytest.mark.parametrize(("code", "denied"), [(4399, False), (4400, True), (4403, True)])
+def test_close_by_the_pipeline_is_a_denial(code: int, denied: bool) -> None:
+    world = World((Way.POLL,))
+    world.answer(world.link(Way.POLL), f'c[{code},"Forbidden"]')
+    told = [("denied", code - 4000)] if denied else []
+    assert world.told == [*told, ("closed", code, "Forbidden")]
+
+
+def test_late_denial_after_the_end() -> None:
+    world = over_poll()
+    world.client.send("a")
+    world.answer(world.link(Way.POLL), 'c[4001,"enough"]')
+    told = [*world.told]
+    world.client.answered(world.posts[0], 403, {})
+    assert world.told == told
+
+
+def test_receive_request_that_is_too_large_ends_it() -> None:
+    world = over_poll()
+    world.client.ended(world.link(Way.POLL), 413)
+    assert world.told[-1] == ("closed", 1009, "Message too big")
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 4401), (400, 4400)])
+def test_send_that_is_refused(status: int, code: int) -> None:
+    world = over_poll()
+    world.client.send("a")
+    world.client.answered(world.posts[0], status, {})
+    assert world.told[-1][:2] == ("closed", code)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"), [(503, {}), (200, {}), (200, {"arrived": 1, "received": "1"})]
+)
+def test_send_that_is_not_answered_goes_again(status: int, answer: dict[str, Any]) -> None:
+    world = over_poll()
+    world.client.send("a")
+    world.client.answered(world.posts[0], status, answer)
+    world.advance(1)
+    assert [post.body["messages"] for post in world.posts] == [["a"], ["a"]]
+
+
+def test_send_to_a_session_that_timed_out() -> None:
+    world = over_poll()
+    world.client.send("a")
+    answer = {"arrived": 1, "received": 1, "lost": {"received": 1}}
+    world.client.answered(world.posts[0], 200, answer)
+    assert world.told[-2:] == [("handled", 1), ("lost", 1)]
+
+
+def test_silent_send_goes_again_and_takes_the_silent_way_with_it() -> None:
+    world = over_poll()
+    world.client.send("a")
+    poll = world.link(Way.POLL)
+    world.advance(2.9)
+    assert world.dropped == []
+    world.advance(0.2)
+    assert world.dropped == [world.posts[0]]
+    assert poll in world.closed_links
+    assert world.told[-1] == "suspended"
+    assert world.link(Way.POLL).body["now"]
+    world.welcome(world.link(Way.POLL))
+    world.advance(1)
+    assert world.posts[1].body["messages"] == ["a"]
+
+
+def test_way_that_brings_something_outlives_a_silent_send() -> None:
+    world = World((Way.STREAM,))
+    stream = world.link(Way.STREAM)
+    world.welcome(stream)
+    world.client.send("a")
+    world.advance(1)
+    world.answer(stream, {"at": 0, "busy": True})
+    world.advance(2.5)
+    assert world.dropped == [world.posts[0]]
+    assert not stream.over
+    # A slow way up needs more time for the same.
+    assert len(world.posts) == 2
+    for _ in range(5):
+        world.advance(1)
+        world.answer(stream, {"at": 0, "busy": True})
+    assert len(world.dropped) == 1
+    world.advance(1)
+    assert len(world.dropped) == 2
+
+
+def test_send_under_way_while_a_websocket_takes_over() -> None:
+    world = World()
+    world.advance(0.2)
+    websocket = world.link(Way.WEBSOCKET)
+    world.welcome(world.link(Way.POLL))
+    world.client.send("a")
+    world.client.connected(websocket)
+    world.answer(websocket, {"pong": 2}, {"from": 1, "received": 0})
+    world.advance(2.4)
+    world.answer(websocket, {"at": 0, "received": 1})
+    world.advance(1)
+    assert world.dropped == [world.posts[0]]
+    assert not websocket.over
+
+
+def test_server_is_asked_what_it_has_handled_over_a_poll() -> None:
+    world = over_poll()
+    world.client.send("a")
+    world.client.answered(world.posts[0], 200, {"arrived": 1, "received": 0})
+    world.advance(5)
+    assert len(world.posts) == 1, "nobody waits for it"
+    world.client.want_handled()
+    assert world.posts[1].body == {"key": world.client.key, "received": 0}
+    pauses = []
+    for count in range(2, 9):
+        assert len(world.posts) == count
+        world.client.answered(world.posts[-1], 200, {"arrived": 1, "received": 0})
+        due = world.client.deadline()
+        assert due is not None
+        pauses.append(round(due - world.now, 2))
+        world.advance(due - world.now)
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1, 1]
+    # What is sent meanwhile does not wait for that.
+    world.client.answered(world.posts[-1], 200, {"arrived": 1, "received": 0})
+    world.client.send("b")
+    assert world.posts[-1].body["messages"] == ["b"]
+    world.client.answered(world.posts[-1], 200, {"arrived": 2, "received": 1})
+    count = len(world.posts)
+    world.advance(5)
+    assert len(world.posts) == count
+    assert world.told[-1] == ("handled", 1)
+
+
+def test_probe_that_is_held_is_no_proof() -> None:
+    """What holds a response does so for the five seconds that the server keeps it open."""
+    world = World((Way.STREAM, Way.POLL))
+    world.welcome(world.link(Way.POLL))
+    probe = world.link(Way.STREAM)
+    world.advance(4.5)
+    assert probe in world.closed_links
+    world.answer(probe, {"pong": probe.body["probe"]})
+    assert [link.way for link in world.opened if not link.over] == [Way.POLL]
+
+
+def test_probe_that_is_refused_is_left_out() -> None:
+    world = World((Way.STREAM, Way.POLL))
+    world.welcome(world.link(Way.POLL))
+    world.client.ended(world.link(Way.STREAM), 502)
+    assert world.policy.better(Way.POLL, world.now) == []
+    for _ in range(31):
+        world.advance(10)
+        poll = world.link(Way.POLL)
+        world.answer(poll, {"from": 1, "received": 0}, "h")
+        world.client.ended(poll, clean=True)
+    assert [link.probe for link in world.opened if link.way is Way.STREAM] == [True, True]
+
+
+def test_way_that_breaks_at_each_welcome_is_asked_less_and_less() -> None:
+    world = World((Way.STREAM,))
+    for _ in range(60):
+        for link in [link for link in world.opened if not link.over]:
+            world.welcome(link)
+            world.client.ended(link)
+        world.advance(1)
+    assert 6 < len(world.opened) < 15
+
+
+def test_way_that_breaks_with_something_is_asked_at_once() -> None:
+    world = World((Way.STREAM,))
+    for number in range(1, 20):
+        link = world.link(Way.STREAM)
+        world.answer(link, {"from": number, "received": 0, **TERMS}, 'a["x"]')
+        world.client.ended(link)
+    assert len(world.opened) == 20
+
+
+def test_session_that_is_lost_again_and_again_begins_less_and_less() -> None:
+    """Two servers that know nothing of each other, behind one address."""
+    world = World((Way.POLL,))
+    for _ in range(60):
+        for link in [link for link in world.opened if not link.over]:
+            world.answer(link, {"lost": {}})
+        world.advance(1)
+    assert 6 < len(world.opened) < 15
+
+
+def test_session_that_lasted_begins_anew_at_once() -> None:
+    world, link = over_websocket()
+    world.advance(2.6)
+    world.answer(link, {"pong": 1})
+    world.advance(2.6)
+    world.client.ended(link)
+    world.client.connected(world.link(Way.WEBSOCKET))
+    count = len(world.opened)
+    world.answer(world.link(Way.WEBSOCKET), {"lost": {}})
+    assert len(world.opened) == count + 1
+
+
+@pytest.mark.parametrize("way", [Way.STREAM, Way.POLL])
+def test_responses_that_end_empty_are_no_way(way: Way) -> None:
+    """Something in between ends each one in good order, before anything is in it."""
+    world = World((way,))
+    world.welcome(world.link(way))
+    world.client.ended(world.link(way), clean=True)
+    for _ in range(300):
+        for link in [link for link in world.opened if not link.over]:
+            world.answer(link, {"from": 1, "received": 0})
+            world.client.ended(link, clean=True)
+        world.advance(0.2)
+    assert "suspended" in world.told
+    assert 6 < len(world.opened) < 40
+
+
+def test_after_fruitless_tries_no_way_is_left_out() -> None:
+    policy = Policy(tuple(Way), lambda: 0.5)
+    policy.failed(Way.WEBSOCKET, 0)
+    policy.failed(Way.STREAM, 0)
+    assert [attempt.way for attempt in policy.plan(0)] == [Way.POLL]
+    assert [attempt.way for attempt in policy.plan(0, all_ways=True)] == [Way.WEBSOCKET, Way.POLL]
+    for _ in range(5):
+        policy.broke(Way.POLL, 1, 1, 1)
+    assert policy.plan(1)[0].way is Way.POLL, "there is none to fall back on"
+
+
+def test_of_another_network_nothing_is_known() -> None:
+    policy = Policy(tuple(Way), lambda: 0.5)
+    policy.entered("a")
+    policy.failed(Way.WEBSOCKET, 0)
+    policy.worked(Way.POLL, 0)
+    policy.entered("a")
+    assert [attempt.way for attempt in policy.plan(0)] == [Way.POLL]
+    policy.entered("b")
+    assert [attempt.way for attempt in policy.plan(0)] == [Way.WEBSOCKET, Way.POLL]
+
+
+def test_two_who_share_a_session_notice_it() -> None:
+    """Each is welcomed in between: that proves nothing."""
+    world = over_poll()
+    for number in range(3):
+        assert ("lost", 0) not in world.told
+        poll = world.link(Way.POLL)
+        world.answer(poll, {"from": 1, "received": 0}, {"stale": 50 + 10 * number})
+        if not poll.over:
+            world.client.ended(poll, clean=True)
+        world.advance(1)
+    assert ("lost", 0) in world.told
+
+
+def test_close_while_it_moves_waits_for_what_is_left() -> None:
+    world, link = over_websocket()
+    world.client.send("a")
+    world.answer(link, {"at": 0, "received": 0}, {"moved": 4})
+    world.client.close(3000, "bye")
+    assert world.told[-1] == "moved"
+    world.advance(2.1)
+    again = world.link(Way.WEBSOCKET)
+    world.client.connected(again)
+    assert world.frames[-1]["messages"] == ["a"]
+    world.welcome(again, received=1)
+    assert world.frames[-1] == {"close": [3000, "bye"]}
+    world.answer(again, 'c[3000,"bye"]')
+    assert world.told[-1] == ("closed", 3000, "bye")
+
+
+def test_lost_while_it_closes() -> None:
+    world, link = over_websocket()
+    world.client.close(3000, "bye")
+    world.answer(link, {"lost": {}})
+    assert world.told[-1] == ("closed", 3000, "bye"), "nothing is left for another session"
+
+
+def test_ping_is_sent_for_what_no_sign_came_of_not_before() -> None:
+    world, link = over_websocket()
+    link.next_ping = world.now + 20
+    world.advance(10)
+    world.client.send("a")
+    world.advance(1.9)
+    assert {"ping": 1} not in world.frames
+    world.advance(0.2)
+    assert world.frames[-1] == {"ping": 1}
+
+
+def test_long_queue_is_not_walked() -> None:
+    """Of what waits only the part is looked at that goes up."""
+    counts = Counts()
+    for number in range(100):
+        counts.add(f"{number:03d}")
+    assert counts.size == 100 * (3 + BESIDE)
+    assert counts.confirm(40)
+    assert counts.after(41, 20) == ["040", "041", "042"]
+    assert counts.after(99, 1000) == ["098", "099"]
+    assert counts.confirm(60)
+    assert counts.confirm(30), "an older count tells nothing"
+    assert counts.after(61, 1) == ["060"]
+    assert (counts.handled, counts.last, counts.size) == (60, 100, 40 * (3 + BESIDE))
+    assert not counts.confirm(101)
+    counts.begin_again(doubtful=False)
+    assert (counts.base, counts.last) == (61, 40)
+    assert counts.after(1, 1) == ["060"]
+
+
+def test_moved_without_a_welcome_leaves_doubts() -> None:
+    world = World((Way.POLL,))
+    world.client.send("a")
+    world.client.ended(world.link(Way.POLL))
+    assert world.link(Way.POLL).body["messages"] == ["a"]
+    world.answer(world.link(Way.POLL), {"moved": 4})
+    world.advance(2.1)
+    assert world.link(Way.POLL).body["repeated"] == 1
+
+
+# Ways in each other's way
+
+
+def test_way_that_is_proved_already_is_asked_again() -> None:
+    world = World()
+    world.advance(0.2)
+    poll, websocket = world.link(Way.POLL), world.link(Way.WEBSOCKET)
+    world.welcome(poll)
+    world.client.connected(websocket)
+    world.answer(websocket, {"pong": 2})
+    assert world.frames[-1]["request"] == 2
+    world.answer(poll, "nonsense")
+    assert world.frames[-1]["request"] == 3, "at no cost, and before its answer came"
+    assert [link.way for link in world.opened if not link.over] == [Way.WEBSOCKET, Way.STREAM]
+
+
+def test_nonsense_over_a_replaced_way_is_nothing_to_the_newer_one() -> None:
+    world, _ = over_both()
+    poll = world.opened[1]
+    world.answer(poll, {"pong": 9}, "nonsense")
+    assert poll in world.closed_links
+    assert world.client.state is ClientState.OPEN
+    assert world.client.way is Way.WEBSOCKET
+
+
+def over_both() -> tuple[World, Link]:
+    """A WebSocket that has taken over; the poll before it still hangs."""
+    world = World()
+    world.advance(0.2)
+    websocket = world.link(Way.WEBSOCKET)
+    world.welcome(world.link(Way.POLL))
+    world.client.connected(websocket)
+    world.answer(websocket, {"pong": 2}, {"from": 1, "received": 0})
+    return world, websocket
+
+
+def test_probe_that_comes_too_late_opens_nothing() -> None:
+    world, _ = over_both()
+    probe = world.link(Way.STREAM)
+    count = len(world.opened)
+    world.answer(probe, {"pong": probe.body["probe"]})
+    assert probe in world.closed_links
+    assert len(world.opened) == count
+
+
+def test_late_welcome_of_an_older_request_changes_no_way() -> None:
+    world, websocket = over_both()
+    world.answer(world.opened[1], {"from": 1, "received": 0})
+    assert world.client.way is Way.WEBSOCKET
+    assert not websocket.over
+
+
+def test_what_was_to_take_over_breaks() -> None:
+    world = World()
+    world.advance(0.2)
+    poll, websocket = world.link(Way.POLL), world.link(Way.WEBSOCKET)
+    world.welcome(poll)
+    world.client.connected(websocket)
+    world.answer(websocket, {"pong": 2})
+    world.answer(poll, {"stale": 2})
+    world.client.ended(poll, clean=True)
+    world.client.ended(websocket)
+    assert world.told[-1] == "suspended"
+    assert world.link(Way.WEBSOCKET).request == 0
+
+
+def test_poll_that_asks_takes_over_and_the_websocket_comes_back() -> None:
+    world, websocket = over_both()
+    world.client._ask_now()
+    poll = world.link(Way.POLL)
+    world.answer(poll, {"from": 1, "received": 0})
+    assert world.client.way is Way.POLL
+    assert list(world.frames[-1]) == ["ping"]
+    # Meanwhile the poll breaks, and a second WebSocket is begun: the first one is back before.
+    world.client.ended(poll)
+    second = world.link(Way.WEBSOCKET)
+    assert second is not websocket
+    world.answer(websocket, {"pong": 3}, {"from": 1, "received": 0})
+    assert world.client.way is Way.WEBSOCKET
+    world.client.connected(second)
+    world.answer(second, {"pong": 4}, {"from": 1, "received": 0})
+    assert websocket in world.closed_links
+    assert not second.over
+
+
+def test_asking_that_fails_changes_nothing() -> None:
+    world = World((Way.STREAM, Way.POLL))
+    world.welcome(world.link(Way.POLL))
+    probe = world.link(Way.STREAM)
+    world.answer(probe, {"pong": probe.body["probe"]}, {"from": 1, "received": 0})
+    stream = world.link(Way.STREAM)
+    world.answer(stream, {"from": 1, "received": 0})
+    world.client._ask_now()
+    world.client.ended(world.link(Way.POLL), 500)
+    assert world.client.way is Way.STREAM
+    assert world.policy.plan(world.now)[-1].way is Way.POLL
+
+
+def test_other_way_is_waited_for() -> None:
+    world = World()
+    world.advance(0.2)
+    count = len(world.opened)
+    world.client.ended(world.link(Way.POLL))
+    assert len(world.opened) == count, "the WebSocket is under way"
+    assert world.client.state is ClientState.CONNECTING
+
+
+def test_handshake_that_is_done_too_late() -> None:
+    world = World((Way.WEBSOCKET,))
+    link = world.link(Way.WEBSOCKET)
+    world.advance(10.1)
+    assert link in world.closed_links
+    world.client.connected(link)
+    world.answer(link, "h")
+    world.client.ended(link)
+    assert world.frames == []
+
+
+def test_silence_that_killed_is_told_the_server() -> None:
+    world, _ = over_websocket()
+    world.policy.heartbeat = 14
+    world.client.ended(world.link(Way.WEBSOCKET))
+    world.client.connected(world.link(Way.WEBSOCKET))
+    assert world.frames[-1]["heartbeat"] == 14
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"at": 0, "received": 1},
+        {"moved": "x"},
+        {"moved": -1},
+        {"moved": float("inf")},
+        {"moved": float("nan")},
+        {"pong": 1, "moved": "x"},
+    ],
+)
+def test_what_makes_no_sense_ends_the_link_only(told: dict[str, Any]) -> None:
+    world, link = over_websocket()
+    world.answer(link, told)
+    assert link in world.closed_links
+    assert world.client.state is ClientState.SUSPENDED
+
+
+def test_half_of_a_line_makes_no_sense() -> None:
+    world = World((Way.STREAM, Way.POLL))
+    world.welcome(world.link(Way.POLL))
+    probe = world.link(Way.STREAM)
+    world.answer(probe, {"pong": probe.body["probe"], "lost": {"received": "x"}})
+    assert world.closed_links == [probe]
+    assert world.client.state is ClientState.OPEN
+
+
+def test_break_while_it_closes() -> None:
+    world, link = over_websocket()
+    world.client.send("a")
+    world.client.close(3000, "bye")
+    world.client.ended(link)
+    assert "suspended" not in world.told
+    again = world.link(Way.WEBSOCKET)
+    world.client.connected(again)
+    world.answer(again, {"from": 1, "received": 1}, 'c[3000,"bye"]')
+    assert world.frames[-1] == {"close": [3000, "bye"]}
+    assert world.told[-1] == ("closed", 3000, "bye")
+
+
+def test_too_early_nothing_is_due() -> None:
+    world, link = over_websocket()
+    world.answer(link, {"moved": 4})
+    world.client.on_deadline(world.now + 1)
+    assert world.client.state is ClientState.MOVING
+
+
+def test_second_failure_of_the_same_send() -> None:
+    world = over_poll()
+    world.client.send("a")
+    world.client.failed(world.posts[0])
+    due = world.client.deadline()
+    world.client.failed(world.posts[0])
+    assert world.client.deadline() == due
+
+
+def test_late_copy_of_a_first_request_makes_no_session_of_this_client() -> None:
+    world = World()
+    world.advance(0.2)
+    websocket, poll = world.link(Way.WEBSOCKET), world.link(Way.POLL)
+    world.client.connected(websocket)
+    world.answer(websocket, {"from": 1, "received": 0, "incarnation": "a", **TERMS}, 'a["x"]')
+    world.answer(poll, {"from": 1, "received": 0, "incarnation": "b", **TERMS})
+    assert poll in world.closed_links
+    world.client.ended(websocket)
+    world.client.connected(world.link(Way.WEBSOCKET))
+    assert world.frames[-1]["incarnation"] == "a"
+
+
+def test_websocket_that_is_pinged_already_is_not_pinged_again() -> None:
+    world, websocket = over_both()
+    world.advance(2.6)
+    pings = world.frames.count(world.frames[-1])
+    world.client._ask_now()
+    world.answer(world.link(Way.POLL), {"from": 1, "received": 0})
+    assert world.client.way is Way.POLL
+    assert list(world.frames[-1]) == ["ping"]
+    assert world.frames.count(world.frames[-1]) == pings
+    assert websocket.pinged_at is not None

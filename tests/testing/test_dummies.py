@@ -247,3 +247,123 @@ async def test_drain():
     assert DummyWebSocket().run(view) == [LARGE]
     assert await AsyncDummyWebSocket().run(async_view) == [LARGE]
     assert await AsyncDummyWebSocket().run(Chat) == [LARGE]
+
+
+class Notes(WebSocketSession):
+    """Notes what becomes of it."""
+
+    def __init__(self, request):
+        super().__init__(request)
+        self.calls = request.calls = []
+
+    def note(self, name, *more):
+        self.calls.append((name, self.suspended, *more))
+
+    def on_open(self):
+        self.note("open")
+
+    def on_message(self, message):
+        self.note(message, self.message_id, self.repeated)
+        self.send(message)
+
+    def on_suspend(self):
+        self.note("suspend")
+        self.send("kept")
+
+    def on_resume(self):
+        self.note("resume", self.message_id)
+
+    def on_close(self):
+        self.note("close", self.message_id)
+
+
+class AsyncNotes(Notes):
+    async def on_suspend(self):
+        super().on_suspend()
+
+    async def on_resume(self):
+        super().on_resume()
+
+
+NOTED = [
+    ("open", False),
+    ("a", False, None, False),
+    ("suspend", True),
+    ("resume", False, None),
+    ("b", False, "client-2", True),
+    ("close", False, None),
+]
+
+
+def script(ws):
+    ws.suspend()
+    ws.suspend()
+    ws.resume()
+    ws.client_sends("b", message_id="client-2", repeated=True)
+    return ws
+
+
+def test_suspended_and_resumed():
+    """In their turn, behind what the client sends before; once, as on a server."""
+    ws = script(DummyWebSocket(["a"]))
+    request = ws.request(calls=None)
+    assert ws.run(Notes, request) == ["a", "kept", "b"]
+    assert request.calls == NOTED
+    assert (ws.message_id, ws.repeated) == (None, False)
+
+
+async def test_asynchronous_hooks_of_a_session_that_survives():
+    ws = script(AsyncDummyWebSocket(["a"]))
+    request = ws.request(calls=None)
+    assert await ws.run(AsyncNotes, request) == ["a", "kept", "b"]
+    assert request.calls == NOTED
+
+
+def test_suspended_from_the_beginning():
+    ws = DummyWebSocket(code=3001, reason="Timed out")
+    ws.suspend()
+    request = ws.request(calls=None)
+    assert ws.run(Notes, request) == [], "it never came back"
+    assert request.calls == [("open", True), ("suspend", True), ("close", True, None)]
+    assert ws.close_code == 3001
+
+
+def test_suspended_while_it_runs():
+    """What a test does out of a hook comes in its turn, too."""
+
+    class Chat(Notes):
+        def on_message(self, message):
+            ws.suspend()
+            assert not self.suspended
+
+    ws = DummyWebSocket(["a"])
+    request = ws.request(calls=None)
+    ws.run(Chat, request)
+    assert [call[0] for call in request.calls] == ["open", "suspend", "close"]
+
+
+def test_what_a_suspended_client_is_sent_is_kept():
+    """It stays in its rooms, and gets what was sent there when it is back."""
+    ws = DummyWebSocket()
+    ws.join("kitchen")
+    ws.send("before")
+    ws.suspend()
+    assert ws.suspended
+    ws.sockjs.broadcast("tea", room="kitchen")
+    assert ws.sent == ["before"]
+    ws.send(LARGE)
+    with pytest.raises(TimeoutError):
+        ws.drain()
+    ws.resume()
+    assert ws.sent == ["before", "tea", LARGE]
+    ws.drain()
+    assert not ws.suspended
+
+
+def test_views_of_a_session_that_survives():
+    def view(request):
+        for message in request.websocket:
+            request.websocket.send(f"{message} {ws.message_id} {ws.repeated} {ws.suspended}")
+
+    ws = script(DummyWebSocket(["a"]))
+    assert ws.run(view) == ["a None False False", "b client-2 True False"]

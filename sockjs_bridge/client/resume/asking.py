@@ -1,4 +1,4 @@
-"""The ways of a client: which are begun, proved, left, and when that is due."""
+"""The ways of a client: which are begun, proved and left."""
 
 from __future__ import annotations
 
@@ -11,13 +11,6 @@ from sockjs_bridge.client.resume.policy import Attempt, Policy, Way
 from sockjs_bridge.client.resume.sending import Sending
 from sockjs_bridge.client.resume.states import ClientEvent, ClientState
 
-#: Seconds that a WebSocket's handshake may take.
-HANDSHAKE_TIMEOUT = 10.0
-#: Seconds by which a heartbeat may be late.
-HEARTBEAT_SLACK = 5.0
-
-TRYING = frozenset({ClientState.CONNECTING, ClientState.SUSPENDED, ClientState.CLOSING})
-
 
 class Asking(Sending):
     """What asks.
@@ -26,7 +19,6 @@ class Asking(Sending):
         links: the connections that there are.
         client: the client's id, which outlives sessions.
         positions: what came of rooms with history, by the rooms' keys.
-        replaces: a former session that the next one ends.
     """
 
     def __init__(
@@ -41,7 +33,6 @@ class Asking(Sending):
         self.links: list[Link] = []
         self.client = token()
         self.positions: dict[str, str] = {}
-        self.replaces: dict[str, str] | None = None
         self._request = 0
         self._welcomed = False
         self._heartbeat = 25.0
@@ -50,14 +41,34 @@ class Asking(Sending):
         self._retry_at: float | None = None
         self._better_at: float | None = None
         self._fruitless = 0
+        self._empty_responses = 0
+        self._lasted = False
         self._pings = 0
 
     # Beginning
 
+    def _try_again(self, after: float = 0.0) -> None:
+        """Begins the ways anew: at once where something came or went since the last time.
+
+        Otherwise after a pause that grows: a way that is welcomed and breaks, again and again, must
+        not keep both ends busy.
+
+        Args:
+            after: seconds that the server asks to wait.
+        """
+        if self._fruitful:
+            self._fruitful, self._fruitless = False, 0
+        self._fruitless += 1
+        pause = max(after, 0.0 if self._fruitless == 1 else self._policy.pause())
+        if pause:
+            self._retry_at = self._time() + pause
+        else:
+            self._try_ways()
+
     def _try_ways(self) -> None:
         """Begins what the policy has planned, the first way at once."""
         self._retry_at = None
-        attempts = self._policy.plan(self._time())
+        attempts = self._policy.plan(self._time(), all_ways=self._fruitless > 1)
         for link in self.links:
             if link.way is Way.WEBSOCKET and link.up and link.pinged_at is None:
                 # It was replaced, or never asked: it may say hello at no cost.
@@ -106,8 +117,6 @@ class Asking(Sending):
             # A process that died may have done what went up with a request before this one.
             doubtful = max(counts.repeated, counts.offered)
             body |= {"repeated": doubtful, "rooms": self.positions}
-            if self.replaces is not None:
-                body["replaces"] = self.replaces
         if self._incarnation is not None:
             body["incarnation"] = self._incarnation
         if now_please and link.way is Way.POLL:
@@ -119,6 +128,8 @@ class Asking(Sending):
             body["first"], body["messages"] = first, messages
             link.upto = counts.arrived + len(messages)
             counts.offered = max(counts.offered, link.upto)
+            if not self._welcomed and link.way is not Way.WEBSOCKET:
+                counts.copied = counts.offered
         self._acknowledged()
         return body
 
@@ -163,10 +174,8 @@ class Asking(Sending):
         link.next_ping = now + policy.PROBATION_PING
         self._attempts.clear()
         self._retry_at = None
-        self._fruitless = 0
         if not link.held:
             self._policy.round_trip = now - link.asked_at
-        self._policy.worked(link.way, now)
         if before is not None and before is not link and before.way is Way.WEBSOCKET:
             if link.way is Way.WEBSOCKET:
                 self._leave(before)
@@ -195,12 +204,11 @@ class Asking(Sending):
 
     def _leave(self, link: Link) -> None:
         """Drops a connection."""
-        if not link.over:
-            link.over = True
-            self.links.remove(link)
-            if link is self._current:
-                self._current = None
-            self._network.close(link)
+        link.over = True
+        self.links.remove(link)
+        if link is self._current:
+            self._current = None
+        self._network.close(link)
 
     def _leave_all(self) -> None:
         for link in [*self.links]:
@@ -227,34 +235,60 @@ class Asking(Sending):
         current = link is self._current
         if current:
             self._current = None
-        if status is not None and (status in (401, 403) or 4401 <= status <= 4499):
-            self._deny(status % 4000 if status >= 4000 else status)
-        elif status in (400, 4400):
-            self._end(4400, "Bad Request")
-        elif status in (404, 405, 501) and not self._welcomed:
-            self._unsupported()
+        if self._is_final(link, status):
+            pass
         elif current and link.replaced and self._newer_than(link):
             # That one takes over.
             pass
-        elif current and clean and link.number is not None and link.way is not Way.WEBSOCKET:
+        elif current and clean and self._is_whole(link):
             # By its limit, its age, or with what it had: nothing broke.
             self._current = self._open(link.way)
             self._current.welcomed_at = link.welcomed_at
         elif current:
-            self._broke(link)
+            self._broke(link, after)
         elif not (link.replaced and self._newer_than(link)):
             self._did_not_come_up(link, after)
+
+    def _is_final(self, link: Link, status: int | None) -> bool:
+        """Acts on what ends the session, or says that there is none."""
+        if link.way is Way.WEBSOCKET and not link.up and len(self._policy.ways) > 1:
+            # That asked for nothing yet, and what stands in between refuses WebSockets as it likes:
+            # the other way is asked at once, and its answer decides.
+            return False
+        if status is not None and (status in (401, 403) or 4401 <= status <= 4499):
+            self._deny(status % 4000, "Denied")
+        elif status in (400, 4400):
+            self._end(4400, "Bad Request")
+        elif status == 413:
+            self._end(1009, "Message too big")
+        elif status in (404, 405, 501) and not self._welcomed:
+            self._unsupported()
+        else:
+            return False
+        return True
+
+    def _is_whole(self, link: Link) -> bool:
+        """Tells whether a response that ended in good order was one."""
+        if link.number is None or link.way is Way.WEBSOCKET:
+            return False
+        if link.fruitful or self._time() >= link.asked_at + policy.EMPTY:
+            self._empty_responses = 0
+        elif link.held or link.way is Way.STREAM:
+            self._empty_responses += 1
+        return self._empty_responses <= policy.EMPTY_RESPONSES
 
     def _newer_than(self, link: Link) -> bool:
         return any(other.request > link.request for other in self.links)
 
-    def _broke(self, link: Link) -> None:
+    def _broke(self, link: Link, after: float = 0.0) -> None:
         now = self._time()
+        if now - link.welcomed_at >= policy.SETTLED:
+            self._lasted = self._fruitful = True
+            self._policy.worked(link.way, now)
         self._policy.broke(link.way, now, now - link.welcomed_at, now - link.heard_at)
         if self._enter(ClientEvent.BREAK) is not None:
             self._listener.suspended()
-        if self._current is None and self.state in TRYING:
-            self._try_ways()
+        self._try_again(after)
 
     def _did_not_come_up(self, link: Link, after: float) -> None:
         now = self._time()
@@ -266,87 +300,17 @@ class Asking(Sending):
         if self._enter(ClientEvent.BREAK) is not None:
             # What was to take over did not.
             self._listener.suspended()
-        if self.state in TRYING:
-            self._fruitless += 1
-            if self._attempts:
-                # The next one at once, where this one failed fast.
-                self._attempts[0] = Attempt(self._attempts[0].way, now)
-                self._run_attempts()
-            elif not any(
-                not other.probe and (other.request or not other.up) for other in self.links
-            ):
-                pause = 0.0 if self._fruitless == 1 else self._policy.pause()
-                self._retry_at = now + max(pause, after)
-
-    # Time
-
-    def deadline(self) -> float | None:
-        """Returns when `on_deadline` wants to be called, in seconds of the clock."""
-        due = [self._retry_at, self._better_at, self._post_at]
         if self._attempts:
-            due.append(self._attempts[0].at)
-        if self._unacknowledged_at is not None:
-            due.append(self._unacknowledged_at + policy.ACK_AFTER)
-        due += [at for at in map(self._silent_at, self.links) if at < float("inf")]
-        current = self._current
-        if current is not None and current.way is Way.WEBSOCKET and current.pinged_at is None:
-            due.append(self._ping_at(current))
-        return min((at for at in due if at is not None), default=None)
+            # The next one at once, where this one failed fast.
+            self._attempts[0] = Attempt(self._attempts[0].way, now)
+            self._run_attempts()
+        elif not any(not other.probe and (other.request or not other.up) for other in self.links):
+            self._try_again(after)
 
-    def _ping_at(self, link: Link) -> float:
-        """Returns when the current WebSocket is pinged: sooner where a sign is missing."""
-        if link.upto > self.counts.handled:
-            return min(link.next_ping, link.heard_at + self._policy.send_patience)
-        return link.next_ping
-
-    def _silent_at(self, link: Link) -> float:
-        """Returns when a connection counts as dead."""
-        lived = self._time() - link.welcomed_at
-        patience = self._policy.patience(lived if link.number is not None else 0.0)
-        if link.way is Way.WEBSOCKET:
-            if not link.up:
-                return link.opened_at + HANDSHAKE_TIMEOUT
-            if link.pinged_at is not None:
-                return link.pinged_at + patience
-            if link.request and (link.number is None or link.asked_at > link.welcomed_at):
-                return link.asked_at + max(patience, HANDSHAKE_TIMEOUT)
-            return float("inf")
-        quiet = self._heartbeat + HEARTBEAT_SLACK
-        if link.probe or (link.number is None and not link.held):
-            return link.asked_at + max(patience, HANDSHAKE_TIMEOUT)
-        return max(link.heard_at, link.asked_at) + quiet + patience
-
-    def on_deadline(self, now: float) -> None:
-        """Does what is due."""
-        for link in [*self.links]:
-            if not link.over and now >= self._silent_at(link):
-                self._give_up(link, now)
-        current = self._current
-        if current is not None and current.way is Way.WEBSOCKET:
-            if now >= current.welcomed_at + policy.PROBATION:
-                self._policy.steady(Way.WEBSOCKET)
-            if current.pinged_at is None and now >= self._ping_at(current):
-                self._ping(current, now)
-        if self._unacknowledged_at is not None and (
-            now >= self._unacknowledged_at + policy.ACK_AFTER
-        ):
-            self._unacknowledged_at = None
-            self._acknowledge()
-        if self._post_at is not None and now >= self._post_at:
-            self._post_at = None
-            self._pump()
-        if self._retry_at is not None and now >= self._retry_at and self._current is None:
-            self._try_ways()
-        self._run_attempts()
-        if self._better_at is not None and now >= self._better_at:
-            self._better_at = None
-            self._look_for_better()
-
-    def _give_up(self, link: Link, now: float) -> None:
-        if link.pinged_at is not None and link.heard_at > link.pinged_at:
-            # Any frame is a sign of life.
-            link.pinged_at = None
-            link.next_ping = now
+    def _distrust(self, link: Link) -> None:
+        """Leaves a link, and asks again from what is there."""
+        if link.over:
+            # It was left for the first half of a line of which the second makes no sense.
             return
         current = link is self._current
         self._leave(link)

@@ -10,13 +10,16 @@ import json
 from typing import Any
 
 from sockjs_bridge.client.resume import policy
-from sockjs_bridge.client.resume.asking import Asking
 from sockjs_bridge.client.resume.links import Link
 from sockjs_bridge.client.resume.policy import Way
 from sockjs_bridge.client.resume.states import ClientEvent, ClientState
+from sockjs_bridge.client.resume.timing import Timing
+
+#: Seconds beyond which no server spreads those that it sends away.
+LONGEST_MOVE = 3600.0
 
 
-class ResumableClient(Asking):
+class ResumableClient(Timing):
     """One connection of an application, over all its sessions."""
 
     _move_at: float | None = None
@@ -32,8 +35,8 @@ class ResumableClient(Asking):
         if before is None:
             return
         self._closing = code, reason
-        if self.state is ClientState.CLOSED:
-            self._finish(code, reason)
+        if before is ClientState.MOVING and not self.counts.last:
+            self._end(code, reason)
         else:
             self._pump()
 
@@ -58,7 +61,11 @@ class ResumableClient(Asking):
             pass
         elif kind == "c":
             code, reason = json.loads(text[1:])
-            self._end(int(code), str(reason))
+            if 4400 <= code <= 4499:
+                # The application's pipeline, which tells a status.
+                self._deny(code - 4000, str(reason))
+            else:
+                self._end(int(code), str(reason))
         elif kind == "r":
             self._told(link, json.loads(text[1:]))
         elif kind == "a":
@@ -84,6 +91,8 @@ class ResumableClient(Asking):
         link.number += len(messages)
         self.counts.received += len(fresh)
         if fresh:
+            link.fruitful = True
+            self._worked()
             self._listener.received(fresh)
         self._got(len(fresh), sum(map(len, fresh)))
 
@@ -108,12 +117,18 @@ class ResumableClient(Asking):
         elif "lost" in told:
             self._lose(told["lost"].get("received"))
         elif "moved" in told:
-            self._move(told["moved"])
+            # Without a welcome it was not told what the server has handled.
+            self._move(told["moved"], doubtful=link.number is None)
         elif "from" in told:
             self._pump()
 
     def _welcome(self, link: Link, told: dict[str, Any]) -> bool:
         number, received = told["from"], told["received"]
+        another = "limit" in told and told.get("incarnation") != self._incarnation
+        if self._welcomed and another:
+            # A late copy of a first request has made one more session, in another process.
+            self._distrust(link)
+            return False
         if number > self.counts.received + 1:
             # A hole: what is missing is nowhere.
             self._lose(None)
@@ -125,9 +140,8 @@ class ResumableClient(Asking):
             self.limit = int(told["limit"])
             self._heartbeat = float(told["heartbeat"])
             self._incarnation = told.get("incarnation")
+            self._policy.entered(str(told.get("net")))
         first, self._welcomed = not self._welcomed, True
-        self.replaces = None
-        self._stales = 0
         if self._current is None or link.request >= self._current.request:
             self._took_over(link)
         if first:
@@ -149,69 +163,60 @@ class ResumableClient(Asking):
             return
         self._request = newest
 
-    def _distrust(self, link: Link) -> None:
-        """Leaves a link, and asks again from what is there."""
-        current = link is self._current
-        self._leave(link)
-        if current:
-            self._broke(link)
-        elif not (link.replaced and self._newer_than(link)):
-            self._did_not_come_up(link, 0.0)
-
     # What becomes of the session
 
     def _lose(self, received: int | None) -> None:
         if received is not None:
             self._confirm(min(received, self.counts.last))
-        if self._enter(ClientEvent.LOST) is None:
-            return
-        settled = self.counts.settled
+        self._enter(ClientEvent.LOST)
+        counts = self.counts
+        settled = counts.settled
+        worked = self._lasted or counts.received > 0 or counts.handled > 0
         self._renew(doubtful=True)
         self._listener.lost(settled)
-        self._go_on()
+        self._go_on(at_once=worked)
 
-    def _move(self, seconds: float) -> None:
-        if self._enter(ClientEvent.MOVED) is None:
-            return
-        self._renew(doubtful=False)
+    def _move(self, seconds: float, *, doubtful: bool) -> None:
+        if not 0 <= seconds <= LONGEST_MOVE:
+            raise ValueError("no time to move in")
+        self._enter(ClientEvent.MOVED)
+        self._renew(doubtful=doubtful)
         self._move_at = self._time() + self._policy.part_of(seconds)
         self._listener.moved()
 
     def _renew(self, *, doubtful: bool) -> None:
         """Has a new session begin with what was not confirmed."""
         self._leave_all()
-        self._post = self._post_at = None
+        self._post = self._post_at = self._ask_at = None
         self._acknowledged()
         self.counts.begin_again(doubtful=doubtful)
         self.session, self.key = self._token(), self._token()
         self._request = self._stales = 0
-        self._welcomed = False
+        self._welcomed = self._lasted = False
         self._incarnation = None
 
-    def _go_on(self) -> None:
+    def _go_on(self, *, at_once: bool) -> None:
         if self.state is ClientState.CLOSING and not self.counts.last:
             code, reason = self._closing or (1000, "")
             self._end(code, reason)
-        elif self.state in (ClientState.CONNECTING, ClientState.CLOSING):
-            self._try_ways()
+        else:
+            # Two servers that know nothing of each other lose a session in turns.
+            self._fruitful = self._fruitful or at_once
+            self._try_again()
 
-    def _deny(self, status: int) -> None:
-        if self.state is not ClientState.CLOSED:
-            self._listener.denied(status)
-            self._end(4000 + status, "Denied")
+    def _deny(self, status: int, reason: str) -> None:
+        self._listener.denied(status)
+        self._end(4000 + status, reason)
 
     def _unsupported(self) -> None:
-        if self.state is not ClientState.CLOSED:
-            self._listener.unsupported()
-            self._end(4404, "Not supported")
+        self._listener.unsupported()
+        self._end(4404, "Not supported")
 
     def _end(self, code: int, reason: str) -> None:
-        if self._enter(ClientEvent.END) is not None:
-            self._finish(code, reason)
-
-    def _finish(self, code: int, reason: str) -> None:
+        self._enter(ClientEvent.END)
         self._leave_all()
-        self._post = self._post_at = self._move_at = self._unacknowledged_at = None
+        self._post = self._post_at = self._ask_at = None
+        self._move_at = self._unacknowledged_at = None
         self._listener.closed(code, reason)
 
     # Time
@@ -228,6 +233,6 @@ class ResumableClient(Asking):
             if now >= self._move_at:
                 self._move_at = None
                 self._enter(ClientEvent.DUE)
-                self._go_on()
+                self._go_on(at_once=True)
             return
         super().on_deadline(now)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from itertools import islice
+
+#: What a message that waits takes beside its characters.
+BESIDE = 64
 
 
 class Counts:
@@ -21,15 +22,22 @@ class Counts:
         base: the number over all sessions of this session's first message.
         repeated: how many of this session's first messages may have been handled before.
         offered: the last message that was on its way in this session: it may have been handled.
+        copied: the last one that was on its way with a request that may make a session: a late copy
+            of it does so in another process.
+        size: characters of the messages that wait, and what each takes beside them.
     """
 
     def __init__(self) -> None:
-        self._out: deque[str] = deque()
+        # What waits, behind so many that are done with: whoever goes on in the middle of a long
+        # queue must not walk there.
+        self._out: list[str] = []
+        self._done = 0
+        self.size = 0
         self.handled = self.arrived = 0
         self.received = self.acknowledged = 0
         self.base = 1
         self.repeated = 0
-        self.offered = 0
+        self.offered = self.copied = 0
 
     def add(self, text: str) -> int:
         """Has a message wait in its order.
@@ -38,12 +46,13 @@ class Counts:
             Its number over all sessions.
         """
         self._out.append(text)
+        self.size += len(text) + BESIDE
         return self.base + self.last - 1
 
     @property
     def last(self) -> int:
         """The number of the last message that was sent."""
-        return self.handled + len(self._out)
+        return self.handled + len(self._out) - self._done
 
     @property
     def settled(self) -> int:
@@ -58,9 +67,13 @@ class Counts:
         """
         if handled > self.last:
             return False
-        while self.handled < handled:
-            self._out.popleft()
-            self.handled += 1
+        count = max(0, handled - self.handled)
+        self.size -= sum(map(len, self._out[self._done : self._done + count])) + BESIDE * count
+        self._done += count
+        self.handled += count
+        if 2 * self._done >= len(self._out):
+            del self._out[: self._done]
+            self._done = 0
         self.arrived = max(self.arrived, handled)
         return True
 
@@ -73,7 +86,8 @@ class Counts:
         """
         found: list[str] = []
         size = 0
-        for text in islice(self._out, max(0, number - self.handled - 1), None):
+        for index in range(self._done + max(0, number - self.handled - 1), len(self._out)):
+            text = self._out[index]
             size += len(json.dumps(text)) + 1
             if found and size > limit:
                 break
@@ -86,8 +100,8 @@ class Counts:
         Args:
             doubtful: what was on its way may have been handled.
         """
-        left = max(0, self.repeated - self.handled)
-        self.repeated = max(left, self.offered - self.handled) if doubtful else left
+        under_way = self.offered if doubtful else self.copied
+        self.repeated = max(0, self.repeated - self.handled, under_way - self.handled)
         self.base += self.handled
-        self.handled = self.arrived = self.offered = 0
+        self.handled = self.arrived = self.offered = self.copied = 0
         self.received = self.acknowledged = 0

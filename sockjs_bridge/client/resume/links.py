@@ -31,6 +31,8 @@ class Link:
         expected: the number that the server gives to what comes without one.
         upto: the number of the last message that went up over it.
         said_close: the client's end went up over it.
+        sent_at: when something went up over it that nothing before was waiting for an answer with.
+        fruitful: it has brought messages.
         replaced: a newer request is to take over, or has.
         over: nothing comes or goes over it any more.
     """
@@ -53,6 +55,8 @@ class Link:
     expected: int = 1
     upto: int = 0
     said_close: bool = False
+    sent_at: float = 0.0
+    fruitful: bool = False
     replaced: bool = False
     over: bool = False
 
@@ -89,6 +93,10 @@ class Network(Protocol):
 
     def post(self, post: Post) -> None:
         """Begins a request that sends: `Sending.answered` or `failed` follows."""
+        raise NotImplementedError
+
+    def drop(self, post: Post) -> None:
+        """Drops a request that sends; nothing follows."""
         raise NotImplementedError
 
 

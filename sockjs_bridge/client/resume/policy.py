@@ -32,6 +32,16 @@ STEADY_PING = 20.0
 PROBATION_PATIENCE, PROBATION_ROUND_TRIPS, STEADY_PATIENCE = 2.0, 3, 4.0
 #: How long it is waited for a sign of what was sent: at least, and round trips.
 SEND_PATIENCE, SEND_ROUND_TRIPS = 2.0, 4
+#: How long a request that sends may take at the server.
+ANSWER = 1.0
+#: How long the pong of a probe is waited for: what holds a response does so for 5 s.
+PROBE_PATIENCE = 4.0
+#: A connection that lived so long has worked, though nothing was to go over it.
+SETTLED = 5.0
+#: So many responses in a row may end in good order at once, with nothing in them.
+EMPTY_RESPONSES, EMPTY = 3, 1.0
+#: How often a server that tells it only when asked is asked what it has handled: at first, at last.
+ASK_HANDLED, MAX_ASK_HANDLED = 0.05, 1.0
 #: A way that broke so often on probation is left out, so long at first and at last.
 STRIKES, LEFT_OUT, MAX_LEFT_OUT = 2, 300.0, 3600.0
 #: Bounds of the pauses where no way works.
@@ -94,10 +104,18 @@ class Policy:
         self._records = {way: Record() for way in Way}
         self._failures = 0
         self._worked: tuple[Way, float] | None = None
+        self._net: str | None = None
 
-    def plan(self, now: float) -> list[Attempt]:
-        """Returns what is tried where there is no way, the first at once."""
-        open_ways = [way for way in self.ways if self._records[way].left_out_until <= now]
+    def plan(self, now: float, *, all_ways: bool = False) -> list[Attempt]:
+        """Returns what is tried where there is no way, the first at once.
+
+        Args:
+            now: seconds of the clock.
+            all_ways: none worked, so that none is left out.
+        """
+        open_ways = [
+            way for way in self.ways if all_ways or self._records[way].left_out_until <= now
+        ]
         open_ways = open_ways or list(self.ways)
         # A stream is proved beside a poll, it is no way in.
         ways = [way for way in open_ways if way is not Way.STREAM] or open_ways
@@ -128,9 +146,16 @@ class Policy:
         return min(times, default=None)
 
     def worked(self, way: Way, now: float) -> None:
-        """Hears that a way had a welcome."""
+        """Hears that a way brought something on, or lived for a while."""
         self._failures = 0
         self._worked = way, now
+
+    def entered(self, net: str) -> None:
+        """Hears by which network the server sees this client: of another one nothing is known."""
+        if self._net not in (None, net):
+            self._records = {way: Record() for way in Way}
+            self._worked = self.heartbeat = None
+        self._net = net
 
     def steady(self, way: Way) -> None:
         """Hears that a way got over its probation."""
@@ -153,7 +178,8 @@ class Policy:
             silence: how long nothing had gone either way.
         """
         record = self._records[way]
-        if lived < PROBATION:
+        # The poll is the way in: there is none to fall back on.
+        if lived < PROBATION and way is not Way.POLL:
             record.strikes += 1
             if record.strikes >= STRIKES:
                 self.failed(way, now)

@@ -56,6 +56,15 @@ class Sending(ClientLife):
         self._post: Post | None = None
         # When a send that failed goes again.
         self._post_at: float | None = None
+        # How often in a row nothing answered one: a slow way up needs more time for the same.
+        self._unanswered = 0
+        # Up to which message the application waits for the server to have handled it, when the
+        # server is asked again, and how long that was put off.
+        self._wanted = 0
+        self._ask_at: float | None = None
+        self._ask_pause = policy.ASK_HANDLED
+        # Something came or went since it was tried last to get a way.
+        self._fruitful = False
         self._closing: tuple[int, str] | None = None
         # Since when something is not acknowledged, and how many bytes that is.
         self._unacknowledged_at: float | None = None
@@ -79,6 +88,12 @@ class Sending(ClientLife):
         number = self.counts.add(text)
         self._pump()
         return number
+
+    def want_handled(self) -> None:
+        """Has the server asked what it has handled, where it does not tell by itself."""
+        self._wanted = self.counts.settled + self.counts.last - self.counts.handled
+        self._ask_at, self._ask_pause = None, policy.ASK_HANDLED
+        self._pump()
 
     @property
     def way(self) -> Way | None:
@@ -106,6 +121,8 @@ class Sending(ClientLife):
 
     def _pump_websocket(self, link: Link) -> None:
         counts = self.counts
+        if link.upto <= counts.handled:
+            link.sent_at = self._time()
         link.upto = max(link.upto, counts.arrived)
         while messages := counts.after(link.upto + 1, self._budget):
             first = link.upto + 1
@@ -126,7 +143,8 @@ class Sending(ClientLife):
         first = counts.arrived + 1
         messages = counts.after(first, self._budget)
         whole = counts.arrived + len(messages) == counts.last
-        if not messages and not self._ack_wanted and self._closing is None:
+        asked = self.way is Way.POLL and counts.settled < self._wanted and self._ask_at is None
+        if not (messages or asked or self._ack_wanted or self._closing is not None):
             return
         body: dict[str, Any] = {"key": self.key, "received": counts.received}
         if self._incarnation is not None:
@@ -151,11 +169,12 @@ class Sending(ClientLife):
         if post is not self._post:
             return
         self._post = None
+        self._unanswered = 0
         match status:
             case 200:
                 self._count(answer)
             case 401 | 403:
-                self._deny(status)
+                self._deny(status, "Denied")
             case 400:
                 self._end(4400, "Bad Request")
             case 413:
@@ -172,7 +191,10 @@ class Sending(ClientLife):
         if type(arrived) is not int or type(received) is not int:
             self._send_later()
             return
-        self.counts.arrived = max(self.counts.arrived, min(arrived, self.counts.last))
+        counts = self.counts
+        if arrived > counts.arrived:
+            self._worked()
+        counts.arrived = max(counts.arrived, min(arrived, counts.last))
         self._confirm(received)
         match answer:
             case {"closed": _}:
@@ -180,6 +202,11 @@ class Sending(ClientLife):
                 self._ask_now()
             case {"lost": dict(lost)}:
                 self._lose(lost.get("received"))
+            case _ if counts.arrived == counts.last and counts.settled < self._wanted:
+                # A poll tells that only when it ends.
+                self._ask_at = self._time() + self._ask_pause
+                self._ask_pause = min(policy.MAX_ASK_HANDLED, 2 * self._ask_pause)
+                self._pump()
             case _:
                 self._pump()
 
@@ -192,13 +219,38 @@ class Sending(ClientLife):
     def _send_later(self) -> None:
         self._post_at = self._time() + self._policy.pause()
 
+    def _unanswered_at(self) -> float:
+        """Returns when a request that sends counts as lost."""
+        if self._post is None:
+            return float("inf")
+        patience = (policy.ANSWER + self._policy.send_patience) * (1 << min(self._unanswered, 5))
+        return self._post.sent_at + patience
+
+    def _drop_post(self) -> None:
+        """Takes a request that sends for lost, and the way with it, if that is silent too."""
+        post = self._post
+        assert post is not None
+        self._network.drop(post)
+        self._unanswered += 1
+        self.failed(post)
+        link = self._current
+        if link is not None and link.way is not Way.WEBSOCKET and link.heard_at <= post.sent_at:
+            self._distrust(link)
+
     def _confirm(self, handled: int) -> bool:
         before = self.counts.handled
         if not self.counts.confirm(handled):
             return False
         if self.counts.handled > before:
+            self._worked()
             self._listener.handled(self.counts.settled)
         return True
+
+    def _worked(self) -> None:
+        """Notes that something came or went."""
+        self._fruitful = True
+        if self._current is not None:
+            self._policy.worked(self._current.way, self._time())
 
     # What has come down
 
@@ -235,10 +287,13 @@ class Sending(ClientLife):
     def _ask_now(self) -> None:
         raise NotImplementedError
 
-    def _deny(self, status: int) -> None:
+    def _deny(self, status: int, reason: str) -> None:
         raise NotImplementedError
 
     def _end(self, code: int, reason: str) -> None:
+        raise NotImplementedError
+
+    def _distrust(self, link: Link) -> None:
         raise NotImplementedError
 
     def _lose(self, received: int | None) -> None:

@@ -68,9 +68,10 @@ TRANSITIONS = {
     (ClientState.SUSPENDED, ClientEvent.CLOSE): ClientState.CLOSING,
     (ClientState.SUSPENDED, ClientEvent.END): ClientState.CLOSED,
     (ClientState.MOVING, ClientEvent.DUE): ClientState.CONNECTING,
-    (ClientState.MOVING, ClientEvent.CLOSE): ClientState.CLOSED,
+    # In the new session, where messages are left.
+    (ClientState.MOVING, ClientEvent.CLOSE): ClientState.CLOSING,
     (ClientState.MOVING, ClientEvent.END): ClientState.CLOSED,
-    # It closes all the same, in the new session where messages are left.
+    # There, too.
     (ClientState.CLOSING, ClientEvent.LOST): ClientState.CLOSING,
     (ClientState.CLOSING, ClientEvent.MOVED): ClientState.CLOSING,
     (ClientState.CLOSING, ClientEvent.END): ClientState.CLOSED,
