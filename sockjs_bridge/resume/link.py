@@ -16,6 +16,7 @@ OVER       ended                  nothing is taken
 from __future__ import annotations
 
 import enum
+import re
 from collections import deque
 from collections.abc import Callable
 
@@ -72,6 +73,12 @@ LINK_TRANSITIONS = {
 }
 
 
+#: What comes is taken.
+_TAKING = (LinkState.ATTACHED, LinkState.REPLACED)
+
+_ACKNOWLEDGEMENT = re.compile(r'\{"received":([1-9][0-9]{0,14})\}')
+
+
 class Link:
     """A WebSocket of a client: it stands where a stock WebSocket has its session.
 
@@ -122,8 +129,9 @@ class Link:
         self._since = manager.clock.time()
         self._asked: ReceiveRequest | None = None
         # What came while nothing more is taken, and who waits for that to end.
-        self._held: deque[str] = deque()
-        self._ready: list[Callable[[], object]] = []
+        # No deque while there is nothing: an empty one takes as much memory as all else here.
+        self._held: deque[str] | None = None
+        self._ready: tuple[Callable[[], object], ...] = ()
 
     @property
     def place(self) -> tuple[str, str]:
@@ -193,22 +201,60 @@ class Link:
         Returns:
             Whether no more is to be read until `when_ready` calls back.
         """
-        self._held += texts
+        if self._held is None:
+            for index, text in enumerate(texts):
+                room = self._take_usual(text)
+                if room is None:
+                    self._held = deque(texts[index:])
+                    break
+            else:
+                return not room
+        else:
+            self._held += texts
         return not self._take_held()
+
+    def _take_usual(self, text: str) -> int | None:
+        """Takes what most frames are: messages that go on with the count and have room, or counts.
+
+        Returns:
+            0 where there is no more room; None where `text` has to look at it.
+        """
+        session, base = self.session, self._base
+        if session is None or base is None or self.state not in _TAKING:
+            return None
+        if text[:1] != "[":
+            found = _ACKNOWLEDGEMENT.fullmatch(text)
+            if found is None or (received := int(found[1])) > session.sent:
+                return None
+            session.heard()
+            session.acknowledge(received)
+            return 1
+        try:
+            messages = protocol.decode_websocket(text)
+        except protocol.PayloadError:
+            return None
+        # Before the call, which may lead back to here.
+        self._base = base + len(messages)
+        room = session.take_next(base + 1, messages) if messages else None
+        if room is None:
+            self._base = base
+        return room
 
     def _take_held(self) -> bool:
         while self._held and not self.full:
             self.text(self._held.popleft())
+        if not self._held:
+            self._held = None
         return not self.full
 
     def when_ready(self, callback: Callable[[], object]) -> None:
         """Calls back once, when more may be read, or it is over."""
-        self._ready.append(callback)
+        self._ready += (callback,)
         self._go_on()
 
     def _go_on(self) -> None:
         if self._take_held():
-            callbacks, self._ready = self._ready, []
+            callbacks, self._ready = self._ready, ()
             for callback in callbacks:
                 callback()
         elif self.session is not None and self.state is not LinkState.ASKING:
@@ -219,7 +265,7 @@ class Link:
         if self.state is LinkState.OVER:
             return
         if self.state is LinkState.ASKING:
-            self._held.append(text)
+            self._hold(text)
             return
         try:
             frame = frames.parse_frame(text)
@@ -231,6 +277,11 @@ class Link:
         elif frame != frames.NOTHING:
             self._take(frame)
 
+    def _hold(self, text: str) -> None:
+        if self._held is None:
+            self._held = deque()
+        self._held.append(text)
+
     def _broken(self) -> None:
         session = self.session
         if session is None or self._base is None:
@@ -241,6 +292,8 @@ class Link:
             self.end_with(*protocol.BROKEN_FRAMING)
 
     def _hello(self, request: ReceiveRequest, *, proved: bool) -> None:
+        # Who was let in needs no proof again: with its session this would have ended.
+        proved = proved or self.session is not None
         found = self._manager.look(
             self._place, request, self.receiver.transport, self.fingerprint, proved=proved
         )
@@ -260,13 +313,15 @@ class Link:
     def _attach(self, session: ResumableSession, request: ReceiveRequest) -> None:
         if self.session is None:
             self.session = session
-            session.links.append(self)
+            session.links += (self,)
         refused = session.is_stale(request) or request.received > session.sent
         if refused:
             session.attach(request, self.receiver, link=self)
             self._over()
             return
         self._enter(LinkEvent.ATTACH)
+        # Who opened the WebSocket is known from here on, and what would ask keeps its request.
+        self.ask = None
         terms = self._manager.terms(session, self._net) if request.new else None
         session.attach(request, self.receiver, terms, self)
 
@@ -373,11 +428,10 @@ class Link:
     def _over(self) -> bool:
         if not self._enter(LinkEvent.END):
             return False
-        self._held.clear()
+        self._held = None
         self._go_on()
         session = self.session
         if session is not None:
-            if self in session.links:
-                session.links.remove(self)
+            session.links = tuple(link for link in session.links if link is not self)
             session.detach(self.receiver)
         return True

@@ -19,7 +19,7 @@ from sockjs_bridge.resume.contracts import ResumeOwner, WebSocketLink
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.kept import Kept
 from sockjs_bridge.resume.lines import Item
-from sockjs_bridge.resume.states import UNATTENDED, Life, State
+from sockjs_bridge.resume.states import OPEN, UNATTENDED, Life, State
 from sockjs_bridge.resume.transports import POLL
 
 
@@ -85,7 +85,7 @@ class Outgoing(Life):
         self._terms: Mapping[str, Any] | None = None
         self._welcomed = False
         # Lines that go before the messages.
-        self._control: list[bytes] = []
+        self._control: tuple[bytes, ...] = ()
         # A poll that is to end with the welcome alone.
         self._hurry = False
         self._response_bytes = 0
@@ -122,7 +122,10 @@ class Outgoing(Life):
         self._owner.settle(self)
         if self.over:
             return False
-        self._keep(message)
+        kept = self._kept
+        kept.append(message)
+        if self.state is not OPEN or kept.size > kept.half_size:
+            self._look_at_kept()
         self._owner.flush_soon(self)
         return not self.over
 
@@ -132,10 +135,6 @@ class Outgoing(Life):
             if not self.send_encoded(message):
                 return
 
-    def _keep(self, message: Item) -> None:
-        self._kept.append(message)
-        self._look_at_kept()
-
     def _look_at_kept(self) -> None:
         kept = self._kept
         if kept.too_large:
@@ -144,7 +143,7 @@ class Outgoing(Life):
             self.close(*protocol.SLOW_CONSUMER)
         elif self.state in UNATTENDED:
             self._owner.keeps(self, kept.size)
-        elif kept.half and not self._ack_asked:
+        elif kept.size > kept.half_size and not self._ack_asked:
             self._ack_asked = self._say_ack = True
 
     def take(self, batch: Batch, now: float) -> None:
@@ -159,7 +158,7 @@ class Outgoing(Life):
         frame = None
         if (
             receiver is not None
-            and self.state is State.OPEN
+            and self.state is OPEN
             and self._terms is None
             and not self._control
             and self._next == kept.sent + 1
@@ -176,7 +175,7 @@ class Outgoing(Life):
             return
         kept.extend(messages, frame[0])
         self._wrote_to(receiver, len(messages), len(frame[1]), now)
-        if kept.half:
+        if kept.size > kept.half_size:
             self._look_at_kept()
             if self._say_ack:
                 self._owner.flush_soon(self)
@@ -232,7 +231,7 @@ class Outgoing(Life):
         self._kept.acknowledge(0, self._next - 1)
         self._kept.restart(self._next)
         self._terms = terms or {}
-        self._control.clear()
+        self._control = ()
         self._hurry = request.now or request.new or self.state is State.ENDED
         self._response_bytes = 0
         self._say_ack = self._say_busy = self._say_received = self._ack_asked = False
@@ -252,8 +251,40 @@ class Outgoing(Life):
             shared: passed over: what many get is shared as a batch (`take`).
         """
         while (receiver := self._receiver) is not None and receiver.writable:
-            if not self._write_once(receiver):
+            if self._write_messages(receiver) or not self._write_once(receiver):
                 return
+
+    def _write_messages(self, receiver: Receiver) -> bool:
+        """Writes what most writes are: all messages in a line, and what was handled, if more was.
+
+        Returns:
+            False where `_write_once` has to look at it.
+        """
+        if (
+            self.state is not OPEN
+            or self._terms is not None
+            or self._control
+            or self._say_ack
+            or self._say_busy
+            or not receiver.transport.websocket
+            or not (messages := self._kept.rest(self._next))
+        ):
+            return False
+        try:
+            line = lines.array(messages)  # type: ignore[arg-type]
+        except TypeError:
+            # Some of them have their places in rooms.
+            return False
+        if len(line) > lines.MAX_LINE or len(line) > self._owner.settings.response_limit:
+            return False
+        data, handled = protocol.websocket_text(line), self._arrivals.handled
+        if handled > self._told:
+            data += protocol.websocket_text(lines.counts(self._kept.sent, handled))
+        if receiver.write(data):
+            self._told = handled
+            self._say_received = False
+            self._wrote_to(receiver, len(messages), len(data), self._owner.clock.time())
+        return True
 
     def _write_once(self, receiver: Receiver) -> bool:
         """Writes what fits into a response; returns whether there may be more."""
@@ -311,7 +342,7 @@ class Outgoing(Life):
         return self._arrivals.handler is not None
 
     def _welcome_written(self, handled: int) -> None:
-        self._control.clear()
+        self._control = ()
         self._hurry = False
         if self._terms is None:
             return
