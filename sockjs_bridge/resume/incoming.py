@@ -144,6 +144,15 @@ class Incoming(Deadlines):
             self._look_at_handled()
         return room
 
+    def hear_of(self, received: int) -> bool:
+        """Hears over a WebSocket how many messages the client has; False where that is too many."""
+        if not self._grown:
+            self.heard()
+        if received > self._kept.sent:
+            return False
+        self.acknowledge(received)
+        return True
+
     def acknowledge(self, received: int) -> None:
         """Hears how many messages the client has; the caller has seen that so many were sent."""
         written = None if self._receiver is None else self._next - 1

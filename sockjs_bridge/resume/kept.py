@@ -111,7 +111,7 @@ class Kept:
         """
         if received > self.acked:
             self.acked = received
-        count = self.acked if written is None else min(self.acked, written)
+        count = self.acked if written is None or written > self.acked else written
         items = self._items
         done = count - self.sent + len(items)
         if done > 0:

@@ -224,11 +224,7 @@ class Link:
             return None
         if text[:1] != "[":
             found = _ACKNOWLEDGEMENT.fullmatch(text)
-            if found is None or (received := int(found[1])) > session.sent:
-                return None
-            session.heard()
-            session.acknowledge(received)
-            return 1
+            return 1 if found is not None and session.hear_of(int(found[1])) else None
         try:
             messages = protocol.decode_websocket(text)
         except protocol.PayloadError:
@@ -350,11 +346,9 @@ class Link:
             return
         attached = self.state is LinkState.ATTACHED
         session.heard()
-        if frame.received is not None:
-            if frame.received > session.sent:
-                self._broken()
-                return
-            session.acknowledge(frame.received)
+        if frame.received is not None and not session.hear_of(frame.received):
+            self._broken()
+            return
         if frame.messages:
             first = self._base + 1 if frame.first is None else frame.first
             self._base = first + len(frame.messages) - 1

@@ -266,7 +266,7 @@ def test_gone() -> None:
     server.say(link, {"received": 0})
     link.detach(link.receiver)
     assert server.session.state is State.SUSPENDED
-    assert server.session.links == []
+    assert not server.session.links
     link.text('["late"]')
     assert server.application.got == []
 
