@@ -23,6 +23,10 @@ from sockjs_bridge.resume.states import OPEN, UNATTENDED, Life, State
 from sockjs_bridge.resume.transports import POLL
 
 
+#: What is sent just leaves.
+_STEADY = (OPEN, State.YOUNG)
+
+
 class Outgoing(Life):
     """What goes down.
 
@@ -158,7 +162,7 @@ class Outgoing(Life):
         frame = None
         if (
             receiver is not None
-            and self.state is OPEN
+            and self.state in _STEADY
             and self._terms is None
             and not self._control
             and self._next == kept.sent + 1
@@ -261,7 +265,7 @@ class Outgoing(Life):
             False where `_write_once` has to look at it.
         """
         if (
-            self.state is not OPEN
+            self.state not in _STEADY
             or self._terms is not None
             or self._control
             or self._say_ack
