@@ -1,21 +1,7 @@
-"""A WebSocket below ``~r1``: before a hello, attached, replaced, over.
-
-========== ====================== ==========================================================
-state      what holds             what comes over it
-========== ====================== ==========================================================
-WAITING    no hello yet           a hello, a ping; anything else ends the link
-ASKING     the application is     kept until it has said who that is
-           being asked
-ATTACHED   the session's receiver everything; what is broken ends the session
-REPLACED   another one receives   a hello, messages, acknowledgements; ``close`` and what is
-                                  broken end the link
-OVER       ended                  nothing is taken
-========== ====================== ==========================================================
-"""
+"""A WebSocket below ``~r1``: what comes over it in each of the `link_states`."""
 
 from __future__ import annotations
 
-import enum
 import re
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +13,7 @@ from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.contracts import LinkReceiver
 from sockjs_bridge.resume.deadlines import HELLO_TIMEOUT
 from sockjs_bridge.resume.frames import ReceiveRequest, Send
+from sockjs_bridge.resume.link_states import TAKING, LinkEvent, LinkLife, LinkState
 from sockjs_bridge.resume.manager import ResumeManager
 from sockjs_bridge.resume.session import ResumableSession
 
@@ -38,48 +25,10 @@ BAD_REQUEST = (4400, "Bad Request")
 NO_HELLO = (3000, "No hello")
 
 
-class LinkState(enum.Enum):
-    """Where a WebSocket stands."""
-
-    WAITING = "waiting"
-    ASKING = "asking"
-    ATTACHED = "attached"
-    REPLACED = "replaced"
-    OVER = "over"
-
-
-class LinkEvent(enum.Enum):
-    """What moves a WebSocket on."""
-
-    ASK = "ask"
-    ATTACH = "attach"
-    REPLACE = "replace"
-    END = "end"
-
-
-#: An event that is missing for a state is passed over there.
-LINK_TRANSITIONS = {
-    (LinkState.WAITING, LinkEvent.ASK): LinkState.ASKING,
-    (LinkState.WAITING, LinkEvent.ATTACH): LinkState.ATTACHED,
-    (LinkState.WAITING, LinkEvent.END): LinkState.OVER,
-    (LinkState.ASKING, LinkEvent.ATTACH): LinkState.ATTACHED,
-    (LinkState.ASKING, LinkEvent.END): LinkState.OVER,
-    (LinkState.ATTACHED, LinkEvent.REPLACE): LinkState.REPLACED,
-    (LinkState.ATTACHED, LinkEvent.ASK): LinkState.ASKING,
-    (LinkState.ATTACHED, LinkEvent.END): LinkState.OVER,
-    (LinkState.REPLACED, LinkEvent.ATTACH): LinkState.ATTACHED,
-    (LinkState.REPLACED, LinkEvent.ASK): LinkState.ASKING,
-    (LinkState.REPLACED, LinkEvent.END): LinkState.OVER,
-}
-
-
-#: What comes is taken.
-_TAKING = (LinkState.ATTACHED, LinkState.REPLACED)
-
 _ACKNOWLEDGEMENT = re.compile(r'\{"received":([1-9][0-9]{0,14})\}')
 
 
-class Link:
+class Link(LinkLife):
     """A WebSocket of a client: it stands where a stock WebSocket has its session.
 
     Args:
@@ -92,7 +41,6 @@ class Link:
         id: of the session, in the URL.
         close_code: always None; a stock session's.
         close_reason: always empty; a stock session's.
-        state: where it stands.
         receiver: the WebSocket, once its handshake is done.
         session: the session, None before a hello found one.
         slot: the wheel's.
@@ -102,7 +50,7 @@ class Link:
 
     __slots__ = (
         *("_asked", "_base", "_held", "_manager", "_net", "_place", "_ready", "_since", "ask"),
-        *("fingerprint", "receiver", "session", "slot", "state"),
+        *("fingerprint", "receiver", "session", "slot"),
     )
 
     close_code: int | None = None
@@ -116,7 +64,7 @@ class Link:
         fingerprint: bytes,
         net: str = "",
     ) -> None:
-        self.state = LinkState.WAITING
+        super().__init__()
         self.session: ResumableSession | None = None
         self.fingerprint = fingerprint
         self.slot: int | None = None
@@ -155,10 +103,9 @@ class Link:
         self._manager.wheel.update(self)
 
     def _enter(self, event: LinkEvent) -> bool:
-        state = LINK_TRANSITIONS.get((self.state, event))
-        if state is None:
+        if not super()._enter(event):
             return False
-        self.state = state
+        state = self.state
         if state is LinkState.REPLACED:
             self._since = self._manager.clock.time()
         if state in (LinkState.ATTACHED, LinkState.OVER):
@@ -220,7 +167,7 @@ class Link:
             0 where there is no more room; None where `text` has to look at it.
         """
         session, base = self.session, self._base
-        if session is None or base is None or self.state not in _TAKING:
+        if session is None or base is None or self.state not in TAKING:
             return None
         if text[:1] != "[":
             found = _ACKNOWLEDGEMENT.fullmatch(text)

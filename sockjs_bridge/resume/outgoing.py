@@ -19,12 +19,8 @@ from sockjs_bridge.resume.contracts import ResumeOwner, WebSocketLink
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.kept import Kept
 from sockjs_bridge.resume.lines import Item
-from sockjs_bridge.resume.states import OPEN, UNATTENDED, Life, State
+from sockjs_bridge.resume.states import LEAVING, OPEN, STEADY, UNATTENDED, Life, State
 from sockjs_bridge.resume.transports import POLL
-
-
-#: What is sent just leaves.
-_STEADY = (OPEN, State.YOUNG)
 
 
 class Outgoing(Life):
@@ -46,21 +42,11 @@ class Outgoing(Life):
 
     __slots__ = (
         *("_ack_asked", "_arrivals", "_ask_drained", "_attached_at", "_beat", "_control"),
-        *("_heartbeat", "_hurry", "_kept", "_link", "_next", "_owner", "_pinged", "_receiver"),
-        *("_response_bytes", "_say_ack", "_say_busy", "_say_received", "_since", "_slow"),
-        *("_spread", "_stalled", "_tell_at", "_terms", "_told", "_welcomed", "_wrote"),
-        *(
-            "_lost",
-            "bytes_out",
-            "close_code",
-            "close_reason",
-            "connection",
-            "dirty",
-            "id",
-            "key",
-            "messages_out",
-        ),
-        *("over", "slot", "transport"),
+        *("_heartbeat", "_hurry", "_kept", "_link", "_lost", "_next", "_owner", "_pinged"),
+        *("_receiver", "_response_bytes", "_say_ack", "_say_busy", "_say_received", "_since"),
+        *("_slow", "_spread", "_stalled", "_tell_at", "_terms", "_told", "_welcomed", "_wrote"),
+        *("bytes_out", "close_code", "close_reason", "connection", "dirty", "id", "key"),
+        *("messages_out", "over", "slot", "transport"),
     )
 
     def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
@@ -162,7 +148,7 @@ class Outgoing(Life):
         frame = None
         if (
             receiver is not None
-            and self.state in _STEADY
+            and self.state in STEADY
             and self._terms is None
             and not self._control
             and self._next == kept.sent + 1
@@ -265,7 +251,7 @@ class Outgoing(Life):
             False where `_write_once` has to look at it.
         """
         if (
-            self.state not in _STEADY
+            self.state not in STEADY
             or self._terms is not None
             or self._control
             or self._say_ack
@@ -294,13 +280,20 @@ class Outgoing(Life):
         """Writes what fits into a response; returns whether there may be more."""
         if self.state in (State.NEW, State.ADMITTED, State.GONE):
             return False
-        streaming, handled = receiver.transport.streaming, self._arrivals.handled
+        streaming, kept = receiver.transport.streaming, self._kept
+        waits = self._hurry or self._control or len(kept) or kept.hinting
+        if not (streaming or waits or self.state is State.ENDED or self.drained):
+            # A poll is held, and its welcome composed when it leaves.
+            return False
+        handled = self._arrivals.handled
         parts = self._head(handled)
-        head = len(parts)
-        portion = self._kept.after(self._next, self._room(receiver))
+        room = self._owner.settings.response_limit
+        if not receiver.transport.websocket:
+            room = max(1, room - self._response_bytes)
+        portion = kept.after(self._next, room)
         parts += lines.messages(portion.items)
         at = self._next + portion.messages - 1
-        complete = at == self._kept.sent or not len(self._kept)
+        complete = at == kept.sent or not len(kept)
         end = False
         if (said := self._counts(at, handled, streaming, bool(portion.items))) is not None:
             parts.append(said)
@@ -310,8 +303,6 @@ class Outgoing(Life):
         elif complete and self.drained:
             parts.append(lines.moved(self._spread))
             end = True
-        if not streaming and len(parts) == head and not self._hurry and not self._control:
-            return False
         if not parts:
             return False
         frame, callback = receiver.transport.frame, receiver.callback
@@ -323,7 +314,7 @@ class Outgoing(Life):
             self._told = handled
             self._say_received = self._say_ack = self._say_busy = False
             self._ask_drained = False
-        self._kept.wrote(portion)
+        kept.wrote(portion)
         self._wrote_to(receiver, portion.messages, len(data), self._owner.clock.time())
         if end:
             self._finish_response(receiver)
@@ -365,17 +356,10 @@ class Outgoing(Life):
         told = handled if self._terms is not None and self._opened else self._told
         received = handled if handled > told or self._ask_drained else None
         ack = self._say_ack or self._ask_drained
-        if (
-            ack
-            or self._say_busy
-            or (received is not None and (with_messages or self._say_received or self._leaving))
-        ):
+        due = with_messages or self._say_received or self.state in LEAVING
+        if ack or self._say_busy or (due and received is not None):
             return lines.counts(at, received, ack=ack, busy=self._say_busy)
         return None
-
-    @property
-    def _leaving(self) -> bool:
-        return self.state in (State.ENDED, State.DRAINING)
 
     @property
     def drained(self) -> bool:
@@ -385,10 +369,6 @@ class Outgoing(Life):
             and self._arrivals.handled == self._arrivals.arrived
             and self._kept.acked == self._kept.sent
         )
-
-    def _room(self, receiver: Receiver) -> int:
-        limit = self._owner.settings.response_limit
-        return limit if receiver.transport.websocket else max(1, limit - self._response_bytes)
 
     def _wrote_to(self, receiver: Receiver, count: int, size: int, now: float) -> None:
         self._next += count

@@ -107,6 +107,10 @@ TRANSITIONS = {
     (State.ENDED, Event.END): State.GONE,
 }
 
+#: What is sent to a receiver just leaves.
+STEADY = frozenset({State.YOUNG, State.OPEN})
+#: The client is told of an end.
+LEAVING = frozenset({State.DRAINING, State.ENDED})
 #: Nothing is sent any more.
 OVER = frozenset({State.ENDED, State.GONE})
 #: The application is, or may be, called.

@@ -84,7 +84,7 @@ def test_a_fault_is_noticed(programs: Path, fault: str, noticed: str) -> None:
 
 def test_stock_sessions_are_not_taken_for_resumable_ones(programs: Path) -> None:
     server = Installed([programs / "limit", "{port}"], {})
-    with pytest.raises(Lacking, match="no message arrived: .*upgrade refused"):
+    with pytest.raises(Lacking, match="upgrade refused"):
         found(programs, server, "r1-echo c1", "/echo", "--open-timeout", 0.5)
 
 
