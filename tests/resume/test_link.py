@@ -379,7 +379,7 @@ def test_no_text() -> None:
 
 def test_what_has_no_room_waits_whole() -> None:
     """A frame that there is no room for is looked at again when there is."""
-    server, link, recorder = opened(max_inbound=2)
+    server, link, _ = opened(max_inbound=2)
     server.application.slow = True
     assert link.deliver(['["1"]', '["2"]', '["3"]', '{"received":0}'], 30)
     assert server.application.got == ["1", "2"]
