@@ -11,19 +11,35 @@ from typing import Required, TypedDict
 
 from bench.servers import Lacking
 
-MODES = ("ws-echo", "ws-fanout", "xhr-echo", "xhr-fanout", "stream-fanout", "open", "idle")
+RESUMABLE = {
+    "r1-echo": "ws-echo",
+    "r1-fanout": "ws-fanout",
+    "r1-poll": "xhr-echo",
+    "r1-idle": "idle",
+}
+"""The modes with sessions of ``~r1``, and those that do the same with stock ones."""
 
+MODES = (
+    *("ws-echo", "ws-fanout", "xhr-echo", "xhr-fanout", "stream-fanout", "open", "idle"),
+    *RESUMABLE,
+)
+
+# What is compared follows each other, so that what else happens on the machine meets both.
 LOADS = (
     "ws-echo c100",
+    "r1-echo c100",
     "ws-echo c100 k16",
     "ws-fanout n100",
     "ws-fanout n1000",
     "ws-fanout n1000 k16",
+    "r1-fanout n1000 k16",
     "xhr-echo c100",
+    "r1-poll c100",
     "xhr-fanout n100",
     "stream-fanout n1000 k16",
     "open c32",
     "idle n5000",
+    "r1-idle n5000",
 )
 """The loads that there are figures to reach for."""
 
@@ -96,20 +112,30 @@ class Load:
         return cls(name, match[1], int(match[2]), int(match[3] or 1))
 
     @property
+    def resumable(self) -> bool:
+        """Whether its sessions are those of ``~r1``."""
+        return self.mode in RESUMABLE
+
+    @property
+    def shape(self) -> str:
+        """What its clients do, whichever sessions they have: a mode of stock ones."""
+        return RESUMABLE.get(self.mode, self.mode)
+
+    @property
     def files(self) -> int:
         """The files that the generator or the server has open."""
-        return 100 + self.connections * (2 if self.mode == "xhr-echo" else 1)
+        return 100 + self.connections * (2 if self.shape == "xhr-echo" else 1)
 
     @property
     def warmup(self) -> float:
         """The seconds before those that count."""
         # sockjs-node calls `new Buffer` for each message of xhr_send: slow until Node has seen
         # 10 000 of these calls.
-        return 3 if self.mode == "xhr-echo" else 1
+        return 3 if self.shape == "xhr-echo" else 1
 
     def seconds(self, seconds: float) -> float:
         """Returns the seconds that count: nothing happens while connections are idle."""
-        return min(seconds, 1) if self.mode == "idle" else seconds
+        return min(seconds, 1) if self.shape == "idle" else seconds
 
     def duration(self, seconds: float) -> float:
         """Estimates how long a measurement takes, with the start of the server and all openings."""
@@ -180,6 +206,6 @@ def run_generator(
     except subprocess.TimeoutExpired:
         raise Lacking("the generator did not end") from None
     found = generated(done.stdout, done.stderr)
-    if load.mode != "idle" and not found["rate"]:
+    if load.shape != "idle" and not found["rate"]:
         raise Lacking(f"no message arrived: {found['first_error']}")
     return found

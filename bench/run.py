@@ -53,17 +53,30 @@ class Plan:
     stalls: bool = False
 
     @property
+    def once(self) -> list[tuple[Load, Server]]:
+        """The measurements of one repetition."""
+        loads, servers = map(Load.parse, self.loads), [SERVERS[name] for name in self.peers]
+        return [
+            (load, server)
+            for load in loads
+            for server in servers
+            if server.resumable or not load.resumable
+        ]
+
+    @property
     def duration(self) -> float:
         """The seconds that it takes, roughly."""
-        once = sum(Load.parse(name).duration(self.seconds) for name in self.loads)
-        return once * len(self.peers) * self.reps + stalls.DURATION * self.stalls
+        once = sum(load.duration(self.seconds) for load, _ in self.once)
+        return once * self.reps + stalls.DURATION * self.stalls
 
+
+RESUMABLE = ", ".join(server.name for server in SERVERS.values() if server.resumable)
 
 FULL = Plan(
     peers=("ours", "ours-reference", "sockjs-node", "aio-libs", "tornado", "limit"),
     loads=(*LOADS, *GROWTH),
     reps=3,
-    seconds=2.3,
+    seconds=2,
     stalls=True,
 )
 SHORT = Plan(peers=("ours", "sockjs-node", "limit"), loads=LOADS, reps=1, seconds=2)
@@ -141,8 +154,8 @@ def planned(options: argparse.Namespace) -> Plan:
     for peer in plan.peers:
         if peer not in SERVERS:
             raise Lacking(f"no such peer: {peer!r}; there are {', '.join(SERVERS)}")
-    for load in plan.loads:
-        Load.parse(load)
+    if plan.loads and not plan.once:
+        raise Lacking(f"no peer is measured with resumable sessions, except for {RESUMABLE}")
     if plan.reps < 1 or not 0.1 <= plan.seconds <= 600:
         raise Lacking("there is at least 1 repetition, of 0.1 to 600 seconds")
     return plan
@@ -175,11 +188,9 @@ def measure_all(plan: Plan, cpus: tuple[int, int]) -> table.Report:
     Raises:
         Lacking: something that is needed is not here.
     """
-    loads = [Load.parse(name) for name in plan.loads]
-    allow_files([*loads, *([stalls.FANOUT] if plan.stalls else [])])
+    allow_files([*map(Load.parse, plan.loads), *([stalls.FANOUT] if plan.stalls else [])])
     generator = compile_c(BENCH / "sockjs_load.c")
-    servers = [SERVERS[name] for name in plan.peers]
-    installed = {server.name: server.install() for server in servers}
+    installed = {name: SERVERS[name].install() for name in plan.peers}
     now = datetime.now().astimezone()
     report = table.Report(
         date=f"{now:%Y-%m-%d %H:%M}",
@@ -188,7 +199,7 @@ def measure_all(plan: Plan, cpus: tuple[int, int]) -> table.Report:
         options={"reps": plan.reps, "seconds": plan.seconds},
         measurements=[],
     )
-    todo = [(load, server) for _ in range(plan.reps) for load in loads for server in servers]
+    todo = plan.once * plan.reps
     _say(f"{len(todo)} measurements, about {plan.duration / 60:.0f} minutes")
     try:
         with pinned(cpus[1]):
@@ -272,7 +283,7 @@ def machine() -> dict[str, str]:
 def _outcome(row: Measurement) -> str:
     if "failed" in row:
         return row["failed"]
-    if row["mode"] == "idle":
+    if Load.parse(row["load"]).shape == "idle":
         return f"{row['opened']} connections"
     return f"{row['rate']:.0f}/s, {row['server_us_per_msg']:.2f} us of CPU time each"
 

@@ -54,11 +54,13 @@ class Server:
         name: in tables and on the command line.
         install: installs what is missing.
         echo: the path of its echo; ``/broadcast`` is where messages go to all.
+        resumable: whether it is measured with the sessions of ``~r1`` too.
     """
 
     name: str
     install: Callable[[], Installed]
     echo: str = "/echo"
+    resumable: bool = False
 
 
 def ours(app: str = "main") -> Installed:
@@ -123,7 +125,7 @@ def _limit() -> Installed:
 SERVERS = {
     server.name: server
     for server in (
-        Server("ours", ours),
+        Server("ours", ours, resumable=True),
         Server("ours-reference", partial(ours, "reference")),
         Server("ours-tm", partial(ours, "tm")),
         Server("sockjs-node", _sockjs_node),

@@ -11,6 +11,10 @@
  *   stream-fanout  N xhr_streaming subscribers and one websocket publisher
  *   open           opens websocket sessions (connect, upgrade, "o", close) as fast as possible
  *   idle           opens N websocket sessions and holds them
+ *   r1-echo, r1-fanout, r1-poll, r1-idle
+ *                  as ws-echo, ws-fanout, xhr-echo and idle, with resumable sessions (~r1): they
+ *                  count, acknowledge after 64 messages, 32 KiB or when asked, and compare their
+ *                  counts with the server's; they do not ping, nor acknowledge after a time
  *
  * The server answers at /echo, and at /broadcast, where each message goes to all sessions, the
  * sender's too (--prefix names another path). Every message carries a sequence number and a tag, so
@@ -54,8 +58,13 @@ typedef uint64_t u64;
 #define TSRING (1u << 20) /* publish times by sequence number */
 
 enum { M_WSECHO, M_WSFAN, M_XHRECHO, M_XHRFAN, M_STRFAN, M_OPEN, M_IDLE };
-static const char *mode_name[] = {"ws-echo",       "ws-fanout", "xhr-echo", "xhr-fanout",
-                                  "stream-fanout", "open",      "idle"};
+static const struct {
+    const char *name;
+    int mode, resumable;
+} modes[] = {{"ws-echo", M_WSECHO, 0},   {"ws-fanout", M_WSFAN, 0},      {"xhr-echo", M_XHRECHO, 0},
+             {"xhr-fanout", M_XHRFAN, 0}, {"stream-fanout", M_STRFAN, 0}, {"open", M_OPEN, 0},
+             {"idle", M_IDLE, 0},         {"r1-echo", M_WSECHO, 1},       {"r1-fanout", M_WSFAN, 1},
+             {"r1-poll", M_XHRECHO, 1},   {"r1-idle", M_IDLE, 1}};
 enum { PH_OPEN, PH_WARM, PH_MEAS, PH_DRAIN, PH_END };
 enum { R_WS, R_POLL, R_SEND };
 enum { S_CLOSED, S_CONNECTING, S_UP }; /* socket state */
@@ -91,20 +100,23 @@ typedef struct Sess {
     Trk trk;
     u64 *ts;
     Conn *a, *b; /* a: ws or poll connection, b: xhr_send connection */
-    char sid[20];
+    char sid[24];
     char *preq; /* poll / streaming request */
     u32 preq_n;
     char *sreq; /* xhr_send request */
-    u32 sreq_n, sreq_body, sreq_cap;
+    u32 sreq_n, sreq_text; /* and where the text of its first message is */
+    /* resumable: what came, what of it was acknowledged, and what the server has handled */
+    u32 request, got, acked, unacked_bytes, handled;
+    char key[24];
 } Sess;
 
 /* ------------------------------------------------------------------ options */
-static int o_mode = -1, o_port = 8080, o_conns = 100, o_inflight = 0, o_payload = 64, o_ramp = 64;
+static int o_mode = -1, o_resumable, o_port = 8080, o_conns = 100, o_inflight = 0, o_payload = 64, o_ramp = 64;
 static int o_check, o_addrs = 16, o_browser, o_unicode, o_ackall = -1;
 static int o_core[2] = {-1, -1}; /* where the server runs, and we */
 static int o_server_pid;
 static double o_seconds = 5, o_warmup = 1, o_pace, o_open_timeout = 60;
-static const char *o_host = "127.0.0.1", *o_prefix;
+static const char *o_host = "127.0.0.1", *o_prefix, *o_name;
 
 /* ------------------------------------------------------------------- state */
 static int ep, timer_fd = -1;
@@ -342,6 +354,21 @@ static void build_templates(void)
     for (u32 i = 0; i < tl; i++)
         t[i] ^= (char)mask[i & 3];
 }
+/* a short text frame; returns its length */
+static size_t ws_text(char *out, const char *text, size_t n)
+{
+    u8 *f = (u8 *)out;
+    size_t h = 2;
+    f[0] = 0x81;
+    if (n < 126)
+        f[1] = (u8)(0x80 | n);
+    else
+        f[1] = 0x80 | 126, f[2] = (u8)(n >> 8), f[3] = (u8)n, h = 4;
+    memcpy(f + h, mask, 4);
+    for (size_t i = 0; i < n; i++)
+        out[h + 4 + i] = (char)(text[i] ^ (char)mask[i & 3]);
+    return h + 4 + n;
+}
 static inline void w_need(size_t n)
 {
     if (wn + n > wcap)
@@ -486,7 +513,30 @@ static const char *extra_headers(void)
 }
 static int fmt_path(char *b, size_t n, const Sess *s, const char *tail)
 {
-    return snprintf(b, n, "%s/000/%s/%s", o_prefix, s->sid, tail);
+    return snprintf(b, n, "%s/%s/%s/%s", o_prefix, o_resumable ? "~r1" : "000", s->sid, tail);
+}
+/* 16 random bytes as base64url */
+static void r1_token(char out[24])
+{
+    u8 bytes[16];
+    char text[32];
+    for (int i = 0; i < 16; i++)
+        bytes[i] = (u8)rnd();
+    b64(bytes, 16, text);
+    for (int i = 0; i < 22; i++)
+        out[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
+    out[22] = 0;
+}
+/* a receive request: the body of a poll, the hello of a websocket */
+static int r1_receive(char *b, size_t n, Sess *s, int is_new)
+{
+    char client[24], more[96] = "";
+    if (is_new) {
+        r1_token(client);
+        snprintf(more, sizeof more, ",\"new\":true,\"client\":\"%s\",\"base\":1", client);
+    }
+    return snprintf(b, n, "{\"key\":\"%s\",\"request\":%u,\"received\":%u%s}", s->key,
+                    ++s->request, s->got, more);
 }
 static void ws_start(Conn *c)
 {
@@ -502,7 +552,7 @@ static void ws_start(Conn *c)
         sha1((u8 *)t, (size_t)n, d);
         b64(d, 20, c->accept);
     }
-    fmt_path(path, sizeof path, c->s, "websocket");
+    fmt_path(path, sizeof path, c->s, o_resumable ? "websocket?new" : "websocket");
     int n =
         snprintf(req, sizeof req,
                  "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -529,6 +579,17 @@ static void http_request(Conn *c, const char *req, size_t n)
 }
 static void poll_request(Sess *s)
 {
+    if (o_resumable) {
+        char path[256], body[256], b[2048];
+        int n = r1_receive(body, sizeof body, s, s->a->ws != W_OPEN);
+        fmt_path(path, sizeof path, s, "xhr");
+        n = snprintf(b, sizeof b,
+                     "POST %s HTTP/1.1\r\nHost: %s:%d\r\n%sContent-Type: "
+                     "text/plain;charset=UTF-8\r\nContent-Length: %d\r\n\r\n%s",
+                     path, o_host, o_port, extra_headers(), n, body);
+        http_request(s->a, b, (size_t)n);
+        return;
+    }
     http_request(s->a, s->preq, s->preq_n);
 }
 
@@ -537,7 +598,45 @@ static void sess_prepare(Sess *s)
     for (int i = 0; i < 16; i++)
         s->sid[i] = "abcdefghijklmnopqrstuvwxyz012345"[rnd() & 31];
     s->sid[16] = 0;
+    if (o_resumable) {
+        r1_token(s->sid);
+        r1_token(s->key);
+    }
     s->src = src_rr++;
+}
+static void send_prepare(Sess *s)
+{ /* the xhr_send request, but for the numbers and tags of its messages */
+    char path[256], b[2048], begin[96] = "[", end[48] = "]";
+    if (o_resumable) {
+        snprintf(begin, sizeof begin, "{\"key\":\"%s\",\"first\":%u,\"messages\":[", s->key,
+                 s->sent + 1);
+        snprintf(end, sizeof end, "],\"received\":%u}", s->got);
+    }
+    u32 messages = (u32)o_inflight * ((u32)o_payload + 2) + (u32)(o_inflight - 1);
+    u32 nb = (u32)strlen(begin), ne = (u32)strlen(end);
+    fmt_path(path, sizeof path, s, "xhr_send");
+    u32 n = (u32)snprintf(
+        b, sizeof b,
+        "POST %s HTTP/1.1\r\nHost: %s:%d\r\n%sContent-Type: text/plain;charset=UTF-8\r\n"
+        "Content-Length: %u\r\n\r\n",
+        path, o_host, o_port, extra_headers(), nb + messages + ne);
+    s->sreq_n = n + nb + messages + ne;
+    s->sreq_text = n + nb + 1;
+    if (!s->sreq)
+        s->sreq = xalloc(NULL, sizeof b + sizeof begin + messages + sizeof end);
+    memcpy(s->sreq, b, n);
+    char *p = s->sreq + n;
+    memcpy(p, begin, nb);
+    p += nb;
+    for (int i = 0; i < o_inflight; i++) {
+        if (i)
+            *p++ = ',';
+        *p++ = '"';
+        memcpy(p, filler, (size_t)o_payload);
+        p += o_payload;
+        *p++ = '"';
+    }
+    memcpy(p, end, ne);
 }
 static void sess_http_prepare(Sess *s)
 {
@@ -548,30 +647,8 @@ static void sess_http_prepare(Sess *s)
                       path, o_host, o_port, extra_headers());
     s->preq = xalloc(NULL, s->preq_n + 1);
     memcpy(s->preq, b, s->preq_n);
-    if (o_mode != M_XHRECHO)
-        return;
-    fmt_path(path, sizeof path, s, "xhr_send");
-    u32 body = 2 + (u32)o_inflight * ((u32)o_payload + 2) + (u32)(o_inflight - 1);
-    int n =
-        snprintf(b, sizeof b,
-                 "POST %s HTTP/1.1\r\nHost: %s:%d\r\n%sContent-Type: text/plain;charset=UTF-8\r\n"
-                 "Content-Length: %u\r\n\r\n",
-                 path, o_host, o_port, extra_headers(), body);
-    s->sreq_n = (u32)n + body;
-    s->sreq_body = (u32)n;
-    s->sreq = xalloc(NULL, s->sreq_n + 1);
-    memcpy(s->sreq, b, (size_t)n);
-    char *p = s->sreq + n;
-    *p++ = '[';
-    for (int i = 0; i < o_inflight; i++) {
-        if (i)
-            *p++ = ',';
-        *p++ = '"';
-        memcpy(p, filler, (size_t)o_payload);
-        p += o_payload;
-        *p++ = '"';
-    }
-    *p = ']';
+    if (o_mode == M_XHRECHO)
+        send_prepare(s);
 }
 
 /* ------------------------------------------------------------ opening phase */
@@ -663,7 +740,9 @@ static void echo_fill(Sess *s)
 }
 static void xhr_send_next(Sess *s)
 {
-    char *p = s->sreq + s->sreq_body + 2;
+    if (o_resumable)
+        send_prepare(s);
+    char *p = s->sreq + s->sreq_text;
     for (int i = 0; i < o_inflight; i++, p += o_payload + 3) {
         s->ts[s->sent & ringmask] = now;
         put_hex8(p, s->sent);
@@ -789,6 +868,8 @@ static long json_decode(const char *p, size_t n, char *out)
 
 static inline void on_message(Sess *s, const char *m, size_t n)
 {
+    s->got++;
+    s->unacked_bytes += (u32)n;
     if (n < 16) {
         C.bad++;
         return;
@@ -886,6 +967,50 @@ bad:
     error_note("bad array frame: %.60s", e - n);
 }
 
+/* the number of a key in a control frame; -1 where it has none */
+static long r1_number(const char *p, size_t n, const char *key)
+{
+    const char *e = p + n, *q = memmem(p, n, key, strlen(key));
+    long v = 0;
+    if (!q)
+        return -1;
+    for (q += strlen(key); q < e && *q >= '0' && *q <= '9'; q++)
+        v = v * 10 + *q - '0';
+    return v;
+}
+static void r1_acknowledge(Conn *c)
+{
+    Sess *s = c->s;
+    char text[48], f[64];
+    int n = snprintf(text, sizeof text, "{\"received\":%u}", s->got);
+    s->acked = s->got;
+    s->unacked_bytes = 0;
+    conn_write(c, f, ws_text(f, text, (size_t)n));
+}
+/* welcome, counts: both ends must have counted alike */
+static void on_control(Conn *c, const char *p, size_t n)
+{
+    Sess *s = c->s;
+    long from = r1_number(p, n, "\"from\":"), at = r1_number(p, n, "\"at\":"),
+         handled = r1_number(p, n, "\"received\":");
+    if ((from < 0 && at < 0) || (from >= 0 && from != (long)s->got + 1) ||
+        (at >= 0 && at != (long)s->got) ||
+        (handled >= 0 && (handled < (long)s->handled || handled > (long)s->sent))) {
+        C.bad++;
+        error_note("bad control frame: %.*s", (int)(n > 80 ? 80 : n), p);
+        return;
+    }
+    if (handled >= 0)
+        s->handled = (u32)handled;
+    if (from >= 0) {
+        c->ws = W_OPEN;
+        if (c->role == R_WS)
+            sess_opened(s);
+    }
+    if (memmem(p, n, "\"ack\":true", 10) && c->role == R_WS)
+        r1_acknowledge(c);
+}
+
 /* one SockJS frame (websocket text or one line of an xhr body) */
 static void on_frame(Conn *c, const char *p, size_t n)
 {
@@ -893,9 +1018,19 @@ static void on_frame(Conn *c, const char *p, size_t n)
     if (!n)
         return;
     switch (p[0]) {
-    case 'a': on_array(s, p + 1, n - 1); return;
+    case 'a':
+        on_array(s, p + 1, n - 1);
+        if (o_resumable && c->role == R_WS &&
+            (s->got - s->acked >= 64 || s->unacked_bytes >= 32768))
+            r1_acknowledge(c);
+        return;
+    case 'r':
+        if (!o_resumable)
+            break;
+        on_control(c, p + 1, n - 1);
+        return;
     case 'o':
-        if (n != 1)
+        if (n != 1 || o_resumable)
             break;
         if (c->role == R_WS) {
             c->ws = W_OPEN;
@@ -951,6 +1086,11 @@ static size_t ws_parse(Conn *c, char *p, size_t n)
         }
         c->ws = W_WAITOPEN;
         off = (size_t)(e - p) + 4;
+        if (o_resumable) {
+            char hello[256], f[272];
+            int l = r1_receive(hello, sizeof hello, c->s, 1);
+            conn_write(c, f, ws_text(f, hello, (size_t)l));
+        }
     }
     while (n - off >= 2) {
         u8 *f = (u8 *)p + off;
@@ -1014,7 +1154,7 @@ static size_t ws_parse(Conn *c, char *p, size_t n)
 /* ------------------------------------------------------------------ http in */
 static void http_body(Conn *c, char *p, size_t n)
 {
-    if (c->role != R_POLL)
+    if (c->role != R_POLL && !o_resumable)
         return;
     if (c->bl) {
         char *e = memchr(p, '\n', n);
@@ -1057,6 +1197,9 @@ static void http_done(Conn *c)
         s->send_busy = 0;
         if (st != 204 && st != 200)
             error_note("xhr_send answered %d", st);
+        else if (o_resumable && r1_number(c->bb, c->bl, "\"arrived\":") != (long)s->sent)
+            error_note("xhr_send answered %.*s", (int)(c->bl > 80 ? 80 : c->bl), c->bb);
+        c->bl = 0;
     } else {
         if (c->bl) {
             on_frame(c, c->bb, c->bl);
@@ -1442,7 +1585,7 @@ static int report(void)
            "\"messages\":%llu,\"seconds\":%.3f,\"rate\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,"
            "\"p999_us\":%.1f,"
            "\"max_us\":%.1f,\"mean_us\":%.1f,",
-           mode_name[o_mode], o_conns, o_inflight, o_payload, o_pace, (unsigned long long)C.msgs, s,
+           o_name, o_conns, o_inflight, o_payload, o_pace, (unsigned long long)C.msgs, s,
            s > 0 ? (double)C.msgs / s : 0, hist_pct(.5), hist_pct(.99), hist_pct(.999),
            (double)hist_max / 1e3, hist_n ? hist_sum / (double)hist_n / 1e3 : 0);
     printf(
@@ -1502,7 +1645,8 @@ static void usage(void)
           "  [--ack own|all] [--ramp N] [--addresses N] [--browser-headers] [--unicode] "
           "[--server-pid PID]\n"
           "  [--server-core N] [--core N] [--open-timeout S]\n"
-          "modes: ws-echo ws-fanout xhr-echo xhr-fanout stream-fanout open idle\n",
+          "modes: ws-echo ws-fanout xhr-echo xhr-fanout stream-fanout open idle\n"
+          "  r1-echo r1-fanout r1-poll r1-idle\n",
           stderr);
     exit(2);
 }
@@ -1526,9 +1670,9 @@ static void options(int argc, char **argv)
             usage();
         const char *v = argv[++i];
         if (!strcmp(a, "--mode")) {
-            for (int k = 0; k <= M_IDLE; k++)
-                if (!strcmp(v, mode_name[k]))
-                    o_mode = k;
+            for (size_t k = 0; k < sizeof modes / sizeof *modes; k++)
+                if (!strcmp(v, modes[k].name))
+                    o_mode = modes[k].mode, o_resumable = modes[k].resumable, o_name = v;
         } else if (!strcmp(a, "--host"))
             o_host = v;
         else if (!strcmp(a, "--port"))

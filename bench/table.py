@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from typing import NotRequired, TypedDict
 
-from bench.loads import GROWTH, LOADS, Measurement
+from bench.loads import GROWTH, LOADS, Load, Measurement
 from bench.stalls import MEMORY_PCT, Stall, memory_growth
 
 NODE = "sockjs-node"
@@ -18,6 +18,11 @@ FULL = 90
 """Per cent of its core above which the generator is what limits the rate."""
 MOST_GROWTH = 1.6
 """How many times as much a message may cost us with the last of `GROWTH` as with the first load."""
+
+DEARER = {"r1-echo": 1.15, "r1-fanout": 1.06}
+"""How many times as much CPU time a message of a resumable session may take as a stock one's."""
+MORE_MEMORY = 1.2
+"""How many KiB a silent resumable session may take beside a stock one."""
 
 LEGEND = """\
 rate/s      messages delivered, or sessions opened, in a second
@@ -52,7 +57,8 @@ def text(report: Report) -> str:
     loads = dict.fromkeys(row["load"] for row in rows)
     tables = [_load_table(load, [row for row in rows if row["load"] == load]) for load in loads]
     stalls = _stall_tables(report.get("stalls", []))
-    return "\n\n".join([_heading(report), *tables, *_growth_tables(rows), *stalls, LEGEND])
+    compared = [*_growth_tables(rows), *_resumable_tables(rows)]
+    return "\n\n".join([_heading(report), *tables, *compared, *stalls, LEGEND])
 
 
 def _heading(report: Report) -> str:
@@ -71,7 +77,8 @@ def _heading(report: Report) -> str:
 
 def _load_table(load: str, rows: list[Measurement]) -> str:
     sound = _sound(rows)
-    columns = _idle_columns() if load.startswith("idle ") else _message_columns(sound)
+    idle = Load.parse(load).shape == "idle"
+    columns = _idle_columns() if idle else _message_columns(sound)
     lines = [["server", *columns, "notes"]]
     for server in dict.fromkeys(row["server"] for row in rows):
         mine = sound.get(server, [])
@@ -118,6 +125,36 @@ def _growth_tables(rows: list[Measurement]) -> list[str]:
             f"ours: {GROWTH[-1]} / {LOADS[0]} = {last / first:.2f}, at most {MOST_GROWTH:g} wanted"
         )
     return ["\n".join(table)]
+
+
+def _resumable_tables(rows: list[Measurement]) -> list[str]:
+    """Returns the tables of what our resumable sessions cost, beside stock ones of the same run."""
+    sound = {
+        load: _sound(row for row in rows if row["load"] == load).get("ours")
+        for load in (dict.fromkeys(row["load"] for row in rows))
+    }
+    costs = [["load", "stock", "~r1", "ratio", "wanted", ""]]
+    memory = [["load", "stock", "~r1", "more", "wanted", ""]]
+    for name, found in sound.items():
+        load = Load.parse(name)
+        stock = sound.get(name.replace(load.mode, load.shape))
+        if not load.resumable or not found or not stock:
+            continue
+        if load.shape == "idle":
+            before, after = (_median(map(_memory, each)) for each in (stock, found))
+            cells = [f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}", f"{MORE_MEMORY:g}"]
+            memory.append([name, *cells, ""])
+        else:
+            before, after = _cost(stock), _cost(found)
+            wanted = f"{DEARER[load.mode]:.2f}" if load.mode in DEARER else "-"
+            cells = [f"{before:.2f}", f"{after:.2f}", _ratio(after, before), wanted]
+            costs.append([name, *cells, ""])
+    tables = {"us/message": costs, "KiB/conn": memory}
+    return [
+        "\n".join([f"{unit} of our resumable sessions, beside stock ones", *_aligned(lines)])
+        for unit, lines in tables.items()
+        if len(lines) > 1
+    ]
 
 
 def _stall_tables(stalls: list[Stall]) -> list[str]:
@@ -168,7 +205,7 @@ def _notes(rows: list[Measurement]) -> str:
     notes = [f"{name}: {count}" for name, count in faults.items() if count]
     notes += dict.fromkeys(row["first_error"] for row in sound if row["first_error"])
     notes += dict.fromkeys(row["failed"] for row in rows if "failed" in row)
-    busy = [row for row in sound if row["mode"] != "idle"]
+    busy = [row for row in sound if Load.parse(row["load"]).shape != "idle"]
     others = _median(row["server_core_busy_pct"] - row["server_cpu_pct"] for row in busy)
     if others > NOISE:
         notes.append(f"others used {others:.0f} % of its core")

@@ -361,5 +361,9 @@ def _refusal(status: int, headers: Headers, text: bytes) -> Answer:
     return Answer(status, [("Content-Type", PLAIN), *headers, *retry], text)
 
 
+# `json.dumps` would make one for each answer.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _json(value: dict[str, object]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _encode(value).encode()

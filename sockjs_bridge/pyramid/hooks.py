@@ -309,7 +309,7 @@ class SessionHandler:
                 else:
                     self._failures = 0
                     if self._progress is not None and call[0] == "on_message":
-                        self._progress.finish()
+                        self._progress.finish_in_task()
             hook = self._async_hook() if self._calls else None
 
     def _run_plain(self) -> None:

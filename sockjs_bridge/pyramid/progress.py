@@ -18,6 +18,8 @@ class Progress:
         handled: how many messages were handled, as the loop knows: behind what was sent meanwhile.
     """
 
+    __slots__ = ("_begun", "_clock", "_done", "handled", "session")
+
     def __init__(self, session: ResumableSession, clock: Clock) -> None:
         self.session = session
         self.handled = 0
@@ -44,6 +46,12 @@ class Progress:
             # In its order: what the application has sent before is not there yet, and the client
             # may be waiting for this to close.
             self._clock.call_from_thread(self._publish, self._done)
+
+    def finish_in_task(self) -> None:
+        """As `finish`, on the loop: what the application has sent before is there already."""
+        self.handled = self._done = self._begun
+        if self.session.awaited:
+            self._clock.call_from_thread(self.session.ready)
 
     def _publish(self, count: int) -> None:
         self.handled = max(self.handled, count)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.resume import lines
 from sockjs_bridge.resume.contracts import ResumeOwner
 from sockjs_bridge.resume.outgoing import Outgoing
-from sockjs_bridge.resume.states import TAKING, Event, State
+from sockjs_bridge.resume.states import NEW, OPEN, TAKING, Event, State
 
 #: Seconds that a WebSocket has to show any sign of life after a ping.
 PONG_TIMEOUT = 10.0
@@ -33,35 +35,41 @@ class Deadlines(Outgoing):
         """Returns when `on_deadline` wants to be called, in seconds of the clock."""
         due = self._ends_at()
         receiver = self._receiver
-        if receiver is not None and self.state is not State.NEW:
-            due.append(self._wrote + self._heartbeat)
-            if receiver.transport.websocket:
-                due.append(self._beat + self._heartbeat)
+        if receiver is not None and self.state is not NEW:
+            transport = receiver.transport
+            due = min(due, self._wrote + self._heartbeat)
+            if transport.websocket:
+                due = min(due, self._beat + self._heartbeat)
                 if self._pinged is not None:
-                    due.append(self._pinged + PONG_TIMEOUT)
-            elif receiver.transport.streaming:
-                due.append(self._attached_at + self._owner.settings.response_max_age)
-            if receiver.transport.streaming:
-                due += [at for at in (self._tell_at, self._busy_at) if at is not None]
-        return min(due, default=None)
+                    due = min(due, self._pinged + PONG_TIMEOUT)
+            elif transport.streaming:
+                due = min(due, self._attached_at + self._owner.settings.response_max_age)
+            if transport.streaming:
+                if self._tell_at is not None:
+                    due = min(due, self._tell_at)
+                if self._busy_at is not None:
+                    due = min(due, self._busy_at)
+        return None if due == math.inf else due
 
-    def _ends_at(self) -> list[float]:
-        """Returns when the state ends by itself."""
+    def _ends_at(self) -> float:
+        """Returns when the state ends by itself; never is infinity."""
+        if self.state is OPEN:
+            return math.inf
         delay, window = self._owner.settings.disconnect_delay, self._owner.resume_window
         match self.state:
             case State.ADMITTED:
-                return [self._since + HELLO_TIMEOUT]
+                return self._since + HELLO_TIMEOUT
             case State.YOUNG if self._receiver is None:
-                return [self._since + delay]
+                return self._since + delay
             case State.SUSPENDED:
-                return [self._since + min(delay, window)]
+                return self._since + min(delay, window)
             case State.AWAY:
-                return [self._since + window]
+                return self._since + window
             case State.DRAINING:
-                return [self._drain_until]
+                return self._drain_until
             case State.ENDED:
-                return [self._since + (window if self.grown else min(delay, window))]
-        return []
+                return self._since + (window if self.grown else min(delay, window))
+        return math.inf
 
     @property
     def grown(self) -> bool:
@@ -70,7 +78,7 @@ class Deadlines(Outgoing):
 
     def on_deadline(self, now: float) -> None:
         """Does what is due."""
-        if any(now >= due for due in self._ends_at()):
+        if now >= self._ends_at():
             self._end_state(now)
         elif (receiver := self._receiver) is not None:
             self._attend(receiver, now)
@@ -133,8 +141,9 @@ class Deadlines(Outgoing):
             self._wait_for_reader(receiver, now)
             return
         if beat and not aged:
-            self._control.append(protocol.HEARTBEAT)
-        self.flush()
+            self._control += (protocol.HEARTBEAT,)
+        if beat or aged or self._say_received or self._say_busy:
+            self.flush()
         if aged and self._receiver is receiver and receiver.writable:
             self._finish_response(receiver)
 

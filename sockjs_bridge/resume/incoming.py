@@ -11,7 +11,7 @@ from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.contracts import ResumeOwner, WebSocketLink
 from sockjs_bridge.resume.deadlines import Deadlines
 from sockjs_bridge.resume.frames import Send
-from sockjs_bridge.resume.states import LIVE, TAKING, UNATTENDED, Event, State
+from sockjs_bridge.resume.states import DRAINING, LIVE, TAKING, UNATTENDED, Event, State
 
 #: A client sent what the protocol does not allow.
 BROKEN = protocol.BROKEN_FRAMING
@@ -119,6 +119,40 @@ class Incoming(Deadlines):
         elif upload.done is not None:
             upload.done()
 
+    def take_next(self, first: int, messages: list[str]) -> int | None:
+        """Takes messages that came over a WebSocket where nothing is in their way.
+
+        Args:
+            first: the number of the first one.
+            messages: the messages, at least one.
+
+        Returns:
+            For how many there still is room; None where `take_upload` has to look at them.
+        """
+        if not self._grown:
+            self.heard()
+        if self.state not in TAKING:
+            return None
+        room = self._arrivals.take_next(first, messages)
+        if room is None:
+            return None
+        size = sum(map(len, messages))
+        self.bytes_in += size
+        if (traffic := self._owner.traffic) is not None:
+            traffic.messages_in(self.transport.name, len(messages), size)
+        if self._tell_at is None or not room:
+            self._look_at_handled()
+        return room
+
+    def hear_of(self, received: int) -> bool:
+        """Hears over a WebSocket how many messages the client has; False where that is too many."""
+        if not self._grown:
+            self.heard()
+        if received > self._kept.sent:
+            return False
+        self.acknowledge(received)
+        return True
+
     def acknowledge(self, received: int) -> None:
         """Hears how many messages the client has; the caller has seen that so many were sent."""
         written = None if self._receiver is None else self._next - 1
@@ -126,7 +160,7 @@ class Incoming(Deadlines):
         self._ack_asked = False
         if self.state in UNATTENDED:
             self._owner.keeps(self, self._kept.size)
-        elif self.state is State.DRAINING:
+        elif self.state is DRAINING:
             self._owner.flush_soon(self)
 
     def close_when_handled(self, code: int, reason: str) -> None:
@@ -191,11 +225,13 @@ class Incoming(Deadlines):
     @property
     def awaited(self) -> bool:
         """Whether somebody waits for `ready`; may be read in any thread."""
-        return (
-            self._arrivals.awaited
+        arrivals = self._arrivals
+        return bool(
+            self._slow
+            or arrivals.waiting
+            or arrivals.callbacks
             or self._close_after is not None
-            or self._slow
-            or self.state is State.DRAINING
+            or self.state is DRAINING
         )
 
     def ready(self) -> None:
@@ -210,7 +246,7 @@ class Incoming(Deadlines):
         if closing is not None and handled >= closing[0]:
             self._close_after = None
             self.close(closing[1], closing[2])
-        if self.state is State.DRAINING:
+        if self.state is DRAINING:
             self._owner.flush_soon(self)
         elif self._told < self._arrivals.arrived:
             self._tell_soon()
@@ -223,5 +259,5 @@ class Incoming(Deadlines):
 
     def pong(self, value: int) -> None:
         """Answers a ping of the attached WebSocket."""
-        self._control.append(lines.pong(value, self._next - 1))
+        self._control += (lines.pong(value, self._next - 1),)
         self._owner.flush_soon(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sockjs_bridge.resume.lines import Item, Placed
@@ -35,28 +35,34 @@ class Kept:
         sent: how many messages the application has sent.
         acked: how many the client has acknowledged.
         size: the bytes that are kept.
+        half_size: where more is kept, the client is to acknowledge.
+        hinting: a position waits that was not written yet.
     """
 
     __slots__ = (
-        *("_drains", "_half_size", "_hinted", "_hints", "_items", "_max_size"),
-        *("acked", "sent", "size"),
+        *("_drains", "_hinted", "_hints", "_items", "_max_size"),
+        *("acked", "half_size", "hinting", "sent", "size"),
     )
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
-        self._half_size = max_size // 2
+        self.half_size = max_size // 2
         self._items: list[Item] = []
         self.sent = self.acked = 0
         self.size = 0
         self._drains: list[Callable[[], object]] | None = None
         # Positions, each with the number of the message before it; how many of them were written.
-        self._hints: list[tuple[int, Item]] = []
+        self._hints: list[tuple[int, Item]] | None = None
         self._hinted = 0
+        self.hinting = False
 
     def append(self, item: Item) -> None:
         """Adds a message: the next number is its own."""
-        if isinstance(item, Placed) and item.text is None:
+        if type(item) is not bytes and isinstance(item, Placed) and item.text is None:
+            if self._hints is None:
+                self._hints = []
             self._hints.append((self.sent, item))
+            self.hinting = True
             return
         self._items.append(item)
         self.sent += 1
@@ -79,16 +85,12 @@ class Kept:
         """Whether more is kept than may be."""
         return self.size > self._max_size
 
-    @property
-    def half(self) -> bool:
-        """Whether so much is kept that the client is to acknowledge."""
-        return self.size > self._half_size
-
     def clear(self) -> None:
         """Drops all messages: nobody gets them any more."""
         self._items.clear()
-        self._hints.clear()
+        self._hints = None
         self._hinted = 0
+        self.hinting = False
         self.size = 0
 
     @property
@@ -107,20 +109,20 @@ class Kept:
             written: how many of them the attached receiver has got or is past; what it has yet to
                 write goes out in full, since its client counts. None where none is attached.
         """
-        self.acked = max(self.acked, received)
-        count = self.acked if written is None else min(self.acked, written)
-        done = count - self.first + 1
+        if received > self.acked:
+            self.acked = received
+        count = self.acked if written is None or written > self.acked else written
+        items = self._items
+        done = count - self.sent + len(items)
         if done > 0:
-            dropped = self._items[:done]
-            del self._items[:done]
-            self.size -= sum(map(len, dropped)) + len(dropped)
+            if done == len(items):
+                items.clear()
+                self.size = 0
+            else:
+                self.size -= sum(map(len, items[:done])) + done
+                del items[:done]
             if self._drains and self.drained:
                 self.release()
-
-    @property
-    def hinting(self) -> bool:
-        """Whether a position waits that was not written yet."""
-        return self._hinted < len(self._hints)
 
     def restart(self, number: int) -> None:
         """Hears that a receiver begins.
@@ -128,9 +130,20 @@ class Kept:
         Args:
             number: of the message that it gets first; positions before it were written.
         """
-        written = self._hints[: self._hinted]
-        self._hints[: self._hinted] = [hint for hint in written if hint[0] >= number]
+        if self._hints:
+            written = self._hints[: self._hinted]
+            self._hints[: self._hinted] = [hint for hint in written if hint[0] >= number]
         self._hinted = 0
+        self.hinting = bool(self._hints)
+
+    def rest(self, number: int) -> Sequence[Item]:
+        """Returns all messages from a number on; none where a position may be among them.
+
+        Args:
+            number: of the first one.
+        """
+        count = self.sent + 1 - number
+        return self._items[-count:] if 0 < count <= len(self._items) and not self._hints else ()
 
     def after(self, number: int, max_size: int) -> Portion:
         """Returns messages from a number on, as many as leave together.
@@ -141,7 +154,7 @@ class Kept:
         """
         found: list[Item] = []
         size = 0
-        hints = self._hints[self._hinted :]
+        hints = self._hints[self._hinted :] if self._hints else []
         told = 0
         begin = number - self.first
         for last, item in enumerate(self._items[begin:] if begin >= 0 else (), number - 1):
@@ -158,6 +171,7 @@ class Kept:
     def wrote(self, portion: Portion) -> None:
         """Hears that what `after` returned was written."""
         self._hinted += portion.hints
+        self.hinting = self._hinted < len(self._hints or ())
 
     @property
     def drained(self) -> bool:

@@ -15,8 +15,12 @@ from typing import Any
 MAX_LINE = 32768
 
 
+# `json.dumps` would make one for each line.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _line(fields: Mapping[str, Any]) -> bytes:
-    return b"r" + json.dumps(fields, separators=(",", ":")).encode("ascii")
+    return b"r" + _encode(fields).encode("ascii")
 
 
 def welcome(number: int, received: int, terms: Mapping[str, Any] | None = None) -> bytes:
@@ -27,7 +31,9 @@ def welcome(number: int, received: int, terms: Mapping[str, Any] | None = None) 
         received: how many messages of the client were handled.
         terms: what a client with a new session is told beside.
     """
-    return _line({"from": number, "received": received, **(terms or {})})
+    if not terms:
+        return b'r{"from":%d,"received":%d}' % (number, received)
+    return _line({"from": number, "received": received, **terms})
 
 
 def counts(at: int, received: int | None = None, *, ack: bool = False, busy: bool = False) -> bytes:
@@ -39,6 +45,9 @@ def counts(at: int, received: int | None = None, *, ack: bool = False, busy: boo
         ack: the client is to acknowledge.
         busy: the server lives, but reads nothing now.
     """
+    if received is not None and not ack and not busy:
+        # What goes with most answers.
+        return b'r{"at":%d,"received":%d}' % (at, received)
     fields: dict[str, Any] = {"at": at}
     if received is not None:
         fields["received"] = received
@@ -123,10 +132,15 @@ class Placed:
 Item = bytes | Placed
 
 
+def array(messages: Iterable[bytes]) -> bytes:
+    """Packs messages into one ``a[…]`` line."""
+    return b"a[" + b",".join(messages) + b"]"
+
+
 def _pack(run: list[Item]) -> bytes:
     first = run[0]
     if isinstance(first, bytes):
-        return b"a[" + b",".join(run) + b"]"  # type: ignore[arg-type]
+        return array(run)  # type: ignore[arg-type]
     head = b'p["%s","%s-%d",[' % (first.room.encode(), first.epoch.encode(), first.number)
     texts = [item.text for item in run if isinstance(item, Placed) and item.text is not None]
     return head + b",".join(texts) + b"]]"

@@ -1,21 +1,8 @@
-"""A WebSocket below ``~r1``: before a hello, attached, replaced, over.
-
-========== ====================== ==========================================================
-state      what holds             what comes over it
-========== ====================== ==========================================================
-WAITING    no hello yet           a hello, a ping; anything else ends the link
-ASKING     the application is     kept until it has said who that is
-           being asked
-ATTACHED   the session's receiver everything; what is broken ends the session
-REPLACED   another one receives   a hello, messages, acknowledgements; ``close`` and what is
-                                  broken end the link
-OVER       ended                  nothing is taken
-========== ====================== ==========================================================
-"""
+"""A WebSocket below ``~r1``: what comes over it in each of the `link_states`."""
 
 from __future__ import annotations
 
-import enum
+import re
 from collections import deque
 from collections.abc import Callable
 
@@ -26,6 +13,7 @@ from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.contracts import LinkReceiver
 from sockjs_bridge.resume.deadlines import HELLO_TIMEOUT
 from sockjs_bridge.resume.frames import ReceiveRequest, Send
+from sockjs_bridge.resume.link_states import TAKING, LinkEvent, LinkLife, LinkState
 from sockjs_bridge.resume.manager import ResumeManager
 from sockjs_bridge.resume.session import ResumableSession
 
@@ -37,42 +25,10 @@ BAD_REQUEST = (4400, "Bad Request")
 NO_HELLO = (3000, "No hello")
 
 
-class LinkState(enum.Enum):
-    """Where a WebSocket stands."""
-
-    WAITING = "waiting"
-    ASKING = "asking"
-    ATTACHED = "attached"
-    REPLACED = "replaced"
-    OVER = "over"
+_ACKNOWLEDGEMENT = re.compile(r'\{"received":([1-9][0-9]{0,14})\}')
 
 
-class LinkEvent(enum.Enum):
-    """What moves a WebSocket on."""
-
-    ASK = "ask"
-    ATTACH = "attach"
-    REPLACE = "replace"
-    END = "end"
-
-
-#: An event that is missing for a state is passed over there.
-LINK_TRANSITIONS = {
-    (LinkState.WAITING, LinkEvent.ASK): LinkState.ASKING,
-    (LinkState.WAITING, LinkEvent.ATTACH): LinkState.ATTACHED,
-    (LinkState.WAITING, LinkEvent.END): LinkState.OVER,
-    (LinkState.ASKING, LinkEvent.ATTACH): LinkState.ATTACHED,
-    (LinkState.ASKING, LinkEvent.END): LinkState.OVER,
-    (LinkState.ATTACHED, LinkEvent.REPLACE): LinkState.REPLACED,
-    (LinkState.ATTACHED, LinkEvent.ASK): LinkState.ASKING,
-    (LinkState.ATTACHED, LinkEvent.END): LinkState.OVER,
-    (LinkState.REPLACED, LinkEvent.ATTACH): LinkState.ATTACHED,
-    (LinkState.REPLACED, LinkEvent.ASK): LinkState.ASKING,
-    (LinkState.REPLACED, LinkEvent.END): LinkState.OVER,
-}
-
-
-class Link:
+class Link(LinkLife):
     """A WebSocket of a client: it stands where a stock WebSocket has its session.
 
     Args:
@@ -86,7 +42,6 @@ class Link:
         id: of the session, in the URL.
         close_code: always None; a stock session's.
         close_reason: always empty; a stock session's.
-        state: where it stands.
         receiver: the WebSocket, once its handshake is done.
         session: the session, None before a hello found one.
         slot: the wheel's.
@@ -96,7 +51,7 @@ class Link:
 
     __slots__ = (
         *("_asked", "_base", "_held", "_manager", "_net", "_place", "_ready", "_since", "ask"),
-        *("fingerprint", "holds_place", "receiver", "session", "slot", "state"),
+        *("fingerprint", "holds_place", "receiver", "session", "slot"),
     )
 
     close_code: int | None = None
@@ -112,7 +67,7 @@ class Link:
         *,
         holds_place: bool = False,
     ) -> None:
-        self.state = LinkState.WAITING
+        super().__init__()
         self.session: ResumableSession | None = None
         self.fingerprint = fingerprint
         self.slot: int | None = None
@@ -126,8 +81,9 @@ class Link:
         self._since = manager.clock.time()
         self._asked: ReceiveRequest | None = None
         # What came while nothing more is taken, and who waits for that to end.
-        self._held: deque[str] = deque()
-        self._ready: list[Callable[[], object]] = []
+        # No deque while there is nothing: an empty one takes as much memory as all else here.
+        self._held: deque[str] | None = None
+        self._ready: tuple[Callable[[], object], ...] = ()
 
     @property
     def place(self) -> tuple[str, str]:
@@ -151,10 +107,9 @@ class Link:
         self._manager.wheel.update(self)
 
     def _enter(self, event: LinkEvent) -> bool:
-        state = LINK_TRANSITIONS.get((self.state, event))
-        if state is None:
+        if not super()._enter(event):
             return False
-        self.state = state
+        state = self.state
         if state is LinkState.REPLACED:
             self._since = self._manager.clock.time()
         if state in (LinkState.ATTACHED, LinkState.OVER):
@@ -197,22 +152,56 @@ class Link:
         Returns:
             Whether no more is to be read until `when_ready` calls back.
         """
-        self._held += texts
+        if self._held is None:
+            for index, text in enumerate(texts):
+                room = self._take_usual(text)
+                if room is None:
+                    self._held = deque(texts[index:])
+                    break
+            else:
+                return not room
+        else:
+            self._held += texts
         return not self._take_held()
+
+    def _take_usual(self, text: str) -> int | None:
+        """Takes what most frames are: messages that go on with the count and have room, or counts.
+
+        Returns:
+            0 where there is no more room; None where `text` has to look at it.
+        """
+        session, base = self.session, self._base
+        if session is None or base is None or self.state not in TAKING:
+            return None
+        if text[:1] != "[":
+            found = _ACKNOWLEDGEMENT.fullmatch(text)
+            return 1 if found is not None and session.hear_of(int(found[1])) else None
+        try:
+            messages = protocol.decode_websocket(text)
+        except protocol.PayloadError:
+            return None
+        # Before the call, which may lead back to here.
+        self._base = base + len(messages)
+        room = session.take_next(base + 1, messages) if messages else None
+        if room is None:
+            self._base = base
+        return room
 
     def _take_held(self) -> bool:
         while self._held and not self.full:
             self.text(self._held.popleft())
+        if not self._held:
+            self._held = None
         return not self.full
 
     def when_ready(self, callback: Callable[[], object]) -> None:
         """Calls back once, when more may be read, or it is over."""
-        self._ready.append(callback)
+        self._ready += (callback,)
         self._go_on()
 
     def _go_on(self) -> None:
         if self._take_held():
-            callbacks, self._ready = self._ready, []
+            callbacks, self._ready = self._ready, ()
             for callback in callbacks:
                 callback()
         elif self.session is not None and self.state is not LinkState.ASKING:
@@ -223,7 +212,7 @@ class Link:
         if self.state is LinkState.OVER:
             return
         if self.state is LinkState.ASKING:
-            self._held.append(text)
+            self._hold(text)
             return
         try:
             frame = frames.parse_frame(text)
@@ -235,6 +224,11 @@ class Link:
         elif frame != frames.NOTHING:
             self._take(frame)
 
+    def _hold(self, text: str) -> None:
+        if self._held is None:
+            self._held = deque()
+        self._held.append(text)
+
     def _broken(self) -> None:
         session = self.session
         if session is None or self._base is None:
@@ -245,6 +239,8 @@ class Link:
             self.end_with(*protocol.BROKEN_FRAMING)
 
     def _hello(self, request: ReceiveRequest, *, proved: bool) -> None:
+        # Who was let in needs no proof again: with its session this would have ended.
+        proved = proved or self.session is not None
         found = self._manager.look(
             self._place, request, self.receiver.transport, self.fingerprint, proved=proved
         )
@@ -264,13 +260,15 @@ class Link:
     def _attach(self, session: ResumableSession, request: ReceiveRequest) -> None:
         if self.session is None:
             self.session = session
-            session.links.append(self)
+            session.links += (self,)
         refused = session.is_stale(request) or request.received > session.sent
         if refused:
             session.attach(request, self.receiver, link=self)
             self._over()
             return
         self._enter(LinkEvent.ATTACH)
+        # Who opened the WebSocket is known from here on, and what would ask keeps its request.
+        self.ask = None
         terms = self._manager.terms(session, self._net) if request.new else None
         session.attach(request, self.receiver, terms, self)
 
@@ -299,11 +297,9 @@ class Link:
             return
         attached = self.state is LinkState.ATTACHED
         session.heard()
-        if frame.received is not None:
-            if frame.received > session.sent:
-                self._broken()
-                return
-            session.acknowledge(frame.received)
+        if frame.received is not None and not session.hear_of(frame.received):
+            self._broken()
+            return
         if frame.messages:
             first = self._base + 1 if frame.first is None else frame.first
             self._base = first + len(frame.messages) - 1
@@ -381,11 +377,10 @@ class Link:
     def _over(self) -> bool:
         if not self._enter(LinkEvent.END):
             return False
-        self._held.clear()
+        self._held = None
         self._go_on()
         session = self.session
         if session is not None:
-            if self in session.links:
-                session.links.remove(self)
+            session.links = tuple(link for link in session.links if link is not self)
             session.detach(self.receiver)
         return True

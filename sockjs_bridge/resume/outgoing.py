@@ -19,7 +19,7 @@ from sockjs_bridge.resume.contracts import ResumeOwner, WebSocketLink
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.kept import Kept
 from sockjs_bridge.resume.lines import Item
-from sockjs_bridge.resume.states import UNATTENDED, Life, State
+from sockjs_bridge.resume.states import LEAVING, OPEN, STEADY, UNATTENDED, Life, State
 from sockjs_bridge.resume.transports import POLL
 
 
@@ -42,21 +42,11 @@ class Outgoing(Life):
 
     __slots__ = (
         *("_ack_asked", "_arrivals", "_ask_drained", "_attached_at", "_beat", "_control"),
-        *("_heartbeat", "_hurry", "_kept", "_link", "_next", "_owner", "_pinged", "_receiver"),
-        *("_response_bytes", "_say_ack", "_say_busy", "_say_received", "_since", "_slow"),
-        *("_spread", "_stalled", "_tell_at", "_terms", "_told", "_welcomed", "_wrote"),
-        *(
-            "_lost",
-            "bytes_out",
-            "close_code",
-            "close_reason",
-            "connection",
-            "dirty",
-            "id",
-            "key",
-            "messages_out",
-        ),
-        *("over", "slot", "transport"),
+        *("_heartbeat", "_hurry", "_kept", "_link", "_lost", "_next", "_owner", "_pinged"),
+        *("_receiver", "_response_bytes", "_say_ack", "_say_busy", "_say_received", "_since"),
+        *("_slow", "_spread", "_stalled", "_tell_at", "_terms", "_told", "_welcomed", "_wrote"),
+        *("bytes_out", "close_code", "close_reason", "connection", "dirty", "id", "key"),
+        *("messages_out", "over", "slot", "transport"),
     )
 
     def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
@@ -85,7 +75,7 @@ class Outgoing(Life):
         self._terms: Mapping[str, Any] | None = None
         self._welcomed = False
         # Lines that go before the messages.
-        self._control: list[bytes] = []
+        self._control: tuple[bytes, ...] = ()
         # A poll that is to end with the welcome alone.
         self._hurry = False
         self._response_bytes = 0
@@ -122,7 +112,10 @@ class Outgoing(Life):
         self._owner.settle(self)
         if self.over:
             return False
-        self._keep(message)
+        kept = self._kept
+        kept.append(message)
+        if self.state is not OPEN or kept.size > kept.half_size:
+            self._look_at_kept()
         self._owner.flush_soon(self)
         return not self.over
 
@@ -132,10 +125,6 @@ class Outgoing(Life):
             if not self.send_encoded(message):
                 return
 
-    def _keep(self, message: Item) -> None:
-        self._kept.append(message)
-        self._look_at_kept()
-
     def _look_at_kept(self) -> None:
         kept = self._kept
         if kept.too_large:
@@ -144,7 +133,7 @@ class Outgoing(Life):
             self.close(*protocol.SLOW_CONSUMER)
         elif self.state in UNATTENDED:
             self._owner.keeps(self, kept.size)
-        elif kept.half and not self._ack_asked:
+        elif kept.size > kept.half_size and not self._ack_asked:
             self._ack_asked = self._say_ack = True
 
     def take(self, batch: Batch, now: float) -> None:
@@ -159,7 +148,7 @@ class Outgoing(Life):
         frame = None
         if (
             receiver is not None
-            and self.state is State.OPEN
+            and self.state in STEADY
             and self._terms is None
             and not self._control
             and self._next == kept.sent + 1
@@ -176,7 +165,7 @@ class Outgoing(Life):
             return
         kept.extend(messages, frame[0])
         self._wrote_to(receiver, len(messages), len(frame[1]), now)
-        if kept.half:
+        if kept.size > kept.half_size:
             self._look_at_kept()
             if self._say_ack:
                 self._owner.flush_soon(self)
@@ -232,7 +221,7 @@ class Outgoing(Life):
         self._kept.acknowledge(0, self._next - 1)
         self._kept.restart(self._next)
         self._terms = terms or {}
-        self._control.clear()
+        self._control = ()
         self._hurry = request.now or request.new or self.state is State.ENDED
         self._response_bytes = 0
         self._say_ack = self._say_busy = self._say_received = self._ack_asked = False
@@ -252,20 +241,59 @@ class Outgoing(Life):
             shared: passed over: what many get is shared as a batch (`take`).
         """
         while (receiver := self._receiver) is not None and receiver.writable:
-            if not self._write_once(receiver):
+            if self._write_messages(receiver) or not self._write_once(receiver):
                 return
+
+    def _write_messages(self, receiver: Receiver) -> bool:
+        """Writes what most writes are: all messages in a line, and what was handled, if more was.
+
+        Returns:
+            False where `_write_once` has to look at it.
+        """
+        if (
+            self.state not in STEADY
+            or self._terms is not None
+            or self._control
+            or self._say_ack
+            or self._say_busy
+            or not receiver.transport.websocket
+            or not (messages := self._kept.rest(self._next))
+        ):
+            return False
+        try:
+            line = lines.array(messages)  # type: ignore[arg-type]
+        except TypeError:
+            # Some of them have their places in rooms.
+            return False
+        if len(line) > lines.MAX_LINE or len(line) > self._owner.settings.response_limit:
+            return False
+        data, handled = protocol.websocket_text(line), self._arrivals.handled
+        if handled > self._told:
+            data += protocol.websocket_text(lines.counts(self._kept.sent, handled))
+        if receiver.write(data):
+            self._told = handled
+            self._say_received = False
+            self._wrote_to(receiver, len(messages), len(data), self._owner.clock.time())
+        return True
 
     def _write_once(self, receiver: Receiver) -> bool:
         """Writes what fits into a response; returns whether there may be more."""
         if self.state in (State.NEW, State.ADMITTED, State.GONE):
             return False
-        streaming, handled = receiver.transport.streaming, self._arrivals.handled
+        streaming, kept = receiver.transport.streaming, self._kept
+        waits = self._hurry or self._control or len(kept) or kept.hinting
+        if not (streaming or waits or self.state is State.ENDED or self.drained):
+            # A poll is held, and its welcome composed when it leaves.
+            return False
+        handled = self._arrivals.handled
         parts = self._head(handled)
-        head = len(parts)
-        portion = self._kept.after(self._next, self._room(receiver))
+        room = self._owner.settings.response_limit
+        if not receiver.transport.websocket:
+            room = max(1, room - self._response_bytes)
+        portion = kept.after(self._next, room)
         parts += lines.messages(portion.items)
         at = self._next + portion.messages - 1
-        complete = at == self._kept.sent or not len(self._kept)
+        complete = at == kept.sent or not len(kept)
         end = False
         if (said := self._counts(at, handled, streaming, bool(portion.items))) is not None:
             parts.append(said)
@@ -275,8 +303,6 @@ class Outgoing(Life):
         elif complete and self.drained:
             parts.append(lines.moved(self._spread))
             end = True
-        if not streaming and len(parts) == head and not self._hurry and not self._control:
-            return False
         if not parts:
             return False
         frame, callback = receiver.transport.frame, receiver.callback
@@ -288,7 +314,7 @@ class Outgoing(Life):
             self._told = handled
             self._say_received = self._say_ack = self._say_busy = False
             self._ask_drained = False
-        self._kept.wrote(portion)
+        kept.wrote(portion)
         self._wrote_to(receiver, portion.messages, len(data), self._owner.clock.time())
         if end:
             self._finish_response(receiver)
@@ -311,7 +337,7 @@ class Outgoing(Life):
         return self._arrivals.handler is not None
 
     def _welcome_written(self, handled: int) -> None:
-        self._control.clear()
+        self._control = ()
         self._hurry = False
         if self._terms is None:
             return
@@ -330,17 +356,10 @@ class Outgoing(Life):
         told = handled if self._terms is not None and self._opened else self._told
         received = handled if handled > told or self._ask_drained else None
         ack = self._say_ack or self._ask_drained
-        if (
-            ack
-            or self._say_busy
-            or (received is not None and (with_messages or self._say_received or self._leaving))
-        ):
+        due = with_messages or self._say_received or self.state in LEAVING
+        if ack or self._say_busy or (due and received is not None):
             return lines.counts(at, received, ack=ack, busy=self._say_busy)
         return None
-
-    @property
-    def _leaving(self) -> bool:
-        return self.state in (State.ENDED, State.DRAINING)
 
     @property
     def drained(self) -> bool:
@@ -350,10 +369,6 @@ class Outgoing(Life):
             and self._arrivals.handled == self._arrivals.arrived
             and self._kept.acked == self._kept.sent
         )
-
-    def _room(self, receiver: Receiver) -> int:
-        limit = self._owner.settings.response_limit
-        return limit if receiver.transport.websocket else max(1, limit - self._response_bytes)
 
     def _wrote_to(self, receiver: Receiver, count: int, size: int, now: float) -> None:
         self._next += count

@@ -58,11 +58,11 @@ class ResumableSession(Incoming):
         self.incarnation = incarnation
         self.proof: bytes | None = None
         self.subprotocol: str | None = None
-        self.opened_at = owner.clock.time()
+        self.opened_at = self._since
         self.credentials: Credentials | None = None
         self.positions: Mapping[str, str] | None = None
         self.last_rooms: frozenset[str] = frozenset()
-        self.links: list[WebSocketLink] = []
+        self.links: tuple[WebSocketLink, ...] = ()
         # Its application's side, which opens when the key is there.
         self._waiting_handler: ResumableHandler | None = None
         # The newest receive request.
@@ -204,7 +204,7 @@ class ResumableSession(Incoming):
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.abort()
-        for link in [*self.links]:
+        for link in self.links:
             link.end()
         self._owner.forget(self)
         # A cycle is left to a collection of all garbage, which holds up the loop.

@@ -25,6 +25,9 @@ import enum
 class State(enum.Enum):
     """Where a session stands."""
 
+    # That of enumerations is written in Python, and called at each look-up.
+    __hash__ = object.__hash__
+
     NEW = "new"
     ADMITTED = "admitted"
     YOUNG = "young"
@@ -34,6 +37,10 @@ class State(enum.Enum):
     DRAINING = "draining"
     ENDED = "ended"
     GONE = "gone"
+
+
+# For what each message asks: to look a member up in its enumeration takes longer than to compare.
+NEW, OPEN, DRAINING = State.NEW, State.OPEN, State.DRAINING
 
 
 class Event(enum.Enum):
@@ -50,6 +57,8 @@ class Event(enum.Enum):
         DRAIN: the server leaves.
         END: it is over, and forgotten.
     """
+
+    __hash__ = object.__hash__
 
     ADMIT = "admit"
     OPEN = "open"
@@ -98,6 +107,10 @@ TRANSITIONS = {
     (State.ENDED, Event.END): State.GONE,
 }
 
+#: What is sent to a receiver just leaves.
+STEADY = frozenset({State.YOUNG, State.OPEN})
+#: The client is told of an end.
+LEAVING = frozenset({State.DRAINING, State.ENDED})
 #: Nothing is sent any more.
 OVER = frozenset({State.ENDED, State.GONE})
 #: The application is, or may be, called.

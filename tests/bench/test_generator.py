@@ -58,6 +58,10 @@ def found(
         ("xhr-echo c2", "/view"),
         ("ws-echo c2", "/coroutine"),
         ("ws-echo c2", "/plain"),
+        ("r1-echo c10 k4", "/echo"),
+        ("r1-poll c10", "/echo"),
+        ("r1-fanout n10 k4", "/broadcast"),
+        ("r1-echo c2", "/view"),
     ],
 )
 def test_our_server_loses_nothing(programs: Path, load: str, prefix: str) -> None:
@@ -76,6 +80,12 @@ def test_a_fault_is_noticed(programs: Path, fault: str, noticed: str) -> None:
     server = Installed([programs / "limit", "{port}", "--fault", fault], {})
     measured = found(programs, server, "ws-fanout n5", "/broadcast", "--pace", 1000)
     assert [what for what in SOUND if measured[what]] == [noticed]
+
+
+def test_stock_sessions_are_not_taken_for_resumable_ones(programs: Path) -> None:
+    server = Installed([programs / "limit", "{port}"], {})
+    with pytest.raises(Lacking, match="upgrade refused"):
+        found(programs, server, "r1-echo c1", "/echo", "--open-timeout", 0.5)
 
 
 def test_a_program_is_compiled_when_its_source_is_newer(tmp_path: Path) -> None:

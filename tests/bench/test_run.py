@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -48,7 +49,7 @@ def measurements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[
     monkeypatch.setattr(run, "BUILD", tmp_path)
     monkeypatch.setattr(run, "compile_c", lambda source: source)
     for name in ("ours", "limit"):
-        server = servers.Server(name, lambda: installed)
+        server = dataclasses.replace(servers.SERVERS[name], install=lambda: installed)
         monkeypatch.setitem(servers.SERVERS, name, server)
     return order
 
@@ -56,7 +57,7 @@ def measurements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[
 def test_everything_in_full() -> None:
     """The loads of the figures to reach, those that show growth, and all peers."""
     plan = planned()
-    assert (plan, plan.peers[0], len(plan.loads)) == (run.FULL, "ours", 12)
+    assert (plan, plan.peers[0], len(plan.loads)) == (run.FULL, "ours", 16)
 
 
 @pytest.mark.parametrize(("plan", "minutes"), [(run.FULL, 25), (run.SHORT, 3)])
@@ -91,6 +92,22 @@ def test_a_load_is_read_from_its_name() -> None:
         "stream-fanout n1000 k16", "stream-fanout", 1000, 16
     )
     assert Load.parse("open c32").inflight == 1
+
+
+@pytest.mark.parametrize(
+    ("resumable", "stock"),
+    [
+        ("r1-echo c5 k4", "ws-echo c5 k4"),
+        ("r1-fanout n5", "ws-fanout n5"),
+        ("r1-poll c5", "xhr-echo c5"),
+        ("r1-idle n5", "idle n5"),
+    ],
+)
+def test_resumable_sessions_have_the_shape_of_stock_ones(resumable: str, stock: str) -> None:
+    """They open as many files, and warm up as long."""
+    one, other = Load.parse(resumable), Load.parse(stock)
+    assert (one.resumable, other.resumable, one.shape) == (True, False, other.mode)
+    assert (one.files, one.duration(3)) == (other.files, other.duration(3))
 
 
 @pytest.mark.parametrize("name", ["ws-echo", "nothing c100", "ws-echo c100 k", "ws-echo c100 n5"])
@@ -152,6 +169,15 @@ def test_a_program_is_missing(
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert needed in refusal("--peers", peer, "--loads", "open c32", "--cpus", "")
+
+
+def test_only_ours_has_resumable_sessions(measurements: list[tuple[str, str]]) -> None:
+    """The same load with stock sessions is measured just before."""
+    run.main(["--peers", "ours,limit", "--loads", "idle n9,r1-idle n9", "--reps", "1"])
+    assert measurements == [("idle n9", "ours"), ("idle n9", "limit"), ("r1-idle n9", "ours")]
+    assert "no peer is measured with resumable sessions, except for ours" in refusal(
+        "--peers", "limit", "--loads", "r1-idle n9"
+    )
 
 
 def test_servers_take_turns(measurements: list[tuple[str, str]]) -> None:

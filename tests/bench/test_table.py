@@ -176,6 +176,31 @@ def test_growth_with_the_number_of_connections() -> None:
     assert "is 1" not in table.text(report(*rows[:1]))
 
 
+def test_resumable_sessions_beside_stock_ones() -> None:
+    """A ratio for messages, a difference for memory; none without the other half."""
+    rows = [
+        measured("ours", "ws-echo c9", 20),
+        measured("ours", "r1-echo c9", 22),
+        measured("ours", "ws-echo c9 k4", 1),
+        measured("ours", "xhr-echo c9", 100),
+        measured("ours", "r1-poll c9", 150),
+        measured("ours", "r1-fanout n9", 1),
+        measured("ours", "idle n100"),
+        measured("ours", "r1-idle n100", server_rss_kb=30800),
+    ]
+    assert paragraph("us/message of our resumable sessions, beside stock ones", *rows) == [
+        "load         stock     ~r1  ratio  wanted",
+        "r1-echo c9   20.00   22.00   1.10    1.15",
+        "r1-poll c9  100.00  150.00   1.50       -",
+    ]
+    assert paragraph("KiB/conn of our resumable sessions, beside stock ones", *rows) == [
+        "load          stock    ~r1   more  wanted",
+        "r1-idle n100  25.60  26.40  +0.80     1.2",
+    ]
+    assert paragraph("r1-idle n100", *rows)[0] == "server  KiB/conn  MiB in all  notes"
+    assert "beside stock ones" not in table.text(report(*rows[2:4], rows[5]))
+
+
 def test_what_held_up_our_loop() -> None:
     stalls = [
         stall("opening 10000 WebSockets", allowed_ms=None, own_ms=376.41, late_ms=1160.8),

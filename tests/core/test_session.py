@@ -191,7 +191,7 @@ def test_a_state_is_assigned_in_one_place() -> None:
         *[("core/states.py", "__init__")] * 2,
         ("core/states.py", "_contact"),
         ("core/states.py", "_enter"),
-        *[("resume/link.py", each) for each in ("__init__", "_enter")],
+        *[("resume/link_states.py", each) for each in ("__init__", "_enter")],
         *[("resume/states.py", each) for each in ("__init__", "_enter")],
         ("server/states.py", "__init__"),
         ("server/states.py", "move"),

@@ -77,6 +77,8 @@ def test_position_alone_is_written() -> None:
     assert kept.hinting
     assert kept.after(1, 100).messages == 0
     assert kept.after(1, 100).hints == 1
+    kept.append(Placed("K", "E", 8, None))
+    assert kept.after(1, 100).hints == 2
 
 
 def test_who_waits_is_called_when_little_is_kept() -> None:

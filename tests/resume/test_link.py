@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sockjs_bridge.core.credentials import Credentials
-from sockjs_bridge.resume.link import Link, LinkState
+from sockjs_bridge.resume.link import Link
+from sockjs_bridge.resume.link_states import LinkState
 from sockjs_bridge.resume.session import ResumableSession
 from sockjs_bridge.resume.states import State
 from tests.resume.support import OTHER_KEY, PLACE, LinkRecorder, Server, answers
@@ -266,7 +267,7 @@ def test_gone() -> None:
     server.say(link, {"received": 0})
     link.detach(link.receiver)
     assert server.session.state is State.SUSPENDED
-    assert server.session.links == []
+    assert not server.session.links
     link.text('["late"]')
     assert server.application.got == []
 
@@ -374,3 +375,35 @@ def test_no_text() -> None:
     link.flush()
     assert recorder.ended
     assert server.session.close_code == 3000
+
+
+def test_what_has_no_room_waits_whole() -> None:
+    """A frame that there is no room for is looked at again when there is."""
+    server, link, _ = opened(max_inbound=2)
+    server.application.slow = True
+    assert link.deliver(['["1"]', '["2"]', '["3"]', '{"received":0}'], 30)
+    assert server.application.got == ["1", "2"]
+    assert link.deliver(['["4"]'], 5)
+    link.when_ready(lambda: None)
+    server.application.handle(2)
+    assert server.application.got == ["1", "2", "3", "4"]
+
+
+def test_broken_messages_among_others_end_the_session() -> None:
+    server, link, _ = opened()
+    assert not link.deliver(['["1"]', "[2]"], 10)
+    assert server.application.got == ["1"]
+    assert server.session.close_code == 3000
+
+
+def test_nothing_in_an_array_is_no_message() -> None:
+    server, link, _ = opened()
+    assert not link.deliver(["[]", '["1"]'], 10)
+    assert server.application.got == ["1"]
+
+
+def test_messages_that_came_another_way_are_known() -> None:
+    server, link, _ = opened()
+    assert server.post(first=1, messages=["1"]) == {"arrived": 1, "received": 1}
+    assert not link.deliver(['["1"]', '["2"]'], 10)
+    assert server.application.got == ["1", "2"]

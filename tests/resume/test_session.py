@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sockjs_bridge.resume.frames import ReceiveRequest, Replaced
+from sockjs_bridge.resume.lines import Placed
 from sockjs_bridge.resume.manager import Limits
 from sockjs_bridge.resume.states import State
 from sockjs_bridge.resume.transports import POLL, STREAM
@@ -287,6 +288,32 @@ def test_what_the_receiver_refuses_is_not_counted_as_written() -> None:
     stream.open = True
     server.session.flush()
     assert answers(stream)[1:] == [["a"]]
+
+
+def test_what_a_websocket_refuses_is_not_counted_as_written() -> None:
+    server = started()
+    _, websocket = server.websocket()
+    websocket.refuse = True
+    server.send("a")
+    assert len(websocket.written) == 1
+    websocket.refuse, websocket.open = False, True
+    server.session.flush()
+    assert answers(websocket)[1:] == [["a"]]
+
+
+def test_a_websocket_gets_places_in_rooms_too() -> None:
+    server = started()
+    _, websocket = server.websocket(rooms={})
+    server.session.send_encoded(Placed("K", "E", 7, b'"a"'))
+    server.clock.settle()
+    assert websocket.frames[1:] == ['p["K","E-7",["a"]]']
+
+
+def test_lines_of_a_websocket_are_not_longer_than_they_may_be() -> None:
+    server = started(response_limit=8)
+    _, websocket = server.websocket()
+    server.send("abc", "def")
+    assert answers(websocket)[1:] == [["abc"], ["def"]]
 
 
 # Suspended

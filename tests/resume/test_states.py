@@ -14,7 +14,7 @@ import sockjs_bridge
 from sockjs_bridge.client.resume import states as client_states
 from sockjs_bridge.client.resume.states import ClientState
 from sockjs_bridge.resume import states
-from sockjs_bridge.resume.link import LINK_TRANSITIONS, LinkEvent, LinkState
+from sockjs_bridge.resume.link_states import LINK_TRANSITIONS, LinkEvent, LinkState
 from sockjs_bridge.resume.states import Event, State
 
 TABLES: list[tuple[Mapping[tuple[Any, Any], Any], Enum, type[Enum], type[Enum]]] = [
@@ -66,7 +66,7 @@ def test_states_are_assigned_where_their_tables_are() -> None:
     assert places == {
         (folder, name, function)
         for folder, name in (
-            *(("resume", "states.py"), ("resume", "link.py")),
+            *(("resume", "states.py"), ("resume", "link_states.py")),
             ("client/resume", "states.py"),
         )
         for function in ("__init__", "_enter")

@@ -1,0 +1,82 @@
+"""The states of a WebSocket below ``~r1``. Nothing else assigns one.
+
+========== ====================== ==========================================================
+state      what holds             what comes over it
+========== ====================== ==========================================================
+WAITING    no hello yet           a hello, a ping; anything else ends the link
+ASKING     the application is     kept until it has said who that is
+           being asked
+ATTACHED   the session's receiver everything; what is broken ends the session
+REPLACED   another one receives   a hello, messages, acknowledgements; ``close`` and what is
+                                  broken end the link
+OVER       ended                  nothing is taken
+========== ====================== ==========================================================
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class LinkState(enum.Enum):
+    """Where a WebSocket stands."""
+
+    # See `State`.
+    __hash__ = object.__hash__
+
+    WAITING = "waiting"
+    ASKING = "asking"
+    ATTACHED = "attached"
+    REPLACED = "replaced"
+    OVER = "over"
+
+
+class LinkEvent(enum.Enum):
+    """What moves a WebSocket on."""
+
+    __hash__ = object.__hash__
+
+    ASK = "ask"
+    ATTACH = "attach"
+    REPLACE = "replace"
+    END = "end"
+
+
+#: An event that is missing for a state is passed over there.
+LINK_TRANSITIONS = {
+    (LinkState.WAITING, LinkEvent.ASK): LinkState.ASKING,
+    (LinkState.WAITING, LinkEvent.ATTACH): LinkState.ATTACHED,
+    (LinkState.WAITING, LinkEvent.END): LinkState.OVER,
+    (LinkState.ASKING, LinkEvent.ATTACH): LinkState.ATTACHED,
+    (LinkState.ASKING, LinkEvent.END): LinkState.OVER,
+    (LinkState.ATTACHED, LinkEvent.REPLACE): LinkState.REPLACED,
+    (LinkState.ATTACHED, LinkEvent.ASK): LinkState.ASKING,
+    (LinkState.ATTACHED, LinkEvent.END): LinkState.OVER,
+    (LinkState.REPLACED, LinkEvent.ATTACH): LinkState.ATTACHED,
+    (LinkState.REPLACED, LinkEvent.ASK): LinkState.ASKING,
+    (LinkState.REPLACED, LinkEvent.END): LinkState.OVER,
+}
+
+#: What comes is taken.
+TAKING = frozenset({LinkState.ATTACHED, LinkState.REPLACED})
+
+
+class LinkLife:
+    """What has such a state.
+
+    Attributes:
+        state: where it stands.
+    """
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        self.state = LinkState.WAITING
+
+    def _enter(self, event: LinkEvent) -> bool:
+        """Moves on; returns False where the event means nothing there."""
+        state = LINK_TRANSITIONS.get((self.state, event))
+        if state is None:
+            return False
+        self.state = state
+        return True
