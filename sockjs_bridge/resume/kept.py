@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sockjs_bridge.resume.lines import Item, Placed
+from sockjs_bridge.resume.lines import Item, Missed, Notice
 
 
 class Portion(NamedTuple):
     """What leaves together.
 
     Attributes:
-        items: messages, and positions among them.
+        items: messages, and notices among them.
         messages: how many messages there are.
-        hints: how many positions.
+        notices: how many notices.
     """
 
     items: list[Item]
     messages: int
-    hints: int
+    notices: int
 
 
 class Kept:
     """The messages of one session from the first that its client may lack.
 
-    What only tells a position in a room (a `Placed` without a text) is no message: it has no
-    number, goes out in its place among those that have one, and comes again only where they do.
+    A notice is no message: it has no number, goes out in its place among those that have one, and
+    comes again until one behind it has arrived.
 
     Args:
         max_size: bytes that may be kept.
@@ -38,7 +38,7 @@ class Kept:
     """
 
     __slots__ = (
-        *("_drains", "_half_size", "_hinted", "_hints", "_items", "_max_size"),
+        *("_drains", "_half_size", "_items", "_max_size", "_notices", "_noticed", "_seen"),
         *("acked", "sent", "size"),
     )
 
@@ -49,18 +49,32 @@ class Kept:
         self.sent = self.acked = 0
         self.size = 0
         self._drains: list[Callable[[], object]] | None = None
-        # Positions, each with the number of the message before it; how many of them were written.
-        self._hints: list[tuple[int, Item]] = []
-        self._hinted = 0
+        # Each with the number of the message before it; how many of them the present receiver got,
+        # and any receiver.
+        self._notices: list[tuple[int, Notice]] = []
+        self._noticed = self._seen = 0
 
     def append(self, item: Item) -> None:
         """Adds a message: the next number is its own."""
-        if isinstance(item, Placed) and item.text is None:
-            self._hints.append((self.sent, item))
+        if not isinstance(item, bytes):
+            self._notice(item)
             return
         self._items.append(item)
         self.sent += 1
         self.size += len(item) + 1
+
+    def _notice(self, notice: Notice) -> None:
+        """Adds a notice, in place of one that no message stands behind and that tells the like."""
+        for index in range(len(self._notices) - 1, -1, -1):
+            number, other = self._notices[index]
+            if number != self.sent:
+                break
+            if type(other) is type(notice) and _room(other) == _room(notice):
+                del self._notices[index]
+                self._noticed -= index < self._noticed
+                self._seen -= index < self._seen
+                break
+        self._notices.append((self.sent, notice))
 
     def extend(self, messages: list[bytes], text: bytes) -> None:
         """Adds messages that are in one frame.
@@ -87,8 +101,8 @@ class Kept:
     def clear(self) -> None:
         """Drops all messages: nobody gets them any more."""
         self._items.clear()
-        self._hints.clear()
-        self._hinted = 0
+        self._notices.clear()
+        self._noticed = self._seen = 0
         self.size = 0
 
     @property
@@ -116,21 +130,37 @@ class Kept:
             self.size -= sum(map(len, dropped)) + len(dropped)
             if self._drains and self.drained:
                 self.release()
+        if self._noticed:
+            self._forget_notices(self.acked)
+
+    def _forget_notices(self, acked: int) -> None:
+        """Drops what was written before a message that the client has."""
+        known = 0
+        while known < self._noticed and self._notices[known][0] < acked:
+            known += 1
+        del self._notices[:known]
+        self._noticed -= known
+        self._seen -= known
 
     @property
-    def hinting(self) -> bool:
-        """Whether a position waits that was not written yet."""
-        return self._hinted < len(self._hints)
+    def noticing(self) -> bool:
+        """Whether a notice waits that was not written yet."""
+        return self._noticed < len(self._notices)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a notice waits that was written to no receiver yet."""
+        return self._seen < len(self._notices)
 
     def restart(self, number: int) -> None:
         """Hears that a receiver begins.
 
         Args:
-            number: of the message that it gets first; positions before it were written.
+            number: of the message that it gets first. Whether its client has what was written
+                behind the message before that, nobody knows.
         """
-        written = self._hints[: self._hinted]
-        self._hints[: self._hinted] = [hint for hint in written if hint[0] >= number]
-        self._hinted = 0
+        self._forget_notices(number - 1)
+        self._noticed = 0
 
     def after(self, number: int, max_size: int) -> Portion:
         """Returns messages from a number on, as many as leave together.
@@ -141,23 +171,24 @@ class Kept:
         """
         found: list[Item] = []
         size = 0
-        hints = self._hints[self._hinted :]
+        notices = self._notices[self._noticed :]
         told = 0
         begin = number - self.first
         for last, item in enumerate(self._items[begin:] if begin >= 0 else (), number - 1):
-            while told < len(hints) and hints[told][0] <= last:
-                found.append(hints[told][1])
+            while told < len(notices) and notices[told][0] <= last:
+                found.append(notices[told][1])
                 told += 1
             size += len(item) + 1
             if len(found) > told and size > max_size:
                 return Portion(found, len(found) - told, told)
             found.append(item)
-        found += [hint for _, hint in hints[told:]]
-        return Portion(found, len(found) - len(hints), len(hints))
+        found += [notice for _, notice in notices[told:]]
+        return Portion(found, len(found) - len(notices), len(notices))
 
     def wrote(self, portion: Portion) -> None:
         """Hears that what `after` returned was written."""
-        self._hinted += portion.hints
+        self._noticed += portion.notices
+        self._seen = max(self._seen, self._noticed)
 
     @property
     def drained(self) -> bool:
@@ -178,3 +209,7 @@ class Kept:
         callbacks, self._drains = self._drains, None
         for callback in callbacks or ():
             callback()
+
+
+def _room(notice: Notice) -> str:
+    return notice.room if isinstance(notice, Missed) else notice.place.room

@@ -38,6 +38,8 @@ class Outgoing(Life):
         dirty: it will be flushed at the end of the tick.
         over: nothing is sent any more; may be read in any thread.
         connection: what the application knows it by.
+        positions: what the client has of rooms with history, by the rooms' keys; None where it
+            understands no ``p[…]``.
     """
 
     __slots__ = (
@@ -56,7 +58,7 @@ class Outgoing(Life):
             "key",
             "messages_out",
         ),
-        *("over", "slot", "transport"),
+        *("over", "positions", "slot", "transport"),
     )
 
     def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
@@ -72,6 +74,7 @@ class Outgoing(Life):
         self.dirty = False
         self.over = False
         self.connection: Any = None
+        self.positions: dict[str, str] | None = None
         # Its client is told that it is lost, not that it was closed.
         self._lost = False
         self.close_code: int | None = None
@@ -118,7 +121,7 @@ class Outgoing(Life):
         return self.send_encoded(protocol.quote(text))
 
     def send_encoded(self, message: Item) -> bool:
-        """Sends a quoted message, or one that has its place in a room with history."""
+        """Sends a quoted message, or tells what is none."""
         self._owner.settle(self)
         if self.over:
             return False
@@ -157,20 +160,25 @@ class Outgoing(Life):
         receiver, kept = self._receiver, self._kept
         messages = batch.messages(protocol.quote)
         frame = None
+        placed = batch.places is not None and self.positions is not None
         if (
             receiver is not None
             and self.state is State.OPEN
             and self._terms is None
             and not self._control
             and self._next == kept.sent + 1
-            and not kept.hinting
+            and not kept.noticing
             and (transport := receiver.transport).streaming
             and receiver.writable
         ):
-            # The same bytes as for stock sessions, but for what has to be split.
-            frame = batch.frame(transport, receiver.callback, self._owner.settings.response_limit)
-            if frame is not None and len(frame[0]) > lines.MAX_LINE and len(messages) > 1:
-                frame = None
+            limit = self._owner.settings.response_limit
+            if placed:
+                frame = lines.placed_frame(batch, transport, limit)
+            else:
+                # The same bytes as for stock sessions, but for what has to be split.
+                frame = batch.frame(transport, receiver.callback, limit)
+                if frame is not None and len(frame[0]) > lines.MAX_LINE and len(messages) > 1:
+                    frame = None
         if receiver is None or frame is None or not receiver.write(frame[1]):
             self.queue(messages)
             return
@@ -263,7 +271,10 @@ class Outgoing(Life):
         parts = self._head(handled)
         head = len(parts)
         portion = self._kept.after(self._next, self._room(receiver))
-        parts += lines.messages(portion.items)
+        parts += lines.messages(portion.items, placed=self.positions is not None)
+        if not portion.messages and not self._kept.has_news:
+            # What comes again, to be sure, ends no poll: the next one would get it again.
+            head = len(parts)
         at = self._next + portion.messages - 1
         complete = at == self._kept.sent or not len(self._kept)
         end = False
