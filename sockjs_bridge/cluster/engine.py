@@ -71,6 +71,16 @@ class Engine(Protocol):
         """Returns what clients know a room by: a keyed hash of its name."""
         raise NotImplementedError
 
+    def foreign(self, position: str) -> bool:
+        """Tells whether a position is of an engine whose keys of rooms are unknown here.
+
+        Who has one may have it of any room.
+
+        Args:
+            position: anything that a client sent.
+        """
+        raise NotImplementedError
+
     def add(
         self,
         room: str,

@@ -78,6 +78,11 @@ class MemoryEngine:
         name = room.encode("utf-8", "surrogatepass")
         return hashlib.blake2b(name, digest_size=12, key=self._secret).hexdigest()
 
+    def foreign(self, position: str) -> bool:
+        """Tells whether a position is of another process, which had a key of its own."""
+        match = _POSITION.fullmatch(position)
+        return match is not None and match["epoch"] != self._epoch
+
     def add(
         self,
         room: str,

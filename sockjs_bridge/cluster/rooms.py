@@ -11,6 +11,8 @@ gets a message when it is there:
 
 * who was in the room when `broadcast` was called; of these, who has an entry gets it at its turn;
 * whose place was known gets it too, where it came later: it lacks nothing that has a higher place.
+
+All others who count on places, and are in the room by then, hear of the place alone.
 """
 
 from __future__ import annotations
@@ -66,6 +68,11 @@ class _Entry:
             missed: the messages since.
         """
         if missed is not None:
+            size = sum(len(message.quoted) + 1 for message in missed)
+            if size > self.session.max_catch_up:
+                # It would be closed as a slow consumer, each time that it comes back.
+                missed = None
+        if missed is not None:
             gathered = [item for item in self.items if item.place.number > place.number]
             self.items = [*(self._item(message) for message in missed), *gathered]
             self.recovered = True
@@ -97,7 +104,7 @@ class _Flight:
 
     Attributes:
         sessions: who was in the room when it was called.
-        late: the entries of those who have come since, and whose place was known.
+        late: the entries of those who have come since.
     """
 
     __slots__ = ("late", "sessions")
@@ -197,10 +204,20 @@ class HistoryRooms:
         if session.proof is not None:
             entry.decided = True
             if session.positions is not None:
-                # Asked for once: what it has later, it has from this session.
-                position = session.positions.pop(self._engine.key(room), None)
+                position = self._position(session.positions, room)
         entry.continues = position is not None
         self._engine.since(room, position, bounds, partial(entry.found, position))
+
+    def _position(self, positions: dict[str, str], room: str) -> str | None:
+        """Returns what a client has said that it has of a room; asked once."""
+        key = self._engine.key(room)
+        position = positions.get(key)
+        if position is None:
+            # Of any room, perhaps this one: a gap that is told in vain is better than a silent one.
+            position = next(filter(self._engine.foreign, positions.values()), None)
+        # What it has later, it has from this session.
+        positions[key] = ""
+        return position or None
 
     def introduced(self, session: Recipient) -> None:
         """Hears that a session's client has said what it has of rooms."""
@@ -217,9 +234,8 @@ class HistoryRooms:
             if not entry.decided:
                 self._decide(entry, room, bounds)
             del present.entries[session]
-            if entry.continues:
-                for flight in present.flights:
-                    flight.late.append(entry)
+            for flight in present.flights:
+                flight.late.append(entry)
         self._tend()
         entry.session.queue(entry.told(room))
 
@@ -269,36 +285,38 @@ class HistoryRooms:
     ) -> None:
         """Sends a message that has its place."""
         sessions, place = flight.sessions, message.place
+        passed_over: list[Recipient] = []
         with self._lock, self._at(room) as present:
             present.flights.remove(flight)
-            if present.entries or flight.late:
-                sessions = self._receivers(room, flight, present, message, exclude)
+            if present.entries:
+                self._gather(flight, present, message, exclude)
+                sessions = [each for each in sessions if each not in present.entries]
+            if flight.late:
+                late = self._late(flight, room)
+                sessions = [*sessions, *(each.session for each in late if each.continues)]
+                passed_over += [each.session for each in late if not each.continues]
         left_out = set(sessions).intersection(exclude) if exclude else frozenset[Recipient]()
         if len(left_out) < len(sessions):
             self._broadcasts.send(sessions, message.text, left_out, place)
-        for session in left_out:
+        for session in (*left_out, *passed_over):
             if isinstance(session, ResumableSession) and session.positions is not None:
                 session.queue([At(place)])
 
-    def _receivers(
-        self,
-        room: str,
-        flight: _Flight,
-        present: _Present,
-        message: Message,
-        exclude: Collection[object],
-    ) -> list[Recipient]:
-        """Lists who gets a message now; for those who wait for their turn it is gathered."""
-        place, was_in = message.place, {*flight.sessions}
+    @staticmethod
+    def _gather(
+        flight: _Flight, present: _Present, message: Message, exclude: Collection[object]
+    ) -> None:
+        """Keeps a message for those who wait for their turn, or that it passes them over."""
+        was_in = {*flight.sessions}
         for session, entry in present.entries.items():
-            before = entry.place
-            if (entry.continues or session in was_in) and (
-                before is None or before.number < place.number
-            ):
-                entry.items.append(At(place) if session in exclude else message.quoted)
-        is_in = {*self._rooms.members(room)}
-        late = [entry.session for entry in flight.late if entry.session in is_in - was_in]
-        return [*(each for each in flight.sessions if each not in present.entries), *late]
+            if entry.place is not None and entry.place.number < message.place.number:
+                entitled = (entry.continues or session in was_in) and session not in exclude
+                entry.items.append(message.quoted if entitled else At(message.place))
+
+    def _late(self, flight: _Flight, room: str) -> list[_Entry]:
+        """Lists who has come while a message was on its way, and is there."""
+        there = {*self._rooms.members(room)}.difference(flight.sessions)
+        return [each for each in flight.late if each.session in there]
 
     # What nobody may ask for any more
 

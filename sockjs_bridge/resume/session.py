@@ -340,6 +340,11 @@ class ResumableSession(Incoming):
     # Rooms
 
     @property
+    def max_catch_up(self) -> int:
+        """Bytes that it may be sent at a go: half of what it may keep."""
+        return self._owner.settings.max_queue_size // 2
+
+    @property
     def rooms(self) -> frozenset[str]:
         """The rooms that it is in; in any thread."""
         return self._owner.rooms_of(self)

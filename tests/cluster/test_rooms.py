@@ -201,6 +201,23 @@ def test_gap_is_told(server: RoomServer) -> None:
     assert server.joined.recovered is False
 
 
+def test_more_than_a_client_may_keep(server: RoomServer) -> None:
+    """Whoever comes back to very much is told that it is missing, and not closed for it."""
+    first = server.client(join="room")
+    first.read()
+    for _ in range(4):
+        server.broadcast("x" * 150000)
+    again = server.client(first.positions, join="room")
+    assert told(again) == ['r{"missed":[[KEY,"room"]]}', "p[4,[]]"]
+    assert server.joined is not None
+    assert server.joined.recovered is False
+    first.session.close(1000, "")
+    server.broadcast("x" * 150000)
+    third = server.client(again.positions, join="room")
+    assert server.joined.recovered is True
+    assert [len(text) for text in third.texts] == [150000]
+
+
 def test_gap_is_told_until_it_has_arrived(server: RoomServer) -> None:
     """Whoever breaks off in the midst of it hears it again, though it is no message."""
     first = server.client(join="room")
@@ -226,7 +243,24 @@ def test_position_of_another_process(server: RoomServer) -> None:
     key = other.history._engine.key("room")
     again = other.client({key: next(iter(first.positions.values()))}, join="room")
     assert told(again) == ['r{"missed":[[KEY,"room"]]}', "p[0,[]]"]
-    assert other.client(first.positions, join="room").session.sent == 0
+
+
+def test_key_of_another_process(server: RoomServer) -> None:
+    """Its secret is gone with it, so that a position may be of any room: no gap is silent."""
+    first = server.client(join="room")
+    first.read()
+    other = RoomServer()
+    again = other.client({**first.positions, "KEY": "garbage"}, join="room")
+    again.session.join("room 2")
+    again.session.leave("room")
+    assert again.session.join("room").recovered is None
+    assert told(again) == [
+        *('r{"missed":[[KEY,"room"]]}', 'r{"missed":[[KEY,"room 2"]]}'),
+        # Of the room that it left and entered again, the later one alone.
+        *("p[0,[]]", "p[0,[]]"),
+    ]
+    third = other.client({"KEY": "garbage"}, join="room")
+    assert told(third) == ["p[0,[]]"]
 
 
 def test_position_is_no_right(server: RoomServer) -> None:
@@ -407,6 +441,22 @@ def test_fresh_client_gets_what_is_called_after_its_join(server: RoomServer) -> 
         server.broadcast("behind")
     server.broadcast("live")
     assert sorted(fresh.texts) == ["behind", "live"]
+
+
+def test_fresh_client_hears_of_all_places(server: RoomServer) -> None:
+    """What is not for it is passed over, and no gap: later it is asked for by nobody."""
+    fresh, early = server.client(), server.client()
+    with thread(server):
+        server.broadcast("before")
+        early.session.join("room")
+    assert told(early) == ["p[1,[]]"]
+    with thread(server):
+        server.broadcast("before")
+    fresh.session.join("room")
+    assert told(fresh) == ["p[2,[]]"]
+    assert told(early) == ['p[2,["before"]]']
+    again = server.client(fresh.positions, join="room")
+    assert told(again) == ["p[2,[]]"]
 
 
 def test_over_while_a_join_is_under_way(server: RoomServer, returned: Client) -> None:

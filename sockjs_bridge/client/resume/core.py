@@ -71,7 +71,7 @@ class ResumableClient(Asking):
             news = (link.number or 0) + max(0, len(messages) - 1) > self.counts.received
             self._take(link, messages)
             if news:
-                self.positions[str(room)] = f"{epoch}-{last}"
+                self.positions.hear(str(room), f"{epoch}-{last}")
         else:
             raise ValueError("unknown line")
 
