@@ -133,7 +133,7 @@ class MemoryEngine:
         due: list[float] = []
         with self._lock:
             for bounds, rooms in self._full.items():
-                for room, log in self._older(rooms, now - bounds.ttl):
+                for room, log in self._older(rooms, bounds.ttl, now):
                     log.messages.clear()
                     log.touched = now
                     del rooms[room]
@@ -141,7 +141,7 @@ class MemoryEngine:
                 due += [log.touched + bounds.ttl for log in _first(rooms)]
             for bounds, rooms in self._bare.items():
                 lasts = bounds.ttl * NUMBER_LASTS
-                for room, log in self._older(rooms, now - lasts):
+                for room, log in self._older(rooms, lasts, now):
                     del rooms[room]
                     if occupied(room):
                         log.touched = now
@@ -151,10 +151,11 @@ class MemoryEngine:
                 due += [log.touched + lasts for log in _first(rooms)]
         return min(due, default=None)
 
-    def _older(self, rooms: dict[str, _Log], than: float) -> list[tuple[str, _Log]]:
+    def _older(self, rooms: dict[str, _Log], age: float, now: float) -> list[tuple[str, _Log]]:
         found: list[tuple[str, _Log]] = []
         for room, log in rooms.items():
-            if log.touched > than or len(found) == self.BATCH:
+            # Reckoned as `due` is: otherwise what is due might not be old enough, for ever.
+            if log.touched + age > now or len(found) == self.BATCH:
                 break
             found.append((room, log))
         return found

@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sockjs_bridge.cluster.engine import Bounds, Message
+from sockjs_bridge.cluster.engine import Bounds, Engine, Message
+from sockjs_bridge.cluster.memory import MemoryEngine
 from sockjs_bridge.cluster.rooms import HistoryRooms
-from sockjs_bridge.core.contracts import Clock, Recipient
+from sockjs_bridge.core.contracts import Recipient
 from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.core.frames import Place
 from sockjs_bridge.core.hub import Capacity, Hub
@@ -131,13 +132,19 @@ class ThreadClock(HandClock):
 class RoomServer:
     """Serves two endpoints without sockets; rooms that begin with ``room`` have a history."""
 
-    def __init__(self, clock: Clock | None = None, bounds: Bounds = BOUNDS) -> None:
+    def __init__(
+        self,
+        clock: HandClock | None = None,
+        bounds: Bounds = BOUNDS,
+        make_engine: Callable[[Callable[[], float]], Engine] = MemoryEngine,
+        **settings: Any,
+    ) -> None:
         self.clock = ThreadClock() if clock is None else clock
-        self.history = HistoryRooms()
+        self.history = HistoryRooms(make_engine)
         self.history.declare("room*", bounds)
         self.rooms: Rooms[Recipient] = Rooms()
         self.hub = Hub(self.clock, Capacity(1000), self.rooms, history=self.history)
-        self.resumable = ResumeManager(Settings(), self.hub)
+        self.resumable = ResumeManager(Settings().override(settings), self.hub)
         self.stock = Manager(Settings(), self.hub)
         self.names = itertools.count()
 

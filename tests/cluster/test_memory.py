@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.memory import NUMBER_LASTS, MemoryEngine
@@ -44,6 +46,19 @@ def test_no_number_of_names_grows(engine: MemoryEngine, clock: HandClock) -> Non
     assert len(engine) == 5000
     run(engine, clock, BOUNDS.ttl * (NUMBER_LASTS + 1))
     assert len(engine) == 0
+    assert engine.expire(clock.now, nobody) is None
+
+
+@given(st.floats(0, 1e9), st.floats(0.05, 86400))
+def test_what_is_due_is_done(now: float, ttl: float) -> None:
+    """Whatever is lost in rounding: a timer that finds nothing to do would come again at once."""
+    clock = HandClock(now)
+    engine = MemoryEngine(clock.time)
+    added(engine, "room", "text", bounds=Bounds(1, ttl))
+    for _ in range(2):
+        due = engine.expire(clock.now, nobody)
+        assert due is not None and due > clock.now
+        clock.now = due
     assert engine.expire(clock.now, nobody) is None
 
 

@@ -8,10 +8,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from sockjs_bridge.cluster.engine import Bounds
+from sockjs_bridge.cluster.engine import Bounds, Message
+from sockjs_bridge.cluster.memory import MemoryEngine
 from sockjs_bridge.cluster.rooms import REMEMBERED, HistoryRooms
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.joined import Joined
@@ -105,6 +107,15 @@ def test_more_than_a_response_takes(server: RoomServer) -> None:
     assert [len(text) for text in client.texts] == [70000] * 2
     assert client.stream.ended
     assert client.session.sent == 3
+
+
+def test_more_in_a_tick_than_a_response_takes() -> None:
+    server = RoomServer(response_limit=1000)
+    client = server.client(join="room")
+    client.read()
+    for letter in "ab":
+        server.broadcast(letter * 600)
+    assert client.texts == ["a" * 600, "b" * 600]
 
 
 def test_room_without_history(server: RoomServer) -> None:
@@ -457,6 +468,32 @@ def test_fresh_client_hears_of_all_places(server: RoomServer) -> None:
     assert told(early) == ['p[2,["before"]]']
     again = server.client(fresh.positions, join="room")
     assert told(again) == ["p[2,[]]"]
+
+
+def test_join_between_a_place_and_its_message() -> None:
+    """A thread may ask what there is when a message has its place and is not sent yet."""
+    joins: list[Client] = []
+
+    class Between(MemoryEngine):
+        def add(self, *arguments: Any) -> None:
+            *before, done = arguments
+
+            def later(message: Message) -> None:
+                with thread(server):
+                    for client in joins:
+                        client.session.join("room")
+                done(message)
+
+            super().add(*before, later)
+
+    server = RoomServer(make_engine=Between)
+    first = server.client(join="room")
+    first.read()
+    joins += [server.client(first.positions), server.client()]
+    server.broadcast("a")
+    joined, joins = joins, []
+    server.broadcast("b")
+    assert [told(client) for client in joined] == [['p[1,["a","b"]]'], ["p[1,[]]", 'p[2,["b"]]']]
 
 
 def test_over_while_a_join_is_under_way(server: RoomServer, returned: Client) -> None:

@@ -125,7 +125,8 @@ class Notes:
         assert self.next is not None, "missed by who had nothing"
         # Each process has a key of its own, so that it tells whoever comes from another one.
         elsewhere = len(self.bases) > 1
-        old = any(self.said_at[index] + KEPT.ttl <= now for index in self.lacks())
+        # Of what it was excluded from, too, only the place tells that it lacks nothing.
+        old = any(said_at + KEPT.ttl <= now for said_at in self.said_at[self.next :])
         assert elsewhere or old or len(self.said) - self.next > KEPT.size, "missed without a reason"
         self.gap = True
 

@@ -32,9 +32,10 @@ class ResumableClient(Asking):
         if before is None:
             return
         self._closing = code, reason
-        if self.state is ClientState.CLOSED:
-            self._finish(code, reason)
+        if before is ClientState.MOVING and not self.counts.last:
+            self._end(code, reason)
         else:
+            # While it moves, what waits goes out in the next session.
             self._pump()
 
     # What comes down

@@ -68,7 +68,7 @@ TRANSITIONS = {
     (ClientState.SUSPENDED, ClientEvent.CLOSE): ClientState.CLOSING,
     (ClientState.SUSPENDED, ClientEvent.END): ClientState.CLOSED,
     (ClientState.MOVING, ClientEvent.DUE): ClientState.CONNECTING,
-    (ClientState.MOVING, ClientEvent.CLOSE): ClientState.CLOSED,
+    (ClientState.MOVING, ClientEvent.CLOSE): ClientState.CLOSING,
     (ClientState.MOVING, ClientEvent.END): ClientState.CLOSED,
     # It closes all the same, in the new session where messages are left.
     (ClientState.CLOSING, ClientEvent.LOST): ClientState.CLOSING,
