@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sockjs_bridge.core.joined import Joined
     from sockjs_bridge.errors import ConnectionClosed
     from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = (
     "AsyncWebSocket",
     "ConnectionClosed",
+    "Joined",
     "Session",
     "SockJS",
     "SockJSRequest",
@@ -30,6 +32,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "AsyncWebSocket": "pyramid.connections",
     "ConnectionClosed": "errors",
+    "Joined": "core.joined",
     "Session": "pyramid.compat",
     "SockJS": "pyramid.application",
     "SockJSRequest": "pyramid.requests",

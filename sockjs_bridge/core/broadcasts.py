@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from sockjs_bridge.core.contracts import Clock, Recipient
-from sockjs_bridge.core.frames import Batch
+from sockjs_bridge.core.frames import Batch, Place, placed
 from sockjs_bridge.core.monitor import Monitor
 
 logger = logging.getLogger("sockjs_bridge.session")
@@ -35,7 +35,13 @@ class FanOut:
         # How many of the messages those sessions have that are ahead of the rest.
         self._ahead: dict[Recipient, int] = {}
 
-    def add(self, sessions: Sequence[Recipient], text: str, exclude: Collection[Recipient]) -> bool:
+    def add(
+        self,
+        sessions: Sequence[Recipient],
+        text: str,
+        exclude: Collection[Recipient],
+        place: Place | None,
+    ) -> bool:
         """Adds a message; returns False, without it, where it has to go by itself."""
         batch = self.batch
         if not batch.has_room(text) or sessions != self._sessions:
@@ -44,7 +50,7 @@ class FanOut:
             self._ahead.setdefault(session, len(batch.texts))
         for session in exclude:
             self.settle(session)
-        batch.add(text)
+        batch.add(text, place)
         for session in exclude:
             if session in self._ahead:
                 self._ahead[session] = len(batch.texts)
@@ -99,7 +105,11 @@ class Broadcasts:
         self.fan_out: FanOut | None = None
 
     def send(
-        self, sessions: Sequence[Recipient], text: str, exclude: Collection[Recipient] = ()
+        self,
+        sessions: Sequence[Recipient],
+        text: str,
+        exclude: Collection[Recipient] = (),
+        place: Place | None = None,
     ) -> None:
         """Sends a message to many sessions; it is encoded once for each kind of transport.
 
@@ -107,16 +117,17 @@ class Broadcasts:
             sessions: the list is kept, and must not change.
             text: the message.
             exclude: those of them that do not get it.
+            place: of the message, in a room with history.
         """
         self._monitor.broadcast(len(sessions) - len(exclude))
         if self.fan_out is None:
             self.fan_out = FanOut(sessions)
-            self.fan_out.add(sessions, text, exclude)
+            self.fan_out.add(sessions, text, exclude, place)
             self._clock.call_soon(self._write)
-        elif not self.fan_out.add(sessions, text, exclude):
+        elif not self.fan_out.add(sessions, text, exclude, place):
             # Where different ones get messages in a tick, each session's own queue collects what
             # leaves in one frame.
-            self._queue(sessions, text, exclude)
+            self._queue(sessions, text, exclude, place)
 
     def settle(self, session: Recipient) -> None:
         """Lets a session have what is under way to it: something else is to come behind that."""
@@ -131,15 +142,22 @@ class Broadcasts:
         return len(fan_out.batch.texts)
 
     @staticmethod
-    def _queue(sessions: Sequence[Recipient], text: str, exclude: Collection[Recipient]) -> None:
-        encoded: dict[Callable[[str], bytes], list[bytes]] = {}
+    def _queue(
+        sessions: Sequence[Recipient],
+        text: str,
+        exclude: Collection[Recipient],
+        place: Place | None,
+    ) -> None:
+        made: dict[Callable[[str], bytes], list[bytes]] = {}
         for session in sessions:
             if session in exclude:
                 continue
             encode = session.transport.encode
-            messages = encoded.get(encode)
+            messages = made.get(encode)
             if messages is None:
-                messages = encoded[encode] = [encode(text)]
+                message = encode(text)
+                messages = [message if place is None else placed(message, place)]
+                made[encode] = messages
             session.queue(messages)
 
     def _write(self) -> None:

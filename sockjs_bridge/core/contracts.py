@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any, Final, Protocol, TypeVar
 
 from sockjs_bridge.core.frames import Batch, Frames
+from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
@@ -249,8 +250,8 @@ class Channel(Protocol):
         """The names of the rooms that it is in."""
         raise NotImplementedError
 
-    def join(self, room: str) -> bool:
-        """Enters a room; False when it is over."""
+    def join(self, room: str) -> Joined:
+        """Enters a room; false when it is over."""
         raise NotImplementedError
 
     def leave(self, room: str) -> bool:
@@ -379,8 +380,8 @@ class Owner(Protocol[S_contra]):
         """Returns the rooms that a session is in; in any thread."""
         raise NotImplementedError
 
-    def join(self, session: S_contra, room: str) -> bool:
-        """Puts a session into a room; False when it is over. In any thread."""
+    def join(self, session: S_contra, room: str) -> Joined:
+        """Puts a session into a room; false when it is over. In any thread."""
         raise NotImplementedError
 
     def leave(self, session: S_contra, room: str) -> bool:

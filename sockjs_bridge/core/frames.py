@@ -3,8 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 
 from sockjs_bridge.core.transports import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message stands in a room with history.
+
+    Attributes:
+        room: the room's key, a keyed hash of its name.
+        epoch: of the room's history.
+        number: within the epoch, one after the other.
+    """
+
+    room: str
+    epoch: str
+    number: int
+
+
+class Placed(bytes):
+    """An encoded message that has a place: bytes as any other for who does not ask for it.
+
+    Attributes:
+        place: in a room with history.
+    """
+
+    place: Place
+
+
+def placed(encoded: bytes, place: Place) -> Placed:
+    """Gives an encoded message its place."""
+    message = Placed(encoded)
+    message.place = place
+    return message
+
 
 #: A frame's text, which is what a repeat gets again, and its bytes on the wire.
 Frame = tuple[bytes, bytes]
@@ -52,6 +86,18 @@ class Frames:
             return made[0], transport.frame(made[0], callback)
         return made
 
+    def share(self, key: Hashable, make: Callable[[], Frame]) -> Frame:
+        """Returns a frame that is made in another way, the first time.
+
+        Args:
+            key: what stands for it.
+            make: makes it.
+        """
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = make()
+        return made
+
     def clear(self) -> None:
         """Forgets all frames."""
         self._made.clear()
@@ -62,9 +108,10 @@ class Batch(Frames):
 
     Attributes:
         texts: the messages, in order.
+        places: of those that are of a room with history, by their index; None where none is.
     """
 
-    __slots__ = ("_encoded", "_size", "texts")
+    __slots__ = ("_encoded", "_size", "places", "texts")
 
     #: Characters of text that wait together, unless it is one message.
     MAX_SIZE = 2**16
@@ -72,6 +119,7 @@ class Batch(Frames):
     def __init__(self) -> None:
         super().__init__()
         self.texts: list[str] = []
+        self.places: dict[int, Place] | None = None
         self._size = 0
         self._encoded: dict[Callable[[str], bytes], list[bytes]] = {}
 
@@ -79,19 +127,31 @@ class Batch(Frames):
         """Tells whether a message may be added."""
         return not self.texts or self._size + len(text) + 1 <= self.MAX_SIZE
 
-    def add(self, text: str) -> None:
-        """Adds a message: frames are made anew, what is encoded is not."""
+    def add(self, text: str, place: Place | None = None) -> None:
+        """Adds a message: frames are made anew, what is encoded is not.
+
+        Args:
+            text: the message.
+            place: in a room with history.
+        """
+        if place is not None:
+            if self.places is None:
+                self.places = {}
+            self.places[len(self.texts)] = place
         self.texts.append(text)
         self._size += len(text) + 1
         self.clear()
         for encode, messages in self._encoded.items():
-            messages.append(encode(text))
+            message = encode(text)
+            messages.append(message if place is None else placed(message, place))
 
     def messages(self, encode: Callable[[str], bytes]) -> list[bytes]:
         """Returns the messages as a transport queues them; the list grows with `add`."""
         messages = self._encoded.get(encode)
         if messages is None:
             messages = self._encoded[encode] = list(map(encode, self.texts))
+            for index, place in (self.places or {}).items():
+                messages[index] = placed(messages[index], place)
         return messages
 
     def frame(self, transport: Transport, callback: str, limit: int) -> Frame | None:

@@ -9,6 +9,8 @@ from typing import Protocol
 from sockjs_bridge.core.broadcasts import Broadcasts
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Recipient
+from sockjs_bridge.core.history import History
+from sockjs_bridge.core.joined import IN, REFUSED, Joined
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.rooms import Rooms
 
@@ -88,6 +90,7 @@ class Hub:
         capacity: how many sessions there may be.
         rooms: of the application, where they are there before it is served.
         monitor: what is counted; nothing by default.
+        history: of rooms that have one, None where none has.
 
     Attributes:
         clock: as given.
@@ -104,6 +107,7 @@ class Hub:
         capacity: Capacity,
         rooms: Rooms[Recipient] | None = None,
         monitor: Monitor | None = None,
+        history: History | None = None,
     ) -> None:
         self.clock = clock
         self.capacity = capacity
@@ -111,11 +115,31 @@ class Hub:
         self.monitor = Monitor() if monitor is None else monitor
         self.wheel = DeadlineWheel(clock)
         self.broadcasts = Broadcasts(clock, self.monitor)
+        self._history = history
+        if history is not None:
+            history.start(clock, self.rooms, self.broadcasts)
         self._endpoints: list[Sessions] = []
 
     def add(self, sessions: Sessions) -> None:
         """Adds the sessions of an endpoint."""
         self._endpoints.append(sessions)
+
+    def join(self, session: Recipient, room: str) -> Joined:
+        """Puts a session into a room; in any thread."""
+        if self._history is not None:
+            return self._history.join(session, room)
+        return IN if self.rooms.join(session, room) else REFUSED
+
+    def introduced(self, session: Recipient) -> None:
+        """Hears that a session's client has said what it has of rooms; see `History`."""
+        if self._history is not None:
+            self._history.introduced(session)
+
+    def leave_rooms(self, session: Recipient) -> frozenset[str]:
+        """Takes a session that is over out of all rooms, and returns which those were."""
+        if self._history is not None:
+            return self._history.leave_all(session)
+        return self.rooms.leave_all(session)
 
     def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
         """Closes all sessions of all endpoints; none begins any more.

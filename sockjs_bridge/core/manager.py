@@ -52,9 +52,9 @@ class Manager:
         self.flush_now = self._flusher.write
         self.settle = hub.broadcasts.settle
         self.drop = hub.broadcasts.drop
-        self.join = hub.rooms.join
+        self.join = hub.join
         self.leave = hub.rooms.leave
-        self.leave_rooms = hub.rooms.leave_all
+        self.leave_rooms = hub.leave_rooms
         self.rooms_of = hub.rooms.of
         self._hub = hub
         # WebSocket sessions are in the second set only: an HTTP request cannot find them.

@@ -65,6 +65,11 @@ class Rooms(Generic[M]):
         with self._lock:
             return list(self._members.get(room, ()))
 
+    def occupied(self, room: str) -> bool:
+        """Tells whether a session is in a room."""
+        with self._lock:
+            return room in self._members
+
     def of(self, session: M) -> frozenset[str]:
         """Returns the rooms that a session is in."""
         with self._lock:

@@ -14,6 +14,7 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Handler, Owner, Receiver
 from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.core.deadlines import Beat
+from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.outbound import Outbound
 from sockjs_bridge.core.repeats import RepeatMemory
 from sockjs_bridge.core.states import (
@@ -131,7 +132,7 @@ class Session(Outbound):
         """The names of the rooms that it is in; in any thread."""
         return self._owner.rooms_of(self)
 
-    def join(self, room: str) -> bool:
+    def join(self, room: str) -> Joined:
         """Enters a room; in any thread. False when the session is over."""
         return self._owner.join(self, room)
 

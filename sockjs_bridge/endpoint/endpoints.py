@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.broadcasts import Broadcasts
 from sockjs_bridge.core.contracts import Clock, Recipient, Workers
+from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Capacity, Hub, Places
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.rooms import Rooms
@@ -29,6 +30,7 @@ class Endpoints:
         max_body_size: as given.
         rooms: of all endpoints together.
         monitor: what is counted; to be set before the server starts.
+        history: of rooms that have one; None where none has. To be set before the server starts.
     """
 
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
@@ -46,6 +48,7 @@ class Endpoints:
         self._workers: Workers | None = None
         self.rooms: Rooms[Recipient] = Rooms()
         self.monitor = Monitor()
+        self.history: History | None = None
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())
@@ -67,6 +70,11 @@ class Endpoints:
         self._missed.clear()
         if self._hub is not None:
             endpoint.start(self._hub, self._shared)
+
+    @property
+    def served(self) -> bool:
+        """Whether a server of ours serves the application, or did."""
+        return self._hub is not None
 
     @property
     def hub(self) -> Hub:
@@ -121,7 +129,7 @@ class Endpoints:
         """
         capacity = Capacity(self._max_sessions, places)
         self._workers = workers
-        self._hub = Hub(clock, capacity, self.rooms, self.monitor)
+        self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history)
         self._shared = Shared() if shared is None else shared
         for endpoint in self:
             endpoint.start(self._hub, self._shared)

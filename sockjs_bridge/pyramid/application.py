@@ -77,6 +77,10 @@ class SockJS:
             sessions = [session for endpoint in self.endpoints for session in endpoint.sessions]
         else:
             checked_room(room)
+            history = self.endpoints.history
+            if history is not None and self.endpoints.served and history.keeps(room):
+                note_act()
+                return history.broadcast(room, message, channels)
             sessions = self.endpoints.rooms.members(room)
         left_out = set(sessions).intersection(channels) if channels else frozenset[Recipient]()
         count = len(sessions) - len(left_out)

@@ -25,6 +25,7 @@ from sockjs_bridge.ini import SettingError, parsers
 from sockjs_bridge.pyramid import handshake
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
+from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
 from sockjs_bridge.pyramid.transactions import attempts
 
 logger = logging.getLogger("sockjs_bridge")
@@ -303,6 +304,7 @@ def includeme(config: Configurator) -> None:
     client_path = f"{prefix}/{static}/{CLIENT}"
     config.registry.sockjs = SockJS(_settings(config.registry), client_path)
     config.add_directive("add_sockjs_route", add_sockjs_route)
+    config.add_directive("add_sockjs_rooms", add_sockjs_rooms)
     config.add_directive("add_websocket_view", add_websocket_view)
     config.add_view_predicate("websocket", handshake.WebSocketPredicate)
     config.add_view_deriver(

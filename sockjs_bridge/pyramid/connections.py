@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from sockjs_bridge.core.contracts import Channel, Clock
+from sockjs_bridge.core.joined import REFUSED, Joined
 from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.attempt import note_act
@@ -119,14 +120,15 @@ class Connection(Surviving):
         self._closing = True
         self._clock.call_from_thread(self._channel.close, code, reason)
 
-    def join(self, room: str) -> bool:
+    def join(self, room: str) -> Joined:
         """Enters a room; it leaves all rooms when it ends.
 
         Args:
             room: any name; a room exists as long as somebody is in it.
 
         Returns:
-            False when the connection is over.
+            What is true where it is in, false when the connection is over; of a room with a history
+            it tells whether the client has all of it (`Joined`).
 
         Raises:
             TypeError: the name is no string.
@@ -134,7 +136,7 @@ class Connection(Surviving):
         """
         checked_room(room)
         note_act()
-        return not self._closing and self._channel.join(room)
+        return REFUSED if self._closing else self._channel.join(room)
 
     def leave(self, room: str) -> bool:
         """Leaves a room.

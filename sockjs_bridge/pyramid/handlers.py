@@ -14,6 +14,7 @@ from pyramid.httpexceptions import HTTPException
 from pyramid.request import Request
 
 from sockjs_bridge.core.contracts import Workers
+from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.protocol import FAILED
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
@@ -30,7 +31,8 @@ def refuse_unrun(result: object, advice: str = "declare it async def") -> None:
         result: what was returned.
         advice: how to write it where somebody had to await it.
     """
-    if result is None:
+    if result is None or isinstance(result, Joined):
+        # That may be awaited, and need not be.
         return
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):

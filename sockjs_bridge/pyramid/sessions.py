@@ -8,6 +8,7 @@ from typing import Any
 
 from pyramid.request import Request
 
+from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import dotted_name
@@ -94,14 +95,14 @@ class WebSocketSession:
         """
         self.websocket.close(code, reason)
 
-    def join(self, room: str) -> bool:
+    def join(self, room: str) -> Joined:
         """Enters a room, as `WebSocket.join`.
 
         Args:
             room: any name.
 
         Returns:
-            False when the connection is over.
+            What is true where it is in, as `WebSocket.join` returns it.
         """
         return self.websocket.join(room)
 

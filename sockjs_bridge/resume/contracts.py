@@ -115,6 +115,10 @@ class ResumeOwner(Owner[Resident], Protocol):
         """Seconds that a session waits for its client."""
         raise NotImplementedError
 
+    def introduced(self, session: Resident) -> None:
+        """Hears that a session's client has said what it has of rooms; may call it back."""
+        raise NotImplementedError
+
     def keeps(self, session: Resident, size: int | None) -> None:
         """Hears how many bytes a session keeps while it is suspended, None once it is not.
 

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from sockjs_bridge.resume.lines import Item, Placed
+from sockjs_bridge.resume.lines import Item, Missed, Notice
 
 
 class Portion(NamedTuple):
     """What leaves together.
 
     Attributes:
-        items: messages, and positions among them.
+        items: messages, and notices among them.
         messages: how many messages there are.
-        hints: how many positions.
+        notices: how many notices.
     """
 
     items: list[Item]
     messages: int
-    hints: int
+    notices: int
 
 
 class Kept:
     """The messages of one session from the first that its client may lack.
 
-    What only tells a position in a room (a `Placed` without a text) is no message: it has no
-    number, goes out in its place among those that have one, and comes again only where they do.
+    A notice is no message: it has no number, goes out in its place among those that have one, and
+    comes again until one behind it has arrived.
 
     Args:
         max_size: bytes that may be kept.
@@ -36,46 +36,64 @@ class Kept:
         acked: how many the client has acknowledged.
         size: the bytes that are kept.
         half_size: where more is kept, the client is to acknowledge.
-        hinting: a position waits that was not written yet.
+        noticing: a notice waits that was not written yet.
+        placed: some messages may have their places in rooms.
     """
 
     __slots__ = (
-        *("_drains", "_hinted", "_hints", "_items", "_max_size"),
-        *("acked", "half_size", "hinting", "sent", "size"),
+        *("_drains", "_items", "_max_size", "_noticed", "_notices", "_seen"),
+        *("acked", "half_size", "noticing", "placed", "sent", "size"),
     )
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
         self.half_size = max_size // 2
-        self._items: list[Item] = []
+        self._items: list[bytes] = []
         self.sent = self.acked = 0
         self.size = 0
         self._drains: list[Callable[[], object]] | None = None
-        # Positions, each with the number of the message before it; how many of them were written.
-        self._hints: list[tuple[int, Item]] | None = None
-        self._hinted = 0
-        self.hinting = False
+        # Each with the number of the message before it; how many of them the present receiver got,
+        # and any receiver.
+        self._notices: list[tuple[int, Notice]] | None = None
+        self._noticed = self._seen = 0
+        self.noticing = self.placed = False
 
     def append(self, item: Item) -> None:
         """Adds a message: the next number is its own."""
-        if type(item) is not bytes and isinstance(item, Placed) and item.text is None:
-            if self._hints is None:
-                self._hints = []
-            self._hints.append((self.sent, item))
-            self.hinting = True
-            return
+        if type(item) is not bytes:
+            if not isinstance(item, bytes):
+                self._notice(item)
+                return
+            self.placed = True
         self._items.append(item)
         self.sent += 1
         self.size += len(item) + 1
 
-    def extend(self, messages: list[bytes], text: bytes) -> None:
+    def _notice(self, notice: Notice) -> None:
+        """Adds a notice, in place of one that no message stands behind and that tells the like."""
+        notices = self._notices = self._notices or []
+        for index in range(len(notices) - 1, -1, -1):
+            number, other = notices[index]
+            if number != self.sent:
+                break
+            if type(other) is type(notice) and _room(other) == _room(notice):
+                del notices[index]
+                self._noticed -= index < self._noticed
+                self._seen -= index < self._seen
+                break
+        notices.append((self.sent, notice))
+        self.noticing = True
+
+    def extend(self, messages: list[bytes], text: bytes, *, placed: bool) -> None:
         """Adds messages that are in one frame.
 
         Args:
             messages: the messages, quoted.
             text: of the frame, whose size tells theirs.
+            placed: some of them may have their places in rooms.
         """
         self._items += messages
+        self.placed |= placed
         self.sent += len(messages)
         # Of `a[…]` all but two bytes are messages, and what is between them.
         self.size += len(text) - 2
@@ -88,9 +106,9 @@ class Kept:
     def clear(self) -> None:
         """Drops all messages: nobody gets them any more."""
         self._items.clear()
-        self._hints = None
-        self._hinted = 0
-        self.hinting = False
+        self._notices = None
+        self._noticed = self._seen = 0
+        self.noticing = self.placed = False
         self.size = 0
 
     @property
@@ -117,33 +135,48 @@ class Kept:
         if done > 0:
             if done == len(items):
                 items.clear()
-                self.size = 0
+                self.size, self.placed = 0, False
             else:
                 self.size -= sum(map(len, items[:done])) + done
                 del items[:done]
             if self._drains and self.drained:
                 self.release()
+        if self._noticed:
+            self._forget_notices(self.acked)
+
+    def _forget_notices(self, acked: int) -> None:
+        """Drops what was written before a message that the client has."""
+        notices, known = self._notices or [], 0
+        while known < self._noticed and notices[known][0] < acked:
+            known += 1
+        del notices[:known]
+        self._noticed -= known
+        self._seen -= known
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a notice waits that was written to no receiver yet."""
+        return self._seen < len(self._notices or ())
 
     def restart(self, number: int) -> None:
         """Hears that a receiver begins.
 
         Args:
-            number: of the message that it gets first; positions before it were written.
+            number: of the message that it gets first. Whether its client has what was written
+                behind the message before that, nobody knows.
         """
-        if self._hints:
-            written = self._hints[: self._hinted]
-            self._hints[: self._hinted] = [hint for hint in written if hint[0] >= number]
-        self._hinted = 0
-        self.hinting = bool(self._hints)
+        self._forget_notices(number - 1)
+        self._noticed = 0
+        self.noticing = bool(self._notices)
 
-    def rest(self, number: int) -> Sequence[Item]:
-        """Returns all messages from a number on; none where a position may be among them.
+    def rest(self, number: int) -> Sequence[bytes]:
+        """Returns all messages from a number on; none where a notice is to be among them.
 
         Args:
             number: of the first one.
         """
         count = self.sent + 1 - number
-        return self._items[-count:] if 0 < count <= len(self._items) and not self._hints else ()
+        return self._items[-count:] if 0 < count <= len(self._items) and not self.noticing else ()
 
     def after(self, number: int, max_size: int) -> Portion:
         """Returns messages from a number on, as many as leave together.
@@ -154,24 +187,25 @@ class Kept:
         """
         found: list[Item] = []
         size = 0
-        hints = self._hints[self._hinted :] if self._hints else []
+        notices = self._notices[self._noticed :] if self._notices else []
         told = 0
         begin = number - self.first
         for last, item in enumerate(self._items[begin:] if begin >= 0 else (), number - 1):
-            while told < len(hints) and hints[told][0] <= last:
-                found.append(hints[told][1])
+            while told < len(notices) and notices[told][0] <= last:
+                found.append(notices[told][1])
                 told += 1
             size += len(item) + 1
             if len(found) > told and size > max_size:
                 return Portion(found, len(found) - told, told)
             found.append(item)
-        found += [hint for _, hint in hints[told:]]
-        return Portion(found, len(found) - len(hints), len(hints))
+        found += [notice for _, notice in notices[told:]]
+        return Portion(found, len(found) - len(notices), len(notices))
 
     def wrote(self, portion: Portion) -> None:
         """Hears that what `after` returned was written."""
-        self._hinted += portion.hints
-        self.hinting = self._hinted < len(self._hints or ())
+        self._noticed += portion.notices
+        self._seen = max(self._seen, self._noticed)
+        self.noticing = self._noticed < len(self._notices or ())
 
     @property
     def drained(self) -> bool:
@@ -192,3 +226,7 @@ class Kept:
         callbacks, self._drains = self._drains, None
         for callback in callbacks or ():
             callback()
+
+
+def _room(notice: Notice) -> str:
+    return notice.room if isinstance(notice, Missed) else notice.place.room

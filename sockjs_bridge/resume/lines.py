@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from sockjs_bridge.core import protocol
+from sockjs_bridge.core.frames import Batch, Frame, Place, Placed
+from sockjs_bridge.core.transports import Transport
 
 #: Bytes of one ``a[…]`` or ``p[…]`` line, unless it is one message.
 MAX_LINE = 32768
@@ -90,46 +93,36 @@ def moved(seconds: float) -> bytes:
     return _line({"moved": seconds})
 
 
-def missed(rooms: Iterable[tuple[str, str]]) -> bytes:
-    """Builds what tells that the history of rooms does not reach back.
-
-    Args:
-        rooms: keys and names.
-    """
-    return _line({"missed": [list(room) for room in rooms]})
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A message that has its place in a room with history; shared by all who keep it.
+class Missed(NamedTuple):
+    """Tells that the history of a room does not reach back.
 
     Attributes:
-        room: the room's key, a keyed hash of its name.
-        epoch: of the room's history.
-        number: the place in it.
-        text: the message, quoted; None for one who only hears of the position.
+        room: the room's key.
+        name: of the room.
     """
 
     room: str
-    epoch: str
-    number: int
-    text: bytes | None
+    name: str
 
-    def __len__(self) -> int:
-        return 0 if self.text is None else len(self.text)
-
-    def precedes(self, other: object) -> bool:
-        """Tells whether another one goes on in the same line."""
-        return (
-            isinstance(other, Placed)
-            and other.text is not None
-            and self.text is not None
-            and (other.room, other.epoch, other.number) == (self.room, self.epoch, self.number + 1)
-        )
+    @property
+    def line(self) -> bytes:
+        """What the client gets."""
+        return _line({"missed": [[self.room, self.name]]})
 
 
-#: What a session keeps: a quoted message, or one with its place.
-Item = bytes | Placed
+class At(NamedTuple):
+    """Tells how far a room is, without a message.
+
+    Attributes:
+        place: of the newest message that the client has no claim to.
+    """
+
+    place: Place
+
+    @property
+    def line(self) -> bytes:
+        """What the client gets."""
+        return _head(self.place) + b"]]"
 
 
 def array(messages: Iterable[bytes]) -> bytes:
@@ -137,16 +130,38 @@ def array(messages: Iterable[bytes]) -> bytes:
     return b"a[" + b",".join(messages) + b"]"
 
 
-def _pack(run: list[Item]) -> bytes:
+def _head(place: Place) -> bytes:
+    return b'p["%s","%s-%d",[' % (place.room.encode(), place.epoch.encode(), place.number)
+
+
+#: What goes in its place among the messages of a session, and is none.
+Notice = Missed | At
+#: What a session keeps: quoted messages, those that have a place among them; and notices.
+Item = bytes | Notice
+
+
+def _follows(item: bytes, last: bytes, placed: bool) -> bool:
+    """Tells whether a message goes on in the line of another one."""
+    if not placed or not (isinstance(item, Placed) or isinstance(last, Placed)):
+        return True
+    return (
+        isinstance(item, Placed)
+        and isinstance(last, Placed)
+        and (item.place.room, item.place.epoch, item.place.number)
+        == (last.place.room, last.place.epoch, last.place.number + 1)
+    )
+
+
+def _pack(run: list[bytes], placed: bool) -> bytes:
     first = run[0]
-    if isinstance(first, bytes):
-        return array(run)  # type: ignore[arg-type]
-    head = b'p["%s","%s-%d",[' % (first.room.encode(), first.epoch.encode(), first.number)
-    texts = [item.text for item in run if isinstance(item, Placed) and item.text is not None]
-    return head + b",".join(texts) + b"]]"
+    if placed and isinstance(first, Placed):
+        return _head(first.place) + b",".join(run) + b"]]"
+    return array(run)
 
 
-def messages(items: Iterable[Item], max_line: int = MAX_LINE) -> list[bytes]:
+def messages(
+    items: Iterable[Item], max_line: int = MAX_LINE, *, placed: bool = False
+) -> list[bytes]:
     """Packs messages into ``a[…]`` and ``p[…]`` lines.
 
     Only the arrays are split: behind a proxy that cuts each response there must be progress.
@@ -154,23 +169,47 @@ def messages(items: Iterable[Item], max_line: int = MAX_LINE) -> list[bytes]:
     Args:
         items: in their order.
         max_line: bytes of a line, unless it is one message.
+        placed: the client understands ``p[…]``.
     """
     made: list[bytes] = []
-    run: list[Item] = []
+    run: list[bytes] = []
     size = 0
     for item in items:
-        last = run[-1] if run else None
-        fits = last is None or (
-            isinstance(item, bytes) if isinstance(last, bytes) else last.precedes(item)
-        )
-        if run and (not fits or size + len(item) + 1 > max_line):
-            made.append(_pack(run))
+        message = item if isinstance(item, bytes) else None
+        if run and (
+            message is None
+            or not _follows(message, run[-1], placed)
+            or size + len(message) + 1 > max_line
+        ):
+            made.append(_pack(run, placed))
             run, size = [], 0
-        if not run:
-            size = len(_pack([item]))
+        if not isinstance(item, bytes):
+            made.append(item.line)
         else:
-            size += len(item) + 1
-        run.append(item)
+            size += len(item) + 1 if run else len(_pack([item], placed))
+            run.append(item)
     if run:
-        made.append(_pack(run))
+        made.append(_pack(run, placed))
     return made
+
+
+def placed_frame(batch: Batch, transport: Transport, limit: int) -> Frame | None:
+    """Returns the lines of broadcasts for all who understand ``p[…]``, made once.
+
+    Args:
+        batch: the broadcasts.
+        transport: of the receiver.
+        limit: bytes of messages that leave together, if there is more than one.
+
+    Returns:
+        As `Batch.frame`, with a text of the same size.
+    """
+    quoted = batch.messages(protocol.quote)
+    if len(quoted) > 1 and sum(map(len, quoted)) + len(quoted) > limit:
+        return None
+
+    def make() -> Frame:
+        made = messages(quoted, placed=True)
+        return transport.pack(quoted), b"".join(transport.frame(line, "") for line in made)
+
+    return batch.share(("p", transport.name, limit), make)

@@ -38,6 +38,8 @@ class Outgoing(Life):
         dirty: it will be flushed at the end of the tick.
         over: nothing is sent any more; may be read in any thread.
         connection: what the application knows it by.
+        positions: what the client has of rooms with history, by the rooms' keys; None where it
+            understands no ``p[…]``.
     """
 
     __slots__ = (
@@ -46,7 +48,7 @@ class Outgoing(Life):
         *("_receiver", "_response_bytes", "_say_ack", "_say_busy", "_say_received", "_since"),
         *("_slow", "_spread", "_stalled", "_tell_at", "_terms", "_told", "_welcomed", "_wrote"),
         *("bytes_out", "close_code", "close_reason", "connection", "dirty", "id", "key"),
-        *("messages_out", "over", "slot", "transport"),
+        *("messages_out", "over", "positions", "slot", "transport"),
     )
 
     def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
@@ -62,6 +64,7 @@ class Outgoing(Life):
         self.dirty = False
         self.over = False
         self.connection: Any = None
+        self.positions: dict[str, str] | None = None
         # Its client is told that it is lost, not that it was closed.
         self._lost = False
         self.close_code: int | None = None
@@ -86,8 +89,7 @@ class Outgoing(Life):
         # The application takes its time, and is to say when it has handled more.
         self._slow = False
         self._say_received = self._say_ack = self._say_busy = False
-        self._ack_asked = False
-        self._ask_drained = False
+        self._ack_asked = self._ask_drained = False
         self._spread = 0.0
         # Since when nobody receives, or the session is over; when the last frame left.
         self._since = self._wrote = owner.clock.time()
@@ -108,7 +110,7 @@ class Outgoing(Life):
         return self.send_encoded(protocol.quote(text))
 
     def send_encoded(self, message: Item) -> bool:
-        """Sends a quoted message, or one that has its place in a room with history."""
+        """Sends a quoted message, or tells what is none."""
         self._owner.settle(self)
         if self.over:
             return False
@@ -146,24 +148,29 @@ class Outgoing(Life):
         receiver, kept = self._receiver, self._kept
         messages = batch.messages(protocol.quote)
         frame = None
+        placed = batch.places is not None and self.positions is not None
         if (
             receiver is not None
             and self.state in STEADY
             and self._terms is None
             and not self._control
             and self._next == kept.sent + 1
-            and not kept.hinting
+            and not kept.noticing
             and (transport := receiver.transport).streaming
             and receiver.writable
         ):
-            # The same bytes as for stock sessions, but for what has to be split.
-            frame = batch.frame(transport, receiver.callback, self._owner.settings.response_limit)
-            if frame is not None and len(frame[0]) > lines.MAX_LINE and len(messages) > 1:
-                frame = None
+            limit = self._owner.settings.response_limit
+            if placed:
+                frame = lines.placed_frame(batch, transport, limit)
+            else:
+                # The same bytes as for stock sessions, but for what has to be split.
+                frame = batch.frame(transport, receiver.callback, limit)
+                if frame is not None and len(frame[0]) > lines.MAX_LINE and len(messages) > 1:
+                    frame = None
         if receiver is None or frame is None or not receiver.write(frame[1]):
             self.queue(messages)
             return
-        kept.extend(messages, frame[0])
+        kept.extend(messages, frame[0], placed=placed)
         self._wrote_to(receiver, len(messages), len(frame[1]), now)
         if kept.size > kept.half_size:
             self._look_at_kept()
@@ -257,14 +264,11 @@ class Outgoing(Life):
             or self._say_ack
             or self._say_busy
             or not receiver.transport.websocket
+            or (self._kept.placed and self.positions is not None)
             or not (messages := self._kept.rest(self._next))
         ):
             return False
-        try:
-            line = lines.array(messages)  # type: ignore[arg-type]
-        except TypeError:
-            # Some of them have their places in rooms.
-            return False
+        line = lines.array(messages)
         if len(line) > lines.MAX_LINE or len(line) > self._owner.settings.response_limit:
             return False
         data, handled = protocol.websocket_text(line), self._arrivals.handled
@@ -281,7 +285,7 @@ class Outgoing(Life):
         if self.state in (State.NEW, State.ADMITTED, State.GONE):
             return False
         streaming, kept = receiver.transport.streaming, self._kept
-        waits = self._hurry or self._control or len(kept) or kept.hinting
+        waits = self._hurry or self._control or len(kept) or kept.has_news
         if not (streaming or waits or self.state is State.ENDED or self.drained):
             # A poll is held, and its welcome composed when it leaves.
             return False
@@ -291,7 +295,7 @@ class Outgoing(Life):
         if not receiver.transport.websocket:
             room = max(1, room - self._response_bytes)
         portion = kept.after(self._next, room)
-        parts += lines.messages(portion.items)
+        parts += lines.messages(portion.items, placed=self.positions is not None)
         at = self._next + portion.messages - 1
         complete = at == kept.sent or not len(kept)
         end = False

@@ -15,6 +15,7 @@ from typing import Any
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.core.credentials import Credentials
+from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.resume import lines
 from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.contracts import ResumableHandler, ResumeOwner, WebSocketLink
@@ -40,8 +41,6 @@ class ResumableSession(Incoming):
         subprotocol: always None; a raw WebSocket's.
         opened_at: when it was made, in seconds of the clock.
         credentials: what later requests of it must come with; None where none are asked for.
-        positions: what the client has of rooms with history, by the rooms' keys; None where it
-            understands no ``p[…]``.
         last_rooms: the rooms that it was in when it ended.
         links: its WebSockets, those that have not said hello among them.
     """
@@ -49,7 +48,7 @@ class ResumableSession(Incoming):
     __slots__ = (
         *("_client", "_first_number", "_repeated", "_request", "_waiting_handler"),
         *("credentials", "incarnation"),
-        *("last_rooms", "links", "opened_at", "positions", "proof", "subprotocol"),
+        *("last_rooms", "links", "opened_at", "proof", "subprotocol"),
         "__weakref__",
     )
 
@@ -60,7 +59,6 @@ class ResumableSession(Incoming):
         self.subprotocol: str | None = None
         self.opened_at = self._since
         self.credentials: Credentials | None = None
-        self.positions: Mapping[str, str] | None = None
         self.last_rooms: frozenset[str] = frozenset()
         self.links: tuple[WebSocketLink, ...] = ()
         # Its application's side, which opens when the key is there.
@@ -120,6 +118,11 @@ class ResumableSession(Incoming):
         if self.state in (State.NEW, State.ADMITTED):
             self.credentials = None
             self.close(code, reason)
+
+    @property
+    def client(self) -> str | None:
+        """What its client calls itself, over all its sessions; None where it does not say."""
+        return self._client
 
     def message_id(self, number: int) -> str | None:
         """Returns what a message is known by over all sessions of its client ("Message ids").
@@ -288,9 +291,11 @@ class ResumableSession(Incoming):
 
     def _introduce(self, request: ReceiveRequest) -> None:
         self.proof = digest(request.key)
-        self.positions = request.rooms
+        # Its own: what was asked for once is taken out.
+        self.positions = None if request.rooms is None else {**request.rooms}
         self._client, self._first_number = request.client, request.base
         self._repeated = request.repeated
+        self._owner.introduced(self)
 
     def _replace(self, receiver: Receiver) -> None:
         former = self._receiver
@@ -335,12 +340,17 @@ class ResumableSession(Incoming):
     # Rooms
 
     @property
+    def max_catch_up(self) -> int:
+        """Bytes that it may be sent at a go: half of what it may keep."""
+        return self._owner.settings.max_queue_size // 2
+
+    @property
     def rooms(self) -> frozenset[str]:
         """The rooms that it is in; in any thread."""
         return self._owner.rooms_of(self)
 
-    def join(self, room: str) -> bool:
-        """Enters a room, where it stays while it is suspended; False when it is over."""
+    def join(self, room: str) -> Joined:
+        """Enters a room, where it stays while it is suspended; false when it is over."""
         return self._owner.join(self, room)
 
     def leave(self, room: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, cast
 from pyramid.testing import DummyRequest
 
 from sockjs_bridge.core.contracts import Peer, Workers
+from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.endpoint.endpoint import Endpoint
@@ -386,7 +387,7 @@ class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
 
 
 def _refuse_awaitable(result: object) -> None:
-    if inspect.isawaitable(result):
+    if inspect.isawaitable(result) and not isinstance(result, Joined):
         if inspect.iscoroutine(result):
             result.close()
         raise TypeError("it is async def: test it with AsyncDummyWebSocket, and await run()")

@@ -23,10 +23,11 @@ import pytest
 from pyramid.config import Configurator
 from pyramid.request import Request
 
-from sockjs_bridge.client import HandshakeError
+from sockjs_bridge.client import HandshakeError, connect
 from sockjs_bridge.testing import serve
 from tests.docs.blocks import Block, collect
 from tests.integration.support import closing, connected, until
+from tests.proxies.tcp import Proxy
 
 BLOCKS = {block.key: block for block in collect()}
 TRANSPORTS = ("websocket", "xhr-polling")
@@ -334,6 +335,27 @@ async def users(site: Site) -> None:
         assert await site.http("POST", "users/ann/praise") == "1"
         assert await ws.recv() == "Well done!"
     assert await site.refused("notices") == 404
+
+
+@example("howto/history", "notes.py")
+async def notes(site: Site) -> None:
+    everything = '{"all": ["Buy milk."]}'
+    async with (
+        Proxy(site.url) as proxy,
+        site.connect("notes") as ann,
+        connect(f"{proxy.url}/notes", resume=True, transport=site.transport) as bob,
+    ):
+        assert await ann.recv() == await bob.recv() == everything
+        proxy.refuses = True
+        for link in [*proxy.links]:
+            link.reset()
+        await until(lambda: len(site.app.registry.sockjs.members("notes-1")) == 1)
+        await ann.send("Buy bread.")
+        news = await ann.recv()
+        proxy.refuses = False
+        assert await bob.recv() == news == '{"number": 2, "new": "Buy bread."}'
+        await bob.send("Done.")
+        assert await bob.recv() == await ann.recv() == '{"number": 3, "new": "Done."}'
 
 
 @example("howto/sending", "station.py")

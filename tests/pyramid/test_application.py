@@ -106,7 +106,7 @@ def test_broadcast_in_a_room(application):
     """Rooms are the application's: connections of several routes meet there."""
     one, other, outside = (application.connect(name) for name in ("talk", "view", "talk"))
     for connection in (one, other):
-        assert connection.join("lobby") is True
+        assert connection.join("lobby")
     assert application.sockjs.broadcast("hello", room="lobby") == 2
     assert application.sockjs.broadcast("hello", room="attic") == 0
     assert application.heard(one, other, outside) == [["hello"], ["hello"], []]

@@ -490,9 +490,9 @@ def test_join_and_leave(opening, kind):
     """Section 6: it takes effect at once, in whatever thread."""
     face = face_of(kind, opening)
     assert face.rooms == frozenset()
-    assert face.join("lobby") is True
-    assert face.join("lobby") is True
-    assert face.join("kitchen") is True
+    assert face.join("lobby")
+    assert face.join("lobby")
+    assert face.join("kitchen")
     assert face.rooms == {"lobby", "kitchen"}
     assert face.leave("lobby") is True
     assert face.leave("lobby") is False
@@ -507,7 +507,7 @@ def test_rooms_after_the_end(opening, kind):
     face.join("lobby")
     opening.session.close(1000, "")
     assert (face.rooms, face.last_rooms) == (frozenset(), {"lobby"})
-    assert face.join("lobby") is False
+    assert not face.join("lobby")
     assert face.leave("lobby") is False
     assert opening.manager.rooms.names() == []
 
@@ -516,7 +516,7 @@ def test_join_after_close_of_the_same_thread(opening):
     """After close() nothing is joined, though the loop has not closed the session yet."""
     opening.websocket.join("lobby")
     opening.websocket.close()
-    assert opening.websocket.join("kitchen") is False
+    assert not opening.websocket.join("kitchen")
     assert opening.manager.rooms.names() == ["lobby"]
     assert opening.websocket.leave("lobby") is True
     opening.clock.settle()

@@ -15,6 +15,8 @@ from sockjs_bridge.client.resume.core import ResumableClient
 from sockjs_bridge.client.resume.links import Link, Post
 from sockjs_bridge.client.resume.policy import Policy, Way
 from sockjs_bridge.client.resume.states import ClientState
+from sockjs_bridge.cluster.engine import Bounds
+from sockjs_bridge.cluster.rooms import HistoryRooms
 from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.core.frames import Batch
 from sockjs_bridge.core.hub import Capacity, Hub, TooManySessions
@@ -36,6 +38,8 @@ LIMITS = {
     "max_queue_size": 100000,
     "max_message_size": 4096,
 }
+#: Of the room with history that each session joins.
+ROOM, KEPT = "notes", Bounds(4, 60)
 
 
 class Exchange:
@@ -78,6 +82,68 @@ class Down:
         self.application.on_message = lambda text: simulation.handled(self, text)
 
 
+class Notes:
+    """A room with history, and what a client may expect of it.
+
+    Attributes:
+        said: all that was broadcast to it, in whatever process.
+        excluded: the indices of what the client was excluded from.
+        bases: for the epoch of each process, how much had been said before it.
+        next: the index of what the client lacks first; None before it has a position.
+        gap: it was told that it lacks something.
+    """
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.said_at: list[float] = []
+        self.excluded: set[int] = set()
+        self.bases: dict[str, int] = {}
+        self.next: int | None = None
+        self.gap = False
+        self.epoch = ""
+
+    def begin(self, epoch: str) -> None:
+        """A process begins."""
+        self.epoch = epoch
+        self.bases[epoch] = len(self.said)
+
+    def lacks(self, until: int | None = None) -> list[int]:
+        """List what the client lacks of what was said."""
+        end = len(self.said) if until is None else until
+        return [index for index in range(self.next or 0, end) if index not in self.excluded]
+
+    def received(self, text: str) -> None:
+        index = self.said.index(text)
+        assert index not in self.excluded, "the client was excluded"
+        if self.next is not None:
+            assert index >= self.next, "doubled or reordered in the room"
+            assert self.gap or not self.lacks(index), "lost in the room, and nobody said so"
+        self.next, self.gap = index + 1, False
+
+    def missed(self, now: float) -> None:
+        """The client hears that it lacks something: only where it is so."""
+        assert self.next is not None, "missed by who had nothing"
+        # Each process has a key of its own, so that it tells whoever comes from another one.
+        elsewhere = len(self.bases) > 1
+        # Of what it was excluded from, too, only the place tells that it lacks nothing.
+        old = any(said_at + KEPT.ttl <= now for said_at in self.said_at[self.next :])
+        assert elsewhere or old or len(self.said) - self.next > KEPT.size, "missed without a reason"
+        self.gap = True
+
+    def knows(self, positions: dict[str, str]) -> None:
+        """The client says what it has: all that it does not lack by what it was told."""
+        for position in positions.values():
+            # There is one room, whose key is another one in each process.
+            epoch, _, number = position.rpartition("-")
+            index = self.bases[epoch] + int(number)
+            if self.next is not None and index > self.next:
+                assert self.gap or not self.lacks(index), "passed over, and nobody said so"
+            if self.next is None or index > self.next:
+                self.next, self.gap = index, False
+            elif epoch == self.epoch:
+                self.gap = False
+
+
 class Told:
     """Fulfils `links.Listener`: what the client's application hears."""
 
@@ -85,7 +151,13 @@ class Told:
         self.world = world
 
     def received(self, messages: list[str]) -> None:
-        self.world.got.setdefault(self.world.client.session, []).extend(messages)
+        got = self.world.got.setdefault(self.world.client.session, [])
+        self.world.notes.knows(self.world.client.positions)
+        for text in messages:
+            if text.startswith("note "):
+                self.world.notes.received(text)
+            else:
+                got.append(text)
 
     def handled(self, number: int) -> None:
         assert number >= self.world.confirmed, "a promise was taken back"
@@ -125,7 +197,9 @@ class Told:
             assert settled in handled, "moved while the server was at it"
 
     def missed(self, rooms: list[tuple[str, str]]) -> None:
-        raise AssertionError("no rooms here")
+        assert [name for _, name in rooms] == [ROOM]
+        self.world.notes.knows(self.world.client.positions)
+        self.world.notes.missed(self.world.clock.now)
 
     def denied(self, status: int) -> None:
         raise AssertionError("denied")
@@ -156,9 +230,12 @@ class Simulation:
     Args:
         ways: of the client.
         seed: of the client's own chances.
+        early: sessions join the room before anybody has said hello.
     """
 
-    def __init__(self, ways: tuple[Way, ...] = tuple(Way), seed: int = 0) -> None:
+    def __init__(
+        self, ways: tuple[Way, ...] = tuple(Way), seed: int = 0, *, early: bool = False
+    ) -> None:
         self.clock = HandClock()
         self.numbers = itertools.count(1)
         self.exchanges: list[Exchange] = []
@@ -185,6 +262,8 @@ class Simulation:
         self.all_downs: list[Down] = []
         # When the present process began.
         self.began_at = 0.0
+        self.notes = Notes()
+        self.early = early
         self.manager = self._make_manager()
         tokens = itertools.count()
         generator = random.Random(seed)
@@ -198,7 +277,11 @@ class Simulation:
         self.client.start()
 
     def _make_manager(self) -> ResumeManager:
-        return ResumeManager(Settings().override(LIMITS), Hub(self.clock, Capacity(1000)))
+        self.history = HistoryRooms()
+        self.history.declare(ROOM, KEPT)
+        hub = Hub(self.clock, Capacity(1000), history=self.history)
+        self.notes.begin(self.history._engine._epoch)
+        return ResumeManager(Settings().override(LIMITS), hub)
 
     # Fulfils `links.Network`
 
@@ -281,6 +364,19 @@ class Simulation:
         else:
             down.session.send(texts[0])
 
+    def room_hears(self, size: int = 1, *, excluded: bool = False) -> None:
+        """Somebody broadcasts to the room, whoever is in it."""
+        notes, down = self.notes, self.down
+        out = {down.session} if excluded and down is not None else set()
+        # Who the client is, the server knows since its hello.
+        if out and down is not None and down.session.client is not None:
+            notes.excluded.add(len(notes.said))
+        elif out:
+            return
+        notes.said.append(f"note {next(self.numbers)}".ljust(size, "."))
+        notes.said_at.append(self.clock.now)
+        self.history.broadcast(ROOM, notes.said[-1], out)
+
     def server_handles(self, count: int = 1) -> bool:
         worked = False
         for down in self.downs.values():
@@ -356,10 +452,13 @@ class Simulation:
             return None
         session.credentials = Credentials(ALICE)
         session.credentials.settle("alice")
+        if self.early:
+            session.join(ROOM)
         return session
 
     def _admit(self, session: ResumableSession) -> None:
         down = self.downs[session.id] = Down(self, session)
+        down.application.on_open = lambda: session.join(ROOM)
         self.all_downs.append(down)
         session.accept(down.application)
 
@@ -607,6 +706,7 @@ class Simulation:
                 "lost, doubled or reordered on the way down"
             )
         assert self.confirmed <= len(self.done), "what was confirmed was not handled"
+        self.notes.knows(self.client.positions)
         for exchange in self.exchanges:
             if exchange.websocket is None and exchange.receiver is not None:
                 assert exchange.receiver.transport.streaming or len(exchange.receiver.written) <= 1
@@ -623,10 +723,20 @@ class Simulation:
             self.check()
             if self._settled():
                 idle += 1
-                if idle > 1:
+                if idle > 2:
                     return
+                # Over a way that works, and shares its frames with others.
+                self.client_sends()
+                self._arrive()
+                self.room_hears()
+                self.clock.settle()
             self.advance(0.5)
         raise AssertionError(f"it does not come to rest: {self.client.state} {self.events}")
+
+    def _arrive(self) -> None:
+        """Let all that is under way arrive."""
+        while self._step():
+            pass
 
     def _step(self) -> bool:
         """One step of a network that works; returns whether there was one to make."""
@@ -656,5 +766,7 @@ class Simulation:
             self.client.state is ClientState.OPEN
             and down is not None
             and self.got.get(self.client.session, []) == down.sent
+            and self.notes.next is not None
+            and not self.notes.lacks()
             and len(self.done) == len(self.sent) == self.confirmed
         )

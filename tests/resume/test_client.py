@@ -534,6 +534,57 @@ def test_positions_are_remembered_and_told_in_a_new_session() -> None:
     assert world.frames[-1]["rooms"] == {"K": "E-9", "L": "F-G-1"}
 
 
+def test_position_that_comes_late_is_none() -> None:
+    """A way that was replaced may still bring what another one has brought before."""
+    world, link = over_websocket()
+    world.answer(link, 'p["K","E-1",["a"]]', 'p["K","E-2",["b","c"]]', 'p["K","E-9",[]]')
+    link.number = 1
+    world.answer(link, 'p["K","E-0",[]]', 'p["K","E-1",["a"]]', 'p["K","E-2",["b"]]')
+    assert world.client.positions == {"K": "E-9"}
+    world.answer(link, 'p["K","E-3",["c"]]', 'p["K","E-10",["d"]]')
+    assert world.client.positions == {"K": "E-10"}
+
+
+def test_positions_are_bounded_and_leave_room_for_messages() -> None:
+    """Those that were heard of first are dropped; what does not fit beside them goes behind."""
+    world, link = over_websocket()
+    for number in range(2000):
+        world.answer(link, f'p["room {number}","E-1",[]]')
+    world.answer(link, 'p["room 0","E-2",[]]')
+    world.client.send("x" * 3000)
+    world.answer(link, {"lost": {}})
+    world.client.connected(world.link(Way.WEBSOCKET))
+    hello = world.frames[-1]
+    assert len(json.dumps(hello)) < world.client.limit
+    assert hello["rooms"]["room 0"] == "E-2"
+    assert "room 1999" in hello["rooms"]
+    assert "room 1" not in hello["rooms"]
+    assert "messages" not in hello
+    world.answer(world.link(Way.WEBSOCKET), {"from": 1, "received": 0})
+    assert world.frames[-1] == ["x" * 3000]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_closed_while_it_moves(waits: bool) -> None:
+    """What was sent before is handed over first, in the next session."""
+    world, link = over_websocket()
+    if waits:
+        world.client.send("last")
+    world.answer(link, {"moved": 5})
+    world.client.close(1000, "bye")
+    if not waits:
+        assert world.told[-1] == ("closed", 1000, "bye")
+        return
+    world.advance(6)
+    link = world.link(Way.WEBSOCKET)
+    world.client.connected(link)
+    assert world.frames[-1]["messages"] == ["last"]
+    world.answer(link, {"from": 1, "received": 1})
+    assert world.frames[-1] == {"close": [1000, "bye"]}
+    world.answer(link, 'c[1000,"bye"]')
+    assert world.told[-1] == ("closed", 1000, "bye")
+
+
 # Answers that end it
 
 

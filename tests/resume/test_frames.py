@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sockjs_bridge.core.frames import Place, placed
 from sockjs_bridge.resume import frames, lines
 from sockjs_bridge.resume.frames import FrameError, ReceiveRequest, Replaced, Send
-from sockjs_bridge.resume.lines import Placed
 from tests.resume.support import KEY, OTHER_KEY
 
 LEAST = {"key": KEY, "request": 1, "received": 0}
@@ -180,7 +180,7 @@ def test_lines() -> None:
     assert lines.lost() == b'r{"lost":{}}'
     assert lines.lost(0) == b'r{"lost":{"received":0}}'
     assert lines.moved(2.5) == b'r{"moved":2.5}'
-    assert lines.missed([("KEY", "notes")]) == b'r{"missed":[["KEY","notes"]]}'
+    assert lines.Missed("KEY", "notes").line == b'r{"missed":[["KEY","notes"]]}'
 
 
 def test_messages_share_a_line() -> None:
@@ -211,19 +211,41 @@ def test_lines_stay_within_their_size(quoted: list[bytes], size: int) -> None:
 
 def test_positions() -> None:
     items: list[lines.Item] = [
-        Placed("K", "E", 7, b'"a"'),
-        Placed("K", "E", 8, b'"b"'),
-        Placed("K", "E", 9, None),
-        Placed("K", "E", 10, b'"c"'),
-        Placed("L", "E", 11, b'"d"'),
+        placed(b'"a"', Place("K", "E", 7)),
+        placed(b'"b"', Place("K", "E", 8)),
+        lines.At(Place("K", "E", 9)),
+        placed(b'"c"', Place("K", "E", 10)),
+        placed(b'"d"', Place("L", "E", 11)),
         b'"e"',
-        Placed("L", "F", 12, b'"f"'),
+        lines.Missed("L", "notes"),
+        placed(b'"f"', Place("L", "F", 12)),
     ]
-    assert lines.messages(items) == [
+    assert lines.messages(items, placed=True) == [
         b'p["K","E-7",["a","b"]]',
         b'p["K","E-9",[]]',
         b'p["K","E-10",["c"]]',
         b'p["L","E-11",["d"]]',
         b'a["e"]',
+        b'r{"missed":[["L","notes"]]}',
         b'p["L","F-12",["f"]]',
     ]
+    messages = [item for item in items if isinstance(item, bytes)]
+    assert lines.messages(messages) == [b'a["a","b","c","d","e","f"]']
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([1, 1, 1, 2]))), st.integers(40, 90)
+)
+def test_lines_of_positions_stay_within_their_size(steps: list[tuple[str, int]], size: int) -> None:
+    items, number = list[lines.Item](), 0
+    for text, step in steps:
+        number += step
+        items.append(placed(b'"' + text.encode() + b'"', Place("K", "E", number)))
+    found = []
+    for line in lines.messages(items, size, placed=True):
+        room, position, texts = json.loads(line[1:])
+        begin = int(position.partition("-")[2])
+        found += [(begin + index, text) for index, text in enumerate(texts)]
+        assert room == "K"
+        assert len(line) <= size
+    assert found == [(item.place.number, json.loads(item)) for item in items]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sockjs_bridge.core.frames import Place
 from sockjs_bridge.resume.kept import Kept
-from sockjs_bridge.resume.lines import Placed
+from sockjs_bridge.resume.lines import At, Missed
 from sockjs_bridge.resume.tombstones import LIFETIME, Tombstone, Tombstones
 
 
@@ -45,21 +46,22 @@ def test_references_and_no_copies() -> None:
 
 def test_positions_go_in_their_place_and_have_no_number() -> None:
     kept = Kept(1000)
-    hint = Placed("K", "E", 7, None)
+    hint = At(Place("K", "E", 7))
     kept.append(b"1")
     kept.append(hint)
     kept.append(b"2")
     portion = kept.after(1, 100)
     assert portion.items == [b"1", hint, b"2"]
-    assert (portion.messages, portion.hints, kept.sent) == (2, 1, 2)
+    assert (portion.messages, portion.notices, kept.sent) == (2, 1, 2)
     kept.wrote(portion)
-    assert not kept.hinting
+    assert not kept.noticing
     assert kept.after(3, 100).items == []
 
 
-def test_position_comes_again_where_the_messages_before_it_do() -> None:
+def test_position_comes_again_until_a_message_behind_it_has_arrived() -> None:
+    """What was written behind the last message that the client has may not have arrived."""
     kept = Kept(1000)
-    hint = Placed("K", "E", 7, None)
+    hint = At(Place("K", "E", 7))
     kept.append(b"1")
     kept.append(hint)
     kept.wrote(kept.after(1, 100))
@@ -68,17 +70,42 @@ def test_position_comes_again_where_the_messages_before_it_do() -> None:
     kept.wrote(kept.after(1, 100))
     kept.acknowledge(1, None)
     kept.restart(2)
-    assert kept.after(2, 100).items == []
+    assert not kept.has_news
+    assert kept.after(2, 100).items == [hint]
+    kept.append(b"2")
+    kept.wrote(kept.after(2, 100))
+    kept.acknowledge(2, None)
+    kept.restart(3)
+    assert kept.after(3, 100).items == []
+
+
+def test_positions_at_one_place_are_one() -> None:
+    """However often its own broadcasts pass a client over, it costs nothing."""
+    kept = Kept(1000)
+    last = At(Place("K", "E", 99))
+    other = At(Place("L", "E", 1))
+    missed = Missed("K", "notes")
+    kept.append(b"1")
+    kept.append(other)
+    kept.append(At(Place("K", "E", 1)))
+    kept.wrote(kept.after(1, 100))
+    for number in range(2, 99):
+        kept.append(At(Place("K", "E", number)))
+    kept.append(missed)
+    kept.append(last)
+    assert kept.after(2, 100).items == [missed, last]
+    kept.restart(1)
+    assert kept.after(1, 100).items == [b"1", other, missed, last]
 
 
 def test_position_alone_is_written() -> None:
     kept = Kept(1000)
-    kept.append(Placed("K", "E", 7, None))
-    assert kept.hinting
+    kept.append(At(Place("K", "E", 7)))
+    assert kept.noticing
     assert kept.after(1, 100).messages == 0
-    assert kept.after(1, 100).hints == 1
-    kept.append(Placed("K", "E", 8, None))
-    assert kept.after(1, 100).hints == 2
+    assert kept.after(1, 100).notices == 1
+    kept.append(At(Place("L", "E", 8)))
+    assert kept.after(1, 100).notices == 2
 
 
 def test_who_waits_is_called_when_little_is_kept() -> None:

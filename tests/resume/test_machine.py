@@ -36,9 +36,9 @@ class Life(RuleBasedStateMachine):
 
     world: Simulation
 
-    @initialize(ways=WAYS, seed=st.integers(0, 99))
-    def begin(self, ways: tuple[Way, ...], seed: int) -> None:
-        self.world = Simulation(ways, seed)
+    @initialize(ways=WAYS, seed=st.integers(0, 99), early=st.booleans())
+    def begin(self, ways: tuple[Way, ...], seed: int, early: bool) -> None:
+        self.world = Simulation(ways, seed, early=early)
 
     # The applications
 
@@ -51,6 +51,11 @@ class Life(RuleBasedStateMachine):
     def server_sends(self, size: int, count: int, broadcast: bool) -> None:
         for _ in range(count):
             self.world.server_sends(size, broadcast=broadcast)
+
+    @rule(size=SIZES, count=st.integers(1, 3), excluded=st.booleans())
+    def room_hears(self, size: int, count: int, excluded: bool) -> None:
+        for _ in range(count):
+            self.world.room_hears(size, excluded=excluded)
 
     @rule(count=st.integers(1, 5))
     def server_handles(self, count: int) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from sockjs_bridge.core.frames import Place, placed
 from sockjs_bridge.resume.frames import ReceiveRequest, Replaced
-from sockjs_bridge.resume.lines import Placed
 from sockjs_bridge.resume.manager import Limits
 from sockjs_bridge.resume.states import State
 from sockjs_bridge.resume.transports import POLL, STREAM
@@ -304,7 +304,7 @@ def test_what_a_websocket_refuses_is_not_counted_as_written() -> None:
 def test_a_websocket_gets_places_in_rooms_too() -> None:
     server = started()
     _, websocket = server.websocket(rooms={})
-    server.session.send_encoded(Placed("K", "E", 7, b'"a"'))
+    server.session.send_encoded(placed(b'"a"', Place("K", "E", 7)))
     server.clock.settle()
     assert websocket.frames[1:] == ['p["K","E-7",["a"]]']
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from sockjs_bridge.client.resume import policy
 from sockjs_bridge.client.resume.links import Link, Listener, Network
 from sockjs_bridge.client.resume.policy import Attempt, Policy, Way
+from sockjs_bridge.client.resume.positions import Positions
 from sockjs_bridge.client.resume.sending import Sending
 from sockjs_bridge.client.resume.states import ClientEvent, ClientState
 
@@ -32,7 +34,7 @@ class Asking(Sending):
         super().__init__(network, listener, time, token, chosen)
         self.links: list[Link] = []
         self.client = token()
-        self.positions: dict[str, str] = {}
+        self.positions = Positions()
         self._request = 0
         self._welcomed = False
         self._heartbeat = 25.0
@@ -112,11 +114,13 @@ class Asking(Sending):
             "request": link.request,
             "received": counts.received,
         }
+        budget = self._budget
         if not self._welcomed:
+            budget -= self.positions.fit(budget // 2)
             body |= {"new": True, "client": self.client, "base": counts.base}
             # A process that died may have done what went up with a request before this one.
             doubtful = max(counts.repeated, counts.offered)
-            body |= {"repeated": doubtful, "rooms": self.positions}
+            body |= {"repeated": doubtful, "rooms": {**self.positions}}
         if self._incarnation is not None:
             body["incarnation"] = self._incarnation
         if now_please and link.way is Way.POLL:
@@ -124,7 +128,8 @@ class Asking(Sending):
         if self._policy.heartbeat is not None:
             body["heartbeat"] = self._policy.heartbeat
         first = counts.arrived + 1
-        if messages := counts.after(first, self._budget):
+        messages = counts.after(first, budget)
+        if messages and (len(messages) > 1 or len(json.dumps(messages)) <= budget):
             body["first"], body["messages"] = first, messages
             link.upto = counts.arrived + len(messages)
             counts.offered = max(counts.offered, link.upto)

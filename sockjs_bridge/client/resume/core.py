@@ -38,6 +38,7 @@ class ResumableClient(Timing):
         if before is ClientState.MOVING and not self.counts.last:
             self._end(code, reason)
         else:
+            # While it moves, what waits goes out in the next session.
             self._pump()
 
     # What comes down
@@ -73,9 +74,12 @@ class ResumableClient(Timing):
         elif kind == "p":
             room, position, messages = json.loads(text[1:])
             epoch, _, number = position.rpartition("-")
-            place = int(number) + max(0, len(messages) - 1)
-            self.positions[str(room)] = f"{epoch}-{place}"
+            last = int(number) + max(0, len(messages) - 1)
+            # A link that was replaced may bring what another one has brought before.
+            news = (link.number or 0) + max(0, len(messages) - 1) > self.counts.received
             self._take(link, messages)
+            if news:
+                self.positions.hear(str(room), f"{epoch}-{last}")
         else:
             raise ValueError("unknown line")
 

@@ -1,0 +1,47 @@
+"""What entering a room came to."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+
+class Joined:
+    """What `join` returns: true where the connection is in the room now.
+
+    It equals True or False, too. It may be awaited, which gives the object itself: where a room's
+    history has to be asked for elsewhere, an asynchronous caller waits for `recovered` in that way.
+
+    Attributes:
+        recovered: True: the client had said what it has of the room (`add_sockjs_rooms`), and gets
+            all that was sent since, perhaps nothing; False: the history does not reach back, and
+            the client was told so; None: the client has said nothing of it, or the room has no
+            history.
+    """
+
+    __slots__ = ("_joined", "recovered")
+
+    def __init__(self, joined: bool, recovered: bool | None = None) -> None:
+        self._joined = joined
+        self.recovered = recovered
+
+    def __bool__(self) -> bool:
+        return self._joined
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (bool, Joined)) and bool(other) is self._joined
+
+    def __hash__(self) -> int:
+        return hash(self._joined)
+
+    def __repr__(self) -> str:
+        return f"<Joined {self._joined} recovered={self.recovered}>"
+
+    def __await__(self) -> Generator[None, None, Joined]:
+        yield from ()
+        return self
+
+
+#: The connection is in the room, and no history was asked for.
+IN = Joined(True)
+#: The connection is over.
+REFUSED = Joined(False)
