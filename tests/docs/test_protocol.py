@@ -16,9 +16,20 @@ import aiohttp
 import pytest
 from pyramid.config import Configurator
 
+from sockjs_bridge.client.resume import policy
 from sockjs_bridge.client.resume import states as client_states
 from sockjs_bridge.client.resume.states import ClientEvent, ClientState
-from sockjs_bridge.resume import frames, states
+from sockjs_bridge.resume import (
+    arrivals,
+    deadlines,
+    frames,
+    incoming,
+    lines,
+    manager,
+    probe,
+    states,
+    tombstones,
+)
 from sockjs_bridge.resume.link import LINK_TRANSITIONS, LinkEvent, LinkState
 from sockjs_bridge.resume.states import Event, State
 from sockjs_bridge.testing import serve
@@ -37,7 +48,7 @@ WIRE = [block for block in BLOCKS if block.language == "text"]
 RUN = {block.key for block in BLOCKS}
 
 #: What differs from server to server.
-DRAWN = ("net", "incarnation")
+DRAWN = (r'"net":"(.*?)"', r'"incarnation":"(.*?)-\d+"')
 
 
 def section(heading: str) -> str:
@@ -48,6 +59,10 @@ def section(heading: str) -> str:
 
 def literals(text: str) -> set[str]:
     return set(re.findall(r"``([^`]+)``", text))
+
+
+#: Numbers that are written out.
+NAMED = {4: "four", 5: "five", 8: "eight", 10: "ten"}
 
 
 # The tables of states
@@ -117,6 +132,38 @@ def test_docstrings_name_sections_of_the_page() -> None:
     assert [name for name in sorted(named) if f"\n{name}\n{'=' * len(name)}\n" not in PAGE] == []
 
 
+NUMBERS = [
+    f"none comes for {deadlines.HELLO_TIMEOUT:g} s",
+    f"no sign of life for {deadlines.PONG_TIMEOUT:g} s",
+    f"alone after {incoming.TELL_AFTER * 1000:g} ms",
+    f"stays open for {probe.OPEN_FOR:g} s",
+    f"A line of messages has at most {lines.MAX_LINE // 1024} KiB",
+    f"number, {frames.MIN_HEARTBEAT} to {frames.MAX_HEARTBEAT}",
+    f"at most {frames.MAX_REASON} bytes",
+    f"known for {NAMED[tombstones.LIFETIME / 60]} minutes",
+    f"has at most {NAMED[manager.MAX_WAITING_LINKS]} such WebSockets",
+    f"More than {NAMED[arrivals.WAITING_UPLOADS]} sends",
+    f"after {policy.ACK_MESSAGES} messages, {policy.ACK_BYTES // 1024} KiB or",
+    f"KiB or {policy.ACK_AFTER:g} s, and when it is asked",
+    f"same session {policy.HEDGE * 1000:g} ms later",
+    f"two round trips and {policy.HEDGE_MARGIN * 1000:g} ms",
+    f"({policy.MIN_HEDGE * 1000:g} to {policy.MAX_HEDGE * 1000:g} ms)",
+    f"the last {policy.REMEMBERED / 60:g} minutes",
+    f"Within {policy.PROBATION:g} s of its welcome: a ping {policy.PROBATION_PING:g} s after",
+    f"{policy.PROBATION_PATIENCE:g} s of patience",
+    f"every {policy.STEADY_PING:g} s, with {policy.STEADY_PATIENCE:g} s",
+    f"for {NAMED[policy.LEFT_OUT / 60]} minutes, then ten",
+    f"a random part of {policy.MIN_PAUSE:g} s, then of 1 s, 2 s, up to {policy.MAX_PAUSE:g} s",
+    f"{policy.SILENCE_PART:g} of the silence",
+]
+
+
+@pytest.mark.parametrize("words", NUMBERS)
+def test_numbers(words: str) -> None:
+    """They are those of the code."""
+    assert words in " ".join(PAGE.split())
+
+
 # The bytes on the wire
 
 
@@ -157,11 +204,9 @@ class Wire:
         size = int(dict(line.split(": ") for line in head[1:])["Content-Length"])
         answer = (await reader.readexactly(size)).decode()
         writer.close()
-        welcome = json.loads(answer[1:])
-        for name in DRAWN:
-            (there,) = re.findall(f'"{name}":"(.*?)"', shown[-1])
-            self.drawn[there] = welcome[name]
-            assert len(there) == len(welcome[name])
+        for pattern in DRAWN:
+            (there,), (here,) = re.findall(pattern, shown[-1]), re.findall(pattern, answer)
+            self.drawn[there] = here
         blank = shown.index("")
         assert head[0] == shown[0]
         assert {line for line in head if not line.startswith("Date: ")} == set(shown[:blank])
@@ -174,7 +219,11 @@ class Wire:
         return text
 
     async def play(self, line: str) -> None:
-        """Do what a line shows: ``>`` is sent; ``<`` comes, and ``x`` too, but is forgotten."""
+        """Do what a line shows: ``>`` is sent; ``<`` comes, and ``x`` too, but is forgotten.
+
+        Args:
+            line: the sign, a transport (behind the id of another session than the first), a text.
+        """
         sign, transport, text = (*line.split(" ", 2), "")[:3]
         if sign == ">":
             await self._send(transport, self.as_here(text))
@@ -182,7 +231,8 @@ class Wire:
             assert await self._next(transport) == self.as_here(text)
 
     async def _send(self, transport: str, text: str) -> None:
-        url = f"{self.url}/~r1/{self.session}/{transport}"
+        path = transport if "/" in transport else f"{self.session}/{transport}"
+        url = f"{self.url}/~r1/{path}"
         if transport != "websocket":
             assert transport not in self._answers
             self._answers[transport] = asyncio.create_task(self._post(url, text))
