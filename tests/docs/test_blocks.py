@@ -17,7 +17,7 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.pyramid import threads
 from sockjs_bridge.server.options import ServerOptions
-from tests.docs import test_examples, test_kit, test_servers
+from tests.docs import test_examples, test_kit, test_protocol, test_servers
 from tests.docs.blocks import DOCS, OTHER_WAYS, Block, check_javascript, collect, pages
 from tests.integration.pserve import ROOT
 from tests.interop import test_reconnecting_client
@@ -36,7 +36,15 @@ NOT_RUN = {
     ("performance", '$ make bench LOADS="ws-echo c500,xhr-echo c100 k4" PEERS=ours,limit'): (
         "it would install a peer; tests/bench tries its arguments"
     ),
+    (
+        "performance",
+        '$ make bench PEERS=ours LOADS="ws-echo c100,r1-echo c100,idle n5000,r1-idle n5000"',
+    ): "it measures for minutes",
     ("performance", "make bench"): "what that printed",
+    (
+        "performance",
+        "make bench PEERS=ours REPS=5 SECONDS=1, the loads of resumable sessions",
+    ): "what that printed",
     ("migration/pyramid-sockjs", "before.py"): "the other project's API, for Python 2",
     ("migration/sockjs", "before.py"): "the other project's API",
     ("migration/sockjs-tornado", "before.py"): "the other project's API",
@@ -75,6 +83,7 @@ def test_every_block_is_run_or_excused() -> None:
     run = {
         *(example.block.key for example in test_examples.EXAMPLES),
         *test_kit.RUN,
+        *test_protocol.RUN,
         *test_reconnecting_client.RUN,
         *test_servers.RUN,
         *(block.key for block in BLOCKS if block.page == "tutorial"),

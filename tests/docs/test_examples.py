@@ -301,6 +301,41 @@ async def vote(site: Site) -> None:
         assert await ann.recv() == await bob.recv() == "2 of 2 say tea"
 
 
+@example(
+    "howto/lose-nothing",
+    "till.py",
+    settings={"till.database": "{here}/till.db", "sockjs.disconnect_delay": "0.05"},
+)
+async def till(site: Site) -> None:
+    async with aiohttp.ClientSession() as http, site.visit("till") as other:
+        await until(lambda: site.app.registry.sockjs.members("tills"))
+
+        def ask(session: str, transport: str, **fields: Any) -> Any:
+            url = f"{site.url}/till/~r1/{session}/{transport}"
+            return http.post(url, json={"key": "k" * 22, **fields})
+
+        async def answer(stream: aiohttp.ClientResponse) -> Any:
+            while not (line := await stream.content.readline()).startswith(b"a"):
+                assert line
+            return json.loads(line[1:])
+
+        # The same message in a new session: it is there already.
+        for session, repeated in (("a" * 22, 0), ("b" * 22, 1)):
+            hello = {"new": True, "client": "c" * 22, "repeated": repeated}
+            up = {"request": 1, "received": 0, "first": 1, "messages": ["tea"]}
+            async with ask(session, "xhr_streaming", **hello, **up) as stream:
+                assert await answer(stream) == ["1 sales"]
+                async with ask(session, "xhr_send", received=1) as sent:
+                    assert sent.status == 200
+            assert await other.recv() == "A till is away."
+        async with ask("a" * 22, "xhr_streaming", request=2, received=1) as stream:
+            assert await other.recv() == "It is back."
+            assert await answer(stream) == ["A till is away."]
+            async with ask("a" * 22, "xhr_send", close=[1000, "Bye"]) as sent:
+                assert sent.status == 200
+            assert await other.recv() == "A till has closed."
+
+
 @example("howto/sending", "orders.py")
 async def orders(site: Site) -> None:
     async with site.connect("kitchen") as ws:

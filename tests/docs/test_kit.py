@@ -24,6 +24,7 @@ MISTAKES = [
     ('== "42"', '== "43"'),
     ("exclude=[self]", "exclude=[]"),
     ("message.upper()", "message"),
+    ("not in done", "in done"),
 ]
 
 

@@ -26,6 +26,8 @@ RUN = {
     ("installation", "hello.py"),
     ("installation", "client.py"),
     ("howto/sending", "notify.py"),
+    ("howto/lose-nothing", "sales.py"),
+    ("howto/lose-nothing", "sale.py"),
 }
 
 APPLICATION = """
@@ -187,3 +189,18 @@ async def test_program_that_notifies(tmp_path: Path) -> None:
             notify = put(tmp_path, "howto/sending", "notify.py")
             await asyncio.to_thread(program, notify, f"{url}/lobby", "The printer is on fire.")
             assert await ws.recv() == "The printer is on fire."
+
+
+async def test_sessions_that_survive(tmp_path: Path) -> None:
+    """Both programs have their sales stored, each once."""
+    put(tmp_path, "howto/lose-nothing", "till.py")
+    with served(put(tmp_path, "howto/lose-nothing", "till.ini")) as (url, _):
+        for name, expected in (
+            ("sales.py", ["all are stored", "1 sales", "2 sales", "3 sales"]),
+            ("sale.py", ["4 sales"]),
+        ):
+            path = put(tmp_path, "howto/lose-nothing", name)
+            said = await asyncio.to_thread(program, path, f"{url}/till")
+            assert [line for line in said.splitlines() if not line.startswith("session ")] == (
+                expected
+            )

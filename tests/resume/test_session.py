@@ -302,8 +302,8 @@ def test_what_a_websocket_refuses_is_not_counted_as_written() -> None:
 
 
 def test_a_websocket_gets_places_in_rooms_too() -> None:
-    server = started()
-    _, websocket = server.websocket(rooms={})
+    server = Server()
+    _, websocket = server.websocket(new=True, rooms={})
     server.session.send_encoded(placed(b'"a"', Place("K", "E", 7)))
     server.clock.settle()
     assert websocket.frames[1:] == ['p["K","E-7",["a"]]']
