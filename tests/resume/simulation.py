@@ -91,6 +91,7 @@ class Notes:
         bases: for the epoch of each process, how much had been said before it.
         next: the index of what the client lacks first; None before it has a position.
         gap: it was told that it lacks something.
+        before: the positions that it had then.
     """
 
     def __init__(self) -> None:
@@ -100,6 +101,7 @@ class Notes:
         self.bases: dict[str, int] = {}
         self.next: int | None = None
         self.gap = False
+        self.before: dict[str, str] = {}
         self.epoch = ""
 
     def begin(self, epoch: str) -> None:
@@ -120,7 +122,7 @@ class Notes:
             assert self.gap or not self.lacks(index), "lost in the room, and nobody said so"
         self.next, self.gap = index + 1, False
 
-    def missed(self, now: float) -> None:
+    def missed(self, now: float, positions: dict[str, str]) -> None:
         """The client hears that it lacks something: only where it is so."""
         assert self.next is not None, "missed by who had nothing"
         # Each process has a key of its own, so that it tells whoever comes from another one.
@@ -128,10 +130,13 @@ class Notes:
         # Of what it was excluded from, too, only the place tells that it lacks nothing.
         old = any(said_at + KEPT.ttl <= now for said_at in self.said_at[self.next :])
         assert elsewhere or old or len(self.said) - self.next > KEPT.size, "missed without a reason"
-        self.gap = True
+        self.gap, self.before = True, {**positions}
 
     def knows(self, positions: dict[str, str]) -> None:
         """The client says what it has: all that it does not lack by what it was told."""
+        if self.gap and positions == self.before:
+            # The place behind the gap has yet to come.
+            return
         for position in positions.values():
             # There is one room, whose key is another one in each process.
             epoch, _, number = position.rpartition("-")
@@ -199,7 +204,7 @@ class Told:
     def missed(self, rooms: list[tuple[str, str]]) -> None:
         assert [name for _, name in rooms] == [ROOM]
         self.world.notes.knows(self.world.client.positions)
-        self.world.notes.missed(self.world.clock.now)
+        self.world.notes.missed(self.world.clock.now, self.world.client.positions)
 
     def denied(self, status: int) -> None:
         raise AssertionError("denied")

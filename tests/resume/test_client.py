@@ -529,6 +529,10 @@ def test_positions_are_remembered_and_told_in_a_new_session() -> None:
     assert world.client.counts.received == 3
     world.answer(link, {"missed": [["K", "notes"]]})
     assert world.told[-1] == ("missed", [("K", "notes")])
+    # It comes again until a message follows.
+    world.told.clear()
+    world.answer(link, {"missed": [["K", "notes"], ["L", "news"]]}, {"missed": [["K", "notes"]]})
+    assert [told for told in world.told if told[0] == "missed"] == [("missed", [("L", "news")])]
     world.answer(link, {"lost": {}})
     world.client.connected(world.link(Way.WEBSOCKET))
     assert world.frames[-1]["rooms"] == {"K": "E-9", "L": "F-G-1"}

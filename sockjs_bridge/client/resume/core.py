@@ -115,7 +115,7 @@ class ResumableClient(Timing):
         if told.get("ack"):
             self._acknowledge()
         if "missed" in told:
-            self._listener.missed([(str(key), str(name)) for key, name in told["missed"]])
+            self._miss([(str(key), str(name)) for key, name in told["missed"]])
         if "stale" in told:
             self._stale(link, told["stale"])
         elif "lost" in told:
@@ -125,6 +125,13 @@ class ResumableClient(Timing):
             self._move(told["moved"], doubtful=link.number is None)
         elif "from" in told:
             self._pump()
+
+    def _miss(self, rooms: list[tuple[str, str]]) -> None:
+        """Tells of rooms once a session: until a message follows it comes with each receiver."""
+        news = [(key, name) for key, name in rooms if key not in self._missed]
+        self._missed.update(key for key, _ in news)
+        if news:
+            self._listener.missed(news)
 
     def _welcome(self, link: Link, told: dict[str, Any]) -> bool:
         number, received = told["from"], told["received"]
@@ -198,6 +205,7 @@ class ResumableClient(Timing):
         self._request = self._stales = 0
         self._welcomed = self._lasted = False
         self._incarnation = None
+        self._missed.clear()
 
     def _go_on(self, *, at_once: bool) -> None:
         if self.state is ClientState.CLOSING and not self.counts.last:
