@@ -179,7 +179,7 @@ def test_9_sends_to_an_absent_poller_are_bounded(client: Client) -> None:
     for _ in range(10):
         session.run(*[["send", "x" * 100]] * 20)
     # The hooks may lag behind the sends.
-    eventually(lambda: client.events(tag, 999, timeout=0)[-1][0] == "close")
+    eventually(lambda: "close" in [name for name, *_ in client.events(tag, 999, timeout=0)])
     assert client.events(tag, 999, timeout=0.1)[-1] == ["close", 4008, "Slow consumer"]
     size = 0
     while (frame := session.receive())[0] == "a":

@@ -246,9 +246,10 @@ def test_window_passes(client: Client, way: str) -> None:
     """Closed with 3001, ``on_close``; then it is lost, which tells what was handled."""
     one = Resumable(client, "/lost", tag=token()).open()
     one.send(1, "a", "b")
-    events = client.events(one.tag, 5)
-    assert [event[0] for event in events] == ["open", "message", "message", "suspend", "close"]
-    assert events[-1] == ["close", 3001, "Timed out"]
+    eventually(lambda: ["close", 3001, "Timed out"] in client.events(one.tag, 5, timeout=0))
+    names = [event[0] for event in client.events(one.tag, 5, timeout=0)]
+    # Where the machine comes to it late, it is closed at once.
+    assert [name for name in names if name != "suspend"] == ["open", "message", "message", "close"]
     if way == "websocket":
         link = one.link()
         assert one.hello(link) == {"lost": {"received": 2}}
