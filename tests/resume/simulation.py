@@ -91,6 +91,7 @@ class Notes:
         bases: for the epoch of each process, how much had been said before it.
         next: the index of what the client lacks first; None before it has a position.
         gap: it was told that it lacks something.
+        before: the positions that it had when it was told so.
     """
 
     def __init__(self) -> None:
@@ -100,6 +101,7 @@ class Notes:
         self.bases: dict[str, int] = {}
         self.next: int | None = None
         self.gap = False
+        self.before: set[str] = set()
         self.epoch = ""
 
     def begin(self, epoch: str) -> None:
@@ -120,7 +122,7 @@ class Notes:
             assert self.gap or not self.lacks(index), "lost in the room, and nobody said so"
         self.next, self.gap = index + 1, False
 
-    def missed(self, now: float) -> None:
+    def missed(self, now: float, positions: dict[str, str]) -> None:
         """The client hears that it lacks something: only where it is so."""
         assert self.next is not None, "missed by who had nothing"
         # Each process has a key of its own, so that it tells whoever comes from another one.
@@ -128,7 +130,7 @@ class Notes:
         # Of what it was excluded from, too, only the place tells that it lacks nothing.
         old = any(said_at + KEPT.ttl <= now for said_at in self.said_at[self.next :])
         assert elsewhere or old or len(self.said) - self.next > KEPT.size, "missed without a reason"
-        self.gap = True
+        self.gap, self.before = True, {*positions.values()}
 
     def knows(self, positions: dict[str, str]) -> None:
         """The client says what it has: all that it does not lack by what it was told."""
@@ -140,7 +142,8 @@ class Notes:
                 assert self.gap or not self.lacks(index), "passed over, and nobody said so"
             if self.next is None or index > self.next:
                 self.next, self.gap = index, False
-            elif epoch == self.epoch:
+            elif epoch == self.epoch and position not in self.before:
+                # The next line has told where it is now.
                 self.gap = False
 
 
@@ -198,8 +201,9 @@ class Told:
 
     def missed(self, rooms: list[tuple[str, str]]) -> None:
         assert [name for _, name in rooms] == [ROOM]
-        self.world.notes.knows(self.world.client.positions)
-        self.world.notes.missed(self.world.clock.now)
+        positions = self.world.client.positions
+        self.world.notes.knows(positions)
+        self.world.notes.missed(self.world.clock.now, positions)
 
     def denied(self, status: int) -> None:
         raise AssertionError("denied")

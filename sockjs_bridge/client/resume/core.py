@@ -24,6 +24,8 @@ class ResumableClient(Timing):
 
     _move_at: float | None = None
     _stales = 0
+    # Rooms, by their keys, whose gap was told: a session tells each once.
+    _missed: frozenset[str] = frozenset()
 
     def start(self) -> None:
         """Begins."""
@@ -115,7 +117,7 @@ class ResumableClient(Timing):
         if told.get("ack"):
             self._acknowledge()
         if "missed" in told:
-            self._listener.missed([(str(key), str(name)) for key, name in told["missed"]])
+            self._miss([(str(key), str(name)) for key, name in told["missed"]])
         if "stale" in told:
             self._stale(link, told["stale"])
         elif "lost" in told:
@@ -125,6 +127,14 @@ class ResumableClient(Timing):
             self._move(told["moved"], doubtful=link.number is None)
         elif "from" in told:
             self._pump()
+
+    def _miss(self, rooms: list[tuple[str, str]]) -> None:
+        # The server repeats it until a message behind it is acknowledged, and has no other way to
+        # be sure: in a quiet room each poll would have the application load everything again.
+        news = [(key, name) for key, name in rooms if key not in self._missed]
+        self._missed |= {key for key, _ in news}
+        if news:
+            self._listener.missed(news)
 
     def _welcome(self, link: Link, told: dict[str, Any]) -> bool:
         number, received = told["from"], told["received"]
@@ -198,6 +208,7 @@ class ResumableClient(Timing):
         self._request = self._stales = 0
         self._welcomed = self._lasted = False
         self._incarnation = None
+        self._missed = frozenset()
 
     def _go_on(self, *, at_once: bool) -> None:
         if self.state is ClientState.CLOSING and not self.counts.last:
