@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.resume.frames import Send
 from sockjs_bridge.resume.states import State
 from tests.resume.support import KEY, OTHER_KEY, Server, answers
@@ -71,6 +72,24 @@ def test_two_copies_may_both_wait() -> None:
         server.application.handle()
     assert server.application.got == ["a", "b", "c"]
     assert calls == ["first", "second"]
+
+
+def test_what_waited_is_counted_when_it_is_taken() -> None:
+    counts: list[tuple[int, int]] = []
+
+    class Traffic(Monitor):
+        def messages_in(self, transport: str, count: int, size: int) -> None:
+            counts.append((count, size))
+
+    server = started(max_inbound=1)
+    server.manager.traffic = Traffic()
+    server.application.slow = True
+    send = Send(KEY, 1, ("a", "bc"))
+    assert server.session.take_send(send, lambda: None) is not None
+    assert counts == [(1, 3)]
+    for _ in range(2):
+        server.application.handle()
+    assert counts == [(1, 3), (1, 0)]
 
 
 def test_too_many_uploads_are_not_kept() -> None:
