@@ -149,6 +149,16 @@ def test_close_waits_for_messages_that_have_no_room() -> None:
     assert server.session.over
 
 
+def test_close_waits_for_messages_that_have_not_come() -> None:
+    server = started()
+    server.post(first=2, close=[1000, "bye"])
+    assert not server.session.over
+    server.post(first=1, messages=["a"])
+    assert not server.session.over, "only another send that says so closes it"
+    server.post(first=2, close=[1000, "bye"])
+    assert server.session.over
+
+
 def test_handled_late_is_told() -> None:
     server = started()
     server.application.slow = True

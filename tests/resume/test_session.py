@@ -493,6 +493,16 @@ def test_replaces_a_former_session() -> None:
     assert (former.close_code, former.close_reason) == (1000, "Replaced")
 
 
+def test_what_a_session_keeps_counts_while_nobody_receives() -> None:
+    server = started()
+    stream = server.stream()
+    server.session.detach(stream, lost=True)
+    server.send("a")
+    assert server.manager.shared.kept_bytes == 4
+    server.stream()
+    assert server.manager.shared.kept_bytes == 0
+
+
 def test_oldest_suspended_go_first_where_too_much_is_kept() -> None:
     server = Server(Limits(max_suspended_bytes=1000))
     sessions = []
