@@ -63,6 +63,9 @@ class Network:
         base: the endpoint's base URL.
         headers: for each request.
         max_size: bytes of one line, beyond which a connection is dropped; None for no bound.
+
+    Attributes:
+        failure: what broke last, in words; empty where nothing did.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Network:
         self._base = base
         self._headers = headers
         self._max_size = max_size
+        self.failure = ""
         self._loop = asyncio.get_running_loop()
         self._core: Core | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -174,6 +178,7 @@ class Network:
         try:
             async with self._request(link.session, link.way.value, link.body) as response:
                 if response.status != 200:
+                    self.failure = f"HTTP status {response.status}"
                     after = retry_after(response.headers.get("Retry-After", ""))
                     self._tell(core.ended, link, response.status, after=after)
                     return
@@ -185,7 +190,8 @@ class Network:
                     for line in lines:
                         self._tell(core.line, link, line.decode())
                     await self._wait_for_reader(link)
-        except BROKEN:
+        except BROKEN as error:
+            self.failure = str(error)
             self._tell(core.ended, link)
         else:
             # What has no line end is no line.
@@ -231,8 +237,10 @@ class Network:
                 # Before the other side has answered the close frame, if it does at all.
                 self._tell(core.ended, link, code)
         except aiohttp.WSServerHandshakeError as error:
+            self.failure = f"HTTP status {error.status}"
             self._tell(core.ended, link, error.status)
-        except BROKEN:
+        except BROKEN as error:
+            self.failure = str(error)
             self._tell(core.ended, link)
 
     async def _hear(self, link: Link, websocket: aiohttp.ClientWebSocketResponse) -> int | None:

@@ -132,7 +132,8 @@ class ResumableConnection:
         except BaseException as error:
             await self._stop(1006, "Not opened")
             if isinstance(error, TimeoutError):
-                raise TimeoutError(f"{self._base} did not open in time") from None
+                why = f": {self._network.failure}" if self._network.failure else ""
+                raise TimeoutError(f"{self._base} did not open in time{why}") from None
             raise
 
     # What the application does
@@ -322,7 +323,7 @@ class _Listener:
         self._connection._tell(Event("denied", status=status))
 
     def unsupported(self) -> None:
-        self._refused(404, "the server has no sessions that survive")
+        self._refused(404, f"no sessions that survive at {self._connection._base}")
 
     def _refused(self, status: int, message: str) -> None:
         if not self._connection._opened.done():

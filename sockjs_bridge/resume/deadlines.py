@@ -118,7 +118,7 @@ class Deadlines(Outgoing):
             parts = [*self._head(arrivals.handled), line]
             frame = receiver.transport.frame
             if receiver.writable:
-                receiver.write(b"".join(frame(line, receiver.callback) for line in parts))
+                receiver.write(b"".join(frame(part, receiver.callback) for part in parts))
                 self._finish_response(receiver)
         self.finish()
 

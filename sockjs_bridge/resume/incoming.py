@@ -15,8 +15,6 @@ from sockjs_bridge.resume.states import DRAINING, LIVE, TAKING, UNATTENDED, Even
 
 #: A client sent what the protocol does not allow.
 BROKEN = protocol.BROKEN_FRAMING
-
-
 #: Seconds after which a client is told what was handled, where nothing else leaves.
 TELL_AFTER = 0.05
 
@@ -111,13 +109,26 @@ class Incoming(Deadlines):
             size, before = sum(map(len, upload.messages)), self._arrivals.arrived
             self.bytes_in += size
             self._arrivals.offer(upload)
-            traffic = self._owner.traffic
-            if traffic is not None:
-                count = self._arrivals.arrived - before
-                traffic.messages_in(self.transport.name, count, size)
+            self._count_in(before, size)
             self._look_at_handled()
         elif upload.done is not None:
             upload.done()
+
+    def _take_waiting(self) -> None:
+        before = self._arrivals.arrived
+        self._arrivals.take()
+        self._count_in(before)
+
+    def _count_in(self, before: int, size: int = 0) -> None:
+        """Has messages counted.
+
+        Args:
+            before: how many had been taken before them.
+            size: characters that have come; 0 where that was counted when they came.
+        """
+        traffic, count = self._owner.traffic, self._arrivals.arrived - before
+        if traffic is not None and (count or size):
+            traffic.messages_in(self.transport.name, count, size)
 
     def take_next(self, first: int, messages: list[str]) -> int | None:
         """Takes messages that came over a WebSocket where nothing is in their way.
@@ -237,7 +248,7 @@ class Incoming(Deadlines):
     def ready(self) -> None:
         """Says that messages were handled."""
         if self.state in TAKING:
-            self._arrivals.take()
+            self._take_waiting()
         self._look_at_handled()
 
     def _look_at_handled(self) -> None:

@@ -17,7 +17,6 @@ from sockjs_bridge.core.transports import Transport
 #: Bytes of one ``a[…]`` or ``p[…]`` line, unless it is one message.
 MAX_LINE = 32768
 
-
 # `json.dumps` would make one for each line.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 

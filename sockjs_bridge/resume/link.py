@@ -24,7 +24,7 @@ BAD_REQUEST = (4400, "Bad Request")
 #: The close frame of a link that said no hello in time, or was one too many.
 NO_HELLO = (3000, "No hello")
 
-
+# Which needs no parser of JSON.
 _ACKNOWLEDGEMENT = re.compile(r'\{"received":([1-9][0-9]{0,14})\}')
 
 

@@ -106,7 +106,7 @@ class ResumableSession(Incoming):
         self._arrivals.handler = handler
         self._owner.monitor.opened(self.transport.name)
         handler.opened()
-        self._arrivals.take()
+        self._take_waiting()
         self._look_at_handled()
         if self._receiver is None:
             self._since = self._owner.clock.time()

@@ -139,8 +139,9 @@ async def test_history_that_does_not_reach_back(peer: Peer) -> None:
 
 async def test_server_that_is_not_there_yet(peer: Peer) -> None:
     peer.answers = [503, 502, WELCOME]
-    async with polling(peer, close_timeout=0):
+    async with polling(peer, close_timeout=0) as ws:
         assert [body["request"] for body in peer.asked][:3] == [1, 2, 3]
+        assert ws._network.failure == "HTTP status 502"
 
 
 async def test_line_without_an_end(peer: Peer) -> None:
@@ -158,7 +159,7 @@ async def test_session_of_the_caller(peer: Peer) -> None:
         async with polling(peer, session=http, close_timeout=0):
             pass
         assert not http.closed
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match="did not open in time: Session is closed"):
         await polling(peer, session=http, open_timeout=0.1)
 
 

@@ -14,12 +14,12 @@ import pytest
 
 from sockjs_bridge.cluster.engine import Bounds, Message
 from sockjs_bridge.cluster.memory import MemoryEngine
-from sockjs_bridge.cluster.rooms import REMEMBERED, HistoryRooms
+from sockjs_bridge.cluster.rooms import REMEMBERED, HistoryRooms, _Entry
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.resume import frames
 from sockjs_bridge.resume.transports import POLL
-from tests.cluster.support import Client, RoomServer, ThreadClock
+from tests.cluster.support import BOUNDS, Client, RoomServer, ThreadClock
 from tests.resume.support import KEY
 from tests.support import HandClock, Recorder
 
@@ -425,6 +425,17 @@ def test_join_behind_a_broadcast_of_the_same_thread(server: RoomServer, returned
         returned.session.join("room")
         server.broadcast("behind")
     assert returned.texts == ["missed", "before", "behind"]
+
+
+def test_what_was_missed_goes_before_what_came_meanwhile(server: RoomServer) -> None:
+    """An engine's answer may be older than what has been sent since."""
+    messages: list[Message] = []
+    for text in ("missed", "live"):
+        server.history._engine.add("room", text, frozenset(), BOUNDS, messages.append)
+    entry = _Entry(server.client({}).session)
+    entry.items = [messages[1].quoted]
+    entry.found("E-0", messages[0].place, messages[:1])
+    assert entry.items == [message.quoted for message in messages]
 
 
 def test_who_left_meanwhile(server: RoomServer, returned: Client) -> None:

@@ -91,7 +91,7 @@ class Notes:
         bases: for the epoch of each process, how much had been said before it.
         next: the index of what the client lacks first; None before it has a position.
         gap: it was told that it lacks something.
-        before: the positions that it had then.
+        before: the positions that it had when it was told so.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Notes:
         self.bases: dict[str, int] = {}
         self.next: int | None = None
         self.gap = False
-        self.before: dict[str, str] = {}
+        self.before: set[str] = set()
         self.epoch = ""
 
     def begin(self, epoch: str) -> None:
@@ -130,13 +130,10 @@ class Notes:
         # Of what it was excluded from, too, only the place tells that it lacks nothing.
         old = any(said_at + KEPT.ttl <= now for said_at in self.said_at[self.next :])
         assert elsewhere or old or len(self.said) - self.next > KEPT.size, "missed without a reason"
-        self.gap, self.before = True, {**positions}
+        self.gap, self.before = True, {*positions.values()}
 
     def knows(self, positions: dict[str, str]) -> None:
         """The client says what it has: all that it does not lack by what it was told."""
-        if self.gap and positions == self.before:
-            # The place behind the gap has yet to come.
-            return
         for position in positions.values():
             # There is one room, whose key is another one in each process.
             epoch, _, number = position.rpartition("-")
@@ -145,7 +142,8 @@ class Notes:
                 assert self.gap or not self.lacks(index), "passed over, and nobody said so"
             if self.next is None or index > self.next:
                 self.next, self.gap = index, False
-            elif epoch == self.epoch:
+            elif epoch == self.epoch and position not in self.before:
+                # The next line has told where it is now.
                 self.gap = False
 
 
@@ -203,8 +201,9 @@ class Told:
 
     def missed(self, rooms: list[tuple[str, str]]) -> None:
         assert [name for _, name in rooms] == [ROOM]
-        self.world.notes.knows(self.world.client.positions)
-        self.world.notes.missed(self.world.clock.now, self.world.client.positions)
+        positions = self.world.client.positions
+        self.world.notes.knows(positions)
+        self.world.notes.missed(self.world.clock.now, positions)
 
     def denied(self, status: int) -> None:
         raise AssertionError("denied")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.resume.frames import Send
 from sockjs_bridge.resume.states import State
 from tests.resume.support import KEY, OTHER_KEY, Server, answers
@@ -73,6 +74,24 @@ def test_two_copies_may_both_wait() -> None:
     assert calls == ["first", "second"]
 
 
+def test_what_waited_is_counted_when_it_is_taken() -> None:
+    counts: list[tuple[int, int]] = []
+
+    class Traffic(Monitor):
+        def messages_in(self, transport: str, count: int, size: int) -> None:
+            counts.append((count, size))
+
+    server = started(max_inbound=1)
+    server.manager.traffic = Traffic()
+    server.application.slow = True
+    send = Send(KEY, 1, ("a", "bc"))
+    assert server.session.take_send(send, lambda: None) is not None
+    assert counts == [(1, 3)]
+    for _ in range(2):
+        server.application.handle()
+    assert counts == [(1, 3), (1, 0)]
+
+
 def test_too_many_uploads_are_not_kept() -> None:
     server = started(max_inbound=1)
     server.application.slow = True
@@ -127,6 +146,16 @@ def test_close_waits_for_messages_that_have_no_room() -> None:
     assert not server.session.over, "only a part was taken: the client sends the rest again"
     server.post(first=2, messages=["b"], close=[1000, "bye"])
     server.application.handle()
+    assert server.session.over
+
+
+def test_close_waits_for_messages_that_have_not_come() -> None:
+    server = started()
+    server.post(first=2, close=[1000, "bye"])
+    assert not server.session.over
+    server.post(first=1, messages=["a"])
+    assert not server.session.over, "only another send that says so closes it"
+    server.post(first=2, close=[1000, "bye"])
     assert server.session.over
 
 

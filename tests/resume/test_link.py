@@ -311,6 +311,25 @@ def test_tombstone_over_a_websocket() -> None:
     assert server.monitor.counts["tombstone"] == 1
 
 
+def test_tombstone_is_told_to_its_user_alone() -> None:
+    server, link, _ = opened()
+    server.say(link, {"close": [1000, "bye"]})
+    server.clock.advance(61)
+    assert len(server.manager) == 0
+    stranger, recorder = server.connect(b"mallory")
+    server.say(stranger, server.hello())
+    assert recorder.closed_with == (4403, "Forbidden")
+    _, recorder = server.websocket()
+    assert answers(recorder) == ["c[1000,bye]"]
+
+
+def test_what_was_handled_goes_behind_messages() -> None:
+    server, link, recorder = opened()
+    server.say(link, ["up"])
+    server.send("down")
+    assert answers(recorder)[1:] == [["down"], {"at": 1, "received": 1}]
+
+
 def test_another_incarnation_is_lost() -> None:
     server, _, _ = opened()
     _, recorder = server.websocket(incarnation="before-1")

@@ -9,9 +9,10 @@ import pytest
 from sockjs_bridge.core.frames import Place, placed
 from sockjs_bridge.resume.frames import ReceiveRequest, Replaced
 from sockjs_bridge.resume.manager import Limits
+from sockjs_bridge.resume.session import digest
 from sockjs_bridge.resume.states import State
 from sockjs_bridge.resume.transports import POLL, STREAM
-from tests.resume.support import KEY, OTHER_KEY, PLACE, Server, answers
+from tests.resume.support import ALICE, KEY, OTHER_KEY, PLACE, Server, answers
 
 TERMS = {
     "window": 60.0,
@@ -491,6 +492,41 @@ def test_replaces_a_former_session() -> None:
     request = replace(request, replaces=Replaced(PLACE[1], KEY))
     assert server.manager.look(other, request, POLL, b"").make
     assert (former.close_code, former.close_reason) == (1000, "Replaced")
+
+
+def test_replaces_of_itself_or_without_new_is_passed_over() -> None:
+    server = started()
+    itself = Replaced(PLACE[1], KEY)
+    assert server.manager.look(
+        PLACE, ReceiveRequest(KEY, 9, 0, new=True, replaces=itself), POLL, ALICE
+    ).session
+    other = ("/echo", "t" * 22)
+    server.manager.create(other).proof = digest("n" * 22)
+    assert server.manager.look(
+        other, ReceiveRequest("n" * 22, 1, 0, replaces=itself), POLL, ALICE
+    ).session
+    assert server.session.close_code is None
+
+
+def test_end_is_told_with_what_is_left_for_the_window() -> None:
+    server = started()
+    server.post()
+    server.send("a")
+    server.session.close(4000, "bye")
+    server.clock.advance(59)
+    assert answers(server.poll())[1:] == [["a"], "c[4000,bye]"]
+    server.clock.advance(2)
+    assert len(server.manager) == 0
+
+
+def test_what_a_session_keeps_counts_while_nobody_receives() -> None:
+    server = started()
+    stream = server.stream()
+    server.session.detach(stream, lost=True)
+    server.send("a")
+    assert server.manager.shared.kept_bytes == 4
+    server.stream()
+    assert server.manager.shared.kept_bytes == 0
 
 
 def test_oldest_suspended_go_first_where_too_much_is_kept() -> None:

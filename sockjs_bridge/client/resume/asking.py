@@ -35,8 +35,6 @@ class Asking(Sending):
         self.links: list[Link] = []
         self.client = token()
         self.positions = Positions()
-        # The rooms, by their keys, of which this session has told that something is missing.
-        self._missed: set[str] = set()
         self._request = 0
         self._welcomed = False
         self._heartbeat = 25.0

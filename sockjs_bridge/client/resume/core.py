@@ -24,6 +24,8 @@ class ResumableClient(Timing):
 
     _move_at: float | None = None
     _stales = 0
+    # Rooms, by their keys, whose gap was told: a session tells each once.
+    _missed: frozenset[str] = frozenset()
 
     def start(self) -> None:
         """Begins."""
@@ -127,9 +129,10 @@ class ResumableClient(Timing):
             self._pump()
 
     def _miss(self, rooms: list[tuple[str, str]]) -> None:
-        """Tells of rooms once a session: until a message follows it comes with each receiver."""
+        # The server repeats it until a message behind it is acknowledged, and has no other way to
+        # be sure: in a quiet room each poll would have the application load everything again.
         news = [(key, name) for key, name in rooms if key not in self._missed]
-        self._missed.update(key for key, _ in news)
+        self._missed |= {key for key, _ in news}
         if news:
             self._listener.missed(news)
 
@@ -205,7 +208,7 @@ class ResumableClient(Timing):
         self._request = self._stales = 0
         self._welcomed = self._lasted = False
         self._incarnation = None
-        self._missed.clear()
+        self._missed = frozenset()
 
     def _go_on(self, *, at_once: bool) -> None:
         if self.state is ClientState.CLOSING and not self.counts.last:

@@ -30,6 +30,9 @@ class Positions(dict[str, str]):
         Returns:
             How many bytes they are.
         """
-        while (taken := len(json.dumps(self))) > size:
-            del self[next(iter(self))]
+        taken = len(json.dumps(self))
+        while self and taken > size:
+            room = next(iter(self))
+            # Its braces are as long as the comma that goes with it.
+            taken -= len(json.dumps({room: self.pop(room)}))
         return taken
