@@ -30,6 +30,6 @@ class Positions(dict[str, str]):
         Returns:
             How many bytes they are.
         """
-        while (taken := len(json.dumps(self))) > size:
+        while (taken := len(json.dumps(self))) > size and self:
             del self[next(iter(self))]
         return taken
