@@ -99,7 +99,8 @@ class Notes:
         self.excluded: set[int] = set()
         self.bases: dict[str, int] = {}
         self.next: int | None = None
-        self.gap = False
+        # The gap was told, and nothing has come since.
+        self.gap = self.told = False
         self.epoch = ""
 
     def begin(self, epoch: str) -> None:
@@ -118,7 +119,7 @@ class Notes:
         if self.next is not None:
             assert index >= self.next, "doubled or reordered in the room"
             assert self.gap or not self.lacks(index), "lost in the room, and nobody said so"
-        self.next, self.gap = index + 1, False
+        self.next, self.gap, self.told = index + 1, False, False
 
     def missed(self, now: float) -> None:
         """The client hears that it lacks something: only where it is so."""
@@ -127,8 +128,10 @@ class Notes:
         elsewhere = len(self.bases) > 1
         # Of what it was excluded from, too, only the place tells that it lacks nothing.
         old = any(said_at + KEPT.ttl <= now for said_at in self.said_at[self.next :])
-        assert elsewhere or old or len(self.said) - self.next > KEPT.size, "missed without a reason"
-        self.gap = True
+        known = self.next + KEPT.size >= len(self.said)
+        # It is told again until something behind it has arrived.
+        assert self.told or elsewhere or old or not known, "missed without a reason"
+        self.gap = self.told = True
 
     def knows(self, positions: dict[str, str]) -> None:
         """The client says what it has: all that it does not lack by what it was told."""
@@ -140,7 +143,7 @@ class Notes:
                 assert self.gap or not self.lacks(index), "passed over, and nobody said so"
             if self.next is None or index > self.next:
                 self.next, self.gap = index, False
-            elif epoch == self.epoch:
+            elif epoch == self.epoch and not self.told:
                 self.gap = False
 
 
