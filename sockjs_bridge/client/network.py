@@ -16,6 +16,8 @@ from sockjs_bridge.client.wire import extend_url
 
 #: Seconds that the other side of a WebSocket has to answer the close frame.
 LEAVE = 1.0
+#: Bytes of an answer to a send, which are some counts and a reason.
+MAX_ANSWER = 65536
 #: What breaks a connection, and says no more than that; the last one comes of an aiohttp session
 #: that its owner has closed.
 BROKEN = (aiohttp.ClientError, OSError, TimeoutError, ValueError, RuntimeError)
@@ -208,7 +210,7 @@ class Network:
         assert core is not None
         try:
             async with self._request(post.session, "xhr_send", post.body) as response:
-                answer = json.loads(await response.read()) if response.status == 200 else {}
+                answer = json.loads(await _whole(response)) if response.status == 200 else {}
                 status = response.status if type(answer) is dict else 502
         except BROKEN:
             self._tell(core.failed, post)
@@ -226,6 +228,10 @@ class Network:
                 max_msg_size=self._max_size or 0,
                 timeout=aiohttp.ClientWSTimeout(ws_close=LEAVE),
             ) as websocket:
+                # aiohttp has no public name for the answer to the handshake.
+                if websocket._response.history:
+                    # It has followed; what is elsewhere must not get the key.
+                    raise aiohttp.ClientError("a WebSocket elsewhere")
                 frames = self._frames[link] = asyncio.Queue()
                 writer = self._spawn(_write(websocket, frames))
                 try:
@@ -237,8 +243,10 @@ class Network:
                 # Before the other side has answered the close frame, if it does at all.
                 self._tell(core.ended, link, code)
         except aiohttp.WSServerHandshakeError as error:
-            self.failure = f"HTTP status {error.status}"
-            self._tell(core.ended, link, error.status)
+            # What it was sent to elsewhere says nothing of this session.
+            status = (error.history or (error,))[0].status
+            self.failure = f"HTTP status {status}"
+            self._tell(core.ended, link, status)
         except BROKEN as error:
             self.failure = str(error)
             self._tell(core.ended, link)
@@ -266,6 +274,20 @@ class Network:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """Reads an answer.
+
+    Raises:
+        ValueError: it is too large to be one.
+    """
+    body = b""
+    async for data in response.content.iter_any():
+        body += data
+        if len(body) > MAX_ANSWER:
+            raise ValueError("an answer without an end")
+    return body
 
 
 async def _write(websocket: aiohttp.ClientWebSocketResponse, frames: asyncio.Queue[str]) -> None:

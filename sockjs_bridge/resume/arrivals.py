@@ -152,7 +152,12 @@ class Arrivals:
 
     def when_ready(self, callback: Callable[[], object]) -> None:
         """Calls back once, when it is not `full` any more, or at `release`."""
-        self.callbacks += (callback,)
+        if callback not in self.callbacks:
+            self.callbacks += (callback,)
+
+    def stop_waiting(self, callback: Callable[[], object]) -> None:
+        """Does not call back: who waited is over."""
+        self.callbacks = tuple(other for other in self.callbacks if other != callback)
 
     def release(self) -> None:
         """Says that nothing is taken any more: what waits was never promised to anybody."""

@@ -233,6 +233,10 @@ class Incoming(Deadlines):
         else:
             callback()
 
+    def stop_waiting(self, callback: Callable[[], object]) -> None:
+        """Does not call back for `when_ready`: who waited is over."""
+        self._arrivals.stop_waiting(callback)
+
     @property
     def awaited(self) -> bool:
         """Whether somebody waits for `ready`; may be read in any thread."""

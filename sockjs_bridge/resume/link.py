@@ -382,5 +382,7 @@ class Link(LinkLife):
         session = self.session
         if session is not None:
             session.links = tuple(link for link in session.links if link is not self)
+            # While its application stands still, each that came and went would be kept.
+            session.stop_waiting(self._go_on)
             session.detach(self.receiver)
         return True

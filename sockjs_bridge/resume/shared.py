@@ -27,11 +27,12 @@ class Shared:
 
         Args:
             session: the session.
-            size: bytes, None once it is not suspended.
+            size: bytes, None once it is not suspended. Who keeps nothing is no use to anybody
+                by its end.
             limit: how many all may keep together.
         """
         self.kept_bytes += (size or 0) - self._suspended.get(session, 0)
-        if size is None:
+        if not size:
             self._suspended.pop(session, None)
             return
         self._suspended[session] = size

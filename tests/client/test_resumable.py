@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from sockjs_bridge.client import ConnectionClosed, Event, HandshakeError, connect
 
@@ -26,6 +28,7 @@ class Peer:
     Attributes:
         url: of the endpoint.
         answers: the bodies of responses, or statuses, or functions that make them.
+        sending: functions that answer the first sends.
         asked: the bodies of the receive requests so far.
         sent: the bodies of the sends so far.
         sessions: the sessions' ids in the URLs.
@@ -35,6 +38,7 @@ class Peer:
     def __init__(self) -> None:
         self.url = ""
         self.answers: list[str | int | Answer] = []
+        self.sending: list[Answer] = []
         self.asked: list[dict[str, Any]] = []
         self.sent: list[dict[str, Any]] = []
         self.sessions: set[str] = set()
@@ -46,6 +50,8 @@ class Peer:
         body = json.loads(await request.text() or "{}")
         if transport == "xhr_send":
             self.sent.append(body)
+            if self.sending:
+                return await self.sending.pop(0)(self, request, body)
             arrived = body.get("first", 1) + len(body.get("messages", [])) - 1
             return web.json_response({"arrived": arrived, "received": arrived})
         self.asked.append(body)
@@ -204,3 +210,56 @@ async def test_connection_that_ends_while_nobody_reads(peer: Peer) -> None:
         assert [await ws.recv(), await ws.recv()] == ["a", "b"]
         await ws.handled()
         assert got == sent
+
+
+async def test_websocket_that_is_sent_elsewhere_gets_no_key(peer: Peer) -> None:
+    """A server that asks for another one, whoever that is, does not make it this session's."""
+    heard: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        heard.append("asked")
+        heard.extend([message.data async for message in websocket])
+        return websocket
+
+    async def away(peer: Peer, request: web.Request, body: dict[str, Any]) -> web.Response:
+        if len(heard) >= 2:
+            return web.Response(status=403)
+        return web.Response(status=307, headers={"Location": str(other.make_url("/"))})
+
+    app = web.Application()
+    app.router.add_get("/", elsewhere)
+    async with TestServer(app) as other:
+        peer.answers += [away] * 3
+        with pytest.raises(HandshakeError, match="403"):
+            await connect(peer.url, resume=True, transport="websocket")
+    assert heard == ["asked", "asked"]
+
+
+async def test_refusal_elsewhere_is_none_of_this_session(peer: Peer) -> None:
+    async def away(peer: Peer, request: web.Request, body: dict[str, Any]) -> web.Response:
+        return web.Response(status=307, headers={"Location": f"{peer.url}/~r1/{'x' * 22}/xhr"})
+
+    peer.answers += [away, 401, 403]
+    with pytest.raises(HandshakeError, match="403"):
+        await connect(peer.url, resume=True, transport="websocket")
+
+
+async def test_answer_without_an_end_is_dropped(peer: Peer) -> None:
+    """What answers a send is some counts: no server fills the memory by it."""
+
+    async def endless(peer: Peer, request: web.Request, body: dict[str, Any]) -> web.Response:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b" " * 65536)
+        return web.Response()
+
+    peer.sending.append(endless)
+    peer.answers.append(WELCOME)
+    async with polling(peer, close_timeout=0) as connection:
+        await connection.send("a")
+        await connection.handled()
+    assert len(peer.sent) >= 2

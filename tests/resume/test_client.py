@@ -887,6 +887,117 @@ def test_session_that_is_lost_again_and_again_begins_less_and_less() -> None:
     assert 6 < len(world.opened) < 15
 
 
+@pytest.mark.parametrize("end", [{"lost": {}}, {"moved": 0}])
+def test_session_that_ends_behind_its_greeting_begins_less_and_less(end: Any) -> None:
+    """What each of two servers says at its beginning brings nothing on."""
+    world = World((Way.POLL,))
+    for _ in range(60):
+        for link in [link for link in world.opened if not link.over]:
+            world.welcome(link)
+            world.answer(link, 'a["hello"]', end)
+        world.advance(0.1)
+    assert 6 < len(world.opened) < 40
+
+
+def test_send_that_brings_nothing_on_goes_again_less_and_less() -> None:
+    """A server that leaves takes no messages, and says so at once."""
+    world = over_poll()
+    world.client.send("a")
+    for _ in range(100):
+        for post in world.posts[-1:]:
+            world.client.answered(post, 200, {"arrived": 0, "received": 0})
+        world.advance(0.1)
+    assert 8 < len(world.posts) < 20
+    world.advance(1)
+    world.client.answered(world.posts[-1], 200, {"arrived": 1, "received": 1})
+    count = len(world.posts)
+    world.client.send("b")
+    world.client.answered(world.posts[-1], 200, {"arrived": 1, "received": 1})
+    world.advance(0.06)
+    assert len(world.posts) == count + 2, "the pause begins anew"
+
+
+def test_send_that_was_held_for_long_goes_again_at_once() -> None:
+    """There was no room for a second: that is the server's own pause."""
+    world = over_poll()
+    world.client.send("a")
+    world.now += 1
+    world.client.answered(world.posts[-1], 200, {"arrived": 0, "received": 0})
+    world.advance(0)
+    assert [post.body["messages"] for post in world.posts] == [["a"], ["a"]]
+
+
+def test_end_that_waits_for_the_application_is_asked_for_less_and_less() -> None:
+    world = over_poll()
+    world.client.send("a")
+    world.client.answered(world.posts[-1], 200, {"arrived": 1, "received": 0})
+    world.client.close()
+    for _ in range(100):
+        for post in world.posts[-1:]:
+            world.client.answered(post, 200, {"arrived": 1, "received": 0})
+        world.advance(0.1)
+    assert 8 < len(world.posts) < 20
+    assert world.posts[-1].body["close"] == [1000, ""]
+
+
+def test_end_that_only_sends_are_told_of_is_asked_for_less_and_less() -> None:
+    world = over_poll()
+    world.client.want_handled()
+    world.client.send("a")
+    for _ in range(100):
+        for post in world.posts[-1:]:
+            answer = {"arrived": 0, "received": 0, "closed": [1000, "Bye"]}
+            world.client.answered(post, 200, answer)
+        for link in [link for link in world.opened if not link.over and link.body.get("now")]:
+            world.answer(link, {"from": 1, "received": 0})
+            world.client.ended(link, clean=True)
+        world.advance(0.1)
+    assert 8 < len(world.posts) < 20
+
+
+@pytest.mark.parametrize("lost", [{}, {"received": 0}, {"received": 1e400}, {"received": "x"}, 5])
+def test_send_hears_that_the_session_is_lost_whatever_else_is_said(lost: Any) -> None:
+    world = over_poll()
+    session = world.client.session
+    world.client.send("a")
+    answer = {"arrived": 0, "received": 0, "lost": lost}
+    world.client.answered(world.posts[-1], 200, answer)
+    assert world.client.session != session
+    assert ("lost", 0) in world.told
+
+
+NO_LINES = [
+    *('c[1e999,"x"]', 'p["K",5,["x"]]', 'p["K","e-x",[]]', 'p["K","e-1",5]', "a[1]", "a{}", "z"),
+    *('r{"from":0.5,"received":0}', 'r{"from":NaN,"received":0}', 'r{"from":-1,"received":0}'),
+    *('r{"from":1,"received":0.5}', 'r{"from":1,"received":-1}', 'r{"from":1,"received":true}'),
+    *('r{"received":0.0}', 'r{"lost":{"received":1e999}}', 'r{"moved":1e999}', 'r{"missed":5}'),
+    *('r{"stale":1e999}', 'r{"stale":-1}', 'r{"from":1,"received":0,"limit":1e999}'),
+    'r{"from":1,"received":0,"limit":4096,"heartbeat":%s}' % ("9" * 400),
+]
+
+
+@pytest.mark.parametrize("line", NO_LINES)
+def test_line_that_is_none_ends_its_connection_alone(line: str) -> None:
+    world = World((Way.STREAM,))
+    link = world.link(Way.STREAM)
+    world.answer(link, {"from": 1, "received": 0}, line)
+    assert link.over and link in world.closed_links
+    assert world.client.state is ClientState.SUSPENDED
+    again = world.link(Way.STREAM)
+    assert again.session == link.session
+    world.answer(again, {"from": 1, "received": 0}, 'a["x"]')
+    assert world.told[-1] == ["x"]
+
+
+def test_limit_that_leaves_no_room_for_positions_forgets_them_all() -> None:
+    world, link = over_websocket()
+    world.answer(link, 'p["K","e-1",["x"]]')
+    world.client.limit = 1024
+    world.answer(link, {"lost": {}})
+    world.client.connected(world.link(Way.WEBSOCKET))
+    assert world.frames[-1]["rooms"] == {}
+
+
 def test_session_that_lasted_begins_anew_at_once() -> None:
     world, link = over_websocket()
     world.advance(2.6)
@@ -1008,7 +1119,7 @@ def test_moved_without_a_welcome_leaves_doubts() -> None:
     world.client.ended(world.link(Way.POLL))
     assert world.link(Way.POLL).body["messages"] == ["a"]
     world.answer(world.link(Way.POLL), {"moved": 4})
-    world.advance(2.1)
+    world.advance(3)
     assert world.link(Way.POLL).body["repeated"] == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -426,3 +428,22 @@ def test_messages_that_came_another_way_are_known() -> None:
     assert server.post(first=1, messages=["1"]) == {"arrived": 1, "received": 1}
     assert not link.deliver(['["1"]', '["2"]'], 10)
     assert server.application.got == ["1", "2"]
+
+
+def test_links_that_came_and_went_while_nothing_is_taken_are_not_kept() -> None:
+    server = Server(max_inbound=1)
+    server.application.slow = True
+    link, _ = server.websocket(new=True)
+    server.say(link, ["a"])
+    gone = []
+    for _ in range(3):
+        link, receiver = server.connect()
+        server.say(link, server.hello())
+        assert link.deliver(['["b"]'], 5)
+        link.when_ready(lambda: None)
+        link.when_ready(lambda: None)
+        link.detach(receiver)
+        gone.append(weakref.ref(receiver))
+    del link, receiver
+    gc.collect()
+    assert [kept() for kept in gone] == [None] * 3

@@ -13,6 +13,7 @@ from sockjs_bridge.resume.session import digest
 from sockjs_bridge.resume.states import State
 from sockjs_bridge.resume.transports import POLL, STREAM
 from tests.resume.support import ALICE, KEY, OTHER_KEY, PLACE, Server, answers
+from tests.support import Recorder
 
 TERMS = {
     "window": 60.0,
@@ -545,6 +546,32 @@ def test_oldest_suspended_go_first_where_too_much_is_kept() -> None:
         State.SUSPENDED,
         State.SUSPENDED,
     ]
+    assert server.manager.shared.kept_bytes == 2 * 403
+
+
+def test_who_keeps_nothing_is_spared_where_too_much_is_kept() -> None:
+    """Their ends would give nothing back."""
+    server = Server(Limits(max_suspended_bytes=1000))
+    sessions = []
+    for letter in "abcd":
+        session = server.make(("/echo", letter * 22))
+        receiver = Recorder(STREAM)
+        session.attach(ReceiveRequest(KEY, 1, 0, new=True), receiver)
+        session.accept(type(server.application)())
+        session.heard()
+        session.detach(receiver)
+        sessions.append(session)
+    silent, first, second, third = sessions
+    for session in (first, second, third):
+        session.send("x" * 400)
+    assert silent.state is State.SUSPENDED
+    assert [first.state, second.state, third.state] == [
+        State.GONE,
+        State.SUSPENDED,
+        State.SUSPENDED,
+    ]
+    silent.send("x" * 400)
+    assert second.state is State.GONE, "the oldest that keeps something"
     assert server.manager.shared.kept_bytes == 2 * 403
 
 

@@ -44,7 +44,8 @@ class Asking(Sending):
         self._better_at: float | None = None
         self._fruitless = 0
         self._empty_responses = 0
-        self._lasted = False
+        # When the present session was welcomed first.
+        self._begun_at: float | None = None
         self._pings = 0
 
     # Beginning
@@ -288,7 +289,7 @@ class Asking(Sending):
     def _broke(self, link: Link, after: float = 0.0) -> None:
         now = self._time()
         if now - link.welcomed_at >= policy.SETTLED:
-            self._lasted = self._fruitful = True
+            self._fruitful = True
             self._policy.worked(link.way, now)
         self._policy.broke(link.way, now, now - link.welcomed_at, now - link.heard_at)
         if self._enter(ClientEvent.BREAK) is not None:

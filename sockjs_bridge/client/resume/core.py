@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from sockjs_bridge.client.resume import policy
+from sockjs_bridge.client.resume.counts import count_of
 from sockjs_bridge.client.resume.links import Link
 from sockjs_bridge.client.resume.policy import Way
 from sockjs_bridge.client.resume.states import ClientEvent, ClientState
@@ -52,7 +53,7 @@ class ResumableClient(Timing):
         link.heard_at = self._time()
         try:
             self._read(link, text)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             # No server of ours, or something in between that changes what it carries.
             self._distrust(link)
 
@@ -75,6 +76,8 @@ class ResumableClient(Timing):
             self._take(link, json.loads(text[1:]))
         elif kind == "p":
             room, position, messages = json.loads(text[1:])
+            if type(position) is not str:
+                raise ValueError("no position")
             epoch, _, number = position.rpartition("-")
             last = int(number) + max(0, len(messages) - 1)
             # A link that was replaced may bring what another one has brought before.
@@ -110,7 +113,7 @@ class ResumableClient(Timing):
                 return
         elif "at" in told and told["at"] != (link.number or 0) - 1:
             raise ValueError("the server counts otherwise")
-        if "received" in told and not self._confirm(told["received"]):
+        if "received" in told and not self._confirm(count_of(told["received"])):
             raise ValueError("the server has got what was never sent")
         if "pong" in told:
             self._pong(link)
@@ -119,9 +122,9 @@ class ResumableClient(Timing):
         if "missed" in told:
             self._miss([(str(key), str(name)) for key, name in told["missed"]])
         if "stale" in told:
-            self._stale(link, told["stale"])
+            self._stale(link, count_of(told["stale"]))
         elif "lost" in told:
-            self._lose(told["lost"].get("received"))
+            self._lose_at(told["lost"])
         elif "moved" in told:
             # Without a welcome it was not told what the server has handled.
             self._move(told["moved"], doubtful=link.number is None)
@@ -137,7 +140,7 @@ class ResumableClient(Timing):
             self._listener.missed(news)
 
     def _welcome(self, link: Link, told: dict[str, Any]) -> bool:
-        number, received = told["from"], told["received"]
+        number, received = count_of(told["from"]), count_of(told["received"])
         another = "limit" in told and told.get("incarnation") != self._incarnation
         if self._welcomed and another:
             # A late copy of a first request has made one more session, in another process.
@@ -156,6 +159,8 @@ class ResumableClient(Timing):
             self._incarnation = told.get("incarnation")
             self._policy.entered(str(told.get("net")))
         first, self._welcomed = not self._welcomed, True
+        if first:
+            self._begun_at = self._time()
         if self._current is None or link.request >= self._current.request:
             self._took_over(link)
         if first:
@@ -179,16 +184,17 @@ class ResumableClient(Timing):
 
     # What becomes of the session
 
+    def _lose_at(self, lost: dict[str, Any]) -> None:
+        self._lose(count_of(lost["received"]) if "received" in lost else None)
+
     def _lose(self, received: int | None) -> None:
         if received is not None:
             self._confirm(min(received, self.counts.last))
         self._enter(ClientEvent.LOST)
-        counts = self.counts
-        settled = counts.settled
-        worked = self._lasted or counts.received > 0 or counts.handled > 0
+        settled = self.counts.settled
         self._renew(doubtful=True)
         self._listener.lost(settled)
-        self._go_on(at_once=worked)
+        self._go_on()
 
     def _move(self, seconds: float, *, doubtful: bool) -> None:
         if not 0 <= seconds <= LONGEST_MOVE:
@@ -201,22 +207,24 @@ class ResumableClient(Timing):
     def _renew(self, *, doubtful: bool) -> None:
         """Has a new session begin with what was not confirmed."""
         self._leave_all()
+        begun_at, self._begun_at = self._begun_at, None
+        # Two servers that know nothing of each other lose a session in turns, or send it away,
+        # however much each of them says at its beginning.
+        self._fruitful = begun_at is not None and self._time() >= begun_at + policy.SETTLED
         self._post = self._post_at = self._ask_at = None
         self._acknowledged()
         self.counts.begin_again(doubtful=doubtful)
         self.session, self.key = self._token(), self._token()
         self._request = self._stales = 0
-        self._welcomed = self._lasted = False
+        self._welcomed = False
         self._incarnation = None
         self._missed = frozenset()
 
-    def _go_on(self, *, at_once: bool) -> None:
+    def _go_on(self) -> None:
         if self.state is ClientState.CLOSING and not self.counts.last:
             code, reason = self._closing or (1000, "")
             self._end(code, reason)
         else:
-            # Two servers that know nothing of each other lose a session in turns.
-            self._fruitful = self._fruitful or at_once
             self._try_again()
 
     def _deny(self, status: int, reason: str) -> None:
@@ -248,6 +256,6 @@ class ResumableClient(Timing):
             if now >= self._move_at:
                 self._move_at = None
                 self._enter(ClientEvent.DUE)
-                self._go_on(at_once=True)
+                self._go_on()
             return
         super().on_deadline(now)

@@ -8,6 +8,17 @@ import json
 BESIDE = 64
 
 
+def count_of(value: object) -> int:
+    """Returns a count that the server told.
+
+    Raises:
+        ValueError: it is none; JSON has numbers that no arithmetic survives.
+    """
+    if type(value) is not int or value < 0:
+        raise ValueError("no count")
+    return value
+
+
 class Counts:
     """The counts of one client over all its sessions.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sockjs_bridge.client.resume import policy
-from sockjs_bridge.client.resume.counts import Counts
+from sockjs_bridge.client.resume.counts import Counts, count_of
 from sockjs_bridge.client.resume.links import Link, Listener, Network, Post
 from sockjs_bridge.client.resume.policy import Policy, Way
 from sockjs_bridge.client.resume.states import ClientLife, ClientState
@@ -56,6 +56,8 @@ class Sending(ClientLife):
         self._post: Post | None = None
         # When a send that failed goes again.
         self._post_at: float | None = None
+        # How long after one that brought nothing on the next goes.
+        self._send_pause = policy.ASK_HANDLED
         # How often in a row nothing answered one: a slow way up needs more time for the same.
         self._unanswered = 0
         # Up to which message the application waits for the server to have handled it, when the
@@ -172,7 +174,7 @@ class Sending(ClientLife):
         self._unanswered = 0
         match status:
             case 200:
-                self._count(answer)
+                self._count(post, answer)
             case 401 | 403:
                 self._deny(status, "Denied")
             case 400:
@@ -186,22 +188,34 @@ class Sending(ClientLife):
             case _:
                 self._send_later()
 
-    def _count(self, answer: dict[str, Any]) -> None:
-        arrived, received = answer.get("arrived"), answer.get("received")
-        if type(arrived) is not int or type(received) is not int:
+    def _count(self, post: Post, answer: dict[str, Any]) -> None:
+        counts = self.counts
+        before = counts.arrived, counts.handled
+        try:
+            arrived, received = count_of(answer.get("arrived")), count_of(answer.get("received"))
+        except ValueError:
             self._send_later()
             return
-        counts = self.counts
         if arrived > counts.arrived:
             self._worked()
         counts.arrived = max(counts.arrived, min(arrived, counts.last))
         self._confirm(received)
+        ends = self._closing is not None or "closed" in answer
+        if (counts.arrived, counts.handled) != before:
+            self._send_pause = policy.ASK_HANDLED
+        elif ends or counts.arrived < counts.last:
+            # It takes nothing now, or has yet to handle what the end waits for, and says so at
+            # once; where it has thought about it for as long, the same goes again at once.
+            self._post_at = max(self._time(), post.sent_at + self._send_pause)
+            self._send_pause = min(policy.MAX_ASK_HANDLED, 2 * self._send_pause)
         match answer:
             case {"closed": _}:
                 # What was sent before the end may be under way: a receive request tells both.
                 self._ask_now()
-            case {"lost": dict(lost)}:
-                self._lose(lost.get("received"))
+            case {"lost": {"received": int(handled)}}:
+                self._lose(handled)
+            case {"lost": _}:
+                self._lose(None)
             case _ if counts.arrived == counts.last and counts.settled < self._wanted:
                 # A poll tells that only when it ends.
                 self._ask_at = self._time() + self._ask_pause
