@@ -13,7 +13,7 @@
  *   idle           opens N websocket sessions and holds them
  *   r1-echo, r1-fanout, r1-poll, r1-idle
  *                  as ws-echo, ws-fanout, xhr-echo and idle, with resumable sessions (~r1): they
- *                  count, acknowledge after 64 messages, 32 KiB or when asked, and compare their
+ *                  count, acknowledge after 512 messages, 64 KiB or when asked, and compare their
  *                  counts with the server's; they do not ping, nor acknowledge after a time
  *
  * The server answers at /echo, and at /broadcast, where each message goes to all sessions, the
@@ -56,6 +56,8 @@ typedef uint64_t u64;
 #define SEC 1000000000ull
 #define RDBUF (256 * 1024)
 #define TSRING (1u << 20) /* publish times by sequence number */
+#define ACK_MESSAGES 512
+#define ACK_BYTES (64 * 1024)
 
 enum { M_WSECHO, M_WSFAN, M_XHRECHO, M_XHRFAN, M_STRFAN, M_OPEN, M_IDLE };
 static const struct {
@@ -1021,7 +1023,7 @@ static void on_frame(Conn *c, const char *p, size_t n)
     case 'a':
         on_array(s, p + 1, n - 1);
         if (o_resumable && c->role == R_WS &&
-            (s->got - s->acked >= 64 || s->unacked_bytes >= 32768))
+            (s->got - s->acked >= ACK_MESSAGES || s->unacked_bytes >= ACK_BYTES))
             r1_acknowledge(c);
         return;
     case 'r':

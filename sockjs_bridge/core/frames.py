@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sockjs_bridge.core.transports import Transport
@@ -86,21 +86,31 @@ class Frames:
             return made[0], transport.frame(made[0], callback)
         return made
 
-    def share(self, key: Hashable, make: Callable[[], Frame]) -> Frame:
-        """Returns a frame that is made in another way, the first time.
-
-        Args:
-            key: what stands for it.
-            make: makes it.
-        """
-        made = self._made.get(key)
-        if made is None:
-            made = self._made[key] = make()
-        return made
-
     def clear(self) -> None:
         """Forgets all frames."""
         self._made.clear()
+
+
+class Chunk:
+    """Messages that left together, for who keeps them: one object for all.
+
+    Args:
+        messages: as ``transport.encode`` has made them.
+
+    Attributes:
+        messages: the messages.
+        size: their bytes, and one more for each.
+    """
+
+    __slots__ = ("messages", "size")
+
+    def __init__(self, messages: Sequence[bytes]) -> None:
+        self.messages = tuple(messages)
+        self.size = sum(map(len, messages)) + len(messages)
+
+
+#: What is written, in bytes on the wire, and what is kept of it.
+Package = tuple[bytes, Chunk]
 
 
 class Batch(Frames):
@@ -109,9 +119,11 @@ class Batch(Frames):
     Attributes:
         texts: the messages, in order.
         places: of those that are of a room with history, by their index; None where none is.
+        packages: those that were made of all messages, by the transport's name, how many bytes may
+            leave together, and whether places are told.
     """
 
-    __slots__ = ("_encoded", "_size", "places", "texts")
+    __slots__ = ("_encoded", "_size", "packages", "places", "texts")
 
     #: Characters of text that wait together, unless it is one message.
     MAX_SIZE = 2**16
@@ -120,6 +132,7 @@ class Batch(Frames):
         super().__init__()
         self.texts: list[str] = []
         self.places: dict[int, Place] | None = None
+        self.packages: dict[tuple[str, int, bool], Package] = {}
         self._size = 0
         self._encoded: dict[Callable[[str], bytes], list[bytes]] = {}
 
@@ -141,6 +154,7 @@ class Batch(Frames):
         self.texts.append(text)
         self._size += len(text) + 1
         self.clear()
+        self.packages.clear()
         for encode, messages in self._encoded.items():
             message = encode(text)
             messages.append(message if place is None else placed(message, place))

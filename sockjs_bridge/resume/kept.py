@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
+from sockjs_bridge.core.frames import Chunk
 from sockjs_bridge.resume.lines import Item, Missed, Notice
 
 
@@ -41,14 +43,19 @@ class Kept:
     """
 
     __slots__ = (
-        *("_drains", "_items", "_max_size", "_noticed", "_notices", "_seen"),
+        *("_chunked", "_drains", "_dropped", "_max_size", "_noticed", "_notices", "_pieces"),
+        "_seen",
         *("acked", "half_size", "noticing", "placed", "sent", "size"),
     )
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
         self.half_size = max_size // 2
-        self._items: list[bytes] = []
+        # Messages, and chunks of them; the number of the last message that is in a chunk.
+        self._pieces: list[Any] = []
+        self._chunked = 0
+        # The number of the last message that is not kept any more.
+        self._dropped = 0
         self.sent = self.acked = 0
         self.size = 0
         self._drains: list[Callable[[], object]] | None = None
@@ -65,7 +72,7 @@ class Kept:
                 self._notice(item)
                 return
             self.placed = True
-        self._items.append(item)
+        self._pieces.append(item)
         self.sent += 1
         self.size += len(item) + 1
 
@@ -84,19 +91,15 @@ class Kept:
         notices.append((self.sent, notice))
         self.noticing = True
 
-    def extend(self, messages: list[bytes], text: bytes, *, placed: bool) -> None:
-        """Adds messages that are in one frame.
+    def extend(self, chunk: Chunk) -> None:
+        """Adds messages that left together.
 
         Args:
-            messages: the messages, quoted.
-            text: of the frame, whose size tells theirs.
-            placed: some of them may have their places in rooms.
+            chunk: the messages, quoted.
         """
-        self._items += messages
-        self.placed |= placed
-        self.sent += len(messages)
-        # Of `a[…]` all but two bytes are messages, and what is between them.
-        self.size += len(text) - 2
+        self._pieces.append(chunk)
+        self.sent = self._chunked = self.sent + len(chunk.messages)
+        self.size += chunk.size
 
     @property
     def too_large(self) -> bool:
@@ -105,7 +108,8 @@ class Kept:
 
     def clear(self) -> None:
         """Drops all messages: nobody gets them any more."""
-        self._items.clear()
+        self._pieces.clear()
+        self._dropped = self.sent
         self._notices = None
         self._noticed = self._seen = 0
         self.noticing = self.placed = False
@@ -114,10 +118,10 @@ class Kept:
     @property
     def first(self) -> int:
         """The number of the first message that is kept."""
-        return self.sent - len(self._items) + 1
+        return self._dropped + 1
 
     def __len__(self) -> int:
-        return len(self._items)
+        return self.sent - self._dropped
 
     def acknowledge(self, received: int, written: int | None) -> None:
         """Drops what the client has.
@@ -130,19 +134,41 @@ class Kept:
         if received > self.acked:
             self.acked = received
         count = self.acked if written is None or written > self.acked else written
-        items = self._items
-        done = count - self.sent + len(items)
-        if done > 0:
-            if done == len(items):
-                items.clear()
+        if count > self._dropped:
+            if count == self.sent:
+                self._pieces.clear()
                 self.size, self.placed = 0, False
             else:
-                self.size -= sum(map(len, items[:done])) + done
-                del items[:done]
+                self._cut(count - self._dropped)
+            self._dropped = count
             if self._drains and self.drained:
                 self.release()
         if self._noticed:
             self._forget_notices(self.acked)
+
+    def _cut(self, count: int) -> None:
+        """Drops the first messages, fewer than there are."""
+        pieces = self._pieces
+        if self._chunked <= self._dropped:
+            self.size -= sum(map(len, pieces[:count])) + count
+            del pieces[:count]
+            return
+        done = 0
+        while count:
+            piece = pieces[done]
+            if not isinstance(piece, Chunk):
+                count -= 1
+                self.size -= len(piece) + 1
+                done += 1
+            elif len(piece.messages) <= count:
+                count -= len(piece.messages)
+                self.size -= piece.size
+                done += 1
+            else:
+                rest = pieces[done] = Chunk(piece.messages[count:])
+                count = 0
+                self.size -= piece.size - rest.size
+        del pieces[:done]
 
     def _forget_notices(self, acked: int) -> None:
         """Drops what was written before a message that the client has."""
@@ -175,8 +201,18 @@ class Kept:
         Args:
             number: of the first one.
         """
-        count = self.sent + 1 - number
-        return self._items[-count:] if 0 < count <= len(self._items) and not self.noticing else ()
+        return () if self.noticing else self._from(number)
+
+    def _from(self, number: int) -> Sequence[bytes]:
+        """Returns all messages from a number on; none where it is not kept."""
+        if not self._dropped < number <= self.sent:
+            return ()
+        if number > self._chunked:
+            return self._pieces[number - self.sent - 1 :]
+        single = (
+            piece.messages if isinstance(piece, Chunk) else (piece,) for piece in self._pieces
+        )
+        return [*islice(chain.from_iterable(single), number - self.first, None)]
 
     def after(self, number: int, max_size: int) -> Portion:
         """Returns messages from a number on, as many as leave together.
@@ -189,8 +225,7 @@ class Kept:
         size = 0
         notices = self._notices[self._noticed :] if self._notices else []
         told = 0
-        begin = number - self.first
-        for last, item in enumerate(self._items[begin:] if begin >= 0 else (), number - 1):
+        for last, item in enumerate(self._from(number), number - 1):
             while told < len(notices) and notices[told][0] <= last:
                 found.append(notices[told][1])
                 told += 1

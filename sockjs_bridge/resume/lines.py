@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sockjs_bridge.core import protocol
-from sockjs_bridge.core.frames import Batch, Frame, Place, Placed
+from sockjs_bridge.core.frames import Batch, Chunk, Package, Place, Placed
 from sockjs_bridge.core.transports import Transport
 
 #: Bytes of one ``a[…]`` or ``p[…]`` line, unless it is one message.
@@ -192,23 +192,26 @@ def messages(
     return made
 
 
-def placed_frame(batch: Batch, transport: Transport, limit: int) -> Frame | None:
-    """Returns the lines of broadcasts for all who understand ``p[…]``, made once.
+def package(batch: Batch, transport: Transport, limit: int, *, placed: bool) -> Package | None:
+    """Packs broadcasts for all whose receivers are alike, and notes it in the batch.
 
     Args:
         batch: the broadcasts.
-        transport: of the receiver.
+        transport: of the receivers.
         limit: bytes of messages that leave together, if there is more than one.
+        placed: the clients understand ``p[…]``.
 
     Returns:
-        As `Batch.frame`, with a text of the same size.
+        None where they do not leave together.
     """
-    quoted = batch.messages(protocol.quote)
-    if len(quoted) > 1 and sum(map(len, quoted)) + len(quoted) > limit:
+    # The same bytes as for stock sessions, but for what has to be split or tells its place.
+    frame, quoted = batch.frame(transport, "", limit), batch.messages(protocol.quote)
+    if frame is None:
         return None
-
-    def make() -> Frame:
-        made = messages(quoted, placed=True)
-        return transport.pack(quoted), b"".join(transport.frame(line, "") for line in made)
-
-    return batch.share(("p", transport.name, limit), make)
+    text, data = frame
+    if placed:
+        data = b"".join(transport.frame(line, "") for line in messages(quoted, placed=True))
+    elif len(text) > MAX_LINE and len(quoted) > 1:
+        return None
+    made = batch.packages[transport.name, limit, placed] = data, Chunk(quoted)
+    return made

@@ -146,8 +146,7 @@ class Outgoing(Life):
             now: seconds of the clock.
         """
         receiver, kept = self._receiver, self._kept
-        messages = batch.messages(protocol.quote)
-        frame = None
+        package = None
         placed = batch.places is not None and self.positions is not None
         if (
             receiver is not None
@@ -160,18 +159,17 @@ class Outgoing(Life):
             and receiver.writable
         ):
             limit = self._owner.settings.response_limit
-            if placed:
-                frame = lines.placed_frame(batch, transport, limit)
-            else:
-                # The same bytes as for stock sessions, but for what has to be split.
-                frame = batch.frame(transport, receiver.callback, limit)
-                if frame is not None and len(frame[0]) > lines.MAX_LINE and len(messages) > 1:
-                    frame = None
-        if receiver is None or frame is None or not receiver.write(frame[1]):
-            self.queue(messages)
+            package = batch.packages.get((transport.name, limit, placed))
+            if package is None:
+                package = lines.package(batch, transport, limit, placed=placed)
+        if receiver is None or package is None or not receiver.write(package[0]):
+            self.queue(batch.messages(protocol.quote))
             return
-        kept.extend(messages, frame[0], placed=placed)
-        self._wrote_to(receiver, len(messages), len(frame[1]), now)
+        data, chunk = package
+        kept.extend(chunk)
+        if placed:
+            kept.placed = True
+        self._wrote_to(receiver, len(chunk.messages), len(data), now)
         if kept.size > kept.half_size:
             self._look_at_kept()
             if self._say_ack:
@@ -378,9 +376,10 @@ class Outgoing(Life):
         self._next += count
         self.messages_out += count
         self.bytes_out += size
-        self._response_bytes += size
         self._wrote = now
         self._stalled = None
+        if not receiver.transport.websocket:
+            self._response_bytes += size
         traffic = self._owner.traffic
         if traffic is not None and count:
             traffic.messages_out(receiver.transport.name, count, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sockjs_bridge.core.frames import Batch
 from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.transports import RECEIVING, WEBSOCKET
 from sockjs_bridge.resume.states import State
@@ -56,6 +57,23 @@ def test_all_who_keep_it_keep_the_same() -> None:
     server.hub.broadcasts.send([first, second], "kept")
     server.clock.settle()
     assert first._kept.after(1, 99).items[0] is second._kept.after(1, 99).items[0]
+
+
+def test_what_left_in_one_frame_is_one_reference() -> None:
+    batch = Batch()
+    for text in "abc":
+        batch.add(text)
+    kept = []
+    for server in started(), started():
+        stream = server.stream()
+        server.session.take(batch, server.clock.time())
+        assert answers(stream)[-1] == ["a", "b", "c"]
+        kept.append(server.session._kept)
+    first, second = kept
+    assert len(first) == len(second) == 3
+    assert [piece is other for piece, other in zip(first._pieces, second._pieces, strict=True)] == [
+        True
+    ]
 
 
 def test_order_of_what_is_sent_to_one_and_to_many() -> None:

@@ -345,17 +345,17 @@ def test_batches_are_cut_to_the_limit() -> None:
         world.client.send("z" * 4000)
 
 
-def test_acknowledges_after_64_messages() -> None:
+def test_acknowledges_after_512_messages() -> None:
     world, link = over_websocket()
-    world.answer(link, "a" + json.dumps(["x"] * 63))
+    world.answer(link, "a" + json.dumps(["x"] * 511))
     assert world.frames[1:] == []
     world.answer(link, 'a["x"]')
-    assert world.frames[1:] == [{"received": 64}]
+    assert world.frames[1:] == [{"received": 512}]
 
 
-def test_acknowledges_after_32_kib_or_15_s_or_when_asked() -> None:
+def test_acknowledges_after_64_kib_or_15_s_or_when_asked() -> None:
     world, link = over_websocket()
-    world.answer(link, "a" + json.dumps(["x" * 33000]))
+    world.answer(link, "a" + json.dumps(["x" * 66000]))
     assert world.frames[-1] == {"received": 1}
     world.answer(link, 'a["y"]', {"at": 2, "ack": True})
     assert world.frames[-1] == {"received": 2}

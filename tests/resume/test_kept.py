@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from sockjs_bridge.core.frames import Place
+from collections.abc import Sequence
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sockjs_bridge.core.frames import Chunk, Place
 from sockjs_bridge.resume.kept import Kept
 from sockjs_bridge.resume.lines import At, Missed
 from sockjs_bridge.resume.tombstones import LIFETIME, Tombstone, Tombstones
@@ -42,6 +47,93 @@ def test_references_and_no_copies() -> None:
     kept, message = Kept(100), b'"shared"'
     kept.append(message)
     assert kept.after(1, 100).items[0] is message
+
+
+class Plain:
+    """The same without chunks: one reference for each message."""
+
+    def __init__(self) -> None:
+        self.sent = self.acked = 0
+        self.messages: list[bytes] = []
+
+    @property
+    def first(self) -> int:
+        return self.sent - len(self.messages) + 1
+
+    @property
+    def size(self) -> int:
+        return sum(len(message) + 1 for message in self.messages)
+
+    def make(self, sizes: Sequence[int]) -> list[bytes]:
+        """Make messages that differ, and add them."""
+        made = [b"%d" % (self.sent + index) + b"." * size for index, size in enumerate(sizes, 1)]
+        self.messages += made
+        self.sent += len(made)
+        return made
+
+    def acknowledge(self, received: int, written: int | None) -> None:
+        self.acked = max(self.acked, received)
+        until = self.acked if written is None else min(self.acked, written)
+        del self.messages[: max(0, until + 1 - self.first)]
+
+    def rest(self, number: int) -> list[bytes]:
+        return self.messages[number - self.first :] if number >= self.first else []
+
+    def after(self, number: int, max_size: int) -> list[bytes]:
+        found: list[bytes] = []
+        for message in self.rest(number):
+            if found and sum(len(each) + 1 for each in [*found, message]) > max_size:
+                break
+            found.append(message)
+        return found
+
+
+SIZES = st.integers(0, 12)
+PARTS = st.fractions(0, 1, max_denominator=20)
+STEPS = st.one_of(
+    st.tuples(st.just("append"), SIZES),
+    st.tuples(st.just("extend"), st.lists(SIZES, min_size=1, max_size=6)),
+    st.tuples(st.just("acknowledge"), PARTS, st.none() | PARTS),
+    st.tuples(st.just("clear")),
+)
+
+
+@given(st.lists(STEPS, max_size=20), st.integers(1, 60))
+@example([("extend", [1] * 4), ("append", 1), ("acknowledge", 0.5, None), ("append", 1)], 9)
+@example([("append", 1), ("extend", [1] * 4), ("acknowledge", 0.5, None), ("append", 1)], 9)
+def test_chunks_make_no_difference(steps: list[tuple[str, object]], max_size: int) -> None:
+    kept, plain = Kept(1000), Plain()
+    for name, *arguments in steps:
+        match name, arguments:
+            case "append", [int(size)]:
+                kept.append(*plain.make([size]))
+            case "extend", [list(sizes)]:
+                kept.extend(Chunk(plain.make(sizes)))
+            case "acknowledge", parts:
+                received, written = (
+                    None if part is None else int(part * plain.sent) for part in parts
+                )
+                kept.acknowledge(received, written)
+                plain.acknowledge(received, written)
+            case _:
+                kept.clear()
+                plain.messages.clear()
+        assert (kept.sent, kept.acked, kept.first) == (plain.sent, plain.acked, plain.first)
+        assert (kept.size, len(kept)) == (plain.size, len(plain.messages))
+        for number in range(plain.sent + 3):
+            assert [*kept.rest(number)] == plain.rest(number)
+            portion = kept.after(number, max_size)
+            assert portion.items == plain.after(number, max_size)
+            assert portion.messages == len(portion.items)
+
+
+def test_chunk_that_is_cut_stays_whole_for_others() -> None:
+    chunk, kept, other = Chunk([b"1", b"2", b"3"]), Kept(100), Kept(100)
+    for each in kept, other:
+        each.extend(chunk)
+    kept.acknowledge(2, None)
+    assert kept.after(3, 100).items == [b"3"]
+    assert other.after(1, 100).items == [b"1", b"2", b"3"]
 
 
 def test_positions_go_in_their_place_and_have_no_number() -> None:

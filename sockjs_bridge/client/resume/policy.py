@@ -50,8 +50,9 @@ MIN_PAUSE, MAX_PAUSE = 0.5, 30.0
 SILENCE_PART = 0.7
 #: So often may it be told ``stale`` without having caused it.
 STALES = 3
-#: Acknowledgements over a WebSocket: messages, bytes, seconds.
-ACK_MESSAGES, ACK_BYTES, ACK_AFTER = 64, 32768, 15.0
+#: Acknowledgements over a WebSocket: messages, bytes, seconds. They only free the server's memory:
+#: the request that resumes says what has come anyway.
+ACK_MESSAGES, ACK_BYTES, ACK_AFTER = 512, 65536, 15.0
 
 
 @dataclass(frozen=True, slots=True)
