@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sockjs_bridge.core.frames import Place
 from sockjs_bridge.resume.kept import Kept
 from sockjs_bridge.resume.lines import At, Missed
@@ -117,6 +119,19 @@ def test_who_waits_is_called_when_little_is_kept() -> None:
     assert calls == []
     kept.acknowledge(3, None)
     assert calls == [1]
+
+
+def test_nobody_waits_where_little_is_kept() -> None:
+    calls: list[str] = []
+    kept = Kept(100)
+    kept.when_drained(lambda: calls.append("at once"))
+    kept.append(b'"' + b"x" * 50 + b'"')
+    for name in ("first", "second"):
+        kept.when_drained(partial(calls.append, name))
+    assert calls == ["at once"]
+    kept.release()
+    kept.release()
+    assert calls == ["at once", "first", "second"]
 
 
 def grave(until: float = LIFETIME) -> Tombstone:
