@@ -87,8 +87,9 @@ class Deadlines(Outgoing):
         match self.state:
             case State.SUSPENDED if now < self._since + self._owner.resume_window:
                 self._enter(Event.MISS)
-                if self._arrivals.handler is not None:
-                    self._arrivals.handler.suspended()
+                # It was open.
+                assert self._arrivals.handler is not None
+                self._arrivals.handler.suspended()
             case State.DRAINING:
                 self._leave_undrained()
             case State.ENDED:

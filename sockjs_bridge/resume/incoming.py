@@ -50,8 +50,9 @@ class Incoming(Deadlines):
 
     def _come_back(self) -> None:
         self._owner.resumption.resumed(self.transport)
-        if self._arrivals.handler is not None:
-            self._arrivals.handler.resumed()
+        # It was open.
+        assert self._arrivals.handler is not None
+        self._arrivals.handler.resumed()
 
     def take_send(self, send: Send, done: Callable[[], object]) -> Upload | None:
         """Takes an ``xhr_send`` whose key and user are the client's.

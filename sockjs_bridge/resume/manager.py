@@ -308,20 +308,18 @@ class ResumeManager:
         self._capacity.give_back()
         found = self._sessions.pop(session.key)
         self._bury(found)
-        if found.close_code is not None:
-            logger.info(
-                # Without the reason: it may have stood in a body, which no log has.
-                "%s %s ended after %.1f s with %d: in %d messages, %d bytes; "
-                "out %d messages, %d bytes",
-                found.id,
-                found.transport.name,
-                self.clock.time() - found.opened_at,
-                found.close_code,
-                found.messages_in,
-                found.bytes_in,
-                found.messages_out,
-                found.bytes_out,
-            )
+        logger.info(
+            # Without the reason: it may have stood in a body, which no log has.
+            "%s %s ended after %.1f s with %d: in %d messages, %d bytes; out %d messages, %d bytes",
+            found.id,
+            found.transport.name,
+            self.clock.time() - found.opened_at,
+            found.close_code,
+            found.messages_in,
+            found.bytes_in,
+            found.messages_out,
+            found.bytes_out,
+        )
 
     def _bury(self, session: ResumableSession) -> None:
         code, proof = session.close_code, session.proof

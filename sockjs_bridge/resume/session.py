@@ -201,8 +201,7 @@ class ResumableSession(Incoming):
         if not self.over:
             # The server has stopped: another one knows nothing of it.
             self._lost = True
-            if self.close_code is None:
-                self.close_code, self.close_reason = protocol.GO_AWAY
+            self.close_code, self.close_reason = protocol.GO_AWAY
             self._leave()
         receiver, self._receiver = self._receiver, None
         if receiver is not None:

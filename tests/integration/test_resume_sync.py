@@ -26,9 +26,12 @@ from tests.integration.resume_support import App
 from tests.integration.support import PATIENCE
 
 #: What a script does that is interrupted: it says how far it is.
+# Whoever runs the tests in the background has the signal ignored, in what they start too.
 SCRIPT = """
-import sys
+import signal, sys
 from sockjs_bridge.client import connect_sync
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 with connect_sync(sys.argv[1]) as ws:
     ws.send("hello")

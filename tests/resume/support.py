@@ -142,7 +142,7 @@ class Server:
         self.clock = HandClock()
         self.monitor = Counting()
         self.capacity = Capacity(settings.pop("places", 1000))
-        self.hub = Hub(self.clock, self.capacity)
+        self.hub = Hub(self.clock, self.capacity, monitor=settings.pop("monitor", None))
         self.manager = ResumeManager(
             Settings().override(settings),
             self.hub,

@@ -375,6 +375,32 @@ def test_asked_over_http_it_acknowledges_by_a_post() -> None:
     assert "messages" not in world.posts[-1].body
 
 
+def test_asked_though_nothing_is_new_it_says_nothing() -> None:
+    world = World((Way.STREAM,))
+    stream = world.link(Way.STREAM)
+    world.welcome(stream)
+    world.answer(stream, {"at": 0, "ack": True})
+    assert world.posts == []
+
+
+def test_send_says_which_session_it_means() -> None:
+    world = World((Way.STREAM,))
+    stream = world.link(Way.STREAM)
+    world.answer(stream, {"from": 1, "received": 0, **TERMS, "incarnation": "boot-7"})
+    world.client.send("a")
+    assert world.posts[0].body["incarnation"] == "boot-7"
+
+
+def test_answer_that_comes_when_the_way_is_gone_counts() -> None:
+    world = World((Way.STREAM,))
+    stream = world.link(Way.STREAM)
+    world.welcome(stream)
+    world.client.send("a")
+    world.client.ended(stream)
+    world.client.answered(world.posts[0], 200, {"arrived": 1, "received": 1})
+    assert world.told[-1] == ("handled", 1)
+
+
 def test_close_goes_after_the_messages() -> None:
     world, link = over_websocket()
     world.client.send("a")
@@ -1166,6 +1192,26 @@ def test_probe_that_comes_too_late_opens_nothing() -> None:
     world.answer(probe, {"pong": probe.body["probe"]})
     assert probe in world.closed_links
     assert len(world.opened) == count
+
+
+def test_end_of_a_replaced_way_opens_no_other() -> None:
+    world, websocket = over_both()
+    count = len(world.opened)
+    world.client.ended(world.opened[1], clean=True)
+    assert len(world.opened) == count
+    assert not websocket.over
+    assert world.client.state is ClientState.OPEN
+
+
+def test_hello_without_an_answer() -> None:
+    world = World((Way.WEBSOCKET,))
+    link = world.link(Way.WEBSOCKET)
+    world.client.connected(link)
+    assert world.frames[-1]["request"] == 1
+    world.advance(9.9)
+    assert link not in world.closed_links
+    world.advance(0.2)
+    assert link in world.closed_links
 
 
 def test_late_welcome_of_an_older_request_changes_no_way() -> None:

@@ -219,6 +219,64 @@ def test_thread_that_waits_for_room_is_called() -> None:
     assert calls == [1, 2]
 
 
+def test_gap_in_a_receive_request_ends_the_session() -> None:
+    server = started()
+    assert answers(server.poll(first=2, messages=["b"]))[-1] == "c[3000,Broken framing.]"
+    assert server.session.close_code == 3000
+
+
+def test_gap_of_a_websocket_that_was_replaced_meanwhile_ends_that_only() -> None:
+    server = started(max_inbound=1)
+    server.application.slow = True
+    server.post(first=1, messages=["a"])
+    assert server.session.take_send(Send(KEY, 2, ("b",)), lambda: None) is not None
+    _, websocket = server.websocket(first=4, messages=["d"])
+    server.poll()
+    assert not websocket.ended
+    server.application.handle()
+    assert websocket.ended
+    assert not server.session.over
+
+
+def test_while_the_server_leaves_nothing_is_taken() -> None:
+    server = started()
+    link, websocket = server.websocket()
+    server.send("unconfirmed")
+    for _ in server.manager.drain(5):
+        pass
+    assert not link.deliver(['["a"]', '{"close":[1000,"bye"]}'], 28)
+    server.clock.settle()
+    assert server.application.got == []
+    assert server.session.state is State.DRAINING
+    assert not websocket.ended
+
+
+class Traffic(Monitor):
+    """Counts messages."""
+
+    def __init__(self) -> None:
+        self.up: list[tuple[str, int, int]] = []
+        self.down: list[tuple[str, int]] = []
+
+    def messages_in(self, transport: str, count: int, size: int) -> None:
+        self.up.append((transport, count, size))
+
+    def messages_out(self, transport: str, count: int, size: int) -> None:
+        self.down.append((transport, count))
+
+
+def test_messages_are_counted_both_ways() -> None:
+    traffic = Traffic()
+    server = Server(monitor=traffic)
+    link, _ = server.websocket(new=True, first=1, messages=["first"])
+    link.deliver(['["ab"]', '["c","d"]'], 16)
+    server.send("down")
+    server.send("down", "again")
+    name = server.session.transport.name
+    assert traffic.up == [(name, 1, 5), (name, 1, 2), (name, 2, 2)]
+    assert traffic.down == [(name, 1), (name, 2)]
+
+
 def test_half_of_the_queue_asks_for_an_acknowledgement_once() -> None:
     server = started(max_queue_size=1000)
     stream = server.stream()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -209,6 +210,19 @@ def test_who_waits_is_called_when_little_is_kept() -> None:
     assert calls == []
     kept.acknowledge(3, None)
     assert calls == [1]
+
+
+def test_nobody_waits_where_little_is_kept() -> None:
+    calls: list[str] = []
+    kept = Kept(100)
+    kept.when_drained(lambda: calls.append("at once"))
+    kept.append(b'"' + b"x" * 50 + b'"')
+    for name in ("first", "second"):
+        kept.when_drained(partial(calls.append, name))
+    assert calls == ["at once"]
+    kept.release()
+    kept.release()
+    assert calls == ["at once", "first", "second"]
 
 
 def grave(until: float = LIFETIME) -> Tombstone:

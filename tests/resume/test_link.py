@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from typing import Any
 
@@ -396,6 +397,78 @@ def test_no_text() -> None:
     link.flush()
     assert recorder.ended
     assert server.session.close_code == 3000
+
+
+def test_usual_frames_are_taken_at_once() -> None:
+    server = Server()
+    link, _ = server.connect()
+    session = server.make()
+    session.accept(server.application)
+    assert not link.deliver([json.dumps(server.hello(new=True))], 80)
+    server.clock.settle()
+    server.send("down")
+    assert not link.deliver(['{"received":1}', '["1"]', '["2"]'], 24)
+    assert session.state is State.OPEN
+    assert server.application.got == ["1", "2"]
+
+
+def test_first_messages_prove_that_the_welcome_came() -> None:
+    server, link, _ = opened()
+    assert server.session.state is State.YOUNG
+    assert not link.deliver(['["1"]'], 5)
+    assert server.session.state is State.OPEN
+
+
+def test_acknowledging_what_was_never_sent_ends_the_session() -> None:
+    server, link, _ = opened()
+    link.deliver(['{"received":1}'], 14)
+    assert server.session.close_code == 3000
+
+
+def test_what_comes_while_the_application_is_asked_waits_in_order() -> None:
+    server, _, _ = opened()
+    link, _ = server.connect(b"renewed")
+    link.ask = lambda _, session: None
+    server.say(link, server.hello())
+    ready: list[bool] = []
+    for text in ("a", "b"):
+        server.say(link, [text])
+    link.when_ready(lambda: ready.append(True))
+    assert not ready
+    link.proved(True)
+    assert ready
+    assert server.application.got == ["a", "b"]
+    link.proved(True)
+    assert link.state is LinkState.ATTACHED, "it was told once"
+
+
+def test_nothing_is_said_to_who_does_not_read() -> None:
+    server, _, _ = opened()
+    link, recorder = server.connect()
+    recorder.open = False
+    server.say(link, {"ping": 1})
+    assert recorder.written == []
+    assert not recorder.ended
+
+
+def test_it_ends_once() -> None:
+    server, _, _ = opened()
+    link, recorder = server.connect()
+    link.flush()
+    link.fail()
+    assert recorder.closed_with == (4500, "Internal Server Error")
+    link.end()
+    link.end_with(3000, "again")
+    link.abandon()
+    assert recorder.closed_with == (4500, "Internal Server Error")
+
+
+def test_refused_handshake_leaves_nothing() -> None:
+    server, _, _ = opened()
+    link, recorder = server.connect()
+    link.abandon()
+    assert link.state is LinkState.OVER
+    assert not recorder.ended, "there is no WebSocket that could end"
 
 
 def test_what_has_no_room_waits_whole() -> None:

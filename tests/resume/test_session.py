@@ -651,6 +651,75 @@ def test_client_that_is_away_hears_that_it_moves_when_it_comes() -> None:
     assert answers(server.poll()) == [{"from": 1, "received": 0}, {"moved": 5.0}]
 
 
+def test_over_before_the_application_let_it_in() -> None:
+    server = Server()
+    poll = server.poll(new=True, admit=False)
+    session = server.session
+    assert session.new
+    assert not session.live
+    session.close(4001, "enough")
+    assert not session.accept(server.application)
+    server.clock.settle()
+    assert answers(poll) == ["c[4001,enough]"]
+    assert server.application.calls == []
+
+
+def test_what_comes_after_the_end_changes_nothing() -> None:
+    server = started()
+    session = server.session
+    assert session.live
+    session.refuse(4403, "Forbidden")
+    session.abandon()
+    assert session.state is State.SUSPENDED, "it is open"
+    session.close(4001, "enough")
+    session.close(4002, "again")
+    session.drain(server.clock.now, 5)
+    assert session.state is State.ENDED
+    session.finish()
+    session.finish()
+    assert server.application.calls[1:] == [("closed", 4001, "enough")]
+    assert server.capacity._places.taken == 0
+
+
+def test_refused_handshake_forgets_the_session() -> None:
+    server = Server()
+    session = server.make()
+    session.abandon()
+    assert session.state is State.GONE
+    assert len(server.manager) == 0
+
+
+def test_links_end_with_their_session() -> None:
+    server = started()
+    _, replaced = server.websocket()
+    server.poll()
+    server.session.finish()
+    assert replaced.ended
+
+
+def test_placeholder_is_over() -> None:
+    server = started()
+    session = server.session
+    stand_in = session.placeholder()
+    assert (stand_in.key, stand_in.over, stand_in.live) == (session.key, True, False)
+    assert not stand_in.accept(server.application)
+    assert not stand_in.send("a")
+    assert server.session is session
+    assert "suspended" in repr(session)
+    assert "gone" in repr(stand_in)
+
+
+def test_request_that_came_before_the_welcome_proves_nothing() -> None:
+    server = Server()
+    stream = server.stream(new=True, writable=False)
+    server.poll(new=True, writable=False)
+    assert stream.written == []
+    assert server.session.state is State.YOUNG
+    server.poll(new=True)
+    server.poll()
+    assert server.session.state is State.OPEN
+
+
 def test_nothing_is_left_behind() -> None:
     server = started()
     stream = server.stream()

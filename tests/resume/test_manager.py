@@ -1,0 +1,73 @@
+"""Who is looked for, and who has a place."""
+
+from __future__ import annotations
+
+import pytest
+
+from sockjs_bridge.core.hub import TooManySessions
+from tests.resume.support import PLACE, Server, answers
+from tests.resume.test_session import started
+
+
+def test_known_while_it_lives_and_as_a_tombstone() -> None:
+    server = Server()
+    assert not server.manager.knows(PLACE)
+    server.poll(new=True)
+    assert server.manager.knows(PLACE)
+    server.poll(now=True)
+    server.clock.advance(61)
+    assert len(server.manager) == 0
+    assert server.manager.knows(PLACE)
+    server.clock.advance(601)
+    assert not server.manager.knows(PLACE)
+
+
+def test_tombstone_is_told_to_its_user_only() -> None:
+    server = started()
+    server.clock.advance(61)
+    assert answers(server.poll(fingerprint=b"mallory")) == [403]
+    assert answers(server.poll()) == [{"lost": {"received": 0}}]
+
+
+def test_tombstone_answers_a_send() -> None:
+    server = started()
+    server.post(first=1, messages=["a"])
+    server.clock.advance(61)
+    assert server.post() == {"arrived": 1, "received": 1, "lost": {"received": 1}}
+    server = started()
+    server.session.close(4001, "enough")
+    server.clock.advance(61)
+    assert server.post() == {"arrived": 0, "received": 0, "closed": [4001, "enough"]}
+
+
+def test_network_of_an_address_is_known_by_a_hash() -> None:
+    manager = Server().manager
+    assert manager.net("192.0.2.1") == manager.net("192.0.2.99") != manager.net("192.0.3.1")
+    assert manager.net("2001:db8:1::1") == manager.net("2001:db8:1:2::2")
+    assert manager.net("2001:db8:1::1") != manager.net("2001:db8:2::1")
+    assert manager.net("192.0.2.1") != Server().manager.net("192.0.2.1"), "the key is its own"
+
+
+def test_websocket_takes_a_place_until_it_has_said_hello() -> None:
+    server = Server(places=1)
+    assert server.manager.admit_link(PLACE)
+    with pytest.raises(TooManySessions):
+        server.manager.admit_link(PLACE)
+    link, _ = server.connect()
+    link.holds_place = True
+    link.end()
+    assert server.manager.admit_link(PLACE)
+
+
+def test_websocket_of_a_session_stands_in_its_place() -> None:
+    server = Server(places=1)
+    server.poll(new=True)
+    assert not server.manager.admit_link(PLACE)
+
+
+def test_no_websocket_while_the_server_leaves() -> None:
+    server = started()
+    for _ in server.manager.drain(5):
+        pass
+    with pytest.raises(TooManySessions):
+        server.manager.admit_link(PLACE)
