@@ -241,7 +241,7 @@ def test_wrong_keys_log_a_line_a_second_at_most(
     launch_resumable: Launch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with launch_resumable() as client:
-        one = Resumable(client).open()
+        one = Resumable(client).grown()
         thief = one.thief()
         connection = client.connect()
         caplog.clear()

@@ -241,6 +241,24 @@ async def test_a_client_that_leaves_during_the_handshake():
         assert server.runner._activity.count == 0
 
 
+async def test_a_client_whose_session_survives_leaves_during_the_handshake():
+    """The application lets it in, and nobody has the key: nothing is left of it."""
+    async with Server() as server:
+        server.guard.gate.clear()
+        wire = server.connect()
+        wire.feed(handshake(f"/talk/a/~r1/{'s' * 22}/websocket?new"))
+        await until(server.guard.entered.is_set)
+        wire.close()
+        await asyncio.sleep(0)
+        server.guard.gate.set()
+        await server.quiet()
+        assert wire.written == b""
+        (session,) = server.guard.sessions
+        assert session.over
+        assert session.connection is None
+        assert server.runner._activity.count == 0
+
+
 @both_readers
 @pytest.mark.parametrize("asked", [handshake(), HTTP_OPENING], ids=["websocket", "xhr"])
 async def test_a_session_that_ends_during_the_handshake_leaves_no_cycle(fast, asked):
