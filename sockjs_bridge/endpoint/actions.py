@@ -7,7 +7,7 @@ and bodies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from sockjs_bridge.core import protocol
@@ -52,6 +52,7 @@ class Action:
     headers: Headers
     cors: Headers
     content_type: str
+    _usual: Headers | None = field(init=False, repr=False, compare=False, default=None)
 
     @property
     def session(self) -> Session | None:
@@ -97,15 +98,12 @@ class Action:
         """
         raise NotImplementedError
 
-    def _check(
-        self, session: Session, proof: Proof | None, headers: Headers
-    ) -> Answer | Prove | None:
+    def _check(self, session: Session, proof: Proof | None) -> Answer | Prove | None:
         """Sees to it that a request of a session is made by who opened it.
 
         Args:
             session: the one.
             proof: see `take`.
-            headers: of the response; those of the application's are added.
 
         Returns:
             What follows in place of what was asked; None to go on.
@@ -114,7 +112,7 @@ class Action:
         if credentials is None or credentials.passes(self.fingerprint):
             return None
         # Somebody else gets nothing of what the application says.
-        forbidden = self._refuse(403, headers, "Forbidden")
+        forbidden = self._refuse(403, "Forbidden")
         if not credentials.settled:
             return forbidden
         if proof is None:
@@ -122,15 +120,30 @@ class Action:
         if proof.session is not session:
             # That one has ended meanwhile, and another one has its id.
             return forbidden
-        headers += proof.headers
-        if admits(session, self.fingerprint, proof):
-            return None
-        return forbidden
+        return None if admits(session, self.fingerprint, proof) else forbidden
 
-    def _refuse(self, status: int, headers: Headers, text: str) -> Answer:
+    def _accepted(self, session: Session, proof: Proof | None) -> Headers:
+        """Returns the headers of what is done; those of an open session are mostly the same."""
+        # The application adds its own to a handshake's.
+        if proof is not None or session.state is NEW:
+            return self._headers(proof, *self._own)
+        if self._usual is None:
+            self._usual = self._headers(None, *self._own)
+        return self._usual
+
+    @property
+    def _own(self) -> Headers:
+        """What the response of the action says of itself."""
+        raise NotImplementedError
+
+    def _refuse(self, status: int, text: str, proof: Proof | None = None) -> Answer:
         retry = [RETRY_AFTER] if status == 503 else []
-        headers = [*headers, ("Content-Type", PLAIN), *retry, *self.cors]
+        headers = self._headers(proof, ("Content-Type", PLAIN), *retry)
         return Answer(status, headers, text.encode())
+
+    def _headers(self, proof: Proof | None, *own: tuple[str, str]) -> Headers:
+        said = proof.headers if proof is not None else ()
+        return [*self.headers, *said, *own, *self.cors]
 
 
 @dataclass(slots=True)
@@ -152,17 +165,15 @@ class Receive(Action):
         proof: Proof | None = None,
     ) -> Outcome:
         """Opens the session where there is none."""
-        transport, headers = self.transport, [*self.headers]
-        callback = ""
+        transport, callback = self.transport, ""
         if transport.takes_callback:
             callback = _last(query, "c") or _last(query, "callback")
             if not callback:
-                return self._refuse(500, headers, '"callback" parameter required')
+                return self._refuse(500, '"callback" parameter required')
             if not protocol.valid_callback(callback):
-                return self._refuse(500, headers, 'invalid "callback" parameter')
-            headers.append(("X-Content-Type-Options", "nosniff"))
+                return self._refuse(500, 'invalid "callback" parameter')
         if session is not None:
-            refusal = self._check(session, proof, headers)
+            refusal = self._check(session, proof)
             # A client hears of its session's end by the close frame.
             if refusal is not None and session.credentials is not None:
                 return refusal
@@ -170,13 +181,15 @@ class Receive(Action):
             try:
                 session = self.manager.create(self.session_id, transport, self.base)
             except TooManySessions as error:
-                return self._refuse(503, headers, str(error))
+                return self._refuse(503, str(error))
             session.credentials = Credentials(self.fingerprint)
-        headers.append(("Content-Type", transport.content_type))
-        headers.append(("X-Accel-Buffering", "no"))
-        headers += self.cors
         peer.carried += 1
+        headers = self._accepted(session, proof)
         return Attach(session, transport, headers, callback, _tag(query))
+
+    @property
+    def _own(self) -> Headers:
+        return [("Content-Type", self.transport.content_type), ("X-Accel-Buffering", "no")]
 
 
 @dataclass(slots=True)
@@ -198,27 +211,29 @@ class Send(Action):
         proof: Proof | None = None,
     ) -> Outcome:
         """Delivers the messages."""
-        headers = [*self.headers]
         if session is None or session.state is NEW:
-            return self._refuse(404, headers, "Not found")
-        if (refusal := self._check(session, proof, headers)) is not None:
+            return self._refuse(404, "Not found")
+        if (refusal := self._check(session, proof)) is not None:
             return refusal
         if session.flooded:
-            return self._refuse(503, headers, "Too many sends at once.")
+            return self._refuse(503, "Too many sends at once.", proof)
         try:
             messages = session.transport.decode(self.sending.text(body, self.content_type))
         except protocol.PayloadError as error:
-            return self._refuse(500, headers, str(error))
+            return self._refuse(500, str(error), proof)
         peer.carried += 1
         tag = _tag(query)
         known = tag is not None and session.repeats.recognises_send(
             tag, peer, query.encode("utf-8", "surrogatepass"), body
         )
         full = session.full if known else session.deliver(messages, len(body))
-        headers.append(("Content-Type", PLAIN))
-        headers += self.cors
+        headers = self._accepted(session, proof)
         answer = Answer(self.sending.status, headers, self.sending.body)
         return Wait(session, answer) if full else answer
+
+    @property
+    def _own(self) -> Headers:
+        return [("Content-Type", PLAIN)]
 
 
 def _last(query: str, name: str) -> str:

@@ -28,6 +28,7 @@ from sockjs_bridge.endpoint.origins import OriginPolicy, RefusedOrigins
 from sockjs_bridge.endpoint.outcomes import (
     COMMON,
     NO_CACHE,
+    NOSNIFF,
     RETRY_AFTER,
     Answer,
     Attach,
@@ -274,9 +275,12 @@ class Endpoint:
     ) -> Action | Answer:
         if sending := SENDING.get(target.action):
             served, method = bool(sending.serves & self._transports), "POST"
+            nosniff = []
         else:
             transport = RECEIVING[target.action]
             served, method = transport.name in self._transports, transport.method
+            # What begins with a name of the client's choice must not be taken for something else.
+            nosniff = [NOSNIFF] if transport.takes_callback else []
         if not served:
             return not_found()
         cookie = self._cookie(request)
@@ -292,7 +296,7 @@ class Endpoint:
             target.session_id,
             unquote(base) if "%" in base else base,
             fingerprint(request.headers, jsessionid=self.settings.jsessionid),
-            [NO_CACHE, *cookie],
+            [NO_CACHE, *cookie, *nosniff],
             shared,
             request.headers.get("Content-Type", ""),
         )

@@ -20,8 +20,9 @@ from sockjs_bridge.resume.probe import Probe
 from sockjs_bridge.resume.session import ResumableSession
 
 NO_CACHE = ("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
 #: On all answers of ``~r1``: what is kept, guessed or held back on the way is of no use.
-COMMON = [NO_CACHE, ("X-Content-Type-Options", "nosniff"), ("X-Accel-Buffering", "no")]
+COMMON = [NO_CACHE, NOSNIFF, ("X-Accel-Buffering", "no")]
 #: With 503: in how many seconds to come again.
 RETRY_AFTER = ("Retry-After", "5")
 
