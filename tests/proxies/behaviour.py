@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+ACTIONS = frozenset(
+    ("websocket", "xhr", "xhr_send", "xhr_streaming", "eventsource", "htmlfile", "jsonp")
+)
+"""What clients ask of a session: the last segments of these paths."""
+
 UPGRADES = ("passed", "refused", "swallowed", "held", "unanswered")
 """What becomes of a request for ``Upgrade``: it is passed on; answered 403; passed on without
 ``Upgrade``; passed on, and its answer is held; never passed on nor answered."""
@@ -85,6 +90,8 @@ class Behaviour:
         hold: bytes of a body up to which it is held, until more come or it is complete; inf: held
             whole.
         http_1_0: to both sides: no chunks, no keep-alive.
+        busy: seconds, from the first request for one of `ACTIONS` on, in which all of these wait: a
+            server whose /info alone is quick.
         idle: seconds without a byte in either direction after which what goes on is cut, by FIN.
         cut: where responses and WebSockets end.
         lose: what becomes of polls.
@@ -102,6 +109,7 @@ class Behaviour:
     drop: Drop | None = None
     hold: float = 0
     http_1_0: bool = False
+    busy: float = 0.0
     idle: float = math.inf
     cut: Cut = Cut()
     lose: Lose | None = None

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from tests.proxies.behaviour import Behaviour
+from tests.proxies.behaviour import ACTIONS, Behaviour
 from tests.proxies.http1 import Head, Incoming, Truncated
 from tests.proxies.relay import Delayed, Dropping, End, Response
 from tests.proxies.tcp import Proxy, reset
@@ -21,15 +21,16 @@ class Middlebox(Proxy):
     """Passes requests on, each over a connection of its own to the server, and does what it is for.
 
     It counts, by name: ``upgrades`` that were refused, swallowed, held or left without answer;
-    ``dropped`` pieces after a 101; ``held`` responses; ``old`` responses by HTTP/1.0; ``cuts``;
-    ``lost`` polls; ``resets``; ``stripped`` requests; ``cached`` answers; ``errors``; ``rewritten``
-    paths; ``waited`` connections; and ``requests of`` each action, as the last segment of its path.
+    ``dropped`` and ``held`` pieces; ``old`` responses, by HTTP/1.0; ``cuts``; ``lost`` polls;
+    requests that found the server ``busy``; ``resets``; ``stripped`` requests; ``cached`` answers;
+    ``errors``; ``rewritten`` paths; ``waited`` connections; ``requests of`` each action: the last
+    segment of a path.
 
     Args:
         url: of the server behind it.
         behaviour: what it does.
-        concerns: what the server's paths begin with that it does this to; connections, versions and
-            prefixes are the same for all.
+        concerns: what the server's paths begin with that it does this to; the limit of connections,
+            HTTP/1.0 and the prefix concern all.
         seed: of its dice.
     """
 
@@ -44,6 +45,7 @@ class Middlebox(Proxy):
         self._dice = random.Random(seed)
         self._polls = itertools.count(1)
         self._requests = itertools.count(1)
+        self._free: float | None = None
         self._slots = asyncio.Semaphore(self.behaviour.connections or 2**31)
 
     def vanish(self) -> None:
@@ -76,6 +78,17 @@ class Middlebox(Proxy):
         if self._dice.random() >= chance:
             return ""
         return self._dice.choice(["before", "after"])
+
+    def busy_for(self, action: str) -> float:
+        """Returns the seconds that a request for an action has to wait."""
+        if action not in ACTIONS or not self.behaviour.busy:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        if self._free is None:
+            self._free = now + self.behaviour.busy
+        wait = max(0.0, self._free - now)
+        self.counts["busy"] += wait > 0
+        return wait
 
     def loses(self) -> bool:
         """Tells, poll by poll, whether this one is lost."""
@@ -225,7 +238,7 @@ class _Connection:
             Whether the connection can go on with another request.
         """
         does = self.behaviour
-        await asyncio.sleep(does.round_trip / 2)
+        await asyncio.sleep(does.round_trip / 2 + self._box.busy_for(head.action))
         if head.asks_for_upgrade and does.upgrade in ("refused", "unanswered"):
             self.count("upgrades")
             if does.upgrade == "refused":

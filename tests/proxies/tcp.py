@@ -1,4 +1,4 @@
-"""What the misbehaving proxies share: connections that are passed on, byte by byte."""
+"""What the proxies of these tests share: connections that are passed on, byte by byte."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
+from collections.abc import Callable
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from tests.proxies.behaviour import Behaviour, Cut, Lose
 from tests.proxies.ends import FRAME, TARGETS, Origin, behind, echo, switch, through
 from tests.proxies.http1 import Truncated
 from tests.proxies.middlebox import Middlebox
-from tests.proxies.tcp import in_thread
+from tests.proxies.tcp import Proxy, in_thread
 
 
 async def test_a_harmless_one_passes_everything_on(origin: Origin) -> None:
@@ -234,6 +235,18 @@ def test_resets_are_as_frequent_as_they_are_to_be() -> None:
     assert set(thrown) == {"", "before", "after"}
 
 
+async def test_a_busy_server_makes_requests_of_sessions_wait(origin: Origin) -> None:
+    """From the first on; then all of them go on, and later ones at once."""
+    time = asyncio.get_running_loop().time
+    async with behind(origin, Behaviour(busy=0.3)) as (box, client):
+        assert await client.get("info") == ("200", FRAME)
+        began = time()
+        assert await client.get("xhr") == ("200", FRAME)
+        assert time() - began >= 0.3
+        assert await client.get("xhr") == ("200", FRAME)
+        assert box.counts["busy"] == 1
+
+
 async def test_fields_are_stripped(origin: Origin) -> None:
     async with behind(origin, Behaviour(strips=("origin", "cookie"))) as (box, client):
         await client.get("xhr", Origin="http://a", cookie="a=b", Referer="http://a/page")
@@ -309,16 +322,18 @@ async def test_a_server_that_is_away_is_a_connection_that_ends(origin: Origin) -
         assert await client.rest() == b""
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour(), Behaviour(round_trip=30, idle=30)])
-def test_in_a_thread_it_ends_with_its_connections(behaviour: Behaviour) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [Proxy, Middlebox, lambda url: Middlebox(url, Behaviour(round_trip=30, idle=30))],
+)
+def test_in_a_thread_it_ends_with_its_connections(make: Callable[[str], Proxy]) -> None:
     """Whatever still waits when it ends is reset."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port = server.getsockname()[1]
-        with in_thread(Middlebox(f"http://127.0.0.1:{port}", behaviour)) as box:
-            parts = urlsplit(box.url)
+        with in_thread(make(f"http://127.0.0.1:{server.getsockname()[1]}")) as proxy:
+            parts = urlsplit(proxy.url)
             waiting = socket.create_connection((parts.hostname, parts.port))
             waiting.sendall(b"GET /echo/info HTTP/1.1\r\nHost: a\r\n\r\n")
-            eventually(lambda: box.counts["requests of info"] == 1)
+            eventually(lambda: proxy.connections == 1)
         with closing(waiting):
             waiting.settimeout(40)
             with pytest.raises(ConnectionResetError):
