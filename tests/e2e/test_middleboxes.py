@@ -28,7 +28,7 @@ ROWS = (
     "HTTP/1.0",
     "idle cut after 2 s",
     "all cut after 3000 bytes, RST",
-    "two connections, path rewritten",
+    "six connections, path rewritten",
     *(
         (
             "frames dropped to the server",
@@ -36,7 +36,7 @@ ROWS = (
             "streams cut after 3000 bytes, clean",
             "each fifth poll lost: before the head",
             "each fifth poll lost: mid-frame",
-            "2 % reset, responses held whole, 200 ms",
+            "10 % reset, responses held whole",
             "each tenth request 502 or 504",
         )
         if CLIENT == "resumable"

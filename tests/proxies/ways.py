@@ -99,6 +99,7 @@ WAYS: dict[str, Way] = {
     "2 % reset, responses held whole, 200 ms": Way(
         replace(HELD, round_trip=0.2, resets=0.02), "resets"
     ),
+    "10 % reset, responses held whole": Way(replace(HELD, resets=0.1), "resets"),
     "Origin stripped": Way(replace(NO_UPGRADE, strips=("origin",)), "stripped"),
     "Origin stripped, WebSocket": Way(Behaviour(strips=("origin",)), "stripped"),
     "Cookie stripped": Way(Behaviour(strips=("cookie",)), "stripped"),
@@ -113,7 +114,7 @@ WAYS: dict[str, Way] = {
     "path rewritten, Upgrade refused": Way(replace(NO_UPGRADE, prefix="/app"), "rewritten"),
     "six connections": Way(Behaviour(connections=6)),
     "two connections": Way(Behaviour(connections=2), "waited"),
-    "two connections, path rewritten": Way(
-        replace(NO_UPGRADE, connections=2, prefix="/app"), "waited"
+    "six connections, path rewritten": Way(
+        replace(NO_UPGRADE, connections=6, prefix="/app"), "rewritten"
     ),
 }

@@ -123,7 +123,11 @@ const CLIENTS = {
     const sock = new ReconnectingSockJS(endpoint);
     sock.addEventListener("open", () => opened(sock.transport));
     sock.addEventListener("resumed", () => opened(sock.transport));
-    sock.addEventListener("message", ({ detail }) => heard(JSON.parse(detail).number));
+    sock.addEventListener("message", ({ detail }) => {
+      // A better one may have taken over.
+      report.transport = sock.transport;
+      heard(JSON.parse(detail).number);
+    });
     for (const type of ["denied", "stopped"]) {
       sock.addEventListener(type, ({ detail }) => {
         report.ended = `${type} ${JSON.stringify(detail)}`;
