@@ -12,6 +12,9 @@ from tests.proxies.http1 import Head, Incoming, Truncated, chunk
 from tests.proxies.middlebox import Middlebox
 
 FRAME = b'a["12"]\n'
+BYE = b"bye"
+"""After which the server ends a WebSocket's connection."""
+
 TARGETS = {"websocket": "GET", "info": "GET", "xhr": "POST", "xhr_streaming": "POST"}
 
 
@@ -55,6 +58,8 @@ class Origin:
             while data := await incoming.piece():
                 self.heard += data
                 writer.write(data)
+                if data == BYE:
+                    return
             self.gone += 1
         elif head.action == "xhr_streaming":
             await self.stream(head.first.endswith("1.1"), incoming, writer)

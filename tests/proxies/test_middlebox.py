@@ -45,7 +45,8 @@ async def test_the_server_hears_that_a_client_has_left(origin: Origin) -> None:
     async with behind(origin, Behaviour()) as (_, client):
         await client.ask("xhr_streaming")
         await client.head()
-    await until(lambda: origin.gone == 1)
+        client.writer.close()
+        await until(lambda: origin.gone == 1)
 
 
 async def test_each_way_takes_half_of_the_round_trip(origin: Origin) -> None:

@@ -69,7 +69,6 @@ BEHAVIOURS = {
     "HTTP/1.0": Behaviour(http_1_0=True),
     "frames dropped": Behaviour(drop=Drop("both")),
     "a round trip of 20 ms": Behaviour(round_trip=0.02),
-    "streams ended after 0.3 s": Behaviour(cut=Cut("clean", after_seconds=0.3)),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.support import until
 from tests.proxies.behaviour import DIRECTIONS, Behaviour, Cut, Drop
-from tests.proxies.ends import FRAME, Origin, behind, echo, switch
+from tests.proxies.ends import BYE, FRAME, Origin, behind, echo, switch
 
 
 async def test_an_upgrade_is_refused(origin: Origin) -> None:
@@ -57,6 +57,17 @@ async def test_frames_are_dropped_silently(origin: Origin, direction: str, passe
         client.writer.write_eof()
         assert await client.rest() == b""
         assert origin.heard == passed + (b"lost" if direction == "to the client" else b"")
+
+
+async def test_where_frames_are_dropped_the_end_is_not_told(origin: Origin) -> None:
+    """The server has left; what ends the client's connection is another limit."""
+    behaviour = Behaviour(drop=Drop("to the client"), cut=Cut(after_seconds=0.5))
+    async with behind(origin, behaviour) as (box, client):
+        await switch(client)
+        client.writer.write(BYE)
+        assert await client.rest() == b""
+        assert origin.heard == BYE
+        assert box.counts["cuts"] == 1
 
 
 async def test_frames_are_dropped_after_some_time(origin: Origin) -> None:
