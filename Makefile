@@ -5,6 +5,8 @@
 # make docs   the documentation, in build/docs
 # make bench  how this server compares with others; make bench-short: a first look;
 #             make bench-stalls: what holds up its loop
+# make proxies  what the browser's clients make of what may stand between: hours;
+#             a part: make proxies WAYS='cut after|HTTP/1.0' CLIENTS=stock BROWSERS=chromium
 
 PYTHON ?= python3
 VENV = .venv
@@ -32,10 +34,15 @@ PEERS =
 REPS =
 SECONDS =
 
+# A part of the table of middleboxes.
+WAYS =
+CLIENTS =
+BROWSERS =
+
 # Where it is set, each worker of the tests would compile all of them anew: half of a quick check.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test test-js test-units coverage lint format docs bench bench-short bench-stalls browser-files programs dist clean
+.PHONY: demo check test test-js test-units coverage lint format docs bench bench-short bench-stalls proxies browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
@@ -80,6 +87,11 @@ bench bench-short bench-stalls: $(DEMO)
 	@$(BIN)/python -m bench.run $(patsubst bench-%,--%,$(filter-out bench,$@)) \
 	  $(if $(LOADS),--loads '$(LOADS)') $(if $(PEERS),--peers '$(PEERS)') \
 	  $(if $(REPS),--reps '$(REPS)') $(if $(SECONDS),--seconds '$(SECONDS)')
+
+# Kept in build/proxies/table.txt.
+proxies: $(TEST) programs
+	@$(BIN)/python -W ignore -m tests.proxies.table $(if $(WAYS),--ways '$(WAYS)') \
+	  $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(BROWSERS),--browsers '$(BROWSERS)')
 
 dist: $(TEST)
 	rm -rf dist

@@ -28,6 +28,7 @@ WITHOUT_SERVER = "not server"
 #: The files with browsers that share a worker; the others share one more. All take about as long.
 SCOPES = {
     "test_proxies.py": "proxies",
+    "test_middleboxes.py": "middleboxes",
     "test_transports.py": "transports",
     "test_life.py": "life",
     "test_server_trouble.py": "life",

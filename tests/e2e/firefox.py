@@ -56,7 +56,9 @@ class Firefox:
             self._socket = websocket.create_connection(
                 f"{address}/session", timeout=2 * patience, suppress_origin=True
             )
-            self._ask("session.new", capabilities={})
+            # The certificates of the proxies are their own.
+            own = {"alwaysMatch": {"acceptInsecureCerts": True}}
+            self._ask("session.new", capabilities=own)
             self._ask("session.subscribe", events=["log.entryAdded"])
             tree = self._ask("browsingContext.getTree", maxDepth=0)
             self._page = tree["contexts"][0]["context"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,17 +17,8 @@ from tests.e2e.conversation import LONG, assert_complete, converse
 from tests.e2e.page import ChatPage
 from tests.e2e.report import row
 from tests.e2e.server import PATIENCE, PLENTY, Server
-from tests.proxies.misbehaving import (
-    ACTIONS,
-    BusyProxy,
-    CuttingProxy,
-    DroppingProxy,
-    HoldingProxy,
-    IdleProxy,
-    OldProxy,
-    SwallowingProxy,
-    UnansweringProxy,
-)
+from tests.proxies.behaviour import ACTIONS, Behaviour, Cut, Drop
+from tests.proxies.middlebox import Middlebox
 from tests.proxies.programs import HAProxy, Nginx, Squid
 from tests.proxies.tcp import Proxy, in_thread
 
@@ -61,14 +53,14 @@ def haproxy(folder: Path, url: str) -> Iterator[str]:
         yield proxy.url
 
 
-def misbehaving(make: Callable[[str], Proxy], deed: str) -> Reach:
-    """Put a proxy between, which must have done something by a name at the end."""
+def middlebox(behaviour: Behaviour, deed: str) -> Reach:
+    """Put one between, which must have done something by a name at the end; not to the pages."""
 
     @contextmanager
     def reach(folder: Path, url: str) -> Iterator[str]:
-        with in_thread(make(url)) as proxy:
-            yield proxy.url
-            assert proxy.counts[deed], deed
+        with in_thread(Middlebox(url, behaviour, CHAT)) as box:
+            yield box.url
+            assert box.counts[deed], deed
 
     return reach
 
@@ -92,7 +84,12 @@ class Way:
     steady: bool = True
 
 
+CHAT = "/chat"
+HELD = Behaviour(upgrade="swallowed", hold=math.inf)
 STREAMING = ("xhr-streaming",)
+BUSY = Behaviour(upgrade="swallowed", busy=5)
+FALLBACKS = ("xhr-streaming", "eventsource", "xhr-polling")
+ANY = ("websocket", *FALLBACKS)
 WAYS = {
     "direct": Way(directly, ("websocket",)),
     "nginx, WebSocket": Way(nginx("nginx-websocket.conf"), ("websocket",), options=TRUSTED),
@@ -100,38 +97,25 @@ WAYS = {
         nginx("nginx-plain.conf"), STREAMING, NO_WEBSOCKET, options=TRUSTED
     ),
     "upgrade swallowed": Way(
-        misbehaving(SwallowingProxy, "upgrades swallowed"), STREAMING, NO_WEBSOCKET
+        middlebox(Behaviour(upgrade="swallowed"), "upgrades"), STREAMING, NO_WEBSOCKET
     ),
     "upgrade never answered": Way(
-        misbehaving(UnansweringProxy, "upgrades swallowed"), STREAMING, NO_WEBSOCKET
+        middlebox(Behaviour(upgrade="unanswered"), "upgrades"), STREAMING, NO_WEBSOCKET
     ),
-    "responses held": Way(
-        misbehaving(HoldingProxy, "responses held"),
-        ("xhr-polling",),
-        NO_WEBSOCKET,
-    ),
-    "HTTP 1.0": Way(misbehaving(OldProxy, "answers"), STREAMING, NO_WEBSOCKET),
+    "responses held": Way(middlebox(HELD, "held"), ("xhr-polling",), NO_WEBSOCKET),
+    "HTTP 1.0": Way(middlebox(Behaviour(http_1_0=True), "old"), STREAMING, NO_WEBSOCKET),
     "cut after 16 KiB": Way(
-        misbehaving(lambda url: CuttingProxy(url, 16384, "/chat/"), "cuts"),
-        ("websocket", "xhr-streaming", "eventsource", "xhr-polling"),
-        LOST,
-        steady=False,
+        middlebox(Behaviour(cut=Cut(after_bytes=16384)), "cuts"), ANY, LOST, steady=False
     ),
     "frames to the page dropped": Way(
-        misbehaving(DroppingProxy, "dropped"),
-        ("xhr-streaming", "eventsource", "xhr-polling"),
-        LOST,
-        steady=False,
+        middlebox(Behaviour(drop=Drop()), "dropped"), FALLBACKS, LOST, steady=False
     ),
     "frames to the page dropped after 8 KiB": Way(
-        misbehaving(lambda url: DroppingProxy(url, passes=8192), "dropped"),
-        ("websocket", "xhr-streaming", "eventsource", "xhr-polling"),
-        LOST,
-        steady=False,
+        middlebox(Behaviour(drop=Drop(after_bytes=8192)), "dropped"), ANY, LOST, steady=False
     ),
     "frames to the server dropped": Way(
-        misbehaving(lambda url: DroppingProxy(url, "to the server"), "dropped"),
-        ("xhr-streaming", "eventsource", "xhr-polling"),
+        middlebox(Behaviour(drop=Drop("to the server")), "dropped"),
+        FALLBACKS,
         LOST,
         steady=False,
     ),
@@ -215,7 +199,7 @@ def test_ten_loads_behind_a_proxy_that_holds_responses(
     page = browsers[0]
     page.expect_errors(NO_WEBSOCKET)
     page.note_states()
-    with in_thread(HoldingProxy(server.url)) as proxy:
+    with in_thread(Middlebox(server.url, HELD, CHAT)) as proxy:
         url = f"{proxy.url}/rooms/{server.room('Lobby')}"
         for _ in range(10):
             tried = open_and_connect(page, url, proxy)
@@ -232,9 +216,9 @@ def test_a_server_that_is_busy_for_a_while(browsers: list[ChatPage], serve: Serv
     page = browsers[0]
     page.expect_errors(NO_WEBSOCKET)
     page.note_states()
-    with in_thread(BusyProxy(server.url, 5)) as proxy:
+    with in_thread(Middlebox(server.url, BUSY, CHAT)) as proxy:
         open_and_connect(page, f"{proxy.url}/rooms/{server.room('Lobby')}", proxy)
-        assert proxy.counts["requests held up"]
+        assert proxy.counts["busy"]
         page.driver.get("about:blank")
 
 
@@ -275,7 +259,7 @@ def test_behind_a_proxy_that_cuts_sooner_than_the_heartbeat_comes(
     """
     server = serve({**PLENTY, "sockjs.heartbeat_delay": "25"})
     room = server.room("Lobby")
-    with in_thread(IdleProxy(server.url, 2)) as proxy:
+    with in_thread(Middlebox(server.url, Behaviour(idle=2), CHAT)) as proxy:
         for page in browsers:
             page.expect_errors(LOST)
             page.open(f"{proxy.url}/rooms/{room}")

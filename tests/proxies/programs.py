@@ -172,11 +172,13 @@ class Nginx(_TLSProgram):
         folder: for its files.
         url: of the server behind it.
         site: the name of the file.
+        more: lines for what it says of the server behind it.
     """
 
-    def __init__(self, folder: Path, url: str, site: str) -> None:
+    def __init__(self, folder: Path, url: str, site: str, more: str = "") -> None:
         super().__init__(folder, url)
         self._site = site
+        self._more = more
         self.plain_port = free_port()
 
     def configure(self) -> list[str]:
@@ -188,7 +190,7 @@ class Nginx(_TLSProgram):
                 "listen 443 ": f"listen 127.0.0.1:{self.port} ",
                 CERTIFICATE: str(self.certificate),
                 KEY: str(self.key),
-                "127.0.0.1:6543": self.upstream,
+                "127.0.0.1:6543;": f"{self.upstream};{self._more}",
             },
         )
         (self.folder / "site.conf").write_text(site)

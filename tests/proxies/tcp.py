@@ -1,4 +1,4 @@
-"""What the misbehaving proxies share: connections that are passed on, byte by byte."""
+"""What the proxies of these tests share: connections that are passed on, byte by byte."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Link:
     def reset(self) -> None:
         """End both connections at once, by RST."""
         for writer in (self.here, self.there):
-            _reset(writer)
+            reset(writer)
 
 
 class Proxy:
@@ -121,12 +121,12 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refuses:
-            _reset(writer)
+            reset(writer)
             return
         try:
             there = await asyncio.open_connection(*self._upstream)
         except OSError:
-            _reset(writer)
+            reset(writer)
             return
         link = self.link(self, writer, there[1])
         self.links.add(link)
@@ -179,7 +179,8 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection at once, by RST."""
     # Without lingering, a close is an RST (RFC 9293, 3.10.4).
     connection = writer.get_extra_info("socket")
     if not writer.transport.is_closing():
