@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -429,6 +430,19 @@ def test_close_over_http() -> None:
     assert world.told[-1] == ("closed", 3000, "bye")
 
 
+def test_close_over_http_goes_with_the_last_messages_only() -> None:
+    """The server ends the session when it has handled those that came with the close."""
+    world = over_poll()
+    texts = ["a", "b" * 2000, "c" * 2000, "d"]
+    for text in texts:
+        world.client.send(text)
+    world.client.close(3000, "bye")
+    for count in (1, 2):
+        world.client.answered(world.posts[-1], 200, {"arrived": count, "received": count})
+    assert [post.body["messages"] for post in world.posts] == [texts[:1], texts[1:2], texts[2:]]
+    assert ["close" in post.body for post in world.posts] == [False, False, True]
+
+
 # What comes down
 
 
@@ -547,6 +561,29 @@ def test_stale_by_itself_and_by_somebody_else() -> None:
             world.client.ended(poll, clean=True)
         world.advance(1)
     assert ("lost", 0) in world.told
+
+
+def test_stale_by_a_newer_request_of_its_own() -> None:
+    """However often it replaces its own polls, nobody else has the session."""
+    world = over_poll()
+    for number in range(5):
+        polls = [world.link(Way.POLL)]
+        for _ in range(2):
+            # An answer that decides nothing has it ask by a poll.
+            world.client.send("a")
+            world.client.answered(world.posts[-1], 404, {})
+            polls.append(world.link(Way.POLL))
+            world.advance(2)
+        # Each was replaced by the next one; the answers come when all have been asked.
+        for poll, newer in pairwise(polls):
+            world.answer(poll, {"from": 1, "received": 0}, {"stale": newer.request})
+            world.client.ended(poll, clean=True)
+        world.answer(polls[-1], {"from": 1, "received": 2 * number + 2})
+        world.client.ended(polls[-1], clean=True)
+        world.advance(2)
+        assert world.told[-1] == ("handled", 2 * number + 2)
+    assert world.client.state is ClientState.OPEN
+    assert not any(told[0] == "lost" for told in world.told)
 
 
 def test_positions_are_remembered_and_told_in_a_new_session() -> None:
@@ -1147,6 +1184,29 @@ def test_moved_without_a_welcome_leaves_doubts() -> None:
     world.answer(world.link(Way.POLL), {"moved": 4})
     world.advance(3)
     assert world.link(Way.POLL).body["repeated"] == 1
+
+
+def test_moved_doubts_what_a_late_copy_may_bring() -> None:
+    """A request with ``new`` that was doubled on its way makes the session anew elsewhere.
+
+    What went up otherwise reaches nobody there.
+    """
+    world = World((Way.POLL,))
+    for text in "abc":
+        world.client.send(text)
+    poll = world.link(Way.POLL)
+    world.client.ended(poll)
+    poll = world.link(Way.POLL)
+    assert poll.body["new"] and poll.body["messages"] == ["a", "b", "c"]
+    world.welcome(poll, received=1)
+    world.client.send("d")
+    world.client.answered(world.posts[0], 200, {"arrived": 1, "received": 1})
+    world.advance(1)
+    assert world.posts[1].body["messages"] == ["b", "c", "d"]
+    world.answer(poll, {"received": 1, "at": 0, "ack": True}, {"moved": 4})
+    world.advance(3)
+    again = world.link(Way.POLL).body
+    assert (again["messages"], again["repeated"]) == (["b", "c", "d"], 2)
 
 
 # Ways in each other's way
