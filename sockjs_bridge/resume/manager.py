@@ -159,7 +159,8 @@ class ResumeManager:
             found = Found(line=lost())
         else:
             found = self._find(place, request.key, fingerprint, proved, request.incarnation)
-            if found.line is not None and found.tombstone is None and request.new:
+            unknown = session is None and found.tombstone is None and found.line is not None
+            if unknown and request.new:
                 found = Found(make=True)
         if found.session is not None or found.make:
             self._end_former(place, request)
