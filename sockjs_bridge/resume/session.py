@@ -273,10 +273,11 @@ class ResumableSession(Incoming):
             self.heard()
         self._request = request.request
         self._replace(receiver)
-        self.acknowledge(request.received)
-        self._begin(request, receiver, terms, link)
+        # First: who is back is not ended for what is kept, be it others'.
         before = self._enter(Event.ATTACH)
         self._owner.keeps(self, None)
+        self.acknowledge(request.received)
+        self._begin(request, receiver, terms, link)
         if before is State.AWAY:
             self._come_back()
         if self.state is State.ADMITTED and self._waiting_handler is not None:
