@@ -284,7 +284,8 @@ class ResumableSession(Incoming):
             self._open(self._waiting_handler)
         if request.messages:
             # Before the welcome, which tells what was handled of them.
-            self.take_upload(Upload(request.first, request.messages, self._gap_of(link)))
+            gap = self._gap_of(link)
+            self.take_upload(Upload(request.first, request.messages, gap, receiver=receiver))
         self._owner.flush_now(self)
         self._look_at_handled()
         self._owner.watch(self)
@@ -323,6 +324,7 @@ class ResumableSession(Incoming):
         self, receiver: Receiver, *, lost: bool = True, code: int = 1006, reason: str = ""
     ) -> None:
         """Says that a receiver is gone, in whatever way; nothing is interrupted."""
+        self._arrivals.withdraw_of(receiver)
         if receiver is self._receiver:
             self._let_go()
             self._owner.watch(self)
