@@ -16,6 +16,7 @@ from sockjs_bridge.resume.frames import ReceiveRequest, Send
 from sockjs_bridge.resume.link_states import TAKING, LinkEvent, LinkLife, LinkState
 from sockjs_bridge.resume.manager import ResumeManager
 from sockjs_bridge.resume.session import ResumableSession
+from sockjs_bridge.resume.tombstones import Tombstone
 
 #: The close frame of a wrong key, or of somebody else.
 FORBIDDEN = (4403, "Forbidden")
@@ -71,7 +72,7 @@ class Link(LinkLife):
         self.session: ResumableSession | None = None
         self.fingerprint = fingerprint
         self.slot: int | None = None
-        self.ask: Callable[[Link, ResumableSession], object] | None = None
+        self.ask: Callable[[Link, ResumableSession | Tombstone], object] | None = None
         self._manager = manager
         self._place = place
         self._net = net

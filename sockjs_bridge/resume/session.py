@@ -32,6 +32,14 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
+def placeholder(owner: ResumeOwner, key: tuple[str, str]) -> ResumableSession:
+    """Makes a session that is over, in place of one that was; see `Session.placeholder`."""
+    session = ResumableSession(owner, key)
+    session._enter(Event.END)
+    session.over = True
+    return session
+
+
 class ResumableSession(Incoming):
     """A client's session over any number of connections; made by the manager, used on the loop.
 
@@ -71,10 +79,7 @@ class ResumableSession(Incoming):
 
     def placeholder(self) -> ResumableSession:
         """Returns a session that is over, in place of this one; see `Session.placeholder`."""
-        session = ResumableSession(self._owner, self.key)
-        session._enter(Event.END)
-        session.over = True
-        return session
+        return placeholder(self._owner, self.key)
 
     def __repr__(self) -> str:
         return f"<ResumableSession {self.id} {self.transport.name} {self.state.value}>"

@@ -10,6 +10,8 @@ from itertools import chain
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.resume import lines
+from sockjs_bridge.resume.contracts import ResumeOwner
+from sockjs_bridge.resume.session import ResumableSession, placeholder
 
 #: Seconds that the end of a session is known.
 LIFETIME = 600.0
@@ -20,6 +22,8 @@ class Tombstone:
     """The end of a session.
 
     Attributes:
+        owner: where the session was.
+        key: its place there: the base URL and the id.
         proof: the SHA-256 of its client's key.
         credentials: whom it is told to beside; None: whoever has the key.
         code: the close code.
@@ -29,6 +33,8 @@ class Tombstone:
         lost: it was not closed, its client had been away for too long.
     """
 
+    owner: ResumeOwner
+    key: tuple[str, str]
     proof: bytes
     credentials: Credentials | None
     code: int
@@ -40,6 +46,13 @@ class Tombstone:
     def proves(self, proof: bytes) -> bool:
         """Tells whether a key, of which this is the SHA-256, was the client's."""
         return hmac.compare_digest(self.proof, proof)
+
+    def placeholder(self) -> ResumableSession:
+        """Returns a session that is over, which the application sees in place of the former."""
+        return placeholder(self.owner, self.key)
+
+    def revoke(self, code: int, reason: str) -> None:
+        """Does nothing: it is over, and its user is asked about each time."""
 
     @property
     def line(self) -> bytes:

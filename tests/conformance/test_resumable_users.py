@@ -149,6 +149,22 @@ def test_tombstone_is_told_to_the_right_user_only(client: Client) -> None:
     assert one.poll() == ['c[4321,"x"]']
 
 
+def test_tombstone_is_told_to_the_user_whose_cookie_was_renewed_meanwhile(client: Client) -> None:
+    """The application is asked, as long as anything of the session is known."""
+    one = Resumable(client, "/former_members", tag=token())
+    one.headers = ALICE
+    one.grown().run(1, ["close", 4321, "x"])
+    eventually(lambda: one.poll(now=True) == ['c[4321,"x"]'])
+    one.headers = [*ALICE, ("Cookie", "session=renewed")]
+    assert one.poll(new=True) == ['c[4321,"x"]']
+    one.headers = [*ALICE, ("Cookie", "session=renewed again")]
+    assert one.send()["closed"] == [4321, "x"]
+    one.headers = [*ALICE, ("Cookie", "session=renewed once more")]
+    link = one.link()
+    link.say(one.fields())
+    assert link.line() == 'c[4321,"x"]'
+
+
 def test_stale_is_asked_after_the_user(one: Resumable) -> None:
     """Session known, key, user, stale, ``received``: in this order."""
     number = one.number
