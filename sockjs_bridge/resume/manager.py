@@ -220,7 +220,7 @@ class ResumeManager:
         credentials = it.credentials
         if credentials is None or proved or credentials.passes(fingerprint):
             return found
-        return Found(unproven=it) if credentials.settled else FORBIDDEN
+        return Found(unproven=it)
 
     def _wrong_key(self) -> Found:
         self._wrong_keys += 1

@@ -183,7 +183,12 @@ class ResumableSession(Incoming):
             self._kept.when_drained(callback)
 
     def revoke(self, code: int, reason: str) -> None:
-        """Closes the session without what is kept: its user may not read it any more."""
+        """Closes the session without what is kept: its user may not read it any more.
+
+        Before it has a key nobody has proved to be its client, whose user that would be.
+        """
+        if self.proof is None:
+            return
         self._drop_kept()
         self.credentials = None
         self.close(code, reason)

@@ -70,7 +70,7 @@ class Openings:
         self._router = router
         self._host = host
         self._log = AccessLogger(logger, "")
-        self._under_way: dict[Opening, asyncio.Future[tuple[int, Headers]]] = {}
+        self._under_way: dict[Owned, asyncio.Future[tuple[int, Headers]]] = {}
         # The loop itself holds tasks by weak references.
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -235,6 +235,9 @@ class Openings:
             routed: the request.
             session: the open one that it is for, or the tombstone of one.
         """
+        if session in self._under_way:
+            # Who opens it is not known yet.
+            await asyncio.shield(self._under_way[session])
         handshake = Handshake(routed.endpoint, session.placeholder(), renewal=True)
         status, headers = await self._ask(routed, handshake)
         return Proof(session, status, handshake.identity, headers)
