@@ -12,7 +12,7 @@ from yarl import URL
 
 from sockjs_bridge.client.resume.links import Link, Post
 from sockjs_bridge.client.resume.policy import Way
-from sockjs_bridge.client.wire import extend_url
+from sockjs_bridge.client.wire import UNCOMPRESSED, extend_url
 
 #: Seconds that the other side of a WebSocket has to answer the close frame.
 LEAVE = 1.0
@@ -169,8 +169,9 @@ class Network:
         return self._http.post(
             self._url(session, transport),
             data=json.dumps(body).encode(),
-            headers={"Content-Type": "text/plain;charset=UTF-8", **self._headers},
+            headers={"Content-Type": "text/plain;charset=UTF-8", **UNCOMPRESSED, **self._headers},
             allow_redirects=False,
+            auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None),
         )
 
@@ -184,13 +185,19 @@ class Network:
                     after = retry_after(response.headers.get("Retry-After", ""))
                     self._tell(core.ended, link, response.status, after=after)
                     return
-                left = b""
+                left = bytearray()
                 async for data in response.content.iter_any():
-                    *lines, left = (left + data).split(b"\n")
+                    whole, end, rest = data.rpartition(b"\n")
+                    # In place: a long line may come in small pieces.
+                    left += whole if end else rest
+                    lines = left.split(b"\n") if end else []
+                    if end:
+                        left = bytearray(rest)
                     if self._max_size is not None and len(left) > self._max_size:
                         raise ValueError("a line without an end")
                     for line in lines:
-                        self._tell(core.line, link, line.decode())
+                        core.line(link, line.decode())
+                    self.look()
                     await self._wait_for_reader(link)
         except BROKEN as error:
             self.failure = str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -157,6 +158,34 @@ async def test_line_without_an_end(peer: Peer) -> None:
         peer.url, resume=True, transport="xhr-streaming", max_size=200, close_timeout=0
     ):
         assert [body["request"] for body in peer.asked][:2] == [1, 2]
+
+
+async def test_compressed_answer_is_none(peer: Peer) -> None:
+    """A little of it could be lines for minutes, in which nothing else happens."""
+    asked: list[str] = []
+
+    async def compressed(peer: Peer, request: web.Request, body: object) -> web.StreamResponse:
+        asked.append(request.headers["Accept-Encoding"])
+        bomb = gzip.compress(WELCOME.encode() + b"h\n" * 1_000_000)
+        return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
+
+    peer.answers = [compressed, WELCOME]
+    async with polling(peer, close_timeout=0):
+        assert [body["request"] for body in peer.asked][:2] == [1, 2]
+    assert asked == ["identity"]
+
+
+async def test_line_in_small_pieces(peer: Peer) -> None:
+    async def dripping(peer: Peer, request: web.Request, body: object) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for byte in f'{WELCOME}a["x"]\na["y"]\n'.encode():
+            await response.write(bytes([byte]))
+        return response
+
+    peer.answers = [dripping]
+    async with polling(peer, close_timeout=0) as ws:
+        assert [await ws.recv(), await ws.recv()] == ["x", "y"]
 
 
 async def test_session_of_the_caller(peer: Peer) -> None:

@@ -384,6 +384,30 @@ def test_asked_though_nothing_is_new_it_says_nothing() -> None:
     assert world.posts == []
 
 
+def test_asked_again_over_a_websocket_it_acknowledges_what_is_new() -> None:
+    world, link = over_websocket()
+    world.answer(link, 'a["x"]', {"at": 1, "ack": True}, {"at": 1, "ack": True})
+    assert world.frames[1:] == [{"received": 1}]
+    world.answer(link, 'a["y"]', {"at": 2, "ack": True})
+    assert world.frames[2:] == [{"received": 2}]
+
+
+def test_what_was_acknowledged_another_way_is_acknowledged_when_asked() -> None:
+    """Whether that arrived, nobody knows."""
+    world = World((Way.WEBSOCKET, Way.POLL))
+    world.advance(0.2)
+    poll, websocket = world.link(Way.POLL), world.link(Way.WEBSOCKET)
+    world.welcome(poll)
+    world.client.connected(websocket)
+    world.answer(websocket, {"pong": 1})
+    world.answer(poll, 'a["x"]')
+    world.client.send("a")
+    assert world.posts[0].body["received"] == 1
+    world.client.failed(world.posts[0])
+    world.answer(websocket, {"from": 1, "received": 0}, 'a["x"]', {"at": 1, "ack": True})
+    assert world.frames[-1] == {"received": 1}
+
+
 def test_send_says_which_session_it_means() -> None:
     world = World((Way.STREAM,))
     stream = world.link(Way.STREAM)
@@ -1252,6 +1276,18 @@ def test_probe_that_comes_too_late_opens_nothing() -> None:
     world.answer(probe, {"pong": probe.body["probe"]})
     assert probe in world.closed_links
     assert len(world.opened) == count
+
+
+def test_pongs_that_nobody_asked_for_are_answered_once() -> None:
+    """A server that repeats them must not have all that waits go up each time."""
+    world = World()
+    world.advance(0.2)
+    poll, websocket = world.link(Way.POLL), world.link(Way.WEBSOCKET)
+    world.welcome(poll)
+    world.client.connected(websocket)
+    for _ in range(5):
+        world.answer(websocket, {"pong": 2})
+    assert [frame for frame in world.frames if "key" in frame] == world.frames[1:2]
 
 
 def test_end_of_a_replaced_way_opens_no_other() -> None:
