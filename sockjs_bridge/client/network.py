@@ -177,7 +177,9 @@ class Network:
 
     async def _receive(self, link: Link) -> None:
         core = self._core
-        assert core is not None
+        if core is None:
+            # It was begun while all that is left is dropped.
+            return
         try:
             async with self._request(link.session, link.way.value, link.body) as response:
                 if response.status != 200:
@@ -214,7 +216,9 @@ class Network:
 
     async def _post(self, post: Post) -> None:
         core = self._core
-        assert core is not None
+        if core is None:
+            # It was begun while all that is left is dropped.
+            return
         try:
             async with self._request(post.session, "xhr_send", post.body) as response:
                 answer = json.loads(await _whole(response)) if response.status == 200 else {}
@@ -226,7 +230,9 @@ class Network:
 
     async def _converse(self, link: Link) -> None:
         core = self._core
-        assert core is not None
+        if core is None:
+            # It was begun while all that is left is dropped.
+            return
         query = ("new",) if link.new else ()
         try:
             async with self._http.ws_connect(
@@ -243,7 +249,7 @@ class Network:
                 writer = self._spawn(_write(websocket, frames))
                 try:
                     self._tell(core.connected, link)
-                    code = await self._hear(link, websocket)
+                    code = await self._hear(core, link, websocket)
                 finally:
                     writer.cancel()
                     del self._frames[link]
@@ -258,9 +264,9 @@ class Network:
             self.failure = str(error)
             self._tell(core.ended, link)
 
-    async def _hear(self, link: Link, websocket: aiohttp.ClientWebSocketResponse) -> int | None:
-        core = self._core
-        assert core is not None
+    async def _hear(
+        self, core: Core, link: Link, websocket: aiohttp.ClientWebSocketResponse
+    ) -> int | None:
         while True:
             message = await websocket.receive()
             if message.type is aiohttp.WSMsgType.CLOSE:

@@ -14,8 +14,12 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from sockjs_bridge.client import ConnectionClosed, Event, HandshakeError, connect
+from sockjs_bridge.client.network import Network
+from sockjs_bridge.client.resume.links import Link, Post
+from sockjs_bridge.client.resume.policy import Way
 
 WELCOME = 'r{"from":1,"received":0,"window":60,"heartbeat":25,"spread":5,"net":"","limit":65536}\n'
 PATIENCE = 40.0
@@ -292,3 +296,16 @@ async def test_answer_without_an_end_is_dropped(peer: Peer) -> None:
         await connection.send("a")
         await connection.handled()
     assert len(peer.sent) >= 2
+
+
+@pytest.mark.parametrize("way", list(Way))
+async def test_what_is_begun_while_it_stops_does_nothing(peer: Peer, way: Way) -> None:
+    """What is dropped may tell the core so, which begins others."""
+    async with aiohttp.ClientSession() as http:
+        network = Network(http, URL(peer.url), {}, None)
+        await network.stop()
+        network.open(Link(way, "s" * 22, 0.0))
+        network.post(Post("s" * 22, {}, 0.0))
+        begun = [*network._tasks]
+        assert await asyncio.gather(*begun) == [None, None]
+    assert (peer.asked, peer.sent) == ([], [])
