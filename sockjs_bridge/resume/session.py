@@ -21,7 +21,7 @@ from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.contracts import ResumableHandler, ResumeOwner, WebSocketLink
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.incoming import BROKEN, Incoming
-from sockjs_bridge.resume.states import LIVE, OVER, UNATTENDED, Event, State
+from sockjs_bridge.resume.states import KEEPING, LIVE, OVER, Event, State
 
 #: The same client has opened a session in place of this one.
 REPLACED = (1000, "Replaced")
@@ -159,6 +159,8 @@ class ResumableSession(Incoming):
             self._hurry = True
         self._owner.flush_soon(self)
         self._owner.watch(self)
+        if self._receiver is None:
+            self._owner.keeps(self, self._kept.size)
 
     def _leave(self) -> None:
         """Ends the application's side."""
@@ -218,6 +220,7 @@ class ResumableSession(Incoming):
             receiver.abort()
         for link in self.links:
             link.end()
+        self._owner.keeps(self, None)
         self._owner.forget(self)
         # A cycle is left to a collection of all garbage, which holds up the loop.
         self.connection = None
@@ -346,7 +349,7 @@ class ResumableSession(Incoming):
             self._since = self._owner.clock.time()
         self._kept.acknowledge(0, None)
         self._enter(Event.DETACH)
-        if self.state in UNATTENDED:
+        if self.state in KEEPING:
             self._owner.keeps(self, self._kept.size)
 
     # Rooms

@@ -576,6 +576,31 @@ def test_who_keeps_nothing_is_spared_where_too_much_is_kept() -> None:
     assert server.manager.shared.kept_bytes == 2 * 403
 
 
+def test_what_a_closed_session_keeps_counts_while_nobody_receives() -> None:
+    """Else clients that close what they never receive could have any number of bytes kept."""
+    server = started(limits=Limits(max_suspended_bytes=1000))
+    server.send("x" * 400)
+    server.session.close(4001, "enough")
+    shared = server.manager.shared
+    assert shared.kept_bytes == 403
+    stream = server.stream(writable=False)
+    assert shared.kept_bytes == 0
+    server.session.detach(stream)
+    assert shared.kept_bytes == 403
+    other = server.make(("/echo", "o" * 22))
+    other.attach(ReceiveRequest(KEY, 1, 0, new=True), receiver := Recorder(STREAM))
+    other.accept(type(server.application)())
+    other.heard()
+    other.detach(receiver)
+    other.send("x" * 700)
+    assert shared.kept_bytes == 703
+    assert other.live
+    assert answers(server.poll(now=True)) == [{"lost": {"received": 0}}]
+    other.close(4001, "enough")
+    other.finish()
+    assert shared.kept_bytes == 0
+
+
 def test_bounds_of_another_application_end_nothing_of_this_one() -> None:
     """One that may keep nothing, and know no ends, pays for that itself."""
     shared = Shared()
