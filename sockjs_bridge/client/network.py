@@ -16,6 +16,8 @@ from sockjs_bridge.client.wire import UNCOMPRESSED, extend_url
 
 #: Seconds that the other side of a WebSocket has to answer the close frame.
 LEAVE = 1.0
+#: Seconds that a server may ask to wait.
+LONGEST_WAIT = 3600.0
 #: Bytes of an answer to a send, which are some counts and a reason.
 MAX_ANSWER = 65536
 #: What breaks a connection, and says no more than that; the last one comes of an aiohttp session
@@ -314,4 +316,5 @@ async def _write(websocket: aiohttp.ClientWebSocketResponse, frames: asyncio.Que
 
 def retry_after(value: str) -> float:
     """Returns the seconds of a ``Retry-After`` (RFC 9110, 10.2.3); 0 where it is a date."""
-    return float(value) if value.isdecimal() else 0.0
+    # A number of thousands of digits is infinite, which no loop waits for.
+    return min(LONGEST_WAIT, float(value)) if value.isdecimal() else 0.0

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from sockjs_bridge.client import ConnectionClosed, Event, HandshakeError, connect
-from sockjs_bridge.client.network import Network
+from sockjs_bridge.client.network import Network, retry_after
 from sockjs_bridge.client.resume.links import Link, Post
 from sockjs_bridge.client.resume.policy import Way
 
@@ -309,3 +309,18 @@ async def test_what_is_begun_while_it_stops_does_nothing(peer: Peer, way: Way) -
         begun = [*network._tasks]
         assert await asyncio.gather(*begun) == [None, None]
     assert (peer.asked, peer.sent) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("", 0.0),
+        ("Fri, 31 Dec 2027 23:59:59 GMT", 0.0),
+        ("-1", 0.0),
+        ("7", 7.0),
+        ("86400", 3600.0),
+        ("9" * 4000, 3600.0),
+    ],
+)
+def test_wait_that_a_server_asks_for_is_bounded(value: str, seconds: float) -> None:
+    assert retry_after(value) == seconds
