@@ -11,7 +11,13 @@ import aiohttp
 from yarl import URL
 
 from sockjs_bridge.client.connection import Connection, HandshakeError, Options, describe
-from sockjs_bridge.client.wire import CALLBACK, HTTP_TRANSPORTS, FrameReader, extend_url
+from sockjs_bridge.client.wire import (
+    CALLBACK,
+    HTTP_TRANSPORTS,
+    UNCOMPRESSED,
+    FrameReader,
+    extend_url,
+)
 
 # Seconds before the next receiving request after a response without a frame. No SockJS server sends
 # such responses in a row; a middlebox that does is not hammered.
@@ -78,8 +84,9 @@ class HTTPConnection(Connection):
             async with self._http.request(
                 self._row.method,
                 self._request_url(self._row.path, *query),
-                headers=self._options.headers,
+                headers={**UNCOMPRESSED, **self._options.headers},
                 allow_redirects=False,
+                auto_decompress=False,
                 timeout=timeout,
             ) as response:
                 if self.status is None:

@@ -12,10 +12,12 @@ from yarl import URL
 
 from sockjs_bridge.client.resume.links import Link, Post
 from sockjs_bridge.client.resume.policy import Way
-from sockjs_bridge.client.wire import extend_url
+from sockjs_bridge.client.wire import UNCOMPRESSED, extend_url
 
 #: Seconds that the other side of a WebSocket has to answer the close frame.
 LEAVE = 1.0
+#: Seconds that a server may ask to wait.
+LONGEST_WAIT = 3600.0
 #: Bytes of an answer to a send, which are some counts and a reason.
 MAX_ANSWER = 65536
 #: What breaks a connection, and says no more than that; the last one comes of an aiohttp session
@@ -169,14 +171,17 @@ class Network:
         return self._http.post(
             self._url(session, transport),
             data=json.dumps(body).encode(),
-            headers={"Content-Type": "text/plain;charset=UTF-8", **self._headers},
+            headers={"Content-Type": "text/plain;charset=UTF-8", **UNCOMPRESSED, **self._headers},
             allow_redirects=False,
+            auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None),
         )
 
     async def _receive(self, link: Link) -> None:
         core = self._core
-        assert core is not None
+        if core is None:
+            # It was begun while all that is left is dropped.
+            return
         try:
             async with self._request(link.session, link.way.value, link.body) as response:
                 if response.status != 200:
@@ -184,13 +189,19 @@ class Network:
                     after = retry_after(response.headers.get("Retry-After", ""))
                     self._tell(core.ended, link, response.status, after=after)
                     return
-                left = b""
+                left = bytearray()
                 async for data in response.content.iter_any():
-                    *lines, left = (left + data).split(b"\n")
+                    whole, end, rest = data.rpartition(b"\n")
+                    # In place: a long line may come in small pieces.
+                    left += whole if end else rest
+                    lines = left.split(b"\n") if end else []
+                    if end:
+                        left = bytearray(rest)
                     if self._max_size is not None and len(left) > self._max_size:
                         raise ValueError("a line without an end")
                     for line in lines:
-                        self._tell(core.line, link, line.decode())
+                        core.line(link, line.decode())
+                    self.look()
                     await self._wait_for_reader(link)
         except BROKEN as error:
             self.failure = str(error)
@@ -207,7 +218,9 @@ class Network:
 
     async def _post(self, post: Post) -> None:
         core = self._core
-        assert core is not None
+        if core is None:
+            # It was begun while all that is left is dropped.
+            return
         try:
             async with self._request(post.session, "xhr_send", post.body) as response:
                 answer = json.loads(await _whole(response)) if response.status == 200 else {}
@@ -219,7 +232,9 @@ class Network:
 
     async def _converse(self, link: Link) -> None:
         core = self._core
-        assert core is not None
+        if core is None:
+            # It was begun while all that is left is dropped.
+            return
         query = ("new",) if link.new else ()
         try:
             async with self._http.ws_connect(
@@ -236,7 +251,7 @@ class Network:
                 writer = self._spawn(_write(websocket, frames))
                 try:
                     self._tell(core.connected, link)
-                    code = await self._hear(link, websocket)
+                    code = await self._hear(core, link, websocket)
                 finally:
                     writer.cancel()
                     del self._frames[link]
@@ -251,9 +266,9 @@ class Network:
             self.failure = str(error)
             self._tell(core.ended, link)
 
-    async def _hear(self, link: Link, websocket: aiohttp.ClientWebSocketResponse) -> int | None:
-        core = self._core
-        assert core is not None
+    async def _hear(
+        self, core: Core, link: Link, websocket: aiohttp.ClientWebSocketResponse
+    ) -> int | None:
         while True:
             message = await websocket.receive()
             if message.type is aiohttp.WSMsgType.CLOSE:
@@ -301,4 +316,5 @@ async def _write(websocket: aiohttp.ClientWebSocketResponse, frames: asyncio.Que
 
 def retry_after(value: str) -> float:
     """Returns the seconds of a ``Retry-After`` (RFC 9110, 10.2.3); 0 where it is a date."""
-    return float(value) if value.isdecimal() else 0.0
+    # A number of thousands of digits is infinite, which no loop waits for.
+    return min(LONGEST_WAIT, float(value)) if value.isdecimal() else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -63,6 +64,10 @@ class SyncConnection:
             return _at_once(call())
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            # The loop has stopped before it got to that, or in the middle of it: it is over.
+            self._thread.join()
+            return _at_once(call())
         except BaseException:
             # Ctrl-C: a message that comes later must not go to somebody who waits no more.
             future.cancel()

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from yarl import URL
 
+#: Sent with each request. What is compressed all the same is not read as if it were: a little of it
+#: could keep the loop busy for minutes.
+UNCOMPRESSED = {"Accept-Encoding": "identity"}
 #: The JavaScript function that htmlfile and jsonp-polling responses are asked to call.
 CALLBACK = "_jp.client"
 

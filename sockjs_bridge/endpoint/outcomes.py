@@ -12,7 +12,7 @@ from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.states import NEW
 from sockjs_bridge.core.transports import PLAIN, Transport
-from sockjs_bridge.endpoint.opening import Opening
+from sockjs_bridge.endpoint.opening import Opening, Owned
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.manager import ResumeManager
@@ -204,10 +204,10 @@ class Prove:
     `Proof`; nothing has been done with it.
 
     Attributes:
-        session: the one.
+        session: the one, or its tombstone.
     """
 
-    session: Opening
+    session: Owned
 
 
 #: What asks for a WebSocket.
@@ -227,7 +227,7 @@ class Proof:
         headers: of the application's response, for the client.
     """
 
-    session: Opening
+    session: Owned
     status: int
     identity: object
     headers: Headers

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.credentials import UNKNOWN
-from sockjs_bridge.endpoint.opening import Opening
+from sockjs_bridge.endpoint.opening import Owned
 from sockjs_bridge.endpoint.outcomes import Proof, phrase
 
 
-def admits(session: Opening, fingerprint: bytes, proof: Proof) -> bool:
+def admits(session: Owned, fingerprint: bytes, proof: Proof) -> bool:
     """Tells whether a request may go on; closes the session where its user is no user any more.
 
     Args:
-        session: that the request is for, with the credentials that it was opened with.
+        session: that the request is for, with the credentials that it was opened with; or its
+            tombstone, which has the same.
         fingerprint: of those that the request came with.
         proof: what the application said.
     """
     credentials = session.credentials
-    if credentials is None or proof.session is not session:
+    if credentials is None or proof.session.credentials is not credentials:
         # That one has ended meanwhile, and another one has its id.
         return False
     nobody = proof.identity is None or (proof.identity is UNKNOWN and proof.status == 401)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.resume.contracts import ResumableHandler
 
 #: How many uploads of one session may wait for room; a client has one at a time over each way, so
@@ -19,9 +20,11 @@ class Upload:
         messages: the messages.
         gap: called in place of taking them where they leave a gap.
         done: called once, when all are taken or none will be any more.
+        receiver: with which they wait no longer: its client sends them again; None where they are
+            withdrawn otherwise.
     """
 
-    __slots__ = ("done", "first", "gap", "messages")
+    __slots__ = ("done", "first", "gap", "messages", "receiver")
 
     def __init__(
         self,
@@ -29,11 +32,13 @@ class Upload:
         messages: Sequence[str],
         gap: Callable[[], object],
         done: Callable[[], object] | None = None,
+        receiver: Receiver | None = None,
     ) -> None:
         self.first = first
         self.messages = messages
         self.gap = gap
         self.done = done
+        self.receiver = receiver
 
 
 class Arrivals:
@@ -120,6 +125,15 @@ class Arrivals:
     def withdraw(self, upload: Upload) -> None:
         """Lets an upload wait no longer: its sender is told what was taken."""
         self.waiting = tuple(other for other in self.waiting if other is not upload)
+
+    def withdraw_of(self, receiver: Receiver) -> None:
+        """Lets nothing wait any longer that came with a receiver that is gone.
+
+        While the application stands still, a client that comes back again and again would have
+        so much wait that nothing more is taken of it.
+        """
+        if self.waiting:
+            self.waiting = tuple(other for other in self.waiting if other.receiver is not receiver)
 
     def take(self) -> None:
         """Takes what there is room for."""

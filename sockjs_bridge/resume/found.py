@@ -32,14 +32,15 @@ class Found:
         line: what answers it, and ends the response: the session is no more.
         tombstone: how the session ended, where that is known.
         make: the session may be made.
-        unproven: the application is to be asked whether this is who opened it.
+        unproven: the application is to be asked whether this is who opened it; a session that is
+            over, too.
     """
 
     session: ResumableSession | None = None
     line: bytes | None = None
     tombstone: Tombstone | None = None
     make: bool = False
-    unproven: ResumableSession | None = None
+    unproven: ResumableSession | Tombstone | None = None
 
 
 #: A wrong key, or somebody else: they look alike.

@@ -16,6 +16,7 @@ from sockjs_bridge.resume.frames import ReceiveRequest, Send
 from sockjs_bridge.resume.link_states import TAKING, LinkEvent, LinkLife, LinkState
 from sockjs_bridge.resume.manager import ResumeManager
 from sockjs_bridge.resume.session import ResumableSession
+from sockjs_bridge.resume.tombstones import Tombstone
 
 #: The close frame of a wrong key, or of somebody else.
 FORBIDDEN = (4403, "Forbidden")
@@ -71,7 +72,7 @@ class Link(LinkLife):
         self.session: ResumableSession | None = None
         self.fingerprint = fingerprint
         self.slot: int | None = None
-        self.ask: Callable[[Link, ResumableSession], object] | None = None
+        self.ask: Callable[[Link, ResumableSession | Tombstone], object] | None = None
         self._manager = manager
         self._place = place
         self._net = net
@@ -266,6 +267,10 @@ class Link(LinkLife):
             session.attach(request, self.receiver, link=self)
             self._over()
             return
+        if request.messages and session.overrun:
+            # They would be passed over, and what follows them over this link be a gap.
+            self.end()
+            return
         self._enter(LinkEvent.ATTACH)
         # Who opened the WebSocket is known from here on, and what would ask keeps its request.
         self.ask = None
@@ -303,7 +308,7 @@ class Link(LinkLife):
         if frame.messages:
             first = self._base + 1 if frame.first is None else frame.first
             self._base = first + len(frame.messages) - 1
-            session.take_upload(Upload(first, frame.messages, self._broken))
+            session.take_upload(self._upload(first, frame.messages))
         if frame.ping is not None:
             if attached:
                 session.pong(frame.ping)
@@ -324,8 +329,11 @@ class Link(LinkLife):
             session.acknowledge(min(frame.received, session.sent))
         if frame.first is None:
             return not frame.messages
-        session.take_upload(Upload(frame.first, frame.messages, self._broken))
+        session.take_upload(self._upload(frame.first, frame.messages))
         return True
+
+    def _upload(self, first: int, messages: tuple[str, ...]) -> Upload:
+        return Upload(first, messages, self._broken, receiver=self.receiver)
 
     def welcomed(self, received: int) -> None:
         """Says that the welcome was written: messages count from what it told."""

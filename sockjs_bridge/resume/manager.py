@@ -159,7 +159,8 @@ class ResumeManager:
             found = Found(line=lost())
         else:
             found = self._find(place, request.key, fingerprint, proved, request.incarnation)
-            if found.line is not None and found.tombstone is None and request.new:
+            unknown = session is None and found.tombstone is None and found.line is not None
+            if unknown and request.new:
                 found = Found(make=True)
         if found.session is not None or found.make:
             self._end_former(place, request)
@@ -202,19 +203,24 @@ class ResumeManager:
             if incarnation is not None and incarnation != session.incarnation:
                 # A late copy of a first request has made it anew, and it counts from nothing.
                 return Found(line=lost())
-            credentials = session.credentials
-            if credentials is None or proved or credentials.passes(fingerprint):
-                return Found(session)
-            return Found(unproven=session) if credentials.settled else FORBIDDEN
+            return self._owned(session, Found(session), fingerprint, proved)
         tombstone = self.shared.tombstones.get((self, place), self.clock.time())
         if tombstone is None:
             return Found(line=lost())
         if not tombstone.proves(digest(key)):
             return self._wrong_key()
-        credentials = tombstone.credentials
-        if credentials is not None and not credentials.passes(fingerprint):
-            return FORBIDDEN
-        return Found(line=tombstone.line, tombstone=tombstone)
+        found = Found(line=tombstone.line, tombstone=tombstone)
+        return self._owned(tombstone, found, fingerprint, proved)
+
+    @staticmethod
+    def _owned(
+        it: ResumableSession | Tombstone, found: Found, fingerprint: bytes, proved: bool
+    ) -> Found:
+        """Returns what was found, where it is its user who asks; else who is to be asked."""
+        credentials = it.credentials
+        if credentials is None or proved or credentials.passes(fingerprint):
+            return found
+        return Found(unproven=it)
 
     def _wrong_key(self) -> Found:
         self._wrong_keys += 1
@@ -327,6 +333,8 @@ class ResumeManager:
             return
         now = self.clock.time()
         tombstone = Tombstone(
+            self,
+            session.key,
             proof,
             session.credentials,
             code,

@@ -21,7 +21,7 @@ from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.contracts import ResumableHandler, ResumeOwner, WebSocketLink
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.incoming import BROKEN, Incoming
-from sockjs_bridge.resume.states import LIVE, OVER, UNATTENDED, Event, State
+from sockjs_bridge.resume.states import KEEPING, LIVE, OVER, Event, State
 
 #: The same client has opened a session in place of this one.
 REPLACED = (1000, "Replaced")
@@ -30,6 +30,14 @@ REPLACED = (1000, "Replaced")
 def digest(key: str) -> bytes:
     """Returns what is kept of a key: its SHA-256."""
     return hashlib.sha256(key.encode()).digest()
+
+
+def placeholder(owner: ResumeOwner, key: tuple[str, str]) -> ResumableSession:
+    """Makes a session that is over, in place of one that was; see `Session.placeholder`."""
+    session = ResumableSession(owner, key)
+    session._enter(Event.END)
+    session.over = True
+    return session
 
 
 class ResumableSession(Incoming):
@@ -71,10 +79,7 @@ class ResumableSession(Incoming):
 
     def placeholder(self) -> ResumableSession:
         """Returns a session that is over, in place of this one; see `Session.placeholder`."""
-        session = ResumableSession(self._owner, self.key)
-        session._enter(Event.END)
-        session.over = True
-        return session
+        return placeholder(self._owner, self.key)
 
     def __repr__(self) -> str:
         return f"<ResumableSession {self.id} {self.transport.name} {self.state.value}>"
@@ -154,6 +159,8 @@ class ResumableSession(Incoming):
             self._hurry = True
         self._owner.flush_soon(self)
         self._owner.watch(self)
+        if self._receiver is None:
+            self._owner.keeps(self, self._kept.size)
 
     def _leave(self) -> None:
         """Ends the application's side."""
@@ -178,7 +185,12 @@ class ResumableSession(Incoming):
             self._kept.when_drained(callback)
 
     def revoke(self, code: int, reason: str) -> None:
-        """Closes the session without what is kept: its user may not read it any more."""
+        """Closes the session without what is kept: its user may not read it any more.
+
+        Before it has a key nobody has proved to be its client, whose user that would be.
+        """
+        if self.proof is None:
+            return
         self._drop_kept()
         self.credentials = None
         self.close(code, reason)
@@ -208,6 +220,7 @@ class ResumableSession(Incoming):
             receiver.abort()
         for link in self.links:
             link.end()
+        self._owner.keeps(self, None)
         self._owner.forget(self)
         # A cycle is left to a collection of all garbage, which holds up the loop.
         self.connection = None
@@ -273,17 +286,19 @@ class ResumableSession(Incoming):
             self.heard()
         self._request = request.request
         self._replace(receiver)
-        self.acknowledge(request.received)
-        self._begin(request, receiver, terms, link)
+        # First: who is back is not ended for what is kept, be it others'.
         before = self._enter(Event.ATTACH)
         self._owner.keeps(self, None)
+        self.acknowledge(request.received)
+        self._begin(request, receiver, terms, link)
         if before is State.AWAY:
             self._come_back()
         if self.state is State.ADMITTED and self._waiting_handler is not None:
             self._open(self._waiting_handler)
         if request.messages:
             # Before the welcome, which tells what was handled of them.
-            self.take_upload(Upload(request.first, request.messages, self._gap_of(link)))
+            gap = self._gap_of(link)
+            self.take_upload(Upload(request.first, request.messages, gap, receiver=receiver))
         self._owner.flush_now(self)
         self._look_at_handled()
         self._owner.watch(self)
@@ -322,6 +337,7 @@ class ResumableSession(Incoming):
         self, receiver: Receiver, *, lost: bool = True, code: int = 1006, reason: str = ""
     ) -> None:
         """Says that a receiver is gone, in whatever way; nothing is interrupted."""
+        self._arrivals.withdraw_of(receiver)
         if receiver is self._receiver:
             self._let_go()
             self._owner.watch(self)
@@ -333,7 +349,7 @@ class ResumableSession(Incoming):
             self._since = self._owner.clock.time()
         self._kept.acknowledge(0, None)
         self._enter(Event.DETACH)
-        if self.state in UNATTENDED:
+        if self.state in KEEPING:
             self._owner.keeps(self, self._kept.size)
 
     # Rooms

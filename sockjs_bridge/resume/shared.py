@@ -9,7 +9,8 @@ from sockjs_bridge.resume.tombstones import Tombstones
 class Shared:
     """What counts over all of a process.
 
-    Each application bounds it by its own settings, as it does with the sessions (`Capacity`).
+    Each application bounds it by its own settings, as it does with the sessions (`Capacity`): where
+    there is more than it allows, its own sessions pay for that, none of another one's.
 
     Attributes:
         tombstones: of all endpoints.
@@ -19,8 +20,8 @@ class Shared:
     def __init__(self) -> None:
         self.tombstones = Tombstones()
         self.kept_bytes = 0
-        # Those that keep something while nobody receives, the oldest first.
-        self._suspended: dict[Resident, int] = {}
+        # By bound: those that keep something while nobody receives, the oldest first.
+        self._suspended: dict[int, dict[Resident, int]] = {}
 
     def keeps(self, session: Resident, size: int | None, limit: int) -> None:
         """Counts what a suspended session keeps; the oldest go first where that is too much.
@@ -29,14 +30,15 @@ class Shared:
             session: the session.
             size: bytes, None once it is not suspended. Who keeps nothing is no use to anybody
                 by its end.
-            limit: how many all may keep together.
+            limit: how many all may keep together; always the same for a session.
         """
-        self.kept_bytes += (size or 0) - self._suspended.get(session, 0)
+        suspended = self._suspended.setdefault(limit, {})
+        self.kept_bytes += (size or 0) - suspended.get(session, 0)
         if not size:
-            self._suspended.pop(session, None)
+            suspended.pop(session, None)
             return
-        self._suspended[session] = size
-        while self.kept_bytes > limit and self._suspended:
-            oldest = next(iter(self._suspended))
-            self.kept_bytes -= self._suspended.pop(oldest)
+        suspended[session] = size
+        while self.kept_bytes > limit and suspended:
+            oldest = next(iter(suspended))
+            self.kept_bytes -= suspended.pop(oldest)
             oldest.give_up()

@@ -119,8 +119,10 @@ LIVE = frozenset({State.YOUNG, State.OPEN, State.SUSPENDED, State.AWAY, State.DR
 TAKING = frozenset(
     {State.NEW, State.ADMITTED, State.YOUNG, State.OPEN, State.SUSPENDED, State.AWAY}
 )
-#: What is kept counts against ``max_suspended_bytes`` there.
+#: Nobody receives.
 UNATTENDED = frozenset({State.SUSPENDED, State.AWAY})
+#: What is kept while nobody receives counts against ``max_suspended_bytes`` there.
+KEEPING = UNATTENDED | {State.ENDED}
 
 
 class Life:

@@ -17,12 +17,11 @@ from sockjs_bridge.core.credentials import UNKNOWN
 from sockjs_bridge.core.transports import PLAIN, RAW_WEBSOCKET
 from sockjs_bridge.endpoint import subprotocols
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
-from sockjs_bridge.endpoint.opening import Opening
+from sockjs_bridge.endpoint.opening import Opening, Owned
 from sockjs_bridge.endpoint.outcomes import Answer, Headers, Proof, Upgrade, Upgrading, phrase
 from sockjs_bridge.endpoint.proofs import admits
 from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.resume.link import Link
-from sockjs_bridge.resume.session import ResumableSession
 from sockjs_bridge.server.accesslog import GONE, AccessLogger
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.plain import Head
@@ -71,7 +70,7 @@ class Openings:
         self._router = router
         self._host = host
         self._log = AccessLogger(logger, "")
-        self._under_way: dict[Opening, asyncio.Future[tuple[int, Headers]]] = {}
+        self._under_way: dict[Owned, asyncio.Future[tuple[int, Headers]]] = {}
         # The loop itself holds tasks by weak references.
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -219,7 +218,7 @@ class Openings:
 
     # WebSockets of ``~r1``
 
-    async def _prove_link(self, routed: Routed, link: Link, session: ResumableSession) -> None:
+    async def _prove_link(self, routed: Routed, link: Link, session: Owned) -> None:
         """Has the application say who opened a WebSocket with other credentials."""
         passes = False
         try:
@@ -229,13 +228,16 @@ class Openings:
         finally:
             link.proved(passes)
 
-    async def prove(self, routed: Routed, session: Opening) -> Proof:
+    async def prove(self, routed: Routed, session: Owned) -> Proof:
         """Asks the application who makes a request that came with other credentials.
 
         Args:
             routed: the request.
-            session: the open one that it is for.
+            session: the open one that it is for, or the tombstone of one.
         """
+        if session in self._under_way:
+            # Who opens it is not known yet.
+            await asyncio.shield(self._under_way[session])
         handshake = Handshake(routed.endpoint, session.placeholder(), renewal=True)
         status, headers = await self._ask(routed, handshake)
         return Proof(session, status, handshake.identity, headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -13,8 +14,12 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from sockjs_bridge.client import ConnectionClosed, Event, HandshakeError, connect
+from sockjs_bridge.client.network import Network, retry_after
+from sockjs_bridge.client.resume.links import Link, Post
+from sockjs_bridge.client.resume.policy import Way
 
 WELCOME = 'r{"from":1,"received":0,"window":60,"heartbeat":25,"spread":5,"net":"","limit":65536}\n'
 PATIENCE = 40.0
@@ -159,6 +164,34 @@ async def test_line_without_an_end(peer: Peer) -> None:
         assert [body["request"] for body in peer.asked][:2] == [1, 2]
 
 
+async def test_compressed_answer_is_none(peer: Peer) -> None:
+    """A little of it could be lines for minutes, in which nothing else happens."""
+    asked: list[str] = []
+
+    async def compressed(peer: Peer, request: web.Request, body: object) -> web.StreamResponse:
+        asked.append(request.headers["Accept-Encoding"])
+        bomb = gzip.compress(WELCOME.encode() + b"h\n" * 1_000_000)
+        return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
+
+    peer.answers = [compressed, WELCOME]
+    async with polling(peer, close_timeout=0):
+        assert [body["request"] for body in peer.asked][:2] == [1, 2]
+    assert asked == ["identity"]
+
+
+async def test_line_in_small_pieces(peer: Peer) -> None:
+    async def dripping(peer: Peer, request: web.Request, body: object) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for byte in f'{WELCOME}a["x"]\na["y"]\n'.encode():
+            await response.write(bytes([byte]))
+        return response
+
+    peer.answers = [dripping]
+    async with polling(peer, close_timeout=0) as ws:
+        assert [await ws.recv(), await ws.recv()] == ["x", "y"]
+
+
 async def test_session_of_the_caller(peer: Peer) -> None:
     peer.answers = [WELCOME]
     async with aiohttp.ClientSession() as http:
@@ -263,3 +296,31 @@ async def test_answer_without_an_end_is_dropped(peer: Peer) -> None:
         await connection.send("a")
         await connection.handled()
     assert len(peer.sent) >= 2
+
+
+@pytest.mark.parametrize("way", list(Way))
+async def test_what_is_begun_while_it_stops_does_nothing(peer: Peer, way: Way) -> None:
+    """What is dropped may tell the core so, which begins others."""
+    async with aiohttp.ClientSession() as http:
+        network = Network(http, URL(peer.url), {}, None)
+        await network.stop()
+        network.open(Link(way, "s" * 22, 0.0))
+        network.post(Post("s" * 22, {}, 0.0))
+        begun = [*network._tasks]
+        assert await asyncio.gather(*begun) == [None, None]
+    assert (peer.asked, peer.sent) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("", 0.0),
+        ("Fri, 31 Dec 2027 23:59:59 GMT", 0.0),
+        ("-1", 0.0),
+        ("7", 7.0),
+        ("86400", 3600.0),
+        ("9" * 4000, 3600.0),
+    ],
+)
+def test_wait_that_a_server_asks_for_is_bounded(value: str, seconds: float) -> None:
+    assert retry_after(value) == seconds

@@ -133,6 +133,27 @@ def test_the_key_comes_before_the_user(one: Resumable, way: str) -> None:
     untouched(one)
 
 
+@pytest.mark.parametrize("headers", [[], MALLORY])
+@pytest.mark.parametrize("way", ["xhr", "xhr_streaming", "websocket"])
+def test_nobody_else_brings_the_key(
+    client: Client, way: str, headers: list[tuple[str, str]]
+) -> None:
+    """A handshake has made it, and who has read the id in a log is quicker than the owner."""
+    one = Resumable(client, "/members", tag=token())
+    one.headers = ALICE
+    link = one.link("new")
+    thief = one.thief()
+    thief.headers = headers
+    if way == "websocket":
+        other = thief.link()
+        other.say(thief.fields(new=True))
+        assert other.closed() == 4403
+    else:
+        assert thief.post(way, thief.fields(new=True)).status == 403
+    assert one.hello(link, new=True)["from"] == 1
+    untouched(one)
+
+
 def test_tombstone_is_told_to_the_right_user_only(client: Client) -> None:
     one = Resumable(client, "/former_members", tag=token())
     one.headers = ALICE
@@ -147,6 +168,44 @@ def test_tombstone_is_told_to_the_right_user_only(client: Client) -> None:
         assert one.post("xhr_send", {"key": one.key}).status == 403
     one.headers = ALICE
     assert one.poll() == ['c[4321,"x"]']
+
+
+def test_tombstone_is_told_to_the_user_whose_cookie_was_renewed_meanwhile(client: Client) -> None:
+    """The application is asked, as long as anything of the session is known."""
+    one = Resumable(client, "/former_members", tag=token())
+    one.headers = ALICE
+    one.grown().run(1, ["close", 4321, "x"])
+    eventually(lambda: one.poll(now=True) == ['c[4321,"x"]'])
+    one.headers = [*ALICE, ("Cookie", "session=renewed")]
+    assert one.poll(new=True) == ['c[4321,"x"]']
+    one.headers = [*ALICE, ("Cookie", "session=renewed again")]
+    assert one.send()["closed"] == [4321, "x"]
+    one.headers = [*ALICE, ("Cookie", "session=renewed once more")]
+    link = one.link()
+    link.say(one.fields())
+    assert link.line() == 'c[4321,"x"]'
+
+
+@pytest.mark.parametrize("who", [ALICE, MALLORY])
+def test_other_credentials_while_the_application_is_asked(
+    client: Client, who: list[tuple[str, str]]
+) -> None:
+    """A cookie is renewed between the two requests with which a client begins."""
+    one = Resumable(client, "/held", tag=token())
+    one.headers = ALICE
+    poll = one.start("xhr", one.fields(new=True))
+    assert client.events(one.tag, 1) == [["handshake"]]
+    one.headers = [*who, ("Cookie", "session=renewed")]
+    other = one.start("xhr", one.fields(new=True, now=True))
+    # By now the server has read that.
+    client.events(one.tag, 1)
+    client.release(one.tag)
+    assert lines_of(poll.response("POST"))[0].startswith("r{")
+    answer = other.response("POST")
+    if who is ALICE:
+        assert told(lines_of(answer)[0])["from"] == 1
+    else:
+        assert answer.status == 403
 
 
 def test_stale_is_asked_after_the_user(one: Resumable) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.endpoint.outcomes import Proof
 from sockjs_bridge.endpoint.proofs import admits
-from tests.resume.support import Server
+from sockjs_bridge.resume.tombstones import Tombstone
+from tests.resume.support import Server, answers
 from tests.resume.test_session import started
 
 
@@ -31,3 +34,19 @@ def test_what_is_said_of_another_session_admits_nobody() -> None:
     assert credentials.passes(b"before")
     assert not credentials.passes(b"after")
     assert not server.session.over
+
+
+def test_what_is_said_of_a_session_holds_for_its_end() -> None:
+    """It has ended while the application was asked."""
+    server = started()
+    credentials = signed_in(server)
+    session = server.session
+    session.close(4001, "enough")
+    server.clock.advance(61)
+    tombstone = server.look(json.dumps(server.hello()).encode(), b"after").unproven
+    assert isinstance(tombstone, Tombstone)
+    assert admits(tombstone, b"after", Proof(session, 200, "alice", []))
+    assert credentials.passes(b"after")
+    assert not admits(tombstone, b"other", Proof(session, 200, "mallory", []))
+    assert not admits(tombstone, b"other", Proof(session, 200, None, []))
+    assert answers(server.poll(fingerprint=b"after")) == ["c[4001,enough]"]

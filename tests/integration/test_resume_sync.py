@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -168,6 +169,37 @@ def test_closed_in_another_thread(url: str) -> None:
     for thread in (*waiting, *closing):
         thread.join(PATIENCE)
     assert codes == [1000] * 3
+
+
+def test_call_that_comes_as_its_loop_stops(url: str) -> None:
+    ws = connect_sync(f"{url}/echo")
+    loop = ws._loop
+    asyncio.run_coroutine_threadsafe(ws.connection.close(), loop).result(PATIENCE)
+    blocked, gate = threading.Event(), threading.Event()
+
+    def block() -> None:
+        blocked.set()
+        gate.wait(PATIENCE)
+
+    loop.call_soon_threadsafe(block)
+    assert blocked.wait(PATIENCE)
+    codes: list[int] = []
+
+    def receive() -> None:
+        with pytest.raises(ConnectionClosed) as closed:
+            ws.receive()
+        codes.append(closed.value.code)
+
+    threads = [threading.Thread(target=target) for target in (receive, ws._stop)]
+    # Both wait for the loop, the call first.
+    for count, thread in enumerate(threads, 1):
+        thread.start()
+        while len(loop._ready) < count:
+            time.sleep(0)
+    gate.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert codes == [1000]
 
 
 def test_on_its_own_loop_nothing_waits() -> None:

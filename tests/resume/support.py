@@ -143,11 +143,13 @@ class Server:
         self.monitor = Counting()
         self.capacity = Capacity(settings.pop("places", 1000))
         self.hub = Hub(self.clock, self.capacity, monitor=settings.pop("monitor", None))
+        shared = settings.pop("shared", None)
         self.manager = ResumeManager(
             Settings().override(settings),
             self.hub,
             limits,
             self.monitor,
+            shared,
         )
         self.application = Application()
         self.numbers = itertools.count(1)

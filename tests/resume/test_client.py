@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -383,6 +384,30 @@ def test_asked_though_nothing_is_new_it_says_nothing() -> None:
     assert world.posts == []
 
 
+def test_asked_again_over_a_websocket_it_acknowledges_what_is_new() -> None:
+    world, link = over_websocket()
+    world.answer(link, 'a["x"]', {"at": 1, "ack": True}, {"at": 1, "ack": True})
+    assert world.frames[1:] == [{"received": 1}]
+    world.answer(link, 'a["y"]', {"at": 2, "ack": True})
+    assert world.frames[2:] == [{"received": 2}]
+
+
+def test_what_was_acknowledged_another_way_is_acknowledged_when_asked() -> None:
+    """Whether that arrived, nobody knows."""
+    world = World((Way.WEBSOCKET, Way.POLL))
+    world.advance(0.2)
+    poll, websocket = world.link(Way.POLL), world.link(Way.WEBSOCKET)
+    world.welcome(poll)
+    world.client.connected(websocket)
+    world.answer(websocket, {"pong": 1})
+    world.answer(poll, 'a["x"]')
+    world.client.send("a")
+    assert world.posts[0].body["received"] == 1
+    world.client.failed(world.posts[0])
+    world.answer(websocket, {"from": 1, "received": 0}, 'a["x"]', {"at": 1, "ack": True})
+    assert world.frames[-1] == {"received": 1}
+
+
 def test_send_says_which_session_it_means() -> None:
     world = World((Way.STREAM,))
     stream = world.link(Way.STREAM)
@@ -427,6 +452,19 @@ def test_close_over_http() -> None:
     world.answer(poll, {"from": 1, "received": 1}, 'a["last"]', 'c[3000,"bye"]')
     assert world.told[-2] == ["last"]
     assert world.told[-1] == ("closed", 3000, "bye")
+
+
+def test_close_over_http_goes_with_the_last_messages_only() -> None:
+    """The server ends the session when it has handled those that came with the close."""
+    world = over_poll()
+    texts = ["a", "b" * 2000, "c" * 2000, "d"]
+    for text in texts:
+        world.client.send(text)
+    world.client.close(3000, "bye")
+    for count in (1, 2):
+        world.client.answered(world.posts[-1], 200, {"arrived": count, "received": count})
+    assert [post.body["messages"] for post in world.posts] == [texts[:1], texts[1:2], texts[2:]]
+    assert ["close" in post.body for post in world.posts] == [False, False, True]
 
 
 # What comes down
@@ -547,6 +585,29 @@ def test_stale_by_itself_and_by_somebody_else() -> None:
             world.client.ended(poll, clean=True)
         world.advance(1)
     assert ("lost", 0) in world.told
+
+
+def test_stale_by_a_newer_request_of_its_own() -> None:
+    """However often it replaces its own polls, nobody else has the session."""
+    world = over_poll()
+    for number in range(5):
+        polls = [world.link(Way.POLL)]
+        for _ in range(2):
+            # An answer that decides nothing has it ask by a poll.
+            world.client.send("a")
+            world.client.answered(world.posts[-1], 404, {})
+            polls.append(world.link(Way.POLL))
+            world.advance(2)
+        # Each was replaced by the next one; the answers come when all have been asked.
+        for poll, newer in pairwise(polls):
+            world.answer(poll, {"from": 1, "received": 0}, {"stale": newer.request})
+            world.client.ended(poll, clean=True)
+        world.answer(polls[-1], {"from": 1, "received": 2 * number + 2})
+        world.client.ended(polls[-1], clean=True)
+        world.advance(2)
+        assert world.told[-1] == ("handled", 2 * number + 2)
+    assert world.client.state is ClientState.OPEN
+    assert not any(told[0] == "lost" for told in world.told)
 
 
 def test_positions_are_remembered_and_told_in_a_new_session() -> None:
@@ -1149,6 +1210,29 @@ def test_moved_without_a_welcome_leaves_doubts() -> None:
     assert world.link(Way.POLL).body["repeated"] == 1
 
 
+def test_moved_doubts_what_a_late_copy_may_bring() -> None:
+    """A request with ``new`` that was doubled on its way makes the session anew elsewhere.
+
+    What went up otherwise reaches nobody there.
+    """
+    world = World((Way.POLL,))
+    for text in "abc":
+        world.client.send(text)
+    poll = world.link(Way.POLL)
+    world.client.ended(poll)
+    poll = world.link(Way.POLL)
+    assert poll.body["new"] and poll.body["messages"] == ["a", "b", "c"]
+    world.welcome(poll, received=1)
+    world.client.send("d")
+    world.client.answered(world.posts[0], 200, {"arrived": 1, "received": 1})
+    world.advance(1)
+    assert world.posts[1].body["messages"] == ["b", "c", "d"]
+    world.answer(poll, {"received": 1, "at": 0, "ack": True}, {"moved": 4})
+    world.advance(3)
+    again = world.link(Way.POLL).body
+    assert (again["messages"], again["repeated"]) == (["b", "c", "d"], 2)
+
+
 # Ways in each other's way
 
 
@@ -1192,6 +1276,18 @@ def test_probe_that_comes_too_late_opens_nothing() -> None:
     world.answer(probe, {"pong": probe.body["probe"]})
     assert probe in world.closed_links
     assert len(world.opened) == count
+
+
+def test_pongs_that_nobody_asked_for_are_answered_once() -> None:
+    """A server that repeats them must not have all that waits go up each time."""
+    world = World()
+    world.advance(0.2)
+    poll, websocket = world.link(Way.POLL), world.link(Way.WEBSOCKET)
+    world.welcome(poll)
+    world.client.connected(websocket)
+    for _ in range(5):
+        world.answer(websocket, {"pong": 2})
+    assert [frame for frame in world.frames if "key" in frame] == world.frames[1:2]
 
 
 def test_end_of_a_replaced_way_opens_no_other() -> None:

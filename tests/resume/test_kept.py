@@ -12,6 +12,7 @@ from sockjs_bridge.core.frames import Chunk, Place
 from sockjs_bridge.resume.kept import Kept
 from sockjs_bridge.resume.lines import At, Missed
 from sockjs_bridge.resume.tombstones import LIFETIME, Tombstone, Tombstones
+from tests.resume.support import PLACE, Server
 
 
 def filled(count: int = 5) -> Kept:
@@ -226,7 +227,7 @@ def test_nobody_waits_where_little_is_kept() -> None:
 
 
 def grave(until: float = LIFETIME) -> Tombstone:
-    return Tombstone(b"", None, 1000, "", 0, until, lost=False)
+    return Tombstone(Server().manager, PLACE, b"", None, 1000, "", 0, until, lost=False)
 
 
 def test_tombstones_are_bounded_and_the_oldest_goes() -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from sockjs_bridge.core.credentials import Credentials
+from sockjs_bridge.resume.arrivals import WAITING_UPLOADS
+from sockjs_bridge.resume.frames import Send
 from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.link_states import LinkState
 from sockjs_bridge.resume.session import ResumableSession
 from sockjs_bridge.resume.states import State
-from tests.resume.support import OTHER_KEY, PLACE, LinkRecorder, Server, answers
+from tests.resume.support import KEY, OTHER_KEY, PLACE, LinkRecorder, Server, answers
 
 
 def opened(**settings: Any) -> tuple[Server, Link, LinkRecorder]:
@@ -520,3 +522,38 @@ def test_links_that_came_and_went_while_nothing_is_taken_are_not_kept() -> None:
     del link, receiver
     gc.collect()
     assert [kept() for kept in gone] == [None] * 3
+
+
+def test_messages_of_links_that_came_and_went_while_nothing_is_taken_do_not_wait() -> None:
+    """However often it comes back meanwhile, the client is heard in the end."""
+    server = Server(max_inbound=1)
+    server.application.slow = True
+    link, recorder = server.websocket(new=True, first=1, messages=["1"])
+    for number in range(2, 20):
+        link.detach(recorder)
+        link, recorder = server.connect()
+        texts = [f"{count}" for count in range(2, number + 1)]
+        link.deliver([json.dumps(server.hello(first=2, messages=texts))], 100)
+    assert link.deliver(['{"first":20,"messages":["20"]}'], 30)
+    link.when_ready(lambda: None)
+    for _ in range(20):
+        server.application.handle()
+        server.clock.settle()
+    assert server.application.got == [f"{number}" for number in range(1, 21)]
+    assert not recorder.ended
+
+
+def test_hello_whose_messages_cannot_even_wait_ends_the_link_alone() -> None:
+    server, link, recorder = opened(max_inbound=1)
+    server.application.slow = True
+    server.say(link, ["a"])
+    for _ in range(WAITING_UPLOADS):
+        server.session.take_send(Send(KEY, 2, ("b",)), lambda: None)
+    again, other = server.connect()
+    server.say(again, server.hello(first=2, messages=["b", "c"]))
+    assert other.ended
+    assert not (recorder.ended or other.written)
+    assert server.session.live
+    again, other = server.connect()
+    server.say(again, server.hello())
+    assert answers(other) == [{"from": 1, "received": 0}]

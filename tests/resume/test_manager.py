@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockjs_bridge.core.hub import TooManySessions
-from tests.resume.support import PLACE, Server, answers
+from tests.resume.support import OTHER_KEY, PLACE, Server, answers
 from tests.resume.test_session import started
 
 
@@ -26,6 +26,7 @@ def test_tombstone_is_told_to_its_user_only() -> None:
     server = started()
     server.clock.advance(61)
     assert answers(server.poll(fingerprint=b"mallory")) == [403]
+    assert answers(server.poll(key=OTHER_KEY, new=True)) == [403]
     assert answers(server.poll()) == [{"lost": {"received": 0}}]
 
 
@@ -38,6 +39,18 @@ def test_tombstone_answers_a_send() -> None:
     server.session.close(4001, "enough")
     server.clock.advance(61)
     assert server.post() == {"arrived": 0, "received": 0, "closed": [4001, "enough"]}
+
+
+def test_new_that_names_another_incarnation_makes_no_second_session() -> None:
+    """It would stand in the place of the first one, which nobody finds any more."""
+    server = Server(places=1)
+    server.poll(new=True)
+    session = server.session
+    assert answers(server.poll(new=True, incarnation="before-1")) == [{"lost": {}}]
+    assert server.session is session
+    session.finish()
+    assert len(server.manager) == 0
+    server.manager.create(PLACE)
 
 
 def test_network_of_an_address_is_known_by_a_hash() -> None:

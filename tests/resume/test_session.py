@@ -10,6 +10,7 @@ from sockjs_bridge.core.frames import Place, placed
 from sockjs_bridge.resume.frames import ReceiveRequest, Replaced
 from sockjs_bridge.resume.manager import Limits
 from sockjs_bridge.resume.session import digest
+from sockjs_bridge.resume.shared import Shared
 from sockjs_bridge.resume.states import State
 from sockjs_bridge.resume.transports import POLL, STREAM
 from tests.resume.support import ALICE, KEY, OTHER_KEY, PLACE, Server, answers
@@ -573,6 +574,63 @@ def test_who_keeps_nothing_is_spared_where_too_much_is_kept() -> None:
     silent.send("x" * 400)
     assert second.state is State.GONE, "the oldest that keeps something"
     assert server.manager.shared.kept_bytes == 2 * 403
+
+
+def test_what_a_closed_session_keeps_counts_while_nobody_receives() -> None:
+    """Else clients that close what they never receive could have any number of bytes kept."""
+    server = started(limits=Limits(max_suspended_bytes=1000))
+    server.send("x" * 400)
+    server.session.close(4001, "enough")
+    shared = server.manager.shared
+    assert shared.kept_bytes == 403
+    stream = server.stream(writable=False)
+    assert shared.kept_bytes == 0
+    server.session.detach(stream)
+    assert shared.kept_bytes == 403
+    other = server.make(("/echo", "o" * 22))
+    other.attach(ReceiveRequest(KEY, 1, 0, new=True), receiver := Recorder(STREAM))
+    other.accept(type(server.application)())
+    other.heard()
+    other.detach(receiver)
+    other.send("x" * 700)
+    assert shared.kept_bytes == 703
+    assert other.live
+    assert answers(server.poll(now=True)) == [{"lost": {"received": 0}}]
+    other.close(4001, "enough")
+    other.finish()
+    assert shared.kept_bytes == 0
+
+
+def test_bounds_of_another_application_end_nothing_of_this_one() -> None:
+    """One that may keep nothing, and know no ends, pays for that itself."""
+    shared = Shared()
+    ours = started(shared=shared)
+    theirs = started(limits=Limits(max_suspended_bytes=0, max_tombstones=0), shared=shared)
+    ours.session.close(4001, "enough")
+    ours.session.finish()
+    other = ours.make(("/echo", "o" * 22))
+    other.attach(ReceiveRequest(KEY, 1, 0, new=True), receiver := Recorder(STREAM))
+    other.accept(type(ours.application)())
+    other.heard()
+    other.detach(receiver)
+    other.send("ours")
+    theirs.send("theirs")
+    assert theirs.manager.get(PLACE) is None
+    assert answers(theirs.poll(now=True)) == [{"lost": {}}]
+    assert other.state is State.SUSPENDED
+    assert answers(ours.poll(now=True)) == ["c[4001,enough]"]
+    assert shared.kept_bytes == len('"ours"') + 1
+
+
+def test_who_comes_back_is_not_ended_for_what_others_keep() -> None:
+    """What another application keeps may be too much for this one already."""
+    shared = Shared()
+    ours = started(limits=Limits(max_suspended_bytes=10), shared=shared)
+    theirs = started(shared=shared)
+    ours.send("ours")
+    theirs.send("x" * 100)
+    assert answers(ours.stream()) == [{"from": 1, "received": 0}, ["ours"]]
+    assert ours.session.live
 
 
 # Drain

@@ -109,6 +109,7 @@ class Asking(Sending):
         self._request += 1
         link.request, link.asked_at = self._request, self._time()
         link.replaced = False
+        link.acknowledged = counts.received
         link.held = link.way is Way.POLL and self._welcomed and not now_please
         body: dict[str, Any] = {
             "key": self.key,
@@ -167,7 +168,7 @@ class Asking(Sending):
             self._leave(link)
             if self._current is not None and self._current.way is Way.POLL:
                 self._open(Way.STREAM)
-        elif link.way is Way.WEBSOCKET and (link.number is None or link.replaced):
+        elif link.way is Way.WEBSOCKET and (link.replaced or not link.request):
             self._network.write(link, self._hello(link))
 
     def _took_over(self, link: Link) -> None:

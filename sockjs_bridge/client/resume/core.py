@@ -122,7 +122,7 @@ class ResumableClient(Timing):
         if "missed" in told:
             self._miss([(str(key), str(name)) for key, name in told["missed"]])
         if "stale" in told:
-            self._stale(link, count_of(told["stale"]))
+            self._stale(count_of(told["stale"]))
         elif "lost" in told:
             self._lose_at(told["lost"])
         elif "moved" in told:
@@ -170,10 +170,9 @@ class ResumableClient(Timing):
             self._listener.resumed()
         return True
 
-    def _stale(self, link: Link, newest: int) -> None:
+    def _stale(self, newest: int) -> None:
         if newest <= self._request:
             # By a request of ours: what has taken over answers.
-            link.replaced = True
             return
         self._stales += 1
         if self._stales >= policy.STALES:

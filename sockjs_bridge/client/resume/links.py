@@ -30,6 +30,7 @@ class Link:
         next_ping: when it is pinged next.
         expected: the number that the server gives to what comes without one.
         upto: the number of the last message that went up over it.
+        acknowledged: how many messages the server was told over it that the client has.
         said_close: the client's end went up over it.
         sent_at: when something went up over it that nothing before was waiting for an answer with.
         fruitful: it has brought messages.
@@ -54,6 +55,7 @@ class Link:
     next_ping: float = 0.0
     expected: int = 1
     upto: int = 0
+    acknowledged: int = 0
     said_close: bool = False
     sent_at: float = 0.0
     fruitful: bool = False

@@ -286,7 +286,10 @@ class Sending(ClientLife):
         """Says what has come, by the way that there is."""
         link = self._current
         if link is not None and link.way is Way.WEBSOCKET:
-            self._network.write(link, {"received": self.counts.received})
+            # A server that asks and asks must not have it write and write.
+            if self.counts.received > link.acknowledged:
+                link.acknowledged = self.counts.received
+                self._network.write(link, {"received": self.counts.received})
             self._acknowledged()
         elif self.counts.received > self.counts.acknowledged:
             self._ack_wanted = True
