@@ -10,5 +10,6 @@ To be read in this order:
    `backlog`, `frames` and `deadlines`), and `session`: what moves its states. Beside it
    `credentials` (who may go on with it) and `repeats` (what a browser asks for twice).
 5. `rooms`, `broadcasts`, `flusher`: many sessions at once.
-6. `manager`: the sessions of one endpoint, from birth to end; `hub`: what all endpoints share.
+6. `manager`, on top of `basemanager`: the sessions of one endpoint, from birth to end; `hub`: what
+   all endpoints share.
 """

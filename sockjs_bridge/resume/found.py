@@ -43,4 +43,4 @@ class Found:
 
 
 #: A wrong key, or somebody else: they look alike.
-FORBIDDEN = Found()
+DENIED = Found()
