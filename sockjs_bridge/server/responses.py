@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from sockjs_bridge.endpoint.outcomes import Answer, Receiving, phrase
 from sockjs_bridge.server.http1 import Dialect, head, known_head
-from sockjs_bridge.server.reader import reader_of
+from sockjs_bridge.server.reader import connection_of
 
 
 class OwnResponse(web.StreamResponse):
@@ -39,7 +39,7 @@ class OwnResponse(web.StreamResponse):
         super().__init__(status=status, reason=reason)
         version = min(request.version, HttpVersion11)
         self._request = request
-        self._flow = reader_of(request).flow
+        self._flow = connection_of(request).flow
         self.dialect = Dialect(f"{version.major}.{version.minor}", request.keep_alive and delimited)
         self.sent = 0
 

@@ -14,7 +14,7 @@ from aiohttp import HttpVersion11, StreamReader, web
 from sockjs_bridge.server.http1 import CONTINUE
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import ServerOptions
-from sockjs_bridge.server.reader import reader_of
+from sockjs_bridge.server.reader import connection_of
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.budget import Budget, client_of
 
@@ -229,4 +229,4 @@ async def send_continue(request: web.BaseRequest) -> None:
         request.version >= HttpVersion11
         and request.headers.get("Expect", "").lower() == "100-continue"
     ):
-        reader_of(request).flow.write(CONTINUE)
+        connection_of(request).flow.write(CONTINUE)

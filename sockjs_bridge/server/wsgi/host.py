@@ -22,7 +22,7 @@ from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.accesslog import CLIENT, GONE, REMOTE_USER
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import Client, MalformedForwarded
-from sockjs_bridge.server.reader import reader_of
+from sockjs_bridge.server.reader import connection_of
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.body import Body, BodyRefused, Uploads, on_disk
 from sockjs_bridge.server.wsgi.environ import make_environ, split_target
@@ -83,7 +83,7 @@ class WSGIHost:
         known: Client | None = request.get(CLIENT)
         if known is not None:
             return known
-        client = request[CLIENT] = self.client_of(request, reader_of(request).addresses.peer)
+        client = request[CLIENT] = self.client_of(request, connection_of(request).addresses.peer)
         return client
 
     def client_of(self, head: RequestHead, peer: str) -> Client:
@@ -138,7 +138,9 @@ class WSGIHost:
         except BodyRefused as refused:
             return self._refusal(request, refused.status, str(refused))
         except MalformedForwarded as error:
-            logger.warning("refused a request of %s: %s", reader_of(request).addresses.peer, error)
+            logger.warning(
+                "refused a request of %s: %s", connection_of(request).addresses.peer, error
+            )
             return self._refusal(request, 400, "Bad Request")
         except ConnectionError:
             return self._gone(request)
@@ -160,7 +162,9 @@ class WSGIHost:
         self, request: web.BaseRequest, body: Body | None, inquiry: Inquiry
     ) -> web.StreamResponse:
         content = None if body is None else body.file
-        environ = make_environ(request, self.client(request), reader_of(request).addresses, content)
+        environ = make_environ(
+            request, self.client(request), connection_of(request).addresses, content
+        )
         environ[INQUIRY] = inquiry
         respond = partial(self._response, request)
         outlet = Outlet(respond, self._outflow, self._pool, inquiry)
