@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
@@ -29,7 +29,7 @@ from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
 from sockjs_bridge.server.reader import connection_of
 from sockjs_bridge.server.receivers import HttpReceiver
-from sockjs_bridge.server.responses import EndpointResponse, ReceiverResponse
+from sockjs_bridge.server.responses import EndpointResponse, OwnResponse
 from sockjs_bridge.server.routing import Routed
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.wsgi.body import BodyRefused
@@ -192,7 +192,9 @@ class Dispatcher:
         self, request: web.BaseRequest, routed: Routed, attach: Receiving
     ) -> web.StreamResponse:
         connection, session = routed.connection, attach.session
-        response = ReceiverResponse(request, attach)
+        # Without chunks the end of a stream is the connection's.
+        delimited = request.version >= HttpVersion11 or not attach.transport.streaming
+        response = OwnResponse(request, 200, delimited=delimited)
         over = asyncio.Event()
         attach.headers = _as_native(attach.headers)
         receiver = HttpReceiver(connection, attach, over.set, response.dialect)
