@@ -18,7 +18,6 @@ from sockjs_bridge.endpoint.outcomes import (
     Headers,
     Prove,
     Receiving,
-    Resume,
     Upgrade,
     Wait,
 )
@@ -200,13 +199,12 @@ class Dispatcher:
         receiver = HttpReceiver(connection, attach, over.set, response.dialect)
         try:
             # What is answered at once, as a request that comes late, is answered in good order.
-            begun = isinstance(attach, Resume) and attach.opening is None
+            begun = attach.opening is None
             if begun:
                 response.began()
                 receiver.start()
             attach.attach(receiver)
-            opening = attach.opening
-            if opening is not None and not receiver.ended:
+            if (opening := attach.opening) is not None and not receiver.ended:
                 _, headers = await self._openings.open_session(routed, opening)
                 attach.headers += headers
             if connection.lost:
