@@ -13,7 +13,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Generator, Mapping
-from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 import aiohttp
@@ -203,12 +202,7 @@ class connect(Generic[C]):
         self._connection = await self._connect()
         return self._connection
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         assert self._connection is not None  # __aenter__ returned
         await self._connection.close()
 

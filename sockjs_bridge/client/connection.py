@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
@@ -13,11 +12,9 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from sockjs_bridge.client.baseconnection import BaseConnection, check_close, check_message
 from sockjs_bridge.client.wire import ProtocolError, decode_close, decode_message, decode_messages
 from sockjs_bridge.errors import ConnectionClosed
-
-#: Close codes of an ordinary ending: iteration ends without an error.
-QUIET_CODES = frozenset({1000, 1001, 3000})
 
 
 class HandshakeError(ConnectionError):
@@ -55,7 +52,7 @@ class Options:
     max_queue: int | None
 
 
-class Connection(abc.ABC):
+class Connection(BaseConnection):
     """An open SockJS connection, made by `connect`.
 
     Attributes:
@@ -76,22 +73,15 @@ class Connection(abc.ABC):
         session_id: str,
         options: Options,
     ) -> None:
+        super().__init__(http, owns_http)
         self.status: int | None = None
         self.response_headers: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
         self.heartbeats = 0
-        self.close_code: int | None = None
-        self.close_reason: str | None = None
-        self._http = http
-        self._owns_http = owns_http
         self._url = url
         self._session_id = session_id
         self._options = options
-        self._messages: deque[str] = deque()
-        self._readable = asyncio.Event()
         self._has_room = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        self._opened: asyncio.Future[None] = loop.create_future()
-        self._over: asyncio.Future[None] = loop.create_future()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wire_close = (1000, "")
 
     @property
@@ -124,37 +114,9 @@ class Connection(abc.ABC):
             ValueError: the message holds a lone surrogate, which raw-websocket cannot carry.
             ConnectionClosed: the connection is over, or ended before the message was sent.
         """
-        if not isinstance(message, str):
-            raise TypeError(f"a message is a str, not {type(message).__name__}")
+        check_message(message)
         self._check_open()
         await self._send(message)
-
-    async def recv(self) -> str:
-        """Waits for the next message.
-
-        Messages that arrived before the end are still returned after it.
-
-        Raises:
-            ConnectionClosed: the connection is over and all messages were returned.
-        """
-        while not self._messages:
-            self._check_open()
-            self._readable.clear()
-            await self._readable.wait()
-        message = self._messages.popleft()
-        self._has_room.set()
-        return message
-
-    def __aiter__(self) -> Connection:
-        return self
-
-    async def __anext__(self) -> str:
-        try:
-            return await self.recv()
-        except ConnectionClosed as closed:
-            if closed.code in QUIET_CODES:
-                raise StopAsyncIteration from None
-            raise
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes the connection, and waits until its tasks and sockets are gone.
@@ -169,10 +131,7 @@ class Connection(abc.ABC):
         Raises:
             ValueError: the code or the reason may not be sent.
         """
-        if code != 1000 and not 3000 <= code <= 4999:
-            raise ValueError(f"a close code is 1000 or 3000 to 4999, not {code}")
-        if len(reason.encode()) > 123:
-            raise ValueError("a close reason is at most 123 bytes of UTF-8")
+        check_close(code, reason)
         self._finish(code, reason, wire_close=(code, reason))
         await asyncio.wait({self._runner})
 
@@ -194,9 +153,8 @@ class Connection(abc.ABC):
                 raise TimeoutError(f"{self._url} did not open in time") from None
             raise
 
-    def _check_open(self) -> None:
-        if self.close_code is not None:
-            raise ConnectionClosed(self.close_code, self.close_reason or "")
+    def _go_on_reading(self) -> None:
+        self._has_room.set()
 
     def _accept(self, status: int, headers: CIMultiDictProxy[str]) -> None:
         """Notes the answer to the opening request."""
@@ -220,7 +178,7 @@ class Connection(abc.ABC):
         if not self._opened.done():
             self._opened.set_exception(error or ConnectionClosed(code, reason))
         self._over.set_result(None)
-        self._readable.set()
+        self._changed.set()
 
     async def _run(self) -> None:
         """Receives until the connection is over, then lets go of everything that it holds."""
@@ -235,8 +193,7 @@ class Connection(abc.ABC):
                     await self._disconnect(*self._wire_close)
             receiver.cancel()
             await asyncio.wait({receiver})
-            if self._owns_http:
-                await self._http.close()
+            await self._close_http()
 
     async def _receive(self) -> None:
         try:
@@ -285,7 +242,7 @@ class Connection(abc.ABC):
 
     def _deliver(self, messages: list[str]) -> None:
         self._messages.extend(messages)
-        self._readable.set()
+        self._changed.set()
 
     @abc.abstractmethod
     def _frames(self) -> AsyncGenerator[str, None]:

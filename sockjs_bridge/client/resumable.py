@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
 from yarl import URL
 
-from sockjs_bridge.client.connection import QUIET_CODES, HandshakeError
+from sockjs_bridge.client.baseconnection import BaseConnection, check_close, check_message
+from sockjs_bridge.client.connection import HandshakeError
 from sockjs_bridge.client.network import Network
 from sockjs_bridge.client.resume.core import ResumableClient
 from sockjs_bridge.client.resume.policy import Policy, Way
@@ -49,7 +49,7 @@ class Event:
     status: int | None = None
 
 
-class ResumableConnection:
+class ResumableConnection(BaseConnection):
     """An open connection whose session survives; made by `connect` with ``resume=True``.
 
     Each message arrives once and in order, both ways, whatever becomes of the connections below;
@@ -76,11 +76,8 @@ class ResumableConnection:
         max_unhandled: int | None,
         on_event: Callable[[Event], object] | None,
     ) -> None:
-        self.close_code: int | None = None
-        self.close_reason: str | None = None
+        super().__init__(http, owns_http)
         self.suspended = False
-        self._http = http
-        self._owns_http = owns_http
         self._base = base
         self._close_timeout = close_timeout
         self._max_queue = max_queue
@@ -88,12 +85,9 @@ class ResumableConnection:
         # Who waits for room waits in order.
         self._sending = asyncio.Lock()
         self._on_event = on_event
-        self._messages: deque[str] = deque()
-        self._changed = asyncio.Event()
         self._over = asyncio.Event()
         self._last = self._handled = 0
         self._stopping: asyncio.Task[None] | None = None
-        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._network = Network(http, base, headers, max_size)
         policy = Policy(RESUMABLE_TRANSPORTS[transport], random.random)
         self._core = ResumableClient(
@@ -153,8 +147,7 @@ class ResumableConnection:
             ValueError: it is larger than the server takes.
             ConnectionClosed: the connection is over, or closing.
         """
-        if not isinstance(message, str):
-            raise TypeError(f"a message is a str, not {type(message).__name__}")
+        check_message(message)
         self._check_open()
         async with self._sending:
             await self._wait_until(self._has_room)
@@ -171,9 +164,7 @@ class ResumableConnection:
     async def _wait_until(self, condition: Callable[[], object]) -> None:
         """Waits until something holds, or raises where the connection is over before."""
         while not condition():
-            self._check_open()
-            self._changed.clear()
-            await self._changed.wait()
+            await self._wait_for_change()
 
     async def handled(self) -> None:
         """Waits until the application at the server has handled all that was sent so far.
@@ -190,35 +181,14 @@ class ResumableConnection:
             self._network.look()
         await self._wait_until(lambda: self._handled >= last)
 
-    async def recv(self) -> str:
-        """Waits for the next message.
-
-        Messages that arrived before the end are still returned after it.
-
-        Raises:
-            ConnectionClosed: the connection is over and all messages were returned.
-        """
-        await self._wait_until(lambda: self._messages)
-        message = self._messages.popleft()
+    def _go_on_reading(self) -> None:
         if not self._network.readable.is_set() and not self._full:
             self._network.readable.set()
             asyncio.get_running_loop().call_soon(self._network.look)
-        return message
 
     @property
     def _full(self) -> bool:
         return self._max_queue is not None and len(self._messages) >= self._max_queue
-
-    def __aiter__(self) -> ResumableConnection:
-        return self
-
-    async def __anext__(self) -> str:
-        try:
-            return await self.recv()
-        except ConnectionClosed as closed:
-            if closed.code in QUIET_CODES:
-                raise StopAsyncIteration from None
-            raise
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes the session when all that was sent is handled, or ``close_timeout`` is over.
@@ -230,10 +200,7 @@ class ResumableConnection:
         Raises:
             ValueError: the code or the reason may not be sent.
         """
-        if code != 1000 and not 3000 <= code <= 4999:
-            raise ValueError(f"a close code is 1000 or 3000 to 4999, not {code}")
-        if len(reason.encode()) > 123:
-            raise ValueError("a close reason is at most 123 bytes of UTF-8")
+        check_close(code, reason)
         # Nobody reads any more.
         self._max_queue = None
         self._network.readable.set()
@@ -246,10 +213,6 @@ class ResumableConnection:
             pass
         finally:
             await self._stop(code, reason)
-
-    def _check_open(self) -> None:
-        if self.close_code is not None:
-            raise ConnectionClosed(self.close_code, self.close_reason or "")
 
     # What becomes of it
 
@@ -267,8 +230,7 @@ class ResumableConnection:
             # Who opens has been told, or is gone.
             self._opened.exception()
         await self._network.stop()
-        if self._owns_http:
-            await self._http.close()
+        await self._close_http()
 
     def _tell(self, event: Event) -> None:
         if self._on_event is not None:

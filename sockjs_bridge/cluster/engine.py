@@ -59,6 +59,14 @@ class Message:
         return self._quoted
 
 
+#: Hears of a message that is kept now.
+Kept = Callable[[Message], object]
+#: Hears what came after a position: the place of the last message, and all messages after the
+#: position; None in place of these where not all of them are there any more, or the position is
+#: none of this room.
+CaughtUp = Callable[[Place, list[Message] | None], object]
+
+
 class Engine(Protocol):
     """Keeps the messages of rooms, in the order in which all hear them.
 
@@ -82,12 +90,7 @@ class Engine(Protocol):
         raise NotImplementedError
 
     def add(
-        self,
-        room: str,
-        text: str,
-        excluded: frozenset[str],
-        bounds: Bounds,
-        done: Callable[[Message], object],
+        self, room: str, text: str, excluded: frozenset[str], bounds: Bounds, done: Kept
     ) -> None:
         """Keeps a message, and gives it its place, in one step.
 
@@ -100,13 +103,7 @@ class Engine(Protocol):
         """
         raise NotImplementedError
 
-    def since(
-        self,
-        room: str,
-        position: str | None,
-        bounds: Bounds,
-        done: Callable[[Place, list[Message] | None], object],
-    ) -> None:
+    def since(self, room: str, position: str | None, bounds: Bounds, done: CaughtUp) -> None:
         """Looks up what came after a position.
 
         Args:
@@ -114,9 +111,7 @@ class Engine(Protocol):
             position: epoch and number of the last message that is known, as ``EPOCH-7``; None
                 where none is. It may be anything: clients send it.
             bounds: of the room.
-            done: called with the place of the last message, and with all messages after the
-                position; None in place of these where not all of them are there any more, or the
-                position is none of this room.
+            done: called with that.
         """
         raise NotImplementedError
 

@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from sockjs_bridge.cluster.engine import Bounds, Message
+from sockjs_bridge.cluster.engine import Bounds, CaughtUp, Kept, Message
 from sockjs_bridge.core.frames import Place
 
 #: For so many times its ``ttl`` a room's last number is kept behind its last message.
@@ -84,12 +84,7 @@ class MemoryEngine:
         return match is not None and match["epoch"] != self._epoch
 
     def add(
-        self,
-        room: str,
-        text: str,
-        excluded: frozenset[str],
-        bounds: Bounds,
-        done: Callable[[Message], object],
+        self, room: str, text: str, excluded: frozenset[str], bounds: Bounds, done: Kept
     ) -> None:
         """Keeps a message; see `Engine.add`."""
         now = self._time()
@@ -106,13 +101,7 @@ class MemoryEngine:
             full[room] = log
         done(message)
 
-    def since(
-        self,
-        room: str,
-        position: str | None,
-        bounds: Bounds,
-        done: Callable[[Place, list[Message] | None], object],
-    ) -> None:
+    def since(self, room: str, position: str | None, bounds: Bounds, done: CaughtUp) -> None:
         """Looks up what came after a position; see `Engine.since`."""
         now = self._time()
         match = None if position is None else _POSITION.fullmatch(position)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 
 from sockjs_bridge.core import protocol
-from sockjs_bridge.core.flusher import Flusher
-from sockjs_bridge.core.hub import Hub, TooManySessions
+from sockjs_bridge.core.basemanager import BaseManager
+from sockjs_bridge.core.hub import Hub
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.states import OPEN
 from sockjs_bridge.core.transports import Transport
 
-logger = logging.getLogger("sockjs_bridge.session")
 
-
-class Manager:
+class Manager(BaseManager[Session]):
     """The sessions of one endpoint; fulfils `Owner` for them.
 
     Args:
@@ -26,41 +23,17 @@ class Manager:
         hub: shared by the endpoints of an application.
 
     Attributes:
-        settings: as given.
-        clock: the hub's.
         rooms: the hub's.
         broadcasts: the hub's.
-        monitor: the hub's.
-        traffic: see `Owner`.
     """
 
-    #: How many sessions are closed in one go, so that many cannot hold up the loop.
-    BATCH = 100
-
     def __init__(self, settings: Settings, hub: Hub) -> None:
-        self.settings = settings
-        self.clock = hub.clock
+        super().__init__(settings, hub)
         self.rooms = hub.rooms
         self.broadcasts = hub.broadcasts
-        self.monitor = hub.monitor
-        self.traffic = hub.monitor.traffic
-        # Its own: who waits behind many of another endpoint would wait for all of them.
-        self._flusher = Flusher(hub.clock, hub.wheel.update)
-        # What sessions ask for with each message: nothing of this class stands in between.
-        self.watch = hub.wheel.update
-        self.flush_soon = self._flusher.add
-        self.flush_now = self._flusher.write
-        self.settle = hub.broadcasts.settle
-        self.drop = hub.broadcasts.drop
-        self.join = hub.join
-        self.leave = hub.rooms.leave
-        self.leave_rooms = hub.leave_rooms
-        self.rooms_of = hub.rooms.of
-        self._hub = hub
         # WebSocket sessions are in the second set only: an HTTP request cannot find them.
         self._by_id: dict[tuple[str, str], Session] = {}
         self._all: set[Session] = set()
-        self._closed = False
         hub.add(self)
 
     def __len__(self) -> int:
@@ -90,10 +63,7 @@ class Manager:
         Raises:
             TooManySessions: there are ``max_sessions`` already, or the server stops.
         """
-        if self._closed:
-            # Its request was under way: nobody would end what it begins.
-            raise TooManySessions("The server stops.")
-        self._hub.capacity.take()
+        self._take_place()
         if transport.websocket:
             session = Session(self, urlsafe_b64encode(os.urandom(12)).decode(), transport)
         else:
@@ -109,22 +79,7 @@ class Manager:
         key = session.base, session.id
         if self._by_id.get(key) is session:
             del self._by_id[key]
-        self._hub.wheel.drop(session)
-        self._hub.capacity.give_back()
-        if session.close_code is not None and logger.isEnabledFor(logging.INFO):
-            logger.info(
-                "%s %s ended after %.1f s with %d %r: in %d messages, %d bytes; "
-                "out %d messages, %d bytes",
-                session.id,
-                session.transport.name,
-                self.clock.time() - session.opened_at,
-                session.close_code,
-                session.close_reason,
-                session.messages_in,
-                session.bytes_in,
-                session.messages_out,
-                session.bytes_out,
-            )
+        self._let_go(session, reason=f" {session.close_reason!r}")
 
     @property
     def open_sessions(self) -> list[Session]:
@@ -148,27 +103,9 @@ class Manager:
         Returns:
             What closes some sessions at each step, so that many cannot hold up the loop.
         """
-        self._closed = True
-        return self._close(list(self._all), code, reason)
-
-    def _close(self, sessions: list[Session], code: int, reason: str) -> Iterator[None]:
-        for begin in range(0, len(sessions), self.BATCH):
-            for session in sessions[begin : begin + self.BATCH]:
-                try:
-                    session.close(code, reason)
-                except Exception:
-                    # The others have to hear of it too.
-                    logger.exception("%s: closing failed", session.id)
-                    session.fail()
-            self._flusher.drain()
-            yield
+        return self._end_all(lambda session: session.close(code, reason))
 
     @property
     def told(self) -> bool:
         """Whether every client has heard that its session is over."""
         return all(session.told for session in self)
-
-    def finish(self) -> None:
-        """Forgets the sessions that are left: the server has stopped."""
-        for session in self:
-            session.finish()

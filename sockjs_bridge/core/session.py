@@ -105,7 +105,7 @@ class Session(Outbound):
         Returns:
             False when the session was over before; the handler is not called then.
         """
-        if not self._enter(ACCEPT):
+        if self._enter(ACCEPT) is None:
             return False
         self._handler = handler
         if self.transport.control_frames:
@@ -156,7 +156,7 @@ class Session(Outbound):
         if self.state is NEW:
             # Nobody has allowed this client to read.
             self._drop_queue()
-        if not self._enter(CLOSE):
+        if self._enter(CLOSE) is None:
             return
         # Afterwards: who joins from now on is refused.
         self.last_rooms = self._owner.leave_rooms(self)
@@ -201,9 +201,9 @@ class Session(Outbound):
 
     def finish(self) -> None:
         """Forgets a session that is closed, or never opened."""
-        never_opened = self.state is NEW
-        if self._enter(END):
-            if never_opened:
+        before = self._enter(END)
+        if before is not None:
+            if before is NEW:
                 self.last_rooms = self._owner.leave_rooms(self)
             receiver, self._receiver = self._receiver, None
             if receiver is not None:

@@ -25,17 +25,10 @@ the repeat of that one's request: that takes its place.
 
 from __future__ import annotations
 
-import enum
+from sockjs_bridge.core.statemachine import StateMachine, TableEnum
 
 
-class _Name(enum.Enum):
-    """A member of one of the enumerations below."""
-
-    # Theirs is a function in Python, called twice for each look-up in a table: polls come often.
-    __hash__ = object.__hash__
-
-
-class State(_Name):
+class State(TableEnum):
     """How far the life of a session is."""
 
     NEW = "new"
@@ -44,7 +37,7 @@ class State(_Name):
     CLOSED = "closed"
 
 
-class Event(_Name):
+class Event(TableEnum):
     """What moves a session on."""
 
     ACCEPT = "accept"
@@ -66,7 +59,7 @@ TRANSITIONS = {
 }
 
 
-class Reception(_Name):
+class Reception(TableEnum):
     """Who receives."""
 
     ABSENT = "absent"
@@ -76,7 +69,7 @@ class Reception(_Name):
     TOLD = "told"
 
 
-class Contact(_Name):
+class Contact(TableEnum):
     """What changes who receives."""
 
     ATTACH = "attach"
@@ -104,7 +97,7 @@ RECEPTIONS = {
 }
 
 
-class States:
+class States(StateMachine[State, Event]):
     """Both states of one session.
 
     Attributes:
@@ -113,21 +106,21 @@ class States:
         over: nothing is sent any more; may be read in any thread.
     """
 
-    __slots__ = ("over", "reception", "state")
+    __slots__ = ("over", "reception")
+
+    _initial, _table = NEW, TRANSITIONS
 
     def __init__(self) -> None:
-        self.state = NEW
+        super().__init__()
         self.reception = ABSENT
         self.over = False
 
-    def _enter(self, event: Event) -> bool:
-        """Moves its life on; False, and nothing is changed, where the event means nothing."""
-        state = TRANSITIONS.get((self.state, event))
-        if state is None:
-            return False
-        self.state = state
-        self.over = state is not OPEN
-        return True
+    def _enter(self, event: Event) -> State | None:
+        """Moves its life on, as `StateMachine._enter`."""
+        before = super()._enter(event)
+        if before is not None:
+            self.over = self.state is not OPEN
+        return before
 
     def _contact(self, contact: Contact) -> None:
         """Notes that who receives has changed."""

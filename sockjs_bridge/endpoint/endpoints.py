@@ -10,7 +10,7 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.broadcasts import Broadcasts
 from sockjs_bridge.core.contracts import Clock, Recipient, Workers
 from sockjs_bridge.core.history import History
-from sockjs_bridge.core.hub import Capacity, Hub, Places
+from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.endpoint.endpoint import Endpoint
@@ -112,40 +112,20 @@ class Endpoints:
         """
         return self.hub.broadcasts
 
-    def start(
-        self,
-        clock: Clock,
-        workers: Workers,
-        places: Places | None = None,
-        shared: Shared | None = None,
-    ) -> None:
+    def start(self, clock: Clock, workers: Workers, shared: Shared | None = None) -> None:
         """Makes the endpoints ready; called by the server.
 
         Args:
             clock: of the server's loop.
             workers: where views and hooks run.
-            places: what the applications of the process share.
-            shared: the same of their resumable sessions.
+            shared: what the applications of the process share.
         """
-        capacity = Capacity(self._max_sessions, places)
+        self._shared = Shared() if shared is None else shared
+        capacity = Capacity(self._max_sessions, self._shared.places)
         self._workers = workers
         self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history)
-        self._shared = Shared() if shared is None else shared
         for endpoint in self:
             endpoint.start(self._hub, self._shared)
-
-    def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
-        """Closes all sessions of all endpoints, some at each step; see `Hub.close`."""
-        return self.hub.close(code, reason, within)
-
-    @property
-    def told(self) -> bool:
-        """Whether every client has heard that its session is over."""
-        return self.hub.told
-
-    def finish(self) -> None:
-        """Forgets the sessions that are left: the server has stopped."""
-        self.hub.finish()
 
     def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a path within the application is for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import parse_qsl, unquote
 
 from sockjs_bridge.core.contracts import Peer
@@ -34,7 +35,7 @@ from sockjs_bridge.endpoint.proofs import admits
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.resume import frames
 from sockjs_bridge.resume.arrivals import Upload
-from sockjs_bridge.resume.found import Found, Limits
+from sockjs_bridge.resume.found import DENIED, Found, Limits
 from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.manager import ResumeManager
 from sockjs_bridge.resume.probe import Probe
@@ -102,18 +103,11 @@ class ResumableAction:
         proof: Proof | None,
     ) -> Outcome:
         place = self.base, self.session_id
-
-        def look(*, proved: bool) -> Found:
-            if request.probe is None:
-                return self.manager.look(place, request, transport, self.fingerprint, proved=proved)
-            return self.manager.look_up(
-                place,
-                request.key,
-                self.fingerprint,
-                proved=proved,
-                incarnation=request.incarnation,
-            )
-
+        look: Callable[..., Found]
+        if request.probe is None:
+            look = partial(self.manager.look, place, request, transport, self.fingerprint)
+        else:
+            look = self._look_up(request)
         headers = [*self.headers, ("Content-Type", transport.content_type)]
         found = self._prove(look, headers, proof)
         if isinstance(found, Prove):
@@ -156,24 +150,23 @@ class ResumableAction:
         if admits(session, self.fingerprint, proof) or session.credentials is None:
             headers += proof.headers
             return look(proved=True)
-        return Found()
+        return DENIED
+
+    def _look_up(self, request: frames.ReceiveRequest | frames.Send) -> Callable[..., Found]:
+        """Returns what looks whose probe or send a request is, given whether that is proved."""
+        return partial(
+            self.manager.look_up,
+            (self.base, self.session_id),
+            request.key,
+            self.fingerprint,
+            incarnation=request.incarnation,
+        )
 
     # Sending
 
     def _send(self, send: frames.Send, peer: Peer, proof: Proof | None) -> Outcome:
-        place = self.base, self.session_id
-
-        def look(*, proved: bool) -> Found:
-            return self.manager.look_up(
-                place,
-                send.key,
-                self.fingerprint,
-                proved=proved,
-                incarnation=send.incarnation,
-            )
-
         headers = [*self.headers, ("Content-Type", "application/json")]
-        found = self._prove(look, headers, proof)
+        found = self._prove(self._look_up(send), headers, proof)
         if isinstance(found, Prove):
             return found
         peer.carried += 1

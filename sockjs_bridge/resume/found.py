@@ -44,4 +44,4 @@ class Found:
 
 
 #: A wrong key, or somebody else: they look alike.
-FORBIDDEN = Found()
+DENIED = Found()

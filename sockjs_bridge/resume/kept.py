@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
+from sockjs_bridge.core.backlog import Backlog
 from sockjs_bridge.core.frames import Chunk
 from sockjs_bridge.resume.lines import Item, Missed, Notice
 
@@ -24,7 +25,7 @@ class Portion(NamedTuple):
     notices: int
 
 
-class Kept:
+class Kept(Backlog):
     """The messages of one session from the first that its client may lack.
 
     A notice is no message: it has no number, goes out in its place among those that have one, and
@@ -36,20 +37,18 @@ class Kept:
     Attributes:
         sent: how many messages the application has sent.
         acked: how many the client has acknowledged.
-        size: the bytes that are kept.
         half_size: where more is kept, the client is to acknowledge.
         noticing: a notice waits that was not written yet.
         placed: some messages may have their places in rooms.
     """
 
     __slots__ = (
-        *("_chunked", "_drains", "_dropped", "_max_size", "_noticed", "_notices", "_pieces"),
-        "_seen",
-        *("acked", "half_size", "noticing", "placed", "sent", "size"),
+        *("_chunked", "_dropped", "_noticed", "_notices", "_pieces", "_seen"),
+        *("acked", "half_size", "noticing", "placed", "sent"),
     )
 
     def __init__(self, max_size: int) -> None:
-        self._max_size = max_size
+        super().__init__(max_size)
         self.half_size = max_size // 2
         # Messages, and chunks of them; the number of the last message that is in a chunk.
         self._pieces: list[Any] = []
@@ -57,8 +56,6 @@ class Kept:
         # The number of the last message that is not kept any more.
         self._dropped = 0
         self.sent = self.acked = 0
-        self.size = 0
-        self._drains: list[Callable[[], object]] | None = None
         # Each with the number of the message before it; how many of them the present receiver got,
         # and any receiver.
         self._notices: list[tuple[int, Notice]] | None = None
@@ -100,11 +97,6 @@ class Kept:
         self._pieces.append(chunk)
         self.sent = self._chunked = self.sent + len(chunk.messages)
         self.size += chunk.size
-
-    @property
-    def too_large(self) -> bool:
-        """Whether more is kept than may be."""
-        return self.size > self._max_size
 
     def clear(self) -> None:
         """Drops all messages: nobody gets them any more."""
@@ -241,26 +233,6 @@ class Kept:
         self._noticed += portion.notices
         self._seen = max(self._seen, self._noticed)
         self.noticing = self._noticed < len(self._notices or ())
-
-    @property
-    def drained(self) -> bool:
-        """Whether little waits: at most a quarter of what may."""
-        return self.size <= self._max_size // 4
-
-    def when_drained(self, callback: Callable[[], object]) -> None:
-        """Calls back once, when it is `drained`, or at `release`."""
-        if self.drained:
-            callback()
-        elif self._drains is None:
-            self._drains = [callback]
-        else:
-            self._drains.append(callback)
-
-    def release(self) -> None:
-        """Calls back all who wait: nobody needs to wait any more."""
-        callbacks, self._drains = self._drains, None
-        for callback in callbacks or ():
-            callback()
 
 
 def _room(notice: Notice) -> str:

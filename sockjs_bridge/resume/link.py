@@ -107,9 +107,10 @@ class Link(LinkLife):
         self._manager.wait_for_hello(self, self._place)
         self._manager.wheel.update(self)
 
-    def _enter(self, event: LinkEvent) -> bool:
-        if not super()._enter(event):
-            return False
+    def _enter(self, event: LinkEvent) -> LinkState | None:
+        before = super()._enter(event)
+        if before is None:
+            return None
         state = self.state
         if state is LinkState.REPLACED:
             self._since = self._manager.clock.time()
@@ -118,7 +119,7 @@ class Link(LinkLife):
         elif state is LinkState.REPLACED:
             self._manager.wait_for_hello(self, self._place)
         self._manager.wheel.update(self)
-        return True
+        return before
 
     def deadline(self) -> float | None:
         """Returns when it ends for want of a hello, in seconds of the clock."""
@@ -383,7 +384,7 @@ class Link(LinkLife):
         self._over()
 
     def _over(self) -> bool:
-        if not self._enter(LinkEvent.END):
+        if self._enter(LinkEvent.END) is None:
             return False
         self._held = None
         self._go_on()

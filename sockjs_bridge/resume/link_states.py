@@ -15,14 +15,11 @@ OVER       ended                  nothing is taken
 
 from __future__ import annotations
 
-import enum
+from sockjs_bridge.core.statemachine import StateMachine, TableEnum
 
 
-class LinkState(enum.Enum):
+class LinkState(TableEnum):
     """Where a WebSocket stands."""
-
-    # See `State`.
-    __hash__ = object.__hash__
 
     WAITING = "waiting"
     ASKING = "asking"
@@ -31,10 +28,8 @@ class LinkState(enum.Enum):
     OVER = "over"
 
 
-class LinkEvent(enum.Enum):
+class LinkEvent(TableEnum):
     """What moves a WebSocket on."""
-
-    __hash__ = object.__hash__
 
     ASK = "ask"
     ATTACH = "attach"
@@ -42,7 +37,6 @@ class LinkEvent(enum.Enum):
     END = "end"
 
 
-#: An event that is missing for a state is passed over there.
 LINK_TRANSITIONS = {
     (LinkState.WAITING, LinkEvent.ASK): LinkState.ASKING,
     (LinkState.WAITING, LinkEvent.ATTACH): LinkState.ATTACHED,
@@ -61,22 +55,9 @@ LINK_TRANSITIONS = {
 TAKING = frozenset({LinkState.ATTACHED, LinkState.REPLACED})
 
 
-class LinkLife:
-    """What has such a state.
+class LinkLife(StateMachine[LinkState, LinkEvent]):
+    """What has such a state."""
 
-    Attributes:
-        state: where it stands.
-    """
+    __slots__ = ()
 
-    __slots__ = ("state",)
-
-    def __init__(self) -> None:
-        self.state = LinkState.WAITING
-
-    def _enter(self, event: LinkEvent) -> bool:
-        """Moves on; returns False where the event means nothing there."""
-        state = LINK_TRANSITIONS.get((self.state, event))
-        if state is None:
-            return False
-        self.state = state
-        return True
+    _initial, _table = LinkState.WAITING, LINK_TRANSITIONS

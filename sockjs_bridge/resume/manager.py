@@ -8,12 +8,12 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sockjs_bridge.core.flusher import Flusher
-from sockjs_bridge.core.hub import Hub, TooManySessions
+from sockjs_bridge.core.basemanager import BaseManager
+from sockjs_bridge.core.hub import Hub
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.resume.contracts import Resident, ResumeMonitor, WebSocketLink
-from sockjs_bridge.resume.found import FORBIDDEN, Found, Limits
+from sockjs_bridge.resume.found import DENIED, Found, Limits
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.lines import lost
 from sockjs_bridge.resume.session import REPLACED, ResumableSession, digest
@@ -30,7 +30,7 @@ COMPLAIN_EVERY = 1.0
 Place = tuple[str, str]
 
 
-class ResumeManager:
+class ResumeManager(BaseManager[ResumableSession]):
     """The resumable sessions of one endpoint; fulfils `ResumeOwner`.
 
     Args:
@@ -46,9 +46,6 @@ class ResumeManager:
         shared: what the sessions of all the process share.
     """
 
-    #: How many sessions are drained in one go, so that many cannot hold up the loop.
-    BATCH = 100
-
     def __init__(
         self,
         settings: Settings,
@@ -59,26 +56,9 @@ class ResumeManager:
         spread: float = 5.0,
         home: str = "",
     ) -> None:
-        self.settings = settings
-        self.clock = hub.clock
+        super().__init__(settings, hub)
         self.wheel = hub.wheel
-        self.monitor = hub.monitor
-        self.traffic = hub.monitor.traffic
-        # Its own: who waits behind many of another endpoint would wait for all of them.
-        self._flusher = Flusher(hub.clock, hub.wheel.update)
-        # What sessions ask for with each message: nothing of this class stands in between.
-        self.watch = hub.wheel.update
-        self.flush_soon = self._flusher.add
-        self.flush_now = self._flusher.write
-        self.settle = hub.broadcasts.settle
-        self.drop = hub.broadcasts.drop
-        self.join = hub.join
-        self.leave = hub.rooms.leave
-        self.leave_rooms = hub.leave_rooms
         self.introduced = hub.introduced
-        self.rooms_of = hub.rooms.of
-        self._hub = hub
-        self._capacity = hub.capacity
         self.limits = Limits() if limits is None else limits
         self.resumption = ResumeMonitor() if resumption is None else resumption
         self.shared = Shared() if shared is None else shared
@@ -93,7 +73,6 @@ class ResumeManager:
         self._waiting: dict[Place, list[WebSocketLink]] = {}
         self._complained = float("-inf")
         self._wrong_keys = 0
-        self._closed = False
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -121,9 +100,7 @@ class ResumeManager:
         Raises:
             TooManySessions: there are ``max_sessions`` already, or the server stops.
         """
-        if self._closed:
-            raise TooManySessions("The server stops.")
-        self._capacity.take()
+        self._take_place()
         self._made += 1
         session = ResumableSession(self, place, f"{self._boot}-{self._made}")
         self._sessions[place] = session
@@ -228,7 +205,7 @@ class ResumeManager:
         if now >= self._complained + COMPLAIN_EVERY:
             logger.warning("%d requests with a wrong key", self._wrong_keys)
             self._complained, self._wrong_keys = now, 0
-        return FORBIDDEN
+        return DENIED
 
     def _end_former(self, place: Place, request: ReceiveRequest) -> None:
         former = request.replaces
@@ -277,11 +254,9 @@ class ResumeManager:
         Raises:
             TooManySessions: there is none, or the server stops.
         """
-        if self._closed:
-            raise TooManySessions("The server stops.")
-        if place in self._sessions:
+        if place in self._sessions and not self._closed:
             return False
-        self._capacity.take()
+        self._take_place()
         return True
 
     def wait_for_hello(self, link: WebSocketLink, place: Place) -> None:
@@ -295,7 +270,7 @@ class ResumeManager:
         """Hears of a WebSocket that has said hello, or is over."""
         if link.holds_place:
             link.holds_place = False
-            self._capacity.give_back()
+            self._hub.capacity.give_back()
         links = self._waiting.get(place, [])
         if link in links:
             links.remove(link)
@@ -310,22 +285,10 @@ class ResumeManager:
 
     def forget(self, session: Resident) -> None:
         """Drops a session that is gone; its end is known for a while."""
-        self.wheel.drop(session)
-        self._capacity.give_back()
         found = self._sessions.pop(session.key)
         self._bury(found)
-        logger.info(
-            # Without the reason: it may have stood in a body, which no log has.
-            "%s %s ended after %.1f s with %d: in %d messages, %d bytes; out %d messages, %d bytes",
-            found.id,
-            found.transport.name,
-            self.clock.time() - found.opened_at,
-            found.close_code,
-            found.messages_in,
-            found.bytes_in,
-            found.messages_out,
-            found.bytes_out,
-        )
+        # Without the reason: it may have stood in a body, which no log has.
+        self._let_go(found)
 
     def _bury(self, session: ResumableSession) -> None:
         code, proof = session.close_code, session.proof
@@ -376,20 +339,9 @@ class ResumeManager:
         Returns:
             What drains some sessions at each step, so that many cannot hold up the loop.
         """
-        self._closed = True
+        until = self.clock.time() + seconds
+        draining = self._end_all(lambda session: session.drain(until, self._spread))
         # Nobody says hello to a server that leaves.
         for link in [link for links in self._waiting.values() for link in links]:
             link.end()
-        return self._drain(list(self), self.clock.time() + seconds)
-
-    def _drain(self, sessions: list[ResumableSession], until: float) -> Iterator[None]:
-        for begin in range(0, len(sessions), self.BATCH):
-            for session in sessions[begin : begin + self.BATCH]:
-                session.drain(until, self._spread)
-            self._flusher.drain()
-            yield
-
-    def finish(self) -> None:
-        """Forgets the sessions that are left: the server has stopped."""
-        for session in self:
-            session.finish()
+        return draining

@@ -1,7 +1,8 @@
-"""What the resumable sessions of one process share, whatever their endpoints and applications."""
+"""What the sessions of one process share, whatever their endpoints and applications."""
 
 from __future__ import annotations
 
+from sockjs_bridge.core.hub import Places
 from sockjs_bridge.resume.contracts import Resident
 from sockjs_bridge.resume.tombstones import Tombstones
 
@@ -9,15 +10,17 @@ from sockjs_bridge.resume.tombstones import Tombstones
 class Shared:
     """What counts over all of a process.
 
-    Each application bounds it by its own settings, as it does with the sessions (`Capacity`): where
-    there is more than it allows, its own sessions pay for that, none of another one's.
+    Each application bounds it by its own settings: where there is more than it allows, its own
+    sessions pay for that, none of another one's.
 
     Attributes:
+        places: how many sessions there are.
         tombstones: of all endpoints.
         kept_bytes: what suspended sessions keep.
     """
 
     def __init__(self) -> None:
+        self.places = Places()
         self.tombstones = Tombstones()
         self.kept_bytes = 0
         # By bound: those that keep something while nobody receives, the oldest first.

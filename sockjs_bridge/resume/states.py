@@ -19,14 +19,11 @@ While YOUNG, DRAINING or ENDED a receiver may be attached or not.
 
 from __future__ import annotations
 
-import enum
+from sockjs_bridge.core.statemachine import StateMachine, TableEnum
 
 
-class State(enum.Enum):
+class State(TableEnum):
     """Where a session stands."""
-
-    # That of enumerations is written in Python, and called at each look-up.
-    __hash__ = object.__hash__
 
     NEW = "new"
     ADMITTED = "admitted"
@@ -43,7 +40,7 @@ class State(enum.Enum):
 NEW, OPEN, DRAINING = State.NEW, State.OPEN, State.DRAINING
 
 
-class Event(enum.Enum):
+class Event(TableEnum):
     """What moves a session on.
 
     Attributes:
@@ -58,8 +55,6 @@ class Event(enum.Enum):
         END: it is over, and forgotten.
     """
 
-    __hash__ = object.__hash__
-
     ADMIT = "admit"
     OPEN = "open"
     HEAR = "hear"
@@ -71,7 +66,6 @@ class Event(enum.Enum):
     END = "end"
 
 
-#: What follows; an event that is missing for a state is passed over there.
 TRANSITIONS = {
     (State.NEW, Event.ADMIT): State.ADMITTED,
     (State.NEW, Event.OPEN): State.YOUNG,
@@ -125,27 +119,9 @@ UNATTENDED = frozenset({State.SUSPENDED, State.AWAY})
 KEEPING = UNATTENDED | {State.ENDED}
 
 
-class Life:
-    """What has a state.
+class Life(StateMachine[State, Event]):
+    """What has such a state."""
 
-    Attributes:
-        state: where it stands.
-    """
+    __slots__ = ()
 
-    __slots__ = ("state",)
-
-    def __init__(self) -> None:
-        self.state = State.NEW
-
-    def _enter(self, event: Event) -> State | None:
-        """Moves on.
-
-        Returns:
-            The state before; None where the event means nothing there.
-        """
-        before = self.state
-        state = TRANSITIONS.get((before, event))
-        if state is None:
-            return None
-        self.state = state
-        return before
+    _initial, _table = State.NEW, TRANSITIONS

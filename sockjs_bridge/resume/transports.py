@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from sockjs_bridge.core import protocol
+from dataclasses import replace
+
+from sockjs_bridge.core import protocol, transports
 from sockjs_bridge.core.transports import Transport
 
 POLL = Transport("xhr-polling")
 STREAM = Transport("xhr-streaming", streaming=True)
-WEBSOCKET = Transport(
-    "websocket",
-    "GET",
-    streaming=True,
-    content_type="",
-    frame=protocol.websocket_text,
-    websocket=True,
-    # A frame may be many things (`frames.parse_frame`).
-    decode=protocol.decode_raw,
-)
+# A frame may be many things (`frames.parse_frame`).
+WEBSOCKET = replace(transports.WEBSOCKET, decode=protocol.decode_raw)
 
 #: The receiving transports by the last segment of their URL.
 RECEIVING = {"xhr": POLL, "xhr_streaming": STREAM, "websocket": WEBSOCKET}

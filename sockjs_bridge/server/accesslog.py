@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractAccessLogger
 
 from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.proxy import Client
-from sockjs_bridge.server.reader import reader_of
+from sockjs_bridge.server.reader import connection_of
 
 CLIENT: Final = web.RequestKey("sockjs_bridge.client", Client)
 """Who made the request, once the proxy's headers were read."""
@@ -63,7 +63,7 @@ class AccessLogger(AbstractAccessLogger):
         if request.get(POLL) and not self.log_polls:
             return
         client = request.get(CLIENT)
-        remote = client.remote if client is not None else reader_of(request).addresses.peer
+        remote = client.remote if client is not None else connection_of(request).addresses.peer
         user = request.get(REMOTE_USER) or "-"
         self.write(request, response.status, _body_size(response), time, remote, user)
 

@@ -148,17 +148,9 @@ class BoundedParser:
         else:
             found.append((_ErrInfo(400, error, error.message), EMPTY_PAYLOAD))
 
-    def message_consumed(self) -> None:
-        """Says that a request is being handled."""
-        self._parser.message_consumed()
-
-    def pause_reading(self) -> None:
-        """Says that enough of a body waits."""
-        self._parser.pause_reading()
-
-    def set_upgraded(self, value: bool) -> None:
-        """Says whether what follows is no HTTP."""
-        self._parser.set_upgraded(value)
+    def __getattr__(self, name: str) -> Any:
+        # What aiohttp does with its parser beside.
+        return getattr(self._parser, name)
 
 
 def _size(message: RawRequestMessage) -> int:

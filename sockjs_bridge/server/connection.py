@@ -193,6 +193,8 @@ class PeerConnection(Ownership, asyncio.Protocol):
             self.receiver = None
         if self._aiohttp is not None:
             self._aiohttp.connection_lost(exc)
+            # It refers to this: a cycle would wait for a collection of all garbage.
+            self._aiohttp = None
         if answering:
             self.activity.end()
 
@@ -384,10 +386,3 @@ class PeerConnection(Ownership, asyncio.Protocol):
     def fail(self) -> None:
         """Drops the connection: what was due raised an exception."""
         self.abort()
-
-
-def connection_of(request: web.BaseRequest) -> PeerConnection | None:
-    """Returns what a request came over; None where that is over, or another protocol has it."""
-    transport = request.transport
-    connection = transport.get_protocol() if transport is not None else None
-    return connection if isinstance(connection, PeerConnection) else None

@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from sockjs_bridge.core.transports import PLAIN
 from sockjs_bridge.endpoint.endpoint import Endpoint
@@ -18,18 +18,17 @@ from sockjs_bridge.endpoint.outcomes import (
     Headers,
     Prove,
     Receiving,
-    Resume,
     Upgrade,
     Wait,
 )
 from sockjs_bridge.server.accesslog import GONE, POLL
 from sockjs_bridge.server.activity import Activity
-from sockjs_bridge.server.connection import connection_of
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE
 from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
+from sockjs_bridge.server.reader import connection_of
 from sockjs_bridge.server.receivers import HttpReceiver
-from sockjs_bridge.server.responses import EndpointResponse, ReceiverResponse
+from sockjs_bridge.server.responses import EndpointResponse, OwnResponse
 from sockjs_bridge.server.routing import Routed
 from sockjs_bridge.server.site import Site
 from sockjs_bridge.server.wsgi.body import BodyRefused
@@ -63,33 +62,29 @@ class Dispatcher:
         connection = connection_of(request)
         self._activity.begin()
         try:
-            if connection is not None:
-                connection.request = request
-                if connection.half_closed and not request.content.is_eof():
-                    connection.abort()
+            connection.request = request
+            if connection.half_closed and not request.content.is_eof():
+                connection.abort()
             response = await self._answer(request)
-            if self._activity.stopping or (connection is not None and connection.answers_last):
+            if self._activity.stopping or connection.answers_last:
                 response.force_close()
             return response
         except ConnectionError:
             # The connection is closing; the loop may tell that later.
             return _gone()
         finally:
-            if connection is not None:
-                connection.request = None
-                connection.answered += 1
+            connection.request = None
+            connection.answered += 1
             self._activity.end()
-            if (connection := connection_of(request)) is not None:
-                # What is written now may be all that the peer ever gets.
-                connection.flow.watch()
+            # What is written now may be all that the peer ever gets.
+            connection.flow.watch()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request)
         response = await self._serve_endpoint(request, path)
         if response is not None:
             return response
-        if (connection := connection_of(request)) is not None:
-            connection.flow.carried += 1
+        connection_of(request).flow.carried += 1
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
         if inquiry.found and self._site.learn(path, inquiry, self._host_of(request)):
@@ -117,7 +112,7 @@ class Dispatcher:
                 return None
             target = target._replace(action="raw-websocket")
         connection = connection_of(request)
-        if connection is None:
+        if connection.lost:
             return _gone()
         connection.flow.patience = SOCKJS_PATIENCE
         request[POLL] = bool(target.session_id) and target.action != "websocket"
@@ -196,19 +191,20 @@ class Dispatcher:
         self, request: web.BaseRequest, routed: Routed, attach: Receiving
     ) -> web.StreamResponse:
         connection, session = routed.connection, attach.session
-        response = ReceiverResponse(request, attach)
+        # Without chunks the end of a stream is the connection's.
+        delimited = request.version >= HttpVersion11 or not attach.transport.streaming
+        response = OwnResponse(request, 200, delimited=delimited)
         over = asyncio.Event()
         attach.headers = _as_native(attach.headers)
         receiver = HttpReceiver(connection, attach, over.set, response.dialect)
         try:
             # What is answered at once, as a request that comes late, is answered in good order.
-            begun = isinstance(attach, Resume) and attach.opening is None
+            begun = attach.opening is None
             if begun:
                 response.began()
                 receiver.start()
             attach.attach(receiver)
-            opening = attach.opening
-            if opening is not None and not receiver.ended:
+            if (opening := attach.opening) is not None and not receiver.ended:
                 _, headers = await self._openings.open_session(routed, opening)
                 attach.headers += headers
             if connection.lost:

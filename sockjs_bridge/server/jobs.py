@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from sockjs_bridge.server.loop import LoopClock
@@ -34,11 +33,11 @@ class Awaiting:
 
     def set_result(self, result: object) -> None:
         """Tells what the job returned."""
-        self._clock.call_from_thread(partial(self._tell, self._future.set_result, result))
+        self._clock.call_from_thread(self._tell, self._future.set_result, result)
 
     def set_exception(self, error: BaseException) -> None:
         """Tells what the job raised."""
-        self._clock.call_from_thread(partial(self._tell, self._future.set_exception, error))
+        self._clock.call_from_thread(self._tell, self._future.set_exception, error)
 
     def _tell(self, tell: Callable[[Any], None], outcome: object) -> None:
         if not self._future.done():

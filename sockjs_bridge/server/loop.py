@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+#: Seconds between two looks at what no event tells of.
+LOOK = 0.01
+
 logger = logging.getLogger("sockjs_bridge.server")
 
 
@@ -64,3 +67,15 @@ class LoopClock:
                 callback(*arguments)
             except Exception:
                 logger.exception("a call from a thread failed")
+
+
+async def look_until(condition: Callable[[], object], end: float) -> None:
+    """Waits until something holds that no event tells of.
+
+    Args:
+        condition: that.
+        end: when it is not waited for any more, in seconds of the loop's time.
+    """
+    now = asyncio.get_running_loop().time
+    while not condition() and now() < end:
+        await asyncio.sleep(LOOK)

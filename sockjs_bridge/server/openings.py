@@ -158,7 +158,6 @@ class Openings:
     async def _open(
         self, routed: Routed, attach: Upgrading, websocket: WebSocketConnection
     ) -> Answer:
-        accepted = False
         try:
             status, headers = 200, Headers()
             if isinstance(attach, Upgrade):
@@ -178,11 +177,9 @@ class Openings:
                 )
                 attach.session.begin(websocket)
             websocket.accept([*attach.headers, *headers])
-            accepted = True
             return Answer(101)
         finally:
-            if not accepted:
-                websocket.give_back()
+            websocket.give_back()
 
     @staticmethod
     def _abandon(attach: Upgrading, status: int, headers: Headers) -> Answer:

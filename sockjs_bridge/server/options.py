@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -133,27 +134,29 @@ class ServerOptions:
         Raises:
             SettingError: one cannot be had; it says why.
         """
-        sockets: list[socket.socket] = []
-        for address in self.listen:
-            try:
-                if address.startswith("unix:"):
-                    bound = [_bind_unix(address[len("unix:") :], self.unix_socket_perms)]
-                else:
-                    bound = _bind_tcp(address)
-                sockets += bound
-                for sock in bound:
-                    # Of two servers that start at once, both may bind, but only one may listen.
-                    sock.listen(BACKLOG)
-            except (OSError, UnicodeError) as error:
-                # A host name that cannot be encoded (RFC 3490) is no OSError.
-                for sock in sockets:
-                    sock.close()
-                reason = getattr(error, "strerror", None) or str(error)
-                raise SettingError(f"cannot listen on {address}: {reason}") from None
+        with contextlib.ExitStack() as opened:
+            sockets = [sock for address in self.listen for sock in self._bind(address, opened)]
+            opened.pop_all()
+        return sockets
+
+    def _bind(self, address: str, opened: contextlib.ExitStack) -> list[socket.socket]:
+        try:
+            if address.startswith("unix:"):
+                path = address.removeprefix("unix:")
+                sockets = [_bind_unix(path, self.unix_socket_perms, opened)]
+            else:
+                sockets = _bind_tcp(address, opened)
+            for sock in sockets:
+                # Of two servers that start at once, both may bind, but only one may listen.
+                sock.listen(BACKLOG)
+        except (OSError, UnicodeError) as error:
+            # A host name that cannot be encoded (RFC 3490) is no OSError.
+            reason = getattr(error, "strerror", None) or str(error)
+            raise SettingError(f"cannot listen on {address}: {reason}") from None
         return sockets
 
 
-def _bind_tcp(address: str) -> list[socket.socket]:
+def _bind_tcp(address: str, opened: contextlib.ExitStack) -> list[socket.socket]:
     """Binds all addresses of a host that this machine has.
 
     Raises:
@@ -168,20 +171,15 @@ def _bind_tcp(address: str) -> list[socket.socket]:
     )
     sockets: list[socket.socket] = []
     missing: list[tuple[str, OSError]] = []
-    try:
-        for family, kind, number_, _, place in dict.fromkeys(found):
-            try:
-                sockets.append(_bind_place(family, kind, number_, place))
-            except OSError as error:
-                if error.errno not in _NOT_HERE:
-                    raise
-                missing.append((str(place[0]), error))
-        if not sockets:
-            raise missing[0][1]
-    except OSError:
-        for sock in sockets:
-            sock.close()
-        raise
+    for family, kind, number_, _, place in dict.fromkeys(found):
+        try:
+            sockets.append(opened.enter_context(_bind_place(family, kind, number_, place)))
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
+            missing.append((str(place[0]), error))
+    if not sockets:
+        raise missing[0][1]
     for name, reason in missing:
         logger.warning("listening on %s, but not on its %s: %s", address, name, reason.strerror)
     return sockets
@@ -200,16 +198,12 @@ def _bind_place(family: int, kind: int, protocol: int, place: Any) -> socket.soc
     return sock
 
 
-def _bind_unix(path: str, permissions: int) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode) and _abandoned(path):
-            os.unlink(path)
-        sock.bind(path)
-        os.chmod(path, permissions)
-    except OSError:
-        sock.close()
-        raise
+def _bind_unix(path: str, permissions: int, opened: contextlib.ExitStack) -> socket.socket:
+    sock = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode) and _abandoned(path):
+        os.unlink(path)
+    sock.bind(path)
+    os.chmod(path, permissions)
     return sock
 
 

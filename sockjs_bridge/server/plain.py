@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -82,10 +83,11 @@ class Head:
         self.raw_headers.append((name, value))
 
 
+@dataclass(slots=True)
 class PlainRequest:
     """A request of a form that every reader of HTTP understands in the same way.
 
-    Args:
+    Attributes:
         form: all of it but query and body.
         query: as it stands in the request line.
         body: complete.
@@ -93,21 +95,11 @@ class PlainRequest:
         action: what the form was remembered for.
     """
 
-    __slots__ = ("action", "body", "form", "head", "query")
-
-    def __init__(
-        self,
-        form: bytes,
-        query: str,
-        body: bytes,
-        head: Head | None = None,
-        action: Action | ResumableAction | None = None,
-    ) -> None:
-        self.form = form
-        self.query = query
-        self.body = body
-        self.head = head
-        self.action = action
+    form: bytes
+    query: str
+    body: bytes
+    head: Head | None = None
+    action: Action | ResumableAction | None = None
 
     @classmethod
     def read(cls, data: bytes, forms: Forms) -> PlainRequest | None:

@@ -15,14 +15,7 @@ from typing import NamedTuple
 from sockjs_bridge.ini import SettingError, flag, parsers, read, setting
 
 PROXY_HEADERS = frozenset(
-    {
-        "forwarded",
-        "x-forwarded-by",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-    }
+    {"forwarded", *(f"x-forwarded-{told}" for told in ("by", "for", "host", "port", "proto"))}
 )
 UNIX_PEER = "unix"
 #: A peer whose address could not be had; no address of the settings is its own.

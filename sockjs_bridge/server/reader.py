@@ -9,9 +9,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from sockjs_bridge.server import aiohttp_parts
-from sockjs_bridge.server.addresses import Addresses
 from sockjs_bridge.server.connection import PeerConnection
-from sockjs_bridge.server.flow import Flow
 
 
 class RequestReader(web.RequestHandler):
@@ -25,14 +23,12 @@ class RequestReader(web.RequestHandler):
         **options: of `aiohttp.web.RequestHandler`.
 
     Attributes:
-        addresses: of the connection's two ends, also when it is lost.
-        flow: of the connection, also when it is lost.
+        connection: the one that calls it, also when that is over or another protocol's.
     """
 
-    __slots__ = ("addresses", "flow")
+    __slots__ = ("connection",)
 
-    addresses: Addresses
-    flow: Flow
+    connection: PeerConnection
 
     def __init__(self, server: web.Server, max_head: int, **options: Any) -> None:
         bounded = aiohttp_parts.HEADS_LACK is None
@@ -46,14 +42,13 @@ class RequestReader(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
-        connection = cast(PeerConnection, cast(asyncio.Transport, transport).get_protocol())
-        self.addresses, self.flow = connection.addresses, connection.flow
+        self.connection = cast(PeerConnection, cast(asyncio.Transport, transport).get_protocol())
         super().connection_made(transport)
 
 
-def reader_of(request: web.BaseRequest) -> RequestReader:
-    """Returns what has read a request; its connection may be over."""
-    return cast(RequestReader, request.protocol)
+def connection_of(request: web.BaseRequest) -> PeerConnection:
+    """Returns what a request came over; that may be over, or another protocol's."""
+    return cast(RequestReader, request.protocol).connection
 
 
 class RequestServer(web.Server):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
-from sockjs_bridge.endpoint.outcomes import Answer, Receiving, phrase
+from sockjs_bridge.endpoint.outcomes import Answer, phrase
 from sockjs_bridge.server.http1 import Dialect, head, known_head
-from sockjs_bridge.server.reader import reader_of
+from sockjs_bridge.server.reader import connection_of
 
 
 class OwnResponse(web.StreamResponse):
@@ -39,7 +39,7 @@ class OwnResponse(web.StreamResponse):
         super().__init__(status=status, reason=reason)
         version = min(request.version, HttpVersion11)
         self._request = request
-        self._flow = reader_of(request).flow
+        self._flow = connection_of(request).flow
         self.dialect = Dialect(f"{version.major}.{version.minor}", request.keep_alive and delimited)
         self.sent = 0
 
@@ -61,6 +61,13 @@ class OwnResponse(web.StreamResponse):
         """Does nothing: the head leaves with what follows it."""
         return request.writer
 
+    def began(self) -> None:
+        """Says that nothing else can answer the request any more: aiohttp sees it by this."""
+        self._request.writer.output_size += 1
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Does nothing: a session's receiver has written all of it."""
+
     def _write(self, data: bytes) -> None:
         """Hands bytes to the transport.
 
@@ -69,8 +76,7 @@ class OwnResponse(web.StreamResponse):
         """
         if self._flow.closing:
             raise ConnectionResetError("the peer is gone")
-        # By this aiohttp sees that there can be no other response.
-        self._request.writer.output_size += len(data)
+        self.began()
         self._flow.write(data)
 
 
@@ -96,23 +102,3 @@ class EndpointResponse(OwnResponse):
         else:
             self.sent = len(body)
             self._write(known_head(status, headers, len(body), self.dialect) + body)
-
-
-class ReceiverResponse(OwnResponse):
-    """A poll or a stream, which a session writes to by its receiver.
-
-    Args:
-        request: what it answers.
-        attach: of the endpoint.
-    """
-
-    def __init__(self, request: web.BaseRequest, attach: Receiving) -> None:
-        known = request.version >= HttpVersion11 or not attach.transport.streaming
-        super().__init__(request, 200, delimited=known)
-
-    def began(self) -> None:
-        """Says that nothing else can answer the request any more."""
-        self._request.writer.output_size = 1
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Does nothing: its receiver has ended it."""

@@ -24,7 +24,7 @@ from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.dispatch import Dispatcher
 from sockjs_bridge.server.ending import LAST_WORDS, DaemonExecutor
 from sockjs_bridge.server.fast import FastReader
-from sockjs_bridge.server.loop import LoopClock
+from sockjs_bridge.server.loop import LoopClock, look_until
 from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.options import BACKLOG, ServerOptions
 from sockjs_bridge.server.reader import RequestServer
@@ -41,8 +41,6 @@ LINGER = 2.0
 #: Seconds that aiohttp gets for requests that ``shutdown_timeout`` was not enough for; to it 0
 #: would mean for ever.
 CUT = 0.05
-#: Seconds between two looks at who was not told yet, or has not ended.
-LOOK = 0.01
 #: Bytes that aiohttp reads of a body before somebody asks for it.
 READ_AHEAD = 65536
 
@@ -98,9 +96,10 @@ class Runner:
             options = replace(options, max_body_size=min(own, options.max_body_size))
         self._requests = ThreadPool(options.threads, "wsgi", max_lent=options.response_threads)
         # A handshake is short, and must not wait behind pages.
-        self._handshakes = ThreadPool(options.threads, "wsgi-handshakes")
+        handshakes = ThreadPool(options.threads, "wsgi-handshakes")
         self._workers = SessionWorkers(options.threads, options.hook_threads)
-        self._host = WSGIHost(app, self._requests, options, handshakes=self._handshakes)
+        self._host = WSGIHost(app, self._requests, options, handshakes=handshakes)
+        self._pools = self._requests, handshakes, self._host.files
         self._servers: list[asyncio.Server] = []
         self._web: RequestServer | None = None
         self._activity: Activity | None = None
@@ -113,13 +112,9 @@ class Runner:
         """
         loop = asyncio.get_running_loop()
         # Others, blocking views above all, may take the last ones that the system gives.
-        for start in (
-            self._requests.start,
-            self._handshakes.start,
-            self._host.start,
-            self._workers.prepare,
-        ):
-            start()
+        for pool in self._pools:
+            pool.start()
+        self._workers.prepare()
         loop.set_default_executor(DaemonExecutor())
         clock = LoopClock(loop)
         self._site.start(clock, self._workers)
@@ -173,8 +168,7 @@ class Runner:
             for _ in self._site.close(*protocol.GO_AWAY, timeout / 2):
                 # A crowd takes a while, and who is not told yet is served.
                 await asyncio.sleep(0)
-            while now() < start + timeout / 10 and not self._site.told:
-                await asyncio.sleep(LOOK)
+            await look_until(lambda: self._site.told, start + timeout / 10)
             left = CUT
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._activity.finish(), start + timeout - now())
@@ -189,22 +183,12 @@ class Runner:
             for connection in list(self._activity.connections):
                 # Closed in good order it would wait for a peer that reads nothing.
                 connection.abort()
-            await self._end_requests(self._activity, max(now() + LAST_WORDS, start + timeout))
+            # What was broken off ends now, the application's part of it too.
+            end = max(now() + LAST_WORDS, start + timeout)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._activity.finish(), end - now())
+            await look_until(lambda: not self._requests.busy, end)
         finally:
             self._site.finish()
-            for pool in (self._requests, self._handshakes):
+            for pool in self._pools:
                 pool.close()
-            self._host.close()
-
-    async def _end_requests(self, activity: Activity, end: float) -> None:
-        """Waits until what was broken off has ended, the application's part of it too.
-
-        Args:
-            activity: of the server.
-            end: in seconds of the loop's time.
-        """
-        now = asyncio.get_running_loop().time
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(activity.finish(), end - now())
-        while self._requests.busy and now() < end:
-            await asyncio.sleep(LOOK)

@@ -9,7 +9,6 @@ from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Clock, Workers
-from sockjs_bridge.core.hub import Places
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints, decoded
 from sockjs_bridge.endpoint.handshake import Inquiry
@@ -47,10 +46,10 @@ class Site:
     LONGEST_HOST = 260
 
     def __init__(self, application: object) -> None:
-        self._clock: Clock | None = None
+        # Once it is started: what sessions need of the server.
+        self._served: tuple[Clock, Workers] | None = None
         self._closed = False
-        self._places, self._shared = Places(), Shared()
-        self._workers: Workers | None = None
+        self._shared = Shared()
         # By prefix and host; those that were asked for last are last.
         self._mounts: dict[tuple[str, str], list[Mount]] = {}
         # How long a prefix was so far: a path of slashes alone could be cut at each of them.
@@ -86,9 +85,9 @@ class Site:
 
     def start(self, clock: Clock, workers: Workers) -> None:
         """Makes the endpoints ready; those that are found later too."""
-        self._clock, self._workers = clock, workers
+        self._served = clock, workers
         for endpoints in self._all:
-            endpoints.start(clock, workers, self._places, self._shared)
+            endpoints.start(clock, workers, self._shared)
 
     def find(self, path: str, host: str = "") -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a request is for.
@@ -123,7 +122,7 @@ class Site:
         Returns:
             Whether `find` knows the endpoint now; another request may have shown it meanwhile.
         """
-        if inquiry.found is None or self._clock is None or self._workers is None or self._closed:
+        if inquiry.found is None or self._served is None or self._closed:
             # No session begins any more, in no application.
             return False
         endpoints, script_name, inner = inquiry.found
@@ -146,7 +145,7 @@ class Site:
             return True
         if endpoints not in self._all:
             self._all.append(endpoints)
-            endpoints.start(self._clock, self._workers, self._places, self._shared)
+            endpoints.start(*self._served, self._shared)
         if len(self._mounts) >= self.MOUNTS:
             del self._mounts[next(iter(self._mounts))]
         self._mounts[key] = [*mounts, mount]
@@ -156,19 +155,17 @@ class Site:
     def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
         """Closes all sessions of all endpoints, some at each step; see `Hub.close`."""
         self._closed = True
-        return chain.from_iterable(
-            [endpoints.close(code, reason, within) for endpoints in self._all]
-        )
+        return chain.from_iterable([each.hub.close(code, reason, within) for each in self._all])
 
     @property
     def told(self) -> bool:
         """Whether every client has heard that its session is over."""
-        return all(endpoints.told for endpoints in self._all)
+        return all(endpoints.hub.told for endpoints in self._all)
 
     def finish(self) -> None:
         """Forgets the sessions that are left: the server has stopped."""
         for endpoints in self._all:
-            endpoints.finish()
+            endpoints.hub.finish()
 
 
 def _leads(path: str, prefix: str, endpoints: Endpoints) -> bool:

@@ -99,18 +99,19 @@ _READ: Final = {
     Event.ODD: State.AIOHTTP,
     Event.LOST: State.LOST,
 }
-_HANDSHAKE: Final = {Event.ASKED: State.HANDSHAKE}
+#: The same where aiohttp may know of the connection.
+_SHARED: Final = {
+    **_READ,
+    Event.BEGUN: State.PARTIAL,
+    Event.EARLY: State.DEFERRED,
+    Event.ASKED: State.HANDSHAKE,
+}
 
 #: What follows from an event in a state. A pair that is missing is impossible.
 TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
     State.IDLE: {**_READ, Event.BEGUN: State.PARTIAL, Event.ENDED: State.CLOSING},
-    State.PARTIAL: {
-        **_READ,
-        **_HANDSHAKE,
-        Event.BEGUN: State.PARTIAL,
-        Event.EARLY: State.DEFERRED,
-    },
-    State.DEFERRED: {**_READ, **_HANDSHAKE, Event.EARLY: State.DEFERRED},
+    State.PARTIAL: _SHARED,
+    State.DEFERRED: {**_READ, Event.EARLY: State.DEFERRED, Event.ASKED: State.HANDSHAKE},
     State.ANSWERING: {
         Event.ANSWERED: State.IDLE,
         Event.ANSWERED_AND_MORE: State.CATCHING_UP,
@@ -119,13 +120,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         Event.LOST: State.LOST,
     },
     State.CATCHING_UP: {Event.READ_ON: State.IDLE, Event.LOST: State.LOST},
-    State.LENT: {
-        **_READ,
-        **_HANDSHAKE,
-        Event.BEGUN: State.PARTIAL,
-        Event.EARLY: State.DEFERRED,
-    },
-    State.AIOHTTP: {**_HANDSHAKE, Event.LOST: State.LOST},
+    State.LENT: _SHARED,
+    State.AIOHTTP: {Event.ASKED: State.HANDSHAKE, Event.LOST: State.LOST},
     State.HANDSHAKE: {
         Event.REFUSED: State.LENT,
         Event.REFUSED_AND_MORE: State.AIOHTTP,

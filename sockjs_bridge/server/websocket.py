@@ -124,10 +124,10 @@ class WebSocketConnection(asyncio.Protocol):
             self.data_received(early)
 
     def give_back(self) -> None:
-        """Leaves the connection to HTTP: the handshake was refused."""
+        """Leaves the connection to HTTP, unless the handshake was accepted or the peer is gone."""
         http, self._http = self._http, None
-        self._phase = LOST
         if http is not None:
+            self._phase = LOST
             self.session.detach(self, lost=http.lost)
             http.given_back()
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from sockjs_bridge.server.loop import look_until
 from sockjs_bridge.server.threads import ThreadPool, start_thread
 
 
@@ -21,8 +22,6 @@ class SessionWorkers:
         max_size: how many it may have.
     """
 
-    #: Seconds between two looks at what still runs, when the server stops.
-    LOOK = 0.01
     #: Seconds that a hook may wait for a thread.
     PATIENCE = 0.1
     #: Seconds between two calls of what is repeated.
@@ -124,9 +123,6 @@ class SessionWorkers:
             timeout: in seconds.
         """
         end = asyncio.get_running_loop().time() + timeout
-        while self._tasks or self._threads or self._pool.busy:
-            if asyncio.get_running_loop().time() >= end:
-                break
-            await asyncio.sleep(self.LOOK)
+        await look_until(lambda: not (self._tasks or self._threads or self._pool.busy), end)
         self._stopped = True
         self._pool.close()

@@ -445,10 +445,10 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        assert self.session._outbox._size == sum(
+        assert self.session._outbox.size == sum(
             len(item) + 1 for item in self.session._outbox.messages
         )
-        assert self.session._outbox._size <= 1200
+        assert self.session._outbox.size <= 1200
 
     # The end of a life
 

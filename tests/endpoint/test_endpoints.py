@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from sockjs_bridge.core.contracts import Workers
-from sockjs_bridge.core.hub import Places, TooManySessions
+from sockjs_bridge.core.hub import TooManySessions
 from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.handshake import Handshake
+from sockjs_bridge.resume.shared import Shared
 from tests.support import STREAM, XHR, HandClock, Recorder, RecordingHandler
 
 
@@ -174,9 +175,9 @@ def test_sessions_of_all_endpoints_are_counted_together() -> None:
 
 def test_sessions_of_all_applications_are_counted_together() -> None:
     """Each refuses at its own limit."""
-    first, second, places = make("/a", max_sessions=3), make("/b", max_sessions=2), Places()
+    first, second, shared = make("/a", max_sessions=3), make("/b", max_sessions=2), Shared()
     for endpoints in (first, second):
-        endpoints.start(HandClock(), BareWorkers(), places)
+        endpoints.start(HandClock(), BareWorkers(), shared)
     (one,), (other,) = first, second
     sessions = [one.manager.create(str(number), XHR) for number in range(2)]
     with pytest.raises(TooManySessions):
@@ -199,7 +200,7 @@ def test_close() -> None:
         session.accept(RecordingHandler())
         receivers.append(Recorder(STREAM))
         session.attach(receivers[-1])
-    closing = endpoints.close(3000, "Go away!")
+    closing = endpoints.hub.close(3000, "Go away!")
     for endpoint in endpoints:
         with pytest.raises(TooManySessions, match="stops"):
             endpoint.manager.create("late", STREAM)

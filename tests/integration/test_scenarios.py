@@ -375,7 +375,7 @@ async def test_no_session_begins_when_the_server_stops(transport: str) -> None:
         async with connect(server.endpoint("echo"), transport=transport) as ws:
             await asyncio.to_thread(server.wait_attached, "echo")
             # The first half of a stop; after the second, no request comes through any more.
-            endpoints.clock.call_from_thread(lambda: list(endpoints.close(3000, "Go away!")))
+            endpoints.clock.call_from_thread(lambda: list(endpoints.hub.close(3000, "Go away!")))
             assert (await closing(ws))[1] == (3000, "Go away!")
             with pytest.raises(HandshakeError) as refused:
                 await connect(server.endpoint("echo", "late"), transport=transport)

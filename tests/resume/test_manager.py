@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import re
+
 import pytest
 
 from sockjs_bridge.core.hub import TooManySessions
+from sockjs_bridge.resume.session import ResumableSession
+from sockjs_bridge.resume.states import State
 from tests.resume.support import OTHER_KEY, PLACE, Server, answers
 from tests.resume.test_session import started
 
@@ -84,3 +89,35 @@ def test_no_websocket_while_the_server_leaves() -> None:
         pass
     with pytest.raises(TooManySessions):
         server.manager.admit_link(PLACE)
+
+
+def test_line_at_the_end_of_a_session(caplog: pytest.LogCaptureFixture) -> None:
+    """As of a stock session, but without the reason, which may have stood in a body."""
+    caplog.set_level(logging.INFO, "sockjs_bridge.session")
+    server = started()
+    server.post(first=1, messages=["a", "b"])
+    server.session.close(4001, "secret")
+    server.clock.advance(61)
+    (line,) = caplog.messages
+    pattern = r"\S+ xhr-polling ended after \d+\.\d s with 4001: "
+    assert re.match(pattern + r"in 2 messages, \d+ bytes; out 0 messages, \d+ bytes$", line)
+
+
+def test_session_that_fails_when_it_is_drained(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are told nevertheless."""
+    server = Server()
+    failing, other = (server.make(("/chat", name)) for name in ("fails", "other"))
+    drain = ResumableSession.drain
+
+    def stumble(session: ResumableSession, until: float, spread: float) -> None:
+        if session is failing:
+            raise ZeroDivisionError
+        drain(session, until, spread)
+
+    monkeypatch.setattr(ResumableSession, "drain", stumble)
+    for _ in server.manager.drain(10):
+        pass
+    assert (failing.state, other.state) == (State.GONE, State.DRAINING)
+    assert "closing failed" in caplog.text

@@ -183,7 +183,7 @@ async def serving(
             end.close()
         await server.shutdown(2.0)
         pool.close()
-        host.close()
+        host.files.close()
 
 
 async def until(condition: Callable[[], object]) -> None:

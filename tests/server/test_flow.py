@@ -387,7 +387,7 @@ async def test_peer_that_sends_and_reads_nothing(fast: str, name: str) -> None:
             await lab.read(opening, lambda data: data.endswith(b"o\n"))
         await lab.flood(sock, FLOODS[name])
         assert lab.held() < 4_000_000
-        assert sum(session._outbox._size for session in lab.sessions) < 2_000_000
+        assert sum(session._outbox.size for session in lab.sessions) < 2_000_000
 
 
 async def test_last_pong() -> None:

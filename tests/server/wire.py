@@ -187,7 +187,7 @@ class Unplugged:
     async def quiet(self) -> None:
         """Wait until nothing goes on any more, but for requests whose rest is missing."""
         runner = self.runner
-        pools = (runner._requests, runner._handshakes, runner._host._files)
+        pools = runner._pools
         for _ in range(10):
             await asyncio.sleep(0)
             # A thread that has nothing to do has told what became of its last job.

@@ -14,10 +14,10 @@ CLOSED     over                                          is refused
 
 from __future__ import annotations
 
-import enum
+from sockjs_bridge.core.statemachine import StateMachine, TableEnum
 
 
-class ClientState(enum.Enum):
+class ClientState(TableEnum):
     """Where a client stands."""
 
     CONNECTING = "connecting"
@@ -28,7 +28,7 @@ class ClientState(enum.Enum):
     CLOSED = "closed"
 
 
-class ClientEvent(enum.Enum):
+class ClientEvent(TableEnum):
     """What moves a client on.
 
     Attributes:
@@ -50,7 +50,6 @@ class ClientEvent(enum.Enum):
     END = "end"
 
 
-#: What follows; an event that is missing for a state is passed over there.
 TRANSITIONS = {
     (ClientState.CONNECTING, ClientEvent.WELCOME): ClientState.OPEN,
     (ClientState.CONNECTING, ClientEvent.LOST): ClientState.CONNECTING,
@@ -78,25 +77,9 @@ TRANSITIONS = {
 }
 
 
-class ClientLife:
-    """What has a client's state.
+class ClientLife(StateMachine[ClientState, ClientEvent]):
+    """What has a client's state."""
 
-    Attributes:
-        state: where it stands.
-    """
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.state = ClientState.CONNECTING
-
-    def _enter(self, event: ClientEvent) -> ClientState | None:
-        """Moves on.
-
-        Returns:
-            The state before; None where the event means nothing there.
-        """
-        before = self.state
-        state = TRANSITIONS.get((before, event))
-        if state is None:
-            return None
-        self.state = state
-        return before
+    _initial, _table = ClientState.CONNECTING, TRANSITIONS

@@ -14,7 +14,7 @@ from aiohttp import HttpVersion11, StreamReader, web
 from sockjs_bridge.server.http1 import CONTINUE
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import ServerOptions
-from sockjs_bridge.server.reader import reader_of
+from sockjs_bridge.server.reader import connection_of
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.budget import Budget, client_of
 
@@ -109,8 +109,6 @@ class Body:
         self._moved = self._clock.time()
         self._gave_way = False
         self._timeout: asyncio.Timeout | None = None
-        # Of a complete one: what counts until it is closed.
-        self._kept = (0, 0)
 
     def beginning(self, size: int) -> bytes:
         """Returns its first bytes; in a thread, and before it is closed.
@@ -155,8 +153,9 @@ class Body:
             await self._add(block)
             if self._gave_way:
                 raise _no_room()
-        uploads = self._uploads
-        self._kept = uploads.memory.keep(self), uploads.disk.keep(self)
+        # Complete, it counts until it is closed.
+        self._uploads.memory.keep(self)
+        self._uploads.disk.keep(self)
         if not isinstance(self.file, io.BytesIO):
             await self._on_disk(self.file.flush)
         self.file.seek(0)
@@ -187,7 +186,7 @@ class Body:
             return
         if begun is not None:
             self.file = await self._on_disk(on_disk, begun.getvalue())
-            uploads.memory.give_back(uploads.memory.keep(self))
+            uploads.memory.drop(self)
         await self._on_disk(self.file.write, block)
 
     async def _on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -198,10 +197,8 @@ class Body:
             raise _no_room() from None
 
     def _let_go(self) -> None:
-        uploads = self._uploads
-        for budget, kept in zip((uploads.memory, uploads.disk), self._kept, strict=True):
-            budget.give_back(kept + budget.keep(self))
-        self._kept = (0, 0)
+        self._uploads.memory.drop(self)
+        self._uploads.disk.drop(self)
 
 
 def on_disk(content: bytes) -> BinaryIO:
@@ -229,4 +226,4 @@ async def send_continue(request: web.BaseRequest) -> None:
         request.version >= HttpVersion11
         and request.headers.get("Expect", "").lower() == "100-continue"
     ):
-        reader_of(request).flow.write(CONTINUE)
+        connection_of(request).flow.write(CONTINUE)

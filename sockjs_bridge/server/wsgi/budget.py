@@ -52,6 +52,8 @@ class Budget:
         self._most = limit + 1 if most is None else most
         self.total = 0
         self._parts: dict[Holder, int] = {}
+        # What does not give way.
+        self._kept: dict[Holder, int] = {}
 
     def hold(self, holder: Holder, amount: int) -> None:
         """Adds to what one holds; where it is too much, some give way, the one itself included."""
@@ -85,17 +87,14 @@ class Budget:
         else:
             del self._parts[holder]
 
-    def keep(self, holder: Holder) -> int:
-        """Has what one holds count on, but never give way.
+    def keep(self, holder: Holder) -> None:
+        """Has what one holds count on, until `drop`, but never give way."""
+        if part := self._parts.pop(holder, 0):
+            self._kept[holder] = part
 
-        Returns:
-            How much that is, for `give_back`.
-        """
-        return self._parts.pop(holder, 0)
-
-    def give_back(self, amount: int) -> None:
-        """Takes off what was kept."""
-        self.total -= amount
+    def drop(self, holder: Holder) -> None:
+        """Takes off all that one holds."""
+        self.total -= self._parts.pop(holder, 0) + self._kept.pop(holder, 0)
 
 
 def leaving_order(parts: Mapping[Holder, int]) -> list[Holder]:

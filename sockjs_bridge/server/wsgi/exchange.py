@@ -117,29 +117,23 @@ class FileWrapper(_FileWrapper):
             return False
 
 
+@dataclass(slots=True)
 class FileBody:
     """A file whose content is a response's body, or its rest.
 
     It needs no thread of the application: whoever sends it reads it, and closes it at the end.
 
-    Args:
-        file: the file.
+    Attributes:
+        file: whatever has ``read``.
+        close: closes the file.
         fit: returns what may be sent of a block.
         end: called when all of it was read.
-        close: closes the file.
     """
 
-    def __init__(
-        self,
-        file: FileWrapper,
-        fit: Callable[[bytes], bytes],
-        end: Callable[[], object],
-        close: Callable[[], None],
-    ) -> None:
-        self._file = file.filelike
-        self._fit = fit
-        self._end = end
-        self.close = close
+    file: Any
+    close: Callable[[], None]
+    fit: Callable[[bytes], bytes] = lambda block: block
+    end: Callable[[], object] = lambda: None
 
     def read(self, size: int) -> bytes:
         """Returns the next block, or nothing at the end.
@@ -150,9 +144,9 @@ class FileBody:
         Raises:
             Exception: whatever the file raised, or what is wrong with its length.
         """
-        block = self._fit(self._file.read(size))
+        block = self.fit(self.file.read(size))
         if not block:
-            self._end()
+            self.end()
         return block
 
 
@@ -198,7 +192,7 @@ class Exchange:
                         return self._whole([iterable.filelike.read(BLOCK)])
                     left_open = True
                     close = partial(self._close, iterable)
-                    return FileBody(iterable, self._fit, self._end, close)
+                    return FileBody(iterable.filelike, close, self._fit, self._end)
             for block in iterable:
                 if block:
                     self._write(block)
@@ -265,15 +259,11 @@ class Exchange:
         self.head = replace(head, length=length)
 
     def _whole(self, blocks: list[bytes] | tuple[bytes, ...]) -> bytes:
-        head = self._checked_head()
         body = b"".join(blocks)
-        self._written = len(body)
-        if not self._has_body():
-            return body
-        if head.length is not None and len(body) > head.length:
-            self._log_cut(head.length)
-            return body[: head.length]
-        self._check_length(head)
+        # Without a body its length is told all the same.
+        if self._has_body():
+            body = self._fit(body)
+            self._check_length()
         return body
 
     def _write(self, block: bytes) -> None:
@@ -292,7 +282,12 @@ class Exchange:
         if self._full:
             return b""
         if head.length is not None and self._written + len(block) > head.length:
-            self._log_cut(head.length)
+            logger.warning(
+                "%s %r: the body is longer than its Content-Length and was cut at %d bytes",
+                self._environ["REQUEST_METHOD"],
+                self._environ.get("PATH_INFO", ""),
+                head.length,
+            )
             self._full = True
             block = block[: head.length - self._written]
         self._written += len(block)
@@ -300,22 +295,13 @@ class Exchange:
 
     def _end(self) -> bytes | None:
         if self._has_body():
-            self._check_length(self._checked_head())
+            self._check_length()
         return None if self._head_sent else b""
 
-    def _check_length(self, head: Head) -> None:
-        if head.length is not None and self._written < head.length:
-            raise ValueError(
-                f"the body has {self._written} bytes, its Content-Length is {head.length}"
-            )
-
-    def _log_cut(self, length: int) -> None:
-        logger.warning(
-            "%s %r: the body is longer than its Content-Length and was cut at %d bytes",
-            self._environ["REQUEST_METHOD"],
-            self._environ.get("PATH_INFO", ""),
-            length,
-        )
+    def _check_length(self) -> None:
+        length = self._checked_head().length
+        if length is not None and self._written < length:
+            raise ValueError(f"the body has {self._written} bytes, its Content-Length is {length}")
 
     def _close(self, iterable: object) -> None:
         # The response is complete or lost by now: an error here is only worth a log line.

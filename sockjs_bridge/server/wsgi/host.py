@@ -22,11 +22,11 @@ from sockjs_bridge.endpoint.request import RequestHead
 from sockjs_bridge.server.accesslog import CLIENT, GONE, REMOTE_USER
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import Client, MalformedForwarded
-from sockjs_bridge.server.reader import reader_of
+from sockjs_bridge.server.reader import connection_of
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.body import Body, BodyRefused, Uploads, on_disk
 from sockjs_bridge.server.wsgi.environ import make_environ, split_target
-from sockjs_bridge.server.wsgi.exchange import BLOCK, Exchange, FileBody, FileWrapper, Head
+from sockjs_bridge.server.wsgi.exchange import BLOCK, Exchange, FileBody, Head
 from sockjs_bridge.server.wsgi.outlet import Outflow, Outlet
 from sockjs_bridge.server.wsgi.response import WSGIResponse
 
@@ -52,6 +52,7 @@ class WSGIHost:
         spool_size: bytes of a request body kept in memory; a longer one goes to disk.
 
     Attributes:
+        files: where files are read and written.
         uploads: the bodies of requests.
     """
 
@@ -68,11 +69,11 @@ class WSGIHost:
         self._pool = pool
         self._handshakes = handshakes or pool
         self._options = options
-        self._files = ThreadPool(FILE_THREADS, "sockjs-files")
+        self.files = ThreadPool(FILE_THREADS, "sockjs-files")
         self._outflow = Outflow(pool, options.max_response_memory)
         # Bytes of responses on their way to the disk.
         self._spilling = 0
-        self.uploads = Uploads(self._files, options, spool_size)
+        self.uploads = Uploads(self.files, options, spool_size)
 
     def client(self, request: web.BaseRequest) -> Client:
         """Returns who made the request, and remembers it on the request for the access log.
@@ -83,7 +84,7 @@ class WSGIHost:
         known: Client | None = request.get(CLIENT)
         if known is not None:
             return known
-        client = request[CLIENT] = self.client_of(request, reader_of(request).addresses.peer)
+        client = request[CLIENT] = self.client_of(request, connection_of(request).addresses.peer)
         return client
 
     def client_of(self, head: RequestHead, peer: str) -> Client:
@@ -116,7 +117,7 @@ class WSGIHost:
         Raises:
             Exception: whatever the application raised.
         """
-        exchange = Exchange(self._app, environ, _discard)
+        exchange = Exchange(self._app, environ, lambda head, block: None)
         head = await self._handshakes.run(exchange.drain)
         return head.status, head.reason, head.headers
 
@@ -138,32 +139,26 @@ class WSGIHost:
         except BodyRefused as refused:
             return self._refusal(request, refused.status, str(refused))
         except MalformedForwarded as error:
-            logger.warning("refused a request of %s: %s", reader_of(request).addresses.peer, error)
+            logger.warning(
+                "refused a request of %s: %s", connection_of(request).addresses.peer, error
+            )
             return self._refusal(request, 400, "Bad Request")
         except ConnectionError:
-            return self._gone(request)
+            response = self._refusal(request, GONE, "Client Closed Request")
+            response.abort()
+            return response
         return await self._run(request, body, inquiry or Inquiry())
-
-    def start(self) -> None:
-        """Has a thread that reads and writes files, whatever the system gives later.
-
-        Raises:
-            RuntimeError: there is none now.
-        """
-        self._files.start()
-
-    def close(self) -> None:
-        """Lets go of the threads that read and write files."""
-        self._files.close()
 
     async def _run(
         self, request: web.BaseRequest, body: Body | None, inquiry: Inquiry
     ) -> web.StreamResponse:
         content = None if body is None else body.file
-        environ = make_environ(request, self.client(request), reader_of(request).addresses, content)
+        environ = make_environ(
+            request, self.client(request), connection_of(request).addresses, content
+        )
         environ[INQUIRY] = inquiry
         respond = partial(self._response, request)
-        outlet = Outlet(respond, self._outflow, self._pool, inquiry)
+        outlet = Outlet(respond, self._outflow, inquiry)
         exchange = Exchange(self._app, environ, outlet.send)
         try:
             job = self._pool.submit(_run_exchange, exchange, outlet, environ, body)
@@ -228,13 +223,13 @@ class WSGIHost:
         """Has a body on disk; None where that cannot be."""
         self._spilling += len(body)
         try:
-            file = await self._files.run(_readable, body)
+            file = await self.files.run(_readable, body)
         except (OSError, RuntimeError) as error:
             logger.error("a response cannot be kept on disk: %s", error)
             return None
         finally:
             self._spilling -= len(body)
-        return FileBody(FileWrapper(file), lambda block: block, lambda: None, file.close)
+        return FileBody(file, file.close)
 
     async def _send_file(
         self, request: web.BaseRequest, response: WSGIResponse, file: FileBody
@@ -242,7 +237,7 @@ class WSGIHost:
         now = asyncio.get_running_loop().time
         size = BLOCK
         try:
-            while block := await self._files.run(file.read, size):
+            while block := await self.files.run(file.read, size):
                 start = now()
                 await response.write(block)
                 size = QUICK_BLOCK if now() - start < QUICK else BLOCK
@@ -282,11 +277,6 @@ class WSGIHost:
         headers = [RETRY_AFTER] if status == 503 else []
         response = self._plain(request, status, text, headers)
         response.force_close()
-        return response
-
-    def _gone(self, request: web.BaseRequest) -> WSGIResponse:
-        response = self._refusal(request, GONE, "Client Closed Request")
-        response.abort()
         return response
 
     def _plain(
@@ -351,7 +341,3 @@ def _readable(body: bytes) -> BinaryIO:
 def _let_go(body: Body | None) -> None:
     if body is not None:
         body.close()
-
-
-def _discard(head: Head, block: bytes) -> None:
-    """Takes a block of a body that nobody reads."""

@@ -22,13 +22,14 @@ class Outflow:
         max_memory: bytes that may wait for clients, all responses together.
 
     Attributes:
+        pool: as given.
         memory: what waits for clients, in bytes.
     """
 
     def __init__(self, pool: ThreadPool, max_memory: int) -> None:
         # One that alone needs more than all may have must not end the others.
         self.memory = Budget(max_memory, max_memory // 2)
-        self._pool = pool
+        self.pool = pool
         # Bytes that threads have brought and the loop has not seen: many may begin at once.
         self._brought = 0
         self._lock = threading.Lock()
@@ -50,7 +51,7 @@ class Outflow:
 
     def begin_waiting(self, response: WSGIResponse) -> None:
         """Notes that a response's thread waits; with too many of these, one is broken off."""
-        if self._waiting and self._pool.lent - len(self._leaving) > self._pool.max_lent:
+        if self._waiting and self.pool.lent - len(self._leaving) > self.pool.max_lent:
             first = leaving_order(self._waiting)[0]
             del self._waiting[first]
             self._leaving.add(first)
@@ -75,7 +76,6 @@ class Outlet:
     Args:
         make: makes the response of its head.
         shared: what it shares with the others.
-        pool: where the application runs.
         inquiry: where the application may say that the endpoint answers.
 
     Attributes:
@@ -85,19 +85,15 @@ class Outlet:
     """
 
     def __init__(
-        self,
-        make: Callable[[Head], WSGIResponse],
-        shared: Outflow,
-        pool: ThreadPool,
-        inquiry: Inquiry,
+        self, make: Callable[[Head], WSGIResponse], shared: Outflow, inquiry: Inquiry
     ) -> None:
         self.response: WSGIResponse | None = None
         self.broken = False
         self.inquiry = inquiry
         self._make = make
         self._shared = shared
-        self._pool = pool
-        self._clock = pool.clock()
+        self._pool = shared.pool
+        self._clock = shared.pool.clock()
         self._blocks: deque[bytes] = deque()
         # Bytes: only the thread changes the first, only the loop the others.
         self._brought = self._arrived = self._taken = 0

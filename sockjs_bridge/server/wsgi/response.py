@@ -109,16 +109,8 @@ class WSGIResponse(OwnResponse):
             piece = view[start : start + BLOCK] if self._has_body else view[:0]
             parts: list[bytes | memoryview] = []
             if not self.begun:
-                parts.append(
-                    http1.head(
-                        self.status,
-                        self.reason,
-                        self._fields,
-                        self.dialect,
-                        length=self._length,
-                        chunked=self._framed,
-                    )
-                )
+                known = self.status, self.reason, self._fields, self.dialect
+                parts.append(http1.head(*known, length=self._length, chunked=self._framed))
                 self.begun = True
             parts.append(http1.chunk(piece) if self._framed and piece else piece)
             await self._put(b"".join(parts), len(view))

@@ -87,12 +87,18 @@ def test_what_is_kept_counts_and_does_not_give_way():
     budget = Budget(100)
     kept, newcomer = Part("a", 1000.0), Part("b")
     budget.hold(kept, 90)
-    assert budget.keep(kept) == 90
+    budget.keep(kept)
+    assert budget.total == 90
     budget.hold(newcomer, 20)
     assert (kept.gone, newcomer.gone, budget.total) == (0, 1, 90)
-    budget.give_back(90)
+    # Who gave way has nothing that could be kept, or taken off.
+    budget.keep(newcomer)
+    budget.drop(newcomer)
+    assert budget.total == 90
+    budget.hold(kept, 5)
+    budget.drop(kept)
+    budget.drop(kept)
     assert budget.total == 0
-    assert budget.keep(newcomer) == 0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from sockjs_bridge.server.proxy import TrustedProxy
-from sockjs_bridge.server.reader import reader_of
+from sockjs_bridge.server.reader import connection_of
 from sockjs_bridge.server.wsgi.body import send_continue
 from sockjs_bridge.server.wsgi.environ import make_environ
 from tests.server.support import PATIENCE, Answer, serving, until
@@ -211,7 +211,9 @@ async def test_who_has_left_has_its_address_all_the_same():
 
     async def handle(host, request):
         await until(lambda: request.transport is None)
-        seen.append(make_environ(request, host.client(request), reader_of(request).addresses, None))
+        seen.append(
+            make_environ(request, host.client(request), connection_of(request).addresses, None)
+        )
         return web.Response()
 
     async with serving(show, handler=handle) as served:
@@ -619,7 +621,9 @@ async def test_the_environ_of_a_handshake_has_an_empty_body():
     seen = {}
 
     async def handle(host, request):
-        seen.update(make_environ(request, host.client(request), reader_of(request).addresses, None))
+        seen.update(
+            make_environ(request, host.client(request), connection_of(request).addresses, None)
+        )
         return await host.serve(request)
 
     async with serving(show, handler=handle) as served:

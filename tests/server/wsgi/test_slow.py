@@ -316,7 +316,7 @@ async def outlet_without_room():
     def make(head):
         raise AssertionError("nobody is left to answer")
 
-    outlet = Outlet(make, Outflow(pool, 0), pool, Inquiry())
+    outlet = Outlet(make, Outflow(pool, 0), Inquiry())
     try:
         yield pool, outlet
     finally:
@@ -422,7 +422,7 @@ async def test_a_file_is_read_as_its_client_takes_it(pages):
     async with serving(pages, threads=1) as served:
         await stuck(served, pages, "/file", 1)
         assert served.host._outflow.memory.total <= 4 * len(BLOCK)
-        assert (served.pool.busy, served.host._files.busy) == (0, 0)
+        assert (served.pool.busy, served.host.files.busy) == (0, 0)
 
 
 @pytest.mark.parametrize("when", ["at first", "later"])
