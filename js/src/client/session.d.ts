@@ -12,12 +12,13 @@ export type State = "connecting" | "open" | "suspended" | "moving" | "closing" |
 
 /** What worked, to be told to the next page within half an hour: a page cannot know for how long. */
 export interface Known {
-  way: Way;
+  /** What worked last; null where nothing did. */
+  way: Way | null;
   /** The network, by the server's hash. Where the server names another one, all of this is forgotten. */
-  net: string;
+  net: string | null;
   /** The round trip in ms. */
   rtt: number;
-  /** Ms of silence that the network stands; 0 where nothing speaks against the server's own. */
+  /** Ms of silence that the network stands. */
   heartbeat: number;
 }
 
@@ -43,50 +44,53 @@ export interface Snapshot {
 }
 
 export interface Options {
-  /** Those that may be used; all of them where it is left out. The order does not matter. */
+  /** Those that may be used, in the order of `Way`; all of them where it is left out. */
   ways?: Way[];
-  known?: Known | null;
-  snapshot?: Snapshot | null;
+  known?: Known;
+  snapshot?: Snapshot;
   /** Go on with the session of the snapshot, in place of a new one. */
   resume?: boolean;
 }
 
-/** What is told. Each may call the session back; none may throw. */
-export interface Listener {
+/** What is told, and with what. */
+export interface Events {
   /** A session began: the first, or a new one after `lost` or `moved`. */
-  opened(): void;
-  message(text: string): void;
+  opened: undefined;
+  message: string;
   /** The messages up to this number were handled by the server's application. */
-  handled(number: number): void;
+  handled: number;
   /** No way to the server works; what is sent waits. */
-  suspended(): void;
+  suspended: undefined;
   /** One does again, and nothing was lost. */
-  resumed(): void;
+  resumed: undefined;
   /**
    * The session is no more, and what came down may have a hole; a new one begins, and what was not
    * handled goes out again under its ids.
    */
-  lost(detail: {
+  lost: {
     /** Up to this number it was handled for sure. */
     handled: number;
     /** So many of those behind may have been handled, too. */
     repeated: number;
-  }): void;
+  };
   /** The server leaves; a new session follows within some seconds, and nothing is missing. */
-  moved(): void;
+  moved: undefined;
   /** The history of this room does not reach back to what came of it last: it is to be loaded anew. */
-  missed(room: string): void;
-  /** The present way has become this one. */
-  transport(way: Way): void;
-  /** A round trip took so many ms. */
-  rtt(ms: number): void;
-  /** The last call, in place of `closed`: the server refuses this client (401, 403, or 4400 to 4499 less 4000). */
-  denied(status: number): void;
-  /** The last call, in place of `closed`: no `~r1` here. What waits is in the snapshot. */
-  unsupported(): void;
-  /** The last call: the session is over, and no new one follows. */
-  closed(code: number, reason: string): void;
+  missed: { room: string };
+  /** This way is in use now. */
+  transport: Way;
+  /** Ms that a round trip took. */
+  rtt: number;
+  /** The last one: the server refuses this client, by 401, 403, or an application's 400 to 499. */
+  denied: { status: number };
+  /** The last one: no `~r1` here. What waits is in the snapshot. */
+  unsupported: undefined;
+  /** The last one: the session is over, and no new one follows. */
+  closed: { code: number; reason: string };
 }
+
+/** Hears what becomes of a session. It may call it back, and must not throw. */
+export type Tell = <Type extends keyof Events>(type: Type, detail: Events[Type]) => void;
 
 export interface Session {
   readonly state: State;
@@ -96,8 +100,8 @@ export interface Session {
   readonly session: string;
   /** The way in use; null while there is none. */
   readonly way: Way | null;
-  /** What worked, for the next page; null where nothing did. */
-  readonly known: Known | null;
+  /** What is known of the network, for the next page. */
+  readonly known: Known;
   /** Takes effect when a way is begun next: `reconnect` does so. */
   ways: Way[];
 
@@ -124,20 +128,15 @@ export interface Session {
   reconnect(): void;
   snapshot(): Snapshot;
 
-  // What the page hears.
-
-  /** There is a network again: what is silent is left soon, and where there is nothing it is tried at once. */
-  online(): void;
-  /** There is none: nothing is tried for 30 s, since the browser may be wrong. */
-  offline(): void;
-  /** As `online`. */
-  visible(): void;
   /**
-   * The page is hidden (`pagehide`): acknowledges, and leaves all connections.
+   * Something has changed: the browser says `online` or `offline`, the page is visible again, or comes
+   * out of the bfcache. What is silent is left soon, and where there is no way it is tried at once.
+   */
+  wake(): void;
+  /**
+   * The page is hidden (`pagehide`): acknowledges, and leaves all connections until `wake`.
    *
-   * @param last it will not come back: the session ends, too.
+   * @param last it will not come back: the session ends, too. The snapshot is to be taken afterwards.
    */
   hide(last: boolean): void;
-  /** The page is there again (`pageshow` out of the bfcache). */
-  show(): void;
 }
