@@ -3,7 +3,7 @@
 import { open } from "./link.js";
 import { bytesOf } from "./outbox.js";
 import { LEFT_OUT, MIN_HEARTBEAT, POLL, SETTLED, STREAM, WAYS, WEBSOCKET } from "./policy.js";
-import { ACTIVE, Sending } from "./sending.js";
+import { Sending } from "./sending.js";
 
 /** @import { Link } from "./link.js" */
 /** @import { Way } from "./session.js" */
@@ -44,7 +44,7 @@ export class Asking extends Sending {
     if (this._outbox._size + bytes > QUOTA) throw new DOMException("full", "QuotaExceededError");
     this._asked = 0;
     this._cancel("ask");
-    this._activeUntil = this._host.now() + ACTIVE;
+    this._active();
     const number = this._outbox._add(text, bytes);
     this._pump();
     const link = this._current;

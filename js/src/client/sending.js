@@ -26,7 +26,7 @@ const MAX_WAIT = 60e3;
 const ASK = 50;
 const MAX_ASK = 1e3;
 // Messages are said to flow as long after one.
-export const ACTIVE = 60e3;
+const ACTIVE = 60e3;
 // How long a sign is waited for: at least, and on a way that is over its probation.
 const PATIENCE = 2e3;
 const STEADY_PATIENCE = 4e3;
@@ -91,6 +91,7 @@ export class Sending {
     [this._base, this._query] = url.split("?");
     this.ways = ways;
     this._policy = new Policy(known);
+    this._active();
     /** The client's id, which outlives sessions. */
     this.client = snapshot?.client ?? this._token();
     this.session = this._token();
@@ -296,10 +297,11 @@ export class Sending {
     if (closed) this._askNow();
     const lacks = outbox._arrived < outbox._last;
     const ends = this._closing || closed;
-    if (!(lacks && progress) && (outbox._handled < outbox._last || ends)) {
-      // It takes nothing now, or has yet to handle what it took, and says so at once.
-      this._pumpAfter(lacks || ends ? "post" : "ask", Math.min(MAX_ASK, ASK * 2 ** this._asked++));
-    }
+    const pause = Math.min(MAX_ASK, ASK * 2 ** this._asked);
+    // It takes nothing now, or has yet to handle what the end waits for, and says so at once.
+    if (!progress && (lacks || ends)) this._pumpAfter("post", pause);
+    else if (!lacks && outbox._handled < outbox._last) this._pumpAfter("ask", pause);
+    this._asked++;
     this._pump();
   }
 
@@ -320,15 +322,20 @@ export class Sending {
     }
   }
 
+  /** Messages flow. */
+  _active() {
+    this._activeUntil = this._host.now() + ACTIVE;
+  }
+
   /** Something came or went. */
   _worked() {
     this._failures = 0;
-    this._activeUntil = this._host.now() + ACTIVE;
     if (this._current) this.known.way = this._current._way;
   }
 
   /** A message came: acknowledges it where that is due. @param {number} size */
   _got(size) {
+    this._active();
     this._unacknowledged += size + ACK_EACH;
     if (!this._current?._up) return;
     if (this._unacknowledged >= ACK_SIZE) this._acknowledge();
