@@ -263,8 +263,8 @@ suite("what becomes of the session", () => {
   for (const [status, told] of [
     [401, ["denied", { status: 401 }]],
     [403, ["denied", { status: 403 }]],
-    [400, ["closed", { code: 4400, reason: "Bad Request" }]],
-    [413, ["closed", { code: 1009, reason: "Message too big" }]],
+    [400, ["denied", { status: 400 }]],
+    [413, ["denied", { status: 413 }]],
     [404, "unsupported"],
     [405, "unsupported"],
     [501, "unsupported"],
@@ -308,11 +308,11 @@ suite("what becomes of the session", () => {
     });
   }
 
-  test("a close frame of 4403 denies, 4400 is our own fault", () => {
-    for (const [code, type] of [[4403, "denied"], [4400, "closed"]]) {
+  test("a close frame of 4400 to 4499 denies, others are a break", () => {
+    for (const [code, told] of [[4403, ["denied", { status: 403 }]], [4400, ["denied", { status: 400 }]], [3000, "suspended"]]) {
       const world = overWebSocket();
       world.websocket.lose(code);
-      assert.equal(world.told.at(-1)[0], type);
+      assert.deepEqual(world.told.at(-1), told);
     }
   });
 });

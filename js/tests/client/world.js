@@ -131,6 +131,15 @@ export class World {
     this.now = end;
   }
 
+  /** Lets time pass until more was begun. */
+  advanceToNext() {
+    const { length } = this.wires;
+    for (let n = 0; this.wires.length === length; n += 1) {
+      if (n > 10_000) throw new Error("nothing more is begun");
+      this.advance(10);
+    }
+  }
+
   /** The newest of a transport. */
   wire(transport) {
     return this.wires.findLast((wire) => wire.transport === transport);
