@@ -186,8 +186,9 @@ export class Asking extends Sending {
   _ping(link) {
     link._pingedAt = this._host.now();
     link._pingAt = 0;
-    write(link, { ping: ++this._pings });
+    // Before it is written: its own leaving is no sign of life.
     link._buffered = left(link);
+    write(link, { ping: ++this._pings });
     this._expect(link, this._patience(link));
   }
 

@@ -146,9 +146,9 @@ suite("liveness", () => {
     }
     assert.ok(!world.websocket.over);
     const other = overWebSocket();
-    other.websocket.bufferedAmount = 100;
+    other.websocket.stuck = 100;
     other.advance(2500);
-    other.websocket.bufferedAmount = 50;
+    other.websocket.stuck = 50;
     other.advance(3999);
     assert.ok(!other.websocket.over);
     other.advance(1);

@@ -9,7 +9,10 @@ class Wire {
   over = false;
   // What went up over a WebSocket, parsed.
   frames = [];
-  bufferedAmount = 0;
+  // Bytes that do not leave.
+  stuck = 0;
+  // Bytes that were written in this turn, in which none leave.
+  written = 0;
 
   constructor(world, url, on, body, options) {
     Object.assign(this, { world, url, on, options, body: body && JSON.parse(body) });
@@ -18,6 +21,11 @@ class Wire {
 
   send(text) {
     this.frames.push(JSON.parse(text));
+    this.written += text.length;
+  }
+
+  get bufferedAmount() {
+    return this.stuck + this.written;
   }
 
   get last() {
@@ -122,6 +130,7 @@ export class World {
   advance(ms) {
     const end = this.now + ms;
     for (;;) {
+      for (const wire of this.wires) wire.written = 0;
       const [due] = this.timers.toSorted((one, other) => one.at - other.at);
       if (!due || due.at > end) break;
       this.now = Math.max(this.now, due.at);
