@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from sockjs_bridge.client.resume.core import ResumableClient
-from sockjs_bridge.client.resume.links import Link, Post
+from sockjs_bridge.client.resume.links import Link, Listener, Post
 from sockjs_bridge.client.resume.policy import Policy, Way
 from sockjs_bridge.client.resume.states import ClientState
 from sockjs_bridge.cluster.engine import Bounds
@@ -40,6 +41,79 @@ LIMITS = {
 }
 #: Of the room with history that each session joins.
 ROOM, KEPT = "notes", Bounds(4, 60)
+
+
+class Settled(Protocol):
+    """What is read of a client's `Counts`."""
+
+    @property
+    def settled(self) -> int:
+        """How many messages were handled over all sessions."""
+
+
+class Client(Protocol):
+    """A client of ``~r1``: see `ResumableClient`."""
+
+    session: str
+    state: ClientState
+
+    @property
+    def positions(self) -> Mapping[str, str]:
+        """What it has of rooms, by their keys."""
+
+    @property
+    def counts(self) -> Settled:
+        """What it counts."""
+
+    def start(self) -> None:
+        """Begins."""
+
+    def send(self, text: str) -> object:
+        """Has a message wait in its order."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Closes the session."""
+
+    def deadline(self) -> float | None:
+        """Returns when something is due."""
+
+    def on_deadline(self, now: float) -> None:
+        """Does what is due."""
+
+    def connected(self, link: Link) -> None:
+        """Hears that a handshake is done."""
+
+    def line(self, link: Link, text: str) -> None:
+        """Takes a line."""
+
+    def ended(self, link: Link, status: int | None = None, *, clean: bool = False) -> None:
+        """Hears that a connection is over."""
+
+    def answered(self, post: Post, status: int, answer: dict[str, Any]) -> None:
+        """Hears how a send was answered."""
+
+    def failed(self, post: Post) -> None:
+        """Hears that nobody knows whether a send arrived."""
+
+
+class MakeClient(Protocol):
+    """Makes a client of a world, which begins with ``start``."""
+
+    def __call__(
+        self, world: Simulation, listener: Listener, ways: tuple[Way, ...], seed: int
+    ) -> Client:
+        """Makes one."""
+
+
+def python_client(
+    world: Simulation, listener: Listener, ways: tuple[Way, ...], seed: int
+) -> ResumableClient:
+    """Make the client of this package; a seed decides its chances."""
+    tokens = itertools.count()
+    policy = Policy(ways, random.Random(seed).random)
+    return ResumableClient(
+        world, listener, world.clock.time, lambda: f"{next(tokens):022d}", policy
+    )
 
 
 class Exchange:
@@ -235,10 +309,16 @@ class Simulation:
         ways: of the client.
         seed: of the client's own chances.
         early: sessions join the room before anybody has said hello.
+        make_client: of that.
     """
 
     def __init__(
-        self, ways: tuple[Way, ...] = tuple(Way), seed: int = 0, *, early: bool = False
+        self,
+        ways: tuple[Way, ...] = tuple(Way),
+        seed: int = 0,
+        *,
+        early: bool = False,
+        make_client: MakeClient = python_client,
     ) -> None:
         self.clock = HandClock()
         self.numbers = itertools.count(1)
@@ -269,15 +349,7 @@ class Simulation:
         self.notes = Notes()
         self.early = early
         self.manager = self._make_manager()
-        tokens = itertools.count()
-        generator = random.Random(seed)
-        self.client = ResumableClient(
-            self,
-            Told(self),
-            self.clock.time,
-            lambda: f"{next(tokens):022d}",
-            Policy(ways, generator.random),
-        )
+        self.client: Client = make_client(self, Told(self), ways, seed)
         self.client.start()
 
     def _make_manager(self) -> ResumeManager:

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from sockjs_bridge.client.resume.policy import Way
-from tests.resume.simulation import Simulation
+from tests.resume.simulation import MakeClient, Simulation, python_client
 
 PICK = st.integers(0, 7)
 WAYS = st.sampled_from(
@@ -32,10 +32,11 @@ class Life(RuleBasedStateMachine):
     """One client, one server at a time, and an adversary in between."""
 
     world: Simulation
+    make_client: MakeClient = staticmethod(python_client)
 
     @initialize(ways=WAYS, seed=st.integers(0, 99), early=st.booleans())
     def begin(self, ways: tuple[Way, ...], seed: int, early: bool) -> None:
-        self.world = Simulation(ways, seed, early=early)
+        self.world = Simulation(ways, seed, early=early, make_client=self.make_client)
 
     # The applications
 

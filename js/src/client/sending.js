@@ -1,0 +1,403 @@
+// The way up of a session: what waits goes out over the way that works, and again until it is known to
+// be handled. Over HTTP one send is on its way at a time, and after a failure the same goes again; a
+// WebSocket takes what it has not taken.
+
+import { Outbox, bytesOf } from "./outbox.js";
+import { POLL, Policy, WAYS } from "./policy.js";
+import { TRANSITIONS } from "./states.js";
+
+/** @import { Host, Request } from "./host.js" */
+/** @import { Link } from "./link.js" */
+/** @import { Options, State, Tell } from "./session.js" */
+/** @import { Event } from "./states.js" */
+
+// Bytes of a request, before the server has told its limit; what each takes beside its messages.
+const LIMIT = 65536;
+const OVERHEAD = 1024;
+// Of all that waits.
+const QUOTA = 1 << 20;
+// Acknowledgements over a WebSocket: messages, characters, ms. They only free the server's memory.
+const ACK_MESSAGES = 512;
+const ACK_SIZE = 65536;
+const ACK_AFTER = 15e3;
+// How long the server may think about a send, and the longest wait for an answer.
+const THOUGHT = 1e3;
+const MAX_WAIT = 60e3;
+// How often it is asked what it has taken, or handled: at first, at last.
+const ASK = 50;
+const MAX_ASK = 1e3;
+// Messages are said to flow as long after one.
+const ACTIVE = 60e3;
+// How long a sign is waited for: at least, and on a WebSocket that is over its probation.
+const PATIENCE = 2e3;
+const STEADY_PATIENCE = 4e3;
+// Bounds of the pauses where nothing works.
+const MIN_PAUSE = 500;
+const MAX_PAUSE = 30e3;
+
+/** @param {unknown} holds of what the server told; it is no server of ours otherwise. */
+export function check(holds) {
+  if (!holds) throw new TypeError();
+}
+
+/** @param {unknown} value @returns {boolean} */
+export const isCount = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+
+export class Sending {
+  /** The present session's id. @type {string} */
+  session;
+  _base;
+  _query;
+  /** @type {State} */
+  state = "connecting";
+  _outbox = new Outbox();
+  _limit = LIMIT;
+  /** How many messages of this session came, and how many of them the server was told of. */
+  _received = 0;
+  _acknowledged = 0;
+  /** Characters that came since. */
+  _unacknowledged = 0;
+  _ackWanted = false;
+  /** The way that was welcomed last. @type {?Link} */
+  _current = null;
+  /** The present session had a welcome. */
+  _welcomed = false;
+  /** Tells this session from another one of the same id. @type {string | undefined} */
+  _incarnation;
+  /** Where the session is at home, with a hyphen before it. */
+  _home = "";
+  /** The send that is on its way. @type {?Request} */
+  _post = null;
+  /** How many sends in a row failed, and how many brought nothing on. */
+  _unanswered = 0;
+  _asked = 0;
+  /** How often in a row it was tried in vain to get a way. */
+  _failures = 0;
+  _activeUntil = 0;
+  /** The code and reason by which the page has closed it. @type {[number, string] | undefined} */
+  _closing;
+  /** @type {Record<string, object>} */
+  _timers = {};
+
+  /**
+   * @param {Host} host
+   * @param {string} url of the endpoint, absolute.
+   * @param {Options} options
+   * @param {Tell} tell
+   */
+  constructor(host, url, { ways = WAYS, known, snapshot }, tell) {
+    this._host = host;
+    this._tell = tell;
+    [this._base, this._query] = url.split("?");
+    this.ways = ways;
+    this._policy = new Policy(host.now(), known);
+    /** The client's id, which outlives sessions. */
+    this.client = snapshot?.client ?? this._token();
+    this.session = this._token();
+    this._key = this._token();
+    for (const text of snapshot?.texts ?? []) this._outbox._add(text);
+  }
+
+  get way() {
+    return this._current && this._current._way;
+  }
+
+  get known() {
+    return this._policy._known;
+  }
+
+  /** @param {string} text */
+  send(text) {
+    const bytes = bytesOf(text);
+    if (this._closing || this.state === "closed") throw new DOMException("closed", "InvalidStateError");
+    if (bytes > this._budget) throw new RangeError(`more than ${this._budget} bytes`);
+    if (this._outbox._size + bytes > QUOTA) throw new DOMException("full", "QuotaExceededError");
+    this._asked = 0;
+    this._cancel("ask");
+    this._activeUntil = this._host.now() + ACTIVE;
+    const number = this._outbox._add(text, bytes);
+    this._pump();
+    return number;
+  }
+
+  /** @returns {string} 16 random bytes as base64url. */
+  _token() {
+    const bytes = Array.from({ length: 16 }, () => this._host.random() * 256);
+    return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").slice(0, 22);
+  }
+
+  /**
+   * @param {string} transport
+   * @param {string} [query]
+   */
+  _url(transport, query) {
+    const all = [query, this._query].filter(Boolean).join("&");
+    return `${this._base}/~r1${this._home}/${this.session}/${transport}${all && `?${all}`}`;
+  }
+
+  /**
+   * Moves on.
+   *
+   * @param {Event} event
+   * @returns {boolean} false: it means nothing in this state.
+   */
+  _enter(event) {
+    const next = TRANSITIONS[this.state][event];
+    if (!next) return false;
+    this.state = next[0];
+    if (next[1]) this._tell(next[1], undefined);
+    return true;
+  }
+
+  /**
+   * Calls later, in place of what was to be called under the same name.
+   *
+   * @param {string} name
+   * @param {number} ms
+   * @param {() => void} call
+   */
+  _after(name, ms, call) {
+    this._cancel(name);
+    this._timers[name] = this._host.after(ms, () => {
+      delete this._timers[name];
+      call();
+    });
+  }
+
+  /** @param {string} name */
+  _cancel(name) {
+    if (this._timers[name]) this._host.cancel(this._timers[name]);
+    delete this._timers[name];
+  }
+
+  get _budget() {
+    return this._limit - OVERHEAD;
+  }
+
+  /** @param {number} failures in a row. @returns {number} how long to wait after them: full jitter. */
+  _pause(failures) {
+    return this._host.random() * Math.min(MAX_PAUSE, MIN_PAUSE * 2 ** failures);
+  }
+
+  /**
+   * @param {boolean} [steady]
+   * @param {number} [trips]
+   * @returns {number} how long a sign is waited for.
+   */
+  _patience(steady, trips = 3) {
+    return steady ? STEADY_PATIENCE : Math.max(PATIENCE, trips * this.known.rtt);
+  }
+
+  /** @param {?Link} link is the current one from now on. */
+  _follow(link) {
+    this._current = link;
+  }
+
+  _dropPost() {
+    this._post?.abort();
+    this._post = null;
+  }
+
+  /** Sends what waits, as far as the present way takes it. */
+  _pump() {
+    const link = this._current;
+    if (link?._up) this._pumpWebSocket(link);
+    else if ((this.state === "open" || (this._closing && link)) && !this._post && !this._timers.post) {
+      this._pumpPost();
+    }
+  }
+
+  /** @param {Link} link */
+  _pumpWebSocket(link) {
+    const outbox = this._outbox;
+    link._upto = Math.max(link._upto, outbox._arrived);
+    while (link._upto < outbox._last) {
+      const first = link._upto + 1;
+      const messages = outbox._take(first, this._budget);
+      link._upto += messages.length;
+      // The number is told where another way got some through meanwhile.
+      link._write(first === link._expected ? messages : { first, messages });
+      link._expected = link._upto + 1;
+      // So long no sign of it may be missing.
+      this._pingLater(link, this._patience(false, 4));
+    }
+    if (this._closing && !link._saidClose) {
+      link._saidClose = true;
+      link._write({ close: this._closing });
+    }
+  }
+
+  /**
+   * What each request says, and acknowledges by that.
+   *
+   * @param {number} [budget] bytes of messages that go with it.
+   * @param {number} [least]
+   */
+  _body(budget = this._budget, least = 1) {
+    const first = this._outbox._arrived + 1;
+    const messages = this._outbox._take(first, budget, least);
+    this._cancel("ack");
+    this._acknowledged = this._received;
+    this._unacknowledged = 0;
+    this._ackWanted = false;
+    return {
+      key: this._key,
+      incarnation: this._incarnation,
+      received: this._received,
+      first,
+      messages: messages.length ? messages : undefined,
+    };
+  }
+
+  /**
+   * @param {[number, string]} [close]
+   * @param {number} [budget]
+   * @param {number} [least]
+   */
+  _send(close, budget, least) {
+    const body = this._body(budget, least);
+    const { first, messages = [] } = body;
+    const whole = first + messages.length > this._outbox._last;
+    return JSON.stringify({ ...body, close: whole ? close : undefined });
+  }
+
+  _pumpPost() {
+    const outbox = this._outbox;
+    // A poll tells what was handled only when it ends.
+    const asks = this.way === POLL && outbox._handled < outbox._last && !this._timers.ask;
+    if (outbox._arrived === outbox._last && !asks && !this._ackWanted && !this._closing) return;
+    const sentAt = this._host.now();
+    let status = 0;
+    let text = "";
+    const request = this._host.request(this._url("xhr_send"), this._send(this._closing), {
+      head: (code) => {
+        status = code;
+      },
+      text: (chunk) => {
+        text += chunk;
+      },
+      end: (failed) => {
+        if (this._post === request) this._answered(failed ? 0 : status, text);
+      },
+    });
+    this._post = request;
+    // A slow way up needs more time for the same.
+    const wait = (THOUGHT + this._patience(false, 4)) * 2 ** this._unanswered;
+    this._after("answer", Math.min(MAX_WAIT, wait), () => {
+      request.abort();
+      const link = this._current;
+      this._answered(0, "");
+      if (link && !link._up && link._heardAt <= sentAt) this._gone(link);
+    });
+  }
+
+  /**
+   * @param {number} status 0: nobody knows whether it arrived.
+   * @param {string} text
+   */
+  _answered(status, text) {
+    this._cancel("answer");
+    this._post = null;
+    if (this._isFinal(status)) return;
+    const outbox = this._outbox;
+    const before = outbox._arrived + outbox._handled;
+    let arrived = NaN;
+    let received, lost, closed;
+    try {
+      if (status === 200) ({ arrived, received, lost, closed } = JSON.parse(text));
+    } catch {
+      // No server of ours.
+    }
+    if (!isCount(arrived) || !isCount(received)) {
+      this._after("post", this._pause(this._unanswered++), () => this._pump());
+      // That alone says nothing: a receive request decides.
+      if (status === 404) this._askNow();
+      return;
+    }
+    this._unanswered = 0;
+    outbox._arrived = Math.max(outbox._arrived, Math.min(arrived, outbox._last));
+    this._confirm(Math.min(received, outbox._last));
+    const progress = outbox._arrived + outbox._handled > before;
+    if (progress) {
+      this._worked();
+      this._asked = 0;
+    }
+    if (lost) {
+      this._lose(isCount(lost.received) ? lost.received : 0);
+      return;
+    }
+    // What was sent before the end may be under way: a receive request tells both.
+    if (closed) this._askNow();
+    const lacks = outbox._arrived < outbox._last;
+    if (!(lacks && progress) && (outbox._handled < outbox._last || this._closing || closed)) {
+      // It takes nothing now, or has yet to handle what it took, and says so at once.
+      const pause = Math.min(MAX_ASK, ASK * 2 ** this._asked++);
+      this._after(lacks || this._closing || closed ? "post" : "ask", pause, () => this._pump());
+    }
+    this._pump();
+  }
+
+  /** @param {number} handled so many messages of this session were. */
+  _confirm(handled) {
+    check(handled <= this._outbox._last);
+    if (this._outbox._confirm(handled)) {
+      this._worked();
+      this._tell("handled", this._outbox._settled);
+    }
+  }
+
+  /** Something came or went. */
+  _worked() {
+    const now = this._host.now();
+    this._failures = 0;
+    this._activeUntil = now + ACTIVE;
+    if (this._current) {
+      this.known.way = this._current._way;
+      this._policy._workedAt = now;
+    }
+  }
+
+  /** Messages came: acknowledges them where that is due. @param {number} size */
+  _got(size) {
+    if (!this._current?._up) return;
+    this._unacknowledged += size;
+    if (this._received - this._acknowledged >= ACK_MESSAGES || this._unacknowledged >= ACK_SIZE) {
+      this._acknowledge();
+    } else if (!this._timers.ack) {
+      this._after("ack", ACK_AFTER, () => this._acknowledge());
+    }
+  }
+
+  /** Says what has come, by the way that there is. */
+  _acknowledge() {
+    if (this._current?._up) {
+      const { received } = this._body(0, 0);
+      this._current._write({ received });
+    } else if (this._received > this._acknowledged) {
+      this._ackWanted = true;
+      this._pump();
+    }
+  }
+
+  // Of those that build on it.
+
+  /** A link is over, or not to be trusted. @abstract @type {(link: Link) => void} */
+  _gone() {}
+
+  /** Pings a WebSocket after so many ms, if not before. @abstract @type {(link: Link, ms: number) => void} */
+  _pingLater() {}
+
+  /** Asks by a poll what is the case; its answer decides. @abstract */
+  _askNow() {}
+
+  /** Acts on an answer that ends the session. @abstract @type {(status: number) => boolean} */
+  _isFinal() {
+    return false;
+  }
+
+  /** The server knows the session no more. @abstract @type {(handled: number) => void} */
+  _lose() {}
+
+  /** Takes a line, whole, without its end. @abstract @type {(link: Link, text: string) => void} */
+  _line() {}
+}

@@ -1,0 +1,142 @@
+// What the core of the client offers to the class that pages use: js/src/client/resumable.js.
+// All numbers of messages are those over all sessions of the client's life, from 1: the id of a message
+// is `${client}-${number}`. docs/protocol.rst, "Message ids".
+
+import type { Host } from "./host.js";
+
+/** How a session reaches its server, by the last part of the URL. */
+export type Way = "websocket" | "xhr_streaming" | "xhr";
+
+/** See states.js. */
+export type State = "connecting" | "open" | "suspended" | "moving" | "closing" | "closed";
+
+/** What worked, to be told to the next page within half an hour: a page cannot know for how long. */
+export interface Known {
+  /** What worked last; null where nothing did. */
+  way: Way | null;
+  /** The network, by the server's hash. Where the server names another one, all of this is forgotten. */
+  net: string | null;
+  /** The round trip in ms. */
+  rtt: number;
+  /** Ms of silence that the network stands. */
+  heartbeat: number;
+}
+
+/**
+ * What outlives a page. JSON takes it.
+ *
+ * A new page gives it as `snapshot` and begins a new session, which replaces the former one and sends
+ * what was not confirmed; with `resume` it goes on with the same session, which is right for who has
+ * kept all that came before.
+ */
+export interface Snapshot {
+  client: string;
+  /** The number of the first text. */
+  base: number;
+  /** So many of the first texts may have been handled. */
+  repeated: number;
+  /** What is not confirmed, in order. */
+  texts: string[];
+  session: string;
+  key: string;
+  /** Only for who resumes. */
+  resume: object;
+}
+
+export interface Options {
+  /** Those that may be used, in the order of `Way`; all of them where it is left out. */
+  ways?: Way[];
+  known?: Known;
+  snapshot?: Snapshot;
+  /** Go on with the session of the snapshot, in place of a new one. */
+  resume?: boolean;
+}
+
+/** What is told, and with what. */
+export interface Events {
+  /** A session began: the first, or a new one after `lost` or `moved`. */
+  opened: undefined;
+  message: string;
+  /** The messages up to this number were handled by the server's application. */
+  handled: number;
+  /** No way to the server works; what is sent waits. */
+  suspended: undefined;
+  /** One does again, and nothing was lost. */
+  resumed: undefined;
+  /**
+   * The session is no more, and what came down may have a hole; a new one begins, and what was not
+   * handled goes out again under its ids.
+   */
+  lost: {
+    /** Up to this number it was handled for sure. */
+    handled: number;
+    /** So many of those behind may have been handled, too. */
+    repeated: number;
+  };
+  /** The server leaves; a new session follows within some seconds, and nothing is missing. */
+  moved: undefined;
+  /** The history of this room does not reach back to what came of it last: it is to be loaded anew. */
+  missed: { room: string };
+  /** This way is in use now. */
+  transport: Way;
+  /** Ms that a round trip took. */
+  rtt: number;
+  /** The last one: the server refuses this client, by 401, 403, or an application's 400 to 499. */
+  denied: { status: number };
+  /** The last one: no `~r1` here. What waits is in the snapshot. */
+  unsupported: undefined;
+  /** The last one: the session is over, and no new one follows. */
+  closed: { code: number; reason: string };
+}
+
+/** Hears what becomes of a session. It may call it back, and must not throw. */
+export type Tell = <Type extends keyof Events>(type: Type, detail: Events[Type]) => void;
+
+export interface Session {
+  readonly state: State;
+  /** The client's id: 22 characters of base64url. */
+  readonly client: string;
+  /** The present session's id. */
+  readonly session: string;
+  /** The way in use; null while there is none. */
+  readonly way: Way | null;
+  /** What is known of the network, for the next page. */
+  readonly known: Known;
+  /** Takes effect when a way is begun next: `reconnect` does so. */
+  ways: Way[];
+
+  /** Begins. Called once; nothing else but `send` may be called before. */
+  start(): void;
+  /**
+   * Has a text wait in its order; it goes out as soon as there is a way.
+   *
+   * @returns its number.
+   * @throws {RangeError} it is larger than the server takes.
+   * @throws {DOMException} QuotaExceededError: 1 MiB waits. InvalidStateError: it is closed, or closing.
+   */
+  send(text: string): number;
+  /**
+   * Ends the session when all that was sent is handled; `closed` follows, however long that takes.
+   *
+   * @param code 1000, or 3000 to 4999.
+   * @param reason at most 123 bytes of UTF-8, without control characters.
+   */
+  close(code?: number, reason?: string): void;
+  /** Ends it at once, as far as one request can; nothing is told any more. What waits is in the snapshot. */
+  stop(): void;
+  /** Gives up the connections that there are, and asks anew, for the same session. */
+  reconnect(): void;
+  snapshot(): Snapshot;
+
+  /**
+   * Something has changed: the browser says `online` or `offline`, the page is visible again, or comes
+   * out of the bfcache. What is silent is left soon, and where there is no way it is tried at once.
+   */
+  wake(): void;
+  /**
+   * The page is hidden (`pagehide`): acknowledges, and leaves all connections until `wake`.
+   *
+   * @param last it will not come back: the session ends, too. The snapshot is to be taken afterwards.
+   */
+  hide(last: boolean): void;
+}

@@ -1,0 +1,105 @@
+// The client's core at the end of a pipe: tests/resume/browser.py joins it to the server's core. Each
+// line of JSON that comes in is one step, [now in ms, what, ...arguments]; one goes out, what the step did.
+
+import { createInterface } from "node:readline";
+
+import { ResumableSession } from "../../src/client/resumable.js";
+
+let now = 0;
+let timers = [];
+let done = [];
+let session = null;
+let hearers = new Map();
+
+/** A generator that a seed decides. */
+function generator(seed) {
+  let state = seed + 1;
+  return () => (state = (state * 48271) % 2147483647) / 2147483647;
+}
+
+/** What the other end wants to know of the client, as it is now. */
+function facts() {
+  const { state, session: id, _outbox: outbox, _rooms: rooms } = session;
+  return { state, session: id, settled: outbox._settled, positions: Object.fromEntries(rooms) };
+}
+
+const host = {
+  now: () => now,
+  random: null,
+  after(ms, call) {
+    const timer = { at: now + ms, call };
+    timers.push(timer);
+    return timer;
+  },
+  cancel(timer) {
+    timers = timers.filter((other) => other !== timer);
+  },
+  request(url, body, on) {
+    const id = hearers.size;
+    hearers.set(id, on);
+    done.push(["request", id, url, body]);
+    return { abort: () => done.push(["drop", id]) };
+  },
+  websocket(url, on) {
+    const id = hearers.size;
+    hearers.set(id, on);
+    done.push(["websocket", id, url]);
+    return {
+      send: (text) => done.push(["write", id, text]),
+      close: () => done.push(["drop", id]),
+      bufferedAmount: 0,
+    };
+  },
+};
+
+const steps = {
+  begin(ways, seed) {
+    timers = [];
+    hearers = new Map();
+    host.random = generator(seed);
+    const tell = (type, detail) => done.push(["tell", type, detail ?? null, facts()]);
+    session = new ResumableSession(host, "http://host", { ways }, tell);
+    session.start();
+  },
+  send: (text) => session.send(text),
+  close: (code, reason) => session.close(code, reason),
+  wake: () => session.wake(),
+  hide: () => session.hide(false),
+  // Those that are due by now, in their order.
+  time() {
+    const until = now;
+    for (;;) {
+      const due = timers.filter(({ at }) => at <= until + 1e-6).sort((one, other) => one.at - other.at)[0];
+      if (!due) return;
+      now = Math.max(now, due.at);
+      host.cancel(due);
+      due.call();
+    }
+  },
+  opened: (id) => hearers.get(id).open(),
+  text: (id, text) => hearers.get(id).text(text),
+  // A line of a response, in two parts.
+  line(id, line) {
+    const half = line.length >> 1;
+    hearers.get(id).text(line.slice(0, half));
+    hearers.get(id).text(`${line.slice(half)}\n`);
+  },
+  head: (id, status) => hearers.get(id).head(status, () => null),
+  end: (id, failed) => hearers.get(id).end(failed),
+  closed: (id, code) => hearers.get(id).close(code, ""),
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [at, what, ...values] = JSON.parse(line);
+  now = Math.max(now, at);
+  if (what === "begin") now = at;
+  done = [];
+  let error = null;
+  try {
+    steps[what](...values);
+  } catch (problem) {
+    error = String(problem.stack);
+  }
+  const deadline = timers.length ? Math.min(...timers.map((timer) => timer.at)) : null;
+  process.stdout.write(`${JSON.stringify({ done, error, deadline, facts: facts() })}\n`);
+}
