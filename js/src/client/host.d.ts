@@ -1,0 +1,48 @@
+// The seam between the client's core and the browser. The core touches no DOM, timer or network but
+// through it; none of its methods calls back before it has returned.
+
+export interface RequestEvents {
+  /** The status and the headers are there. */
+  head(status: number, header: (name: string) => string | null): void;
+  /** A part of the body, decoded as UTF-8; a character that two parts share comes whole. */
+  text(chunk: string): void;
+  /** The last call; failed: the response, or the request, broke off. */
+  end(failed: boolean): void;
+}
+
+export interface Request {
+  /** Drops the request; nothing is called any more. */
+  abort(): void;
+}
+
+export interface WebSocketEvents {
+  open(): void;
+  text(data: string): void;
+  /** The last call, also where the handshake failed: RFC 6455, 7.1.5 and 7.1.6. */
+  close(code: number, reason: string): void;
+}
+
+export interface Socket {
+  send(text: string): void;
+  /** Closes; nothing is called any more. */
+  close(): void;
+  /** Bytes that were sent and have not left yet. */
+  readonly bufferedAmount: number;
+}
+
+export interface Host {
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  /** From 0 to below 1, of a generator for secrets: keys are drawn from it. */
+  random(): number;
+  /** Calls after so many milliseconds. */
+  after(ms: number, call: () => void): object;
+  cancel(timer: object): void;
+  /**
+   * A POST with the type text/plain, which needs no preflight.
+   *
+   * @param options keepalive: it outlives the page.
+   */
+  request(url: string, body: string, on: RequestEvents, options?: { keepalive?: boolean }): Request;
+  websocket(url: string, on: WebSocketEvents): Socket;
+}
