@@ -36,7 +36,8 @@ export function buildClient(outdir) {
   });
 }
 
-async function buildPackage(outdir) {
+/** Builds what npm packs into a folder, and nothing else is left in it. */
+export async function buildPackage(outdir) {
   await rm(outdir, { recursive: true, force: true });
   await buildClient(outdir);
   const types = path.join(outdir, "types");

@@ -87,7 +87,10 @@ function websocket(url, on) {
     queueMicrotask(() => over({}));
   }
   return {
-    send: (/** @type {string} */ text) => socket?.send(text),
+    /** @param {string} text */
+    send(text) {
+      if (listener) socket?.send(text);
+    },
     close() {
       listener = null;
       socket?.close();

@@ -295,25 +295,31 @@ class Connection extends EventTarget {
       return;
     }
     this.#attempts = this.#attempts.filter((other) => other !== attempt);
-    if (this.#attempts.length) this.#choose();
-    else this.#next();
+    const opened = this.#choose();
+    // While one that had opened was waited with, nothing else was begun.
+    if (!opened && (!this.#attempts.length || attempt._rtt !== undefined)) this.#next();
   }
 
-  /** Uses the best one that has opened, as soon as no better one can be hoped for. */
+  /**
+   * Uses the best one that has opened, as soon as no better one can be hoped for.
+   *
+   * @returns {boolean} whether there is one.
+   */
   #choose() {
     const [first] = this.#attempts;
     const best = this.#attempts.find(({ _rtt }) => _rtt !== undefined);
-    if (!best) return;
+    if (!best) return false;
     const left = first._began + first._patience * (best._rtt ?? 0) - this.#host.now();
     if (best !== first && left > 0) {
       this.#after(left, () => this.#choose());
-      return;
+      return true;
     }
     this.#host.cancel(this.#timer);
     for (const attempt of this.#attempts) if (attempt !== best) attempt._link.close(false);
     this.#attempts = [best];
     this.#chosen = best;
     for (const frame of best._frames) this.#take(frame);
+    return true;
   }
 
   // ---- afterwards ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SockJS } from "../../src/client/index.js";
-import { pageOf, scripted, story } from "./peers.js";
+import { handOver, pageOf, scripted, story } from "./peers.js";
 
 const limit = { timeout: 60_000 };
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -34,18 +34,19 @@ test("of its own server no info is asked, and one transport is tried", limit, as
 });
 
 test("the URL of a session has server, id and the query", limit, async (t) => {
-  const answers = { xhr_streaming: open, xhr_send: ({ response }) => response.writeHead(204).end() };
+  const [sent, send] = handOver();
+  const answers = { xhr_streaming: open, xhr_send: sent };
   const options = { transports: "xhr-streaming", server: "here", sessionId: () => "$&" };
   const { server, sock, told } = await connect(t, answers, options, "/a/chat?t=mine&a");
   await told.until("open");
   sock.send("text");
-  while (!server.of("xhr_send").length) await wait(1);
-  const [receiver, send] = server.seen;
+  const { url, body } = await send;
+  const [receiver] = server.seen;
   assert.equal(receiver.url.pathname, "/a/chat/here/$&/xhr_streaming");
-  assert.equal(send.url.pathname, "/a/chat/here/$&/xhr_send");
-  assert.equal(send.body, '["text"]');
+  assert.equal(url.pathname, "/a/chat/here/$&/xhr_send");
+  assert.equal(body, '["text"]');
   // A server knows a request that was repeated by the last `t`.
-  const [mine, own] = send.url.searchParams.getAll("t");
+  const [mine, own] = url.searchParams.getAll("t");
   assert.equal(mine, "mine");
   assert.notEqual(own, receiver.url.searchParams.getAll("t")[1]);
 });
@@ -116,27 +117,27 @@ test("a handshake that nobody answers does not hold it up", limit, async (t) => 
 });
 
 test("a stream that brings nothing does not hold it up", limit, async (t) => {
-  const streams = [];
+  const [end, ended] = handOver();
   const xhr_streaming = ({ response }) => {
-    response.on("close", () => streams.push("closed"));
+    response.on("close", end);
     response.writeHead(200).flushHeaders();
   };
   const { sock, told } = await connect(t, { xhr_streaming, xhr: poll });
   await told.until("open");
   assert.equal(sock.transport, "xhr-polling");
-  while (!streams.length) await wait(1);
+  await ended;
 });
 
 test("a WebSocket that is slow as all here is used, not the stream before it", limit, async (t) => {
-  let handshake;
+  const [shake, handshake] = handOver();
   const answers = {
-    websocket: (one) => (handshake = one),
+    websocket: shake,
     // Far from everything.
     xhr_streaming: async (one) => {
       await wait(700);
       open(one);
       one.response.write('a["of the stream"]\n');
-      handshake.accept().send("o");
+      (await handshake).accept().send("o");
     },
   };
   const { sock, told } = await connect(t, answers);
@@ -158,6 +159,21 @@ test("what came over the stream until it was chosen is not lost", limit, async (
   await told.until("message", 3);
   assert.equal(sock.transport, "xhr-streaming");
   assert.deepEqual(told.events.map(([type]) => type), ["open", "message", "message", "heartbeat", "message"]);
+});
+
+test("a stream that opens and dies while the WebSocket may come is followed by polls", limit, async (t) => {
+  const xhr_streaming = async (one) => {
+    await wait(500);
+    open(one);
+    // In the middle of the time that the WebSocket has.
+    await wait(100);
+    one.response.destroy();
+  };
+  const { server, sock, told } = await connect(t, { websocket: held, xhr_streaming, xhr: poll });
+  await told.until("open");
+  assert.equal(sock.transport, "xhr-polling");
+  assert.deepEqual(told.events, [["open"]]);
+  assert.equal(server.of("xhr_streaming").length, 1);
 });
 
 test("with a timeout nothing else is begun sooner", limit, async (t) => {
@@ -186,24 +202,23 @@ test("a server that closes instead of opening is heard", limit, async (t) => {
 });
 
 test("closed while it is tried, it stays closed", limit, async (t) => {
-  let handshake;
-  const { server, sock, told } = await connect(t, { websocket: (one) => (handshake = one) });
-  while (!handshake) await wait(1);
+  const [websocket, handshake] = handOver();
+  const { server, sock, told } = await connect(t, { websocket });
+  const { accept } = await handshake;
   sock.close(3000, "Never mind");
-  handshake.accept().send("o");
+  accept().send("o");
   assert.deepEqual(await told.until("close"), [3000, "Never mind", true]);
   assert.equal(told.events.length, 1);
   assert.equal(server.seen.length, 1);
 });
 
 test("closed while info is asked, it stays closed", limit, async (t) => {
-  let asked;
-  const answers = { info: (one) => (asked = one), xhr: poll };
-  const { server, sock, told } = await connect(t, answers, { info: true });
-  while (!asked) await wait(1);
+  const [ask, asked] = handOver();
+  const { server, sock, told } = await connect(t, { info: ask, xhr: poll }, { info: true });
+  const { response } = await asked;
   sock.close();
   await told.until("close");
-  asked.response.end("{}");
+  response.end("{}");
   // Its answer has come when that of a later request has.
   await (await fetch(`${server.url}/later`)).text();
   assert.deepEqual(told.events.map(([type]) => type), ["close"]);

@@ -152,11 +152,13 @@ test("a WebSocket that breaks", limit, async (t) => {
 test("a WebSocket that its server closes without a word of SockJS", limit, async (t) => {
   const server = await scripted(({ accept }) => {
     const socket = accept();
-    socket.send("o");
-    socket.close(1001, "Restart");
+    socket.on("open", () => {
+      socket.send("o");
+      socket.close(4001, "Restart");
+    });
   });
   t.after(() => server.stop());
   pageOf(t, server.url);
   const told = story(new SockJS("/chat"));
-  assert.deepEqual(await told.until("close"), [1001, "Restart", false]);
+  assert.deepEqual(await told.until("close"), [4001, "Restart", false]);
 });

@@ -112,6 +112,13 @@ export function pageOf(t, url) {
   t.after(() => delete globalThis.location);
 }
 
+/** A function, and a promise of what it is first called with. */
+export function handOver() {
+  let give;
+  const given = new Promise((resolve) => (give = resolve));
+  return [give, given];
+}
+
 /** Notes the events of a SockJS, each by its type and what else it has, and waits for them. */
 export function story(sock) {
   const events = [];
