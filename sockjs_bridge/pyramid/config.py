@@ -34,6 +34,7 @@ logger = logging.getLogger("sockjs_bridge")
 # does with those of a plugin.
 STATIC = f"{Path(__file__).parent.parent / 'static'}/"
 CLIENT = "sockjs.min.js"
+BRIDGE_CLIENT = "sockjs-bridge-client.js"
 RECONNECTING = "reconnecting-sockjs.js"
 #: Where pyramid_sockjs had its endpoint when nothing else was said.
 OLD_PREFIX = "/__sockjs__"
@@ -229,8 +230,17 @@ def add_websocket_view(config: Configurator, view: Any = None, **keywords: Any) 
 
 
 def sockjs_client_url(request: Request) -> str:
-    """Returns the URL path of the SockJS browser client, which the application serves itself."""
+    """Returns the URL path of the stock SockJS client, which the application serves itself."""
     path: str = request.static_path(STATIC + CLIENT)
+    return path
+
+
+def sockjs_bridge_client_url(request: Request) -> str:
+    """Returns the URL path of the bridge's own client, for a page to import `SockJS` from.
+
+    It is an ES module, which the application serves itself.
+    """
+    path: str = request.static_path(STATIC + BRIDGE_CLIENT)
     return path
 
 
@@ -273,7 +283,7 @@ def _settings(registry: Registry) -> Settings:
 
 
 def _client_path() -> str:
-    for name in (CLIENT, RECONNECTING):
+    for name in (CLIENT, BRIDGE_CLIENT, RECONNECTING):
         if not Path(STATIC, name).is_file():
             raise ConfigurationError(
                 f"the SockJS browser client {Path(STATIC, name)} is missing: install the project"
@@ -330,6 +340,7 @@ def includeme(config: Configurator) -> None:
     config.add_request_method(handshake.receive)
     config.add_request_method(lambda request: request.registry.sockjs, "sockjs", property=True)
     config.add_request_method(sockjs_client_url)
+    config.add_request_method(sockjs_bridge_client_url)
     config.add_request_method(reconnecting_sockjs_url)
     config.add_request_method(get_sockjs_manager)
     config.add_static_view(static, STATIC, cache_max_age=YEAR)
