@@ -5,8 +5,11 @@ What js/tests/client has shown under Node holds for the network stacks of browse
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,8 +19,11 @@ from tests.e2e.chromium import Chromium
 from tests.e2e.firefox import Firefox
 from tests.e2e.server import PATIENCE
 from tests.pkgs import conformance_app
+from tests.proxies.misbehaving import HoldingProxy, UnansweringProxy
 from tests.proxies.programs import find_program
+from tests.proxies.tcp import Proxy, in_thread
 
+PEERS = Path(__file__).parents[2] / "js" / "tests" / "client" / "peers.js"
 TRANSPORTS = ["websocket", "xhr-streaming", "xhr-polling"]
 
 #: Connects, and tells what happens in ``window.story``. Texts are made and compared in the page:
@@ -189,6 +195,48 @@ def test_heartbeats(browser, sites, transport: str) -> None:
 def test_a_websocket_is_the_first_choice(browser, sites) -> None:
     own, _ = sites
     assert talk(browser, own, "/echo", close=[])["transport"] == "websocket"
+
+
+@pytest.mark.parametrize(
+    ("kind", "transport"), [(UnansweringProxy, "xhr-streaming"), (HoldingProxy, "xhr-polling")]
+)
+def test_behind_a_proxy(browser, sites, kind: type[Proxy], transport: str) -> None:
+    """One that never answers the handshake; one that also holds each response until it is whole."""
+    own, _ = sites
+    with in_thread(kind(own.url)) as proxy:
+        site = Site(proxy.url, own.client)
+        told = talk(browser, site, "/echo", texts="many", close=[])
+    assert (told["transport"], told["got"]) == (transport, 200)
+    assert told["close"] == [1000, "Normal closure", True]
+
+
+@pytest.fixture(scope="module")
+def sockjs_node() -> Iterator[str]:
+    """sockjs-node, on another port than any page."""
+    script = (
+        f"import {{ sockjsNode }} from {json.dumps(PEERS.as_uri())};\n"
+        "console.log((await sockjsNode()).url);\n"
+        "process.stdin.on('end', () => process.exit()).resume();\n"
+    )
+    command = ["node", "--input-type=module", "-e", script]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_sockjs_node(browser, sites, sockjs_node: str, transport: str) -> None:
+    """A server that is not ours, of another origin: `/info` is asked first."""
+    own, _ = sites
+    told = talk(browser, own, f"{sockjs_node}/echo", [transport], texts="units", close=[])
+    assert (told["transport"], told["got"]) == (transport, 16)
+    told = talk(browser, own, f"{sockjs_node}/close", [transport])
+    assert (told["events"], told["close"]) == (["open", "close"], [3000, "Go away!", True])
 
 
 def test_fallbacks(browser, sites) -> None:

@@ -187,11 +187,14 @@ class Connection extends EventTarget {
   }
 
   /**
-   * @param {string} type
-   * @param {object} [fields]
+   * Calls the handler and the listeners of an event, or of one that is made with its type and fields.
+   *
+   * @param {Event | { type: string, [field: string]: unknown }} event
+   * @override
    */
-  #tell(type, fields) {
-    this.dispatchEvent(Object.assign(new Event(type), fields));
+  dispatchEvent(event) {
+    const { type, ...fields } = event;
+    return super.dispatchEvent(event instanceof Event ? event : Object.assign(new Event(type), fields));
   }
 
   /**
@@ -335,9 +338,9 @@ class Connection extends EventTarget {
       }
       this.readyState = 1;
       this.transport = this.#chosen?._name ?? null;
-      this.#tell("open");
+      this.dispatchEvent({ type: "open" });
     }
-    if (frame === "h") this.#tell("heartbeat");
+    if (frame === "h") this.dispatchEvent({ type: "heartbeat" });
     let content;
     try {
       content = JSON.parse(frame.slice(1));
@@ -348,7 +351,9 @@ class Connection extends EventTarget {
     if (!Array.isArray(content)) return;
     if (type === "c") this.#end(content[0], content[1], true);
     if (type !== "a" && type !== "m") return;
-    for (const data of content) if (this.readyState === 1) this.#tell("message", { data });
+    for (const data of content) {
+      if (this.readyState === 1) this.dispatchEvent({ type: "message", data });
+    }
   }
 
   /**
@@ -365,8 +370,8 @@ class Connection extends EventTarget {
     for (const { _link } of this.#attempts) _link.close(flush);
     this.#after(0, () => {
       this.readyState = 3;
-      if (error) this.#tell("error");
-      this.#tell("close", { code, reason, wasClean });
+      if (error) this.dispatchEvent({ type: "error" });
+      this.dispatchEvent({ type: "close", code, reason, wasClean });
     });
   }
 }

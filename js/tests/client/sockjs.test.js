@@ -84,6 +84,17 @@ for (const [name, start] of Object.entries({ "our server": ours, "sockjs-node": 
         await told.until("close");
       });
 
+      test(`${transport}: what is no text is sent as one`, limit, async () => {
+        const [sock, told] = connect("/echo");
+        await told.until("open");
+        const values = [[1, 2, "data"], null, undefined, false, 12.5, { a: 1 }];
+        for (const value of values) sock.send(value);
+        await told.until("message", values.length);
+        assert.deepEqual(told.messages(), values.map(String));
+        sock.close();
+        await told.until("close");
+      });
+
       test(`${transport}: the server closes`, limit, async () => {
         const [sock, told] = connect("/close");
         assert.deepEqual(await told.until("close"), [3000, "Go away!", true]);
@@ -296,6 +307,7 @@ describe("without a server", () => {
     assert.deepEqual(seen, [true, true, true, "first", "close"]);
     sock.onclose = null;
     sock.dispatchEvent(new Event("close"));
-    assert.deepEqual(seen.slice(5), ["first", "close"]);
+    sock.dispatchEvent({ type: "close", code: 1 });
+    assert.deepEqual(seen.slice(5), ["first", "close", "first", "close"]);
   });
 });

@@ -37,6 +37,7 @@ sock.addEventListener("close", (event: SockJSCloseEvent) => states.push(event.co
 sock.addEventListener("other", (event) => texts.push(event.type));
 sock.removeEventListener("message", heard);
 const went: boolean = sock.dispatchEvent(new Event("other"));
+sock.dispatchEvent({ type: "message", data: "text" });
 const target: EventTarget = sock;
 const kind: keyof SockJSEvents = "heartbeat";
 
