@@ -1,5 +1,6 @@
 // SockJS for a page: the constructor of sockjs-client 1.6, over three transports.
 
+import { addressOf, checkClose, refusal, withoutSlash } from "./checks.js";
 import { network } from "./network.js";
 import { below, TRANSPORTS } from "./transports.js";
 
@@ -12,8 +13,6 @@ const HEDGE = 300;
 // What the last one has.
 const LIMIT = 15_000;
 const INFO_LIMIT = 8_000;
-
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
  * @typedef {object} SockJSOptions
@@ -40,17 +39,6 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
  * @property {string[]} _frames What came since.
  * @property {Link} _link
  */
-
-/** @param {string} url */
-const withoutSlash = (url) => url.replace(/^([^?]*?)\/+(?=\?|$)/, "$1");
-
-/**
- * An error by the name that WebSocket gives it. sockjs-client has the name in the message.
- *
- * @param {string} name
- * @param {string} message
- */
-const refusal = (name, message) => new DOMException(`${name}: ${message}`, name);
 
 /**
  * A connection to a SockJS server, with the interface of a WebSocket.
@@ -126,25 +114,12 @@ class Connection extends EventTarget {
     this.#credentials = credentials ?? "include";
     this.#sessionId = sessionId || 8;
     if (!/^[nf]/.test(typeof this.#sessionId)) throw new TypeError("sessionId: number or function");
-    const { location } = globalThis;
-    let parsed;
-    try {
-      parsed = new URL(url, location?.href);
-    } catch {
-      // Told below.
-    }
-    if (!url || !parsed || !/^https?:$/.test(parsed.protocol) || parsed.hash) {
-      throw new SyntaxError(`The URL '${url}' is not http or https, or has a fragment`);
-    }
-    // "https:" is behind "http:".
-    if (location?.protocol > parsed.protocol && !LOOPBACK.test(parsed.hostname)) {
-      throw refusal("SecurityError", "http from a page of https");
-    }
+    const address = addressOf(url);
     const all = [protocols || []].flat();
     if (all.includes("") || new Set(all).size < all.length) {
       throw new SyntaxError("A protocol is empty or there twice");
     }
-    this.url = this.#base = withoutSlash(parsed.href);
+    this.url = this.#base = withoutSlash(address.href);
     this.#host = network(this.#credentials);
     this.#server = server || Math.floor(1000 * this.#host.random());
     const wanted = [transports || []].flat();
@@ -153,7 +128,7 @@ class Connection extends EventTarget {
     for (const type of ["open", "message", "heartbeat", "error", "close"]) {
       this.addEventListener(type, (event) => /** @type {any} */ (this)[`on${type}`]?.(event));
     }
-    if (info ?? parsed.origin !== location?.origin) this.#inform();
+    if (info ?? address.origin !== globalThis.location?.origin) this.#inform();
     else this.#next();
   }
 
@@ -179,10 +154,7 @@ class Connection extends EventTarget {
    * @throws {SyntaxError} A longer reason.
    */
   close(code, reason = "") {
-    if (code && code !== 1000 && !(code >= 3000 && code < 5000)) {
-      throw refusal("InvalidAccessError", "the code is 1000, or 3000 to 4999");
-    }
-    if (reason?.length > 123) throw new SyntaxError("The reason is longer than 123");
+    checkClose(code, reason?.length);
     this.#end(code || 1000, reason || "Normal closure", true, true);
   }
 
