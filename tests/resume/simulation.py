@@ -238,6 +238,7 @@ class Told:
 
     def handled(self, number: int) -> None:
         assert number >= self.world.confirmed, "a promise was taken back"
+        assert number <= len(self.world.done), "what was confirmed was not handled"
         self.world.confirmed = number
 
     def opened(self) -> None:
@@ -814,9 +815,13 @@ class Simulation:
         while self._step():
             pass
 
-    def _step(self) -> bool:
-        """One step of a network that works; returns whether there was one to make."""
-        if self.server_handles(3):
+    def _step(self, *, busy: bool = False) -> bool:
+        """One step of a network that works; returns whether there was one to make.
+
+        Args:
+            busy: the server's application handles what there is when nothing else happens.
+        """
+        if not busy and self.server_handles(3):
             self.clock.settle()
         elif unread := self.unread():
             self.read(unread[0])
@@ -830,6 +835,8 @@ class Simulation:
             self.answer(0)
         elif gone := [e for e in self.exchanges if e.ended and not self._over(e) and e.receiver]:
             self._server_hears_of_the_end(gone[0])
+        elif self.server_handles(3):
+            self.clock.settle()
         else:
             return False
         return True

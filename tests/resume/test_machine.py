@@ -61,10 +61,10 @@ class Life(RuleBasedStateMachine):
 
     # The network, when it works
 
-    @rule(count=st.integers(1, 25))
-    def works_for_a_while(self, count: int) -> None:
+    @rule(count=st.integers(1, 25), busy=st.booleans())
+    def works_for_a_while(self, count: int, busy: bool) -> None:
         for _ in range(count):
-            self.world._step()
+            self.world._step(busy=busy)
 
     @precondition(lambda self: self.world.requests())
     @rule(pick=PICK, again=st.booleans())

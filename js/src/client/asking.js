@@ -1,12 +1,15 @@
 // The ways of a session: which are begun, proved, watched and left.
 
-import { Link } from "./link.js";
+import { open } from "./link.js";
 import { bytesOf } from "./outbox.js";
-import { LEFT_OUT, MIN_HEARTBEAT, POLL, PROBATION, SETTLED, STREAM, WAYS, WEBSOCKET } from "./policy.js";
-import { Sending } from "./sending.js";
+import { LEFT_OUT, MIN_HEARTBEAT, POLL, SETTLED, STREAM, WAYS, WEBSOCKET } from "./policy.js";
+import { ACTIVE, Sending } from "./sending.js";
 
+/** @import { Link } from "./link.js" */
 /** @import { Way } from "./session.js" */
 
+// Of all that waits, in bytes.
+const QUOTA = 1 << 20;
 // How long a handshake, or the answer to a receive request, may take.
 const ANSWER = 10e3;
 // How long the pong of a probe is waited for: what holds a response does so for 5 s.
@@ -33,12 +36,17 @@ export class Asking extends Sending {
   _hedge = 0;
   _pings = 0;
 
-  /**
-   * @override
-   * @param {string} text
-   */
+  /** @param {string} text */
   send(text) {
-    const number = super.send(text);
+    const bytes = bytesOf(text);
+    if (this._closing || this.state === "closed") throw new DOMException("closed", "InvalidStateError");
+    if (bytes > this._budget) throw new RangeError("too large");
+    if (this._outbox._size + bytes > QUOTA) throw new DOMException("full", "QuotaExceededError");
+    this._asked = 0;
+    this._cancel("ask");
+    this._activeUntil = this._host.now() + ACTIVE;
+    const number = this._outbox._add(text, bytes);
+    this._pump();
     const link = this._current;
     // One that may be silent for long would not be missed.
     if (link && !link._up && link._quiet > this._silence(link)) {
@@ -83,11 +91,14 @@ export class Asking extends Sending {
    * @param {boolean} [probe] only to prove that it works.
    */
   _begin(way, now = false, probe = false) {
-    const link = new Link(this._host, way, probe);
-    const fresh = way === WEBSOCKET && !this._welcomed;
-    const body = probe ? { key: this._key, probe: ++this._pings } : way !== WEBSOCKET && this._hello(link, now);
+    const at = this._host.now();
+    const link = /** @type {Link} */ ({ _way: way, _probe: probe, _askedAt: at, _heardAt: at });
+    const websocket = way === WEBSOCKET;
+    let body;
+    if (probe) body = { key: this._key, probe: ++this._pings };
+    else if (!websocket) body = this._hello(link, now);
     this._links.push(link);
-    link._open(this._url(way, fresh ? "new" : ""), this, body || undefined);
+    open(this._host, link, this._url(way, websocket && !this._welcomed ? "new" : ""), this, body);
     const answer = Math.max(this._patience(), ANSWER);
     this._expect(link, probe ? PROBE_PATIENCE : link._held ? link._quiet + this._patience() : answer);
     return link;
@@ -107,15 +118,15 @@ export class Asking extends Sending {
    */
   _hello(link, now = false) {
     const outbox = this._outbox;
-    const polls = link._way === POLL;
-    const welcomed = this._welcomed;
+    const asks = link._way === POLL && now;
     link._request = ++this._request;
     link._askedAt = this._host.now();
-    link._held = polls && welcomed && !now;
+    link._emptyUntil = asks ? 0 : link._askedAt + EMPTY;
+    link._held = link._way === POLL && this._welcomed && !now;
     link._quiet = this._silence(link);
     let budget = this._budget;
     let terms;
-    if (!welcomed) {
+    if (!this._welcomed) {
       const rooms = this._places(budget / 2);
       budget -= bytesOf(rooms);
       terms = {
@@ -136,7 +147,7 @@ export class Asking extends Sending {
       ...body,
       ...terms,
       request: link._request,
-      now: (polls && now) || undefined,
+      now: asks || undefined,
       heartbeat: link._quiet < this._heartbeat ? link._quiet / 1e3 : undefined,
     };
   }
@@ -174,10 +185,10 @@ export class Asking extends Sending {
   /** @param {Link} link */
   _ping(link) {
     link._pingedAt = this._host.now();
-    link._pingAt = Infinity;
+    link._pingAt = 0;
     link._write({ ping: ++this._pings });
-    link._buffered = link._left;
-    this._expect(link, this._patience(this._isSteady(link)));
+    link._buffered = link._left();
+    this._expect(link, this._patience(link));
   }
 
   /** @param {Link} link */
@@ -201,14 +212,9 @@ export class Asking extends Sending {
    */
   _pingLater(link, ms) {
     const at = this._host.now() + ms;
-    if (link._pingedAt || at >= link._pingAt) return;
+    if (link._pingedAt || (link._pingAt && at >= link._pingAt)) return;
     link._pingAt = at;
-    link._after(ms, () => this._ping(link));
-  }
-
-  /** @param {Link} link */
-  _isSteady(link) {
-    return link._number > 0 && this._host.now() >= link._welcomedAt + PROBATION;
+    this._after(link, ms, () => this._ping(link));
   }
 
   /** @param {number} since a round trip began. */
@@ -219,8 +225,8 @@ export class Asking extends Sending {
   /** A way was welcomed: it is the current one. @param {Link} link */
   _tookOver(link) {
     if (link !== this._current) link._welcomedAt = this._host.now();
-    this._follow(link);
-    link._pingedAt = 0;
+    /** @type {Sending} */ (this)._current = link;
+    link._pingedAt = link._pingAt = 0;
     this._attempts = [];
     this._cancel("attempt");
     this._cancel("retry");
@@ -229,7 +235,7 @@ export class Asking extends Sending {
       if (other === link || !other._up) continue;
       // It takes over, if it lives.
       if (!link._up) this._ping(other);
-      else if (other._request < link._request) this._leave(other);
+      else if ((other._request ?? 0) < (link._request ?? 0)) this._leave(other);
     }
     if (link._up) this._pingLater(link, PING);
     this._tell("transport", link._way);
@@ -261,7 +267,7 @@ export class Asking extends Sending {
   _goOnOver(link) {
     const next = this._begin(link._way);
     next._welcomedAt = link._welcomedAt;
-    this._follow(next);
+    /** @type {Sending} */ (this)._current = next;
   }
 
   /**
@@ -271,9 +277,9 @@ export class Asking extends Sending {
    * @param {number} ms
    */
   _expect(link, ms) {
-    link._after(ms, () => {
+    this._after(link, ms, () => {
       // What leaves is a sign of life, too.
-      if (link._left < link._buffered) this._ping(link);
+      if (link._left() < (link._buffered ?? 0)) this._ping(link);
       else this._gone(link);
     });
   }
@@ -282,15 +288,18 @@ export class Asking extends Sending {
 
   /** Drops a connection. @param {Link} link */
   _leave(link) {
-    link._close();
+    link._over = true;
+    link._drop();
+    this._cancel(link);
     this._links = this._links.filter((other) => other !== link);
-    if (link === this._current) this._follow(null);
+    if (link === this._current) /** @type {Sending} */ (this)._current = null;
   }
 
   _leaveAll() {
     for (const link of this._links) this._leave(link);
-    for (const name of Object.keys(this._timers)) this._cancel(name);
-    this._dropPost();
+    for (const key of this._timers.keys()) this._cancel(key);
+    this._post?.abort();
+    /** @type {Sending} */ (this)._post = null;
     this._attempts = [];
   }
 
@@ -309,28 +318,22 @@ export class Asking extends Sending {
     const way = link._way;
     const current = link === this._current;
     const policy = this._policy;
+    if (current && now >= link._welcomedAt + SETTLED) this._worked();
     this._leave(link);
     // A handshake asked for nothing yet, and what stands in between refuses WebSockets as it likes: the
     // other way is asked at once, and its answer decides.
     const decides = way !== WEBSOCKET || link._up || this.ways.length < 2;
     if (decides && this._isFinal(status)) return;
     // A newer request takes over.
-    if (link._request && this._links.some((other) => other._request > link._request)) return;
+    const { _request: request, _emptyUntil: empty = 0 } = link;
+    if (request && this._links.some((other) => (other._request ?? 0) > request)) return;
     if (current) {
-      const asked = way === POLL && !link._held;
-      const whole = link._fruitful || asked || now >= link._askedAt + EMPTY;
-      if (clean && link._number && whole) {
+      if (clean && link._number && now >= empty) {
         // By its limit, its age, or with what it had: nothing broke.
         this._goOnOver(link);
         return;
       }
-      const lived = now - link._welcomedAt;
-      if (lived >= SETTLED) {
-        this._failures = 0;
-        this.known.way = way;
-        policy._workedAt = now;
-      }
-      policy._broke(way, now, lived, now - link._heardAt);
+      policy._broke(way, now, now - link._welcomedAt, now - link._heardAt);
     } else if (this._current) {
       if (way !== POLL) policy._leaveOut(way, now);
       this._lookForBetter();

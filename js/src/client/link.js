@@ -2,8 +2,35 @@
 
 import { WEBSOCKET } from "./policy.js";
 
-/** @import { Host, Request, Socket } from "./host.js" */
+/** @import { Host } from "./host.js" */
 /** @import { Way } from "./session.js" */
+
+/**
+ * Times are ms of the host's clock. What has no value yet is left out.
+ *
+ * @typedef {object} Link
+ * @property {Way} _way
+ * @property {boolean} [_probe] it is only to prove that its way works.
+ * @property {number} [_request] the number of its receive request.
+ * @property {boolean} [_held] a poll that is answered when there is something.
+ * @property {boolean} [_up] the handshake of a WebSocket is done.
+ * @property {number} _askedAt
+ * @property {number} [_emptyUntil] where it ends so soon, in good order, and brought nothing, it is none.
+ * @property {number} [_number] of the message that comes next over it, from its welcome on.
+ * @property {number} _welcomedAt
+ * @property {number} _heardAt when anything came over it last.
+ * @property {number} [_pingedAt] when the ping was sent that has no answer yet.
+ * @property {number} [_pingAt] when it is pinged next.
+ * @property {number} [_buffered] bytes that had not left when it was pinged.
+ * @property {number} _quiet ms of silence that it may have.
+ * @property {number} [_expected] the number that the server gives to what comes up without one.
+ * @property {number} _upto the number of the last message that went up over it.
+ * @property {boolean} [_saidClose]
+ * @property {boolean} [_over] nothing comes or goes over it any more.
+ * @property {(frame: object) => void} _write over a WebSocket.
+ * @property {() => number} _left bytes that have not left yet.
+ * @property {() => void} _drop
+ */
 
 /**
  * What hears a link.
@@ -16,106 +43,38 @@ import { WEBSOCKET } from "./policy.js";
  *   response ended in good order. after: ms that the server asks to wait.
  */
 
-export class Link {
-  /** The number of its receive request; 0 where it asked nothing yet. */
-  _request = 0;
-  /** A poll that is answered when there is something. */
-  _held = false;
-  /** The handshake of a WebSocket is done. */
-  _up = false;
-  /** The number of the message that comes next over it; 0 before a welcome. */
-  _number = 0;
-  _welcomedAt = 0;
-  /** When the ping was sent that has no answer yet; 0 where there is none. */
-  _pingedAt = 0;
-  /** When it is pinged next. */
-  _pingAt = Infinity;
-  /** Bytes that had not left when it was pinged. */
-  _buffered = 0;
-  /** Ms of silence that it may have. */
-  _quiet = 0;
-  /** The number that the server gives to what comes up without one. */
-  _expected = 1;
-  /** The number of the last message that went up over it. */
-  _upto = 0;
-  _saidClose = false;
-  /** It has brought messages. */
-  _fruitful = false;
-  /** Nothing comes or goes over it any more. */
-  _over = false;
-  /** @type {?Socket} */
-  _socket = null;
-  /** @type {?Request} */
-  _response = null;
-  _timer;
-
-  /**
-   * @param {Host} host
-   * @param {Way} way
-   * @param {boolean} probe it is only to prove that its way works.
-   */
-  constructor(host, way, probe) {
-    this._host = host;
-    this._way = way;
-    this._probe = probe;
-    this._askedAt = this._heardAt = host.now();
-    this._timer = host.after(0, () => {});
-  }
-
-  /**
-   * @param {string} url
-   * @param {Hearer} on
-   * @param {object} [body] of a request.
-   */
-  _open(url, on, body) {
-    if (this._way === WEBSOCKET) {
-      this._socket = this._host.websocket(url.replace("http", "ws"), {
-        open: () => on._connected(this),
-        text: (text) => on._line(this, text),
-        close: (code) => on._gone(this, code),
-      });
-      return;
-    }
-    let rest = "";
-    this._response = this._host.request(url, JSON.stringify(body), {
-      head: (status, header) => {
-        if (status !== 200) on._gone(this, status, false, 1e3 * Number(header("Retry-After")) || 0);
-      },
-      text: (chunk) => {
-        const lines = (rest + chunk).split("\n");
-        // What has no line end is no line.
-        rest = /** @type {string} */ (lines.pop());
-        for (const line of lines) on._line(this, line);
-      },
-      end: (failed) => on._gone(this, 0, !failed),
+/**
+ * @param {Host} host
+ * @param {Link} link
+ * @param {string} url
+ * @param {Hearer} on
+ * @param {object} [body] of a request.
+ */
+export function open(host, link, url, on, body) {
+  if (link._way === WEBSOCKET) {
+    const socket = host.websocket(url.replace("http", "ws"), {
+      open: () => on._connected(link),
+      text: (text) => on._line(link, text),
+      close: (code) => on._gone(link, code),
     });
+    link._write = (frame) => socket.send(JSON.stringify(frame));
+    link._left = () => socket.bufferedAmount;
+    link._drop = () => socket.close();
+    return;
   }
-
-  /** @param {object} frame over a WebSocket. */
-  _write(frame) {
-    this._socket?.send(JSON.stringify(frame));
-  }
-
-  /** Bytes that have not left yet. */
-  get _left() {
-    return this._socket?.bufferedAmount ?? 0;
-  }
-
-  /**
-   * Calls later, in place of what was to be called.
-   *
-   * @param {number} ms
-   * @param {() => void} call
-   */
-  _after(ms, call) {
-    this._host.cancel(this._timer);
-    this._timer = this._host.after(ms, call);
-  }
-
-  _close() {
-    this._over = true;
-    this._host.cancel(this._timer);
-    this._socket?.close();
-    this._response?.abort();
-  }
+  let rest = "";
+  const request = host.request(url, JSON.stringify(body), {
+    head: (status, header) => {
+      if (status !== 200) on._gone(link, status, false, 1e3 * Number(header("Retry-After")) || 0);
+    },
+    text: (chunk) => {
+      const lines = (rest + chunk).split("\n");
+      // What has no line end is no line.
+      rest = /** @type {string} */ (lines.pop());
+      for (const line of lines) on._line(link, line);
+    },
+    end: (failed) => on._gone(link, 0, !failed),
+  });
+  link._left = () => 0;
+  link._drop = () => request.abort();
 }

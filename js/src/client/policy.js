@@ -18,8 +18,6 @@ export const LEFT_OUT = 300e3;
 
 // That at last.
 const MAX_LEFT_OUT = 3600e3;
-// How long it is remembered what worked.
-const REMEMBERED = 1800e3;
 // The second way begins so much later where nothing is known, or two round trips and a bit.
 const HEDGE = 150;
 const MAX_HEDGE = 800;
@@ -38,15 +36,10 @@ export class Policy {
    * @type {{ [way in Way]?: { _until: number, _pause: number, _silence: number } }}
    */
   _records = {};
-  _workedAt;
 
-  /**
-   * @param {number} now
-   * @param {Known} [known]
-   */
-  constructor(now, known) {
+  /** @param {Known} [known] */
+  constructor(known) {
     this._known = { way: null, net: null, rtt: 100, heartbeat: MAX_HEARTBEAT, ...known };
-    this._workedAt = now;
   }
 
   /** @param {Way} way */
@@ -67,7 +60,7 @@ export class Policy {
     // A stream is proved beside a poll, it is no way in, unless it has been.
     const rest = some.filter((one) => one !== STREAM);
     const plan = rest.length ? rest : some;
-    return way && some.includes(way) && now < this._workedAt + REMEMBERED
+    return way && some.includes(way)
       ? [[...new Set([way, ...plan])], Math.min(MAX_HEDGE, Math.max(HEDGE, 2 * rtt + 100))]
       : [[...plan], HEDGE];
   }

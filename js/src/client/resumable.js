@@ -5,7 +5,7 @@
 
 import { Asking } from "./asking.js";
 import { SETTLED } from "./policy.js";
-import { check, isCount } from "./sending.js";
+import { OVERHEAD, check, isCount } from "./sending.js";
 
 /** @import { Host } from "./host.js" */
 /** @import { Link } from "./link.js" */
@@ -18,18 +18,13 @@ const LONGEST = 3600;
 // What the browser lets a page say that goes away, in bytes.
 const FAREWELL = 60e3;
 
-/**
- * @param {number} value a count that the server told.
- */
+/** @param {number} value a count that the server told. */
 function count(value) {
   check(isCount(value));
   return value;
 }
 
-/**
- * @param {number} value seconds that the server told.
- * @returns {number} ms.
- */
+/** @param {number} value seconds that the server told. @returns {number} ms. */
 function time(value) {
   check(typeof value === "number" && value >= 0 && value <= LONGEST);
   return value * 1e3;
@@ -58,6 +53,7 @@ export class ResumableSession extends Asking {
     const outbox = this._outbox;
     outbox._base = snapshot.base;
     outbox._doubtful = outbox._copied = snapshot.repeated;
+    for (const text of snapshot.texts) outbox._add(text);
     if (resume) {
       this.session = session;
       this._key = key;
@@ -80,13 +76,13 @@ export class ResumableSession extends Asking {
   }
 
   stop() {
-    this.hide(true);
+    if (this._welcomed) this._farewell(FAREWELL, [1000, ""]);
     this._enter("end");
     this._leaveAll();
   }
 
   reconnect() {
-    if (this.state === "moving" || this.state === "closed") return;
+    if (this._parted) return;
     this._leaveAll();
     this._failures = 0;
     this._tryWays();
@@ -137,17 +133,29 @@ export class ResumableSession extends Asking {
     else if (!link._pingedAt) this._ping(link);
   }
 
-  /** @param {boolean} last */
-  hide(last) {
-    if (this.state === "moving" || this.state === "closed") return;
-    if (this._welcomed && (last || this._received > this._acknowledged)) {
-      const body = last ? this._send([1000, ""], Math.min(this._budget, FAREWELL)) : this._send(undefined, 0, 0);
-      const nothing = () => {};
-      const on = { head: nothing, text: nothing, end: nothing };
-      this._host.request(this._url("xhr_send"), body, on, { keepalive: true });
-    }
+  hide() {
+    if (this._parted) return;
+    if (this._unacknowledged) this._farewell(0);
     this._leaveAll();
     this._enter("break");
+  }
+
+  /** There is no session to come back to. */
+  get _parted() {
+    return this.state === "moving" || this.state === "closed";
+  }
+
+  /**
+   * A send that outlives the page.
+   *
+   * @param {number} budget bytes of messages.
+   * @param {[number, string]} [close]
+   */
+  _farewell(budget, close) {
+    const nothing = () => {};
+    const body = JSON.stringify(this._body(Math.min(this._budget, budget), 0, close));
+    const on = { head: nothing, text: nothing, end: nothing };
+    this._host.request(this._url("xhr_send"), body, on, { keepalive: true });
   }
 
   // What comes down
@@ -167,7 +175,7 @@ export class ResumableSession extends Asking {
       this._gone(link);
     }
     if (link._over) return;
-    if (link._pingedAt) this._expect(link, this._patience(this._isSteady(link)));
+    if (link._pingedAt) this._expect(link, this._patience(link));
     else if (!link._up && link._number) this._expect(link, link._quiet + this._patience());
   }
 
@@ -193,7 +201,7 @@ export class ResumableSession extends Asking {
       check(epoch);
       const more = Math.max(0, messages.length - 1);
       // A link that was replaced may bring what another one has brought before.
-      const news = link._number + more > this._received;
+      const news = (link._number ?? 0) + more > this._received;
       this._take(link, messages);
       if (news && !link._over) {
         this._rooms.delete(room);
@@ -213,18 +221,18 @@ export class ResumableSession extends Asking {
    */
   _take(link, messages) {
     check(link._number && Array.isArray(messages) && messages.every((text) => typeof text === "string"));
-    let size = 0;
     for (const text of messages) {
       // One before may have had the page leave.
       if (link._over) return;
-      if (link._number++ <= this._received) continue;
+      const number = link._number ?? 0;
+      link._number = number + 1;
+      if (number <= this._received) continue;
       this._received++;
-      size += text.length;
-      if (!link._fruitful) this._worked();
-      link._fruitful = true;
+      link._emptyUntil = 0;
+      this._worked();
+      this._got(text.length);
       this._tell("message", text);
     }
-    this._got(size);
   }
 
   /**
@@ -234,7 +242,7 @@ export class ResumableSession extends Asking {
   _told(link, told) {
     const { from, at, received, pong, missed = [], stale, lost, moved } = told;
     if (from !== undefined) this._welcome(link, told);
-    else check(at === undefined || at === link._number - 1);
+    else check(at === undefined || at + 1 === link._number);
     if (link._over) return;
     if (received !== undefined) this._confirm(count(received));
     if (pong !== undefined) this._pong(link);
@@ -266,7 +274,7 @@ export class ResumableSession extends Asking {
       // A late copy of a first request may have made one more session, in another process.
       check(!this._welcomed || incarnation === this._incarnation);
       this._heartbeat = time(heartbeat);
-      this._limit = count(limit);
+      this._budget = count(limit) - OVERHEAD;
       this._incarnation = incarnation;
       this._home = home && `-${home}`;
       this._policy._entered(net);
@@ -277,7 +285,7 @@ export class ResumableSession extends Asking {
     if (!this._welcomed) this._begunAt = this._host.now();
     this._welcomed = true;
     this._replaces = undefined;
-    if (!this._current || link._request >= this._current._request) this._tookOver(link);
+    if ((link._request ?? 0) >= (this._current?._request ?? 0)) this._tookOver(link);
     this._enter("welcome");
   }
 
@@ -333,7 +341,7 @@ export class ResumableSession extends Asking {
     this._outbox._renew(doubtful);
     this.session = this._token();
     this._key = this._token();
-    this._request = this._stales = this._received = this._acknowledged = this._unacknowledged = 0;
+    this._request = this._stales = this._received = this._unacknowledged = 0;
     this._welcomed = this._ackWanted = false;
     this._incarnation = undefined;
     this._home = "";

@@ -2,8 +2,8 @@
 // be handled. Over HTTP one send is on its way at a time, and after a failure the same goes again; a
 // WebSocket takes what it has not taken.
 
-import { Outbox, bytesOf } from "./outbox.js";
-import { POLL, Policy, WAYS } from "./policy.js";
+import { Outbox } from "./outbox.js";
+import { POLL, PROBATION, Policy, WAYS } from "./policy.js";
 import { TRANSITIONS } from "./states.js";
 
 /** @import { Host, Request } from "./host.js" */
@@ -13,12 +13,11 @@ import { TRANSITIONS } from "./states.js";
 
 // Bytes of a request, before the server has told its limit; what each takes beside its messages.
 const LIMIT = 65536;
-const OVERHEAD = 1024;
-// Of all that waits.
-const QUOTA = 1 << 20;
-// Acknowledgements over a WebSocket: messages, characters, ms. They only free the server's memory.
-const ACK_MESSAGES = 512;
+export const OVERHEAD = 1024;
+// Acknowledgements over a WebSocket: after so many characters, each message counting as so many more,
+// which makes 512 messages, and after so many ms. They only free the server's memory.
 const ACK_SIZE = 65536;
+const ACK_EACH = 128;
 const ACK_AFTER = 15e3;
 // How long the server may think about a send, and the longest wait for an answer.
 const THOUGHT = 1e3;
@@ -27,8 +26,8 @@ const MAX_WAIT = 60e3;
 const ASK = 50;
 const MAX_ASK = 1e3;
 // Messages are said to flow as long after one.
-const ACTIVE = 60e3;
-// How long a sign is waited for: at least, and on a WebSocket that is over its probation.
+export const ACTIVE = 60e3;
+// How long a sign is waited for: at least, and on a way that is over its probation.
 const PATIENCE = 2e3;
 const STEADY_PATIENCE = 4e3;
 // Bounds of the pauses where nothing works.
@@ -46,16 +45,14 @@ export const isCount = (value) => Number.isSafeInteger(value) && Number(value) >
 export class Sending {
   /** The present session's id. @type {string} */
   session;
-  _base;
-  _query;
   /** @type {State} */
   state = "connecting";
   _outbox = new Outbox();
-  _limit = LIMIT;
-  /** How many messages of this session came, and how many of them the server was told of. */
+  /** Bytes of messages that a request may have. */
+  _budget = LIMIT - OVERHEAD;
+  /** How many messages of this session came. */
   _received = 0;
-  _acknowledged = 0;
-  /** Characters that came since. */
+  /** What came since the server was told so, in characters. */
   _unacknowledged = 0;
   _ackWanted = false;
   /** The way that was welcomed last. @type {?Link} */
@@ -73,11 +70,14 @@ export class Sending {
   _asked = 0;
   /** How often in a row it was tried in vain to get a way. */
   _failures = 0;
+  /** Until when messages are said to flow. */
   _activeUntil = 0;
   /** The code and reason by which the page has closed it. @type {[number, string] | undefined} */
   _closing;
-  /** @type {Record<string, object>} */
-  _timers = {};
+  /** By a name, or a link. @type {Map<unknown, object>} */
+  _timers = new Map();
+  _base;
+  _query;
 
   /**
    * @param {Host} host
@@ -90,12 +90,11 @@ export class Sending {
     this._tell = tell;
     [this._base, this._query] = url.split("?");
     this.ways = ways;
-    this._policy = new Policy(host.now(), known);
+    this._policy = new Policy(known);
     /** The client's id, which outlives sessions. */
     this.client = snapshot?.client ?? this._token();
     this.session = this._token();
     this._key = this._token();
-    for (const text of snapshot?.texts ?? []) this._outbox._add(text);
   }
 
   get way() {
@@ -104,20 +103,6 @@ export class Sending {
 
   get known() {
     return this._policy._known;
-  }
-
-  /** @param {string} text */
-  send(text) {
-    const bytes = bytesOf(text);
-    if (this._closing || this.state === "closed") throw new DOMException("closed", "InvalidStateError");
-    if (bytes > this._budget) throw new RangeError(`more than ${this._budget} bytes`);
-    if (this._outbox._size + bytes > QUOTA) throw new DOMException("full", "QuotaExceededError");
-    this._asked = 0;
-    this._cancel("ask");
-    this._activeUntil = this._host.now() + ACTIVE;
-    const number = this._outbox._add(text, bytes);
-    this._pump();
-    return number;
   }
 
   /** @returns {string} 16 random bytes as base64url. */
@@ -139,39 +124,35 @@ export class Sending {
    * Moves on.
    *
    * @param {Event} event
-   * @returns {boolean} false: it means nothing in this state.
+   * @returns {unknown} nothing where it means nothing in this state.
    */
   _enter(event) {
     const next = TRANSITIONS[this.state][event];
-    if (!next) return false;
-    this.state = next[0];
-    if (next[1]) this._tell(next[1], undefined);
-    return true;
+    if (next) this.state = next[0];
+    if (next?.[1]) this._tell(next[1], undefined);
+    return next;
   }
 
   /**
-   * Calls later, in place of what was to be called under the same name.
+   * Calls later, in place of what was to be called for the same.
    *
-   * @param {string} name
+   * @param {unknown} key
    * @param {number} ms
    * @param {() => void} call
    */
-  _after(name, ms, call) {
-    this._cancel(name);
-    this._timers[name] = this._host.after(ms, () => {
-      delete this._timers[name];
+  _after(key, ms, call) {
+    this._cancel(key);
+    const fire = () => {
+      this._timers.delete(key);
       call();
-    });
+    };
+    this._timers.set(key, this._host.after(ms, fire));
   }
 
-  /** @param {string} name */
-  _cancel(name) {
-    if (this._timers[name]) this._host.cancel(this._timers[name]);
-    delete this._timers[name];
-  }
-
-  get _budget() {
-    return this._limit - OVERHEAD;
+  /** @param {unknown} key */
+  _cancel(key) {
+    this._host.cancel(this._timers.get(key));
+    this._timers.delete(key);
   }
 
   /** @param {number} failures in a row. @returns {number} how long to wait after them: full jitter. */
@@ -179,32 +160,25 @@ export class Sending {
     return this._host.random() * Math.min(MAX_PAUSE, MIN_PAUSE * 2 ** failures);
   }
 
+  /** @param {Link} link @returns {boolean} it is over its probation. */
+  _isSteady(link) {
+    return this._host.now() >= link._welcomedAt + PROBATION;
+  }
+
   /**
-   * @param {boolean} [steady]
+   * @param {?Link} [link] over which it goes.
    * @param {number} [trips]
    * @returns {number} how long a sign is waited for.
    */
-  _patience(steady, trips = 3) {
-    return steady ? STEADY_PATIENCE : Math.max(PATIENCE, trips * this.known.rtt);
-  }
-
-  /** @param {?Link} link is the current one from now on. */
-  _follow(link) {
-    this._current = link;
-  }
-
-  _dropPost() {
-    this._post?.abort();
-    this._post = null;
+  _patience(link, trips = 3) {
+    return link && this._isSteady(link) ? STEADY_PATIENCE : Math.max(PATIENCE, trips * this.known.rtt);
   }
 
   /** Sends what waits, as far as the present way takes it. */
   _pump() {
     const link = this._current;
     if (link?._up) this._pumpWebSocket(link);
-    else if ((this.state === "open" || (this._closing && link)) && !this._post && !this._timers.post) {
-      this._pumpPost();
-    }
+    else if (this.state === "open" || (this._closing && link)) this._pumpPost();
   }
 
   /** @param {Link} link */
@@ -219,7 +193,7 @@ export class Sending {
       link._write(first === link._expected ? messages : { first, messages });
       link._expected = link._upto + 1;
       // So long no sign of it may be missing.
-      this._pingLater(link, this._patience(false, 4));
+      this._pingLater(link, this._patience(null, 4));
     }
     if (this._closing && !link._saidClose) {
       link._saidClose = true;
@@ -230,14 +204,15 @@ export class Sending {
   /**
    * What each request says, and acknowledges by that.
    *
-   * @param {number} [budget] bytes of messages that go with it.
-   * @param {number} [least]
+   * @param {number} budget bytes of messages that go with it.
+   * @param {number} least so many go all the same.
+   * @param {[number, string]} [close] goes with it if all that waits does.
    */
-  _body(budget = this._budget, least = 1) {
-    const first = this._outbox._arrived + 1;
-    const messages = this._outbox._take(first, budget, least);
+  _body(budget, least, close) {
+    const outbox = this._outbox;
+    const first = outbox._arrived + 1;
+    const messages = outbox._take(first, budget, least);
     this._cancel("ack");
-    this._acknowledged = this._received;
     this._unacknowledged = 0;
     this._ackWanted = false;
     return {
@@ -246,30 +221,21 @@ export class Sending {
       received: this._received,
       first,
       messages: messages.length ? messages : undefined,
+      close: first + messages.length > outbox._last ? close : undefined,
     };
-  }
-
-  /**
-   * @param {[number, string]} [close]
-   * @param {number} [budget]
-   * @param {number} [least]
-   */
-  _send(close, budget, least) {
-    const body = this._body(budget, least);
-    const { first, messages = [] } = body;
-    const whole = first + messages.length > this._outbox._last;
-    return JSON.stringify({ ...body, close: whole ? close : undefined });
   }
 
   _pumpPost() {
     const outbox = this._outbox;
     // A poll tells what was handled only when it ends.
-    const asks = this.way === POLL && outbox._handled < outbox._last && !this._timers.ask;
-    if (outbox._arrived === outbox._last && !asks && !this._ackWanted && !this._closing) return;
+    const asks = this.way === POLL && outbox._handled < outbox._last && !this._timers.has("ask");
+    const waits = outbox._arrived < outbox._last || asks || this._ackWanted || this._closing;
+    if (this._post || this._timers.has("post") || !waits) return;
     const sentAt = this._host.now();
+    const body = this._body(this._budget, 1, this._closing);
     let status = 0;
     let text = "";
-    const request = this._host.request(this._url("xhr_send"), this._send(this._closing), {
+    const request = this._host.request(this._url("xhr_send"), JSON.stringify(body), {
       head: (code) => {
         status = code;
       },
@@ -282,7 +248,7 @@ export class Sending {
     });
     this._post = request;
     // A slow way up needs more time for the same.
-    const wait = (THOUGHT + this._patience(false, 4)) * 2 ** this._unanswered;
+    const wait = (THOUGHT + this._patience(null, 4)) * 2 ** this._unanswered;
     this._after("answer", Math.min(MAX_WAIT, wait), () => {
       request.abort();
       const link = this._current;
@@ -309,7 +275,7 @@ export class Sending {
       // No server of ours.
     }
     if (!isCount(arrived) || !isCount(received)) {
-      this._after("post", this._pause(this._unanswered++), () => this._pump());
+      this._pumpAfter("post", this._pause(this._unanswered++));
       // That alone says nothing: a receive request decides.
       if (status === 404) this._askNow();
       return;
@@ -329,12 +295,20 @@ export class Sending {
     // What was sent before the end may be under way: a receive request tells both.
     if (closed) this._askNow();
     const lacks = outbox._arrived < outbox._last;
-    if (!(lacks && progress) && (outbox._handled < outbox._last || this._closing || closed)) {
+    const ends = this._closing || closed;
+    if (!(lacks && progress) && (outbox._handled < outbox._last || ends)) {
       // It takes nothing now, or has yet to handle what it took, and says so at once.
-      const pause = Math.min(MAX_ASK, ASK * 2 ** this._asked++);
-      this._after(lacks || this._closing || closed ? "post" : "ask", pause, () => this._pump());
+      this._pumpAfter(lacks || ends ? "post" : "ask", Math.min(MAX_ASK, ASK * 2 ** this._asked++));
     }
     this._pump();
+  }
+
+  /**
+   * @param {string} name
+   * @param {number} ms
+   */
+  _pumpAfter(name, ms) {
+    this._after(name, ms, () => this._pump());
   }
 
   /** @param {number} handled so many messages of this session were. */
@@ -348,24 +322,17 @@ export class Sending {
 
   /** Something came or went. */
   _worked() {
-    const now = this._host.now();
     this._failures = 0;
-    this._activeUntil = now + ACTIVE;
-    if (this._current) {
-      this.known.way = this._current._way;
-      this._policy._workedAt = now;
-    }
+    this._activeUntil = this._host.now() + ACTIVE;
+    if (this._current) this.known.way = this._current._way;
   }
 
-  /** Messages came: acknowledges them where that is due. @param {number} size */
+  /** A message came: acknowledges it where that is due. @param {number} size */
   _got(size) {
+    this._unacknowledged += size + ACK_EACH;
     if (!this._current?._up) return;
-    this._unacknowledged += size;
-    if (this._received - this._acknowledged >= ACK_MESSAGES || this._unacknowledged >= ACK_SIZE) {
-      this._acknowledge();
-    } else if (!this._timers.ack) {
-      this._after("ack", ACK_AFTER, () => this._acknowledge());
-    }
+    if (this._unacknowledged >= ACK_SIZE) this._acknowledge();
+    else if (!this._timers.has("ack")) this._after("ack", ACK_AFTER, () => this._acknowledge());
   }
 
   /** Says what has come, by the way that there is. */
@@ -373,7 +340,7 @@ export class Sending {
     if (this._current?._up) {
       const { received } = this._body(0, 0);
       this._current._write({ received });
-    } else if (this._received > this._acknowledged) {
+    } else if (this._unacknowledged) {
       this._ackWanted = true;
       this._pump();
     }

@@ -122,7 +122,10 @@ export interface Session {
    * @param reason at most 123 bytes of UTF-8, without control characters.
    */
   close(code?: number, reason?: string): void;
-  /** Ends it at once, as far as one request can; nothing is told any more. What waits is in the snapshot. */
+  /**
+   * Ends it at once, as far as one request can that outlives the page (`pagehide`); nothing is told any
+   * more. What waits is in the snapshot, to be taken afterwards.
+   */
   stop(): void;
   /** Gives up the connections that there are, and asks anew, for the same session. */
   reconnect(): void;
@@ -133,10 +136,6 @@ export interface Session {
    * out of the bfcache. What is silent is left soon, and where there is no way it is tried at once.
    */
   wake(): void;
-  /**
-   * The page is hidden (`pagehide`): acknowledges, and leaves all connections until `wake`.
-   *
-   * @param last it will not come back: the session ends, too. The snapshot is to be taken afterwards.
-   */
-  hide(last: boolean): void;
+  /** The page goes into the bfcache (`pagehide`): acknowledges, and leaves all connections until `wake`. */
+  hide(): void;
 }
