@@ -15,10 +15,19 @@ const GO_AWAY = 3000;
 const SLOW_CONSUMER = 4008;
 
 /** @import { Host } from "./host.js" */
-/** @import { Events, Options, Tell } from "./session.js" */
+/** @import { Events, Options, Tell, Way } from "./session.js" */
 
 /** SockJS's names of the ways, in their order. */
 export const NAMES = Object.keys(TRANSPORTS);
+
+/**
+ * @param {string[]} [names]
+ * @returns {Way[]} those of these names; all, where there are none.
+ */
+export function waysOf(names = []) {
+  const ways = WAYS.filter((_, index) => names.includes(NAMES[index]));
+  return ways.length ? ways : WAYS;
+}
 
 export class PageSession extends ResumableSession {
   /** The connection of SockJS that there is. @type {?InstanceType<typeof SockJS>} */
@@ -54,6 +63,12 @@ export class PageSession extends ResumableSession {
     const number = this._outbox._add(text);
     this._pump();
     return number;
+  }
+
+  /** Leaves it as it is, and tells nobody. */
+  drop() {
+    this._enter("end");
+    this._leaveAll();
   }
 
   /**
@@ -122,6 +137,7 @@ export class PageSession extends ResumableSession {
       heard();
       this._plain = true;
       openedAt = this._host.now();
+      this._tell("transport", WAYS[NAMES.indexOf(sock.transport ?? "")]);
       this._enter("welcome");
       this._pump();
     };

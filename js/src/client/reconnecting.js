@@ -1,16 +1,19 @@
-// The client of a page: what it sends is delivered once and in order, whatever becomes of connections,
+// The client of a page: what it sends is handled once and in order, whatever becomes of connections,
 // servers and pages. docs/howto/reconnecting.rst tells how to use it.
 
 import { addressOf, checkClose, withoutSlash } from "./checks.js";
 import { network } from "./network.js";
 import { bytesOf } from "./outbox.js";
-import { NAMES, PageSession } from "./plain.js";
+import { NAMES, PageSession, waysOf } from "./plain.js";
 import { WAYS } from "./policy.js";
+import { leave, take } from "./storage.js";
 
 /** @import { Listened } from "./events.js" */
 /** @import { Host } from "./host.js" */
-/** @import { Receipt, ReconnectingSockJSEvents, State } from "./reconnecting.js" */
-/** @import { Events, Known, Snapshot, Way } from "./session.js" */
+/** @import { Receipt, ReconnectingSockJSEvents, ReconnectingState } from "./receipts.js" */
+/** @import { Events, Tell } from "./session.js" */
+/** @import { Left } from "./storage.js" */
+/** @typedef {Listened<ReconnectingSockJSEvents> & EventTarget} Target */
 
 /**
  * @typedef {object} ReconnectingSockJSOptions
@@ -18,32 +21,20 @@ import { WAYS } from "./policy.js";
  *   `xhr-polling`; else all.
  * @property {RequestCredentials} [credentials] Whether requests carry cookies to another origin:
  *   `include` where nothing is said.
- * @property {?string} [storageKey] The name in `sessionStorage` under which a page leaves to the next
- *   one what was not handled; it has to do with the URL where nothing is said. null: nothing is left.
- *   Two clients of one page need two names where their URL is the same, and so do two users of one tab.
+ * @property {?string} [storageKey] The name in `sessionStorage` by which a page leaves to the next one
+ *   what was not handled; else one made of the URL. null: nothing is left. Two clients of a page need
+ *   two names where their URL is the same, and so do two users of a tab.
  * @property {boolean} [resumeOverReload] The page keeps what came, over a reload too: the next one goes
  *   on with the same session.
- *
- * @typedef {object} Left What a page leaves to the next one.
- * @property {number} [at] when, by Date.now().
- * @property {Known} [known]
- * @property {Snapshot} [snapshot]
- * @property {number} [unsaved]
  */
 
-// Ms for which what worked on a network is worth a first try.
+// Ms for which it is worth a first try what worked before.
 const REMEMBERED = 1800e3;
-// Characters of JSON.
-const MAX_LEFT = 1 << 18;
-// How long, in ms, another page may take to let go of a session.
+// How long, in ms, the page before may take to let go of a session.
 const LET_GO = 1e3;
 const PAGE_EVENTS = ["pagehide", "pageshow", "online", "offline", "visibilitychange"];
 
-/** @param {string[]} [names] @returns {Way[]} */
-function waysOf(names = []) {
-  const ways = WAYS.filter((_, index) => names.includes(NAMES[index]));
-  return ways.length ? ways : WAYS;
-}
+const locks = () => globalThis.navigator?.locks;
 
 /**
  * A connection to an endpoint of this server that outlives what carries it. To any other SockJS server
@@ -51,32 +42,34 @@ function waysOf(names = []) {
  *
  * Listeners are called when the state is already the new one, and may call every method.
  */
-export class ReconnectingSockJS extends /** @type {new () => Listened<ReconnectingSockJSEvents> & EventTarget} */ (
-  EventTarget
-) {
-  /** So many texts of the page before this one were too many to be kept, and are lost. */
+export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTarget) {
+  /** Of the endpoint: absolute, without a slash at the end of its path. @type {string} */
+  url;
+  /** So many texts of the page before this one were too much to be kept: they are lost. */
   unsaved = 0;
 
-  /** @type {string} of the endpoint: absolute, without a slash at the end of its path. */
-  url;
-  #host;
   #options;
   /** @type {PageSession} */
   #session;
   #started = false;
-  /** @type {State | ""} what it is while no session is wanted. */
+  /** The state while no session is wanted. @type {ReconnectingState | ""} */
   #ended = "closed";
-  // What is not handled yet, in order, and how to say that it is; and how many were, in all.
+  // What is not handled yet, in order, with what says that it is; how many were handled before.
   /** @type {[Receipt, (sure: boolean) => void][]} */
   #receipts = [];
   #settled = 0;
-  // With the number of the message that has said it; 0: it is to be said.
+  // So many of them are of the page before.
+  #inherited = 0;
+  // By their keys, with the number of the message that has said it last.
   /** @type {Map<string, { text: string, number: number }>} */
   #subscriptions = new Map();
-  // Between pagehide and pageshow; and whether what was left is in the storage.
+  // Between pagehide and pageshow; with something in the storage.
   #hidden = false;
   #left = false;
   #letGo = () => {};
+  // The one that was told last.
+  /** @type {?string} */
+  #transport = null;
 
   /**
    * @param {string | URL} url Of the endpoint: http or https, or relative to the page's. It may have a
@@ -88,13 +81,16 @@ export class ReconnectingSockJS extends /** @type {new () => Listened<Reconnecti
   constructor(url, options = {}) {
     super();
     this.url = withoutSlash(addressOf(url).href);
-    this.#options = { credentials: "include", storageKey: `sockjs ${this.url}`, ...options };
-    this.#host = this.#options._host ?? network(this.#options.credentials);
-    this.#session = this.#make(this.#take(), waysOf(options.transports));
+    this.#options = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ ({
+      credentials: "include",
+      storageKey: `sockjs ${this.url}`,
+      ...options,
+    });
+    this.#session = this.#make(take(this.#options.storageKey), waysOf(options.transports));
     this.#listen("add");
   }
 
-  /** @returns {State} */
+  /** @returns {ReconnectingState} */
   get state() {
     return this.#ended || this.#session.state;
   }
@@ -120,19 +116,19 @@ export class ReconnectingSockJS extends /** @type {new () => Listened<Reconnecti
     this.#session.ways = waysOf(names);
   }
 
-  /** What was sent and is not known to be handled, in order; also what the page before this one sent. */
+  /** What was sent and is not handled yet, in order; that of the page before this one, too. */
   get outbox() {
     return this.#receipts.map(([receipt]) => receipt);
   }
 
-  /** Connects, or tries at once where it would wait. */
+  /** Connects; where it would wait before it tries again, it tries at once. */
   connect() {
     const { state } = this;
     if (state === "connecting" || state === "suspended") this.#session.reconnect();
     else if (this.#ended || state === "closing") this.#begin();
   }
 
-  /** Gives up the connections that there are, and makes new ones at once, for the same session. */
+  /** Gives up the connections that there are, and goes on over new ones at once. */
   reconnect() {
     if (this.state === "open") this.#session.reconnect();
     else this.connect();
@@ -147,13 +143,14 @@ export class ReconnectingSockJS extends /** @type {new () => Listened<Reconnecti
    * @throws {SyntaxError} Another reason.
    */
   close(code = 1000, reason = "") {
+    // Its JSON has two quotes, and a comma behind it.
     checkClose(code, /\p{Cc}/u.test(reason) ? Infinity : bytesOf(reason) - 3);
-    if (this.#ended) this.#ended = "closed";
+    if (this.#ended) this.#end("closed");
     else this.#session.close(code, reason);
   }
 
   /**
-   * Sends a text, as soon as that can be.
+   * Sends a text, now or as soon as that can be.
    *
    * @param {string} text
    * @returns {Receipt}
@@ -161,7 +158,7 @@ export class ReconnectingSockJS extends /** @type {new () => Listened<Reconnecti
    * @throws {DOMException} QuotaExceededError: 1 MiB waits. InvalidStateError: it is closing, or over.
    */
   send(text) {
-    return this.#sent(`${text}`, this.#session.send(`${text}`));
+    return this.#sent(text, this.#session.send(text));
   }
 
   /**
@@ -169,12 +166,12 @@ export class ReconnectingSockJS extends /** @type {new () => Listened<Reconnecti
    *
    * @param {string} key
    * @param {string} text In place of the one with the same key.
-   * @throws As `send()`; but where it is over, it goes out after `connect()`.
+   * @throws As `send()`; but where it is over it goes out after `connect()`.
    */
   subscribe(key, text) {
     const number = this.#isOver ? 0 : this.#session.send(text);
-    this.#subscriptions.set(key, { text, number });
     if (number) this.#sent(text, number);
+    this.#subscriptions.set(key, { text, number });
   }
 
   /**
@@ -190,31 +187,32 @@ export class ReconnectingSockJS extends /** @type {new () => Listened<Reconnecti
   // ---- sessions --------------------------------------------------------------------------------
 
   get #isOver() {
-    const { state } = this.#session;
-    return state === "closing" || state === "closed";
+    return /^clos/.test(this.#session.state);
   }
 
   /**
+   * Makes a session, which is not begun yet: of the same client where there is a snapshot.
+   *
    * @param {Left} left
-   * @param {Way[]} ways
    */
-  #make({ at = 0, known, snapshot, unsaved = 0 }, ways) {
-    const { credentials, resumeOverReload } = this.#options;
+  #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session.ways) {
+    const { credentials = "include", resumeOverReload, _host = network(credentials) } = this.#options;
     const options = {
       ways,
       known: Date.now() < at + REMEMBERED ? known : undefined,
       snapshot,
-      resume: resumeOverReload && !this.#started && !!locks(),
+      // What came while another page of this tab was there is not known here.
+      resume: resumeOverReload && !this.#hidden && !this.#started && Boolean(locks()),
     };
     const tell = /** @type {Tell} */ ((type, detail) => this.#heard(type, detail));
-    const session = new PageSession(this.#host, this.url, options, tell, credentials);
+    const session = new PageSession(_host, this.url, options, tell, credentials);
     const { base = 1, texts = [] } = snapshot ?? {};
-    // What another page has heard of.
+    // Another page may have heard of more.
     if (session.client === this.#session?.client) this.#settle(base - 1);
     else this.#receipts = [];
     this.#session = session;
     this.#settled = base - 1;
-    this.#restored = texts.length;
+    this.#inherited = texts.length;
     this.#started = false;
     this.unsaved = unsaved;
     for (const text of texts.slice(this.#receipts.length)) {
@@ -225,62 +223,66 @@ export class ReconnectingSockJS extends /** @type {new () => Listened<Reconnecti
 
   #begin() {
     if (this.#started) {
-      const { known, ways } = this.#session;
-      this.#session.stop();
-      this.#make({ at: Date.now(), known, snapshot: this.#session.snapshot() }, ways);
+      const former = this.#session;
+      former.stop();
+      this.#make({ at: Date.now(), known: former.known, snapshot: former.snapshot() });
     }
     this.#started = true;
     this.#ended = "";
-    this.#listen(true);
+    this.#listen("add");
     this.#subscribeAgain();
     this.#tell("connecting", null);
     this.#alone("start");
   }
 
   /**
-   * Goes on when no other page has this client: two would spoil each other's session.
+   * Goes on as soon as no other page has this client: two would spoil each other's session.
    *
    * @param {"start" | "wake"} how
    */
   #alone(how) {
     const session = this.#session;
-    const goOn = () => {
-      if (session === this.#session) session[how]();
-    };
+    const isCurrent = () => session === this.#session;
+    const goOn = () => isCurrent() && session[how]();
+    this.#letGo();
     if (!this.#options.resumeOverReload || !locks()) {
       goOn();
       return;
     }
-    this.#letGo();
-    const held = () =>
+    const hold = () =>
       new Promise((letGo) => {
         this.#letGo = () => letGo(0);
         goOn();
       });
     locks()
-      ?.request(`sockjs ${session.client}`, { signal: AbortSignal.timeout(LET_GO) }, held)
-      .catch(() => session === this.#session && this.#beginAnew());
+      .request(`sockjs ${session.client}`, { signal: AbortSignal.timeout(LET_GO) }, hold)
+      .catch(() => isCurrent() && this.#part());
   }
 
-  /** Another page has this client, as where the user has doubled a tab: nothing is shared with it. */
-  #beginAnew() {
-    const own = this.#receipts.slice(this.#restored);
-    const before = this.#settled + this.#restored;
-    const session = this.#make({}, this.#session.ways);
-    for (const [receipt, settle] of own) {
-      this.#receipts.push([Object.assign(receipt, this.#sent(receipt.text, session.send(receipt.text)))
+  /** Another page has this client, as where a tab was duplicated: nothing is shared with it. */
+  #part() {
+    const own = this.#receipts.slice(this.#inherited);
+    const others = this.#settled + this.#inherited;
+    this.#make({});
+    this.#receipts = own;
+    for (const [receipt] of own) {
+      Object.assign(receipt, { id: `${this.#session.client}-${this.#session.send(receipt.text)}` });
     }
+    for (const subscription of this.#subscriptions.values()) subscription.number -= others;
+    this.#begin();
   }
 
   #subscribeAgain() {
     if (this.#isOver) return;
     for (const subscription of this.#subscriptions.values()) {
-      // What waits goes out again by itself.
+      // What is not handled goes out again by itself.
       if (subscription.number > this.#settled) continue;
       subscription.number = this.#session.repeat(subscription.text);
       this.#sent(subscription.text, subscription.number);
     }
   }
+
+  // ---- what becomes of it ----------------------------------------------------------------------
 
   /**
    * @param {string} text
@@ -288,8 +290,8 @@ export class ReconnectingSockJS extends /** @type {new () => Listened<Reconnecti
    * @returns {Receipt}
    */
   #sent(text, number) {
-    /** @param {boolean} _ */
-    let settle = (_) => {};
+    /** @type {(sure: boolean) => void} */
+    let settle = () => {};
     /** @type {Promise<boolean>} */
     const handled = new Promise((resolve) => (settle = resolve));
     const receipt = { id: `${this.#session.client}-${number}`, text, handled };
@@ -302,38 +304,88 @@ export class ReconnectingSockJS extends /** @type {new () => Listened<Reconnecti
   /** @param {number} number The texts up to this one are handled. */
   #settle(number) {
     for (const [, settle] of this.#receipts.splice(0, number - this.#settled)) {
-      settle(!this.#session.isPlain);
+      settle(!this.#session._plain);
     }
     this.#settled = number;
   }
 
   /**
-   * @template {keyof Events} Type
-   * @param {Type} type
-   * @param {Events[Type]} detail
+   * @param {keyof Events} type
+   * @param {any} detail
    */
-  #heard(type, detail) {
+  #heard(type, detail = null) {
     const { transport } = this;
     if (type === "handled") {
-      this.#settle(/** @type {number} */ (detail));
+      this.#settle(detail);
     } else if (type === "opened") {
       this.#tell("open", { transport });
     } else if (type === "transport") {
-      this.#tell(type, transport);
-    } else if (type === "denied") {
-      // TODO
+      if (transport !== this.#transport) this.#tell(type, transport);
+      this.#transport = transport;
+    } else if (type === "closed") {
+      this.#end(this.#session._closing ? "closed" : "stopped");
+      this.#tell("stopped", detail);
     } else {
       if (type === "lost" || type === "moved") this.#subscribeAgain();
-      this.#tell(type, detail ?? null);
+      if (type === "denied") this.#end("stopped");
+      this.#tell(type, detail);
+      if (type === "lost") this.#tell("connecting", null);
+      if (type === "denied") this.#tell("stopped", { code: 4000 + detail.status, reason: "" });
     }
   }
 
+  /** @param {"closed" | "stopped"} state */
+  #end(state) {
+    this.#ended = state;
+    this.#letGo();
+    if (state === "closed") this.#listen("remove");
+  }
+
   /**
-   * @template {keyof ReconnectingSockJSEvents} Type
-   * @param {Type} type
-   * @param {ReconnectingSockJSEvents[Type]["detail"]} detail
+   * @param {string} type
+   * @param {unknown} detail
    */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  // ---- the page --------------------------------------------------------------------------------
+
+  /** @param {"add" | "remove"} what */
+  #listen(what) {
+    for (const type of PAGE_EVENTS) globalThis[`${what}EventListener`]?.(type, this.#pageSaid);
+  }
+
+  /** @param {any} event */
+  #pageSaid = ({ type, persisted }) => {
+    const session = this.#session;
+    if (type === "pagehide") {
+      this.#hidden = true;
+      if (persisted || this.#options.resumeOverReload) session.hide();
+      else session.stop();
+      this.#left = leave(this.#options.storageKey, session);
+      this.#letGo();
+    } else if (type === "pageshow") {
+      if (this.#hidden) this.#comeBack();
+      this.#hidden = false;
+    } else if (!this.#hidden && !this.#ended && globalThis.document?.visibilityState !== "hidden") {
+      session.wake(type === "offline");
+    }
+  };
+
+  /** The page comes out of the back/forward cache. */
+  #comeBack() {
+    const left = take(this.#options.storageKey);
+    const former = this.#session;
+    if (!this.#left || left.snapshot?.session === former.session) {
+      if (!this.#ended) this.#alone("wake");
+      return;
+    }
+    // Another page of this tab has taken it meanwhile, and has left its own.
+    former.drop();
+    this.#make(left);
+    if (this.#ended) return;
+    this.#tell("lost", { handled: this.#settled, repeated: left.snapshot?.repeated ?? 0 });
+    this.#begin();
   }
 }

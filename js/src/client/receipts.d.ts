@@ -9,7 +9,7 @@
  * - `closing`: after `close()`, until what was sent is handled.
  * - `stopped`: the server has ended it, or refuses this client.
  */
-export type State =
+export type ReconnectingState =
   | "closed"
   | "connecting"
   | "open"
