@@ -129,8 +129,14 @@ export class PageSession extends ResumableSession {
     this._leaveAll();
     const transports = this.ways.map((way) => NAMES[WAYS.indexOf(way)]);
     const sock = new SockJS(this._address, null, { transports, credentials: this._credentials });
-    const heard = () => this._after("silence", SILENCE, () => sock.close());
     let openedAt = Infinity;
+    const broke = () => {
+      this._leaveAll();
+      if (this._host.now() - openedAt >= SETTLED) this._failures = 0;
+      this._enter("break");
+      this._tryAgain();
+    };
+    const heard = () => this._after("silence", SILENCE, broke);
     this._sock = sock;
     sock.onheartbeat = heard;
     sock.onopen = () => {
@@ -146,15 +152,10 @@ export class PageSession extends ResumableSession {
       this._tell("message", data);
     };
     sock.onclose = ({ code, reason, wasClean }) => {
-      this._leaveAll();
+      const isFinal = wasClean && (code === NORMAL || code > GO_AWAY) && code !== SLOW_CONSUMER;
       if (this._isDenied(code)) return;
-      if (wasClean && (code === NORMAL || code > GO_AWAY) && code !== SLOW_CONSUMER) {
-        super._finish("closed", { code, reason });
-        return;
-      }
-      if (this._host.now() - openedAt >= SETTLED) this._failures = 0;
-      this._enter("break");
-      this._tryAgain();
+      if (isFinal) super._finish("closed", { code, reason });
+      else broke();
     };
   }
 }

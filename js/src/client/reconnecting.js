@@ -3,7 +3,6 @@
 
 import { addressOf, checkClose, withoutSlash } from "./checks.js";
 import { network } from "./network.js";
-import { bytesOf } from "./outbox.js";
 import { NAMES, PageSession, waysOf } from "./plain.js";
 import { WAYS } from "./policy.js";
 import { leave, take } from "./storage.js";
@@ -143,8 +142,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @throws {SyntaxError} Another reason.
    */
   close(code = 1000, reason = "") {
-    // Its JSON has two quotes, and a comma behind it.
-    checkClose(code, /\p{Cc}/u.test(reason) ? Infinity : bytesOf(reason) - 3);
+    checkClose(code, /\p{Cc}/u.test(reason) ? Infinity : new TextEncoder().encode(reason).length);
     if (this.#ended) this.#end("closed");
     else this.#session.close(code, reason);
   }
@@ -368,8 +366,8 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     } else if (type === "pageshow") {
       if (this.#hidden) this.#comeBack();
       this.#hidden = false;
-    } else if (!this.#hidden && !this.#ended && globalThis.document?.visibilityState !== "hidden") {
-      session.wake(type === "offline");
+    } else if (!this.#hidden && !this.#ended) {
+      if (type !== "visibilitychange" || !document.hidden) session.wake(type === "offline");
     }
   };
 
