@@ -1,9 +1,9 @@
 // The ways of a session: which are begun, proved, watched and left.
 
-import { open } from "./link.js";
+import { left, open, write } from "./link.js";
 import { bytesOf } from "./outbox.js";
 import { LEFT_OUT, MIN_HEARTBEAT, POLL, SETTLED, STREAM, WAYS, WEBSOCKET } from "./policy.js";
-import { ACTIVE, Sending } from "./sending.js";
+import { Sending } from "./sending.js";
 
 /** @import { Link } from "./link.js" */
 /** @import { Way } from "./session.js" */
@@ -44,7 +44,7 @@ export class Asking extends Sending {
     if (this._outbox._size + bytes > QUOTA) throw new DOMException("full", "QuotaExceededError");
     this._asked = 0;
     this._cancel("ask");
-    this._activeUntil = this._host.now() + ACTIVE;
+    this._active();
     const number = this._outbox._add(text, bytes);
     this._pump();
     const link = this._current;
@@ -99,15 +99,15 @@ export class Asking extends Sending {
     else if (!websocket) body = this._hello(link, now);
     this._links.push(link);
     open(this._host, link, this._url(way, websocket && !this._welcomed ? "new" : ""), this, body);
-    const answer = Math.max(this._patience(), ANSWER);
-    this._expect(link, probe ? PROBE_PATIENCE : link._held ? link._quiet + this._patience() : answer);
+    const held = link._held ? link._quiet + this._patience() : undefined;
+    this._expect(link, probe ? PROBE_PATIENCE : held);
     return link;
   }
 
   /** @param {Link} link a WebSocket, which asks. */
   _say(link) {
-    link._write(this._hello(link));
-    this._expect(link, Math.max(this._patience(), ANSWER));
+    write(link, this._hello(link));
+    this._expect(link);
   }
 
   /**
@@ -186,8 +186,8 @@ export class Asking extends Sending {
   _ping(link) {
     link._pingedAt = this._host.now();
     link._pingAt = 0;
-    link._write({ ping: ++this._pings });
-    link._buffered = link._left();
+    write(link, { ping: ++this._pings });
+    link._buffered = left(link);
     this._expect(link, this._patience(link));
   }
 
@@ -274,12 +274,12 @@ export class Asking extends Sending {
    * Leaves a link that does not bring anything in time.
    *
    * @param {Link} link
-   * @param {number} ms
+   * @param {number} [ms]
    */
-  _expect(link, ms) {
+  _expect(link, ms = Math.max(this._patience(), ANSWER)) {
     this._after(link, ms, () => {
       // What leaves is a sign of life, too.
-      if (link._left() < (link._buffered ?? 0)) this._ping(link);
+      if (left(link) < (link._buffered ?? 0)) this._ping(link);
       else this._gone(link);
     });
   }
@@ -289,7 +289,7 @@ export class Asking extends Sending {
   /** Drops a connection. @param {Link} link */
   _leave(link) {
     link._over = true;
-    link._drop();
+    link._wire.close();
     this._cancel(link);
     this._links = this._links.filter((other) => other !== link);
     if (link === this._current) /** @type {Sending} */ (this)._current = null;

@@ -2,7 +2,7 @@
 
 import { WEBSOCKET } from "./policy.js";
 
-/** @import { Host } from "./host.js" */
+/** @import { Host, Socket } from "./host.js" */
 /** @import { Way } from "./session.js" */
 
 /**
@@ -27,9 +27,7 @@ import { WEBSOCKET } from "./policy.js";
  * @property {number} _upto the number of the last message that went up over it.
  * @property {boolean} [_saidClose]
  * @property {boolean} [_over] nothing comes or goes over it any more.
- * @property {(frame: object) => void} _write over a WebSocket.
- * @property {() => number} _left bytes that have not left yet.
- * @property {() => void} _drop
+ * @property {Socket | { close: () => void }} _wire
  */
 
 /**
@@ -52,14 +50,11 @@ import { WEBSOCKET } from "./policy.js";
  */
 export function open(host, link, url, on, body) {
   if (link._way === WEBSOCKET) {
-    const socket = host.websocket(url.replace("http", "ws"), {
+    link._wire = host.websocket(url.replace("http", "ws"), {
       open: () => on._connected(link),
       text: (text) => on._line(link, text),
       close: (code) => on._gone(link, code),
     });
-    link._write = (frame) => socket.send(JSON.stringify(frame));
-    link._left = () => socket.bufferedAmount;
-    link._drop = () => socket.close();
     return;
   }
   let rest = "";
@@ -75,6 +70,17 @@ export function open(host, link, url, on, body) {
     },
     end: (failed) => on._gone(link, 0, !failed),
   });
-  link._left = () => 0;
-  link._drop = () => request.abort();
+  link._wire = { close: () => request.abort() };
 }
+
+/**
+ * @param {Link} link a WebSocket.
+ * @param {object} frame
+ */
+export const write = (link, frame) => /** @type {Socket} */ (link._wire).send(JSON.stringify(frame));
+
+/**
+ * @param {Link} link
+ * @returns {number} bytes that have not left yet.
+ */
+export const left = (link) => /** @type {Socket} */ (link._wire).bufferedAmount ?? 0;

@@ -152,10 +152,7 @@ export class ResumableSession extends Asking {
    * @param {[number, string]} [close]
    */
   _farewell(budget, close) {
-    const nothing = () => {};
-    const body = JSON.stringify(this._body(Math.min(this._budget, budget), 0, close));
-    const on = { head: nothing, text: nothing, end: nothing };
-    this._host.request(this._url("xhr_send"), body, on, { keepalive: true });
+    this._xhrSend(this._body(Math.min(this._budget, budget), 0, close), { keepalive: true });
   }
 
   // What comes down
@@ -210,8 +207,7 @@ export class ResumableSession extends Asking {
     } else {
       check(kind === "c");
       const code = count(told[0]);
-      // The application's pipeline, which tells a status.
-      if (!this._isDenied(code)) this._finish("closed", { code, reason: String(told[1]) });
+      if (!this._isFinal(code)) this._finish("closed", { code, reason: String(told[1]) });
     }
   }
 
@@ -229,7 +225,6 @@ export class ResumableSession extends Asking {
       if (number <= this._received) continue;
       this._received++;
       link._emptyUntil = 0;
-      this._worked();
       this._got(text.length);
       this._tell("message", text);
     }
@@ -342,7 +337,7 @@ export class ResumableSession extends Asking {
     this.session = this._token();
     this._key = this._token();
     this._request = this._stales = this._received = this._unacknowledged = 0;
-    this._welcomed = this._ackWanted = false;
+    this._welcomed = false;
     this._incarnation = undefined;
     this._home = "";
     this._missed.clear();
@@ -357,24 +352,14 @@ export class ResumableSession extends Asking {
     }
   }
 
-  /** @param {number} code of a close, or 4000 and a status: the application's pipeline refuses. */
-  _isDenied(code) {
-    const denied = code >= 4400 && code < 4500;
-    if (denied) this._finish("denied", { status: code - 4000 });
-    return denied;
-  }
-
   /**
    * @override
-   * @param {number} status
+   * @param {number} status of an HTTP answer, or a code: 4000 and the status.
    */
   _isFinal(status) {
-    if (status === 401 || status === 403 || (status > 4400 && status < 4500)) {
-      this._isDenied(4000 + (status % 4000));
-    } else if (status === 400 || status === 4400) {
-      this._finish("closed", { code: 4400, reason: "Bad Request" });
-    } else if (status === 413) {
-      this._finish("closed", { code: 1009, reason: "Message too big" });
+    const denied = status >= 4400 && status < 4500;
+    if (denied || [400, 401, 403, 413].includes(status)) {
+      this._finish("denied", { status: status % 4000 });
     } else if (!this._welcomed && [404, 405, 501].includes(status)) {
       this._finish("unsupported", undefined);
     } else {

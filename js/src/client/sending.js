@@ -2,6 +2,7 @@
 // be handled. Over HTTP one send is on its way at a time, and after a failure the same goes again; a
 // WebSocket takes what it has not taken.
 
+import { write } from "./link.js";
 import { Outbox } from "./outbox.js";
 import { POLL, PROBATION, Policy, WAYS } from "./policy.js";
 import { TRANSITIONS } from "./states.js";
@@ -26,7 +27,7 @@ const MAX_WAIT = 60e3;
 const ASK = 50;
 const MAX_ASK = 1e3;
 // Messages are said to flow as long after one.
-export const ACTIVE = 60e3;
+const ACTIVE = 60e3;
 // How long a sign is waited for: at least, and on a way that is over its probation.
 const PATIENCE = 2e3;
 const STEADY_PATIENCE = 4e3;
@@ -42,6 +43,15 @@ export function check(holds) {
 /** @param {unknown} value @returns {boolean} */
 export const isCount = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 
+/** @param {string} text @returns {any} an object, where it is none an empty one. */
+function parse(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
+}
+
 export class Sending {
   /** The present session's id. @type {string} */
   session;
@@ -52,9 +62,8 @@ export class Sending {
   _budget = LIMIT - OVERHEAD;
   /** How many messages of this session came. */
   _received = 0;
-  /** What came since the server was told so, in characters. */
+  /** What came since the server was told so, in characters; from ACK_SIZE on it is to be told. */
   _unacknowledged = 0;
-  _ackWanted = false;
   /** The way that was welcomed last. @type {?Link} */
   _current = null;
   /** The present session had a welcome. */
@@ -91,6 +100,7 @@ export class Sending {
     [this._base, this._query] = url.split("?");
     this.ways = ways;
     this._policy = new Policy(known);
+    this._active();
     /** The client's id, which outlives sessions. */
     this.client = snapshot?.client ?? this._token();
     this.session = this._token();
@@ -178,7 +188,7 @@ export class Sending {
   _pump() {
     const link = this._current;
     if (link?._up) this._pumpWebSocket(link);
-    else if (this.state === "open" || (this._closing && link)) this._pumpPost();
+    else if (link || this.state === "open") this._pumpPost();
   }
 
   /** @param {Link} link */
@@ -190,14 +200,14 @@ export class Sending {
       const messages = outbox._take(first, this._budget);
       link._upto += messages.length;
       // The number is told where another way got some through meanwhile.
-      link._write(first === link._expected ? messages : { first, messages });
+      write(link, first === link._expected ? messages : { first, messages });
       link._expected = link._upto + 1;
       // So long no sign of it may be missing.
       this._pingLater(link, this._patience(null, 4));
     }
     if (this._closing && !link._saidClose) {
       link._saidClose = true;
-      link._write({ close: this._closing });
+      write(link, { close: this._closing });
     }
   }
 
@@ -214,7 +224,6 @@ export class Sending {
     const messages = outbox._take(first, budget, least);
     this._cancel("ack");
     this._unacknowledged = 0;
-    this._ackWanted = false;
     return {
       key: this._key,
       incarnation: this._incarnation,
@@ -225,27 +234,36 @@ export class Sending {
     };
   }
 
+  /**
+   * @param {object} body
+   * @param {{ keepalive: boolean }} [options]
+   */
+  _xhrSend(body, options) {
+    let status = 0;
+    let text = "";
+    const on = {
+      head: (/** @type {number} */ code) => {
+        status = code;
+      },
+      text: (/** @type {string} */ chunk) => {
+        text += chunk;
+      },
+      end: (/** @type {boolean} */ failed) => {
+        if (this._post === request) this._answered(failed ? 0 : status, text);
+      },
+    };
+    const request = this._host.request(this._url("xhr_send"), JSON.stringify(body), on, options);
+    return request;
+  }
+
   _pumpPost() {
     const outbox = this._outbox;
     // A poll tells what was handled only when it ends.
     const asks = this.way === POLL && outbox._handled < outbox._last && !this._timers.has("ask");
-    const waits = outbox._arrived < outbox._last || asks || this._ackWanted || this._closing;
+    const waits = outbox._arrived < outbox._last || asks || this._unacknowledged >= ACK_SIZE || this._closing;
     if (this._post || this._timers.has("post") || !waits) return;
     const sentAt = this._host.now();
-    const body = this._body(this._budget, 1, this._closing);
-    let status = 0;
-    let text = "";
-    const request = this._host.request(this._url("xhr_send"), JSON.stringify(body), {
-      head: (code) => {
-        status = code;
-      },
-      text: (chunk) => {
-        text += chunk;
-      },
-      end: (failed) => {
-        if (this._post === request) this._answered(failed ? 0 : status, text);
-      },
-    });
+    const request = this._xhrSend(this._body(this._budget, 1, this._closing));
     this._post = request;
     // A slow way up needs more time for the same.
     const wait = (THOUGHT + this._patience(null, 4)) * 2 ** this._unanswered;
@@ -267,13 +285,7 @@ export class Sending {
     if (this._isFinal(status)) return;
     const outbox = this._outbox;
     const before = outbox._arrived + outbox._handled;
-    let arrived = NaN;
-    let received, lost, closed;
-    try {
-      if (status === 200) ({ arrived, received, lost, closed } = JSON.parse(text));
-    } catch {
-      // No server of ours.
-    }
+    const { arrived, received, lost, closed } = parse(status === 200 ? text : "");
     if (!isCount(arrived) || !isCount(received)) {
       this._pumpAfter("post", this._pause(this._unanswered++));
       // That alone says nothing: a receive request decides.
@@ -296,10 +308,11 @@ export class Sending {
     if (closed) this._askNow();
     const lacks = outbox._arrived < outbox._last;
     const ends = this._closing || closed;
-    if (!(lacks && progress) && (outbox._handled < outbox._last || ends)) {
-      // It takes nothing now, or has yet to handle what it took, and says so at once.
-      this._pumpAfter(lacks || ends ? "post" : "ask", Math.min(MAX_ASK, ASK * 2 ** this._asked++));
-    }
+    const pause = Math.min(MAX_ASK, ASK * 2 ** this._asked);
+    // It takes nothing now, or has yet to handle what the end waits for, and says so at once.
+    if (!progress && (lacks || ends)) this._pumpAfter("post", pause);
+    else if (!lacks && outbox._handled < outbox._last) this._pumpAfter("ask", pause);
+    this._asked++;
     this._pump();
   }
 
@@ -320,15 +333,21 @@ export class Sending {
     }
   }
 
+  /** Messages flow. */
+  _active() {
+    this._activeUntil = this._host.now() + ACTIVE;
+  }
+
   /** Something came or went. */
   _worked() {
     this._failures = 0;
-    this._activeUntil = this._host.now() + ACTIVE;
     if (this._current) this.known.way = this._current._way;
   }
 
   /** A message came: acknowledges it where that is due. @param {number} size */
   _got(size) {
+    this._active();
+    this._worked();
     this._unacknowledged += size + ACK_EACH;
     if (!this._current?._up) return;
     if (this._unacknowledged >= ACK_SIZE) this._acknowledge();
@@ -339,9 +358,9 @@ export class Sending {
   _acknowledge() {
     if (this._current?._up) {
       const { received } = this._body(0, 0);
-      this._current._write({ received });
+      write(this._current, { received });
     } else if (this._unacknowledged) {
-      this._ackWanted = true;
+      this._unacknowledged = ACK_SIZE;
       this._pump();
     }
   }

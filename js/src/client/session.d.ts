@@ -81,7 +81,10 @@ export interface Events {
   transport: Way;
   /** Ms that a round trip took. */
   rtt: number;
-  /** The last one: the server refuses this client, by 401, 403, or an application's 400 to 499. */
+  /**
+   * The last one: the server refuses this client, by 401, 403, or an application's 400 to 499; 400 and
+   * 413 may be a fault of the client, too.
+   */
   denied: { status: number };
   /** The last one: no `~r1` here. What waits is in the snapshot. */
   unsupported: undefined;
