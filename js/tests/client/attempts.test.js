@@ -194,6 +194,35 @@ test("a page of a proxy, or of a form to sign in, is no SockJS", limit, async (t
   assert.deepEqual(await told.until("close"), [2000, "All transports failed", false]);
 });
 
+test("what never answers is given up", limit, async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const [xhr_streaming, stream] = handOver();
+  const [xhr, first] = handOver();
+  const answers = { xhr_streaming, xhr, info: info({}) };
+  const { server, told } = await connect(t, answers, { transports: ["xhr-streaming", "xhr-polling"] });
+  const pass = (ms) => t.mock.timers.tick(ms);
+  await stream;
+  pass(300);
+  await first;
+  pass(300);
+  pass(14_999);
+  assert.deepEqual(told.events, []);
+  pass(1);
+  while (!told.events.length) {
+    await new Promise(setImmediate);
+    pass(1);
+  }
+  assert.deepEqual(told.events, [["close", 2000, "All transports failed", false]]);
+  assert.deepEqual(server.seen.map(({ last }) => last), ["xhr_streaming", "xhr", "info"]);
+});
+
+test("info that never comes is not waited for", limit, async (t) => {
+  const over = t.mock.method(AbortSignal, "timeout", () => AbortSignal.abort());
+  const { told } = await connect(t, { info: held, xhr: poll }, { info: true });
+  assert.deepEqual(await told.until("close"), [1002, "Cannot connect to server", false]);
+  assert.deepEqual(over.mock.calls.map((call) => call.arguments), [[8_000]]);
+});
+
 test("a server that closes instead of opening is heard", limit, async (t) => {
   const closes = ({ response }) => response.end('c[2010,"Another connection still open"]\n');
   const { told } = await connect(t, { xhr_streaming: closes });
