@@ -37,7 +37,8 @@ export interface Host {
   random(): number;
   /** Calls after so many milliseconds. */
   after(ms: number, call: () => void): object;
-  cancel(timer: object): void;
+  /** Nothing where there is none. */
+  cancel(timer: object | undefined): void;
   /**
    * A POST with the type text/plain, which needs no preflight.
    *

@@ -41,6 +41,18 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
  * @property {Link} _link
  */
 
+/**
+ * @param {string | URL} url
+ * @param {string} [base]
+ */
+function absolute(url, base) {
+  try {
+    return new URL(url, base);
+  } catch {
+    return null;
+  }
+}
+
 /** @param {string} url */
 const withoutSlash = (url) => url.replace(/^([^?]*?)\/+(?=\?|$)/, "$1");
 
@@ -107,8 +119,8 @@ class Connection extends EventTarget {
   #informed = false;
   #patience;
   // For the one thing that is waited for.
-  /** @type {object} */
-  #timer = {};
+  /** @type {object | undefined} */
+  #timer;
 
   /**
    * @param {string | URL} url Of the endpoint: http or https, or relative to the page's. It may have a
@@ -127,17 +139,12 @@ class Connection extends EventTarget {
     this.#sessionId = sessionId || 8;
     if (!/^[nf]/.test(typeof this.#sessionId)) throw new TypeError("sessionId: number or function");
     const { location } = globalThis;
-    let parsed;
-    try {
-      parsed = new URL(url, location?.href);
-    } catch {
-      // Told below.
-    }
+    const parsed = absolute(url, location?.href);
     if (!url || !parsed || !/^https?:$/.test(parsed.protocol) || parsed.hash) {
       throw new SyntaxError(`The URL '${url}' is not http or https, or has a fragment`);
     }
-    // "https:" is behind "http:".
-    if (location?.protocol > parsed.protocol && !LOOPBACK.test(parsed.hostname)) {
+    const secure = "https:";
+    if (location?.protocol === secure && parsed.protocol !== secure && !LOOPBACK.test(parsed.hostname)) {
       throw refusal("SecurityError", "http from a page of https");
     }
     const all = [protocols || []].flat();
@@ -225,7 +232,8 @@ class Connection extends EventTarget {
     }
     this.#informed = true;
     this.#patience = Math.max(this.#patience, 2 * (this.#host.now() - began));
-    if (info.base_url) this.#base = withoutSlash(new URL(info.base_url, this.url).href);
+    const base = info.base_url && absolute(info.base_url, this.url);
+    if (base) this.#base = withoutSlash(base.href);
     if (info.websocket === false) this.#names = this.#names.filter((name) => name !== "websocket");
     this.#next();
   }

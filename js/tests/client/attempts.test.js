@@ -94,6 +94,12 @@ test("what info has besides JSON is of no interest", limit, async (t) => {
   await told.until("open");
 });
 
+test("a base_url that cannot be is none", limit, async (t) => {
+  const answers = { info: info({ base_url: "http://" }), xhr: poll };
+  const { told } = await connect(t, answers, { info: true, transports: ["xhr-polling"] });
+  await told.until("open");
+});
+
 test("no info, no server", limit, async (t) => {
   const { server, told } = await connect(t, { xhr: poll }, { info: true });
   assert.deepEqual(await told.until("close"), [1002, "Cannot connect to server", false]);
