@@ -169,9 +169,9 @@ test("what came over the stream until it was chosen is not lost", limit, async (
 
 test("a stream that opens and dies while the WebSocket may come is followed by polls", limit, async (t) => {
   const xhr_streaming = async (one) => {
-    await wait(500);
+    // Four times that is what the WebSocket has.
+    await wait(250);
     open(one);
-    // In the middle of the time that the WebSocket has.
     await wait(100);
     one.response.destroy();
   };
