@@ -1,9 +1,8 @@
 // What a page says to the constructors, and to close(): checked as a WebSocket does it.
 
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+import { absolute } from "./attempts.js";
 
-/** @param {string} url */
-export const withoutSlash = (url) => url.replace(/^([^?]*?)\/+(?=\?|$)/, "$1");
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
  * An error by the name that WebSocket gives it. sockjs-client has the name in the message.
@@ -20,17 +19,12 @@ export const refusal = (name, message) => new DOMException(`${name}: ${message}`
  */
 export function addressOf(url) {
   const { location } = globalThis;
-  let address;
-  try {
-    address = new URL(url, location?.href);
-  } catch {
-    // Told below.
-  }
+  const address = absolute(url, location?.href);
   if (!url || !address || !/^https?:$/.test(address.protocol) || address.hash) {
     throw new SyntaxError(`The URL '${url}' is not http or https, or has a fragment`);
   }
-  // "https:" is behind "http:".
-  if (location?.protocol > address.protocol && !LOOPBACK.test(address.hostname)) {
+  const secure = "https:";
+  if (location?.protocol === secure && address.protocol !== secure && !LOOPBACK.test(address.hostname)) {
     throw refusal("SecurityError", "http from a page of https");
   }
   return address;

@@ -1,7 +1,8 @@
 // The client of a page: what it sends is handled once and in order, whatever becomes of connections,
 // servers and pages. docs/howto/reconnecting.rst tells how to use it.
 
-import { addressOf, checkClose, withoutSlash } from "./checks.js";
+import { trimmed } from "./attempts.js";
+import { addressOf, checkClose } from "./checks.js";
 import { network } from "./network.js";
 import { NAMES, PageSession, waysOf } from "./plain.js";
 import { WAYS } from "./policy.js";
@@ -79,7 +80,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    */
   constructor(url, options = {}) {
     super();
-    this.url = withoutSlash(addressOf(url).href);
+    this.url = trimmed(addressOf(url));
     this.#options = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ ({
       credentials: "include",
       storageKey: `sockjs ${this.url}`,

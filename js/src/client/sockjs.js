@@ -1,18 +1,11 @@
 // SockJS for a page: the constructor of sockjs-client 1.6, over three transports.
 
-import { addressOf, checkClose, refusal, withoutSlash } from "./checks.js";
+import { connect, trimmed } from "./attempts.js";
+import { addressOf, checkClose, refusal } from "./checks.js";
 import { network } from "./network.js";
-import { below, TRANSPORTS } from "./transports.js";
+import { TRANSPORTS } from "./transports.js";
 
 /** @import { Listened, SockJSCloseEvent, SockJSEvents, SockJSMessageEvent } from "./events.js" */
-/** @import { Link } from "./transports.js" */
-
-// Milliseconds.
-// What each transport has for itself; then the next one is begun beside it.
-const HEDGE = 300;
-// What the last one has.
-const LIMIT = 15_000;
-const INFO_LIMIT = 8_000;
 
 /**
  * @typedef {object} SockJSOptions
@@ -30,14 +23,6 @@ const INFO_LIMIT = 8_000;
  *   only of another origin than the page's.
  * @property {RequestCredentials} [credentials] Whether requests carry cookies to another origin:
  *   `include` where nothing is said.
- *
- * @typedef {object} Attempt A transport that is tried, and then the one that is used.
- * @property {string} _name
- * @property {number} _began ms.
- * @property {number} _patience Round trips of another one that has opened before it.
- * @property {number} [_rtt] ms until it opened.
- * @property {string[]} _frames What came since.
- * @property {Link} _link
  */
 
 /**
@@ -78,25 +63,7 @@ class Connection extends EventTarget {
   /** Of the endpoint: absolute, without a slash at the end of its path. @type {string} */
   url;
 
-  #host;
-  #credentials;
-  #sessionId;
-  #server;
-  // Where the sessions are: the URL, unless the server named another one.
-  #base;
-  // The names of those that are not begun yet.
-  #names;
-  // Those that are begun and have not failed, the best first.
-  /** @type {Attempt[]} */
-  #attempts = [];
-  // The one of them that is used.
-  /** @type {Attempt | undefined} */
-  #chosen;
-  #informed = false;
-  #patience;
-  // For the one thing that is waited for.
-  /** @type {object} */
-  #timer = {};
+  #connection;
 
   /**
    * @param {string | URL} url Of the endpoint: http or https, or relative to the page's. It may have a
@@ -110,26 +77,40 @@ class Connection extends EventTarget {
   constructor(url, protocols, options) {
     super();
     if (!arguments.length) throw new TypeError("The URL is missing");
-    const { transports, server, timeout = 0, info, credentials, sessionId } = options ?? {};
-    this.#credentials = credentials ?? "include";
-    this.#sessionId = sessionId || 8;
-    if (!/^[nf]/.test(typeof this.#sessionId)) throw new TypeError("sessionId: number or function");
+    const given = options ?? {};
+    const { transports, timeout = 0, credentials = "include" } = given;
+    const sessionId = given.sessionId || 8;
+    if (!/^[nf]/.test(typeof sessionId)) throw new TypeError("sessionId: number or function");
     const address = addressOf(url);
     const all = [protocols || []].flat();
     if (all.includes("") || new Set(all).size < all.length) {
       throw new SyntaxError("A protocol is empty or there twice");
     }
-    this.url = this.#base = withoutSlash(address.href);
-    this.#host = network(this.#credentials);
-    this.#server = server || Math.floor(1000 * this.#host.random());
-    const wanted = [transports || []].flat();
-    this.#names = Object.keys(TRANSPORTS).filter((name) => !wanted.length || wanted.includes(name));
-    this.#patience = Math.max(timeout, HEDGE);
+    this.url = trimmed(address);
     for (const type of ["open", "message", "heartbeat", "error", "close"]) {
       this.addEventListener(type, (event) => /** @type {any} */ (this)[`on${type}`]?.(event));
     }
-    if (info ?? address.origin !== globalThis.location?.origin) this.#inform();
-    else this.#next();
+    const host = network(credentials);
+    /** @param {number} count */
+    const random = (count) => Math.floor(count * host.random());
+    const server = given.server || random(1000);
+    const wanted = [transports || []].flat();
+    const way = {
+      url: this.url,
+      names: Object.keys(TRANSPORTS).filter((name) => !wanted.length || wanted.includes(name)),
+      timeout,
+      ask: given.info ?? address.origin !== globalThis.location?.origin,
+      credentials,
+      session() {
+        let id = typeof sessionId === "function" ? sessionId() : "";
+        while (id.length < Number(sessionId)) id += random(36).toString(36);
+        return `/${server}/${id}`;
+      },
+    };
+    this.#connection = connect(host, way, {
+      frame: (frame, name) => this.#take(frame, name),
+      lost: (code, reason, error) => this.#end(code, reason, false, false, error),
+    });
   }
 
   /**
@@ -140,7 +121,7 @@ class Connection extends EventTarget {
    */
   send(data) {
     if (!this.readyState) throw refusal("InvalidStateError", "not open yet");
-    if (this.readyState === 1) this.#chosen?._link.send(`${data}`);
+    if (this.readyState === 1) this.#connection.send(`${data}`);
   }
 
   /**
@@ -170,137 +151,10 @@ class Connection extends EventTarget {
   }
 
   /**
-   * @param {number} ms
-   * @param {() => void} act
-   */
-  #after(ms, act) {
-    this.#host.cancel(this.#timer);
-    this.#timer = this.#host.after(ms, act);
-  }
-
-  // ---- until a transport is chosen -------------------------------------------------------------
-
-  /** Asks whether there is a server, and where, and goes on with what it says. */
-  async #inform() {
-    const began = this.#host.now();
-    const response = await fetch(below(this.url, "/info"), {
-      credentials: this.#credentials,
-      cache: "no-store",
-      signal: AbortSignal.timeout(INFO_LIMIT),
-    }).catch(() => null);
-    const info = response?.ok && (await response.json().catch(() => ({})));
-    // It may be closed by now.
-    if (this.readyState) return;
-    if (!info) {
-      this.#end(1002, "Cannot connect to server", false, false, true);
-      return;
-    }
-    this.#informed = true;
-    this.#patience = Math.max(this.#patience, 2 * (this.#host.now() - began));
-    if (info.base_url) this.#base = withoutSlash(new URL(info.base_url, this.url).href);
-    if (info.websocket === false) this.#names = this.#names.filter((name) => name !== "websocket");
-    this.#next();
-  }
-
-  /** Begins the next transport. The one behind it follows when all have failed, or after a while. */
-  #next() {
-    const name = this.#names.shift();
-    if (name) {
-      this.#begin(name);
-      this.#after(this.#patience, () => this.#next());
-    } else if (this.#attempts.length) {
-      this.#after(LIMIT, () => this.#attempts.forEach((attempt) => this.#drop(attempt)));
-    } else if (this.#informed) {
-      this.#end(2000, "All transports failed", false);
-    } else {
-      // Whether there is a server at all makes the difference to sockjs-client's users.
-      this.#inform();
-    }
-  }
-
-  /** @param {string} name */
-  #begin(name) {
-    const [transport, patience] = TRANSPORTS[name];
-    let id = typeof this.#sessionId === "function" ? this.#sessionId() : "";
-    while (id.length < Number(this.#sessionId)) id += Math.floor(36 * this.#host.random()).toString(36);
-    const attempt = /** @type {Attempt} */ ({
-      _name: name,
-      _began: this.#host.now(),
-      _patience: patience,
-      _frames: /** @type {string[]} */ ([]),
-    });
-    this.#attempts.push(attempt);
-    attempt._link = transport(this.#host, below(this.#base, `/${this.#server}/${id}`), {
-      frame: (frame) => this.#heard(attempt, frame),
-      lost: (code, reason) => this.#lost(attempt, code, reason),
-    });
-  }
-
-  /**
-   * @param {Attempt} attempt
    * @param {string} frame
+   * @param {string} name Of the transport.
    */
-  #heard(attempt, frame) {
-    if (attempt === this.#chosen) {
-      this.#take(frame);
-    } else if (attempt._rtt !== undefined || /^(o$|c\[)/.test(frame)) {
-      attempt._rtt ??= this.#host.now() - attempt._began;
-      attempt._frames.push(frame);
-      this.#choose();
-    } else if (frame[0] !== "h") {
-      // The page of a proxy, or a form to sign in. Before `o` a stream brings its prelude, and no more.
-      this.#drop(attempt);
-    }
-  }
-
-  /** @param {Attempt} attempt */
-  #drop(attempt) {
-    attempt._link.close(false);
-    this.#lost(attempt, 0, "");
-  }
-
-  /**
-   * @param {Attempt} attempt
-   * @param {number} code
-   * @param {string} reason
-   */
-  #lost(attempt, code, reason) {
-    if (attempt === this.#chosen) {
-      this.#end(code, reason, false);
-      return;
-    }
-    this.#attempts = this.#attempts.filter((other) => other !== attempt);
-    const opened = this.#choose();
-    // While one that had opened was waited with, nothing else was begun.
-    if (!opened && (!this.#attempts.length || attempt._rtt !== undefined)) this.#next();
-  }
-
-  /**
-   * Uses the best one that has opened, as soon as no better one can be hoped for.
-   *
-   * @returns {boolean} whether there is one.
-   */
-  #choose() {
-    const [first] = this.#attempts;
-    const best = this.#attempts.find(({ _rtt }) => _rtt !== undefined);
-    if (!best) return false;
-    const left = first._began + first._patience * (best._rtt ?? 0) - this.#host.now();
-    if (best !== first && left > 0) {
-      this.#after(left, () => this.#choose());
-      return true;
-    }
-    this.#host.cancel(this.#timer);
-    for (const attempt of this.#attempts) if (attempt !== best) attempt._link.close(false);
-    this.#attempts = [best];
-    this.#chosen = best;
-    for (const frame of best._frames) this.#take(frame);
-    return true;
-  }
-
-  // ---- afterwards ------------------------------------------------------------------------------
-
-  /** @param {string} frame */
-  #take(frame) {
+  #take(frame, name) {
     const [type] = frame;
     if (this.readyState > 1) return;
     if (type === "o") {
@@ -309,7 +163,7 @@ class Connection extends EventTarget {
         return;
       }
       this.readyState = 1;
-      this.transport = this.#chosen?._name ?? null;
+      this.transport = name;
       this.dispatchEvent({ type: "open" });
     }
     if (frame === "h") this.dispatchEvent({ type: "heartbeat" });
@@ -339,8 +193,8 @@ class Connection extends EventTarget {
     if (this.readyState > 1) return;
     this.readyState = 2;
     this.transport = null;
-    for (const { _link } of this.#attempts) _link.close(flush);
-    this.#after(0, () => {
+    this.#connection.close(flush);
+    setTimeout(() => {
       this.readyState = 3;
       if (error) this.dispatchEvent({ type: "error" });
       this.dispatchEvent({ type: "close", code, reason, wasClean });

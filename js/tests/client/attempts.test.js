@@ -94,6 +94,12 @@ test("what info has besides JSON is of no interest", limit, async (t) => {
   await told.until("open");
 });
 
+test("a base_url that cannot be is none", limit, async (t) => {
+  const answers = { info: info({ base_url: "http://" }), xhr: poll };
+  const { told } = await connect(t, answers, { info: true, transports: ["xhr-polling"] });
+  await told.until("open");
+});
+
 test("no info, no server", limit, async (t) => {
   const { server, told } = await connect(t, { xhr: poll }, { info: true });
   assert.deepEqual(await told.until("close"), [1002, "Cannot connect to server", false]);
@@ -163,9 +169,9 @@ test("what came over the stream until it was chosen is not lost", limit, async (
 
 test("a stream that opens and dies while the WebSocket may come is followed by polls", limit, async (t) => {
   const xhr_streaming = async (one) => {
-    await wait(500);
+    // Four times that is what the WebSocket has.
+    await wait(250);
     open(one);
-    // In the middle of the time that the WebSocket has.
     await wait(100);
     one.response.destroy();
   };
@@ -192,6 +198,35 @@ test("a page of a proxy, or of a form to sign in, is no SockJS", limit, async (t
   const answers = { websocket: missing, xhr_streaming: page, xhr: page, info: info({}) };
   const { told } = await connect(t, answers);
   assert.deepEqual(await told.until("close"), [2000, "All transports failed", false]);
+});
+
+test("what never answers is given up", limit, async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const [xhr_streaming, stream] = handOver();
+  const [xhr, first] = handOver();
+  const answers = { xhr_streaming, xhr, info: info({}) };
+  const { server, told } = await connect(t, answers, { transports: ["xhr-streaming", "xhr-polling"] });
+  const pass = (ms) => t.mock.timers.tick(ms);
+  await stream;
+  pass(300);
+  await first;
+  pass(300);
+  pass(14_999);
+  assert.deepEqual(told.events, []);
+  pass(1);
+  while (!told.events.length) {
+    await new Promise(setImmediate);
+    pass(1);
+  }
+  assert.deepEqual(told.events, [["close", 2000, "All transports failed", false]]);
+  assert.deepEqual(server.seen.map(({ last }) => last), ["xhr_streaming", "xhr", "info"]);
+});
+
+test("info that never comes is not waited for", limit, async (t) => {
+  const over = t.mock.method(AbortSignal, "timeout", () => AbortSignal.abort());
+  const { told } = await connect(t, { info: held, xhr: poll }, { info: true });
+  assert.deepEqual(await told.until("close"), [1002, "Cannot connect to server", false]);
+  assert.deepEqual(over.mock.calls.map((call) => call.arguments), [[8_000]]);
 });
 
 test("a server that closes instead of opening is heard", limit, async (t) => {

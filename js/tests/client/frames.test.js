@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SockJS } from "../../src/client/index.js";
-import { pageOf, scripted, story } from "./peers.js";
+import { network } from "../../src/client/network.js";
+import { TRANSPORTS } from "../../src/client/transports.js";
+import { handOver, pageOf, scripted, story } from "./peers.js";
 
 const limit = { timeout: 60_000 };
 
@@ -131,6 +133,24 @@ test("after close() nothing of the same frame is told any more", limit, async (t
   sock.onmessage = () => sock.close();
   await told.until("close");
   assert.deepEqual(told.messages(), ["1"]);
+});
+
+test("a link that is closed tells nothing of the same response", limit, async (t) => {
+  const [ask, asked] = handOver();
+  const server = await scripted(({ response }) => response.on("close", ask).end("o\nh\n"));
+  t.after(() => server.stop());
+  const told = [];
+  const link = TRANSPORTS["xhr-polling"][0](network("omit"), `${server.url}/0/id`, {
+    frame(frame) {
+      told.push(frame);
+      link.close(false);
+    },
+    lost: () => told.push("lost"),
+  });
+  await asked;
+  await (await fetch(server.url)).text();
+  assert.deepEqual(told, ["o"]);
+  assert.equal(server.of("xhr").length, 1);
 });
 
 test("a WebSocket that breaks", limit, async (t) => {

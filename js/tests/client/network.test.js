@@ -92,25 +92,26 @@ test("what breaks is told from what ends", limit, async (t) => {
   assert.deepEqual(behind.told.at(-1), ["end", true]);
 });
 
-for (const what of ["head", "text"]) {
-  test(`a request that is dropped with its ${what} tells nothing more`, limit, async (t) => {
+for (const [when, last] of [["with its head", "head"], ["with a text", "text"], ["behind a text", ""]]) {
+  test(`a request that is dropped ${when} tells nothing more`, limit, async (t) => {
     const [drop, dropped] = handOver();
-    const server = await start(t, ({ last, response }) => {
-      if (last) response.on("close", drop).write("x");
+    const server = await start(t, ({ last: path, response }) => {
+      if (path) response.on("close", drop).write("x");
       else response.end();
     });
     const { told, on } = listen();
-    const request = network("omit").request(`${server.url}/x`, "", {
-      ...on,
-      [what](...details) {
-        on[what](...details);
-        request.abort();
-      },
-    });
+    const heard = (what) => (...details) => {
+      on[what](...details);
+      if (what === last) request.abort();
+      // By then it waits for more.
+      else if (what === "text") setImmediate(() => request.abort());
+    };
+    const listener = { head: heard("head"), text: heard("text"), end: on.end };
+    const request = network("omit").request(`${server.url}/x`, "", listener);
     await dropped;
     // By the end of another one all is told.
     await (await fetch(server.url)).text();
-    assert.deepEqual(told.map(([type]) => type), what === "head" ? ["head"] : ["head", "text"]);
+    assert.deepEqual(told.map(([type]) => type), last === "head" ? ["head"] : ["head", "text"]);
   });
 }
 

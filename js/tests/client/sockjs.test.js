@@ -221,6 +221,10 @@ describe("without a server", () => {
     t.after(() => delete globalThis.location);
     refuses(() => make("http://host/chat"), DOMException, /SecurityError.*SecurityError/);
     for (const host of ["127.0.0.1", "[::1]", "localhost"]) make(`http://${host}:9/x`).close();
+    make("https://host/chat").close();
+    // An extension's page, or an app's, is none of https.
+    globalThis.location = new URL("moz-extension://id/page");
+    make("http://host/chat").close();
   });
 
   test("protocols are checked, and of no use", () => {
