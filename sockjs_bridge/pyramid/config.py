@@ -35,7 +35,6 @@ logger = logging.getLogger("sockjs_bridge")
 STATIC = f"{Path(__file__).parent.parent / 'static'}/"
 CLIENT = "sockjs.min.js"
 BRIDGE_CLIENT = "sockjs-bridge-client.js"
-RECONNECTING = "reconnecting-sockjs.js"
 #: Where pyramid_sockjs had its endpoint when nothing else was said.
 OLD_PREFIX = "/__sockjs__"
 
@@ -236,21 +235,17 @@ def sockjs_client_url(request: Request) -> str:
 
 
 def sockjs_bridge_client_url(request: Request) -> str:
-    """Returns the URL path of the bridge's own client, for a page to import `SockJS` from.
+    """Returns the URL path of the bridge's own client, which the application serves itself.
 
-    It is an ES module, which the application serves itself.
+    It is an ES module, from which a page imports `ReconnectingSockJS` or `SockJS`.
     """
     path: str = request.static_path(STATIC + BRIDGE_CLIENT)
     return path
 
 
 def reconnecting_sockjs_url(request: Request) -> str:
-    """Returns the URL path of the module `ReconnectingSockJS`, for a page to import.
-
-    The application serves it itself, beside the SockJS client, which it needs.
-    """
-    path: str = request.static_path(STATIC + RECONNECTING)
-    return path
+    """Returns the same as `sockjs_bridge_client_url`, for pages that import `ReconnectingSockJS`."""
+    return sockjs_bridge_client_url(request)
 
 
 def get_sockjs_manager(request: Request, name: str = "") -> SessionManager:
@@ -283,7 +278,7 @@ def _settings(registry: Registry) -> Settings:
 
 
 def _client_path() -> str:
-    for name in (CLIENT, BRIDGE_CLIENT, RECONNECTING):
+    for name in (CLIENT, BRIDGE_CLIENT):
         if not Path(STATIC, name).is_file():
             raise ConfigurationError(
                 f"the SockJS browser client {Path(STATIC, name)} is missing: install the project"

@@ -94,5 +94,5 @@ def test_a_page_of_its_own_class_of_requests(app):
     assert isinstance(request, SockJSRequest)
     urls = request.get_response(app).text.split()
     assert all(url.startswith("/_sockjs/") for url in urls)
-    names = ["sockjs.min.js", "sockjs-bridge-client.js", "reconnecting-sockjs.js"]
+    names = ["sockjs.min.js", "sockjs-bridge-client.js", "sockjs-bridge-client.js"]
     assert [url.rpartition("/")[2] for url in urls] == names

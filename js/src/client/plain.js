@@ -153,7 +153,7 @@ export class PageSession extends ResumableSession {
     };
     sock.onclose = ({ code, reason, wasClean }) => {
       const isFinal = wasClean && (code === NORMAL || code > GO_AWAY) && code !== SLOW_CONSUMER;
-      if (this._isDenied(code)) return;
+      if (this._isFinal(code)) return;
       if (isFinal) super._finish("closed", { code, reason });
       else broke();
     };

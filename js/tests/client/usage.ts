@@ -1,7 +1,12 @@
 // All of the API, as an application in TypeScript uses it: types.test.js has it checked.
 
 import {
+  ReconnectingSockJS,
   SockJS,
+  type Receipt,
+  type ReconnectingSockJSEvents,
+  type ReconnectingSockJSOptions,
+  type ReconnectingState,
   type SockJSCloseEvent,
   type SockJSEvents,
   type SockJSMessageEvent,
@@ -57,4 +62,55 @@ sock.close("reason");
 // @ts-expect-error
 sock.onmessage = (event) => event.code;
 
+const lasting: ReconnectingSockJSOptions = {
+  transports: ["websocket", "xhr-polling"],
+  credentials: "same-origin",
+  storageKey: null,
+  resumeOverReload: true,
+};
+let client: ReconnectingSockJS = new ReconnectingSockJS("/chat", lasting);
+client = new ReconnectingSockJS(new URL("https://example.com/chat"));
+client.connect();
+client.reconnect();
+const state: ReconnectingState = client.state;
+const trip: number | null = client.rtt;
+const way: string | null = client.transport;
+client.transports = [...client.transports, "xhr-streaming"];
+const lostTexts: number = client.unsaved;
+texts.push(client.url);
+
+const receipt: Receipt = client.send("text");
+texts.push(receipt.id, receipt.text);
+receipt.handled.then((sure: boolean) => sure);
+const waiting: Receipt[] = client.outbox;
+client.subscribe("room", "open");
+client.unsubscribe("room");
+client.unsubscribe("room", "close");
+client.close();
+client.close(3000, "reason");
+
+client.addEventListener("message", ({ detail }) => texts.push(detail));
+client.addEventListener("open", ({ detail }) => texts.push(detail.transport));
+client.addEventListener("transport", ({ detail }) => texts.push(detail));
+client.addEventListener("rtt", ({ detail }) => states.push(detail));
+client.addEventListener("lost", ({ detail }) => states.push(detail.handled, detail.repeated));
+client.addEventListener("missed", ({ detail }) => texts.push(detail.room));
+client.addEventListener("denied", ({ detail }) => states.push(detail.status));
+client.addEventListener("stopped", ({ detail }) => texts.push(detail.code.toFixed(), detail.reason));
+const silent: (keyof ReconnectingSockJSEvents)[] = ["connecting", "suspended", "resumed", "moved"];
+for (const type of silent) client.addEventListener(type, (event) => texts.push(event.type));
+const other: EventTarget = client;
+
+// @ts-expect-error
+new ReconnectingSockJS();
+// @ts-expect-error
+new ReconnectingSockJS("/chat", { storage: sessionStorage });
+// @ts-expect-error
+client.send(1);
+// @ts-expect-error
+client.state = "open";
+// @ts-expect-error
+client.addEventListener("message", ({ detail }) => detail.code);
+
+export { lostTexts, other, state, trip, waiting, way };
 export { kind, states, target, texts, went };
