@@ -1,4 +1,4 @@
-"""The core of the browser's client, under node, in the place of the Python one of a `Simulation`."""
+"""The core of the browser's client, under node, where a `Simulation` has the Python one."""
 
 from __future__ import annotations
 

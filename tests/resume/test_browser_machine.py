@@ -1,7 +1,7 @@
 """Random lives of a session of the browser's client, as in `tests.resume.test_machine`.
 
-The core of that client runs under node, at the end of a pipe. In ``make check`` there are 40 lives, in
-``make test`` 200, at night 4 000.
+The core of that client runs under node, at the end of a pipe. In ``make check`` there are 40 lives,
+in ``make test`` 200, at night 4 000.
 """
 
 from __future__ import annotations

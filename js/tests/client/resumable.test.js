@@ -182,6 +182,29 @@ suite("what becomes of the session", () => {
     assert.equal(world.poll.body.repeated, 1);
   });
 
+  test("moved without a welcome: what went with a hello is doubtful, what may make no session", () => {
+    const world = new World(["websocket"]);
+    world.session.send("a");
+    world.websocket.open();
+    world.websocket.answer({ moved: 4 });
+    world.advance(3000);
+    world.websocket.open();
+    assert.equal(world.websocket.last.repeated, 1);
+  });
+
+  test("a send of the session that is lost is dropped, and holds up none of the next one", () => {
+    const world = overStream();
+    world.session.send("a");
+    const [former] = world.posts;
+    world.stream.answer({ lost: {} });
+    assert.ok(former.over);
+    world.advance(500);
+    world.stream.welcome();
+    assert.equal(world.posts.length, 2);
+    former.reply(1, 1);
+    assert.deepEqual(world.told.slice(-2), [["lost", { handled: 0, repeated: 1 }], "opened"]);
+  });
+
   test("sessions that end at once, again and again, begin less and less", () => {
     for (const end of [{ lost: {} }, { moved: 0 }]) {
       for (const greets of [false, true]) {
