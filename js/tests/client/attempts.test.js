@@ -241,7 +241,8 @@ test("what never answers is given up", limit, async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const [xhr_streaming, stream] = handOver();
   const [xhr, first] = handOver();
-  const answers = { xhr_streaming, xhr, info: info({}) };
+  const [ask, asked] = handOver();
+  const answers = { xhr_streaming, xhr, info: ask };
   const { server, told } = await connect(t, answers, { transports: ["xhr-streaming", "xhr-polling"] });
   const pass = (ms) => t.mock.timers.tick(ms);
   await stream;
@@ -251,6 +252,7 @@ test("what never answers is given up", limit, async (t) => {
   pass(14_999);
   assert.deepEqual(told.events, []);
   pass(1);
+  (await asked).response.end("{}");
   while (!told.events.length) {
     await new Promise(setImmediate);
     pass(1);
