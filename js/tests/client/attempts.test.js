@@ -171,9 +171,7 @@ test("a stream that opens and dies while the WebSocket may come is followed by p
   const xhr_streaming = async (one) => {
     // Four times that is what the WebSocket has.
     await wait(250);
-    open(one);
-    await wait(100);
-    one.response.destroy();
+    one.response.end('o\na["');
   };
   const { server, sock, told } = await connect(t, { websocket: held, xhr_streaming, xhr: poll });
   await told.until("open");
@@ -198,28 +196,6 @@ test("a page of a proxy, or of a form to sign in, is no SockJS", limit, async (t
   const answers = { websocket: missing, xhr_streaming: page, xhr: page, info: info({}) };
   const { told } = await connect(t, answers);
   assert.deepEqual(await told.until("close"), [2000, "All transports failed", false]);
-});
-
-test("what never answers is given up", limit, async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const [xhr_streaming, stream] = handOver();
-  const [xhr, first] = handOver();
-  const answers = { xhr_streaming, xhr, info: info({}) };
-  const { server, told } = await connect(t, answers, { transports: ["xhr-streaming", "xhr-polling"] });
-  const pass = (ms) => t.mock.timers.tick(ms);
-  await stream;
-  pass(300);
-  await first;
-  pass(300);
-  pass(14_999);
-  assert.deepEqual(told.events, []);
-  pass(1);
-  while (!told.events.length) {
-    await new Promise(setImmediate);
-    pass(1);
-  }
-  assert.deepEqual(told.events, [["close", 2000, "All transports failed", false]]);
-  assert.deepEqual(server.seen.map(({ last }) => last), ["xhr_streaming", "xhr", "info"]);
 });
 
 test("info that never comes is not waited for", limit, async (t) => {
@@ -254,8 +230,33 @@ test("closed while info is asked, it stays closed", limit, async (t) => {
   sock.close();
   await told.until("close");
   response.end("{}");
-  // Its answer has come when that of a later request has.
-  await (await fetch(`${server.url}/later`)).text();
+  // What its answer led to would have come before the last of these.
+  for (let later = 0; later < 5; later += 1) await (await fetch(`${server.url}/later`)).text();
   assert.deepEqual(told.events.map(([type]) => type), ["close"]);
-  assert.deepEqual(server.seen.map(({ last }) => last), ["info", "later"]);
+  assert.deepEqual([...new Set(server.seen.map(({ last }) => last))], ["info", "later"]);
+});
+
+// The last one here: Node's own fetch() does not get over a clock that was stopped.
+test("what never answers is given up", limit, async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const [xhr_streaming, stream] = handOver();
+  const [xhr, first] = handOver();
+  const [ask, asked] = handOver();
+  const answers = { xhr_streaming, xhr, info: ask };
+  const { server, told } = await connect(t, answers, { transports: ["xhr-streaming", "xhr-polling"] });
+  const pass = (ms) => t.mock.timers.tick(ms);
+  await stream;
+  pass(300);
+  await first;
+  pass(300);
+  pass(14_999);
+  assert.deepEqual(told.events, []);
+  pass(1);
+  (await asked).response.end("{}");
+  while (!told.events.length) {
+    await new Promise(setImmediate);
+    pass(1);
+  }
+  assert.deepEqual(told.events, [["close", 2000, "All transports failed", false]]);
+  assert.deepEqual(server.seen.map(({ last }) => last), ["xhr_streaming", "xhr", "info"]);
 });
