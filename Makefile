@@ -56,7 +56,8 @@ test: lint test-js programs
 	  $(if $(FULL),--hypothesis-profile=night) $(if $(COVERAGE),--cov --cov-report=)
 	$(if $(COVERAGE),@$(MAKE) --no-print-directory coverage)
 
-test-js: $(NODE_MODULES)
+# Some of them talk to our server.
+test-js: $(TEST) $(NODE_MODULES)
 	cd js && npm test
 
 test-units: $(TEST)

@@ -1,4 +1,4 @@
-"""Makes what browsers get: the pinned SockJS client, the reconnecting client, the chat's page.
+"""Makes what browsers get: the pinned SockJS client, our own two, the chat's page.
 
 The lock file in ``js/`` names the packages and their checksums, ``js/build.mjs`` does the work; git
 holds no outputs. Needs the standard library only, so that ``make`` can run it before anything is
@@ -16,7 +16,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 JS = ROOT / "js"
 #: What the outputs are made from.
-SOURCES = [JS / "package.json", JS / "package-lock.json", JS / "build.mjs", JS / "src"]
+SOURCES = [
+    *(JS / "package.json", JS / "package-lock.json"),
+    *(JS / "build.mjs", JS / "client.mjs", JS / "src"),
+]
 OUTPUTS = [ROOT / "sockjs_bridge" / "static", ROOT / "pyramid_chat" / "static" / "dist"]
 #: The digest of the sources and of what was made from them. An sdist contains it.
 STAMP = JS / ".built"

@@ -1,5 +1,5 @@
 // Builds what browsers get:
-//   sockjs_bridge/static      the SockJS client as it is, and the reconnecting client
+//   sockjs_bridge/static      the SockJS client as it is, our own client, and the reconnecting client
 //   pyramid_chat/static/dist  the page of the chat, under names that change with the content
 // What is left of an earlier build is removed.
 
@@ -7,23 +7,11 @@ import { build } from "esbuild";
 import { copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildClient, common } from "./client.mjs";
 
 const js = fileURLToPath(new URL(".", import.meta.url));
 const bridge = path.join(js, "..", "sockjs_bridge", "static");
 const chat = path.join(js, "..", "pyramid_chat", "static", "dist");
-
-const common = {
-  absWorkingDir: js,
-  bundle: true,
-  format: "esm",
-  target: "es2022",
-  // tsconfig.json is for the checker only.
-  tsconfigRaw: {},
-  minify: true,
-  sourcemap: true,
-  metafile: true,
-  logLevel: "warning",
-};
 
 // The names of the files that a build wrote.
 function written({ metafile }) {
@@ -48,13 +36,14 @@ async function buildBridge() {
   for (const [name, source] of Object.entries(copies)) {
     await copyFile(path.join(client, source), path.join(bridge, name));
   }
-  const result = await build({
+  const own = await buildClient(bridge);
+  const reconnecting = await build({
     ...common,
     entryPoints: [{ in: "src/reconnecting/index.js", out: "reconnecting-sockjs" }],
     outdir: bridge,
     banner: { js: "/* ReconnectingSockJS, of sockjs_bridge. MIT license. */" },
   });
-  await removeOthers(bridge, [...Object.keys(copies), ...written(result)]);
+  await removeOthers(bridge, [...Object.keys(copies), ...written(own), ...written(reconnecting)]);
 }
 
 async function buildChat() {

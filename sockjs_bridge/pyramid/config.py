@@ -34,7 +34,7 @@ logger = logging.getLogger("sockjs_bridge")
 # does with those of a plugin.
 STATIC = f"{Path(__file__).parent.parent / 'static'}/"
 CLIENT = "sockjs.min.js"
-RECONNECTING = "reconnecting-sockjs.js"
+BRIDGE_CLIENT = "sockjs-bridge-client.js"
 #: Where pyramid_sockjs had its endpoint when nothing else was said.
 OLD_PREFIX = "/__sockjs__"
 
@@ -229,18 +229,23 @@ def add_websocket_view(config: Configurator, view: Any = None, **keywords: Any) 
 
 
 def sockjs_client_url(request: Request) -> str:
-    """Returns the URL path of the SockJS browser client, which the application serves itself."""
+    """Returns the URL path of the stock SockJS client, which the application serves itself."""
     path: str = request.static_path(STATIC + CLIENT)
     return path
 
 
-def reconnecting_sockjs_url(request: Request) -> str:
-    """Returns the URL path of the module `ReconnectingSockJS`, for a page to import.
+def sockjs_bridge_client_url(request: Request) -> str:
+    """Returns the URL path of the bridge's own client, which the application serves itself.
 
-    The application serves it itself, beside the SockJS client, which it needs.
+    It is an ES module, from which a page imports `ReconnectingSockJS` or `SockJS`.
     """
-    path: str = request.static_path(STATIC + RECONNECTING)
+    path: str = request.static_path(STATIC + BRIDGE_CLIENT)
     return path
+
+
+def reconnecting_sockjs_url(request: Request) -> str:
+    """Returns the same as `sockjs_bridge_client_url`, for pages that import `ReconnectingSockJS`."""
+    return sockjs_bridge_client_url(request)
 
 
 def get_sockjs_manager(request: Request, name: str = "") -> SessionManager:
@@ -273,7 +278,7 @@ def _settings(registry: Registry) -> Settings:
 
 
 def _client_path() -> str:
-    for name in (CLIENT, RECONNECTING):
+    for name in (CLIENT, BRIDGE_CLIENT):
         if not Path(STATIC, name).is_file():
             raise ConfigurationError(
                 f"the SockJS browser client {Path(STATIC, name)} is missing: install the project"
@@ -330,6 +335,7 @@ def includeme(config: Configurator) -> None:
     config.add_request_method(handshake.receive)
     config.add_request_method(lambda request: request.registry.sockjs, "sockjs", property=True)
     config.add_request_method(sockjs_client_url)
+    config.add_request_method(sockjs_bridge_client_url)
     config.add_request_method(reconnecting_sockjs_url)
     config.add_request_method(get_sockjs_manager)
     config.add_static_view(static, STATIC, cache_max_age=YEAR)

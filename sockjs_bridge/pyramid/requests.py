@@ -28,5 +28,6 @@ class SockJSRequest(Request):  # type: ignore[misc]
 
     receive = handshake.receive
     sockjs_client_url = config.sockjs_client_url
+    sockjs_bridge_client_url = config.sockjs_bridge_client_url
     reconnecting_sockjs_url = config.reconnecting_sockjs_url
     get_sockjs_manager = config.get_sockjs_manager

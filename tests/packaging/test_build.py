@@ -8,6 +8,7 @@ from __future__ import annotations
 import email
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,9 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 STATIC = "sockjs_bridge/static"
 CLIENT = f"{STATIC}/sockjs.min.js"
 RECONNECTING = f"{STATIC}/reconnecting-sockjs.js"
+OWN = f"{STATIC}/sockjs-bridge-client.js"
 BRIDGE_FILES = {
-    CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE", RECONNECTING, f"{RECONNECTING}.map"
-}  # fmt: skip
+    *(CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE"),
+    *(OWN, f"{OWN}.map", RECONNECTING, f"{RECONNECTING}.map"),
+}
 CHAT = "pyramid_chat/static/dist"
 BUILD = [sys.executable, "buildtools/browser_files.py"]
 PACKAGES = ("sockjs_bridge", "pyramid_chat")
@@ -131,7 +134,7 @@ def under(checkout: Path, folder: str) -> set[str]:
 
 
 def test_wheel_and_sdist_contain_the_files_for_browsers(built: Built) -> None:
-    """Both hold the two clients and the page of the chat, with source maps and licence."""
+    """Both hold the three clients and the page of the chat, with source maps and licence."""
     expected = BRIDGE_FILES | chat_files(built.checkout)
     assert under(built.checkout, STATIC) | under(built.checkout, CHAT) == expected
     assert wheel_files(built.wheel) >= expected
@@ -142,8 +145,9 @@ def test_wheel_and_sdist_contain_the_files_for_browsers(built: Built) -> None:
 
 def test_source_maps_name_no_place_of_the_machine(built: Built) -> None:
     """A source map names the sources by relative paths, and brings their text along."""
-    maps = [*(built.checkout / STATIC).glob("rec*.map"), *(built.checkout / CHAT).glob("*.map")]
-    assert len(maps) == 3
+    ours = [built.checkout / f"{name}.map" for name in (OWN, RECONNECTING)]
+    maps = [*ours, *(built.checkout / CHAT).glob("*.map")]
+    assert len(maps) == 4
     for file in maps:
         content = json.loads(file.read_text())
         assert all(source.startswith("../") for source in content["sources"])
@@ -166,10 +170,12 @@ def test_sdist_contains_what_a_build_and_a_test_run_need(built: Built) -> None:
     """The sdist holds the build hook, the lock file, the tests and the demo; no node_modules."""
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    needed = "LICENSE Makefile demo.ini js/package-lock.json js/build.mjs js/src/chat/main.js"
+    needed = (
+        "LICENSE Makefile demo.ini js/package-lock.json js/build.mjs js/client.mjs js/README.md"
+    )
     tools = {"buildtools/browser_files.py", "buildtools/build_backend.py"}
     assert names >= {*needed.split(), *tools, "tests/packaging"}
-    assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
+    assert not [name for name in names if re.search(r"node_modules|__pycache__|js/dist", name)]
 
 
 def test_name_version_and_python_of_the_metadata(metadata: Message) -> None:
@@ -263,7 +269,7 @@ def test_what_is_built_is_not_built_again(checkout: Path, no_npm: str) -> None:
     assert (result.returncode, result.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("file", [CLIENT, RECONNECTING, f"{CHAT}/manifest.json"])
+@pytest.mark.parametrize("file", [CLIENT, OWN, RECONNECTING, f"{CHAT}/manifest.json"])
 def test_a_changed_or_missing_output_is_made_again(checkout: Path, file: str) -> None:
     """What is served is what the lock file and the sources say, after the next build."""
     path = checkout / file
@@ -307,8 +313,7 @@ def test_lock_file_pins_by_checksum_and_names_no_registry() -> None:
     """The client is pinned to one release, and any mirror of the registry can serve it."""
     manifest = json.loads((ROOT / "js" / "package.json").read_text())
     lock = json.loads((ROOT / "js" / "package-lock.json").read_text())
-    assert manifest["private"] is True
-    pins = [*manifest["dependencies"].values(), *manifest.get("devDependencies", {}).values()]
+    pins = manifest["devDependencies"].values()
     assert all(pin[0].isdigit() and not set(pin) & set("^~*<> |x") for pin in pins)
     packages = {name: entry for name, entry in lock["packages"].items() if name}
     assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())

@@ -502,7 +502,7 @@ def test_included_twice():
     assert endpoints["late"].settings.max_inbound == 7
 
 
-@pytest.mark.parametrize("name", ["CLIENT", "RECONNECTING"])
+@pytest.mark.parametrize("name", ["CLIENT", "BRIDGE_CLIENT"])
 def test_without_the_browser_client(monkeypatch, name):
     """A checkout without the clients says what to do."""
     monkeypatch.setattr(configuration, name, "missing.js")
@@ -517,7 +517,8 @@ def test_without_the_browser_client(monkeypatch, name):
     ("method", "name"),
     [
         ("sockjs_client_url", "sockjs.min.js"),
-        ("reconnecting_sockjs_url", "reconnecting-sockjs.js"),
+        ("sockjs_bridge_client_url", "sockjs-bridge-client.js"),
+        ("reconnecting_sockjs_url", "sockjs-bridge-client.js"),
     ],
 )
 def test_client_url(method, name):

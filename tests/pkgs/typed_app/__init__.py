@@ -77,7 +77,8 @@ class Request(SockJSRequest):
 def page(request: Request) -> str:
     """What is no connection has a client to connect with."""
     assert_type(request.number, int)
-    return request.sockjs_client_url() + request.reconnecting_sockjs_url()
+    urls = request.sockjs_client_url(), request.sockjs_bridge_client_url()
+    return " ".join([*urls, request.reconnecting_sockjs_url()])
 
 
 def decorated() -> tuple[Callable[[SockJSRequest], None], type[Talk]]:

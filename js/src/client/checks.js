@@ -1,0 +1,44 @@
+// What a page says to the constructors, and to close(): checked as a WebSocket does it.
+
+import { absolute } from "./attempts.js";
+
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/**
+ * An error by the name that WebSocket gives it. sockjs-client has the name in the message.
+ *
+ * @param {string} name
+ * @param {string} message
+ */
+export const refusal = (name, message) => new DOMException(`${name}: ${message}`, name);
+
+/**
+ * @param {string | URL} url of an endpoint, which may be relative to the page's.
+ * @throws {SyntaxError} It cannot be.
+ * @throws {DOMException} SecurityError: http from a page of https, unless to loopback.
+ */
+export function addressOf(url) {
+  const { location } = globalThis;
+  const address = absolute(url, location?.href);
+  if (!url || !address || !/^https?:$/.test(address.protocol) || address.hash) {
+    throw new SyntaxError(`The URL '${url}' is not http or https, or has a fragment`);
+  }
+  const secure = "https:";
+  if (location?.protocol === secure && address.protocol !== secure && !LOOPBACK.test(address.hostname)) {
+    throw refusal("SecurityError", "http from a page of https");
+  }
+  return address;
+}
+
+/**
+ * @param {number} [code] 1000, or 3000 to 4999.
+ * @param {number} [size] of the reason.
+ * @throws {DOMException} InvalidAccessError: another code.
+ * @throws {SyntaxError} A reason that is larger than 123.
+ */
+export function checkClose(code, size = 0) {
+  if (code && code !== 1000 && !(code >= 3000 && code < 5000)) {
+    throw refusal("InvalidAccessError", "the code is 1000, or 3000 to 4999");
+  }
+  if (size > 123) throw new SyntaxError("The reason is longer than 123");
+}

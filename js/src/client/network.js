@@ -1,0 +1,102 @@
+// The browser, as the rest of the client sees it: fetch(), WebSocket, clock, timers, chance.
+
+/** @import { Host, RequestEvents, WebSocketEvents } from "./host.js" */
+
+/**
+ * The real `Host`: of a browser, a worker, or a runtime with the same globals.
+ *
+ * @param {RequestCredentials} credentials whether requests carry cookies to another
+ *   origin. A WebSocket's handshake always does.
+ * @returns {Host}
+ */
+export function network(credentials) {
+  return {
+    now: () => performance.now(),
+    random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,
+    // A browser's timers are numbers.
+    after: (ms, call) => /** @type {any} */ (setTimeout(call, ms)),
+    cancel: (timer) => clearTimeout(/** @type {any} */ (timer)),
+    request(url, body, on, options) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      exchange(url, { method: "POST", body, credentials, signal, cache: "no-store", ...options }, on);
+      return { abort: () => controller.abort() };
+    },
+    websocket,
+  };
+}
+
+/**
+ * One request. Its body is a string and it has no header of its own: that is text/plain, and needs
+ * no preflight (Fetch, "CORS-safelisted request-header").
+ *
+ * @param {string} url
+ * @param {RequestInit & { signal: AbortSignal }} init
+ * @param {RequestEvents} on
+ */
+async function exchange(url, init, on) {
+  const { signal } = init;
+  // What the callbacks throw is no failure of the network: nothing of them is caught here.
+  const response = await fetch(url, init).catch(() => null);
+  if (signal.aborted) return;
+  if (!response) {
+    on.end(true);
+    return;
+  }
+  on.head(response.status, (name) => response.headers.get(name));
+  const reader = response.body?.getReader();
+  // Keeps the bytes of a character that is not whole yet.
+  const decoder = new TextDecoder();
+  for (let done = !reader; !done && !signal.aborted; ) {
+    const part = await reader?.read().catch(() => null);
+    if (signal.aborted) return;
+    if (!part) {
+      on.end(true);
+      return;
+    }
+    ({ done } = part);
+    const text = decoder.decode(part.value, { stream: !done });
+    if (text) on.text(text);
+  }
+  if (!signal.aborted) on.end(false);
+}
+
+/**
+ * @param {string} url that begins with http or https.
+ * @param {WebSocketEvents} on
+ */
+function websocket(url, on) {
+  /** @type {?WebSocketEvents} */
+  let listener = on;
+  /** @type {WebSocket | undefined} */
+  let socket;
+  /** @param {Partial<CloseEvent>} event */
+  const over = ({ code = 1006, reason = "" }) => {
+    const told = listener;
+    listener = null;
+    told?.close(code, reason);
+  };
+  try {
+    socket = new WebSocket(url.replace(/^http/, "ws"));
+    socket.onopen = () => listener?.open();
+    socket.onmessage = ({ data }) => listener?.text(data);
+    // Some runtimes tell a failed handshake by `error` alone.
+    socket.onclose = socket.onerror = over;
+  } catch {
+    // There are none here, or the page's policy forbids this one.
+    queueMicrotask(() => over({}));
+  }
+  return {
+    /** @param {string} text */
+    send(text) {
+      if (listener) socket?.send(text);
+    },
+    close() {
+      listener = null;
+      socket?.close();
+    },
+    get bufferedAmount() {
+      return socket?.bufferedAmount ?? 0;
+    },
+  };
+}

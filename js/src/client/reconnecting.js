@@ -1,0 +1,390 @@
+// The client of a page: what it sends is handled once and in order, whatever becomes of connections,
+// servers and pages. docs/howto/reconnecting.rst tells how to use it.
+
+import { trimmed } from "./attempts.js";
+import { addressOf, checkClose } from "./checks.js";
+import { network } from "./network.js";
+import { NAMES, PageSession, waysOf } from "./plain.js";
+import { WAYS } from "./policy.js";
+import { leave, take } from "./storage.js";
+
+/** @import { Listened } from "./events.js" */
+/** @import { Host } from "./host.js" */
+/** @import { Receipt, ReconnectingSockJSEvents, ReconnectingState } from "./receipts.js" */
+/** @import { Events, Tell } from "./session.js" */
+/** @import { Left } from "./storage.js" */
+/** @typedef {Listened<ReconnectingSockJSEvents> & EventTarget} Target */
+
+/**
+ * @typedef {object} ReconnectingSockJSOptions
+ * @property {string[]} [transports] Those that may be used, of `websocket`, `xhr-streaming` and
+ *   `xhr-polling`; else all.
+ * @property {RequestCredentials} [credentials] Whether requests carry cookies to another origin:
+ *   `include` where nothing is said.
+ * @property {?string} [storageKey] The name in `sessionStorage` by which a page leaves to the next one
+ *   what was not handled; else one made of the URL. null: nothing is left. Two clients of a page need
+ *   two names where their URL is the same, and so do two users of a tab.
+ * @property {boolean} [resumeOverReload] The page keeps what came, over a reload too: the next one goes
+ *   on with the same session.
+ */
+
+// Ms for which it is worth a first try what worked before.
+const REMEMBERED = 1800e3;
+// How long, in ms, the page before may take to let go of a session.
+const LET_GO = 1e3;
+const PAGE_EVENTS = ["pagehide", "pageshow", "online", "offline", "visibilitychange"];
+
+const locks = () => globalThis.navigator?.locks;
+
+/**
+ * A connection to an endpoint of this server that outlives what carries it. To any other SockJS server
+ * it is a connection that comes back.
+ *
+ * Listeners are called when the state is already the new one, and may call every method.
+ */
+export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTarget) {
+  /** Of the endpoint: absolute, without a slash at the end of its path. @type {string} */
+  url;
+  /** So many texts of the page before this one were too much to be kept: they are lost. */
+  unsaved = 0;
+
+  #options;
+  /** @type {PageSession} */
+  #session;
+  #started = false;
+  /** The state while no session is wanted. @type {ReconnectingState | ""} */
+  #ended = "closed";
+  // What is not handled yet, in order, with what says that it is; how many were handled before.
+  /** @type {[Receipt, (sure: boolean) => void][]} */
+  #receipts = [];
+  #settled = 0;
+  // So many of them are of the page before.
+  #inherited = 0;
+  // By their keys, with the number of the message that has said it last.
+  /** @type {Map<string, { text: string, number: number }>} */
+  #subscriptions = new Map();
+  // Between pagehide and pageshow; with something in the storage.
+  #hidden = false;
+  #left = false;
+  #letGo = () => {};
+  // The one that was told last.
+  /** @type {?string} */
+  #transport = null;
+
+  /**
+   * @param {string | URL} url Of the endpoint: http or https, or relative to the page's. It may have a
+   *   query.
+   * @param {ReconnectingSockJSOptions} [options]
+   * @throws {SyntaxError} The URL cannot be.
+   * @throws {DOMException} SecurityError: http from a page of https, unless to loopback.
+   */
+  constructor(url, options = {}) {
+    super();
+    this.url = trimmed(addressOf(url));
+    this.#options = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ ({
+      credentials: "include",
+      storageKey: `sockjs ${this.url}`,
+      ...options,
+    });
+    this.#session = this.#make(take(this.#options.storageKey), waysOf(options.transports));
+    this.#listen("add");
+  }
+
+  /** @returns {ReconnectingState} */
+  get state() {
+    return this.#ended || this.#session.state;
+  }
+
+  /** SockJS's name of the transport in use; null where there is none. */
+  get transport() {
+    return this.#session.transport;
+  }
+
+  /** The milliseconds that the last round trip took; null where none is known. */
+  get rtt() {
+    const { way, known } = this.#session;
+    return way && known.rtt;
+  }
+
+  /** Those that may be used. */
+  get transports() {
+    return NAMES.filter((_, index) => this.#session.ways.includes(WAYS[index]));
+  }
+
+  /** Takes effect when one is begun next: `reconnect()` does so. None are all. */
+  set transports(names) {
+    this.#session.ways = waysOf(names);
+  }
+
+  /** What was sent and is not handled yet, in order; that of the page before this one, too. */
+  get outbox() {
+    return this.#receipts.map(([receipt]) => receipt);
+  }
+
+  /** Connects; where it would wait before it tries again, it tries at once. */
+  connect() {
+    const { state } = this;
+    if (state === "connecting" || state === "suspended") this.#session.reconnect();
+    else if (this.#ended || state === "closing") this.#begin();
+  }
+
+  /** Gives up the connections that there are, and goes on over new ones at once. */
+  reconnect() {
+    if (this.state === "open") this.#session.reconnect();
+    else this.connect();
+  }
+
+  /**
+   * Ends the session when all that was sent is handled; `stopped` follows.
+   *
+   * @param {number} [code] 1000, or 3000 to 4999.
+   * @param {string} [reason] At most 123 bytes of UTF-8, without control characters.
+   * @throws {DOMException} InvalidAccessError: another code.
+   * @throws {SyntaxError} Another reason.
+   */
+  close(code = 1000, reason = "") {
+    checkClose(code, /\p{Cc}/u.test(reason) ? Infinity : new TextEncoder().encode(reason).length);
+    if (this.#ended) this.#end("closed");
+    else this.#session.close(code, reason);
+  }
+
+  /**
+   * Sends a text, now or as soon as that can be.
+   *
+   * @param {string} text
+   * @returns {Receipt}
+   * @throws {RangeError} It is larger than the server takes.
+   * @throws {DOMException} QuotaExceededError: 1 MiB waits. InvalidStateError: it is closing, or over.
+   */
+  send(text) {
+    return this.#sent(text, this.#session.send(text));
+  }
+
+  /**
+   * Sends a text now, and in each session that follows.
+   *
+   * @param {string} key
+   * @param {string} text In place of the one with the same key.
+   * @throws As `send()`; but where it is over it goes out after `connect()`.
+   */
+  subscribe(key, text) {
+    const number = this.#isOver ? 0 : this.#session.send(text);
+    if (number) this.#sent(text, number);
+    this.#subscriptions.set(key, { text, number });
+  }
+
+  /**
+   * Ends a subscription; the text, if there is one, tells the server.
+   *
+   * @param {string} key
+   * @param {string} [text]
+   */
+  unsubscribe(key, text) {
+    if (this.#subscriptions.delete(key) && text !== undefined && !this.#isOver) this.send(text);
+  }
+
+  // ---- sessions --------------------------------------------------------------------------------
+
+  get #isOver() {
+    return /^clos/.test(this.#session.state);
+  }
+
+  /**
+   * Makes a session, which is not begun yet: of the same client where there is a snapshot.
+   *
+   * @param {Left} left
+   */
+  #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session.ways) {
+    const { credentials = "include", resumeOverReload, _host = network(credentials) } = this.#options;
+    const options = {
+      ways,
+      known: Date.now() < at + REMEMBERED ? known : undefined,
+      snapshot,
+      // What came while another page of this tab was there is not known here.
+      resume: resumeOverReload && !this.#hidden && !this.#started && Boolean(locks()),
+    };
+    const tell = /** @type {Tell} */ ((type, detail) => this.#heard(type, detail));
+    const session = new PageSession(_host, this.url, options, tell, credentials);
+    const { base = 1, texts = [] } = snapshot ?? {};
+    // Another page may have heard of more.
+    if (session.client === this.#session?.client) this.#settle(base - 1);
+    else this.#receipts = [];
+    this.#session = session;
+    this.#settled = base - 1;
+    this.#inherited = texts.length;
+    this.#started = false;
+    this.unsaved = unsaved;
+    for (const text of texts.slice(this.#receipts.length)) {
+      this.#sent(text, base + this.#receipts.length);
+    }
+    return session;
+  }
+
+  #begin() {
+    if (this.#started) {
+      const former = this.#session;
+      former.stop();
+      this.#make({ at: Date.now(), known: former.known, snapshot: former.snapshot() });
+    }
+    this.#started = true;
+    this.#ended = "";
+    this.#listen("add");
+    this.#subscribeAgain();
+    this.#tell("connecting", null);
+    this.#alone("start");
+  }
+
+  /**
+   * Goes on as soon as no other page has this client: two would spoil each other's session.
+   *
+   * @param {"start" | "wake"} how
+   */
+  #alone(how) {
+    const session = this.#session;
+    const isCurrent = () => session === this.#session;
+    const goOn = () => isCurrent() && session[how]();
+    this.#letGo();
+    if (!this.#options.resumeOverReload || !locks()) {
+      goOn();
+      return;
+    }
+    const hold = () =>
+      new Promise((letGo) => {
+        this.#letGo = () => letGo(0);
+        goOn();
+      });
+    locks()
+      .request(`sockjs ${session.client}`, { signal: AbortSignal.timeout(LET_GO) }, hold)
+      .catch(() => isCurrent() && this.#part());
+  }
+
+  /** Another page has this client, as where a tab was duplicated: nothing is shared with it. */
+  #part() {
+    const own = this.#receipts.slice(this.#inherited);
+    const others = this.#settled + this.#inherited;
+    this.#make({});
+    this.#receipts = own;
+    for (const [receipt] of own) {
+      Object.assign(receipt, { id: `${this.#session.client}-${this.#session.send(receipt.text)}` });
+    }
+    for (const subscription of this.#subscriptions.values()) subscription.number -= others;
+    this.#begin();
+  }
+
+  #subscribeAgain() {
+    if (this.#isOver) return;
+    for (const subscription of this.#subscriptions.values()) {
+      // What is not handled goes out again by itself.
+      if (subscription.number > this.#settled) continue;
+      subscription.number = this.#session.repeat(subscription.text);
+      this.#sent(subscription.text, subscription.number);
+    }
+  }
+
+  // ---- what becomes of it ----------------------------------------------------------------------
+
+  /**
+   * @param {string} text
+   * @param {number} number
+   * @returns {Receipt}
+   */
+  #sent(text, number) {
+    /** @type {(sure: boolean) => void} */
+    let settle = () => {};
+    /** @type {Promise<boolean>} */
+    const handled = new Promise((resolve) => (settle = resolve));
+    const receipt = { id: `${this.#session.client}-${number}`, text, handled };
+    // SockJS takes it at once.
+    if (number > this.#settled) this.#receipts.push([receipt, settle]);
+    else settle(false);
+    return receipt;
+  }
+
+  /** @param {number} number The texts up to this one are handled. */
+  #settle(number) {
+    for (const [, settle] of this.#receipts.splice(0, number - this.#settled)) {
+      settle(!this.#session._plain);
+    }
+    this.#settled = number;
+  }
+
+  /**
+   * @param {keyof Events} type
+   * @param {any} detail
+   */
+  #heard(type, detail = null) {
+    const { transport } = this;
+    if (type === "handled") {
+      this.#settle(detail);
+    } else if (type === "opened") {
+      this.#tell("open", { transport });
+    } else if (type === "transport") {
+      if (transport !== this.#transport) this.#tell(type, transport);
+      this.#transport = transport;
+    } else if (type === "closed") {
+      this.#end(this.#session._closing ? "closed" : "stopped");
+      this.#tell("stopped", detail);
+    } else {
+      if (type === "lost" || type === "moved") this.#subscribeAgain();
+      if (type === "denied") this.#end("stopped");
+      this.#tell(type, detail);
+      if (type === "lost") this.#tell("connecting", null);
+      if (type === "denied") this.#tell("stopped", { code: 4000 + detail.status, reason: "" });
+    }
+  }
+
+  /** @param {"closed" | "stopped"} state */
+  #end(state) {
+    this.#ended = state;
+    this.#letGo();
+    if (state === "closed") this.#listen("remove");
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  // ---- the page --------------------------------------------------------------------------------
+
+  /** @param {"add" | "remove"} what */
+  #listen(what) {
+    for (const type of PAGE_EVENTS) globalThis[`${what}EventListener`]?.(type, this.#pageSaid);
+  }
+
+  /** @param {any} event */
+  #pageSaid = ({ type, persisted }) => {
+    const session = this.#session;
+    if (type === "pagehide") {
+      this.#hidden = true;
+      if (persisted || this.#options.resumeOverReload) session.hide();
+      else session.stop();
+      this.#left = leave(this.#options.storageKey, session);
+      this.#letGo();
+    } else if (type === "pageshow") {
+      if (this.#hidden) this.#comeBack();
+      this.#hidden = false;
+    } else if (!this.#hidden && !this.#ended) {
+      if (type !== "visibilitychange" || !document.hidden) session.wake(type === "offline");
+    }
+  };
+
+  /** The page comes out of the back/forward cache. */
+  #comeBack() {
+    const left = take(this.#options.storageKey);
+    const former = this.#session;
+    if (!this.#left || left.snapshot?.session === former.session) {
+      if (!this.#ended) this.#alone("wake");
+      return;
+    }
+    // Another page of this tab has taken it meanwhile, and has left its own.
+    former.drop();
+    this.#make(left);
+    if (this.#ended) return;
+    this.#tell("lost", { handled: this.#settled, repeated: left.snapshot?.repeated ?? 0 });
+    this.#begin();
+  }
+}

@@ -1,0 +1,214 @@
+// SockJS for a page: the constructor of sockjs-client 1.6, over three transports.
+
+import { connect, trimmed } from "./attempts.js";
+import { addressOf, checkClose, refusal } from "./checks.js";
+import { network } from "./network.js";
+import { TRANSPORTS } from "./transports.js";
+
+/** @import { Listened, SockJSCloseEvent, SockJSEvents, SockJSMessageEvent } from "./events.js" */
+
+/**
+ * @typedef {object} SockJSOptions
+ * @property {string} [server] The part of the URL in front of the session's id; else a number by
+ *   chance.
+ * @property {string | string[]} [transports] Those that may be used, of `websocket`,
+ *   `xhr-streaming` and `xhr-polling`; else all. The order does not matter, and other names are
+ *   passed over.
+ * @property {number | (() => string)} [sessionId] How many characters an id has, else 8; or what makes
+ *   one: it is called for each transport that is tried.
+ * @property {number} [timeout] Milliseconds that a transport has at least until the next one is begun
+ *   beside it. It is 300, or two round trips where that is known and more.
+ * @property {boolean} [info] Whether `/info` is asked before anything is tried, as sockjs-client does:
+ *   it may name another server (`base_url`), or tell that there are no WebSockets. Else it is asked
+ *   only of another origin than the page's.
+ * @property {RequestCredentials} [credentials] Whether requests carry cookies to another origin:
+ *   `include` where nothing is said.
+ */
+
+/**
+ * A connection to a SockJS server, with the interface of a WebSocket.
+ *
+ * Its events: `open`, `message` with `data`, `heartbeat`, `close` with `code`, `reason` and
+ * `wasClean`; and `error` before a `close` with 1002, where there is no server.
+ */
+class Connection extends EventTarget {
+  static CONNECTING = 0;
+  static OPEN = 1;
+  static CLOSING = 2;
+  static CLOSED = 3;
+  CONNECTING = 0;
+  OPEN = 1;
+  CLOSING = 2;
+  CLOSED = 3;
+
+  /** @type {?((event: Event) => void)} */
+  onopen = null;
+  /** @type {?((event: SockJSMessageEvent) => void)} */
+  onmessage = null;
+  /** @type {?((event: Event) => void)} */
+  onheartbeat = null;
+  /** @type {?((event: Event) => void)} */
+  onerror = null;
+  /** @type {?((event: SockJSCloseEvent) => void)} */
+  onclose = null;
+
+  /** CONNECTING, OPEN, CLOSING or CLOSED. */
+  readyState = 0;
+  /** The transport's name while the connection is open. @type {?string} */
+  transport = null;
+  /** Always empty: SockJS has no subprotocols. */
+  protocol = "";
+  /** Always empty. */
+  extensions = "";
+  /** Of the endpoint: absolute, without a slash at the end of its path. @type {string} */
+  url;
+
+  #connection;
+
+  /**
+   * @param {string | URL} url Of the endpoint: http or https, or relative to the page's. It may have a
+   *   query.
+   * @param {?(string | string[])} [protocols] Of no use: they are checked as WebSocket does it.
+   * @param {?SockJSOptions} [options]
+   * @throws {SyntaxError} The URL, or a protocol, cannot be.
+   * @throws {TypeError} There is no URL, or `sessionId` is neither a number nor a function.
+   * @throws {DOMException} SecurityError: http from a page of https, unless to loopback.
+   */
+  constructor(url, protocols, options) {
+    super();
+    if (!arguments.length) throw new TypeError("The URL is missing");
+    const given = options ?? {};
+    const { transports, timeout = 0, credentials = "include" } = given;
+    const sessionId = given.sessionId || 8;
+    if (!/^[nf]/.test(typeof sessionId)) throw new TypeError("sessionId: number or function");
+    const address = addressOf(url);
+    const all = [protocols || []].flat();
+    if (all.includes("") || new Set(all).size < all.length) {
+      throw new SyntaxError("A protocol is empty or there twice");
+    }
+    this.url = trimmed(address);
+    for (const type of ["open", "message", "heartbeat", "error", "close"]) {
+      this.addEventListener(type, (event) => /** @type {any} */ (this)[`on${type}`]?.(event));
+    }
+    const host = network(credentials);
+    /** @param {number} count */
+    const random = (count) => Math.floor(count * host.random());
+    const server = given.server || random(1000);
+    const wanted = [transports || []].flat();
+    const way = {
+      url: this.url,
+      names: Object.keys(TRANSPORTS).filter((name) => !wanted.length || wanted.includes(name)),
+      timeout,
+      ask: given.info ?? address.origin !== globalThis.location?.origin,
+      credentials,
+      session() {
+        let id = typeof sessionId === "function" ? sessionId() : "";
+        while (id.length < Number(sessionId)) id += random(36).toString(36);
+        return `/${server}/${id}`;
+      },
+    };
+    this.#connection = connect(host, way, {
+      frame: (frame, name) => this.#take(frame, name),
+      lost: (code, reason, error) => this.#end(code, reason, false, false, error),
+    });
+  }
+
+  /**
+   * Sends a text. After `close()` it is dropped.
+   *
+   * @param {string} data Anything else is made a string.
+   * @throws {DOMException} InvalidStateError: the connection is not open yet.
+   */
+  send(data) {
+    if (!this.readyState) throw refusal("InvalidStateError", "not open yet");
+    if (this.readyState === 1) this.#connection.send(`${data}`);
+  }
+
+  /**
+   * Closes the connection, or gives up what is tried; the event `close` follows. What was sent before
+   * still goes out.
+   *
+   * @param {number} [code] 1000, or 3000 to 4999. It stays here, as does the reason: SockJS tells the
+   *   server neither.
+   * @param {string} [reason] At most 123 characters.
+   * @throws {DOMException} InvalidAccessError: another code.
+   * @throws {SyntaxError} A longer reason.
+   */
+  close(code, reason = "") {
+    checkClose(code, reason?.length);
+    this.#end(code || 1000, reason || "Normal closure", true, true);
+  }
+
+  /**
+   * Calls the handler and the listeners of an event, or of one that is made with its type and fields.
+   *
+   * @param {Event | { type: string, [field: string]: unknown }} event
+   * @override
+   */
+  dispatchEvent(event) {
+    const { type, ...fields } = event;
+    return super.dispatchEvent(event instanceof Event ? event : Object.assign(new Event(type), fields));
+  }
+
+  /**
+   * @param {string} frame
+   * @param {string} name Of the transport.
+   */
+  #take(frame, name) {
+    const [type] = frame;
+    if (this.readyState > 1) return;
+    if (type === "o") {
+      if (this.readyState) {
+        this.#end(1006, "Server lost session", false);
+        return;
+      }
+      this.readyState = 1;
+      this.transport = name;
+      this.dispatchEvent({ type: "open" });
+    }
+    if (frame === "h") this.dispatchEvent({ type: "heartbeat" });
+    let content;
+    try {
+      content = JSON.parse(frame.slice(1));
+    } catch {
+      return;
+    }
+    if (type === "m") content = [content];
+    if (!Array.isArray(content)) return;
+    if (type === "c") this.#end(content[0], content[1], true);
+    if (type !== "a" && type !== "m") return;
+    for (const data of content) {
+      if (this.readyState === 1) this.dispatchEvent({ type: "message", data });
+    }
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   * @param {boolean} wasClean
+   * @param {boolean} [flush] What was sent still goes out.
+   * @param {boolean} [error]
+   */
+  #end(code, reason, wasClean, flush = false, error = false) {
+    if (this.readyState > 1) return;
+    this.readyState = 2;
+    this.transport = null;
+    this.#connection.close(flush);
+    setTimeout(() => {
+      this.readyState = 3;
+      if (error) this.dispatchEvent({ type: "error" });
+      this.dispatchEvent({ type: "close", code, reason, wasClean });
+    });
+  }
+}
+
+/**
+ * The constructor, with `new` or, as in sockjs-client, without.
+ *
+ * @typedef {Listened<SockJSEvents> & Connection} SockJS
+ * @typedef {ConstructorParameters<typeof Connection>} Values
+ * @type {(new (...values: Values) => SockJS) & ((...values: Values) => SockJS) & typeof Connection}
+ */
+export const SockJS = /** @type {any} */ (
+  new Proxy(Connection, { apply: (type, _, values) => new type(.../** @type {Values} */ (values)) })
+);

@@ -1,0 +1,61 @@
+// What a page leaves to the next one of its tab: what was not handled, and what is known of the network.
+
+/** @import { Known, Session, Snapshot } from "./session.js" */
+
+/**
+ * @typedef {object} Left
+ * @property {number} [at] when, by Date.now().
+ * @property {Known} [known]
+ * @property {Snapshot} [snapshot]
+ * @property {number} [unsaved] so many texts were too much.
+ */
+
+// Characters of JSON.
+const MAX_LEFT = 1 << 18;
+
+/**
+ * Takes what is there: a tab that is duplicated while the page lives has nothing to copy.
+ *
+ * @param {?string | undefined} key
+ * @returns {Left}
+ */
+export function take(key) {
+  let left;
+  try {
+    if (key) left = JSON.parse(sessionStorage.getItem(key) ?? "null");
+    if (left) sessionStorage.removeItem(/** @type {string} */ (key));
+  } catch {
+    // Forbidden, or not ours.
+  }
+  return left ?? {};
+}
+
+/**
+ * Leaves what the next page needs.
+ *
+ * @param {?string | undefined} key
+ * @param {Session} session
+ * @returns {boolean} whether it is kept.
+ */
+export function leave(key, session) {
+  const snapshot = session.snapshot();
+  let size = 0;
+  const texts = snapshot.texts.filter((text, index) => {
+    size += JSON.stringify(text).length;
+    // The numbers of what may have been handled must not be given to something else.
+    return size < MAX_LEFT || index < snapshot.repeated;
+  });
+  const left = {
+    at: Date.now(),
+    known: session.known,
+    snapshot: { ...snapshot, texts },
+    unsaved: snapshot.texts.length - texts.length,
+  };
+  try {
+    if (key) sessionStorage.setItem(key, JSON.stringify(left));
+    return Boolean(key);
+  } catch {
+    // Forbidden, or full.
+    return false;
+  }
+}

@@ -1,0 +1,160 @@
+// The transports of SockJS 0.3 (sockjs-protocol: WebSocket, XhrStreaming, XhrPolling), over a Host.
+
+/** @import { Host, Request } from "./host.js" */
+
+/**
+ * @typedef {object} LinkEvents
+ * @property {(frame: string) => void} frame
+ * @property {(code: number, reason: string) => void} lost The last call: it broke.
+ *
+ * @typedef {object} Link One SockJS session over one transport.
+ * @property {(text: string) => void} send
+ * @property {(flush: boolean) => void} close Nothing is told any more. With `flush` what was sent
+ *   before still goes out.
+ *
+ * @typedef {(host: Host, url: string, on: LinkEvents) => Link} Transport To the URL of a session.
+ */
+
+const BROKEN = 1006;
+// Characters of JSON in one request. A server bounds a body in bytes, and a character has up to three:
+// ours takes 65536 (max_message_size), and answers 413 beyond.
+const BATCH = 20_000;
+
+/**
+ * Appends to the path of a URL, whose query stays: that is the application's.
+ *
+ * @param {string} url
+ * @param {string} path
+ */
+export const below = (url, path) => url.replace(/\?|$/, (end) => path + end);
+
+/** @type {Transport} */
+function websocket(host, url, on) {
+  const socket = host.websocket(below(url, "/websocket"), {
+    open() {},
+    text: on.frame,
+    close: (code, reason) => on.lost(code, code === BROKEN ? "WebSocket connection broken" : reason),
+  });
+  return { send: (text) => socket.send(JSON.stringify([text])), close: () => socket.close() };
+}
+
+/**
+ * Streams and polls differ in when the server ends a response.
+ *
+ * @param {string} receiving the last part of the URL.
+ * @returns {Transport}
+ */
+const http = (receiving) => (host, url, on) => {
+  /** @type {Request} */
+  let receiver;
+  /** @type {string[]} */
+  let waiting = [];
+  let requests = 0;
+  let sending = false;
+  let over = false;
+
+  /**
+   * @param {string} last
+   * @param {string} body
+   * @param {(chunk: string) => void} text
+   * @param {(fault: string) => void} end
+   */
+  function request(last, body, text, end) {
+    let status = 0;
+    const whole = below(url, `/${last}`);
+    // By an equal `t` a server knows a request that the browser itself sends again after a reset.
+    return host.request(`${whole}${whole.includes("?") ? "&" : "?"}t=${++requests}`, body, {
+      head(code) {
+        status = code;
+      },
+      text(chunk) {
+        if (status === 200) text(chunk);
+      },
+      end(failed) {
+        if (failed) end("Connection lost");
+        else end(status === 200 || status === 204 ? "" : `HTTP status ${status}`);
+      },
+    });
+  }
+
+  /** @param {string} reason */
+  function lose(reason) {
+    if (over) return;
+    close(false);
+    on.lost(BROKEN, reason);
+  }
+
+  function receive() {
+    let rest = "";
+    let frames = 0;
+    receiver = request(
+      receiving,
+      "",
+      (chunk) => {
+        const lines = (rest + chunk).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) {
+          frames += 1;
+          if (!over) on.frame(line);
+        }
+      },
+      (fault) => {
+        // A response brings whole frames, one at least. What was cut on its way may have held more.
+        if (fault || rest || !frames) lose(fault || "Response cut");
+        else if (!over) receive();
+      },
+    );
+  }
+
+  function flush() {
+    if (!waiting.length) {
+      if (over) receiver.abort();
+      return;
+    }
+    let count = 0;
+    for (let size = 0; count < waiting.length && (!count || size + waiting[count].length < BATCH); ) {
+      size += waiting[count++].length + 1;
+    }
+    sending = true;
+    request(
+      "xhr_send",
+      `[${waiting.splice(0, count)}]`,
+      () => {},
+      (fault) => {
+        sending = false;
+        if (fault) waiting = [];
+        if (fault) lose(`Sending error: ${fault}`);
+        flush();
+      },
+    );
+  }
+
+  /** @param {boolean} rest whether it still goes out. */
+  function close(rest) {
+    over = true;
+    if (!rest) waiting = [];
+    // One request at a time keeps the order. A server ends the session when its receiver leaves.
+    if (!rest || !sending) receiver.abort();
+  }
+
+  receive();
+  return {
+    send(text) {
+      waiting.push(JSON.stringify(text));
+      if (!sending) flush();
+    },
+    close,
+  };
+};
+
+/**
+ * What there is, by SockJS's names, the best first; and how many round trips of one behind it each may
+ * take until that one is used. A WebSocket has a TCP connection and TLS of its own to make.
+ *
+ * @type {Record<string, [Transport, number]>}
+ */
+export const TRANSPORTS = {
+  websocket: [websocket, 4],
+  "xhr-streaming": [http("xhr_streaming"), 2],
+  "xhr-polling": [http("xhr"), 0],
+};

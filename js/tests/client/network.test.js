@@ -1,0 +1,214 @@
+// The real Host, against a real server: what it asks, and what it tells.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { network } from "../../src/client/network.js";
+import { handOver, scripted } from "./peers.js";
+
+const limit = { timeout: 60_000 };
+
+async function start(t, answer) {
+  const server = await scripted(answer);
+  t.after(() => server.stop());
+  return server;
+}
+
+/** What is told of a request: a list, and a promise of its end. */
+function listen() {
+  const told = [];
+  let end;
+  const ended = new Promise((resolve) => (end = resolve));
+  const on = {
+    head: (status, header) => told.push(["head", status, header("x-a"), header("x-b")]),
+    text: (chunk) => told.push(["text", chunk]),
+    end: (failed) => end(told.push(["end", failed])),
+  };
+  return { told, ended, on };
+}
+
+test("a request is a POST of plain text, which needs no preflight", limit, async (t) => {
+  let request;
+  const server = await start(t, ({ response, body }) => {
+    request = { ...response.req.headers, method: response.req.method, body };
+    response.writeHead(503, { "X-A": "a" }).end("ümläut");
+  });
+  const { told, ended, on } = listen();
+  network("omit").request(`${server.url}/x`, "[“]", on);
+  // Nothing is told before it has returned.
+  assert.deepEqual(told, []);
+  await ended;
+  assert.deepEqual(told, [["head", 503, "a", null], ["text", "ümläut"], ["end", false]]);
+  assert.equal(request.method, "POST");
+  assert.equal(request.body, "[“]");
+  // Case does not matter in it.
+  assert.equal(request["content-type"].toLowerCase(), "text/plain;charset=utf-8");
+});
+
+test("a body comes in pieces, a character never", limit, async (t) => {
+  const euro = Buffer.from("€");
+  let go;
+  const server = await start(t, async ({ response }) => {
+    response.write(Buffer.concat([Buffer.from("a"), euro.subarray(0, 2)]));
+    await new Promise((resolve) => (go = resolve));
+    response.end(Buffer.concat([euro.subarray(2), euro.subarray(0, 1)]));
+  });
+  const { told, ended, on } = listen();
+  network("omit").request(`${server.url}/x`, "", {
+    ...on,
+    text(chunk) {
+      on.text(chunk);
+      go();
+    },
+  });
+  await ended;
+  const texts = told.filter(([what]) => what === "text").map(([, text]) => text);
+  assert.equal(texts[0], "a");
+  // What is left of a character at the end is told as such.
+  assert.equal(texts.slice(1).join(""), "€\ufffd");
+});
+
+test("no body is an end", limit, async (t) => {
+  const server = await start(t, ({ response }) => response.writeHead(204).end());
+  const { told, ended, on } = listen();
+  network("omit").request(`${server.url}/x`, "", on, { keepalive: true });
+  await ended;
+  assert.deepEqual(told, [["head", 204, null, null], ["end", false]]);
+});
+
+test("what breaks is told from what ends", limit, async (t) => {
+  const server = await start(t, ({ last, response }) => {
+    if (last === "before") response.destroy();
+    else response.write("x", () => response.destroy());
+  });
+  const before = listen();
+  network("omit").request(`${server.url}/before`, "", before.on);
+  await before.ended;
+  assert.deepEqual(before.told, [["end", true]]);
+  const behind = listen();
+  network("omit").request(`${server.url}/behind`, "", behind.on);
+  await behind.ended;
+  assert.deepEqual(behind.told.at(-1), ["end", true]);
+});
+
+for (const [when, last] of [["with its head", "head"], ["with a text", "text"], ["behind a text", ""]]) {
+  test(`a request that is dropped ${when} tells nothing more`, limit, async (t) => {
+    const [drop, dropped] = handOver();
+    const server = await start(t, ({ last: path, response }) => {
+      if (path) response.on("close", drop).write("x");
+      else response.end();
+    });
+    const { told, on } = listen();
+    const heard = (what) => (...details) => {
+      on[what](...details);
+      if (what === last) request.abort();
+      // By then it waits for more.
+      else if (what === "text") setImmediate(() => request.abort());
+    };
+    const listener = { head: heard("head"), text: heard("text"), end: on.end };
+    const request = network("omit").request(`${server.url}/x`, "", listener);
+    await dropped;
+    // By the end of another one all is told.
+    await (await fetch(server.url)).text();
+    assert.deepEqual(told.map(([type]) => type), last === "head" ? ["head"] : ["head", "text"]);
+  });
+}
+
+test("a request that is dropped at once tells nothing", limit, async (t) => {
+  const server = await start(t, ({ response }) => response.end("x"));
+  const { told, on } = listen();
+  network("omit").request(`${server.url}/x`, "", on).abort();
+  await (await fetch(server.url)).text();
+  assert.deepEqual(told, []);
+});
+
+test("what a callback throws is no failure of the network", limit, async (t) => {
+  const server = await start(t, ({ response }) => response.end("x"));
+  const script = `
+    import { network } from ${JSON.stringify(import.meta.resolve("../../src/client/network.js"))};
+    process.on("unhandledRejection", (error) => console.log(error.message));
+    network("omit").request("${server.url}/x", "", {
+      head() { throw new Error("of the page"); },
+      text: () => console.log("text"),
+      end: (failed) => console.log("end", failed),
+    });
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script]);
+  assert.equal(stdout, "of the page\n");
+});
+
+test("a WebSocket says what it gets, and closes without a word", limit, async (t) => {
+  const heard = [];
+  const [close, closed] = handOver();
+  const server = await start(t, ({ accept }) => {
+    const socket = accept();
+    socket.on("message", ({ data }) => {
+      heard.push(data);
+      socket.send(`${data}!`);
+    });
+    socket.on("close", close);
+  });
+  const told = [];
+  await new Promise((resolve) => {
+    const socket = network("omit").websocket(`${server.url}/x`, {
+      open() {
+        told.push("open");
+        assert.equal(socket.bufferedAmount, 0);
+        socket.send("ü");
+      },
+      text(data) {
+        told.push(data);
+        socket.close();
+        resolve();
+      },
+      close: () => told.push("close"),
+    });
+  });
+  await closed;
+  assert.deepEqual(told, ["open", "ü!"]);
+  assert.deepEqual(heard, ["ü"]);
+});
+
+for (const [what, url] of Object.entries({
+  "that is refused": (server) => `${server.url}/x`,
+  "to where nobody listens": () => "http://127.0.0.1:9/x",
+  "that cannot be made": () => "not a URL",
+})) {
+  test(`a WebSocket ${what} closes, once and later`, limit, async (t) => {
+    const server = await start(t, ({ socket, response }) => {
+      if (response) response.end();
+      else socket.end("HTTP/1.1 404 Not Found\r\n\r\n");
+    });
+    const told = [];
+    const socket = await new Promise((resolve) => {
+      const made = network("omit").websocket(url(server), {
+        open: () => told.push("open"),
+        text: () => told.push("text"),
+        close(code) {
+          told.push(code);
+          resolve(made);
+        },
+      });
+      assert.deepEqual(told, []);
+      assert.equal(made.bufferedAmount, 0);
+    });
+    socket.send("nobody hears it");
+    socket.close();
+    await (await fetch(server.url)).text();
+    assert.deepEqual(told, [1006]);
+  });
+}
+
+test("clock, timers and chance", limit, async () => {
+  const host = network("omit");
+  const began = host.now();
+  const order = [];
+  host.cancel(host.after(0, () => order.push("cancelled")));
+  await new Promise((resolve) => host.after(5, () => resolve(order.push("later"))));
+  assert.deepEqual(order, ["later"]);
+  assert(host.now() - began >= 4);
+  const drawn = Array.from({ length: 1000 }, () => host.random());
+  assert(drawn.every((number) => number >= 0 && number < 1));
+  assert.equal(new Set(drawn).size > 990, true);
+});

@@ -1,0 +1,26 @@
+// The file that browsers get is small, and has what it should.
+
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
+import { buildClient } from "../../client.mjs";
+
+// Bytes, compressed as servers do it.
+const BUDGET = 8192;
+
+test("the client is below its budget, and complete", async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), "client-"));
+  t.after(() => rm(folder, { recursive: true }));
+  await buildClient(folder);
+  const file = path.join(folder, "sockjs-bridge-client.js");
+  const size = gzipSync(await readFile(file), { level: 9 }).length;
+  assert(size <= BUDGET, `${size} bytes`);
+  const built = await import(pathToFileURL(file).href);
+  const sources = await import("../../src/client/index.js");
+  assert.deepEqual(Object.keys(built), Object.keys(sources));
+  assert(built.SockJS.prototype.send);
+});

@@ -1,0 +1,319 @@
+"""`ReconnectingSockJS` in Chromium and Firefox: reloads, crashes, the cache of pages, older servers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
+
+import pytest
+
+from tests.e2e.chromium import Chromium
+from tests.e2e.firefox import Firefox
+from tests.e2e.server import PATIENCE
+from tests.integration.pserve import Pserve, write_ini
+from tests.pkgs.ledger_app import KILL
+from tests.pkgs.page_app import CLOSE, Ledger
+from tests.proxies.programs import find_program
+
+Browser = Chromium | Firefox
+
+
+class Site:
+    """A server that comes and goes, always at the same address, and its ledger.
+
+    Args:
+        folder: for what it writes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._listen = "127.0.0.1:0"
+        self._process: Pserve | None = None
+        self.ledger = Ledger(folder / "ledger.sqlite")
+        self.url = ""
+
+    def start(self, **settings: str) -> None:
+        """Start a process with settings of the application."""
+        app = {"paste.app_factory": "tests.pkgs.page_app:main", **settings}
+        app["ledger"] = str(self._folder / "ledger.sqlite")
+        ini = write_ini(self._folder, f"listen = {self._listen}", "\n".join(
+            f"{key} = {value}" for key, value in app.items()
+        ))  # fmt: skip
+        # The application is another one.
+        ini.write_text(ini.read_text().replace("paste.app_factory = tests.pkgs.pserve_app:main\n", ""))
+        self._process = Pserve(ini)
+        (self.url,) = self._process.urls()
+        self._listen = urlsplit(self.url).netloc
+
+    def killed(self) -> None:
+        """Wait until a message has killed it."""
+        assert self._process is not None
+        assert self._process.exit_code() == -signal.SIGKILL
+
+    def kill(self) -> None:
+        """End it without letting it know."""
+        assert self._process is not None
+        self._process.signal(signal.SIGKILL)
+        self.killed()
+
+    def end(self) -> None:
+        """End it, where it is running."""
+        if self._process is not None:
+            self._process.end()
+
+    def say(self, text: str) -> None:
+        """Broadcast a text to all sessions."""
+        with urlopen(f"{self.url}/say?{urlencode({'text': text})}", timeout=PATIENCE) as response:
+            assert response.status == 200
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def browser(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
+    profile = tmp_path_factory.mktemp(f"profile-{request.param}")
+    driver: Browser
+    if request.param == "chromium":
+        driver = Chromium(profile, PATIENCE)
+    else:
+        driver = Firefox(find_program("firefox-esr"), profile, PATIENCE)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def site(tmp_path: Path, browser: Browser) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    # No page looks for a server that is gone.
+    browser.get("about:blank")
+    site.end()
+
+
+@pytest.fixture
+def quiet(browser: Browser, site: Site) -> Iterator[None]:
+    """The console shows no error."""
+    browser.errors()
+    yield
+    assert browser.errors() == []
+
+
+def visit(browser: Browser, site: Site, to: str = "/ledger", **options: Any) -> None:
+    """Load the page, and wait until its session is open, or will never be."""
+    browser.get(f"{site.url}/page?{urlencode({'to': to, 'with': json.dumps(options)})}")
+    until(browser, "return ['open', 'stopped'].includes(window.sock?.state)")
+
+
+def until(browser: Browser, script: str) -> Any:
+    """Wait until a script of the page returns something true, and return it."""
+    end = time.monotonic() + PATIENCE
+    while not (value := browser.execute_script(script)):
+        if time.monotonic() > end:
+            pytest.fail(f"{script}: {browser.execute_script('return window.told')}")
+        time.sleep(0.02)
+    return value
+
+
+def until_told(browser: Browser, event: str) -> Any:
+    """Wait until the page was told of an event, and return its detail, or true."""
+    script = f"return window.told.filter(([type]) => type === '{event}').at(-1)"
+    return until(browser, script)[1]
+
+
+def until_handled(browser: Browser) -> None:
+    """Wait until all that the page sent is handled."""
+    until(browser, "return window.sock.outbox.length === 0")
+
+
+def send(browser: Browser, texts: list[str], then: str = "") -> list[str]:
+    """Send texts, do something in the same breath, and return the texts' ids."""
+    script = f"""
+    const receipts = arguments[0].map((text) => window.sock.send(text));
+    window.sure = [];
+    for (const {{ handled }} of receipts) handled.then((sure) => window.sure.push(sure));
+    {then};
+    return receipts.map(({{ id }}) => id)
+    """
+    ids: list[str] = browser.execute_script(script, texts)
+    return ids
+
+
+def messages(browser: Browser) -> list[str]:
+    """Return what came."""
+    told = browser.execute_script("return window.told")
+    return [detail for event, detail in told if event == "message"]
+
+
+def events(browser: Browser) -> list[str]:
+    """Return the names of what else was told, in order."""
+    told = browser.execute_script("return window.told")
+    passing = ("message", "transport", "rtt", "pageshow")
+    return [event for event, _ in told if event not in passing]
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling"])
+def test_both_ways(browser, site, transport: str) -> None:
+    """All comes once, in order, and is known to be handled."""
+    site.start()
+    visit(browser, site, transports=[transport])
+    texts = [f"{number} ümläut \U0001f680" for number in range(200)]
+    ids = send(browser, texts)
+    until_handled(browser)
+    until(browser, f"return window.told.filter(([type]) => type === 'message').length >= {len(texts)}")
+    assert messages(browser) == texts
+    assert site.ledger.rows("entries") == [*zip(ids, texts, strict=True)]
+    assert site.ledger.rows("arrivals") == [(known, 0) for known in ids]
+    assert browser.execute_script("return window.sure") == [True] * len(texts)
+    assert browser.execute_script("return window.sock.transport") == transport
+    assert browser.execute_script("return window.sock.rtt") > 0
+    assert events(browser) == ["connecting", "open"]
+
+
+def test_the_server_is_killed(browser, site) -> None:
+    """The page hears what is not known, and what was not confirmed comes again under its ids."""
+    site.start()
+    visit(browser, site)
+    texts = [f"message {number}" for number in range(100)]
+    texts[50] = f"{KILL} 50"
+    ids = send(browser, texts)
+    site.killed()
+    until_told(browser, "suspended")
+    more = [f"later {number}" for number in range(20)]
+    ids += send(browser, more)
+    site.start()
+    lost = until_told(browser, "lost")
+    until_handled(browser)
+    assert lost["handled"] <= 50 < lost["handled"] + lost["repeated"]
+    assert site.ledger.rows("entries") == [*zip(ids, texts + more, strict=True)]
+    assert [again for known, again in site.ledger.rows("arrivals") if known == ids[50]] == [0, 1]
+    assert events(browser) == ["connecting", "open", "suspended", "lost", "connecting", "open"]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_reload(browser, site) -> None:
+    """What is not handled goes on from the next page, once and in order, and the old session ends."""
+    site.start()
+    visit(browser, site)
+    texts = [f"{number} before" for number in range(100)]
+    ids = send(browser, texts, "window.before = true; location.reload()")
+    until(browser, "return !window.before && window.sock?.state === 'open'")
+    inherited = browser.execute_script("return window.inherited")
+    assert inherited == texts[-len(inherited) :]
+    more = ["after"]
+    ids += send(browser, more)
+    until_handled(browser)
+    assert site.ledger.rows("entries") == [*zip(ids, texts + more, strict=True)]
+    assert browser.execute_script("return window.sock.unsaved") == 0
+    ends = [event for (event,) in site.ledger.rows("lives") if event != "open"]
+    assert ends in (["close 1000 Replaced"], ["close 1000 "])
+
+
+@pytest.mark.usefixtures("quiet")
+def test_resume_over_reload(browser, site) -> None:
+    """The same session goes on in the next page, which has kept what came."""
+    site.start()
+    visit(browser, site, resumeOverReload=True)
+    texts = [f"{number} before" for number in range(100)]
+    ids = send(browser, texts, "window.before = true; location.reload()")
+    until(browser, "return !window.before && window.sock?.state === 'open'")
+    ids += send(browser, ["after"])
+    until_handled(browser)
+    assert site.ledger.rows("entries") == [*zip(ids, [*texts, "after"], strict=True)]
+    assert site.ledger.rows("lives") == [("open",)]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_duplicated_tab(browser, site) -> None:
+    """It has a copy of sessionStorage, and shares nothing; when it is closed its session ends."""
+    site.start()
+    visit(browser, site)
+    (own,) = send(browser, ["own"])
+    browser.execute_script("window.other = window.open(location.href); return true")
+    until(browser, "return window.other.sock?.state === 'open'")
+    assert browser.execute_script("return window.other.inherited") == []
+    other = browser.execute_script("return window.other.sock.send('of the other').id")
+    until(browser, "return window.other.sock.outbox.length === 0")
+    until_handled(browser)
+    assert other[:22] != own[:22]
+    assert sorted(site.ledger.rows("entries")) == sorted([(own, "own"), (other, "of the other")])
+    browser.execute_script("window.other.close(); return true")
+    while ("close 1000 ",) not in site.ledger.rows("lives"):
+        time.sleep(0.02)
+    send(browser, ["still there"])
+    until_handled(browser)
+    assert events(browser) == ["connecting", "open"]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_back_forward_cache(browser, site) -> None:
+    """The page is left, and comes back as it was: what came meanwhile comes now."""
+    if not isinstance(browser, Chromium):
+        pytest.skip("Firefox keeps no page that WebDriver drives")
+    site.start()
+    visit(browser, site)
+    send(browser, ["before"])
+    until_handled(browser)
+    browser.execute_script("location.href = '/elsewhere'; return true")
+    until(browser, "return document.title === 'Elsewhere'")
+    site.say("meanwhile")
+    browser.execute_script("history.back(); return true")
+    until(browser, "return window.told && window.sock?.state === 'open'")
+    assert ["pageshow", True] in browser.execute_script("return window.told")
+    send(browser, ["after"])
+    until_handled(browser)
+    until(browser, "return window.told.filter(([type]) => type === 'message').length >= 3")
+    assert messages(browser) == ["before", "meanwhile", "after"]
+    assert events(browser) == ["connecting", "open", "suspended", "resumed"]
+
+
+def test_offline(browser, site) -> None:
+    """What is sent while the browser has no network goes out afterwards."""
+    if not isinstance(browser, Chromium):
+        pytest.skip("Firefox has no such switch")
+    site.start()
+    visit(browser, site, transports=["xhr-streaming"])
+    browser.go_offline()
+    until_told(browser, "suspended")
+    ids = send(browser, ["offline"])
+    browser.go_offline(False)
+    until_handled(browser)
+    assert site.ledger.rows("entries") == [*zip(ids, ["offline"], strict=True)]
+    assert events(browser) == ["connecting", "open", "suspended", "resumed"]
+
+
+def test_older_server(browser, site) -> None:
+    """Without `~r1` it is SockJS that comes back; and `~r1` as soon as the server knows it."""
+    site.start(**{"sockjs.resume_window": "0"})
+    visit(browser, site)
+    send(browser, ["one"])
+    assert until_told(browser, "message") == "one"
+    assert browser.execute_script("return window.sure") == [False]
+    site.kill()
+    until_told(browser, "suspended")
+    (known,) = send(browser, ["two"])
+    site.start()
+    until_handled(browser)
+    assert browser.execute_script("return window.sure") == [True]
+    assert until_told(browser, "lost") == {"handled": 1, "repeated": 0}
+    assert events(browser) == ["connecting", "open", "suspended", "lost", "connecting", "open"]
+    assert site.ledger.rows("entries") == [("", "one"), (known, "two")]
+
+
+def test_final(browser, site) -> None:
+    """What the application closes stays closed; who is refused is told so."""
+    site.start()
+    visit(browser, site)
+    send(browser, [CLOSE])
+    assert until_told(browser, "stopped") == {"code": 4321, "reason": "Enough"}
+    assert browser.execute_script("return window.sock.state") == "stopped"
+    visit(browser, site, "/denied")
+    assert until_told(browser, "stopped") == {"code": 4403, "reason": ""}
+    assert until_told(browser, "denied") == {"status": 403}
+    assert events(browser) == ["connecting", "denied", "stopped"]
