@@ -201,6 +201,18 @@ class Resumable:
         """Sends a script of steps as one message."""
         return self.send(first, json.dumps(steps))
 
+    def until_handled(self, count: int) -> None:
+        """Waits until the application has handled so many messages; it may be slow."""
+        eventually(lambda: self.send()["received"] >= count)
+
+    def deliver(self, first: int, *messages: str) -> None:
+        """Sends messages, and waits until the application has handled them, and has answered.
+
+        Again and again, as `send` may return before all were taken; those that were are dropped.
+        """
+        last = first + len(messages) - 1
+        eventually(lambda: self.send(first, *messages)["received"] >= last)
+
     def handshake(self, query: str = "") -> WebSocket:
         """Makes a WebSocket's handshake."""
         return self.client.websocket(self.url("websocket", query), self.headers)

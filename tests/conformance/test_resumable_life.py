@@ -165,6 +165,7 @@ def test_replaced_websocket_may_say_hello_again(one: Resumable) -> None:
     link.say({"received": 1})
     link.say({"ping": 3})
     assert link.line() == 'r{"pong":3}'
+    one.until_handled(1)
     assert one.hello(link)["from"] == 2
     assert list(stream)[-1] == f'r{{"stale":{one.number}}}'
     link.say(["b"])
