@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -63,6 +64,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
     items.sort(key=lambda item: BROWSERS not in item.path.parents)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what has been imported out of all collections of garbage, which some tests ask for."""
+    gc.collect()
+    gc.freeze()
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
