@@ -19,11 +19,10 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 # Where workers run the tests, the process that reports has no other conftest.
 from tests.e2e.report import pytest_terminal_summary  # noqa: F401
 from tests.isolation import GUARD
-from tests.selection import FOLDERS, FULL, needs_server, pairs
+from tests.selection import FOLDERS, FULL, folders, needs_server, pairs
 
 TESTS = Path(__file__).parent
-BROWSERS = TESTS / "e2e"
-INTEGRATION = TESTS / "integration"
+BROWSERS = "e2e"
 #: How `make check` selects.
 WITHOUT_SERVER = "not server"
 #: The files with browsers that share a worker; the others share one more. All take about as long.
@@ -42,6 +41,18 @@ hypothesis.settings.register_profile("night", max_examples=2000, deadline=None)
 hypothesis.settings.load_profile("test")
 
 BROKEN = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Leaves what is imported out of all collections of garbage, which some tests ask for."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -63,20 +74,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
-    items.sort(key=lambda item: BROWSERS not in item.path.parents)
-
-
-def pytest_collection_finish() -> None:
-    """Leaves what has been imported out of all collections of garbage, which some tests ask for."""
-    gc.collect()
-    gc.freeze()
+    items.sort(key=lambda item: BROWSERS not in folders(item.path))
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
     """Returns the combinations of parameters that only the full run has."""
     by_test: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in items:
-        if isinstance(item, pytest.Function) and INTEGRATION in item.path.parents:
+        if isinstance(item, pytest.Function) and "integration" in folders(item.path):
             by_test[item.nodeid.partition("[")[0]].append(item)
     left_out: list[pytest.Item] = []
     for cases in by_test.values():
@@ -115,7 +120,7 @@ class Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
-        if file.parent.name != BROWSERS.name:
+        if file.parent.name != BROWSERS:
             return str(file)
         return SCOPES.get(file.name, "other browsers")
 
