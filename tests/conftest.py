@@ -25,8 +25,9 @@ TESTS = Path(__file__).parent
 BROWSERS = "e2e"
 #: How `make check` selects.
 WITHOUT_SERVER = "not server"
-#: The files with browsers that share a worker; the others share one more. All take about as long.
+#: Whose tests with browsers share a worker; the others share one more. All take about as long.
 SCOPES = {
+    "test_proxies.py::test_behind[": "a proxy",
     "test_proxies.py": "proxies",
     "test_transports.py": "transports",
     "test_life.py": "life",
@@ -62,9 +63,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks what needs a server, leaves combinations out, and has the browsers first.
+    """Marks what needs a server, leaves combinations out, and has what takes longest first.
 
-    They take longest.
+    So the workers end together: browsers, then servers, then the short files of all else.
     """
     for item in items:
         if isinstance(item, pytest.Function) and needs_server(item):
@@ -74,7 +75,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
-    items.sort(key=lambda item: BROWSERS not in folders(item.path))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Returns when the file of a test has its turn."""
+    found = folders(item.path)
+    if BROWSERS in found:
+        return 0
+    return 2 if found.isdisjoint(FOLDERS | {"server"}) else 1
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -119,10 +128,13 @@ class Scheduling(LoadScopeScheduling):
     """The browsers have a worker each, as far as `SCOPES` goes; of the others, each file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = Path(nodeid.partition("::")[0])
-        if file.parent.name != BROWSERS:
-            return str(file)
-        return SCOPES.get(file.name, "other browsers")
+        file, _, test = nodeid.partition("::")
+        path = Path(file)
+        if path.parent.name != BROWSERS:
+            return file
+        test = f"{path.name}::{test}"
+        found = (scope for start, scope in SCOPES.items() if test.startswith(start))
+        return next(found, "other browsers")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
