@@ -53,9 +53,10 @@ test:
 test-js: $(NODE_MODULES)
 	cd js && npm test
 
-# By one process: of a fresh checkout each worker would compile all of the tests.
+# By one process: of a fresh checkout each worker would compile all of the tests. What is wrong with
+# them, their run tells.
 compiled: $(TEST)
-	@$(BIN)/python -m pytest --collect-only -qq >/dev/null
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 
 test-units: $(TEST)
 	$(BIN)/python -m pytest $(UNITS)
