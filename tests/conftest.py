@@ -27,11 +27,14 @@ BROWSERS = "e2e"
 WITHOUT_SERVER = "not server"
 #: Whose tests with browsers share a worker; the others share one more. All take about as long.
 SCOPES = {
-    "test_proxies.py::test_behind[": "a proxy",
-    "test_proxies.py": "proxies",
+    "test_proxies.py::test_behind[frames": "looks",
+    "test_proxies.py::test_behind[": "proxies",
+    "test_proxies.py": "transports",
     "test_transports.py": "transports",
     "test_life.py": "life",
     "test_server_trouble.py": "life",
+    "test_looks.py": "looks",
+    "test_rooms.py": "looks",
 }
 
 # No deadline: how quick the machine is says nothing of the code.
