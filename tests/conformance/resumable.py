@@ -185,8 +185,15 @@ class Resumable:
         return self
 
     def grown(self) -> Resumable:
-        """Opens the session, and proves that the welcome came."""
-        self.open().poll(now=True)
+        """Opens the session, and proves that the welcome came.
+
+        By a WebSocket and then a poll: what has nothing attached would have to be in time.
+        """
+        link = self.websocket()
+        link.say({"ping": 0})
+        link.until("pong")
+        self.poll(now=True)
+        link.websocket.close()
         return self
 
     def send(self, first: int = 1, *messages: str, **fields: Any) -> dict[str, Any]:

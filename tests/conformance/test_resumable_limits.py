@@ -199,7 +199,9 @@ def test_session_that_alone_keeps_too_much_ends(launch_resumable: Launch) -> Non
 
 def ended(client: Client, endpoint: str = "/lost", code: int = 4321) -> Resumable:
     """Makes a session that its application closes, and waits until only a tombstone is left."""
-    one = Resumable(client, endpoint, tag=token()).grown()
+    one = Resumable(client, endpoint, tag=token())
+    # What has nothing attached would have to be in time.
+    one.websocket()
     one.run(1, ["close", code, "x"])
     client.events(one.tag, 3)
     # While it is there, its welcome precedes its end.
@@ -219,8 +221,10 @@ def test_without_tombstones_nothing_is_known(launch_resumable: Launch) -> None:
     with launch_resumable(
         max_tombstones="0", resume_window="0.2", disconnect_delay="0.1"
     ) as client:
-        one = Resumable(client, tag=token()).grown()
+        one = Resumable(client, tag=token())
+        attached = one.websocket()
         one.send(1, "a")
+        attached.websocket.close()
         client.events(one.tag, 4)
         assert one.poll() == ['r{"lost":{}}']
 

@@ -135,7 +135,8 @@ def test_the_key_comes_before_the_user(one: Resumable, way: str) -> None:
 def test_tombstone_is_told_to_the_right_user_only(client: Client) -> None:
     one = Resumable(client, "/former_members", tag=token())
     one.headers = ALICE
-    one.grown().run(1, ["close", 4321, "x"])
+    one.websocket()
+    one.run(1, ["close", 4321, "x"])
     client.events(one.tag, 3)
     # Until its window is over a welcome precedes it.
     eventually(lambda: one.poll(now=True) == ['c[4321,"x"]'])
