@@ -21,9 +21,9 @@ BUILD = setup.cfg pyproject.toml buildtools/build_backend.py
 DEMO = $(VENV)/.installed-demo
 TEST = $(VENV)/.installed-test
 
-# Tests mostly wait, those with browsers most of all: six workers keep two cores busy.
+# Tests mostly wait, those with browsers most of all: eight workers keep two cores busy.
 # tests/conftest.py says what stays together.
-WORKERS = -n 6 --dist loadscope --no-loadscope-reorder
+WORKERS = -n 8 --dist loadscope --no-loadscope-reorder
 UNITS = -n 2 --dist loadscope -m 'not server' --hypothesis-profile=check
 FULL =
 COVERAGE =
@@ -42,7 +42,7 @@ BROWSERS =
 # Where it is set, each worker of the tests would compile all of them anew: half of a quick check.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test test-js test-units coverage lint format docs bench bench-short bench-stalls proxies browser-files programs dist clean
+.PHONY: demo check test test-js compiled test-units coverage lint format docs bench bench-short bench-stalls proxies browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
@@ -51,7 +51,8 @@ demo: $(DEMO)
 check: $(TEST) $(NODE_MODULES)
 	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js test-units
 
-test: lint test-js programs
+test:
+	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js programs compiled
 	$(if $(FULL),SOCKJS_TEST_FULL=1) $(BIN)/python -m pytest $(WORKERS) \
 	  $(if $(FULL),--hypothesis-profile=night) $(if $(COVERAGE),--cov --cov-report=)
 	$(if $(COVERAGE),@$(MAKE) --no-print-directory coverage)
@@ -59,6 +60,11 @@ test: lint test-js programs
 # Some of them talk to our server.
 test-js: $(TEST) $(NODE_MODULES)
 	cd js && npm test
+
+# By one process: of a fresh checkout each worker would compile all of the tests. What is wrong with
+# them, their run tells.
+compiled: $(TEST)
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 
 test-units: $(TEST)
 	$(BIN)/python -m pytest $(UNITS)

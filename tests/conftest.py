@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,20 +19,25 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 # Where workers run the tests, the process that reports has no other conftest.
 from tests.e2e.report import pytest_terminal_summary  # noqa: F401
 from tests.isolation import GUARD
-from tests.selection import FOLDERS, FULL, needs_server, pairs
+from tests.selection import FOLDERS, FULL, folders, needs_server, pairs
 
 TESTS = Path(__file__).parent
-BROWSERS = TESTS / "e2e"
-INTEGRATION = TESTS / "integration"
+BROWSERS = "e2e"
 #: How `make check` selects.
 WITHOUT_SERVER = "not server"
-#: The files with browsers that share a worker; the others share one more. All take about as long.
+#: Whose tests with browsers share a worker; the others share one more. All take about as long.
 SCOPES = {
-    "test_proxies.py": "proxies",
-    "test_middleboxes.py": "middleboxes",
+    "test_proxies.py::test_behind[frames": "looks",
+    "test_proxies.py::test_behind[": "proxies",
+    "test_proxies.py": "transports",
+    "test_middleboxes.py": "client",
+    "test_browser_client.py": "client",
+    "test_resuming_page.py": "client",
     "test_transports.py": "transports",
     "test_life.py": "life",
     "test_server_trouble.py": "life",
+    "test_looks.py": "looks",
+    "test_rooms.py": "looks",
 }
 
 # No deadline: how quick the machine is says nothing of the code.
@@ -44,6 +50,18 @@ hypothesis.settings.load_profile("test")
 BROKEN = pytest.StashKey[list[str]]()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Leaves what is imported out of all collections of garbage, which some tests ask for."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leaves out what is not even worth reading where no servers are wanted."""
     unwanted = config.option.markexpr == WITHOUT_SERVER and collection_path.name in FOLDERS
@@ -51,9 +69,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks what needs a server, leaves combinations out, and has the browsers first.
+    """Marks what needs a server, leaves combinations out, and has what takes longest first.
 
-    They take longest.
+    So the workers end together: browsers, then servers, then the short files of all else.
     """
     for item in items:
         if isinstance(item, pytest.Function) and needs_server(item):
@@ -63,14 +81,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
-    items.sort(key=lambda item: BROWSERS not in item.path.parents)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Returns when the file of a test has its turn."""
+    found = folders(item.path)
+    if BROWSERS in found:
+        return 0
+    return 2 if found.isdisjoint(FOLDERS | {"server"}) else 1
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
     """Returns the combinations of parameters that only the full run has."""
     by_test: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in items:
-        if isinstance(item, pytest.Function) and INTEGRATION in item.path.parents:
+        if isinstance(item, pytest.Function) and "integration" in folders(item.path):
             by_test[item.nodeid.partition("[")[0]].append(item)
     left_out: list[pytest.Item] = []
     for cases in by_test.values():
@@ -108,10 +134,13 @@ class Scheduling(LoadScopeScheduling):
     """The browsers have a worker each, as far as `SCOPES` goes; of the others, each file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = Path(nodeid.partition("::")[0])
-        if file.parent.name != BROWSERS.name:
-            return str(file)
-        return SCOPES.get(file.name, "other browsers")
+        file, _, test = nodeid.partition("::")
+        path = Path(file)
+        if path.parent.name != BROWSERS:
+            return file
+        test = f"{path.name}::{test}"
+        found = (scope for start, scope in SCOPES.items() if test.startswith(start))
+        return next(found, "other browsers")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:

@@ -30,11 +30,20 @@ NAMES = {
 }
 
 
+@functools.cache
+def folders(path: Path) -> frozenset[str]:
+    """Returns the names of the folders of these tests that a file is in.
+
+    Remembered, as thousands of tests ask.
+    """
+    return frozenset(path.relative_to(HERE).parent.parts)
+
+
 def needs_server(item: pytest.Function) -> bool:
     """Tells whether a test opens sockets or starts processes, by its folder and what it uses."""
     values = item.callspec.params.values() if hasattr(item, "callspec") else ()
     program = any(isinstance(value, str) and value == PROGRAM for value in values)
-    if program or not FOLDERS.isdisjoint(item.path.relative_to(HERE).parts):
+    if program or not FOLDERS.isdisjoint(folders(item.path)):
         return True
     fixtures = [
         definition.func

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 from tests.conformance.wire import Client
+from tests.selection import folders
 
 FOREIGN_URL = os.environ.get("SOCKJS_TEST_URL", "").rstrip("/")
 
@@ -25,9 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        if "conformance" in folders(item.path):
             item.add_marker(pytest.mark.conformance)
             if FOREIGN_URL and item.get_closest_marker("ours"):
                 item.add_marker(pytest.mark.skip(reason="not required of a foreign server"))

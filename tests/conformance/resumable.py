@@ -185,8 +185,15 @@ class Resumable:
         return self
 
     def grown(self) -> Resumable:
-        """Opens the session, and proves that the welcome came."""
-        self.open().poll(now=True)
+        """Opens the session, and proves that the welcome came.
+
+        By a WebSocket and then a poll: what has nothing attached would have to be in time.
+        """
+        link = self.websocket()
+        link.say({"ping": 0})
+        link.until("pong")
+        self.poll(now=True)
+        link.websocket.close()
         return self
 
     def send(self, first: int = 1, *messages: str, **fields: Any) -> dict[str, Any]:
@@ -200,6 +207,18 @@ class Resumable:
     def run(self, first: int, *steps: list[Any]) -> dict[str, Any]:
         """Sends a script of steps as one message."""
         return self.send(first, json.dumps(steps))
+
+    def until_handled(self, count: int) -> None:
+        """Waits until the application has handled so many messages; it may be slow."""
+        eventually(lambda: self.send()["received"] >= count)
+
+    def deliver(self, first: int, *messages: str) -> None:
+        """Sends messages, and waits until the application has handled them, and has answered.
+
+        Again and again, as `send` may return before all were taken; those that were are dropped.
+        """
+        last = first + len(messages) - 1
+        eventually(lambda: self.send(first, *messages)["received"] >= last)
 
     def handshake(self, query: str = "") -> WebSocket:
         """Makes a WebSocket's handshake."""

@@ -309,10 +309,11 @@ def test_application_sees_a_handshake_without_a_body(client: Client, way: str) -
 
 def test_reason_of_a_client_is_in_no_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        one = Resumable(client, "/lost").open()
+        one = Resumable(client, "/lost")
+        one.websocket()
         reason = "in no log " + token()
         one.send(1, close=[4000, reason])
-        eventually(lambda: f"{one.session} xhr-polling ended" in caplog.text)
+        eventually(lambda: f"{one.session} websocket ended" in caplog.text)
     assert reason not in caplog.text
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
 from tests.conformance.resumable import Link, Resumable, Stream, lines_of, texts, token, told
 from tests.conformance.wire import Client, eventually
+from tests.pkgs.resumable_app import WINDOW
 
 pytestmark = pytest.mark.ours
 
@@ -93,7 +95,7 @@ def test_young_is_forgotten_after_the_disconnect_delay(client: Client, made: str
 
 @pytest.mark.parametrize("way", ["request", "frame", "send"])
 def test_anything_from_the_client_after_the_welcome_makes_it_grow(client: Client, way: str) -> None:
-    one = Resumable(client, "/young", tag=token())
+    one = Resumable(client, "/growing", tag=token())
     if way == "frame":
         link = one.link("new")
         one.hello(link, new=True)
@@ -165,6 +167,7 @@ def test_replaced_websocket_may_say_hello_again(one: Resumable) -> None:
     link.say({"received": 1})
     link.say({"ping": 3})
     assert link.line() == 'r{"pong":3}'
+    one.until_handled(1)
     assert one.hello(link)["from"] == 2
     assert list(stream)[-1] == f'r{{"stale":{one.number}}}'
     link.say(["b"])
@@ -244,8 +247,10 @@ def test_back_before_the_disconnect_delay_is_told_nobody(one: Resumable) -> None
 @pytest.mark.parametrize("way", WAYS)
 def test_window_passes(client: Client, way: str) -> None:
     """Closed with 3001, ``on_close``; then it is lost, which tells what was handled."""
-    one = Resumable(client, "/lost", tag=token()).open()
-    one.send(1, "a", "b")
+    one = Resumable(client, "/lost", tag=token())
+    attached = one.websocket()
+    one.deliver(1, "a", "b")
+    attached.websocket.close()
     eventually(lambda: ["close", 3001, "Timed out"] in client.events(one.tag, 5, timeout=0))
     names = [event[0] for event in client.events(one.tag, 5, timeout=0)]
     # Where the machine comes to it late, it is closed at once.
@@ -266,14 +271,17 @@ def test_window_passes(client: Client, way: str) -> None:
 
 
 def test_each_request_begins_the_window_anew(client: Client) -> None:
-    one = Resumable(client, "/lost", tag=token()).grown()
-    # More often than the window is long.
-    for number in range(1, 8):
+    one = Resumable(client, "/again", tag=token()).grown()
+    begun, number = time.monotonic(), 0
+    # For longer than the window is.
+    while time.monotonic() < begun + 1.5 * WINDOW:
+        number += 1
         one.send(number, f"{number}")
         client.events(one.tag, number + 1)
         assert told(one.poll(now=True)[0])["from"] == 1
+        time.sleep(WINDOW / 20)
     stream = one.attach("xhr_streaming")
-    assert len(texts(stream.until('"7"'))) == 7
+    assert len(texts(stream.until(f'"{number}"'))) == number
 
 
 # Closed
@@ -327,7 +335,8 @@ def test_end_reaches_a_held_poll(one: Resumable) -> None:
 
 @pytest.mark.parametrize("way", [*WAYS, "new"])
 def test_tombstone_tells_how_it_was_closed(client: Client, way: str) -> None:
-    one = Resumable(client, "/lost", tag=token()).grown()
+    one = Resumable(client, "/lost", tag=token())
+    one.websocket()
     one.run(1, ["send", "a"], ["close", 4321, "x"])
     names(one, 3)
     # What was not fetched within the window is gone.
@@ -347,7 +356,8 @@ def test_tombstone_tells_how_it_was_closed(client: Client, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_tombstone_and_a_wrong_key(client: Client, way: str) -> None:
-    one = Resumable(client, "/lost", tag=token()).grown()
+    one = Resumable(client, "/lost", tag=token())
+    one.websocket()
     one.run(1, ["close", 4321, "x"])
     names(one, 3)
     eventually(lambda: one.poll(now=True) == ['c[4321,"x"]'])

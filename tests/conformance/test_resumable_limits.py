@@ -29,9 +29,8 @@ def test_lines_have_at_most_32_kib(client: Client, way: str) -> None:
     """Only the array is split."""
     one = Resumable(client).open()
     sent = [f"{number:05}" + "x" * 995 for number in range(100)]
-    one.send(1, *sent[:60])
-    one.send(61, *sent[60:])
-    eventually(lambda: one.send(1)["received"] == 100)
+    one.deliver(1, *sent[:60])
+    one.deliver(61, *sent[60:])
     lines = one.poll() if way == "xhr" else one.attach(way).until(sent[-1])
     assert texts(lines) == sent
     arrays = [line for line in lines if line[0] == "a"]
@@ -43,7 +42,7 @@ def test_lines_have_at_most_32_kib(client: Client, way: str) -> None:
 def test_one_message_is_never_split(client: Client, way: str) -> None:
     one = Resumable(client).open()
     message = "x" * 60000
-    one.send(1, "a", message, "b")
+    one.deliver(1, "a", message, "b")
     begun = one.poll() if way == "xhr" else one.attach(way).until('"b"')
     received = texts(begun)
     if way == "xhr" and len(received) < 3:
@@ -54,8 +53,7 @@ def test_one_message_is_never_split(client: Client, way: str) -> None:
 def test_several_lines_to_a_poll_until_the_limit_of_a_response(client: Client) -> None:
     one = Resumable(client, "/limited").open()
     sent = [f"{number:03}" + "x" * 497 for number in range(20)]
-    one.send(1, *sent)
-    eventually(lambda: one.send(1)["received"] == 20)
+    one.deliver(1, *sent)
     received: list[str] = []
     polls = 0
     while len(received) < 20:
@@ -153,8 +151,7 @@ def test_with_acknowledgements_any_number_goes(client: Client) -> None:
 def keeping(client: Client, endpoint: str, size: int, text: str = "x") -> Resumable:
     """Opens a session that keeps a message while nobody receives."""
     one = Resumable(client, endpoint, tag=token()).grown()
-    one.send(1, text * size)
-    eventually(lambda: one.send(1)["received"] == 1)
+    one.deliver(1, text * size)
     return one
 
 
@@ -190,8 +187,7 @@ def test_attached_sessions_do_not_count(launch_resumable: Launch) -> None:
 def test_session_that_alone_keeps_too_much_ends(launch_resumable: Launch) -> None:
     with launch_resumable(max_suspended_bytes="1000") as client:
         one = Resumable(client, tag=token()).grown()
-        one.send(1, json.dumps([]))
-        eventually(lambda: one.send(1)["received"] == 1)
+        one.deliver(1, json.dumps([]))
         one.send(2, "x" * 2000)
         assert client.events(one.tag, 4)[3] == ["close", 3001, "Timed out"]
         # The second one may have been at work still when it ended.
@@ -203,7 +199,9 @@ def test_session_that_alone_keeps_too_much_ends(launch_resumable: Launch) -> Non
 
 def ended(client: Client, endpoint: str = "/lost", code: int = 4321) -> Resumable:
     """Makes a session that its application closes, and waits until only a tombstone is left."""
-    one = Resumable(client, endpoint, tag=token()).grown()
+    one = Resumable(client, endpoint, tag=token())
+    # What has nothing attached would have to be in time.
+    one.websocket()
     one.run(1, ["close", code, "x"])
     client.events(one.tag, 3)
     # While it is there, its welcome precedes its end.
@@ -223,8 +221,10 @@ def test_without_tombstones_nothing_is_known(launch_resumable: Launch) -> None:
     with launch_resumable(
         max_tombstones="0", resume_window="0.2", disconnect_delay="0.1"
     ) as client:
-        one = Resumable(client, tag=token()).grown()
+        one = Resumable(client, tag=token())
+        attached = one.websocket()
         one.send(1, "a")
+        attached.websocket.close()
         client.events(one.tag, 4)
         assert one.poll() == ['r{"lost":{}}']
 

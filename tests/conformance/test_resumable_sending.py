@@ -57,7 +57,7 @@ def test_answer_tells_what_has_arrived_and_what_was_handled(one: Resumable) -> N
 
 
 def test_each_but_the_key_is_optional(one: Resumable) -> None:
-    one.open().send(1, "a")
+    one.open().deliver(1, "a")
     assert texts(one.poll()) == ["a"]
     for fields in ({}, {"received": 1}, {"first": 5}, {"first": 2, "messages": []}):
         response = one.post("xhr_send", {"key": one.key, **fields})
@@ -144,7 +144,7 @@ def test_received_beyond_what_was_sent_ends_the_session(one: Resumable) -> None:
 
 
 def test_send_acknowledges(one: Resumable) -> None:
-    one.open().send(1, "a", "b")
+    one.open().deliver(1, "a", "b")
     assert texts(one.poll()) == ["a", "b"]
     one.send(3, received=1)
     assert one.poll(now=True)[0] == 'r{"from":2,"received":2}'
@@ -215,7 +215,7 @@ def test_close_that_is_none(one: Resumable, value: object) -> None:
 
 
 def test_array_goes_on_with_the_next_number(one: Resumable) -> None:
-    one.open().send(1, "a")
+    one.open().deliver(1, "a")
     assert texts(one.poll()) == ["a"]
     link = one.link()
     assert one.hello(link, received=1)["received"] == 1

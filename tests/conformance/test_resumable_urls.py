@@ -292,7 +292,7 @@ def test_requests_over_one_connection(one: Resumable) -> None:
 
 
 def test_http_10_ends_its_streams_with_the_connection(one: Resumable) -> None:
-    one.open().send(1, "a")
+    one.open().deliver(1, "a")
     target, body = one.url("xhr_streaming"), json.dumps(one.fields())
     response = one.client.request("POST", target, [], body, version="1.0")
     assert response["Transfer-Encoding"] is None

@@ -88,8 +88,7 @@ def test_somebody_else_is_403_and_looks_like_a_wrong_key(one: Resumable, way: st
 @pytest.mark.parametrize("way", ["xhr", "xhr_streaming", "xhr_send", "websocket"])
 def test_nobody_ends_it_with_4401(one: Resumable, way: str) -> None:
     """Who has the key and is signed out: nothing of what waits is told."""
-    one.send(1, "secret")
-    eventually(lambda: one.send(1)["received"] == 1)
+    one.deliver(1, "secret")
     one.headers = []
     if way == "websocket":
         link = one.link()
@@ -157,7 +156,8 @@ def test_nobody_else_brings_the_key(
 def test_tombstone_is_told_to_the_right_user_only(client: Client) -> None:
     one = Resumable(client, "/former_members", tag=token())
     one.headers = ALICE
-    one.grown().run(1, ["close", 4321, "x"])
+    one.websocket()
+    one.run(1, ["close", 4321, "x"])
     client.events(one.tag, 3)
     # Until its window is over a welcome precedes it.
     eventually(lambda: one.poll(now=True) == ['c[4321,"x"]'])

@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.chromium import Chromium
 from tests.e2e.page import ChatPage
 from tests.e2e.server import PATIENCE, ROOT, Server
+from tests.selection import folders
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 OWNERS = ("Ada", "Grace")
@@ -17,9 +18,8 @@ FAILED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        if "e2e" in folders(item.path):
             item.add_marker(pytest.mark.e2e)
             # Browsers are slow where other tests run beside them.
             item.add_marker(pytest.mark.timeout(300))

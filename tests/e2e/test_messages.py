@@ -104,11 +104,11 @@ def test_a_message_that_is_refused_can_be_tried_again(
 
 def test_a_flood_is_slowed_down(browsers: list[ChatPage], serve: Serve) -> None:
     """Its author is told, nothing is lost, and others are not disturbed."""
-    server = serve({"chat.messages_per_minute": "120", "chat.message_burst": "5"})
+    server = serve({"chat.messages_per_minute": "60", "chat.message_burst": "5"})
     room = server.room("Lobby")
     ada, grace = meet(browsers, f"{server.url}/rooms/{room}")
-    # Some twelve seconds of it, in which a busy machine can look.
-    flood = [f"flood {number}" for number in range(30)]
+    # Some twenty seconds of it, in which a busy machine can look.
+    flood = [f"flood {number}" for number in range(25)]
     ada.post(flood, 0)
     ada.until(lambda: ada.state_of(flood[-1]) == "waiting", "that it has to wait")
     assert any(message["reason"] for message in ada.messages())

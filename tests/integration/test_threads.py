@@ -368,6 +368,8 @@ async def test_slow_code_delays_its_own_session_only(monkeypatch, caplog, style,
                 for friend in (other, another):
                     await friend.send("are you there?")
                     assert await friend.recv() == "are you there?"
+                # Asking without a pause would take the time that other tests could have.
+                await asyncio.sleep(0.02)
             assert not target.closed
             go_on.set()
             await asyncio.gather(*sending)

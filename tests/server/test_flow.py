@@ -335,7 +335,7 @@ async def serving(fast: str = "true", **settings: str) -> AsyncIterator[Lab]:
     options = ServerOptions.parse({"listen": "127.0.0.1:0", "shutdown_timeout": "1"})
     (sock,) = options.bind()
     # The kernel would hold megabytes on their way.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     lab.address = sock.getsockname()
     lab.runner = Runner(lab.app, options)
     await lab.runner.start([sock])

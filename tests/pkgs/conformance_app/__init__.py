@@ -25,6 +25,9 @@ from sockjs_bridge import ConnectionClosed, WebSocketSession, websocket_view
 DISCONNECT_DELAY = 2.5
 """Seconds after which sessions expire where that is what is tested; a busy client may be late."""
 
+BRIEF_DELAY = 0.2
+"""The same where no client has to be in time."""
+
 HOLD_LIMIT = 20.0
 """Seconds after which a held handler goes on by itself, so that a failed test cannot hang."""
 
@@ -129,6 +132,7 @@ class CloseSession(RecordingSession):
 @websocket_view(route_name="script")
 @websocket_view(route_name="fast_heartbeat")
 @websocket_view(route_name="fast_disconnect")
+@websocket_view(route_name="brief")
 @websocket_view(route_name="short_responses")
 @websocket_view(route_name="small_queue")
 @websocket_view(route_name="small_inbound")
@@ -146,6 +150,7 @@ class ScriptSession(RecordingSession):
 
 @websocket_view(route_name="async_script")
 @websocket_view(route_name="async_fast_disconnect")
+@websocket_view(route_name="async_brief")
 class AsyncScriptSession(RecordingSession):
     """Obeys the client, in asynchronous hooks."""
 
@@ -249,6 +254,8 @@ def main(global_config: Any = None, **settings: str) -> Any:
         add("fast_heartbeat", "/fast_heartbeat", heartbeat_delay=0.2)
         add("fast_disconnect", "/fast_disconnect", disconnect_delay=DISCONNECT_DELAY)
         add("async_fast_disconnect", "/async_fast_disconnect", disconnect_delay=DISCONNECT_DELAY)
+        add("brief", "/brief", disconnect_delay=BRIEF_DELAY)
+        add("async_brief", "/async_brief", disconnect_delay=BRIEF_DELAY)
         add("short_responses", "/short_responses", response_max_age=0.3)
         add("small_messages", "/small_messages", max_message_size=1024)
         add("small_queue", "/small_queue", max_queue_size=4096)

@@ -106,6 +106,9 @@ def page(request: Request) -> Response:
     return Response("page")
 
 
+WINDOW = 2.0
+"""Seconds in which even a busy client comes back, where that is what is tested."""
+
 ROUTES: dict[str, dict[str, Any]] = {
     "echo": {"max_message_size": 65536},
     "blocking": {},
@@ -124,8 +127,10 @@ ROUTES: dict[str, dict[str, Any]] = {
     "queue": {"max_queue_size": 8192},
     "slow": {"max_inbound": 2, "disconnect_delay": 20},
     "young": {"disconnect_delay": 0.2, "resume_window": 30},
+    "growing": {"disconnect_delay": WINDOW, "resume_window": 30},
     "away": {"disconnect_delay": 0.2, "resume_window": 30},
     "lost": {"disconnect_delay": 0.1, "resume_window": 0.3},
+    "again": {"disconnect_delay": 0.1, "resume_window": WINDOW},
 }
 
 
