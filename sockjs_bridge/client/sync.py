@@ -132,13 +132,18 @@ class SyncConnection:
         if self._stopped:
             return
         try:
-            self._run(lambda: self._connection.close(code, reason))
+            self._run(lambda: self._leave(code, reason))
         except ValueError:
             raise
         except BaseException:
             self._stop()
             raise
         self._stop()
+
+    async def _leave(self, code: int, reason: str) -> None:
+        # Where another thread was quicker, no loop is there to wait on.
+        if not self._stopped:
+            await self._connection.close(code, reason)
 
     def _stop(self) -> None:
         with self._lock:

@@ -171,6 +171,13 @@ def test_closed_in_another_thread(url: str) -> None:
     assert codes == [1000] * 3
 
 
+def test_close_that_another_thread_was_quicker_with(url: str) -> None:
+    ws = connect_sync(f"{url}/echo")
+    ws.close()
+    # It had seen an open connection just before.
+    ws._run(lambda: ws._leave(1000, ""))
+
+
 def test_call_that_comes_as_its_loop_stops(url: str) -> None:
     ws = connect_sync(f"{url}/echo")
     loop = ws._loop
