@@ -118,6 +118,26 @@ describe("plain SockJS", () => {
     assert.deepEqual(events().slice(-1), ["open"]);
   });
 
+  test("a session of ~r1 is lost where no server knows of it any more", (t) => {
+    const { host, sock, events, last } = connected(t, { transports: ["xhr-polling"] });
+    host.welcome();
+    sock.send("one");
+    let refused = 0;
+    while (!last("lost")) {
+      for (const name of ["xhr_send", "xhr"]) {
+        if (!host.open(name).length) continue;
+        host.refuse(host.newest(name), 404);
+        refused += 1;
+      }
+      host.tick(1000);
+    }
+    assert(refused > 4, "as a newer server may answer next");
+    assert.deepEqual([sock.state, last("lost")], ["connecting", { handled: 0, repeated: 1 }]);
+    while (!host.open("xhr").length) host.tick(100);
+    assert.equal(host.newest("xhr").body.new, true);
+    assert.deepEqual(events(), ["connecting", "open", "suspended", "lost", "connecting"]);
+  });
+
   test("breaks in a row take longer, until one lasted", async (t) => {
     const { host, open, lose } = connected(t);
     const waits = async () => {
