@@ -1,4 +1,4 @@
-"""`ReconnectingSockJS` in Chromium and Firefox: reloads, crashes, the cache of pages, older servers."""
+"""`ReconnectingSockJS` in browsers: reloads, crashes, the cache of pages, older servers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Site:
             f"{key} = {value}" for key, value in app.items()
         ))  # fmt: skip
         # The application is another one.
-        ini.write_text(ini.read_text().replace("paste.app_factory = tests.pkgs.pserve_app:main\n", ""))
+        ini.write_text(
+            ini.read_text().replace("paste.app_factory = tests.pkgs.pserve_app:main\n", "")
+        )
         self._process = Pserve(ini)
         (self.url,) = self._process.urls()
         self._listen = urlsplit(self.url).netloc
@@ -176,7 +178,9 @@ def test_both_ways(browser, site, transport: str) -> None:
     texts = [f"{number} ümläut \U0001f680" for number in range(200)]
     ids = send(browser, texts)
     until_handled(browser)
-    until(browser, f"return window.told.filter(([type]) => type === 'message').length >= {len(texts)}")
+    until(
+        browser, f"return window.told.filter(([type]) => type === 'message').length >= {len(texts)}"
+    )
     assert messages(browser) == texts
     assert site.ledger.rows("entries") == [*zip(ids, texts, strict=True)]
     assert site.ledger.rows("arrivals") == [(known, 0) for known in ids]
@@ -208,7 +212,7 @@ def test_the_server_is_killed(browser, site) -> None:
 
 @pytest.mark.usefixtures("quiet")
 def test_reload(browser, site) -> None:
-    """What is not handled goes on from the next page, once and in order, and the old session ends."""
+    """What is not handled goes on from the next page, once and in order; the old session ends."""
     site.start()
     visit(browser, site)
     texts = [WAIT, *(f"{number} before" for number in range(100))]

@@ -30,10 +30,10 @@ PAGE = """<!doctype html>
 <script type="module">
 import {{ ReconnectingSockJS }} from "{client}";
 const asked = new URLSearchParams(location.search);
-const sock = new ReconnectingSockJS(asked.get("to") ?? "/ledger", JSON.parse(asked.get("with") ?? "{{}}"));
+const sock = new ReconnectingSockJS(asked.get("to"), JSON.parse(asked.get("with")));
 window.told = [];
-for (const type of ["connecting", "open", "message", "transport", "rtt", "suspended", "resumed", "lost",
-  "moved", "missed", "denied", "stopped"]) {{
+for (const type of ["connecting", "open", "message", "transport", "rtt", "suspended", "resumed",
+  "lost", "moved", "missed", "denied", "stopped"]) {{
   sock.addEventListener(type, ({{ detail }}) => window.told.push([type, detail]));
 }}
 window.addEventListener("pageshow", ({{ persisted }}) => window.told.push(["pageshow", persisted]));
