@@ -244,7 +244,7 @@ def sockjs_bridge_client_url(request: Request) -> str:
 
 
 def reconnecting_sockjs_url(request: Request) -> str:
-    """Returns the same as `sockjs_bridge_client_url`, for pages that import `ReconnectingSockJS`."""
+    """Returns what `sockjs_bridge_client_url` does, by the name of the former module."""
     return sockjs_bridge_client_url(request)
 
 

@@ -1,4 +1,4 @@
-"""`ReconnectingSockJS` in Chromium and Firefox: reloads, crashes, the cache of pages, older servers."""
+"""`ReconnectingSockJS` in browsers: reloads, crashes, the cache of pages, older servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.e2e.firefox import Firefox
 from tests.e2e.server import PATIENCE
 from tests.integration.pserve import Pserve, write_ini
 from tests.pkgs.ledger_app import KILL
-from tests.pkgs.page_app import CLOSE, Ledger
+from tests.pkgs.page_app import CLOSE, WAIT, Ledger
 from tests.proxies.programs import find_program
 
 Browser = Chromium | Firefox
@@ -46,7 +46,9 @@ class Site:
             f"{key} = {value}" for key, value in app.items()
         ))  # fmt: skip
         # The application is another one.
-        ini.write_text(ini.read_text().replace("paste.app_factory = tests.pkgs.pserve_app:main\n", ""))
+        ini.write_text(
+            ini.read_text().replace("paste.app_factory = tests.pkgs.pserve_app:main\n", "")
+        )
         self._process = Pserve(ini)
         (self.url,) = self._process.urls()
         self._listen = urlsplit(self.url).netloc
@@ -67,9 +69,9 @@ class Site:
         if self._process is not None:
             self._process.end()
 
-    def say(self, text: str) -> None:
-        """Broadcast a text to all sessions."""
-        with urlopen(f"{self.url}/say?{urlencode({'text': text})}", timeout=PATIENCE) as response:
+    def ask(self, view: str, **query: str) -> None:
+        """Call one of the application's views that do something."""
+        with urlopen(f"{self.url}/{view}?{urlencode(query)}", timeout=PATIENCE) as response:
             assert response.status == 200
 
 
@@ -131,6 +133,16 @@ def until_handled(browser: Browser) -> None:
     until(browser, "return window.sock.outbox.length === 0")
 
 
+def until_ended(site: Site, *ends: str) -> None:
+    """Wait until one session has ended, in one of these ways."""
+    limit = time.monotonic() + PATIENCE
+    while not (found := [life for (life,) in site.ledger.rows("lives") if life != "open"]):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    assert len(found) == 1
+    assert found[0] in ends
+
+
 def send(browser: Browser, texts: list[str], then: str = "") -> list[str]:
     """Send texts, do something in the same breath, and return the texts' ids."""
     script = f"""
@@ -166,7 +178,9 @@ def test_both_ways(browser, site, transport: str) -> None:
     texts = [f"{number} ümläut \U0001f680" for number in range(200)]
     ids = send(browser, texts)
     until_handled(browser)
-    until(browser, f"return window.told.filter(([type]) => type === 'message').length >= {len(texts)}")
+    until(
+        browser, f"return window.told.filter(([type]) => type === 'message').length >= {len(texts)}"
+    )
     assert messages(browser) == texts
     assert site.ledger.rows("entries") == [*zip(ids, texts, strict=True)]
     assert site.ledger.rows("arrivals") == [(known, 0) for known in ids]
@@ -198,21 +212,21 @@ def test_the_server_is_killed(browser, site) -> None:
 
 @pytest.mark.usefixtures("quiet")
 def test_reload(browser, site) -> None:
-    """What is not handled goes on from the next page, once and in order, and the old session ends."""
+    """What is not handled goes on from the next page, once and in order; the old session ends."""
     site.start()
     visit(browser, site)
-    texts = [f"{number} before" for number in range(100)]
+    texts = [WAIT, *(f"{number} before" for number in range(100))]
     ids = send(browser, texts, "window.before = true; location.reload()")
     until(browser, "return !window.before && window.sock?.state === 'open'")
-    inherited = browser.execute_script("return window.inherited")
-    assert inherited == texts[-len(inherited) :]
+    assert browser.execute_script("return window.inherited") == texts
+    site.ask("release")
     more = ["after"]
     ids += send(browser, more)
     until_handled(browser)
     assert site.ledger.rows("entries") == [*zip(ids, texts + more, strict=True)]
     assert browser.execute_script("return window.sock.unsaved") == 0
-    ends = [event for (event,) in site.ledger.rows("lives") if event != "open"]
-    assert ends in (["close 1000 Replaced"], ["close 1000 "])
+    # By the farewell of the page, or by the next one.
+    until_ended(site, "close 1000 Replaced", "close 1000 ")
 
 
 @pytest.mark.usefixtures("quiet")
@@ -220,12 +234,15 @@ def test_resume_over_reload(browser, site) -> None:
     """The same session goes on in the next page, which has kept what came."""
     site.start()
     visit(browser, site, resumeOverReload=True)
-    texts = [f"{number} before" for number in range(100)]
+    texts = [WAIT, *(f"{number} before" for number in range(100))]
     ids = send(browser, texts, "window.before = true; location.reload()")
     until(browser, "return !window.before && window.sock?.state === 'open'")
+    assert browser.execute_script("return window.inherited") == texts
+    site.ask("release")
     ids += send(browser, ["after"])
     until_handled(browser)
     assert site.ledger.rows("entries") == [*zip(ids, [*texts, "after"], strict=True)]
+    assert site.ledger.rows("arrivals") == [(known, 0) for known in ids]
     assert site.ledger.rows("lives") == [("open",)]
 
 
@@ -244,8 +261,7 @@ def test_duplicated_tab(browser, site) -> None:
     assert other[:22] != own[:22]
     assert sorted(site.ledger.rows("entries")) == sorted([(own, "own"), (other, "of the other")])
     browser.execute_script("window.other.close(); return true")
-    while ("close 1000 ",) not in site.ledger.rows("lives"):
-        time.sleep(0.02)
+    until_ended(site, "close 1000 ")
     send(browser, ["still there"])
     until_handled(browser)
     assert events(browser) == ["connecting", "open"]
@@ -262,7 +278,7 @@ def test_back_forward_cache(browser, site) -> None:
     until_handled(browser)
     browser.execute_script("location.href = '/elsewhere'; return true")
     until(browser, "return document.title === 'Elsewhere'")
-    site.say("meanwhile")
+    site.ask("say", text="meanwhile")
     browser.execute_script("history.back(); return true")
     until(browser, "return window.told && window.sock?.state === 'open'")
     assert ["pageshow", True] in browser.execute_script("return window.told")

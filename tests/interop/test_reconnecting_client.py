@@ -145,9 +145,11 @@ def test_the_outbox_survives_a_reload(module: ModuleType, tmp_path: Path) -> Non
     with browsing(tmp_path, url, "websocket", texts, leave=True) as page:
         left = page.until("done")
     assert (left["texts"], len(left["stored"])) == ([], 1)
-    with serve(application(module.Notes), listen=urlsplit(url).netloc):
-        with browsing(tmp_path, url, "xhr-polling", [], stored=left["stored"]) as page:
-            assert page.until("done")["texts"] == texts
+    with (
+        serve(application(module.Notes), listen=urlsplit(url).netloc),
+        browsing(tmp_path, url, "xhr-polling", [], stored=left["stored"]) as page,
+    ):
+        assert page.until("done")["texts"] == texts
     assert list(module.notes.values()) == texts
 
 

@@ -9,6 +9,8 @@ import { TRANSPORTS } from "./transports.js";
 
 // Ms of silence after which nobody is there: heartbeats come more often.
 const SILENCE = 90e3;
+// As often the server may say that it has no such URL, before a session counts as lost.
+const REFUSALS = 5;
 const NORMAL = 1000;
 // Codes by which servers close, and not their applications.
 const GO_AWAY = 3000;
@@ -113,6 +115,18 @@ export class PageSession extends ResumableSession {
       this._tell("handled", outbox._settled);
       if (this._closing) this._finish("closed", { code: this._closing[0], reason: this._closing[1] });
     }
+  }
+
+  /**
+   * @override
+   * @param {number} status
+   */
+  _isFinal(status) {
+    if (super._isFinal(status)) return true;
+    // In an upgrade the next answer may be a newer server's. So often in a row there is none any more.
+    if (status !== 404 || this._failures < REFUSALS) return false;
+    this._lose();
+    return true;
   }
 
   /**

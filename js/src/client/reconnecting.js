@@ -11,7 +11,7 @@ import { leave, take } from "./storage.js";
 /** @import { Listened } from "./events.js" */
 /** @import { Host } from "./host.js" */
 /** @import { Receipt, ReconnectingSockJSEvents, ReconnectingState } from "./receipts.js" */
-/** @import { Events, Tell } from "./session.js" */
+/** @import { Events, Tell, Way } from "./session.js" */
 /** @import { Left } from "./storage.js" */
 /** @typedef {Listened<ReconnectingSockJSEvents> & EventTarget} Target */
 
@@ -86,7 +86,8 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       storageKey: `sockjs ${this.url}`,
       ...options,
     });
-    this.#session = this.#make(take(this.#options.storageKey), waysOf(options.transports));
+    const resume = this.#options.resumeOverReload && Boolean(locks());
+    this.#session = this.#make(take(this.#options.storageKey), waysOf(options.transports), resume);
     this.#listen("add");
   }
 
@@ -193,15 +194,16 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * Makes a session, which is not begun yet: of the same client where there is a snapshot.
    *
    * @param {Left} left
+   * @param {Way[]} [ways]
+   * @param {boolean} [resume] go on with the session that was left.
    */
-  #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session.ways) {
-    const { credentials = "include", resumeOverReload, _host = network(credentials) } = this.#options;
+  #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session.ways, resume = false) {
+    const { credentials = "include", _host = network(credentials) } = this.#options;
     const options = {
       ways,
       known: Date.now() < at + REMEMBERED ? known : undefined,
       snapshot,
-      // What came while another page of this tab was there is not known here.
-      resume: resumeOverReload && !this.#hidden && !this.#started && Boolean(locks()),
+      resume,
     };
     const tell = /** @type {Tell} */ ((type, detail) => this.#heard(type, detail));
     const session = new PageSession(_host, this.url, options, tell, credentials);
@@ -221,12 +223,12 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   }
 
   #begin() {
-    if (this.#started) {
-      const former = this.#session;
-      former.stop();
+    const former = this.#session;
+    // One that waits for its lock is another page's yet.
+    if (this.#started) former.stop();
+    if (this.#isOver) {
       this.#make({ at: Date.now(), known: former.known, snapshot: former.snapshot() });
     }
-    this.#started = true;
     this.#ended = "";
     this.#listen("add");
     this.#subscribeAgain();
@@ -242,13 +244,17 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   #alone(how) {
     const session = this.#session;
     const isCurrent = () => session === this.#session;
-    const goOn = () => isCurrent() && session[how]();
+    const goOn = () => {
+      this.#started = true;
+      session[how]();
+    };
     this.#letGo();
     if (!this.#options.resumeOverReload || !locks()) {
       goOn();
       return;
     }
     const hold = () =>
+      isCurrent() &&
       new Promise((letGo) => {
         this.#letGo = () => letGo(0);
         goOn();

@@ -50,10 +50,12 @@ test("a stream in pieces of one byte", limit, async (t) => {
 });
 
 test("a stream that has ended is followed by the next one", limit, async (t) => {
-  const answers = [ends("hhh\no\n"), ends('h\na["1"]\n'), ends('h\na["2"]\nc[3000,""]\n')];
+  // Each begins with a prelude, which is no heartbeat.
+  const answers = [ends("hhh\no\n"), ends('hhh\na["1"]\n'), ends('hhh\na["2"]\nc[3000,""]\n')];
   const { server, told } = await connect(t, "xhr-streaming", answers);
   assert.deepEqual(await told.until("close"), [3000, "", true]);
   assert.deepEqual(told.messages(), ["1", "2"]);
+  assert.deepEqual(types(told), ["open", "message", "message", "close"]);
   const tags = server.seen.map(({ url }) => url.searchParams.get("t"));
   assert.equal(new Set(tags).size, 3);
 });

@@ -174,9 +174,11 @@ describe("methods", () => {
   test("connect() after close() begins a session of the same client", () => {
     const { host, sock } = opened();
     const [first] = host.asked;
+    const held = host.newest("xhr");
     sock.close();
     sock.connect();
     const poll = host.newest("xhr");
+    assert.equal(held.over, true);
     assert.equal(poll.body.client, first.body.client);
     assert.notEqual(poll.session, first.session);
     assert.deepEqual(poll.body.replaces, { session: first.session, key: first.body.key });

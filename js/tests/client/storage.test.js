@@ -11,21 +11,20 @@ const KEY = `sockjs ${URL}`;
 function lockManager() {
   const held = new Map();
   const asked = [];
+  const waiting = [];
   const request = (name, { signal }, callback) => {
     asked.push(name);
     const before = held.get(name) ?? Promise.resolve();
-    let giveUp;
     const given = new Promise((_, reject) => {
-      giveUp = () => reject(new DOMException("", "TimeoutError"));
+      const giveUp = () => reject(new DOMException("", "TimeoutError"));
       signal.addEventListener("abort", giveUp);
+      waiting.push(giveUp);
     });
-    manager.giveUp = giveUp;
     const mine = Promise.race([before, given]).then(callback);
     held.set(name, before.then(() => mine).catch(() => {}));
     return mine;
   };
-  const manager = { request, asked };
-  return manager;
+  return { request, asked, giveUp: () => waiting.forEach((giveUp) => giveUp()) };
 }
 
 describe("a reload", () => {
@@ -154,8 +153,9 @@ describe("the back/forward cache", () => {
   test("the page goes on with its session", (t) => {
     const { say, storage, show } = browse(t);
     const { host, sock, events } = opened();
-    say("pageshow", { persisted: false });
     const before = host.newest("xhr");
+    say("pageshow", { persisted: false });
+    assert.equal(before.over, false);
     sock.send("one");
     say("pagehide", { persisted: true });
     assert.deepEqual([sock.state, host.open("xhr"), host.timers], ["suspended", [], []]);
@@ -197,6 +197,20 @@ describe("the back/forward cache", () => {
     assert.deepEqual(first.sock.outbox.map(({ id }) => id), [own[1].id, third.id]);
     first.host.welcome({ received: 2 });
     assert.deepEqual(await Promise.all(own.map(({ handled }) => handled)), [true, true]);
+  });
+
+  test("where another page has gone on, what this one was about to do is dropped", (t) => {
+    const { say } = browse(t);
+    const { host } = opened();
+    host.welcome({}, 'r{"moved":5}');
+    say("pagehide", { persisted: true });
+    client();
+    say("pagehide", { persisted: true });
+    // That one has no session, but left what it took: this one's own.
+    say("pageshow", { persisted: true });
+    host.tick(5000);
+    host.welcome();
+    assert.equal(new Set(host.asked.slice(2).map(({ session }) => session)).size, 1);
   });
 
   test("another page of the tab has closed: this one begins anew", (t) => {
@@ -320,6 +334,53 @@ describe("resumeOverReload", () => {
     const poll = next.host.newest("xhr");
     assert.notEqual(poll.session, former.host.asked[0].session);
     assert.deepEqual(poll.body.replaces.session, former.host.asked[0].session);
+  });
+
+  test("who begins again while it waits for the lock begins one session", async (t) => {
+    const locks = lockManager();
+    const first = browse(t, { locks });
+    const former = await open();
+    const { id } = former.sock.send("one");
+    former.host.took(1, 0);
+    first.say("pagehide", { persisted: false });
+    browse(t, { locks, storage: first.storage });
+    let letGo;
+    const name = `sockjs ${id.slice(0, 22)}`;
+    locks.request(name, { signal: new AbortController().signal }, () => new Promise((free) => (letGo = free)));
+    const { host, sock } = client(options);
+    sock.connect();
+    sock.close();
+    sock.connect();
+    await settled();
+    assert.deepEqual(host.asked, []);
+    letGo();
+    await settled();
+    await settled();
+    const { body } = host.newest("xhr");
+    assert.deepEqual([body.messages, body.replaces.session], [["one"], former.host.asked[0].session]);
+    assert.deepEqual(sock.outbox.map((receipt) => receipt.id), [id]);
+    assert.equal(host.asked.length, 1);
+  });
+
+  test("who waits in vain for a lock that it needs no more goes on", async (t) => {
+    const locks = lockManager();
+    const { say, storage } = browse(t, { locks });
+    const { id } = client(options).sock.send("one");
+    say("pagehide", { persisted: false });
+    browse(t, { locks, storage });
+    const name = `sockjs ${id.slice(0, 22)}`;
+    locks.request(name, { signal: new AbortController().signal }, () => new Promise(() => {}));
+    const window = browse(t, { locks, storage });
+    const { host, sock } = client(options);
+    sock.connect();
+    window.say("pagehide", { persisted: true });
+    storage.clear();
+    window.say("pageshow", { persisted: true });
+    await settled();
+    host.welcome();
+    locks.giveUp();
+    await settled();
+    assert.deepEqual([sock.state, host.asked.filter(({ body }) => body.new).length], ["open", 1]);
   });
 
   test("who closes while it waits for the lock begins nothing", async (t) => {

@@ -5,6 +5,7 @@ The page has the client as ``window.sock``, and what it was told as ``window.tol
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 
 from pyramid.config import Configurator
@@ -17,16 +18,22 @@ from tests.pkgs import ledger_app
 CLOSE = "close"
 """The message after which the session is closed."""
 
+WAIT = "wait"
+"""What a message begins with that is handled when ``/release`` was asked for."""
+
+HOLD_LIMIT = 20.0
+"""Seconds after which it is handled all the same, so that a failed test cannot hang."""
+
 PAGE = """<!doctype html>
 <title>A page</title>
 <link rel="icon" href="data:,">
 <script type="module">
 import {{ ReconnectingSockJS }} from "{client}";
 const asked = new URLSearchParams(location.search);
-const sock = new ReconnectingSockJS(asked.get("to") ?? "/ledger", JSON.parse(asked.get("with") ?? "{{}}"));
+const sock = new ReconnectingSockJS(asked.get("to"), JSON.parse(asked.get("with")));
 window.told = [];
-for (const type of ["connecting", "open", "message", "transport", "rtt", "suspended", "resumed", "lost",
-  "moved", "missed", "denied", "stopped"]) {{
+for (const type of ["connecting", "open", "message", "transport", "rtt", "suspended", "resumed",
+  "lost", "moved", "missed", "denied", "stopped"]) {{
   sock.addEventListener(type, ({{ detail }}) => window.told.push([type, detail]));
 }}
 window.addEventListener("pageshow", ({{ persisted }}) => window.told.push(["pageshow", persisted]));
@@ -67,6 +74,8 @@ class Session(ledger_app.Session):
         self.request.registry.ledger.note("open")
 
     def on_message(self, message):
+        if message.startswith(WAIT):
+            self.request.registry.gate.wait(HOLD_LIMIT)
         if message == CLOSE:
             self.close(4321, "Enough")
         else:
@@ -89,13 +98,19 @@ def say(request):
     return Response("said")
 
 
+def release(request):
+    request.registry.gate.set()
+    return Response("released")
+
+
 def main(global_config=None, **settings):
     with Configurator(settings=settings) as config:
         config.include("sockjs_bridge")
         config.registry.ledger = Ledger(settings["ledger"])
         config.add_sockjs_route("ledger", "/ledger")
         config.add_sockjs_route("denied", "/denied", factory=forbidden_factory)
-        for view in (page, elsewhere, say):
+        config.registry.gate = threading.Event()
+        for view in (page, elsewhere, say, release):
             config.add_route(view.__name__, f"/{view.__name__}")
             config.add_view(view, route_name=view.__name__)
         config.scan()
