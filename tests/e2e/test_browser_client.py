@@ -6,6 +6,7 @@ What js/tests/client has shown under Node holds for the network stacks of browse
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,9 +20,10 @@ from tests.e2e.chromium import Chromium
 from tests.e2e.firefox import Firefox
 from tests.e2e.server import PATIENCE
 from tests.pkgs import conformance_app
-from tests.proxies.misbehaving import HoldingProxy, UnansweringProxy
+from tests.proxies.behaviour import Behaviour
+from tests.proxies.middlebox import Middlebox
 from tests.proxies.programs import find_program
-from tests.proxies.tcp import Proxy, in_thread
+from tests.proxies.tcp import in_thread
 
 PEERS = Path(__file__).parents[2] / "js" / "tests" / "client" / "peers.js"
 TRANSPORTS = ["websocket", "xhr-streaming", "xhr-polling"]
@@ -197,13 +199,11 @@ def test_a_websocket_is_the_first_choice(browser, sites) -> None:
     assert talk(browser, own, "/echo", close=[])["transport"] == "websocket"
 
 
-@pytest.mark.parametrize(
-    ("kind", "transport"), [(UnansweringProxy, "xhr-streaming"), (HoldingProxy, "xhr-polling")]
-)
-def test_behind_a_proxy(browser, sites, kind: type[Proxy], transport: str) -> None:
+@pytest.mark.parametrize(("hold", "transport"), [(0, "xhr-streaming"), (math.inf, "xhr-polling")])
+def test_behind_a_proxy(browser, sites, hold: float, transport: str) -> None:
     """One that never answers the handshake; one that also holds each response until it is whole."""
     own, _ = sites
-    with in_thread(kind(own.url)) as proxy:
+    with in_thread(Middlebox(own.url, Behaviour(upgrade="unanswered", hold=hold))) as proxy:
         site = Site(proxy.url, own.client)
         told = talk(browser, site, "/echo", texts="many", close=[])
     assert (told["transport"], told["got"]) == (transport, 200)

@@ -36,7 +36,8 @@ XMLHttpRequest.prototype.open = function (method, url, ...more) {
 
 function client(base, transport) {
   return new Promise((resolve) => {
-    const sock = new SockJS(base, null, { transports: [transport] });
+    // What the client gives up after some round trips, a busy machine may be slower with.
+    const sock = new SockJS(base, null, { transports: [transport], timeout: 20000 });
     sock.onopen = () => sock.send("hello");
     sock.onmessage = (event) => {
       resolve("read " + sock.transport + " " + event.data);
