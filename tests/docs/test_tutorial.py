@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import aiohttp
+import pytest
 
 from tests.docs.blocks import Block, collect
 from tests.integration.pserve import ROOT, running
@@ -197,6 +198,7 @@ class Project:
         path.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.timeout(600)
 def test_tutorial(tmp_path: Path) -> None:
     """Every step of the tutorial works, and at its end two clients chat."""
     Project(tmp_path / "myproject", starter_page, echo, chat, chat).follow()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -35,6 +36,7 @@ class Site(Project):
         """Leave them out."""
 
 
+@pytest.mark.timeout(600)
 def test_tutorial(drivers: list[Chrome], tmp_path: Path) -> None:
     """Two people get names, talk and leave, and a page whose server has gone says so."""
     ann, bob = drivers
