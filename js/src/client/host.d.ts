@@ -32,18 +32,18 @@ export interface Socket {
 
 export interface Host {
   /** Milliseconds of a clock that never goes back. */
-  now(): number;
+  _now(): number;
   /** From 0 to below 1, of a generator for secrets: keys are drawn from it. */
-  random(): number;
+  _random(): number;
   /** Calls after so many milliseconds. */
-  after(ms: number, call: () => void): object;
+  _after(ms: number, call: () => void): object;
   /** Nothing where there is none. */
-  cancel(timer: object | undefined): void;
+  _cancel(timer: object | undefined): void;
   /**
    * A POST with the type text/plain, which needs no preflight.
    *
    * @param options keepalive: it outlives the page.
    */
-  request(url: string, body: string, on: RequestEvents, options?: { keepalive?: boolean }): Request;
-  websocket(url: string, on: WebSocketEvents): Socket;
+  _request(url: string, body: string, on: RequestEvents, options?: { keepalive?: boolean }): Request;
+  _websocket(url: string, on: WebSocketEvents): Socket;
 }

@@ -11,18 +11,18 @@
  */
 export function network(credentials) {
   return {
-    now: () => performance.now(),
-    random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,
+    _now: () => performance.now(),
+    _random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,
     // A browser's timers are numbers.
-    after: (ms, call) => /** @type {any} */ (setTimeout(call, ms)),
-    cancel: (timer) => clearTimeout(/** @type {any} */ (timer)),
-    request(url, body, on, options) {
+    _after: (ms, call) => /** @type {any} */ (setTimeout(call, ms)),
+    _cancel: (timer) => clearTimeout(/** @type {any} */ (timer)),
+    _request(url, body, on, options) {
       const controller = new AbortController();
       const { signal } = controller;
       exchange(url, { method: "POST", body, credentials, signal, cache: "no-store", ...options }, on);
       return { abort: () => controller.abort() };
     },
-    websocket,
+    _websocket: websocket,
   };
 }
 

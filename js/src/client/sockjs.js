@@ -92,7 +92,7 @@ class Connection extends EventTarget {
     }
     const host = network(credentials);
     /** @param {number} count */
-    const random = (count) => Math.floor(count * host.random());
+    const random = (count) => Math.floor(count * host._random());
     const server = given.server || random(1000);
     const wanted = [transports || []].flat();
     const way = {

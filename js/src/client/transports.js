@@ -30,7 +30,7 @@ export const below = (url, path) => url.replace(/\?|$/, (end) => path + end);
 
 /** @type {Transport} */
 function websocket(host, url, on) {
-  const socket = host.websocket(below(url, "/websocket"), {
+  const socket = host._websocket(below(url, "/websocket"), {
     open() {},
     text: on.frame,
     close: (code, reason) => on.lost(code, code === BROKEN ? "WebSocket connection broken" : reason),
@@ -63,7 +63,7 @@ const http = (receiving) => (host, url, on) => {
     let status = 0;
     const whole = below(url, `/${last}`);
     // By an equal `t` a server knows a request that the browser itself sends again after a reset.
-    return host.request(`${whole}${whole.includes("?") ? "&" : "?"}t=${++requests}`, body, {
+    return host._request(`${whole}${whole.includes("?") ? "&" : "?"}t=${++requests}`, body, {
       head(code) {
         status = code;
       },

@@ -3,7 +3,7 @@
 
 import { createInterface } from "node:readline";
 
-import { ResumableSession } from "../../src/client/resumable.js";
+import { Session } from "./session.js";
 
 let now = 0;
 let timers = [];
@@ -19,28 +19,29 @@ function generator(seed) {
 
 /** What the other end wants to know of the client, as it is now. */
 function facts() {
-  const { state, session: id, _outbox: outbox, _rooms: rooms } = session;
+  const { state, session: id } = session;
+  const { _outbox: outbox, _rooms: rooms } = session.fields;
   return { state, session: id, settled: outbox._settled, positions: Object.fromEntries(rooms) };
 }
 
 const host = {
-  now: () => now,
-  random: null,
-  after(ms, call) {
+  _now: () => now,
+  _random: null,
+  _after(ms, call) {
     const timer = { at: now + ms, call };
     timers.push(timer);
     return timer;
   },
-  cancel(timer) {
+  _cancel(timer) {
     timers = timers.filter((other) => other !== timer);
   },
-  request(url, body, on) {
+  _request(url, body, on) {
     const id = hearers.size;
     hearers.set(id, on);
     done.push(["request", id, url, body]);
     return { abort: () => done.push(["drop", id]) };
   },
-  websocket(url, on) {
+  _websocket(url, on) {
     const id = hearers.size;
     hearers.set(id, on);
     done.push(["websocket", id, url]);
@@ -56,9 +57,9 @@ const steps = {
   begin(ways, seed) {
     timers = [];
     hearers = new Map();
-    host.random = generator(seed);
+    host._random = generator(seed);
     const tell = (type, detail) => done.push(["tell", type, detail ?? null, facts()]);
-    session = new ResumableSession(host, "http://host", { ways }, tell);
+    session = new Session(host, "http://host", { ways }, tell);
     session.start();
   },
   send: (text) => session.send(text),
@@ -72,7 +73,7 @@ const steps = {
       const due = timers.filter(({ at }) => at <= until + 1e-6).sort((one, other) => one.at - other.at)[0];
       if (!due) return;
       now = Math.max(now, due.at);
-      host.cancel(due);
+      host._cancel(due);
       due.call();
     }
   },

@@ -35,7 +35,7 @@ test("a request is a POST of plain text, which needs no preflight", limit, async
     response.writeHead(503, { "X-A": "a" }).end("ümläut");
   });
   const { told, ended, on } = listen();
-  network("omit").request(`${server.url}/x`, "[“]", on);
+  network("omit")._request(`${server.url}/x`, "[“]", on);
   // Nothing is told before it has returned.
   assert.deepEqual(told, []);
   await ended;
@@ -55,7 +55,7 @@ test("a body comes in pieces, a character never", limit, async (t) => {
     response.end(Buffer.concat([euro.subarray(2), euro.subarray(0, 1)]));
   });
   const { told, ended, on } = listen();
-  network("omit").request(`${server.url}/x`, "", {
+  network("omit")._request(`${server.url}/x`, "", {
     ...on,
     text(chunk) {
       on.text(chunk);
@@ -72,7 +72,7 @@ test("a body comes in pieces, a character never", limit, async (t) => {
 test("no body is an end", limit, async (t) => {
   const server = await start(t, ({ response }) => response.writeHead(204).end());
   const { told, ended, on } = listen();
-  network("omit").request(`${server.url}/x`, "", on, { keepalive: true });
+  network("omit")._request(`${server.url}/x`, "", on, { keepalive: true });
   await ended;
   assert.deepEqual(told, [["head", 204, null, null], ["end", false]]);
 });
@@ -83,11 +83,11 @@ test("what breaks is told from what ends", limit, async (t) => {
     else response.write("x", () => response.destroy());
   });
   const before = listen();
-  network("omit").request(`${server.url}/before`, "", before.on);
+  network("omit")._request(`${server.url}/before`, "", before.on);
   await before.ended;
   assert.deepEqual(before.told, [["end", true]]);
   const behind = listen();
-  network("omit").request(`${server.url}/behind`, "", behind.on);
+  network("omit")._request(`${server.url}/behind`, "", behind.on);
   await behind.ended;
   assert.deepEqual(behind.told.at(-1), ["end", true]);
 });
@@ -107,7 +107,7 @@ for (const [when, last] of [["with its head", "head"], ["with a text", "text"], 
       else if (what === "text") setImmediate(() => request.abort());
     };
     const listener = { head: heard("head"), text: heard("text"), end: on.end };
-    const request = network("omit").request(`${server.url}/x`, "", listener);
+    const request = network("omit")._request(`${server.url}/x`, "", listener);
     await dropped;
     // By the end of another one all is told.
     await (await fetch(server.url)).text();
@@ -118,7 +118,7 @@ for (const [when, last] of [["with its head", "head"], ["with a text", "text"], 
 test("a request that is dropped at once tells nothing", limit, async (t) => {
   const server = await start(t, ({ response }) => response.end("x"));
   const { told, on } = listen();
-  network("omit").request(`${server.url}/x`, "", on).abort();
+  network("omit")._request(`${server.url}/x`, "", on).abort();
   await (await fetch(server.url)).text();
   assert.deepEqual(told, []);
 });
@@ -128,7 +128,7 @@ test("what a callback throws is no failure of the network", limit, async (t) => 
   const script = `
     import { network } from ${JSON.stringify(import.meta.resolve("../../src/client/network.js"))};
     process.on("unhandledRejection", (error) => console.log(error.message));
-    network("omit").request("${server.url}/x", "", {
+    network("omit")._request("${server.url}/x", "", {
       head() { throw new Error("of the page"); },
       text: () => console.log("text"),
       end: (failed) => console.log("end", failed),
@@ -151,7 +151,7 @@ test("a WebSocket says what it gets, and closes without a word", limit, async (t
   });
   const told = [];
   await new Promise((resolve) => {
-    const socket = network("omit").websocket(`${server.url}/x`, {
+    const socket = network("omit")._websocket(`${server.url}/x`, {
       open() {
         told.push("open");
         assert.equal(socket.bufferedAmount, 0);
@@ -182,7 +182,7 @@ for (const [what, url] of Object.entries({
     });
     const told = [];
     const socket = await new Promise((resolve) => {
-      const made = network("omit").websocket(url(server), {
+      const made = network("omit")._websocket(url(server), {
         open: () => told.push("open"),
         text: () => told.push("text"),
         close(code) {
@@ -202,13 +202,13 @@ for (const [what, url] of Object.entries({
 
 test("clock, timers and chance", limit, async () => {
   const host = network("omit");
-  const began = host.now();
+  const began = host._now();
   const order = [];
-  host.cancel(host.after(0, () => order.push("cancelled")));
-  await new Promise((resolve) => host.after(5, () => resolve(order.push("later"))));
+  host._cancel(host._after(0, () => order.push("cancelled")));
+  await new Promise((resolve) => host._after(5, () => resolve(order.push("later"))));
   assert.deepEqual(order, ["later"]);
-  assert(host.now() - began >= 4);
-  const drawn = Array.from({ length: 1000 }, () => host.random());
+  assert(host._now() - began >= 4);
+  const drawn = Array.from({ length: 1000 }, () => host._random());
   assert(drawn.every((number) => number >= 0 && number < 1));
   assert.equal(new Set(drawn).size > 990, true);
 });

@@ -17,20 +17,20 @@ export class FakeHost {
   /** All requests and WebSockets, in order. */
   asked = [];
 
-  now = () => this.time;
-  random = () => (drawn = (drawn * 48271) % 2147483647) / 2147483647;
+  _now = () => this.time;
+  _random = () => (drawn = (drawn * 48271) % 2147483647) / 2147483647;
 
-  after = (ms, call) => {
+  _after = (ms, call) => {
     const timer = { at: this.time + ms, call };
     this.timers.push(timer);
     return timer;
   };
 
-  cancel = (timer) => {
+  _cancel = (timer) => {
     this.timers = this.timers.filter((other) => other !== timer);
   };
 
-  request = (url, body, on, options) => {
+  _request = (url, body, on, options) => {
     const { pathname, search } = new globalThis.URL(url);
     const [last, session] = pathname.split("/").reverse();
     const one = { url, search, last, session, body: JSON.parse(body), on, options, over: false };
@@ -38,7 +38,7 @@ export class FakeHost {
     return { abort: () => (one.over = true) };
   };
 
-  websocket = (url, on) => {
+  _websocket = (url, on) => {
     const one = { url, last: "websocket", on, sent: [], over: false };
     this.asked.push(one);
     return { send: (text) => one.sent.push(JSON.parse(text)), close: () => (one.over = true), bufferedAmount: 0 };
@@ -63,7 +63,7 @@ export class FakeHost {
       const [due] = this.timers.filter(({ at }) => at <= until).sort((one, other) => one.at - other.at);
       if (!due) break;
       this.time = Math.max(this.time, due.at);
-      this.cancel(due);
+      this._cancel(due);
       due.call();
     }
     this.time = until;

@@ -1,6 +1,6 @@
 // A session over a host that the test plays, with the test's clock.
 
-import { ResumableSession } from "../../src/client/resumable.js";
+import { Session } from "./session.js";
 
 export const TERMS = { window: 60, heartbeat: 25, spread: 5, net: "n", limit: 4096, home: "" };
 
@@ -101,7 +101,7 @@ export class World {
       if (type !== "rtt" && type !== "transport") this.told.push(detail === undefined ? type : [type, detail]);
       this.heard?.(type, detail);
     };
-    this.session = new ResumableSession(this.host(), "http://host/chat", { ways, ...options }, tell);
+    this.session = new Session(this.host(), "http://host/chat", { ways, ...options }, tell);
     this.session.start();
   }
 
@@ -111,18 +111,18 @@ export class World {
       return wire;
     };
     return {
-      now: () => this.now,
-      random: () => this.chance,
-      after: (ms, call) => {
+      _now: () => this.now,
+      _random: () => this.chance,
+      _after: (ms, call) => {
         const timer = { at: this.now + ms, call };
         this.timers.push(timer);
         return timer;
       },
-      cancel: (timer) => {
+      _cancel: (timer) => {
         this.timers = this.timers.filter((other) => other !== timer);
       },
-      request: (url, body, on, options) => begin(new Wire(this, url, on, body, options)),
-      websocket: (url, on) => begin(new Wire(this, url, on)),
+      _request: (url, body, on, options) => begin(new Wire(this, url, on, body, options)),
+      _websocket: (url, on) => begin(new Wire(this, url, on)),
     };
   }
 
