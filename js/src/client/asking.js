@@ -326,11 +326,11 @@ export function leaveAll(session) {
  *
  * @param {Session} session
  * @param {Link} link
- * @param {number} [status] of an HTTP answer, or the code of a close frame; 0 where there is none.
- * @param {boolean} [clean] a response ended in good order.
+ * @param {number} [status] of an HTTP answer, which is 200 where it ended in good order, or the code of a
+ *   close frame; 0 where there is none.
  * @param {number} [wait] ms that the server asks to wait.
  */
-export function gone(session, link, status = 0, clean = false, wait = 0) {
+export function gone(session, link, status = 0, wait = 0) {
   if (link._over) return;
   const now = session._now();
   const way = link._way;
@@ -346,7 +346,7 @@ export function gone(session, link, status = 0, clean = false, wait = 0) {
   const { _request: request, _emptyUntil: empty = 0 } = link;
   if (request && session._links.some((other) => (other._request ?? 0) > request)) return;
   if (current) {
-    if (clean && link._number && now >= empty) {
+    if (status === 200 && link._number && now >= empty) {
       // By its limit, its age, or with what it had: nothing broke.
       goOnOver(session, link);
       return;

@@ -2,12 +2,16 @@
 // through it; none of its methods calls back before it has returned.
 
 export interface RequestEvents {
-  /** The status and the headers are there. */
-  head(status: number, header: (name: string) => string | null): void;
-  /** A part of the body, decoded as UTF-8; a character that two parts share comes whole. */
-  text(chunk: string): void;
-  /** The last call; failed: the response, or the request, broke off. */
-  end(failed: boolean): void;
+  /** A line of a response with status 200, as soon as it is whole, without its end. */
+  _line?(line: string): void;
+  /**
+   * The last call.
+   *
+   * @param status 0: the response, or the request, broke off.
+   * @param rest what came behind the last line end.
+   * @param wait ms that the server asks to wait.
+   */
+  _end(status: number, rest: string, wait: number): void;
 }
 
 export interface Request {

@@ -50,18 +50,10 @@ export function open(session, link, url, body) {
     });
     return;
   }
-  let rest = "";
   const request = session._request(url, JSON.stringify(body), {
-    head: (status, header) => {
-      if (status !== 200) gone(session, link, status, false, 1e3 * Number(header("Retry-After")) || 0);
-    },
-    text: (chunk) => {
-      const lines = (rest + chunk).split("\n");
-      // What has no line end is no line.
-      rest = /** @type {string} */ (lines.pop());
-      for (const one of lines) line(session, link, one);
-    },
-    end: (failed) => gone(session, link, 0, !failed),
+    _line: (text) => line(session, link, text),
+    // What has no line end is no line.
+    _end: (status, _, wait) => gone(session, link, status, wait),
   });
   link._wire = { close: () => request.abort() };
 }

@@ -122,20 +122,16 @@ export function bodyOf(session, budget, least, close) {
  * @param {{ keepalive: boolean }} [options]
  */
 export function xhrSend(session, body, options) {
-  let status = 0;
-  let text = "";
-  const on = {
-    head: (/** @type {number} */ code) => {
-      status = code;
+  const request = session._request(
+    urlOf(session, "xhr_send"),
+    JSON.stringify(body),
+    {
+      _end(status, text) {
+        if (session._post === request) answered(session, status, text);
+      },
     },
-    text: (/** @type {string} */ chunk) => {
-      text += chunk;
-    },
-    end: (/** @type {boolean} */ failed) => {
-      if (session._post === request) answered(session, failed ? 0 : status, text);
-    },
-  };
-  const request = session._request(urlOf(session, "xhr_send"), JSON.stringify(body), on, options);
+    options,
+  );
   return request;
 }
 

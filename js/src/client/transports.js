@@ -56,23 +56,17 @@ const http = (receiving) => (host, url, on) => {
   /**
    * @param {string} last
    * @param {string} body
-   * @param {(chunk: string) => void} text
    * @param {(fault: string) => void} end
+   * @param {(line: string) => void} [line]
    */
-  function request(last, body, text, end) {
-    let status = 0;
+  function request(last, body, end, line) {
     const whole = below(url, `/${last}`);
     // By an equal `t` a server knows a request that the browser itself sends again after a reset.
     return host._request(`${whole}${whole.includes("?") ? "&" : "?"}t=${++requests}`, body, {
-      head(code) {
-        status = code;
-      },
-      text(chunk) {
-        if (status === 200) text(chunk);
-      },
-      end(failed) {
-        if (failed) end("Connection lost");
-        else end(status === 200 || status === 204 ? "" : `HTTP status ${status}`);
+      _line: line,
+      _end(status, rest) {
+        if (status !== 200 && status !== 204) end(status ? `HTTP status ${status}` : "Connection lost");
+        else end(line && rest ? "Response cut" : "");
       },
     });
   }
@@ -85,23 +79,18 @@ const http = (receiving) => (host, url, on) => {
   }
 
   function receive() {
-    let rest = "";
-    let frames = 0;
+    // A response brings whole frames, one at least. What was cut on its way may have held more.
+    let none = "Response cut";
     receiver = request(
       receiving,
       "",
-      (chunk) => {
-        const lines = (rest + chunk).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines) {
-          frames += 1;
-          if (!over) on.frame(line);
-        }
-      },
       (fault) => {
-        // A response brings whole frames, one at least. What was cut on its way may have held more.
-        if (fault || rest || !frames) lose(fault || "Response cut");
+        if (fault || none) lose(fault || none);
         else if (!over) receive();
+      },
+      (line) => {
+        none = "";
+        if (!over) on.frame(line);
       },
     );
   }
@@ -119,7 +108,6 @@ const http = (receiving) => (host, url, on) => {
     request(
       "xhr_send",
       `[${waiting.splice(0, count)}]`,
-      () => {},
       (fault) => {
         sending = false;
         if (fault) waiting = [];

@@ -286,7 +286,7 @@ suite("what breaks", () => {
     const world = new World(["xhr"]);
     world.poll.status(503);
     assert.equal(world.wires.length, 2);
-    world.poll.status(503, "", { "Retry-After": "7" });
+    world.poll.status(503, "", 7e3);
     world.advance(6999);
     assert.equal(world.wires.length, 2);
     world.advance(1);

@@ -79,14 +79,8 @@ const steps = {
   },
   opened: (id) => hearers.get(id).open(),
   text: (id, text) => hearers.get(id).text(text),
-  // A line of a response, in two parts.
-  line(id, line) {
-    const half = line.length >> 1;
-    hearers.get(id).text(line.slice(0, half));
-    hearers.get(id).text(`${line.slice(half)}\n`);
-  },
-  head: (id, status) => hearers.get(id).head(status, () => null),
-  end: (id, failed) => hearers.get(id).end(failed),
+  line: (id, line) => hearers.get(id)._line(line),
+  end: (id, status, text) => hearers.get(id)._end(status, text, 0),
   closed: (id, code) => hearers.get(id).close(code, ""),
 };
 

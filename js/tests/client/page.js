@@ -71,9 +71,8 @@ export class FakeHost {
 
   /** Answers a request by lines, and ends it in good order. */
   answer(one, ...lines) {
-    one.on.head(200, () => null);
-    if (!one.over && lines.length) one.on.text(lines.map((line) => `${line}\n`).join(""));
-    if (!one.over) one.on.end(false);
+    for (const line of lines) if (!one.over) one.on._line(line);
+    if (!one.over) one.on._end(200, "", 0);
     one.over = true;
   }
 
@@ -89,23 +88,20 @@ export class FakeHost {
   /** Answers a send. */
   took(arrived, received = arrived, more = {}) {
     const send = this.newest("xhr_send");
-    send.on.head(200, () => null);
-    send.on.text(JSON.stringify({ arrived, received, ...more }));
-    if (!send.over) send.on.end(false);
+    send.on._end(200, JSON.stringify({ arrived, received, ...more }), 0);
     send.over = true;
     return send;
   }
 
   refuse(one, status) {
-    one.on.head(status, () => null);
-    if (!one.over) one.on.end(false);
+    one.on._end(status, "", 0);
     one.over = true;
   }
 
   fail(one) {
     one.over = true;
     if (one.last === "websocket") one.on.close(1006, "");
-    else one.on.end(true);
+    else one.on._end(0, "", 0);
   }
 }
 

@@ -49,14 +49,13 @@ class Wire {
   answer(...lines) {
     for (const line of lines) {
       const text = typeof line === "string" ? line : `r${JSON.stringify(line)}`;
-      if (this.body) this.on.text(`${text}\n`);
+      if (this.body) this.on._line(text);
       else this.on.text(text);
     }
   }
 
   /** The first welcome of a session. */
   welcome(from = 1, received = 0, terms = {}) {
-    if (this.body) this.on.head(200, () => null);
     this.answer({ from, received, ...TERMS, ...terms });
   }
 
@@ -66,22 +65,21 @@ class Wire {
   }
 
   /** An HTTP answer with this status, or the end of a WebSocket. */
-  status(code, text = "", headers = {}) {
-    this.on.head(code, (name) => headers[name] ?? null);
-    if (text) this.on.text(text);
-    this.end();
+  status(code, text = "", wait = 0) {
+    this.over = true;
+    this.on._end(code, text, wait);
   }
 
   /** It ends in good order. */
   end() {
     this.over = true;
-    this.on.end(false);
+    this.on._end(200, "", 0);
   }
 
   /** It breaks. */
   lose(code = 1006) {
     this.over = true;
-    if (this.body) this.on.end(true);
+    if (this.body) this.on._end(0, "", 0);
     else this.on.close(code, "");
   }
 }
