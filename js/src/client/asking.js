@@ -1,9 +1,21 @@
 // The ways of a session: which are begun, proved, watched and left.
 
 import { after, cancel, enter, isSteady, patience, pause, urlOf } from "./fields.js";
-import { left, open, write } from "./link.js";
-import { bytesOf } from "./outbox.js";
-import { LEFT_OUT, MIN_HEARTBEAT, POLL, SETTLED, STREAM, WAYS, WEBSOCKET } from "./policy.js";
+import { left, newLink, open, write } from "./link.js";
+import { bytesOf, repeated, settled } from "./outbox.js";
+import {
+  brokeOn,
+  LEFT_OUT,
+  leaveOut,
+  MIN_HEARTBEAT,
+  plan,
+  POLL,
+  recordOf,
+  SETTLED,
+  STREAM,
+  WAYS,
+  WEBSOCKET,
+} from "./policy.js";
 import { isFinal } from "./reading.js";
 import { bodyOf, worked } from "./sending.js";
 
@@ -44,15 +56,15 @@ export function tryAgain(session, least = 0) {
  * @param {Session} session
  */
 export function tryWays(session) {
-  const { _policy: policy, _ways: ways, _outbox: outbox } = session;
+  const { _ways: ways } = session;
   if (session._plain) {
     session._plain = false;
     enter(session, "break");
     // What came over SockJS is of no session that could be gone on with.
-    if (enter(session, "lost")) session._tell("lost", { handled: outbox._settled, repeated: 0 });
+    if (enter(session, "lost")) session._tell("lost", { handled: settled(session), repeated: 0 });
   }
   if (session._state === "closed") return;
-  [session._attempts, session._hedge] = policy._plan(ways, session._now(), session._failures > 1);
+  [session._attempts, session._hedge] = plan(session, ways, session._now(), session._failures > 1);
   nextWay(session);
 }
 
@@ -69,9 +81,8 @@ function nextWay(session) {
  * @param {boolean} [now] a poll is to be answered at once.
  * @param {boolean} [probe] only to prove that it works.
  */
-function begin(session, way, now = false, probe = false) {
-  const at = session._now();
-  const link = /** @type {Link} */ ({ _way: way, _probe: probe, _askedAt: at, _heardAt: at });
+export function begin(session, way, now = false, probe = false) {
+  const link = newLink(way, session._now(), probe);
   const websocket = way === WEBSOCKET;
   let body;
   if (probe) body = { key: session._key, probe: ++session._pings };
@@ -100,7 +111,6 @@ function say(session, link) {
  * @param {boolean} [now]
  */
 function hello(session, link, now = false) {
-  const outbox = session._outbox;
   const asks = link._way === POLL && now;
   link._request = ++session._newest;
   link._askedAt = session._now();
@@ -115,9 +125,9 @@ function hello(session, link, now = false) {
     terms = {
       new: true,
       client: session._client,
-      base: outbox._base,
+      base: session._base,
       // A process that died may have done what went up with a request before this one.
-      repeated: outbox._repeated,
+      repeated: repeated(session),
       rooms,
       replaces: session._replaces,
     };
@@ -125,7 +135,7 @@ function hello(session, link, now = false) {
   // What is held tells nothing of what it brought: a send does.
   const body = bodyOf(session, link._held ? 0 : budget, 0);
   link._upto = body.first + (body.messages ?? []).length - 1;
-  if (terms && link._way !== WEBSOCKET) outbox._copied = outbox._doubtful;
+  if (terms && link._way !== WEBSOCKET) session._copied = session._doubtful;
   return {
     ...body,
     ...terms,
@@ -241,7 +251,7 @@ export function tookOver(session, link) {
     if (other === link || !other._up) continue;
     // It takes over, if it lives.
     if (!link._up) ping(session, other);
-    else if ((other._request ?? 0) < (link._request ?? 0)) leave(session, other);
+    else if (other._request < link._request) leave(session, other);
   }
   if (link._up) pingLater(session, link, PING);
   session._tell("transport", link._way);
@@ -255,7 +265,7 @@ function lookForBetter(session) {
   const now = session._now();
   for (const way of WAYS.slice(0, WAYS.indexOf(current._way))) {
     const begun = session._links.some((link) => link !== current && link._way === way);
-    if (begun || !session._ways.includes(way) || session._policy._record(way)._until > now) continue;
+    if (begun || !session._ways.includes(way) || recordOf(session, way)._until > now) continue;
     begin(session, way, false, way === STREAM);
   }
   after(session, "look", LEFT_OUT, () => lookForBetter(session));
@@ -291,7 +301,7 @@ export function goOnOver(session, link) {
 export function expect(session, link, ms = Math.max(patience(session), ANSWER)) {
   after(session, link, ms, () => {
     // What leaves is a sign of life, too.
-    if (left(link) < (link._buffered ?? 0)) ping(session, link);
+    if (left(link) < link._buffered) ping(session, link);
     else gone(session, link);
   });
 }
@@ -335,7 +345,6 @@ export function gone(session, link, status = 0, wait = 0) {
   const now = session._now();
   const way = link._way;
   const current = link === session._current;
-  const policy = session._policy;
   if (current && now >= link._welcomedAt + SETTLED) worked(session);
   leave(session, link);
   // A handshake asked for nothing yet, and what stands in between refuses WebSockets as it likes: the
@@ -343,17 +352,17 @@ export function gone(session, link, status = 0, wait = 0) {
   const decides = way !== WEBSOCKET || link._up || session._ways.length < 2;
   if (decides && isFinal(session, status)) return;
   // A newer request takes over.
-  const { _request: request, _emptyUntil: empty = 0 } = link;
-  if (request && session._links.some((other) => (other._request ?? 0) > request)) return;
+  const { _request: request, _emptyUntil: empty } = link;
+  if (request && session._links.some((other) => other._request > request)) return;
   if (current) {
     if (status === 200 && link._number && now >= empty) {
       // By its limit, its age, or with what it had: nothing broke.
       goOnOver(session, link);
       return;
     }
-    policy._broke(way, now, now - link._welcomedAt, now - link._heardAt);
+    brokeOn(session, way, now, now - link._welcomedAt, now - link._heardAt);
   } else if (session._current) {
-    if (way !== POLL) policy._leaveOut(way, now);
+    if (way !== POLL) leaveOut(session, way, now);
     lookForBetter(session);
     return;
   }

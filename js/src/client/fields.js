@@ -2,8 +2,8 @@
 // that take the session first: sending.js (the way up), asking.js (the ways), reading.js (what comes down),
 // resumable.js (what the page calls). They call each other.
 
-import { Outbox } from "./outbox.js";
-import { Policy, PROBATION, WAYS } from "./policy.js";
+import { newOutbox } from "./outbox.js";
+import { newPolicy, PROBATION, WAYS } from "./policy.js";
 import { TRANSITIONS } from "./states.js";
 
 /** @import { Host, Request } from "./host.js" */
@@ -35,15 +35,13 @@ export function token({ _random }) {
  * @param {Tell} tell
  */
 export function create(host, url, { ways = WAYS, known, snapshot }, tell) {
-  const policy = new Policy(known);
   return {
     ...host,
     _tell: tell,
     _address: url,
     _ways: ways,
-    _policy: policy,
-    /** What is known of the network. */
-    _known: policy._known,
+    ...newPolicy(known),
+    ...newOutbox(),
     _state: /** @type {State} */ ("connecting"),
     /** The client's id, which outlives sessions. */
     _client: snapshot?.client ?? token(host),
@@ -66,7 +64,6 @@ export function create(host, url, { ways = WAYS, known, snapshot }, tell) {
     /** SockJS was open, and nothing has come in its place. */
     _plain: false,
 
-    _outbox: new Outbox(),
     /** Bytes of messages that a request may have. */
     _budget: LIMIT - OVERHEAD,
     /** The send that is on its way. @type {?Request} */
@@ -127,7 +124,7 @@ export function urlOf({ _address, _home, _id }, transport, query) {
 export function enter(session, event) {
   const next = TRANSITIONS[session._state][event];
   if (next) session._state = next[0];
-  if (next?.[1]) session._tell(next[1], undefined);
+  if (next?.[1]) session._tell(next[1]);
   return next;
 }
 

@@ -15,17 +15,17 @@ import { line } from "./reading.js";
  * @typedef {object} Link
  * @property {Way} _way
  * @property {boolean} [_probe] it is only to prove that its way works.
- * @property {number} [_request] the number of its receive request.
+ * @property {number} _request the number of its receive request.
  * @property {boolean} [_held] a poll that is answered when there is something.
  * @property {boolean} [_up] the handshake of a WebSocket is done.
  * @property {number} _askedAt
- * @property {number} [_emptyUntil] where it ends so soon, in good order, and brought nothing, it is none.
- * @property {number} [_number] of the message that comes next over it, from its welcome on.
+ * @property {number} _emptyUntil where it ends so soon, in good order, and brought nothing, it is none.
+ * @property {number} _number of the message that comes next over it, from its welcome on.
  * @property {number} _welcomedAt
  * @property {number} _heardAt when anything came over it last.
  * @property {number} [_pingedAt] when the ping was sent that has no answer yet.
  * @property {number} [_pingAt] when it is pinged next.
- * @property {number} [_buffered] bytes that had not left when it was pinged.
+ * @property {number} _buffered bytes that had not left when it was pinged.
  * @property {number} _quiet ms of silence that it may have.
  * @property {number} [_expected] the number that the server gives to what comes up without one.
  * @property {number} _upto the number of the last message that went up over it.
@@ -34,6 +34,22 @@ import { line } from "./reading.js";
  * @property {InstanceType<typeof SockJS>} [_sock] it is no link of `~r1`, but a connection of SockJS.
  * @property {Socket | { close: () => void }} _wire
  */
+
+/**
+ * @param {Way} way
+ * @param {number} now
+ * @param {boolean} [probe]
+ */
+export const newLink = (way, now, probe) =>
+  /** @type {Link} */ ({
+    _way: way,
+    _probe: probe,
+    _request: 0,
+    _number: 0,
+    _buffered: 0,
+    _askedAt: now,
+    _heardAt: now,
+  });
 
 /**
  * @param {Session} session

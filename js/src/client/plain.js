@@ -4,6 +4,7 @@
 
 import { leaveAll, tryAgain } from "./asking.js";
 import { after, enter } from "./fields.js";
+import { newLink } from "./link.js";
 import { SETTLED, WAYS } from "./policy.js";
 import { finish, isFinal } from "./reading.js";
 import { pump } from "./sending.js";
@@ -11,7 +12,6 @@ import { SockJS } from "./sockjs.js";
 import { TRANSPORTS } from "./transports.js";
 
 /** @import { Session } from "./fields.js" */
-/** @import { Link } from "./link.js" */
 /** @import { Way } from "./session.js" */
 
 // Ms of silence after which nobody is there: heartbeats come more often.
@@ -47,7 +47,9 @@ export function goOnPlain(session, credentials) {
     sock.onopen = sock.onmessage = sock.onheartbeat = sock.onclose = null;
     sock.close();
   };
-  const link = /** @type {Link} */ ({ _sock: sock, _wire: { close } });
+  const link = newLink(session._ways[0], 0);
+  link._sock = sock;
+  link._wire = { close };
   const broke = () => {
     leaveAll(session);
     if (session._now() - openedAt >= SETTLED) session._failures = 0;
@@ -74,7 +76,7 @@ export function goOnPlain(session, credentials) {
   sock.onclose = ({ code, reason, wasClean }) => {
     const ends = wasClean && (code === NORMAL || code > GO_AWAY) && code !== SLOW_CONSUMER;
     if (isFinal(session, code)) return;
-    if (ends) finish(session, "closed", { code, reason });
+    if (ends) finish(session, "closed", [code, reason]);
     else broke();
   };
 }

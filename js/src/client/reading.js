@@ -2,7 +2,8 @@
 
 import { expect, gone, leaveAll, pong, tookOver, tryAgain } from "./asking.js";
 import { OVERHEAD, after, enter, patience, token } from "./fields.js";
-import { SETTLED } from "./policy.js";
+import { beginAnew, last, repeated, settled } from "./outbox.js";
+import { enterNet, SETTLED } from "./policy.js";
 import { acknowledge, check, confirm, got, isCount, pump } from "./sending.js";
 
 /** @import { Session } from "./fields.js" */
@@ -70,7 +71,7 @@ function read(session, link, text) {
     check(epoch);
     const more = Math.max(0, messages.length - 1);
     // A link that was replaced may bring what another one has brought before.
-    const news = (link._number ?? 0) + more > session._received;
+    const news = link._number + more > session._received;
     take(session, link, messages);
     if (news && !link._over) {
       session._rooms.delete(room);
@@ -79,7 +80,7 @@ function read(session, link, text) {
   } else {
     check(kind === "c");
     const code = count(content[0]);
-    if (!isFinal(session, code)) finish(session, "closed", { code, reason: String(content[1]) });
+    if (!isFinal(session, code)) finish(session, "closed", [code, String(content[1])]);
   }
 }
 
@@ -93,9 +94,7 @@ function take(session, link, messages) {
   for (const text of messages) {
     // One before may have had the page leave.
     if (link._over) return;
-    const number = link._number ?? 0;
-    link._number = number + 1;
-    if (number <= session._received) continue;
+    if (link._number++ <= session._received) continue;
     session._received++;
     link._emptyUntil = 0;
     got(session, text.length);
@@ -147,7 +146,7 @@ function welcome(session, link, { from, received, limit, heartbeat, incarnation,
     session._budget = count(limit) - OVERHEAD;
     session._incarnation = incarnation;
     session._home = home && `-${home}`;
-    session._policy._entered(net);
+    enterNet(session, net);
   }
   link._number = from;
   link._expected = received + 1;
@@ -155,7 +154,7 @@ function welcome(session, link, { from, received, limit, heartbeat, incarnation,
   if (!session._welcomed) session._begunAt = session._now();
   session._welcomed = true;
   session._replaces = undefined;
-  if ((link._request ?? 0) >= (session._current?._request ?? 0)) tookOver(session, link);
+  if (link._request >= (session._current?._request ?? 0)) tookOver(session, link);
   enter(session, "welcome");
 }
 
@@ -178,10 +177,10 @@ function stale(session, newest) {
  * @param {number} [handled] so many of this session's messages were, for sure.
  */
 export function lose(session, handled = 0) {
-  confirm(session, Math.min(handled, session._outbox._last));
+  confirm(session, Math.min(handled, last(session)));
   enter(session, "lost");
   renew(session, true);
-  session._tell("lost", { handled: session._outbox._settled, repeated: session._outbox._repeated });
+  session._tell("lost", { handled: settled(session), repeated: repeated(session) });
   goOn(session);
 }
 
@@ -197,7 +196,7 @@ function move(session, ms, doubtful) {
     enter(session, "due");
     goOn(session);
   });
-  session._tell("moved", undefined);
+  session._tell("moved");
 }
 
 /**
@@ -213,7 +212,7 @@ function renew(session, doubtful) {
   session._short = session._now() < session._begunAt + SETTLED ? session._short + 1 : 0;
   session._failures = session._short;
   session._begunAt = Infinity;
-  session._outbox._renew(doubtful);
+  beginAnew(session, doubtful);
   session._id = token(session);
   session._key = token(session);
   session._newest = session._stales = session._received = session._unacknowledged = 0;
@@ -225,12 +224,8 @@ function renew(session, doubtful) {
 
 /** @param {Session} session */
 function goOn(session) {
-  if (session._closing && !session._outbox._last) {
-    const [code, reason] = session._closing;
-    finish(session, "closed", { code, reason });
-  } else {
-    tryAgain(session);
-  }
+  if (session._closing && !last(session)) finish(session, "closed", session._closing);
+  else tryAgain(session);
 }
 
 /**
@@ -259,7 +254,7 @@ export function isFinal(session, status) {
  */
 function unsupported(session) {
   leaveAll(session);
-  session._tell("unsupported", undefined);
+  session._tell("unsupported");
 }
 
 /**

@@ -330,7 +330,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       this.#transport = transport;
     } else if (type === "closed") {
       this.#end(this.#session._closing ? "closed" : "stopped");
-      this.#tell("stopped", detail);
+      this.#tell("stopped", { code: detail[0], reason: detail[1] });
     } else {
       if (type === "lost" || type === "moved") this.#subscribeAgain();
       if (type === "denied") this.#end("stopped");

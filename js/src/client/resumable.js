@@ -5,7 +5,7 @@
 
 import { goOnOver, leave, leaveAll, ping, silence, tryWays } from "./asking.js";
 import { cancel, create, enter } from "./fields.js";
-import { bytesOf } from "./outbox.js";
+import { add, bytesOf, last, repeated, settled } from "./outbox.js";
 import { finish } from "./reading.js";
 import { active, bodyOf, pump, xhrSend } from "./sending.js";
 
@@ -32,10 +32,9 @@ export function resumable(host, url, options, tell) {
   const { snapshot: former, resume } = options;
   active(session);
   if (former) {
-    const outbox = session._outbox;
-    outbox._base = former.base;
-    outbox._doubtful = outbox._copied = former.repeated;
-    for (const text of former.texts) outbox._add(text);
+      session._base = former.base;
+    session._doubtful = session._copied = former.repeated;
+    for (const text of former.texts) add(session, text);
     if (resume) restore(session, former);
     else session._replaces = { session: former.session, key: former.key };
   }
@@ -55,11 +54,11 @@ export function send(session, text) {
   const bytes = bytesOf(text);
   if (session._closing || session._state === "closed") throw new DOMException("closed", "InvalidStateError");
   if (bytes > session._budget) throw new RangeError("too large");
-  if (session._outbox._size + bytes > QUOTA) throw new DOMException("full", "QuotaExceededError");
+  if (session._size + bytes > QUOTA) throw new DOMException("full", "QuotaExceededError");
   session._asked = 0;
   cancel(session, "ask");
   active(session);
-  const number = session._outbox._add(text, bytes);
+  const number = add(session, text, bytes);
   pump(session);
   const link = session._current;
   // One that may be silent for long would not be missed.
@@ -78,7 +77,7 @@ export function send(session, text) {
  * @returns {number} its number.
  */
 export function repeat(session, text) {
-  const number = session._outbox._add(text);
+  const number = add(session, text);
   pump(session);
   return number;
 }
@@ -92,9 +91,9 @@ export function repeat(session, text) {
  */
 export function close(session, code = 1000, reason = "") {
   if (!enter(session, "close")) return;
-  session._closing = /** @type {[number, string]} */ ([code, reason]);
-  if (session._welcomed || session._outbox._last) pump(session);
-  else finish(session, "closed", { code, reason });
+  session._closing = [code, reason];
+  if (session._welcomed || last(session)) pump(session);
+  else finish(session, "closed", session._closing);
 }
 
 /**
@@ -135,17 +134,17 @@ export function reconnect(session) {
  * @returns {Snapshot}
  */
 export function snapshotOf(session) {
-  const { _client: client, _id, _key: key, _outbox: outbox } = session;
+  const { _client: client, _id, _key: key } = session;
   return {
     client,
-    base: outbox._settled + 1,
-    repeated: outbox._repeated,
-    texts: outbox._waiting.map(({ _text }) => _text),
+    base: settled(session) + 1,
+    repeated: repeated(session),
+    texts: session._waiting.map(({ _text }) => _text),
     session: _id,
     key,
     // The next page's build has other names.
     resume: [
-      outbox._handled,
+      session._handled,
       session._newest,
       session._received,
       session._welcomed,
@@ -162,12 +161,11 @@ export function snapshotOf(session) {
  */
 function restore(session, { session: id, key, resume }) {
   const [handled, request, received, welcomed, incarnation, home, rooms] = resume;
-  const outbox = session._outbox;
   session._id = id;
   session._key = key;
-  outbox._base -= handled;
-  outbox._handled = outbox._arrived = handled;
-  outbox._doubtful += handled;
+  session._base -= handled;
+  session._handled = session._arrived = handled;
+  session._doubtful += handled;
   session._newest = request;
   session._received = received;
   session._welcomed = welcomed;

@@ -5,6 +5,7 @@
 import { askNow, gone, pingLater } from "./asking.js";
 import { after, cancel, patience, pause, urlOf } from "./fields.js";
 import { write } from "./link.js";
+import { batch, beginAnew, forget, last, settled } from "./outbox.js";
 import { POLL } from "./policy.js";
 import { finish, isFinal, lose } from "./reading.js";
 
@@ -59,11 +60,10 @@ export function pump(session) {
  * @param {Link} link
  */
 function pumpWebSocket(session, link) {
-  const outbox = session._outbox;
-  link._upto = Math.max(link._upto, outbox._arrived);
-  while (link._upto < outbox._last) {
+  link._upto = Math.max(link._upto, session._arrived);
+  while (link._upto < last(session)) {
     const first = link._upto + 1;
-    const messages = outbox._take(first, session._budget);
+    const messages = batch(session, first, session._budget);
     link._upto += messages.length;
     // The number is told where another way got some through meanwhile.
     write(link, first === link._expected ? messages : { first, messages });
@@ -84,12 +84,11 @@ function pumpWebSocket(session, link) {
  * @param {{ send: (text: string) => void }} sock
  */
 function pumpPlain(session, sock) {
-  const { _outbox: outbox, _closing: closing } = session;
-  for (const { _text } of outbox._waiting) sock.send(_text);
-  outbox._confirm(outbox._last);
-  outbox._renew(false);
-  session._tell("handled", outbox._settled);
-  if (closing) finish(session, "closed", { code: closing[0], reason: closing[1] });
+  for (const { _text } of session._waiting) sock.send(_text);
+  forget(session, last(session));
+  beginAnew(session, false);
+  session._tell("handled", settled(session));
+  if (session._closing) finish(session, "closed", session._closing);
 }
 
 /**
@@ -101,9 +100,8 @@ function pumpPlain(session, sock) {
  * @param {[number, string]} [close] goes with it if all that waits does.
  */
 export function bodyOf(session, budget, least, close) {
-  const outbox = session._outbox;
-  const first = outbox._arrived + 1;
-  const messages = outbox._take(first, budget, least);
+  const first = session._arrived + 1;
+  const messages = batch(session, first, budget, least);
   cancel(session, "ack");
   session._unacknowledged = 0;
   return {
@@ -112,7 +110,7 @@ export function bodyOf(session, budget, least, close) {
     received: session._received,
     first,
     messages: messages.length ? messages : undefined,
-    close: first + messages.length > outbox._last ? close : undefined,
+    close: first + messages.length > last(session) ? close : undefined,
   };
 }
 
@@ -137,10 +135,9 @@ export function xhrSend(session, body, options) {
 
 /** @param {Session} session */
 function pumpPost(session) {
-  const outbox = session._outbox;
   // A poll tells what was handled only when it ends.
-  const asks = session._current?._way === POLL && outbox._handled < outbox._last && !session._timers.has("ask");
-  const waits = outbox._arrived < outbox._last || asks || session._unacknowledged >= ACK_SIZE || session._closing;
+  const asks = session._current?._way === POLL && session._handled < last(session) && !session._timers.has("ask");
+  const waits = session._arrived < last(session) || asks || session._unacknowledged >= ACK_SIZE || session._closing;
   if (session._post || session._timers.has("post") || !waits) return;
   const sentAt = session._now();
   const request = xhrSend(session, bodyOf(session, session._budget, 1, session._closing));
@@ -164,8 +161,7 @@ function answered(session, status, text) {
   cancel(session, "answer");
   session._post = null;
   if (isFinal(session, status)) return;
-  const outbox = session._outbox;
-  const before = outbox._arrived + outbox._handled;
+  const before = session._arrived + session._handled;
   const { arrived, received, lost, closed } = parse(status === 200 ? text : "");
   if (!isCount(arrived) || !isCount(received)) {
     pumpAfter(session, "post", pause(session, session._unanswered++));
@@ -174,9 +170,9 @@ function answered(session, status, text) {
     return;
   }
   session._unanswered = 0;
-  outbox._arrived = Math.max(outbox._arrived, Math.min(arrived, outbox._last));
-  confirm(session, Math.min(received, outbox._last));
-  const progress = outbox._arrived + outbox._handled > before;
+  session._arrived = Math.max(session._arrived, Math.min(arrived, last(session)));
+  confirm(session, Math.min(received, last(session)));
+  const progress = session._arrived + session._handled > before;
   if (progress) {
     worked(session);
     session._asked = 0;
@@ -187,12 +183,12 @@ function answered(session, status, text) {
   }
   // What was sent before the end may be under way: a receive request tells both.
   if (closed) askNow(session);
-  const lacks = outbox._arrived < outbox._last;
+  const lacks = session._arrived < last(session);
   const ends = session._closing || closed;
   const wait = Math.min(MAX_ASK, ASK * 2 ** session._asked);
   // It takes nothing now, or has yet to handle what the end waits for, and says so at once.
   if (!progress && (lacks || ends)) pumpAfter(session, "post", wait);
-  else if (!lacks && outbox._handled < outbox._last) pumpAfter(session, "ask", wait);
+  else if (!lacks && session._handled < last(session)) pumpAfter(session, "ask", wait);
   session._asked++;
   pump(session);
 }
@@ -211,10 +207,10 @@ function pumpAfter(session, name, ms) {
  * @param {number} handled so many messages of this session were.
  */
 export function confirm(session, handled) {
-  check(handled <= session._outbox._last);
-  if (session._outbox._confirm(handled)) {
+  check(handled <= last(session));
+  if (forget(session, handled)) {
     worked(session);
-    session._tell("handled", session._outbox._settled);
+    session._tell("handled", settled(session));
   }
 }
 

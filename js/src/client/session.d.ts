@@ -87,8 +87,8 @@ export interface Events {
   /** No `~r1` here: nothing goes on until it is told to, or has another way. */
   unsupported: undefined;
   /** The last one: the session is over, and no new one follows. */
-  closed: { code: number; reason: string };
+  closed: [code: number, reason: string];
 }
 
 /** Hears what becomes of a session. It may call it back, and must not throw. */
-export type Tell = <Type extends keyof Events>(type: Type, detail: Events[Type]) => void;
+export type Tell = <Type extends keyof Events>(type: Type, detail?: Events[Type]) => void;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
+import { begin } from "../../src/client/asking.js";
 import { World, overBoth, overPoll, overStream, overWebSocket } from "./world.js";
 
 suite("the way in", () => {
@@ -17,7 +18,7 @@ suite("the way in", () => {
 
   test("the query of the endpoint goes with every request", () => {
     const world = new World(["websocket"]);
-    world.session._query = "a=1";
+    world.session.fields._address += "?a=1";
     world.session.reconnect();
     assert.match(world.websocket.url, /\/websocket\?new&a=1$/);
   });
@@ -109,7 +110,7 @@ suite("the way in", () => {
   test("the second of two WebSockets is left, but not if its request is newer", () => {
     const world = overBoth();
     const first = world.websocket;
-    world.session._begin("websocket");
+    begin(world.session.fields, "websocket");
     const second = world.websocket;
     second.open();
     second.answer({ pong: second.last.ping });

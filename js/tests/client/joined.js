@@ -3,6 +3,7 @@
 
 import { createInterface } from "node:readline";
 
+import { settled } from "../../src/client/outbox.js";
 import { Session } from "./session.js";
 
 let now = 0;
@@ -20,8 +21,8 @@ function generator(seed) {
 /** What the other end wants to know of the client, as it is now. */
 function facts() {
   const { state, session: id } = session;
-  const { _outbox: outbox, _rooms: rooms } = session.fields;
-  return { state, session: id, settled: outbox._settled, positions: Object.fromEntries(rooms) };
+  const positions = Object.fromEntries(session.fields._rooms);
+  return { state, session: id, settled: settled(session.fields), positions };
 }
 
 const host = {

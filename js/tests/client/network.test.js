@@ -114,7 +114,7 @@ for (const [when, at] of [["with a line", true], ["behind a line", false]]) {
 }
 
 test("a request that is dropped at once tells nothing", limit, async (t) => {
-  const server = await start(t, ({ response }) => response.end("x"));
+  const server = await start(t, ({ response }) => response.end("x\n"));
   const { told, on } = listen();
   network("omit")._request(`${server.url}/x`, "", on).abort();
   await (await fetch(server.url)).text();

@@ -5,7 +5,9 @@ import * as core from "../../src/client/resumable.js";
 
 export class Session {
   constructor(host, url, options, tell) {
-    this.fields = core.resumable(host, url, options, tell);
+    const hear = (type, detail) =>
+      tell(type, type === "closed" ? { code: detail[0], reason: detail[1] } : detail);
+    this.fields = core.resumable(host, url, options, hear);
   }
 
   get state() {
