@@ -23,8 +23,7 @@ const INFO_LIMIT = 8_000;
  *
  * @typedef {object} Events What is told, until close() is called.
  * @property {(frame: string, name: string) => void} frame With the name of its transport.
- * @property {(code: number, reason: string, error: boolean) => void} lost The last call. An error:
- *   there is no server.
+ * @property {(code: number, reason: string) => void} lost The last call. 1002: there is no server.
  *
  * @typedef {object} Attempt A transport that is tried, and then the one that is used.
  * @property {string} _name
@@ -90,7 +89,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
     const info = response?.ok && (await response.json().catch(() => ({})));
     if (over) return;
     if (!info) {
-      on.lost(1002, "Cannot connect to server", true);
+      on.lost(1002, "Cannot connect to server");
       return;
     }
     informed = true;
@@ -110,7 +109,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
     } else if (attempts.length) {
       after(LIMIT, () => attempts.forEach(drop));
     } else if (informed) {
-      on.lost(2000, "All transports failed", false);
+      on.lost(2000, "All transports failed");
     } else {
       // Whether there is a server at all makes the difference.
       inform();
@@ -158,7 +157,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
    */
   function lost(attempt, code, reason) {
     if (attempt === chosen) {
-      on.lost(code, reason, false);
+      on.lost(code, reason);
       return;
     }
     attempts = attempts.filter((other) => other !== attempt);

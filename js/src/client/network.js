@@ -5,11 +5,11 @@
 /**
  * The real `Host`: of a browser, a worker, or a runtime with the same globals.
  *
- * @param {RequestCredentials} credentials whether requests carry cookies to another
+ * @param {RequestCredentials} [credentials] whether requests carry cookies to another
  *   origin. A WebSocket's handshake always does.
  * @returns {Host}
  */
-export function network(credentials) {
+export function network(credentials = "include") {
   return {
     _now: () => performance.now(),
     _random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,

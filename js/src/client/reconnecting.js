@@ -85,7 +85,6 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     super();
     this.url = trimmed(addressOf(url));
     this.#options = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ ({
-      credentials: "include",
       storageKey: `sockjs ${this.url}`,
       ...options,
     });
@@ -202,7 +201,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @param {boolean} [resume] go on with the session that was left.
    */
   #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session._ways, resume = false) {
-    const { credentials = "include", _host = network(credentials) } = this.#options;
+    const { credentials, _host = network(credentials) } = this.#options;
     const fresh = Date.now() < at + REMEMBERED;
     const options = { ways, known: fresh ? known : undefined, snapshot, resume };
     const tell = /** @type {Tell} */ ((type, detail) => this.#heard(type, detail));

@@ -16,6 +16,7 @@
  */
 
 const BROKEN = 1006;
+const LOST = "Connection lost";
 // Characters of JSON in one request. A server bounds a body in bytes, and a character has up to three:
 // ours takes 65536 (max_message_size), and answers 413 beyond.
 const BATCH = 20_000;
@@ -33,7 +34,7 @@ function websocket(host, url, on) {
   const socket = host._websocket(below(url, "/websocket"), {
     open() {},
     text: on.frame,
-    close: (code, reason) => on.lost(code, code === BROKEN ? "WebSocket connection broken" : reason),
+    close: (code, reason) => on.lost(code, code === BROKEN ? LOST : reason),
   });
   return { send: (text) => socket.send(JSON.stringify([text])), close: () => socket.close() };
 }
@@ -65,8 +66,8 @@ const http = (receiving) => (host, url, on) => {
     return host._request(`${whole}${whole.includes("?") ? "&" : "?"}t=${++requests}`, body, {
       _line: line,
       _end(status, rest) {
-        if (status !== 200 && status !== 204) end(status ? `HTTP status ${status}` : "Connection lost");
-        else end(line && rest ? "Response cut" : "");
+        if (status !== 200 && status !== 204) end(status ? `HTTP status ${status}` : LOST);
+        else end(line && rest ? LOST : "");
       },
     });
   }
@@ -80,7 +81,7 @@ const http = (receiving) => (host, url, on) => {
 
   function receive() {
     // A response brings whole frames, one at least. What was cut on its way may have held more.
-    let none = "Response cut";
+    let none = LOST;
     receiver = request(
       receiving,
       "",
