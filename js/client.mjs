@@ -68,7 +68,7 @@ export async function buildClient(outdir) {
     },
     mangle: { nth_identifier: { get: nameOf }, properties: { regex: /^_/ } },
     nameCache: { props: { props: fieldsOf(text) } },
-    format: { preamble: "/* The client of sockjs_bridge. MIT license. */" },
+    format: { preamble: "/* sockjs_bridge, MIT license */" },
     sourceMap: { content: map.text, includeSources: true, filename: name, url: `${name}.map` },
   });
   await mkdir(outdir, { recursive: true });

@@ -1,5 +1,6 @@
 // Which transport a SockJS uses: what is tried, beside what, and for how long.
 
+import { WEBSOCKET } from "./policy.js";
 import { below, TRANSPORTS } from "./transports.js";
 
 /** @import { Host } from "./host.js" */
@@ -96,7 +97,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
     patience = Math.max(patience, 2 * (host._now() - began));
     const base = info.base_url && absolute(info.base_url, url);
     if (base) url = trimmed(base);
-    if (info.websocket === false) names = names.filter((name) => name !== "websocket");
+    if (info.websocket === false) names = names.filter((name) => name !== WEBSOCKET);
     next();
   }
 

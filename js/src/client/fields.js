@@ -105,13 +105,13 @@ export function create(host, url, { ways = WAYS, known, snapshot }, tell) {
 
 /**
  * @param {Session} session
- * @param {string} transport
+ * @param {string} transport a way, or `xhr_send`.
  * @param {string} [query]
  */
 export function urlOf({ _address, _home, _id }, transport, query) {
   const [path, own] = _address.split("?");
   const all = [query, own].filter(Boolean).join("&");
-  return `${path}/~r1${_home}/${_id}/${transport}${all && `?${all}`}`;
+  return `${path}/~r1${_home}/${_id}/${transport.replace("-polling", "").replace("-", "_")}${all && `?${all}`}`;
 }
 
 /**

@@ -59,7 +59,7 @@ export const newLink = (way, now, probe) =>
  */
 export function open(session, link, url, body) {
   if (link._way === WEBSOCKET) {
-    link._wire = session._websocket(url.replace("http", "ws"), {
+    link._wire = session._websocket(url, {
       open: () => connected(session, link),
       text: (text) => line(session, link, text),
       close: (code) => gone(session, link, code),

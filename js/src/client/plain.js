@@ -5,11 +5,10 @@
 import { leaveAll, tryAgain } from "./asking.js";
 import { after, enter } from "./fields.js";
 import { newLink } from "./link.js";
-import { SETTLED, WAYS } from "./policy.js";
+import { SETTLED } from "./policy.js";
 import { finish, isFinal } from "./reading.js";
 import { pump } from "./sending.js";
 import { SockJS } from "./sockjs.js";
-import { TRANSPORTS } from "./transports.js";
 
 /** @import { Session } from "./fields.js" */
 /** @import { Way } from "./session.js" */
@@ -21,18 +20,6 @@ const NORMAL = 1000;
 const GO_AWAY = 3000;
 const SLOW_CONSUMER = 4008;
 
-/** SockJS's names of the ways, in their order. */
-export const NAMES = Object.keys(TRANSPORTS);
-
-/**
- * @param {string[]} [names]
- * @returns {Way[]} those of these names; all, where there are none.
- */
-export function waysOf(names = []) {
-  const ways = WAYS.filter((_, index) => names.includes(NAMES[index]));
-  return ways.length ? ways : WAYS;
-}
-
 /**
  * Goes on over SockJS.
  *
@@ -40,8 +27,7 @@ export function waysOf(names = []) {
  * @param {RequestCredentials} [credentials]
  */
 export function goOnPlain(session, credentials) {
-  const transports = session._ways.map((way) => NAMES[WAYS.indexOf(way)]);
-  const sock = new SockJS(session._address, null, { transports, credentials });
+  const sock = new SockJS(session._address, null, { transports: session._ways, credentials });
   let openedAt = Infinity;
   const close = () => {
     sock.onopen = sock.onmessage = sock.onheartbeat = sock.onclose = null;
@@ -62,7 +48,7 @@ export function goOnPlain(session, credentials) {
   sock.onopen = () => {
     heard();
     openedAt = session._now();
-    link._way = WAYS[NAMES.indexOf(sock.transport ?? "")];
+    link._way = /** @type {Way} */ (sock.transport);
     session._current = link;
     session._plain = true;
     session._tell("transport", link._way);

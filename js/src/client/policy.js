@@ -3,9 +3,10 @@
 
 /** @import { Known, Way } from "./session.js" */
 
+// The ways by the names that SockJS gives to its transports.
 export const WEBSOCKET = "websocket";
-export const STREAM = "xhr_streaming";
-export const POLL = "xhr";
+export const STREAM = "xhr-streaming";
+export const POLL = "xhr-polling";
 /** In the order of preference. @type {Way[]} */
 export const WAYS = [WEBSOCKET, STREAM, POLL];
 
@@ -25,6 +26,15 @@ const MAX_HEDGE = 800;
 const SILENCE_PART = 0.7;
 export const MIN_HEARTBEAT = 5e3;
 const MAX_HEARTBEAT = 25e3;
+
+/**
+ * @param {string[]} [names]
+ * @returns {Way[]} the ways of these names; all, where there are none.
+ */
+export function waysOf(names = []) {
+  const ways = WAYS.filter((way) => names.includes(way));
+  return ways.length ? ways : WAYS;
+}
 
 /**
  * @typedef {ReturnType<typeof newPolicy>} Policy

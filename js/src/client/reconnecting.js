@@ -4,9 +4,9 @@
 import { trimmed } from "./attempts.js";
 import { addressOf, checkClose } from "./checks.js";
 import { network } from "./network.js";
-import { NAMES, goOnPlain, waysOf } from "./plain.js";
+import { goOnPlain } from "./plain.js";
 import { tryWays } from "./asking.js";
-import { WAYS } from "./policy.js";
+import { waysOf } from "./policy.js";
 import * as core from "./resumable.js";
 import { leave, take } from "./storage.js";
 
@@ -101,7 +101,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   /** SockJS's name of the transport in use; null where there is none. */
   get transport() {
     const { _current } = this.#session;
-    return _current && NAMES[WAYS.indexOf(_current._way)];
+    return _current && _current._way;
   }
 
   /** The milliseconds that the last round trip took; null where none is known. */
@@ -112,7 +112,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
 
   /** Those that may be used. */
   get transports() {
-    return NAMES.filter((_, index) => this.#session._ways.includes(WAYS[index]));
+    return [...this.#session._ways];
   }
 
   /** Takes effect when one is begun next: `reconnect()` does so. None are all. */

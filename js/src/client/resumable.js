@@ -86,10 +86,10 @@ export function repeat(session, text) {
  * Ends the session when all that was sent is handled; `closed` follows, however long that takes.
  *
  * @param {Session} session
- * @param {number} [code] 1000, or 3000 to 4999.
- * @param {string} [reason] at most 123 bytes of UTF-8, without control characters.
+ * @param {number} code 1000, or 3000 to 4999.
+ * @param {string} reason at most 123 bytes of UTF-8, without control characters.
  */
-export function close(session, code = 1000, reason = "") {
+export function close(session, code, reason) {
   if (!enter(session, "close")) return;
   session._closing = [code, reason];
   if (session._welcomed || last(session)) pump(session);

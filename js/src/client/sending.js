@@ -32,7 +32,7 @@ export function check(holds) {
 }
 
 /** @param {unknown} value @returns {boolean} */
-export const isCount = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+export const isCount = (value) => Number.isSafeInteger(value) && /** @type {number} */ (value) >= 0;
 
 /** @param {string} text @returns {any} an object, where it is none an empty one. */
 function parse(text) {

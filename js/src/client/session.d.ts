@@ -2,8 +2,8 @@
 // All numbers of messages are those over all sessions of the client's life, from 1: the id of a message
 // is `${client}-${number}`. docs/protocol.rst, "Message ids".
 
-/** How a session reaches its server, by the last part of the URL. */
-export type Way = "websocket" | "xhr_streaming" | "xhr";
+/** How a session reaches its server, by SockJS's names. */
+export type Way = "websocket" | "xhr-streaming" | "xhr-polling";
 
 /** See states.js. */
 export type State = "connecting" | "open" | "suspended" | "moving" | "closing" | "closed";

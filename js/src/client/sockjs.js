@@ -3,7 +3,7 @@
 import { connect, trimmed } from "./attempts.js";
 import { addressOf, checkClose, refusal } from "./checks.js";
 import { network } from "./network.js";
-import { TRANSPORTS } from "./transports.js";
+import { WAYS } from "./policy.js";
 
 /** @import { Listened, SockJSCloseEvent, SockJSEvents, SockJSMessageEvent } from "./events.js" */
 
@@ -97,7 +97,7 @@ class Connection extends EventTarget {
     const wanted = [transports || []].flat();
     const way = {
       url: this.url,
-      names: Object.keys(TRANSPORTS).filter((name) => !wanted.length || wanted.includes(name)),
+      names: WAYS.filter((name) => !wanted.length || wanted.includes(name)),
       timeout,
       ask: given.info ?? address.origin !== globalThis.location?.origin,
       credentials,

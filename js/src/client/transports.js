@@ -1,5 +1,7 @@
 // The transports of SockJS 0.3 (sockjs-protocol: WebSocket, XhrStreaming, XhrPolling), over a Host.
 
+import { POLL, STREAM, WEBSOCKET } from "./policy.js";
+
 /** @import { Host, Request } from "./host.js" */
 
 /**
@@ -143,7 +145,7 @@ const http = (receiving) => (host, url, on) => {
  * @type {Record<string, [Transport, number]>}
  */
 export const TRANSPORTS = {
-  websocket: [websocket, 4],
-  "xhr-streaming": [http("xhr_streaming"), 2],
-  "xhr-polling": [http("xhr"), 0],
+  [WEBSOCKET]: [websocket, 4],
+  [STREAM]: [http("xhr_streaming"), 2],
+  [POLL]: [http("xhr"), 0],
 };

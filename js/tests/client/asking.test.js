@@ -7,7 +7,7 @@ import { World, overBoth, overPoll, overStream, overWebSocket } from "./world.js
 suite("the way in", () => {
   test("a WebSocket at once, a poll 150 ms later, for the same session", () => {
     const world = new World();
-    assert.deepEqual(world.wires.map(({ url }) => url.slice(0, 21)), [`ws://host/chat/~r1/${  world.session.session.slice(0, 2)}`]);
+    assert.deepEqual(world.wires.map(({ url }) => url.slice(0, 23)), [`http://host/chat/~r1/${  world.session.session.slice(0, 2)}`]);
     assert.equal(world.websocket.query, "new");
     world.advance(149);
     assert.equal(world.wires.length, 1);

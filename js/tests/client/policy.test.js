@@ -7,15 +7,15 @@ const KNOWN = { net: "n", rtt: 100, heartbeat: 25_000 };
 
 suite("what is tried", () => {
   test("a WebSocket, a poll 150 ms later, and no stream", () => {
-    assert.deepEqual(plan(newPolicy(), WAYS, 0, false), [["websocket", "xhr"], 150]);
-    assert.deepEqual(plan(newPolicy(), ["xhr_streaming"], 0, false), [["xhr_streaming"], 150]);
-    assert.deepEqual(plan(newPolicy(), ["xhr_streaming", "xhr"], 0, false), [["xhr"], 150]);
+    assert.deepEqual(plan(newPolicy(), WAYS, 0, false), [["websocket", "xhr-polling"], 150]);
+    assert.deepEqual(plan(newPolicy(), ["xhr-streaming"], 0, false), [["xhr-streaming"], 150]);
+    assert.deepEqual(plan(newPolicy(), ["xhr-streaming", "xhr-polling"], 0, false), [["xhr-polling"], 150]);
   });
 
   for (const [rtt, later] of [[1, 150], [200, 500], [5000, 800]]) {
     test(`what worked comes first, the others after two round trips of ${rtt} ms and a bit`, () => {
-      const policy = newPolicy({ ...KNOWN, way: "xhr_streaming", rtt });
-      assert.deepEqual(plan(policy, WAYS, 0, false), [["xhr_streaming", "websocket", "xhr"], later]);
+      const policy = newPolicy({ ...KNOWN, way: "xhr-streaming", rtt });
+      assert.deepEqual(plan(policy, WAYS, 0, false), [["xhr-streaming", "websocket", "xhr-polling"], later]);
     });
   }
 
@@ -25,10 +25,10 @@ suite("what is tried", () => {
     let now = 0;
     for (let n = 0; n < 6; n += 1) {
       leaveOut(policy, "websocket", now);
-      assert.deepEqual(plan(policy, WAYS, now, false)[0], ["xhr"]);
+      assert.deepEqual(plan(policy, WAYS, now, false)[0], ["xhr-polling"]);
       pauses.push((recordOf(policy, "websocket")._until - now) / 60_000);
       now = recordOf(policy, "websocket")._until;
-      assert.deepEqual(plan(policy, WAYS, now, false)[0], ["websocket", "xhr"]);
+      assert.deepEqual(plan(policy, WAYS, now, false)[0], ["websocket", "xhr-polling"]);
     }
     assert.deepEqual(pauses, [5, 10, 20, 40, 60, 60]);
   });
@@ -38,9 +38,9 @@ suite("what is tried", () => {
     brokeOn(policy, "websocket", 10, 5, 1);
     assert.equal(plan(policy, WAYS, 10, false)[0][0], "websocket");
     brokeOn(policy, "websocket", 20, 5, 1);
-    assert.deepEqual(plan(policy, WAYS, 20, false)[0], ["xhr"]);
+    assert.deepEqual(plan(policy, WAYS, 20, false)[0], ["xhr-polling"]);
     assert.deepEqual(plan(policy, ["websocket"], 20, false)[0], ["websocket"]);
-    assert.deepEqual(plan(policy, WAYS, 20, true)[0], ["websocket", "xhr"]);
+    assert.deepEqual(plan(policy, WAYS, 20, true)[0], ["websocket", "xhr-polling"]);
   });
 
   test("a break after probation is none of those", () => {
@@ -53,8 +53,8 @@ suite("what is tried", () => {
 
   test("the poll is never left out for breaking", () => {
     const policy = newPolicy();
-    for (let n = 0; n < 5; n += 1) brokeOn(policy, "xhr", 0, 1, 1);
-    assert.deepEqual(plan(policy, ["xhr_streaming", "xhr"], 0, false)[0], ["xhr"]);
+    for (let n = 0; n < 5; n += 1) brokeOn(policy, "xhr-polling", 0, 1, 1);
+    assert.deepEqual(plan(policy, ["xhr-streaming", "xhr-polling"], 0, false)[0], ["xhr-polling"]);
   });
 
   test("silence that killed twice is kept below, within what can be asked for", () => {
@@ -65,8 +65,8 @@ suite("what is tried", () => {
     assert.equal(policy._known.heartbeat, 14_000);
     for (const [silence, heartbeat] of [[5000, 5000], [90_000, 25_000]]) {
       const other = newPolicy();
-      brokeOn(other, "xhr", 0, 1, silence);
-      brokeOn(other, "xhr", 0, 1, silence);
+      brokeOn(other, "xhr-polling", 0, 1, silence);
+      brokeOn(other, "xhr-polling", 0, 1, silence);
       assert.equal(other._known.heartbeat, heartbeat);
     }
     brokeOn(policy, "websocket", 0, 99_000, 100);
@@ -75,12 +75,12 @@ suite("what is tried", () => {
   });
 
   test("of another network nothing is known", () => {
-    const policy = newPolicy({ ...KNOWN, way: "xhr", heartbeat: 7000 });
+    const policy = newPolicy({ ...KNOWN, way: "xhr-polling", heartbeat: 7000 });
     leaveOut(policy, "websocket", 0);
     enterNet(policy, "n");
-    assert.deepEqual(plan(policy, WAYS, 0, false)[0], ["xhr"]);
+    assert.deepEqual(plan(policy, WAYS, 0, false)[0], ["xhr-polling"]);
     enterNet(policy, "m");
-    assert.deepEqual(plan(policy, WAYS, 0, false)[0], ["websocket", "xhr"]);
+    assert.deepEqual(plan(policy, WAYS, 0, false)[0], ["websocket", "xhr-polling"]);
     assert.deepEqual(policy._known, { way: null, net: "m", rtt: 100, heartbeat: 25_000 });
   });
 });
