@@ -56,7 +56,6 @@ export function tryAgain(session, least = 0) {
  * @param {Session} session
  */
 export function tryWays(session) {
-  const { _ways: ways } = session;
   if (session._plain) {
     session._plain = false;
     enter(session, "break");
@@ -64,7 +63,8 @@ export function tryWays(session) {
     if (enter(session, "lost")) session._tell("lost", { handled: settled(session), repeated: 0 });
   }
   if (session._state === "closed") return;
-  [session._attempts, session._hedge] = plan(session, ways, session._now(), session._failures > 1);
+  const none = session._failures > 1;
+  [session._attempts, session._hedge] = plan(session, session._ways, session._now(), none);
   nextWay(session);
 }
 
@@ -204,7 +204,8 @@ export function pong(session, link) {
   if (link._pingedAt) measured(session, link._pingedAt);
   link._pingedAt = 0;
   if (link === session._current) {
-    pingLater(session, link, Math.min(isSteady(session, link) ? STEADY_PING : PING, session._known.heartbeat));
+    const ms = isSteady(session, link) ? STEADY_PING : PING;
+    pingLater(session, link, Math.min(ms, session._known.heartbeat));
   } else if (link._probe) {
     leave(session, link);
     if (session._current?._way === POLL) begin(session, STREAM);
@@ -273,7 +274,6 @@ function lookForBetter(session) {
 
 /**
  * @param {Session} session
- * @override
  */
 export function askNow(session) {
   begin(session, session._ways.includes(POLL) ? POLL : session._ways[0], true);

@@ -111,7 +111,8 @@ export function create(host, url, { ways = WAYS, known, snapshot }, tell) {
 export function urlOf({ _address, _home, _id }, transport, query) {
   const [path, own] = _address.split("?");
   const all = [query, own].filter(Boolean).join("&");
-  return `${path}/~r1${_home}/${_id}/${transport.replace("-polling", "").replace("-", "_")}${all && `?${all}`}`;
+  const name = transport.replace("-polling", "").replace("-", "_");
+  return `${path}/~r1${_home}/${_id}/${name}${all && `?${all}`}`;
 }
 
 /**

@@ -260,8 +260,8 @@ function unsupported(session) {
 /**
  * It is over.
  *
- * @param {Session} session
  * @template {keyof Events} Type
+ * @param {Session} session
  * @param {Type} type
  * @param {Events[Type]} detail
  */

@@ -225,8 +225,9 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     const former = this.#session;
     // One that waits for its lock is another page's yet.
     if (this.#started) core.stop(former);
-    const left = { at: Date.now(), known: former._known, snapshot: core.snapshotOf(former) };
-    if (this.#isOver) this.#make(left);
+    if (this.#isOver) {
+      this.#make({ at: Date.now(), known: former._known, snapshot: core.snapshotOf(former) });
+    }
     this.#ended = "";
     this.#listen("add");
     this.#subscribeAgain();

@@ -136,9 +136,10 @@ export function xhrSend(session, body, options) {
 /** @param {Session} session */
 function pumpPost(session) {
   // A poll tells what was handled only when it ends.
-  const asks = session._current?._way === POLL && session._handled < last(session) && !session._timers.has("ask");
-  const waits = session._arrived < last(session) || asks || session._unacknowledged >= ACK_SIZE || session._closing;
-  if (session._post || session._timers.has("post") || !waits) return;
+  const { _arrived, _closing, _current, _handled, _timers, _unacknowledged } = session;
+  const asks = _current?._way === POLL && _handled < last(session) && !_timers.has("ask");
+  const waits = _arrived < last(session) || asks || _unacknowledged >= ACK_SIZE || _closing;
+  if (session._post || _timers.has("post") || !waits) return;
   const sentAt = session._now();
   const request = xhrSend(session, bodyOf(session, session._budget, 1, session._closing));
   session._post = request;
