@@ -74,7 +74,6 @@ class BrowserClient:
         self._open: dict[int, Link | Post] = {}
         self._ids: dict[Link | Post, int] = {}
         # Those whose head has arrived.
-        self._heads: set[Link | Post] = set()
         self._deadline: float | None = None
         self.state = ClientState.CONNECTING
         self.session = ""
@@ -181,7 +180,6 @@ class BrowserClient:
         if link.way is Way.WEBSOCKET:
             self._step("text", self._ids[link], text)
         else:
-            self._head(link)
             self._step("line", self._ids[link], text)
 
     def ended(
@@ -190,23 +188,11 @@ class BrowserClient:
         number = self._ids[link]
         if link.way is Way.WEBSOCKET:
             self._step("closed", number, status or 1006)
-        elif status is not None:
-            self._step("head", number, status)
         else:
-            if clean:
-                self._head(link)
-            self._step("end", number, not clean)
+            self._step("end", number, status or (200 if clean else 0), "")
 
     def answered(self, post: Post, status: int, answer: dict[str, Any]) -> None:
-        number = self._ids[post]
-        self._step("head", number, status)
-        self._step("text", number, json.dumps(answer))
-        self._step("end", number, False)
+        self._step("end", self._ids[post], status, json.dumps(answer))
 
     def failed(self, post: Post) -> None:
-        self._step("end", self._ids[post], True)
-
-    def _head(self, link: Link) -> None:
-        if link not in self._heads:
-            self._heads.add(link)
-            self._step("head", self._ids[link], 200)
+        self._step("end", self._ids[post], 0, "")

@@ -1,5 +1,6 @@
 // Which transport a SockJS uses: what is tried, beside what, and for how long.
 
+import { WEBSOCKET } from "./policy.js";
 import { below, TRANSPORTS } from "./transports.js";
 
 /** @import { Host } from "./host.js" */
@@ -23,8 +24,7 @@ const INFO_LIMIT = 8_000;
  *
  * @typedef {object} Events What is told, until close() is called.
  * @property {(frame: string, name: string) => void} frame With the name of its transport.
- * @property {(code: number, reason: string, error: boolean) => void} lost The last call. An error:
- *   there is no server.
+ * @property {(code: number, reason: string) => void} lost The last call. 1002: there is no server.
  *
  * @typedef {object} Attempt A transport that is tried, and then the one that is used.
  * @property {string} _name
@@ -77,27 +77,27 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
    * @param {() => void} act
    */
   function after(ms, act) {
-    host.cancel(timer);
-    timer = host.after(ms, act);
+    host._cancel(timer);
+    timer = host._after(ms, act);
   }
 
   /** Asks whether there is a server, and where, and goes on with what it says. */
   async function inform() {
-    const began = host.now();
+    const began = host._now();
     const signal = AbortSignal.timeout(INFO_LIMIT);
     const options = { credentials, signal, cache: /** @type {RequestCache} */ ("no-store") };
     const response = await fetch(below(url, "/info"), options).catch(() => null);
     const info = response?.ok && (await response.json().catch(() => ({})));
     if (over) return;
     if (!info) {
-      on.lost(1002, "Cannot connect to server", true);
+      on.lost(1002, "Cannot connect to server");
       return;
     }
     informed = true;
-    patience = Math.max(patience, 2 * (host.now() - began));
+    patience = Math.max(patience, 2 * (host._now() - began));
     const base = info.base_url && absolute(info.base_url, url);
     if (base) url = trimmed(base);
-    if (info.websocket === false) names = names.filter((name) => name !== "websocket");
+    if (info.websocket === false) names = names.filter((name) => name !== WEBSOCKET);
     next();
   }
 
@@ -110,7 +110,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
     } else if (attempts.length) {
       after(LIMIT, () => attempts.forEach(drop));
     } else if (informed) {
-      on.lost(2000, "All transports failed", false);
+      on.lost(2000, "All transports failed");
     } else {
       // Whether there is a server at all makes the difference.
       inform();
@@ -119,7 +119,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
 
   /** @param {string} name */
   function begin(name) {
-    const attempt = /** @type {Attempt} */ ({ _name: name, _began: host.now() });
+    const attempt = /** @type {Attempt} */ ({ _name: name, _began: host._now() });
     attempt._frames = [];
     attempts.push(attempt);
     attempt._link = TRANSPORTS[name][0](host, below(url, session()), {
@@ -136,7 +136,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
     if (attempt === chosen) {
       on.frame(frame, attempt._name);
     } else if (attempt._rtt !== undefined || /^(o$|c\[)/.test(frame)) {
-      attempt._rtt ??= host.now() - attempt._began;
+      attempt._rtt ??= host._now() - attempt._began;
       attempt._frames.push(frame);
       choose();
     } else if (frame[0] !== "h") {
@@ -158,7 +158,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
    */
   function lost(attempt, code, reason) {
     if (attempt === chosen) {
-      on.lost(code, reason, false);
+      on.lost(code, reason);
       return;
     }
     attempts = attempts.filter((other) => other !== attempt);
@@ -176,12 +176,12 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
     const [first] = attempts;
     const best = attempts.find(({ _rtt }) => _rtt !== undefined);
     if (!best) return false;
-    const left = first._began + TRANSPORTS[first._name][1] * (best._rtt ?? 0) - host.now();
+    const left = first._began + TRANSPORTS[first._name][1] * (best._rtt ?? 0) - host._now();
     if (best !== first && left > 0) {
       after(left, choose);
       return true;
     }
-    host.cancel(timer);
+    host._cancel(timer);
     for (const attempt of attempts) if (attempt !== best) attempt._link.close(false);
     attempts = [best];
     chosen = best;
@@ -195,7 +195,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
     send: (text) => chosen?._link.send(text),
     close(flush) {
       over = true;
-      host.cancel(timer);
+      host._cancel(timer);
       for (const { _link } of attempts) _link.close(flush);
     },
   };

@@ -21,11 +21,11 @@ export function addressOf(url) {
   const { location } = globalThis;
   const address = absolute(url, location?.href);
   if (!url || !address || !/^https?:$/.test(address.protocol) || address.hash) {
-    throw new SyntaxError(`The URL '${url}' is not http or https, or has a fragment`);
+    throw new SyntaxError(`Invalid URL: ${url}`);
   }
-  const secure = "https:";
-  if (location?.protocol === secure && address.protocol !== secure && !LOOPBACK.test(address.hostname)) {
-    throw refusal("SecurityError", "http from a page of https");
+  const secure = location?.protocol === "https:";
+  if (secure && address.protocol < location.protocol && !LOOPBACK.test(address.hostname)) {
+    throw refusal("SecurityError", "https only");
   }
   return address;
 }
@@ -38,7 +38,7 @@ export function addressOf(url) {
  */
 export function checkClose(code, size = 0) {
   if (code && code !== 1000 && !(code >= 3000 && code < 5000)) {
-    throw refusal("InvalidAccessError", "the code is 1000, or 3000 to 4999");
+    throw refusal("InvalidAccessError", `code ${code}`);
   }
-  if (size > 123) throw new SyntaxError("The reason is longer than 123");
+  if (size > 123) throw new SyntaxError("Invalid reason");
 }

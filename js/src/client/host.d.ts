@@ -2,12 +2,16 @@
 // through it; none of its methods calls back before it has returned.
 
 export interface RequestEvents {
-  /** The status and the headers are there. */
-  head(status: number, header: (name: string) => string | null): void;
-  /** A part of the body, decoded as UTF-8; a character that two parts share comes whole. */
-  text(chunk: string): void;
-  /** The last call; failed: the response, or the request, broke off. */
-  end(failed: boolean): void;
+  /** A line of a response with status 200, as soon as it is whole, without its end. */
+  _line?(line: string): void;
+  /**
+   * The last call.
+   *
+   * @param status 0: the response, or the request, broke off.
+   * @param rest what came behind the last line end.
+   * @param wait ms that the server asks to wait.
+   */
+  _end(status: number, rest: string, wait: number): void;
 }
 
 export interface Request {
@@ -32,18 +36,18 @@ export interface Socket {
 
 export interface Host {
   /** Milliseconds of a clock that never goes back. */
-  now(): number;
+  _now(): number;
   /** From 0 to below 1, of a generator for secrets: keys are drawn from it. */
-  random(): number;
+  _random(): number;
   /** Calls after so many milliseconds. */
-  after(ms: number, call: () => void): object;
+  _after(ms: number, call: () => void): object;
   /** Nothing where there is none. */
-  cancel(timer: object | undefined): void;
+  _cancel(timer: object | undefined): void;
   /**
    * A POST with the type text/plain, which needs no preflight.
    *
    * @param options keepalive: it outlives the page.
    */
-  request(url: string, body: string, on: RequestEvents, options?: { keepalive?: boolean }): Request;
-  websocket(url: string, on: WebSocketEvents): Socket;
+  _request(url: string, body: string, on: RequestEvents, options?: { keepalive?: boolean }): Request;
+  _websocket(url: string, on: WebSocketEvents): Socket;
 }

@@ -5,24 +5,24 @@
 /**
  * The real `Host`: of a browser, a worker, or a runtime with the same globals.
  *
- * @param {RequestCredentials} credentials whether requests carry cookies to another
+ * @param {RequestCredentials} [credentials] whether requests carry cookies to another
  *   origin. A WebSocket's handshake always does.
  * @returns {Host}
  */
-export function network(credentials) {
+export function network(credentials = "include") {
   return {
-    now: () => performance.now(),
-    random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,
+    _now: () => performance.now(),
+    _random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,
     // A browser's timers are numbers.
-    after: (ms, call) => /** @type {any} */ (setTimeout(call, ms)),
-    cancel: (timer) => clearTimeout(/** @type {any} */ (timer)),
-    request(url, body, on, options) {
+    _after: (ms, call) => /** @type {any} */ (setTimeout(call, ms)),
+    _cancel: (timer) => clearTimeout(/** @type {any} */ (timer)),
+    _request(url, body, on, options) {
       const controller = new AbortController();
       const { signal } = controller;
       exchange(url, { method: "POST", body, credentials, signal, cache: "no-store", ...options }, on);
       return { abort: () => controller.abort() };
     },
-    websocket,
+    _websocket: websocket,
   };
 }
 
@@ -36,29 +36,22 @@ export function network(credentials) {
  */
 async function exchange(url, init, on) {
   const { signal } = init;
+  let rest = "";
   // What the callbacks throw is no failure of the network: nothing of them is caught here.
   const response = await fetch(url, init).catch(() => null);
-  if (signal.aborted) return;
-  if (!response) {
-    on.end(true);
-    return;
-  }
-  on.head(response.status, (name) => response.headers.get(name));
-  const reader = response.body?.getReader();
-  // Keeps the bytes of a character that is not whole yet.
-  const decoder = new TextDecoder();
-  for (let done = !reader; !done && !signal.aborted; ) {
+  let status = response?.status ?? 0;
+  const isRead = status === 200;
+  const reader = response?.body?.pipeThrough(new TextDecoderStream()).getReader();
+  for (let done = !reader; !done; ) {
     const part = await reader?.read().catch(() => null);
-    if (signal.aborted) return;
-    if (!part) {
-      on.end(true);
-      return;
-    }
-    ({ done } = part);
-    const text = decoder.decode(part.value, { stream: !done });
-    if (text) on.text(text);
+    if (!part) status = 0;
+    done = !part || part.done;
+    const lines = (rest + (part?.value ?? "")).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (isRead && !signal.aborted) on._line?.(line);
   }
-  if (!signal.aborted) on.end(false);
+  const wait = 1e3 * Number(response?.headers.get("Retry-After")) || 0;
+  if (!signal.aborted) on._end(status, rest, wait);
 }
 
 /**

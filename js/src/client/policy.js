@@ -3,9 +3,10 @@
 
 /** @import { Known, Way } from "./session.js" */
 
+// The ways by the names that SockJS gives to its transports.
 export const WEBSOCKET = "websocket";
-export const STREAM = "xhr_streaming";
-export const POLL = "xhr";
+export const STREAM = "xhr-streaming";
+export const POLL = "xhr-polling";
 /** In the order of preference. @type {Way[]} */
 export const WAYS = [WEBSOCKET, STREAM, POLL];
 
@@ -26,87 +27,104 @@ const SILENCE_PART = 0.7;
 export const MIN_HEARTBEAT = 5e3;
 const MAX_HEARTBEAT = 25e3;
 
-export class Policy {
+/**
+ * @param {string[]} [names]
+ * @returns {Way[]} the ways of these names; all, where there are none.
+ */
+export function waysOf(names = []) {
+  const ways = WAYS.filter((way) => names.includes(way));
+  return ways.length ? ways : WAYS;
+}
+
+/**
+ * @typedef {ReturnType<typeof newPolicy>} Policy
+ * @param {Known} [known]
+ */
+export const newPolicy = (known) => ({
   /** What is known of the network. @type {Known} */
-  _known;
+  _known: { way: null, net: null, rtt: 100, heartbeat: MAX_HEARTBEAT, ...known },
   /**
    * What is known of a way: until when it is left out, for how long the next time, and how long it had
    * been silent when it broke last.
    *
    * @type {{ [way in Way]?: { _until: number, _pause: number, _silence: number } }}
    */
-  _records = {};
+  _records: {},
+});
 
-  /** @param {Known} [known] */
-  constructor(known) {
-    this._known = { way: null, net: null, rtt: 100, heartbeat: MAX_HEARTBEAT, ...known };
+/**
+ * @param {Policy} policy
+ * @param {Way} way
+ */
+export function recordOf(policy, way) {
+  return (policy._records[way] ??= { _until: 0, _pause: 0, _silence: 0 });
+}
+
+/**
+ * @param {Policy} policy
+ * @param {Way[]} ways
+ * @param {number} now
+ * @param {boolean} all none worked, so that none is left out.
+ * @returns {[Way[], number]} what is tried where there is no way, and how long after each other.
+ */
+export function plan(policy, ways, now, all) {
+  const { way, rtt } = policy._known;
+  const fit = ways.filter((one) => all || recordOf(policy, one)._until <= now);
+  const some = fit.length ? fit : ways;
+  // A stream is proved beside a poll, it is no way in, unless it has been.
+  const rest = some.filter((one) => one !== STREAM);
+  const order = rest.length ? rest : some;
+  return way && some.includes(way)
+    ? [[...new Set([way, ...order])], Math.min(MAX_HEDGE, Math.max(HEDGE, 2 * rtt + 100))]
+    : [[...order], HEDGE];
+}
+
+/**
+ * @param {Policy} policy
+ * @param {string} net by which the server sees this client: of another one nothing is known.
+ */
+export function enterNet(policy, net) {
+  const known = policy._known;
+  if (known.net !== null && known.net !== net) {
+    policy._records = {};
+    known.way = null;
+    known.heartbeat = MAX_HEARTBEAT;
   }
+  known.net = net;
+}
 
-  /** @param {Way} way */
-  _record(way) {
-    return (this._records[way] ??= { _until: 0, _pause: 0, _silence: 0 });
-  }
+/**
+ * Leaves a way out for some time, twice as long the next time.
+ *
+ * @param {Policy} policy
+ * @param {Way} way
+ * @param {number} now
+ * @param {number} [least]
+ */
+export function leaveOut(policy, way, now, least = LEFT_OUT) {
+  const record = recordOf(policy, way);
+  const pause = Math.max(least, record._pause);
+  record._until = now + pause;
+  record._pause = Math.min(MAX_LEFT_OUT, 2 * pause || LEFT_OUT);
+}
 
-  /**
-   * @param {Way[]} ways
-   * @param {number} now
-   * @param {boolean} all none worked, so that none is left out.
-   * @returns {[Way[], number]} what is tried where there is no way, and how long after each other.
-   */
-  _plan(ways, now, all) {
-    const { way, rtt } = this._known;
-    const fit = ways.filter((one) => all || this._record(one)._until <= now);
-    const some = fit.length ? fit : ways;
-    // A stream is proved beside a poll, it is no way in, unless it has been.
-    const rest = some.filter((one) => one !== STREAM);
-    const plan = rest.length ? rest : some;
-    return way && some.includes(way)
-      ? [[...new Set([way, ...plan])], Math.min(MAX_HEDGE, Math.max(HEDGE, 2 * rtt + 100))]
-      : [[...plan], HEDGE];
-  }
-
-  /** @param {string} net by which the server sees this client: of another one nothing is known. */
-  _entered(net) {
-    const known = this._known;
-    if (known.net !== null && known.net !== net) {
-      this._records = {};
-      known.way = null;
-      known.heartbeat = MAX_HEARTBEAT;
-    }
-    known.net = net;
-  }
-
-  /**
-   * Leaves a way out for some time, twice as long the next time.
-   *
-   * @param {Way} way
-   * @param {number} now
-   * @param {number} [least]
-   */
-  _leaveOut(way, now, least = LEFT_OUT) {
-    const record = this._record(way);
-    const pause = Math.max(least, record._pause);
-    record._until = now + pause;
-    record._pause = Math.min(MAX_LEFT_OUT, 2 * pause || LEFT_OUT);
-  }
-
-  /**
-   * Hears that a way broke which had a welcome.
-   *
-   * @param {Way} way
-   * @param {number} now
-   * @param {number} lived since its welcome.
-   * @param {number} silence how long nothing had come.
-   */
-  _broke(way, now, lived, silence) {
-    const record = this._record(way);
-    // The poll is the way in: there is none to fall back on. The first time it is left out for no time.
-    if (lived >= PROBATION) record._pause = 0;
-    else if (way !== POLL) this._leaveOut(way, now, 0);
-    const both = SILENCE_PART * Math.min(record._silence, silence);
-    record._silence = silence;
-    if (both >= SILENCE_PART * MIN_HEARTBEAT) {
-      this._known.heartbeat = Math.min(MAX_HEARTBEAT, Math.max(MIN_HEARTBEAT, both));
-    }
+/**
+ * Hears that a way broke which had a welcome.
+ *
+ * @param {Policy} policy
+ * @param {Way} way
+ * @param {number} now
+ * @param {number} lived since its welcome.
+ * @param {number} silence how long nothing had come.
+ */
+export function brokeOn(policy, way, now, lived, silence) {
+  const record = recordOf(policy, way);
+  // The poll is the way in: there is none to fall back on. The first time it is left out for no time.
+  if (lived >= PROBATION) record._pause = 0;
+  else if (way !== POLL) leaveOut(policy, way, now, 0);
+  const both = SILENCE_PART * Math.min(record._silence, silence);
+  record._silence = silence;
+  if (both >= SILENCE_PART * MIN_HEARTBEAT) {
+    policy._known.heartbeat = Math.min(MAX_HEARTBEAT, Math.max(MIN_HEARTBEAT, both));
   }
 }

@@ -4,11 +4,14 @@
 import { trimmed } from "./attempts.js";
 import { addressOf, checkClose } from "./checks.js";
 import { network } from "./network.js";
-import { NAMES, PageSession, waysOf } from "./plain.js";
-import { WAYS } from "./policy.js";
+import { goOnPlain } from "./plain.js";
+import { tryWays } from "./asking.js";
+import { waysOf } from "./policy.js";
+import * as core from "./resumable.js";
 import { leave, take } from "./storage.js";
 
 /** @import { Listened } from "./events.js" */
+/** @import { Session } from "./fields.js" */
 /** @import { Host } from "./host.js" */
 /** @import { Receipt, ReconnectingSockJSEvents, ReconnectingState } from "./receipts.js" */
 /** @import { Events, Tell, Way } from "./session.js" */
@@ -49,7 +52,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   unsaved = 0;
 
   #options;
-  /** @type {PageSession} */
+  /** @type {Session} */
   #session;
   #started = false;
   /** The state while no session is wanted. @type {ReconnectingState | ""} */
@@ -82,7 +85,6 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     super();
     this.url = trimmed(addressOf(url));
     this.#options = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ ({
-      credentials: "include",
       storageKey: `sockjs ${this.url}`,
       ...options,
     });
@@ -93,28 +95,29 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
 
   /** @returns {ReconnectingState} */
   get state() {
-    return this.#ended || this.#session.state;
+    return this.#ended || this.#session._state;
   }
 
   /** SockJS's name of the transport in use; null where there is none. */
   get transport() {
-    return this.#session.transport;
+    const { _current } = this.#session;
+    return _current && _current._way;
   }
 
   /** The milliseconds that the last round trip took; null where none is known. */
   get rtt() {
-    const { way, known } = this.#session;
-    return way && known.rtt;
+    const { _current, _known } = this.#session;
+    return _current && !_current._sock ? _known.rtt : null;
   }
 
   /** Those that may be used. */
   get transports() {
-    return NAMES.filter((_, index) => this.#session.ways.includes(WAYS[index]));
+    return [...this.#session._ways];
   }
 
   /** Takes effect when one is begun next: `reconnect()` does so. None are all. */
   set transports(names) {
-    this.#session.ways = waysOf(names);
+    this.#session._ways = waysOf(names);
   }
 
   /** What was sent and is not handled yet, in order; that of the page before this one, too. */
@@ -125,13 +128,13 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   /** Connects; where it would wait before it tries again, it tries at once. */
   connect() {
     const { state } = this;
-    if (state === "connecting" || state === "suspended") this.#session.reconnect();
+    if (state === "connecting" || state === "suspended") core.reconnect(this.#session);
     else if (this.#ended || state === "closing") this.#begin();
   }
 
   /** Gives up the connections that there are, and goes on over new ones at once. */
   reconnect() {
-    if (this.state === "open") this.#session.reconnect();
+    if (this.state === "open") core.reconnect(this.#session);
     else this.connect();
   }
 
@@ -146,7 +149,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   close(code = 1000, reason = "") {
     checkClose(code, /\p{Cc}/u.test(reason) ? Infinity : new TextEncoder().encode(reason).length);
     if (this.#ended) this.#end("closed");
-    else this.#session.close(code, reason);
+    else core.close(this.#session, code, reason);
   }
 
   /**
@@ -158,7 +161,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @throws {DOMException} QuotaExceededError: 1 MiB waits. InvalidStateError: it is closing, or over.
    */
   send(text) {
-    return this.#sent(text, this.#session.send(text));
+    return this.#sent(text, core.send(this.#session, text));
   }
 
   /**
@@ -169,7 +172,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @throws As `send()`; but where it is over it goes out after `connect()`.
    */
   subscribe(key, text) {
-    const number = this.#isOver ? 0 : this.#session.send(text);
+    const number = this.#isOver ? 0 : core.send(this.#session, text);
     if (number) this.#sent(text, number);
     this.#subscriptions.set(key, { text, number });
   }
@@ -187,7 +190,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   // ---- sessions --------------------------------------------------------------------------------
 
   get #isOver() {
-    return /^clos/.test(this.#session.state);
+    return /^clos/.test(this.#session._state);
   }
 
   /**
@@ -197,19 +200,15 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @param {Way[]} [ways]
    * @param {boolean} [resume] go on with the session that was left.
    */
-  #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session.ways, resume = false) {
-    const { credentials = "include", _host = network(credentials) } = this.#options;
-    const options = {
-      ways,
-      known: Date.now() < at + REMEMBERED ? known : undefined,
-      snapshot,
-      resume,
-    };
+  #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session._ways, resume = false) {
+    const { credentials, _host = network(credentials) } = this.#options;
+    const fresh = Date.now() < at + REMEMBERED;
+    const options = { ways, known: fresh ? known : undefined, snapshot, resume };
     const tell = /** @type {Tell} */ ((type, detail) => this.#heard(type, detail));
-    const session = new PageSession(_host, this.url, options, tell, credentials);
+    const session = core.resumable(_host, this.url, options, tell);
     const { base = 1, texts = [] } = snapshot ?? {};
     // Another page may have heard of more.
-    if (session.client === this.#session?.client) this.#settle(base - 1);
+    if (session._client === this.#session?._client) this.#settle(base - 1);
     else this.#receipts = [];
     this.#session = session;
     this.#settled = base - 1;
@@ -225,28 +224,28 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   #begin() {
     const former = this.#session;
     // One that waits for its lock is another page's yet.
-    if (this.#started) former.stop();
+    if (this.#started) core.stop(former);
     if (this.#isOver) {
-      this.#make({ at: Date.now(), known: former.known, snapshot: former.snapshot() });
+      this.#make({ at: Date.now(), known: former._known, snapshot: core.snapshotOf(former) });
     }
     this.#ended = "";
     this.#listen("add");
     this.#subscribeAgain();
     this.#tell("connecting", null);
-    this.#alone("start");
+    this.#alone(tryWays);
   }
 
   /**
    * Goes on as soon as no other page has this client: two would spoil each other's session.
    *
-   * @param {"start" | "wake"} how
+   * @param {(session: Session) => void} how
    */
   #alone(how) {
     const session = this.#session;
     const isCurrent = () => session === this.#session;
     const goOn = () => {
       this.#started = true;
-      session[how]();
+      how(session);
     };
     this.#letGo();
     if (!this.#options.resumeOverReload || !locks()) {
@@ -260,7 +259,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
         goOn();
       });
     locks()
-      .request(`sockjs ${session.client}`, { signal: AbortSignal.timeout(LET_GO) }, hold)
+      .request(`sockjs ${session._client}`, { signal: AbortSignal.timeout(LET_GO) }, hold)
       .catch(() => isCurrent() && this.#part());
   }
 
@@ -271,7 +270,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     this.#make({});
     this.#receipts = own;
     for (const [receipt] of own) {
-      Object.assign(receipt, { id: `${this.#session.client}-${this.#session.send(receipt.text)}` });
+      Object.assign(receipt, { id: `${this.#session._client}-${core.send(this.#session, receipt.text)}` });
     }
     for (const subscription of this.#subscriptions.values()) subscription.number -= others;
     this.#begin();
@@ -282,7 +281,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     for (const subscription of this.#subscriptions.values()) {
       // What is not handled goes out again by itself.
       if (subscription.number > this.#settled) continue;
-      subscription.number = this.#session.repeat(subscription.text);
+      subscription.number = core.repeat(this.#session, subscription.text);
       this.#sent(subscription.text, subscription.number);
     }
   }
@@ -299,7 +298,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     let settle = () => {};
     /** @type {Promise<boolean>} */
     const handled = new Promise((resolve) => (settle = resolve));
-    const receipt = { id: `${this.#session.client}-${number}`, text, handled };
+    const receipt = { id: `${this.#session._client}-${number}`, text, handled };
     // SockJS takes it at once.
     if (number > this.#settled) this.#receipts.push([receipt, settle]);
     else settle(false);
@@ -324,12 +323,14 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       this.#settle(detail);
     } else if (type === "opened") {
       this.#tell("open", { transport });
+    } else if (type === "unsupported") {
+      goOnPlain(this.#session, this.#options.credentials);
     } else if (type === "transport") {
       if (transport !== this.#transport) this.#tell(type, transport);
       this.#transport = transport;
     } else if (type === "closed") {
       this.#end(this.#session._closing ? "closed" : "stopped");
-      this.#tell("stopped", detail);
+      this.#tell("stopped", { code: detail[0], reason: detail[1] });
     } else {
       if (type === "lost" || type === "moved") this.#subscribeAgain();
       if (type === "denied") this.#end("stopped");
@@ -366,15 +367,15 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     const session = this.#session;
     if (type === "pagehide") {
       this.#hidden = true;
-      if (persisted || this.#options.resumeOverReload) session.hide();
-      else session.stop();
+      if (persisted || this.#options.resumeOverReload) core.hide(session);
+      else core.stop(session);
       this.#left = leave(this.#options.storageKey, session);
       this.#letGo();
     } else if (type === "pageshow") {
       if (this.#hidden) this.#comeBack();
       this.#hidden = false;
     } else if (!this.#hidden && !this.#ended) {
-      if (type !== "visibilitychange" || !document.hidden) session.wake(type === "offline");
+      if (type !== "visibilitychange" || !document.hidden) core.wake(session, type === "offline");
     }
   };
 
@@ -382,12 +383,12 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   #comeBack() {
     const left = take(this.#options.storageKey);
     const former = this.#session;
-    if (!this.#left || left.snapshot?.session === former.session) {
-      if (!this.#ended) this.#alone("wake");
+    if (!this.#left || left.snapshot?.session === former._id) {
+      if (!this.#ended) this.#alone(core.wake);
       return;
     }
     // Another page of this tab has taken it meanwhile, and has left its own.
-    former.drop();
+    core.drop(former);
     this.#make(left);
     if (this.#ended) return;
     this.#tell("lost", { handled: this.#settled, repeated: left.snapshot?.repeated ?? 0 });

@@ -1,11 +1,9 @@
-// What the core of the client offers to the class that pages use: js/src/client/resumable.js.
+// What the core of the client (resumable.js) takes, and what it tells.
 // All numbers of messages are those over all sessions of the client's life, from 1: the id of a message
 // is `${client}-${number}`. docs/protocol.rst, "Message ids".
 
-import type { Host } from "./host.js";
-
-/** How a session reaches its server, by the last part of the URL. */
-export type Way = "websocket" | "xhr_streaming" | "xhr";
+/** How a session reaches its server, by SockJS's names. */
+export type Way = "websocket" | "xhr-streaming" | "xhr-polling";
 
 /** See states.js. */
 export type State = "connecting" | "open" | "suspended" | "moving" | "closing" | "closed";
@@ -40,7 +38,7 @@ export interface Snapshot {
   session: string;
   key: string;
   /** Only for who resumes. */
-  resume: object;
+  resume: [number, number, number, boolean, string | undefined, string, [string, string][]];
 }
 
 export interface Options {
@@ -86,59 +84,11 @@ export interface Events {
    * 413 may be a fault of the client, too.
    */
   denied: { status: number };
-  /** The last one: no `~r1` here. What waits is in the snapshot. */
+  /** No `~r1` here: nothing goes on until it is told to, or has another way. */
   unsupported: undefined;
   /** The last one: the session is over, and no new one follows. */
-  closed: { code: number; reason: string };
+  closed: [code: number, reason: string];
 }
 
 /** Hears what becomes of a session. It may call it back, and must not throw. */
-export type Tell = <Type extends keyof Events>(type: Type, detail: Events[Type]) => void;
-
-export interface Session {
-  readonly state: State;
-  /** The client's id: 22 characters of base64url. */
-  readonly client: string;
-  /** The present session's id. */
-  readonly session: string;
-  /** The way in use; null while there is none. */
-  readonly way: Way | null;
-  /** What is known of the network, for the next page. */
-  readonly known: Known;
-  /** Takes effect when a way is begun next: `reconnect` does so. */
-  ways: Way[];
-
-  /** Begins. Called once; nothing else but `send` may be called before. */
-  start(): void;
-  /**
-   * Has a text wait in its order; it goes out as soon as there is a way.
-   *
-   * @returns its number.
-   * @throws {RangeError} it is larger than the server takes.
-   * @throws {DOMException} QuotaExceededError: 1 MiB waits. InvalidStateError: it is closed, or closing.
-   */
-  send(text: string): number;
-  /**
-   * Ends the session when all that was sent is handled; `closed` follows, however long that takes.
-   *
-   * @param code 1000, or 3000 to 4999.
-   * @param reason at most 123 bytes of UTF-8, without control characters.
-   */
-  close(code?: number, reason?: string): void;
-  /**
-   * Ends it at once, as far as one request can that outlives the page (`pagehide`); nothing is told any
-   * more. What waits is in the snapshot, to be taken afterwards.
-   */
-  stop(): void;
-  /** Gives up the connections that there are, and asks anew, for the same session. */
-  reconnect(): void;
-  snapshot(): Snapshot;
-
-  /**
-   * Something has changed: the browser says `online` or `offline`, the page is visible again, or comes
-   * out of the bfcache. What is silent is left soon, and where there is no way it is tried at once.
-   */
-  wake(): void;
-  /** The page goes into the bfcache (`pagehide`): acknowledges, and leaves all connections until `wake`. */
-  hide(): void;
-}
+export type Tell = <Type extends keyof Events>(type: Type, detail?: Events[Type]) => void;

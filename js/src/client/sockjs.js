@@ -3,7 +3,7 @@
 import { connect, trimmed } from "./attempts.js";
 import { addressOf, checkClose, refusal } from "./checks.js";
 import { network } from "./network.js";
-import { TRANSPORTS } from "./transports.js";
+import { WAYS } from "./policy.js";
 
 /** @import { Listened, SockJSCloseEvent, SockJSEvents, SockJSMessageEvent } from "./events.js" */
 
@@ -76,15 +76,15 @@ class Connection extends EventTarget {
    */
   constructor(url, protocols, options) {
     super();
-    if (!arguments.length) throw new TypeError("The URL is missing");
+    if (!arguments.length) throw new TypeError("Invalid URL");
     const given = options ?? {};
     const { transports, timeout = 0, credentials = "include" } = given;
     const sessionId = given.sessionId || 8;
-    if (!/^[nf]/.test(typeof sessionId)) throw new TypeError("sessionId: number or function");
+    if (!/^[nf]/.test(typeof sessionId)) throw new TypeError("Invalid sessionId");
     const address = addressOf(url);
     const all = [protocols || []].flat();
     if (all.includes("") || new Set(all).size < all.length) {
-      throw new SyntaxError("A protocol is empty or there twice");
+      throw new SyntaxError("Invalid protocols");
     }
     this.url = trimmed(address);
     for (const type of ["open", "message", "heartbeat", "error", "close"]) {
@@ -92,12 +92,12 @@ class Connection extends EventTarget {
     }
     const host = network(credentials);
     /** @param {number} count */
-    const random = (count) => Math.floor(count * host.random());
+    const random = (count) => Math.floor(count * host._random());
     const server = given.server || random(1000);
     const wanted = [transports || []].flat();
     const way = {
       url: this.url,
-      names: Object.keys(TRANSPORTS).filter((name) => !wanted.length || wanted.includes(name)),
+      names: WAYS.filter((name) => !wanted.length || wanted.includes(name)),
       timeout,
       ask: given.info ?? address.origin !== globalThis.location?.origin,
       credentials,
@@ -109,7 +109,7 @@ class Connection extends EventTarget {
     };
     this.#connection = connect(host, way, {
       frame: (frame, name) => this.#take(frame, name),
-      lost: (code, reason, error) => this.#end(code, reason, false, false, error),
+      lost: (code, reason) => this.#end(code, reason),
     });
   }
 
@@ -159,7 +159,7 @@ class Connection extends EventTarget {
     if (this.readyState > 1) return;
     if (type === "o") {
       if (this.readyState) {
-        this.#end(1006, "Server lost session", false);
+        this.#end(1006, "Server lost session");
         return;
       }
       this.readyState = 1;
@@ -185,18 +185,17 @@ class Connection extends EventTarget {
   /**
    * @param {number} code
    * @param {string} reason
-   * @param {boolean} wasClean
+   * @param {boolean} [wasClean]
    * @param {boolean} [flush] What was sent still goes out.
-   * @param {boolean} [error]
    */
-  #end(code, reason, wasClean, flush = false, error = false) {
+  #end(code, reason, wasClean = false, flush = false) {
     if (this.readyState > 1) return;
     this.readyState = 2;
     this.transport = null;
     this.#connection.close(flush);
     setTimeout(() => {
       this.readyState = 3;
-      if (error) this.dispatchEvent({ type: "error" });
+      if (code === 1002 && !wasClean) this.dispatchEvent({ type: "error" });
       this.dispatchEvent({ type: "close", code, reason, wasClean });
     });
   }

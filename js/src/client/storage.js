@@ -1,6 +1,9 @@
 // What a page leaves to the next one of its tab: what was not handled, and what is known of the network.
 
-/** @import { Known, Session, Snapshot } from "./session.js" */
+import { snapshotOf } from "./resumable.js";
+
+/** @import { Session } from "./fields.js" */
+/** @import { Known, Snapshot } from "./session.js" */
 
 /**
  * @typedef {object} Left
@@ -38,7 +41,7 @@ export function take(key) {
  * @returns {boolean} whether it is kept.
  */
 export function leave(key, session) {
-  const snapshot = session.snapshot();
+  const snapshot = snapshotOf(session);
   let size = 0;
   const texts = snapshot.texts.filter((text, index) => {
     size += JSON.stringify(text).length;
@@ -47,7 +50,7 @@ export function leave(key, session) {
   });
   const left = {
     at: Date.now(),
-    known: session.known,
+    known: session._known,
     snapshot: { ...snapshot, texts },
     unsaved: snapshot.texts.length - texts.length,
   };

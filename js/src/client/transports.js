@@ -1,5 +1,7 @@
 // The transports of SockJS 0.3 (sockjs-protocol: WebSocket, XhrStreaming, XhrPolling), over a Host.
 
+import { POLL, STREAM, WEBSOCKET } from "./policy.js";
+
 /** @import { Host, Request } from "./host.js" */
 
 /**
@@ -16,6 +18,7 @@
  */
 
 const BROKEN = 1006;
+const LOST = "Connection lost";
 // Characters of JSON in one request. A server bounds a body in bytes, and a character has up to three:
 // ours takes 65536 (max_message_size), and answers 413 beyond.
 const BATCH = 20_000;
@@ -30,10 +33,10 @@ export const below = (url, path) => url.replace(/\?|$/, (end) => path + end);
 
 /** @type {Transport} */
 function websocket(host, url, on) {
-  const socket = host.websocket(below(url, "/websocket"), {
+  const socket = host._websocket(below(url, "/websocket"), {
     open() {},
     text: on.frame,
-    close: (code, reason) => on.lost(code, code === BROKEN ? "WebSocket connection broken" : reason),
+    close: (code, reason) => on.lost(code, code === BROKEN ? LOST : reason),
   });
   return { send: (text) => socket.send(JSON.stringify([text])), close: () => socket.close() };
 }
@@ -56,23 +59,17 @@ const http = (receiving) => (host, url, on) => {
   /**
    * @param {string} last
    * @param {string} body
-   * @param {(chunk: string) => void} text
    * @param {(fault: string) => void} end
+   * @param {(line: string) => void} [line]
    */
-  function request(last, body, text, end) {
-    let status = 0;
+  function request(last, body, end, line) {
     const whole = below(url, `/${last}`);
     // By an equal `t` a server knows a request that the browser itself sends again after a reset.
-    return host.request(`${whole}${whole.includes("?") ? "&" : "?"}t=${++requests}`, body, {
-      head(code) {
-        status = code;
-      },
-      text(chunk) {
-        if (status === 200) text(chunk);
-      },
-      end(failed) {
-        if (failed) end("Connection lost");
-        else end(status === 200 || status === 204 ? "" : `HTTP status ${status}`);
+    return host._request(`${whole}${whole.includes("?") ? "&" : "?"}t=${++requests}`, body, {
+      _line: line,
+      _end(status, rest) {
+        if (status !== 200 && status !== 204) end(status ? `HTTP status ${status}` : LOST);
+        else end(line && rest ? LOST : "");
       },
     });
   }
@@ -85,23 +82,18 @@ const http = (receiving) => (host, url, on) => {
   }
 
   function receive() {
-    let rest = "";
-    let frames = 0;
+    // A response brings whole frames, one at least. What was cut on its way may have held more.
+    let none = LOST;
     receiver = request(
       receiving,
       "",
-      (chunk) => {
-        const lines = (rest + chunk).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines) {
-          frames += 1;
-          if (!over) on.frame(line);
-        }
-      },
       (fault) => {
-        // A response brings whole frames, one at least. What was cut on its way may have held more.
-        if (fault || rest || !frames) lose(fault || "Response cut");
+        if (fault || none) lose(fault || none);
         else if (!over) receive();
+      },
+      (line) => {
+        none = "";
+        if (!over) on.frame(line);
       },
     );
   }
@@ -119,7 +111,6 @@ const http = (receiving) => (host, url, on) => {
     request(
       "xhr_send",
       `[${waiting.splice(0, count)}]`,
-      () => {},
       (fault) => {
         sending = false;
         if (fault) waiting = [];
@@ -154,7 +145,7 @@ const http = (receiving) => (host, url, on) => {
  * @type {Record<string, [Transport, number]>}
  */
 export const TRANSPORTS = {
-  websocket: [websocket, 4],
-  "xhr-streaming": [http("xhr_streaming"), 2],
-  "xhr-polling": [http("xhr"), 0],
+  [WEBSOCKET]: [websocket, 4],
+  [STREAM]: [http("xhr_streaming"), 2],
+  [POLL]: [http("xhr"), 0],
 };

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
+import { begin } from "../../src/client/asking.js";
 import { World, overBoth, overPoll, overStream, overWebSocket } from "./world.js";
 
 suite("the way in", () => {
   test("a WebSocket at once, a poll 150 ms later, for the same session", () => {
     const world = new World();
-    assert.deepEqual(world.wires.map(({ url }) => url.slice(0, 21)), [`ws://host/chat/~r1/${  world.session.session.slice(0, 2)}`]);
+    assert.deepEqual(world.wires.map(({ url }) => url.slice(0, 23)), [`http://host/chat/~r1/${  world.session.session.slice(0, 2)}`]);
     assert.equal(world.websocket.query, "new");
     world.advance(149);
     assert.equal(world.wires.length, 1);
@@ -17,7 +18,7 @@ suite("the way in", () => {
 
   test("the query of the endpoint goes with every request", () => {
     const world = new World(["websocket"]);
-    world.session._query = "a=1";
+    world.session.fields._address += "?a=1";
     world.session.reconnect();
     assert.match(world.websocket.url, /\/websocket\?new&a=1$/);
   });
@@ -109,7 +110,7 @@ suite("the way in", () => {
   test("the second of two WebSockets is left, but not if its request is newer", () => {
     const world = overBoth();
     const first = world.websocket;
-    world.session._begin("websocket");
+    begin(world.session.fields, "websocket");
     const second = world.websocket;
     second.open();
     second.answer({ pong: second.last.ping });
@@ -286,7 +287,7 @@ suite("what breaks", () => {
     const world = new World(["xhr"]);
     world.poll.status(503);
     assert.equal(world.wires.length, 2);
-    world.poll.status(503, "", { "Retry-After": "7" });
+    world.poll.status(503, "", 7e3);
     world.advance(6999);
     assert.equal(world.wires.length, 2);
     world.advance(1);

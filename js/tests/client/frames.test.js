@@ -73,7 +73,7 @@ for (const [what, text] of Object.entries({
 })) {
   test(`a response that was cut ${what} is not taken for whole`, limit, async (t) => {
     const { told } = await connect(t, "xhr-polling", [ends("o\n"), ends(text)]);
-    assert.deepEqual(await told.until("close"), [1006, "Response cut", false]);
+    assert.deepEqual(await told.until("close"), [1006, "Connection lost", false]);
   });
 }
 
@@ -168,7 +168,7 @@ test("a WebSocket that breaks", limit, async (t) => {
   const told = story(sock);
   await told.until("message");
   sock.send("x");
-  assert.deepEqual(await told.until("close"), [1006, "WebSocket connection broken", false]);
+  assert.deepEqual(await told.until("close"), [1006, "Connection lost", false]);
 });
 
 test("a WebSocket that its server closes without a word of SockJS", limit, async (t) => {

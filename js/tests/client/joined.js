@@ -3,7 +3,8 @@
 
 import { createInterface } from "node:readline";
 
-import { ResumableSession } from "../../src/client/resumable.js";
+import { settled } from "../../src/client/outbox.js";
+import { Session } from "./session.js";
 
 let now = 0;
 let timers = [];
@@ -19,28 +20,29 @@ function generator(seed) {
 
 /** What the other end wants to know of the client, as it is now. */
 function facts() {
-  const { state, session: id, _outbox: outbox, _rooms: rooms } = session;
-  return { state, session: id, settled: outbox._settled, positions: Object.fromEntries(rooms) };
+  const { state, session: id } = session;
+  const positions = Object.fromEntries(session.fields._rooms);
+  return { state, session: id, settled: settled(session.fields), positions };
 }
 
 const host = {
-  now: () => now,
-  random: null,
-  after(ms, call) {
+  _now: () => now,
+  _random: null,
+  _after(ms, call) {
     const timer = { at: now + ms, call };
     timers.push(timer);
     return timer;
   },
-  cancel(timer) {
+  _cancel(timer) {
     timers = timers.filter((other) => other !== timer);
   },
-  request(url, body, on) {
+  _request(url, body, on) {
     const id = hearers.size;
     hearers.set(id, on);
     done.push(["request", id, url, body]);
     return { abort: () => done.push(["drop", id]) };
   },
-  websocket(url, on) {
+  _websocket(url, on) {
     const id = hearers.size;
     hearers.set(id, on);
     done.push(["websocket", id, url]);
@@ -56,9 +58,9 @@ const steps = {
   begin(ways, seed) {
     timers = [];
     hearers = new Map();
-    host.random = generator(seed);
+    host._random = generator(seed);
     const tell = (type, detail) => done.push(["tell", type, detail ?? null, facts()]);
-    session = new ResumableSession(host, "http://host", { ways }, tell);
+    session = new Session(host, "http://host", { ways }, tell);
     session.start();
   },
   send: (text) => session.send(text),
@@ -72,20 +74,14 @@ const steps = {
       const due = timers.filter(({ at }) => at <= until + 1e-6).sort((one, other) => one.at - other.at)[0];
       if (!due) return;
       now = Math.max(now, due.at);
-      host.cancel(due);
+      host._cancel(due);
       due.call();
     }
   },
   opened: (id) => hearers.get(id).open(),
   text: (id, text) => hearers.get(id).text(text),
-  // A line of a response, in two parts.
-  line(id, line) {
-    const half = line.length >> 1;
-    hearers.get(id).text(line.slice(0, half));
-    hearers.get(id).text(`${line.slice(half)}\n`);
-  },
-  head: (id, status) => hearers.get(id).head(status, () => null),
-  end: (id, failed) => hearers.get(id).end(failed),
+  line: (id, line) => hearers.get(id)._line(line),
+  end: (id, status, text) => hearers.get(id)._end(status, text, 0),
   closed: (id, code) => hearers.get(id).close(code, ""),
 };
 

@@ -21,9 +21,8 @@ function listen() {
   let end;
   const ended = new Promise((resolve) => (end = resolve));
   const on = {
-    head: (status, header) => told.push(["head", status, header("x-a"), header("x-b")]),
-    text: (chunk) => told.push(["text", chunk]),
-    end: (failed) => end(told.push(["end", failed])),
+    _line: (line) => told.push(["line", line]),
+    _end: (...values) => end(told.push(["end", ...values])),
   };
   return { told, ended, on };
 }
@@ -32,106 +31,104 @@ test("a request is a POST of plain text, which needs no preflight", limit, async
   let request;
   const server = await start(t, ({ response, body }) => {
     request = { ...response.req.headers, method: response.req.method, body };
-    response.writeHead(503, { "X-A": "a" }).end("ümläut");
+    response.writeHead(503, { "Retry-After": "7" }).end("no\nümläut");
   });
   const { told, ended, on } = listen();
-  network("omit").request(`${server.url}/x`, "[“]", on);
+  network("omit")._request(`${server.url}/x`, "[“]", on);
   // Nothing is told before it has returned.
   assert.deepEqual(told, []);
   await ended;
-  assert.deepEqual(told, [["head", 503, "a", null], ["text", "ümläut"], ["end", false]]);
+  assert.deepEqual(told, [["end", 503, "ümläut", 7000]]);
   assert.equal(request.method, "POST");
   assert.equal(request.body, "[“]");
   // Case does not matter in it.
   assert.equal(request["content-type"].toLowerCase(), "text/plain;charset=utf-8");
 });
 
-test("a body comes in pieces, a character never", limit, async (t) => {
+test("a body comes in lines, as soon as each is whole, and no character in pieces", limit, async (t) => {
   const euro = Buffer.from("€");
   let go;
   const server = await start(t, async ({ response }) => {
-    response.write(Buffer.concat([Buffer.from("a"), euro.subarray(0, 2)]));
+    response.write(Buffer.concat([Buffer.from("a\nb"), euro.subarray(0, 2)]));
     await new Promise((resolve) => (go = resolve));
-    response.end(Buffer.concat([euro.subarray(2), euro.subarray(0, 1)]));
+    response.end(Buffer.concat([euro.subarray(2), Buffer.from("\n\nc"), euro.subarray(0, 1)]));
   });
   const { told, ended, on } = listen();
-  network("omit").request(`${server.url}/x`, "", {
+  network("omit")._request(`${server.url}/x`, "", {
     ...on,
-    text(chunk) {
-      on.text(chunk);
+    _line(line) {
+      on._line(line);
       go();
     },
   });
   await ended;
-  const texts = told.filter(([what]) => what === "text").map(([, text]) => text);
-  assert.equal(texts[0], "a");
   // What is left of a character at the end is told as such.
-  assert.equal(texts.slice(1).join(""), "€\ufffd");
+  assert.deepEqual(told, [["line", "a"], ["line", "b€"], ["line", ""], ["end", 200, "c\ufffd", 0]]);
 });
 
 test("no body is an end", limit, async (t) => {
   const server = await start(t, ({ response }) => response.writeHead(204).end());
   const { told, ended, on } = listen();
-  network("omit").request(`${server.url}/x`, "", on, { keepalive: true });
+  network("omit")._request(`${server.url}/x`, "", on, { keepalive: true });
   await ended;
-  assert.deepEqual(told, [["head", 204, null, null], ["end", false]]);
+  assert.deepEqual(told, [["end", 204, "", 0]]);
 });
 
 test("what breaks is told from what ends", limit, async (t) => {
   const server = await start(t, ({ last, response }) => {
     if (last === "before") response.destroy();
-    else response.write("x", () => response.destroy());
+    else response.write("x\ny", () => response.destroy());
   });
   const before = listen();
-  network("omit").request(`${server.url}/before`, "", before.on);
+  network("omit")._request(`${server.url}/before`, "", before.on);
   await before.ended;
-  assert.deepEqual(before.told, [["end", true]]);
+  assert.deepEqual(before.told, [["end", 0, "", 0]]);
   const behind = listen();
-  network("omit").request(`${server.url}/behind`, "", behind.on);
+  network("omit")._request(`${server.url}/behind`, "", behind.on);
   await behind.ended;
-  assert.deepEqual(behind.told.at(-1), ["end", true]);
+  assert.deepEqual(behind.told, [["line", "x"], ["end", 0, "y", 0]]);
 });
 
-for (const [when, last] of [["with its head", "head"], ["with a text", "text"], ["behind a text", ""]]) {
+for (const [when, at] of [["with a line", true], ["behind a line", false]]) {
   test(`a request that is dropped ${when} tells nothing more`, limit, async (t) => {
     const [drop, dropped] = handOver();
     const server = await start(t, ({ last: path, response }) => {
-      if (path) response.on("close", drop).write("x");
+      if (path) response.on("close", drop).write("x\ny\n");
       else response.end();
     });
     const { told, on } = listen();
-    const heard = (what) => (...details) => {
-      on[what](...details);
-      if (what === last) request.abort();
-      // By then it waits for more.
-      else if (what === "text") setImmediate(() => request.abort());
-    };
-    const listener = { head: heard("head"), text: heard("text"), end: on.end };
-    const request = network("omit").request(`${server.url}/x`, "", listener);
+    const request = network("omit")._request(`${server.url}/x`, "", {
+      ...on,
+      _line(line) {
+        on._line(line);
+        if (at) request.abort();
+        // By then it waits for more.
+        else setImmediate(() => request.abort());
+      },
+    });
     await dropped;
     // By the end of another one all is told.
     await (await fetch(server.url)).text();
-    assert.deepEqual(told.map(([type]) => type), last === "head" ? ["head"] : ["head", "text"]);
+    assert.deepEqual(told, at ? [["line", "x"]] : [["line", "x"], ["line", "y"]]);
   });
 }
 
 test("a request that is dropped at once tells nothing", limit, async (t) => {
-  const server = await start(t, ({ response }) => response.end("x"));
+  const server = await start(t, ({ response }) => response.end("x\n"));
   const { told, on } = listen();
-  network("omit").request(`${server.url}/x`, "", on).abort();
+  network("omit")._request(`${server.url}/x`, "", on).abort();
   await (await fetch(server.url)).text();
   assert.deepEqual(told, []);
 });
 
 test("what a callback throws is no failure of the network", limit, async (t) => {
-  const server = await start(t, ({ response }) => response.end("x"));
+  const server = await start(t, ({ response }) => response.end("x\n"));
   const script = `
     import { network } from ${JSON.stringify(import.meta.resolve("../../src/client/network.js"))};
     process.on("unhandledRejection", (error) => console.log(error.message));
-    network("omit").request("${server.url}/x", "", {
-      head() { throw new Error("of the page"); },
-      text: () => console.log("text"),
-      end: (failed) => console.log("end", failed),
+    network("omit")._request("${server.url}/x", "", {
+      _line() { throw new Error("of the page"); },
+      _end: (status) => console.log("end", status),
     });
   `;
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script]);
@@ -151,7 +148,7 @@ test("a WebSocket says what it gets, and closes without a word", limit, async (t
   });
   const told = [];
   await new Promise((resolve) => {
-    const socket = network("omit").websocket(`${server.url}/x`, {
+    const socket = network("omit")._websocket(`${server.url}/x`, {
       open() {
         told.push("open");
         assert.equal(socket.bufferedAmount, 0);
@@ -182,7 +179,7 @@ for (const [what, url] of Object.entries({
     });
     const told = [];
     const socket = await new Promise((resolve) => {
-      const made = network("omit").websocket(url(server), {
+      const made = network("omit")._websocket(url(server), {
         open: () => told.push("open"),
         text: () => told.push("text"),
         close(code) {
@@ -202,13 +199,13 @@ for (const [what, url] of Object.entries({
 
 test("clock, timers and chance", limit, async () => {
   const host = network("omit");
-  const began = host.now();
+  const began = host._now();
   const order = [];
-  host.cancel(host.after(0, () => order.push("cancelled")));
-  await new Promise((resolve) => host.after(5, () => resolve(order.push("later"))));
+  host._cancel(host._after(0, () => order.push("cancelled")));
+  await new Promise((resolve) => host._after(5, () => resolve(order.push("later"))));
   assert.deepEqual(order, ["later"]);
-  assert(host.now() - began >= 4);
-  const drawn = Array.from({ length: 1000 }, () => host.random());
+  assert(host._now() - began >= 4);
+  const drawn = Array.from({ length: 1000 }, () => host._random());
   assert(drawn.every((number) => number >= 0 && number < 1));
   assert.equal(new Set(drawn).size > 990, true);
 });

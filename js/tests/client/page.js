@@ -17,20 +17,20 @@ export class FakeHost {
   /** All requests and WebSockets, in order. */
   asked = [];
 
-  now = () => this.time;
-  random = () => (drawn = (drawn * 48271) % 2147483647) / 2147483647;
+  _now = () => this.time;
+  _random = () => (drawn = (drawn * 48271) % 2147483647) / 2147483647;
 
-  after = (ms, call) => {
+  _after = (ms, call) => {
     const timer = { at: this.time + ms, call };
     this.timers.push(timer);
     return timer;
   };
 
-  cancel = (timer) => {
+  _cancel = (timer) => {
     this.timers = this.timers.filter((other) => other !== timer);
   };
 
-  request = (url, body, on, options) => {
+  _request = (url, body, on, options) => {
     const { pathname, search } = new globalThis.URL(url);
     const [last, session] = pathname.split("/").reverse();
     const one = { url, search, last, session, body: JSON.parse(body), on, options, over: false };
@@ -38,7 +38,7 @@ export class FakeHost {
     return { abort: () => (one.over = true) };
   };
 
-  websocket = (url, on) => {
+  _websocket = (url, on) => {
     const one = { url, last: "websocket", on, sent: [], over: false };
     this.asked.push(one);
     return { send: (text) => one.sent.push(JSON.parse(text)), close: () => (one.over = true), bufferedAmount: 0 };
@@ -63,7 +63,7 @@ export class FakeHost {
       const [due] = this.timers.filter(({ at }) => at <= until).sort((one, other) => one.at - other.at);
       if (!due) break;
       this.time = Math.max(this.time, due.at);
-      this.cancel(due);
+      this._cancel(due);
       due.call();
     }
     this.time = until;
@@ -71,9 +71,8 @@ export class FakeHost {
 
   /** Answers a request by lines, and ends it in good order. */
   answer(one, ...lines) {
-    one.on.head(200, () => null);
-    if (!one.over && lines.length) one.on.text(lines.map((line) => `${line}\n`).join(""));
-    if (!one.over) one.on.end(false);
+    for (const line of lines) if (!one.over) one.on._line(line);
+    if (!one.over) one.on._end(200, "", 0);
     one.over = true;
   }
 
@@ -89,23 +88,20 @@ export class FakeHost {
   /** Answers a send. */
   took(arrived, received = arrived, more = {}) {
     const send = this.newest("xhr_send");
-    send.on.head(200, () => null);
-    send.on.text(JSON.stringify({ arrived, received, ...more }));
-    if (!send.over) send.on.end(false);
+    send.on._end(200, JSON.stringify({ arrived, received, ...more }), 0);
     send.over = true;
     return send;
   }
 
   refuse(one, status) {
-    one.on.head(status, () => null);
-    if (!one.over) one.on.end(false);
+    one.on._end(status, "", 0);
     one.over = true;
   }
 
   fail(one) {
     one.over = true;
     if (one.last === "websocket") one.on.close(1006, "");
-    else one.on.end(true);
+    else one.on._end(0, "", 0);
   }
 }
 

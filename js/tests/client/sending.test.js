@@ -121,7 +121,7 @@ suite("sending over HTTP", () => {
     world.stream.answer("h");
     world.advance(2999);
     assert.ok(post.over);
-    post.on.end(false);
+    post.on._end(200, "", 0);
     world.advance(250);
     assert.equal(world.posts.length, 2);
     world.post.reply(1, 1);

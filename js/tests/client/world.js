@@ -1,6 +1,6 @@
 // A session over a host that the test plays, with the test's clock.
 
-import { ResumableSession } from "../../src/client/resumable.js";
+import { Session } from "./session.js";
 
 export const TERMS = { window: 60, heartbeat: 25, spread: 5, net: "n", limit: 4096, home: "" };
 
@@ -49,14 +49,13 @@ class Wire {
   answer(...lines) {
     for (const line of lines) {
       const text = typeof line === "string" ? line : `r${JSON.stringify(line)}`;
-      if (this.body) this.on.text(`${text}\n`);
+      if (this.body) this.on._line(text);
       else this.on.text(text);
     }
   }
 
   /** The first welcome of a session. */
   welcome(from = 1, received = 0, terms = {}) {
-    if (this.body) this.on.head(200, () => null);
     this.answer({ from, received, ...TERMS, ...terms });
   }
 
@@ -66,22 +65,21 @@ class Wire {
   }
 
   /** An HTTP answer with this status, or the end of a WebSocket. */
-  status(code, text = "", headers = {}) {
-    this.on.head(code, (name) => headers[name] ?? null);
-    if (text) this.on.text(text);
-    this.end();
+  status(code, text = "", wait = 0) {
+    this.over = true;
+    this.on._end(code, text, wait);
   }
 
   /** It ends in good order. */
   end() {
     this.over = true;
-    this.on.end(false);
+    this.on._end(200, "", 0);
   }
 
   /** It breaks. */
   lose(code = 1006) {
     this.over = true;
-    if (this.body) this.on.end(true);
+    if (this.body) this.on._end(0, "", 0);
     else this.on.close(code, "");
   }
 }
@@ -101,7 +99,7 @@ export class World {
       if (type !== "rtt" && type !== "transport") this.told.push(detail === undefined ? type : [type, detail]);
       this.heard?.(type, detail);
     };
-    this.session = new ResumableSession(this.host(), "http://host/chat", { ways, ...options }, tell);
+    this.session = new Session(this.host(), "http://host/chat", { ways, ...options }, tell);
     this.session.start();
   }
 
@@ -111,18 +109,18 @@ export class World {
       return wire;
     };
     return {
-      now: () => this.now,
-      random: () => this.chance,
-      after: (ms, call) => {
+      _now: () => this.now,
+      _random: () => this.chance,
+      _after: (ms, call) => {
         const timer = { at: this.now + ms, call };
         this.timers.push(timer);
         return timer;
       },
-      cancel: (timer) => {
+      _cancel: (timer) => {
         this.timers = this.timers.filter((other) => other !== timer);
       },
-      request: (url, body, on, options) => begin(new Wire(this, url, on, body, options)),
-      websocket: (url, on) => begin(new Wire(this, url, on)),
+      _request: (url, body, on, options) => begin(new Wire(this, url, on, body, options)),
+      _websocket: (url, on) => begin(new Wire(this, url, on)),
     };
   }
 

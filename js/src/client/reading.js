@@ -1,0 +1,272 @@
+// What comes down to a session, and what becomes of it.
+
+import { expect, gone, leaveAll, pong, tookOver, tryAgain } from "./asking.js";
+import { OVERHEAD, after, enter, patience, token } from "./fields.js";
+import { beginAnew, last, repeated, settled } from "./outbox.js";
+import { enterNet, SETTLED } from "./policy.js";
+import { acknowledge, check, confirm, got, isCount, pump } from "./sending.js";
+
+/** @import { Session } from "./fields.js" */
+/** @import { Link } from "./link.js" */
+/** @import { Events } from "./session.js" */
+
+// So often may it be told `stale` without having caused it.
+const STALES = 3;
+// So often in a row the server may say that it has no such URL, before the session counts as lost.
+const REFUSALS = 5;
+// Seconds beyond which no server spreads those that it sends away, or is silent.
+const LONGEST = 3600;
+
+/** @param {number} value a count that the server told. */
+function count(value) {
+  check(isCount(value));
+  return value;
+}
+
+/** @param {number} value seconds that the server told. @returns {number} ms. */
+function time(value) {
+  check(typeof value === "number" && value >= 0 && value <= LONGEST);
+  return value * 1e3;
+}
+
+/**
+ * @param {Session} session
+ * @param {Link} link
+ * @param {string} text
+ */
+export function line(session, link, text) {
+  if (link._over) return;
+  link._heardAt = session._now();
+  try {
+    read(session, link, text);
+  } catch {
+    // No server of ours, or something in between that changes what it carries.
+    gone(session, link);
+  }
+  if (link._over) return;
+  if (link._pingedAt) expect(session, link, patience(session, link));
+  else if (!link._up && link._number) expect(session, link, link._quiet + patience(session));
+}
+
+/**
+ * @param {Session} session
+ * @param {Link} link
+ * @param {string} text
+ */
+function read(session, link, text) {
+  const kind = text[0];
+  if (text === "h") return;
+  if (text === "o" && !session._welcomed) {
+    unsupported(session);
+    return;
+  }
+  const content = JSON.parse(text.slice(1));
+  if (kind === "r") {
+    readTold(session, link, content);
+  } else if (kind === "a") {
+    take(session, link, content);
+  } else if (kind === "p") {
+    const [room, place, messages] = content;
+    const [, epoch, number] = /^(.*-)(\d+)$/.exec(place) ?? [];
+    check(epoch);
+    const more = Math.max(0, messages.length - 1);
+    // A link that was replaced may bring what another one has brought before.
+    const news = link._number + more > session._received;
+    take(session, link, messages);
+    if (news && !link._over) {
+      session._rooms.delete(room);
+      session._rooms.set(room, epoch + (Number(number) + more));
+    }
+  } else {
+    check(kind === "c");
+    const code = count(content[0]);
+    if (!isFinal(session, code)) finish(session, "closed", [code, String(content[1])]);
+  }
+}
+
+/**
+ * @param {Session} session
+ * @param {Link} link
+ * @param {string[]} messages
+ */
+function take(session, link, messages) {
+  check(link._number && Array.isArray(messages) && messages.every((text) => typeof text === "string"));
+  for (const text of messages) {
+    // One before may have had the page leave.
+    if (link._over) return;
+    if (link._number++ <= session._received) continue;
+    session._received++;
+    link._emptyUntil = 0;
+    got(session, text.length);
+    session._tell("message", text);
+  }
+}
+
+/**
+ * @param {Session} session
+ * @param {Link} link
+ * @param {any} told
+ */
+function readTold(session, link, told) {
+  const { from, at, received, missed = [], lost, moved } = told;
+  if (from !== undefined) welcome(session, link, told);
+  else check(at === undefined || at + 1 === link._number);
+  if (link._over) return;
+  if (received !== undefined) confirm(session, count(received));
+  if (told.pong !== undefined) pong(session, link);
+  if (told.ack) acknowledge(session);
+  for (const [key, room] of missed) {
+    // The server repeats it until a message behind it is acknowledged.
+    if (!session._missed.has(key)) session._tell("missed", { room });
+    session._missed.add(key);
+  }
+  if (told.stale !== undefined) stale(session, count(told.stale));
+  else if (lost) lose(session, lost.received === undefined ? 0 : count(lost.received));
+  // Without a welcome it was not told what the server has handled.
+  else if (moved !== undefined) move(session, time(moved), !link._number);
+  else if (from) pump(session);
+}
+
+/**
+ * @param {Session} session
+ * @param {Link} link
+ * @param {any} told
+ */
+function welcome(session, link, { from, received, limit, heartbeat, incarnation, home, net }) {
+  count(received);
+  if (count(from) > session._received + 1) {
+    // A hole: what is missing is nowhere.
+    lose(session);
+    return;
+  }
+  if (limit !== undefined) {
+    // A late copy of a first request may have made one more session, in another process.
+    check(!session._welcomed || incarnation === session._incarnation);
+    session._heartbeat = time(heartbeat);
+    session._budget = count(limit) - OVERHEAD;
+    session._incarnation = incarnation;
+    session._home = home && `-${home}`;
+    enterNet(session, net);
+  }
+  link._number = from;
+  link._expected = received + 1;
+  link._upto = Math.max(link._upto, received);
+  if (!session._welcomed) session._begunAt = session._now();
+  session._welcomed = true;
+  session._replaces = undefined;
+  if (link._request >= (session._current?._request ?? 0)) tookOver(session, link);
+  enter(session, "welcome");
+}
+
+/**
+ * @param {Session} session
+ * @param {number} newest
+ */
+function stale(session, newest) {
+  // By a request of ours: what has taken over answers.
+  if (newest <= session._newest) return;
+  session._newest = newest;
+  // Somebody else has this session.
+  if (++session._stales >= STALES) lose(session);
+}
+
+// What becomes of the session
+
+/**
+ * @param {Session} session
+ * @param {number} [handled] so many of this session's messages were, for sure.
+ */
+export function lose(session, handled = 0) {
+  confirm(session, Math.min(handled, last(session)));
+  enter(session, "lost");
+  renew(session, true);
+  session._tell("lost", { handled: settled(session), repeated: repeated(session) });
+  goOn(session);
+}
+
+/**
+ * @param {Session} session
+ * @param {number} ms
+ * @param {boolean} doubtful
+ */
+function move(session, ms, doubtful) {
+  enter(session, "moved");
+  renew(session, doubtful);
+  after(session, "move", ms * session._random(), () => {
+    enter(session, "due");
+    goOn(session);
+  });
+  session._tell("moved");
+}
+
+/**
+ * Has a new session begin with what was not confirmed.
+ *
+ * @param {Session} session
+ * @param {boolean} doubtful what was on its way may have been handled.
+ */
+function renew(session, doubtful) {
+  leaveAll(session);
+  // Two servers that know nothing of each other lose a session in turns, or send it away, however much
+  // each of them says at its beginning.
+  session._short = session._now() < session._begunAt + SETTLED ? session._short + 1 : 0;
+  session._failures = session._short;
+  session._begunAt = Infinity;
+  beginAnew(session, doubtful);
+  session._id = token(session);
+  session._key = token(session);
+  session._newest = session._stales = session._received = session._unacknowledged = 0;
+  session._welcomed = false;
+  session._incarnation = undefined;
+  session._home = "";
+  session._missed.clear();
+}
+
+/** @param {Session} session */
+function goOn(session) {
+  if (session._closing && !last(session)) finish(session, "closed", session._closing);
+  else tryAgain(session);
+}
+
+/**
+ * @param {Session} session
+ * @param {number} status of an HTTP answer, or a code: 4000 and the status.
+ */
+export function isFinal(session, status) {
+  const denied = status >= 4400 && status < 4500;
+  if (denied || [400, 401, 403, 413].includes(status)) {
+    finish(session, "denied", { status: status % 4000 });
+  } else if (!session._welcomed && [404, 405, 501].includes(status)) {
+    unsupported(session);
+  } else if (status === 404 && session._failures >= REFUSALS) {
+    // In an upgrade the next answer may be a newer server's. So often in a row there is none any more.
+    lose(session);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/**
+ * There is no `~r1` here. Who hears it has something else, or gives up.
+ *
+ * @param {Session} session
+ */
+function unsupported(session) {
+  leaveAll(session);
+  session._tell("unsupported");
+}
+
+/**
+ * It is over.
+ *
+ * @template {keyof Events} Type
+ * @param {Session} session
+ * @param {Type} type
+ * @param {Events[Type]} detail
+ */
+export function finish(session, type, detail) {
+  if (!enter(session, "end")) return;
+  leaveAll(session);
+  session._tell(type, detail);
+}
