@@ -195,6 +195,8 @@ export class Asking extends Sending {
   /** @param {Link} link */
   _pong(link) {
     if (link._pingedAt) this._measured(link._pingedAt);
+    // The page may have left it, here and below.
+    if (link._over) return;
     link._pingedAt = 0;
     if (link === this._current) {
       this._pingLater(link, Math.min(this._isSteady(link) ? STEADY_PING : PING, this.known.heartbeat));
@@ -220,7 +222,8 @@ export class Asking extends Sending {
 
   /** @param {number} since a round trip began. */
   _measured(since) {
-    this._tell("rtt", (this.known.rtt = this._host.now() - since));
+    // One that was asleep meanwhile must not wait as long for each answer.
+    this._tell("rtt", (this.known.rtt = Math.min(ANSWER, this._host.now() - since)));
   }
 
   /** A way was welcomed: it is the current one. @param {Link} link */
@@ -232,6 +235,7 @@ export class Asking extends Sending {
     this._cancel("attempt");
     this._cancel("retry");
     if (!link._held) this._measured(link._askedAt);
+    if (link._over) return;
     for (const other of this._links) {
       if (other === link || !other._up) continue;
       // It takes over, if it lives.

@@ -2,6 +2,9 @@
 
 import { WEBSOCKET } from "./policy.js";
 
+// Ms that a server may ask to wait. Beyond 25 days a browser's timer would fire at once.
+const LONGEST = 3600e3;
+
 /** @import { Host, Socket } from "./host.js" */
 /** @import { Way } from "./session.js" */
 
@@ -60,13 +63,15 @@ export function open(host, link, url, on, body) {
   let rest = "";
   const request = host.request(url, JSON.stringify(body), {
     head: (status, header) => {
-      if (status !== 200) on._gone(link, status, false, 1e3 * Number(header("Retry-After")) || 0);
+      const after = 1e3 * Number(header("Retry-After")) || 0;
+      if (status !== 200) on._gone(link, status, false, Math.min(LONGEST, after));
     },
     text: (chunk) => {
       const lines = (rest + chunk).split("\n");
       // What has no line end is no line.
       rest = /** @type {string} */ (lines.pop());
-      for (const line of lines) on._line(link, line);
+      // A part of a line is a sign of life, too: a large one may take long.
+      for (const line of ["h", ...lines]) on._line(link, line);
     },
     end: (failed) => on._gone(link, 0, !failed),
   });

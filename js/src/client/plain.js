@@ -12,6 +12,8 @@ const SILENCE = 90e3;
 // As often the server may say that it has no such URL, before a session counts as lost.
 const REFUSALS = 5;
 const NORMAL = 1000;
+// The code of a WebSocket that was closed without one.
+const BROKEN = 1006;
 // Codes by which servers close, and not their applications.
 const GO_AWAY = 3000;
 const SLOW_CONSUMER = 4008;
@@ -123,6 +125,11 @@ export class PageSession extends ResumableSession {
    */
   _isFinal(status) {
     if (super._isFinal(status)) return true;
+    // Why a handshake was refused is told to nobody, and there is no other way to ask.
+    if (status === BROKEN && this.ways.length < 2 && !this._welcomed && !this._sock) {
+      this._finish("unsupported", undefined);
+      return true;
+    }
     // In an upgrade the next answer may be a newer server's. So often in a row there is none any more.
     if (status !== 404 || this._failures < REFUSALS) return false;
     this._lose();

@@ -125,8 +125,8 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   /** Connects; where it would wait before it tries again, it tries at once. */
   connect() {
     const { state } = this;
-    if (state === "connecting" || state === "suspended") this.#session.reconnect();
-    else if (this.#ended || state === "closing") this.#begin();
+    if (this.#ended || state === "closing") this.#begin();
+    else if (this.#started && /^(con|sus)/.test(state)) this.#session.reconnect();
   }
 
   /** Gives up the connections that there are, and goes on over new ones at once. */
@@ -152,12 +152,13 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   /**
    * Sends a text, now or as soon as that can be.
    *
-   * @param {string} text
+   * @param {string} text Anything else is made a string.
    * @returns {Receipt}
    * @throws {RangeError} It is larger than the server takes.
    * @throws {DOMException} QuotaExceededError: 1 MiB waits. InvalidStateError: it is closing, or over.
    */
   send(text) {
+    text = `${text}`;
     return this.#sent(text, this.#session.send(text));
   }
 
@@ -169,6 +170,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @throws As `send()`; but where it is over it goes out after `connect()`.
    */
   subscribe(key, text) {
+    text = `${text}`;
     const number = this.#isOver ? 0 : this.#session.send(text);
     if (number) this.#sent(text, number);
     this.#subscriptions.set(key, { text, number });
@@ -249,6 +251,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       session[how]();
     };
     this.#letGo();
+    this.#started = false;
     if (!this.#options.resumeOverReload || !locks()) {
       goOn();
       return;
@@ -295,8 +298,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @returns {Receipt}
    */
   #sent(text, number) {
-    /** @type {(sure: boolean) => void} */
-    let settle = () => {};
+    let settle = /** @type {(sure: boolean) => void} */ (/** @type {unknown} */ (null));
     /** @type {Promise<boolean>} */
     const handled = new Promise((resolve) => (settle = resolve));
     const receipt = { id: `${this.#session.client}-${number}`, text, handled };
@@ -334,8 +336,9 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       if (type === "lost" || type === "moved") this.#subscribeAgain();
       if (type === "denied") this.#end("stopped");
       this.#tell(type, detail);
-      if (type === "lost") this.#tell("connecting", null);
-      if (type === "denied") this.#tell("stopped", { code: 4000 + detail.status, reason: "" });
+      // A listener may have closed it, or begun anew.
+      if (type === "lost" && this.state === "connecting") this.#tell("connecting", null);
+      if (type === "denied" && this.#ended) this.#tell("stopped", { code: 4000 + detail.status, reason: "" });
     }
   }
 
@@ -373,7 +376,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     } else if (type === "pageshow") {
       if (this.#hidden) this.#comeBack();
       this.#hidden = false;
-    } else if (!this.#hidden && !this.#ended) {
+    } else if (!this.#hidden && !this.#ended && this.#started) {
       if (type !== "visibilitychange" || !document.hidden) session.wake(type === "offline");
     }
   };

@@ -76,8 +76,7 @@ export class ResumableSession extends Asking {
   }
 
   stop() {
-    if (this._welcomed) this._farewell(FAREWELL, [1000, ""]);
-    this._enter("end");
+    if (this._enter("end") && this._welcomed) this._farewell(FAREWELL, this._closing ?? [1000, ""]);
     this._leaveAll();
   }
 
@@ -195,7 +194,7 @@ export class ResumableSession extends Asking {
     } else if (kind === "p") {
       const [room, place, messages] = told;
       const [, epoch, number] = /^(.*-)(\d+)$/.exec(place) ?? [];
-      check(epoch);
+      check(epoch && typeof room === "string");
       const more = Math.max(0, messages.length - 1);
       // A link that was replaced may bring what another one has brought before.
       const news = (link._number ?? 0) + more > this._received;

@@ -187,6 +187,15 @@ suite("liveness", () => {
     assert.ok(world.wires[0].over);
   });
 
+  test("who was asleep during a round trip waits no longer for that", () => {
+    const world = new World(["xhr_streaming"]);
+    world.now += 3600e3;
+    world.stream.welcome();
+    assert.equal(world.session.known.rtt, 10e3);
+    world.advance(5000 + 30e3);
+    assert.equal(world.told.at(-1), "suspended");
+  });
+
   test("a handshake, and a hello, have 10 s", () => {
     const world = new World(["websocket"]);
     world.advance(9999);
@@ -233,6 +242,15 @@ suite("liveness", () => {
     assert.ok(!world.stream.over);
     world.advance(1);
     assert.equal(world.told.at(-1), "suspended");
+  });
+
+  test("so does one that brings a large message bit by bit", () => {
+    const world = overStream();
+    for (const part of ['a["', ..."abcdefgh", '"]\n']) {
+      world.advance(5000);
+      world.stream.on.text(part);
+    }
+    assert.deepEqual(world.messages, ["abcdefgh"]);
   });
 });
 
@@ -291,6 +309,12 @@ suite("what breaks", () => {
     assert.equal(world.wires.length, 2);
     world.advance(1);
     assert.equal(world.wires.length, 3);
+    // A browser's timer takes no more than 2 ** 31 ms.
+    world.poll.status(503, "", { "Retry-After": "99999999" });
+    world.advance(3600e3 - 1);
+    assert.equal(world.wires.length, 3);
+    world.advance(1);
+    assert.equal(world.wires.length, 4);
   });
 
   test("pauses grow from 0.5 to 30 s, of which a random part is waited", () => {

@@ -38,7 +38,7 @@ suite("what comes down", () => {
 
   const NONE = [
     ...["x", "a", "a[1]", 'a"abc"', "a{}", "r", "r[1]", "rnull", 'r{"from":"1"}', 'p["K"]', "c[]", "o", ""],
-    ...['c[1e999,"x"]', 'p["K",5,["x"]]', 'p["K","e-x",[]]', 'p["K","e-1",5]', `a${"[".repeat(5000)}`],
+    ...['c[1e999,"x"]', 'p["K",5,["x"]]', 'p["K","e-x",[]]', 'p["K","e-1",5]', 'p[[],"e-1",["x"]]', `a${"[".repeat(5000)}`],
     ...['r{"from":0.5,"received":0}', 'r{"from":-1,"received":0}', 'r{"from":1,"received":0.5}'],
     ...['r{"from":1,"received":-1}', 'r{"from":1,"received":true}', 'r{"received":0.5}', 'r{"received":1}'],
     ...['r{"lost":{"received":1e999}}', 'r{"moved":1e999}', 'r{"moved":-1}', 'r{"moved":"4"}', 'r{"missed":5}'],

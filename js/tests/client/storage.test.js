@@ -149,6 +149,26 @@ describe("a reload", () => {
   });
 });
 
+describe("the last word of a page", () => {
+  test("is that of close() where that waits", (t) => {
+    const { say } = browse(t);
+    const { host, sock } = opened();
+    sock.send("one");
+    sock.close(3001, "Bye");
+    say("pagehide", { persisted: false });
+    assert.deepEqual(host.asked.at(-1).body.close, [3001, "Bye"]);
+  });
+
+  test("is not said to a session that is over", (t) => {
+    const { say } = browse(t);
+    const { host } = opened();
+    host.welcome({}, 'c[3500,"Enough"]');
+    const { length } = host.asked;
+    say("pagehide", { persisted: false });
+    assert.equal(host.asked.length, length);
+  });
+});
+
 describe("the back/forward cache", () => {
   test("the page goes on with its session", (t) => {
     const { say, storage, show } = browse(t);
@@ -381,6 +401,34 @@ describe("resumeOverReload", () => {
     locks.giveUp();
     await settled();
     assert.deepEqual([sock.state, host.asked.filter(({ body }) => body.new).length], ["open", 1]);
+  });
+
+  test("nothing is begun before the lock is there", async (t) => {
+    let give;
+    const request = (_, __, hold) => new Promise((resolve) => (give = () => resolve(hold())));
+    const { say, show } = browse(t, { locks: { request } });
+    const { host, sock } = client(options);
+    const hasty = () => {
+      sock.connect();
+      say("online");
+      show("visible");
+    };
+    sock.connect();
+    hasty();
+    assert.deepEqual(host.asked, []);
+    give();
+    await settled();
+    assert.equal(host.asked.length, 1);
+    host.welcome();
+    say("pagehide", { persisted: true });
+    const { length } = host.asked;
+    say("pageshow", { persisted: true });
+    hasty();
+    assert.equal(host.asked.length, length);
+    give();
+    await settled();
+    host.welcome();
+    assert.equal(sock.state, "open");
   });
 
   test("who closes while it waits for the lock begins nothing", async (t) => {
