@@ -86,7 +86,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       storageKey: `sockjs ${this.url}`,
       ...options,
     });
-    const resume = this.#options.resumeOverReload && Boolean(locks());
+    const resume = (this.#options.resumeOverReload &&= Boolean(locks()));
     this.#session = this.#make(take(this.#options.storageKey), waysOf(options.transports), resume);
     this.#listen("add");
   }
@@ -252,7 +252,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     };
     this.#letGo();
     this.#started = false;
-    if (!this.#options.resumeOverReload || !locks()) {
+    if (!this.#options.resumeOverReload) {
       goOn();
       return;
     }

@@ -349,6 +349,7 @@ describe("resumeOverReload", () => {
     const { say } = browse(t);
     const former = await open();
     say("pagehide", { persisted: false });
+    assert.deepEqual(former.host.asked.at(-1).body.close, [1000, ""]);
     const next = client(options);
     next.sock.connect();
     const poll = next.host.newest("xhr");
