@@ -189,6 +189,19 @@ describe("events", () => {
     }
   });
 
+  test("a listener that ends it all leaves no timer", () => {
+    const { host, sock } = opened();
+    host.fail(host.newest("xhr"));
+    host.welcome();
+    sock.addEventListener("suspended", () => {
+      sock.close();
+      sock.connect();
+      sock.close();
+    });
+    host.fail(host.newest("xhr"));
+    assert.deepEqual([sock.state, host.timers, host.open("xhr")], ["closed", [], []]);
+  });
+
   test("the server closes: stopped", () => {
     const { host, sock, last } = opened();
     host.welcome({}, 'c[3500,"Enough"]');

@@ -57,6 +57,21 @@ describe("a reload", () => {
     assert.deepEqual([next.sock.outbox, next.sock.unsaved], [[], 0]);
   });
 
+  test("what one page sent, the next one hears to be handled bit by bit", (t) => {
+    const { say } = browse(t);
+    const former = opened();
+    for (const text of ["one", "two", "three", "four"]) former.sock.send(text);
+    former.host.took(1);
+    say("pagehide", { persisted: false });
+    const { host, sock } = client();
+    sock.connect();
+    const waiting = () => sock.outbox.map(({ text }) => text);
+    host.welcome({ received: 0 });
+    assert.deepEqual(waiting(), ["two", "three", "four"]);
+    host.welcome({ received: 1 });
+    assert.deepEqual(waiting(), ["three", "four"]);
+  });
+
   test("a page that was never connected hands on what it got", (t) => {
     const { say, storage } = browse(t);
     const { id } = client().sock.send("one");
