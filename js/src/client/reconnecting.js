@@ -124,9 +124,8 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
 
   /** Connects; where it would wait before it tries again, it tries at once. */
   connect() {
-    const { state } = this;
-    if (this.#ended || state === "closing") this.#begin();
-    else if (this.#started && /^(con|sus)/.test(state)) this.#session.reconnect();
+    if (this.#ended || this.state === "closing") this.#begin();
+    else if (this.#started && /^(con|sus)/.test(this.state)) this.#session.reconnect();
   }
 
   /** Gives up the connections that there are, and goes on over new ones at once. */
@@ -264,7 +263,8 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       });
     locks()
       .request(`sockjs ${session.client}`, { signal: AbortSignal.timeout(LET_GO) }, hold)
-      .catch(() => isCurrent() && this.#part());
+      // Where the browser forbids locks, as it forbids storage, nothing was left that two could share.
+      .catch(({ name }) => isCurrent() && (name === "TimeoutError" ? this.#part() : goOn()));
   }
 
   /** Another page has this client, as where a tab was duplicated: nothing is shared with it. */

@@ -419,6 +419,20 @@ describe("resumeOverReload", () => {
     assert.deepEqual([sock.state, host.asked.filter(({ body }) => body.new).length], ["open", 1]);
   });
 
+  test("where locks are forbidden it goes on without", async (t) => {
+    let asked = 0;
+    const request = async () => {
+      asked += 1;
+      if (asked < 9) throw new DOMException("", "SecurityError");
+    };
+    browse(t, { locks: { request } });
+    const { host, sock, events } = client(options);
+    sock.connect();
+    await settled();
+    host.welcome();
+    assert.deepEqual([asked, sock.state, events()], [1, "open", ["connecting", "open"]]);
+  });
+
   test("nothing is begun before the lock is there", async (t) => {
     let give;
     const request = (_, __, hold) => new Promise((resolve) => (give = () => resolve(hold())));
