@@ -97,7 +97,7 @@ export class Sending {
   constructor(host, url, { ways = WAYS, known, snapshot }, tell) {
     this._host = host;
     this._tell = tell;
-    [this._base, this._query] = url.split("?");
+    [this._base, ...this._query] = url.split("?");
     this.ways = ways;
     this._policy = new Policy(known);
     this._active();
@@ -126,7 +126,7 @@ export class Sending {
    * @param {string} [query]
    */
   _url(transport, query) {
-    const all = [query, this._query].filter(Boolean).join("&");
+    const all = [query, this._query.join("?")].filter(Boolean).join("&");
     return `${this._base}/~r1${this._home}/${this.session}/${transport}${all && `?${all}`}`;
   }
 

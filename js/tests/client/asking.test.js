@@ -17,7 +17,7 @@ suite("the way in", () => {
 
   test("the query of the endpoint goes with every request", () => {
     const world = new World(["websocket"]);
-    world.session._query = "a=1";
+    world.session._query = ["a=1"];
     world.session.reconnect();
     assert.match(world.websocket.url, /\/websocket\?new&a=1$/);
   });
