@@ -340,6 +340,36 @@ suite("what becomes of the session", () => {
   });
 });
 
+suite("what may have been handled after `moved`", () => {
+  test("what went with a first request, which a late copy may repeat, and no more", () => {
+    const world = new World(["xhr"]);
+    world.session.send("a");
+    world.advance(0);
+    world.poll.lose();
+    assert.deepEqual(world.poll.body.messages, ["a"]);
+    world.poll.welcome();
+    world.poll.end();
+    world.session.send("b");
+    world.post.reply(2, 0);
+    world.poll.answer({ from: 1, received: 0 });
+    world.poll.end();
+    world.poll.answer({ from: 1, received: 0 }, { moved: 1 });
+    world.advance(1000);
+    assert.deepEqual([world.poll.body.messages, world.poll.body.repeated], [["a", "b"], 1]);
+  });
+
+  test("nothing that went over a WebSocket: nobody repeats that", () => {
+    const world = new World(["websocket"]);
+    world.session.send("a");
+    world.websocket.open();
+    world.websocket.welcome();
+    world.websocket.answer({ moved: 1 });
+    world.advance(1000);
+    world.websocket.open();
+    assert.deepEqual([world.websocket.last.messages, world.websocket.last.repeated], [["a"], 0]);
+  });
+});
+
 suite("what the page hears", () => {
   test("wake: a WebSocket is pinged, once; over HTTP all is asked anew", () => {
     const world = overWebSocket();

@@ -433,6 +433,22 @@ describe("resumeOverReload", () => {
     assert.deepEqual([asked, sock.state, events()], [1, "open", ["connecting", "open"]]);
   });
 
+  test("who is stopped, or begins anew, lets go of the lock", async (t) => {
+    const locks = lockManager();
+    browse(t, { locks });
+    const { host, sock } = await open();
+    sock.send("one");
+    sock.close();
+    sock.connect();
+    await settled();
+    host.welcome({ received: 1 }, 'c[3500,"Enough"]');
+    assert.equal(sock.state, "stopped");
+    let free = false;
+    locks.request(locks.asked[0], { signal: new AbortController().signal }, () => (free = true));
+    await settled();
+    assert.ok(free);
+  });
+
   test("nothing is begun before the lock is there", async (t) => {
     let give;
     const request = (_, __, hold) => new Promise((resolve) => (give = () => resolve(hold())));
