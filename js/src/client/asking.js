@@ -176,7 +176,6 @@ export class Asking extends Sending {
   _connected(link) {
     if (link._over) return;
     link._up = true;
-    link._heardAt = this._host.now();
     // It is proved before it takes over: a dead one costs nothing.
     if (this._current) this._ping(link);
     else this._say(link);

@@ -144,13 +144,13 @@ suite("liveness", () => {
       world.advance(1900);
       world.websocket.answer({ at: 0, busy: true });
     }
-    assert.ok(!world.websocket.over);
+    assert.ok(!world.wires[0].over);
     const other = overWebSocket();
     other.websocket.stuck = 100;
     other.advance(2500);
     other.websocket.stuck = 50;
     other.advance(3999);
-    assert.ok(!other.websocket.over);
+    assert.ok(!other.wires[0].over);
     other.advance(1);
     assert.ok(other.wires[0].over);
   });
@@ -182,7 +182,7 @@ suite("liveness", () => {
     world.websocket.welcome();
     assert.equal(world.session.known.rtt, 1000);
     world.advance(2500 + 2999);
-    assert.ok(!world.websocket.over);
+    assert.ok(!world.wires[0].over);
     world.advance(1);
     assert.ok(world.wires[0].over);
   });
@@ -199,7 +199,7 @@ suite("liveness", () => {
   test("a handshake, and a hello, have 10 s", () => {
     const world = new World(["websocket"]);
     world.advance(9999);
-    assert.ok(!world.websocket.over);
+    assert.ok(!world.wires[0].over);
     world.advance(1);
     assert.ok(world.wires[0].over);
     world.advance(5000);
@@ -240,7 +240,7 @@ suite("liveness", () => {
       world.stream.answer("h");
     }
     world.advance(6999);
-    assert.ok(!world.stream.over);
+    assert.ok(!world.wires[0].over);
     world.advance(1);
     assert.equal(world.told.at(-1), "suspended");
   });
