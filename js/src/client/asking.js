@@ -177,7 +177,6 @@ function places(session, budget) {
 export function connected(session, link) {
   if (link._over) return;
   link._up = true;
-  link._heardAt = session._now();
   // It is proved before it takes over: a dead one costs nothing.
   if (session._current) ping(session, link);
   else say(session, link);
@@ -202,6 +201,8 @@ export function ping(session, link) {
  */
 export function pong(session, link) {
   if (link._pingedAt) measured(session, link._pingedAt);
+  // The page may have left it, here and below.
+  if (link._over) return;
   link._pingedAt = 0;
   if (link === session._current) {
     const ms = isSteady(session, link) ? STEADY_PING : PING;
@@ -231,7 +232,8 @@ export function pingLater(session, link, ms) {
  * @param {number} since a round trip began.
  */
 function measured(session, since) {
-  session._tell("rtt", (session._known.rtt = session._now() - since));
+  // One that was asleep meanwhile must not wait as long for each answer.
+  session._tell("rtt", (session._known.rtt = Math.min(ANSWER, session._now() - since)));
 }
 
 /**
@@ -248,6 +250,7 @@ export function tookOver(session, link) {
   cancel(session, "attempt");
   cancel(session, "retry");
   if (!link._held) measured(session, link._askedAt);
+  if (link._over) return;
   for (const other of session._links) {
     if (other === link || !other._up) continue;
     // It takes over, if it lives.

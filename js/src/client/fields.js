@@ -109,8 +109,8 @@ export function create(host, url, { ways = WAYS, known, snapshot }, tell) {
  * @param {string} [query]
  */
 export function urlOf({ _address, _home, _id }, transport, query) {
-  const [path, own] = _address.split("?");
-  const all = [query, own].filter(Boolean).join("&");
+  const [path, ...own] = _address.split("?");
+  const all = [query, own.join("?")].filter(Boolean).join("&");
   const name = transport.replace("-polling", "").replace("-", "_");
   return `${path}/~r1${_home}/${_id}/${name}${all && `?${all}`}`;
 }

@@ -2,6 +2,8 @@
 // through it; none of its methods calls back before it has returned.
 
 export interface RequestEvents {
+  /** A part of a response with status 200 came. */
+  _part?(): void;
   /** A line of a response with status 200, as soon as it is whole, without its end. */
   _line?(line: string): void;
   /**

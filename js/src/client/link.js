@@ -4,6 +4,9 @@ import { connected, gone } from "./asking.js";
 import { WEBSOCKET } from "./policy.js";
 import { line } from "./reading.js";
 
+// Ms that a server may ask to wait. Beyond 25 days a browser's timer would fire at once.
+const LONGEST_WAIT = 3600e3;
+
 /** @import { Session } from "./fields.js" */
 /** @import { Socket } from "./host.js" */
 /** @import { Way } from "./session.js" */
@@ -67,9 +70,10 @@ export function open(session, link, url, body) {
     return;
   }
   const request = session._request(url, JSON.stringify(body), {
+    _part: () => line(session, link, "h"),
     _line: (text) => line(session, link, text),
     // What has no line end is no line.
-    _end: (status, _, wait) => gone(session, link, status, wait),
+    _end: (status, _, wait) => gone(session, link, status, Math.min(LONGEST_WAIT, wait)),
   });
   link._wire = { close: () => request.abort() };
 }

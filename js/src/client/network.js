@@ -48,6 +48,8 @@ async function exchange(url, init, on) {
     done = !part || part.done;
     const lines = (rest + (part?.value ?? "")).split("\n");
     rest = lines.pop() ?? "";
+    // A part of a line is a sign of life, too: a large one may take long.
+    if (isRead && !signal.aborted) on._part?.();
     for (const line of lines) if (isRead && !signal.aborted) on._line?.(line);
   }
   const wait = 1e3 * Number(response?.headers.get("Retry-After")) || 0;

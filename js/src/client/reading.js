@@ -14,6 +14,8 @@ import { acknowledge, check, confirm, got, isCount, pump } from "./sending.js";
 const STALES = 3;
 // So often in a row the server may say that it has no such URL, before the session counts as lost.
 const REFUSALS = 5;
+// The code of a WebSocket that was closed without one.
+const BROKEN = 1006;
 // Seconds beyond which no server spreads those that it sends away, or is silent.
 const LONGEST = 3600;
 
@@ -68,7 +70,7 @@ function read(session, link, text) {
   } else if (kind === "p") {
     const [room, place, messages] = content;
     const [, epoch, number] = /^(.*-)(\d+)$/.exec(place) ?? [];
-    check(epoch);
+    check(epoch && typeof room === "string");
     const more = Math.max(0, messages.length - 1);
     // A link that was replaced may bring what another one has brought before.
     const news = link._number + more > session._received;
@@ -236,7 +238,7 @@ export function isFinal(session, status) {
   const denied = status >= 4400 && status < 4500;
   if (denied || [400, 401, 403, 413].includes(status)) {
     finish(session, "denied", { status: status % 4000 });
-  } else if (!session._welcomed && [404, 405, 501].includes(status)) {
+  } else if (!session._welcomed && ([404, 405, 501].includes(status) || isRefused(session, status))) {
     unsupported(session);
   } else if (status === 404 && session._failures >= REFUSALS) {
     // In an upgrade the next answer may be a newer server's. So often in a row there is none any more.
@@ -246,6 +248,14 @@ export function isFinal(session, status) {
   }
   return true;
 }
+
+/**
+ * @param {Session} session
+ * @param {number} code
+ * @returns {boolean} a handshake broke, why is told to nobody, and there is no other way to ask.
+ */
+const isRefused = (session, code) =>
+  code === BROKEN && session._ways.length < 2 && !session._current?._sock && !session._links.some((link) => link._sock);
 
 /**
  * There is no `~r1` here. Who hears it has something else, or gives up.

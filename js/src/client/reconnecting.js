@@ -88,7 +88,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       storageKey: `sockjs ${this.url}`,
       ...options,
     });
-    const resume = this.#options.resumeOverReload && Boolean(locks());
+    const resume = (this.#options.resumeOverReload &&= Boolean(locks()));
     this.#session = this.#make(take(this.#options.storageKey), waysOf(options.transports), resume);
     this.#listen("add");
   }
@@ -127,9 +127,8 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
 
   /** Connects; where it would wait before it tries again, it tries at once. */
   connect() {
-    const { state } = this;
-    if (state === "connecting" || state === "suspended") core.reconnect(this.#session);
-    else if (this.#ended || state === "closing") this.#begin();
+    if (this.#ended || this.state === "closing") this.#begin();
+    else if (this.#started && /^(con|sus)/.test(this.state)) core.reconnect(this.#session);
   }
 
   /** Gives up the connections that there are, and goes on over new ones at once. */
@@ -155,12 +154,13 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   /**
    * Sends a text, now or as soon as that can be.
    *
-   * @param {string} text
+   * @param {string} text Anything else is made a string.
    * @returns {Receipt}
    * @throws {RangeError} It is larger than the server takes.
    * @throws {DOMException} QuotaExceededError: 1 MiB waits. InvalidStateError: it is closing, or over.
    */
   send(text) {
+    text = `${text}`;
     return this.#sent(text, core.send(this.#session, text));
   }
 
@@ -172,6 +172,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @throws As `send()`; but where it is over it goes out after `connect()`.
    */
   subscribe(key, text) {
+    text = `${text}`;
     const number = this.#isOver ? 0 : core.send(this.#session, text);
     if (number) this.#sent(text, number);
     this.#subscriptions.set(key, { text, number });
@@ -248,7 +249,8 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       how(session);
     };
     this.#letGo();
-    if (!this.#options.resumeOverReload || !locks()) {
+    this.#started = false;
+    if (!this.#options.resumeOverReload) {
       goOn();
       return;
     }
@@ -260,7 +262,8 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       });
     locks()
       .request(`sockjs ${session._client}`, { signal: AbortSignal.timeout(LET_GO) }, hold)
-      .catch(() => isCurrent() && this.#part());
+      // Where the browser forbids locks, as it forbids storage, nothing was left that two could share.
+      .catch(({ name }) => isCurrent() && (name === "TimeoutError" ? this.#part() : goOn()));
   }
 
   /** Another page has this client, as where a tab was duplicated: nothing is shared with it. */
@@ -294,8 +297,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @returns {Receipt}
    */
   #sent(text, number) {
-    /** @type {(sure: boolean) => void} */
-    let settle = () => {};
+    let settle = /** @type {(sure: boolean) => void} */ (/** @type {unknown} */ (null));
     /** @type {Promise<boolean>} */
     const handled = new Promise((resolve) => (settle = resolve));
     const receipt = { id: `${this.#session._client}-${number}`, text, handled };
@@ -335,8 +337,9 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       if (type === "lost" || type === "moved") this.#subscribeAgain();
       if (type === "denied") this.#end("stopped");
       this.#tell(type, detail);
-      if (type === "lost") this.#tell("connecting", null);
-      if (type === "denied") this.#tell("stopped", { code: 4000 + detail.status, reason: "" });
+      // A listener may have closed it, or begun anew.
+      if (type === "lost" && this.state === "connecting") this.#tell("connecting", null);
+      if (type === "denied" && this.#ended) this.#tell("stopped", { code: 4000 + detail.status, reason: "" });
     }
   }
 
@@ -374,7 +377,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     } else if (type === "pageshow") {
       if (this.#hidden) this.#comeBack();
       this.#hidden = false;
-    } else if (!this.#hidden && !this.#ended) {
+    } else if (!this.#hidden && !this.#ended && this.#started) {
       if (type !== "visibilitychange" || !document.hidden) core.wake(session, type === "offline");
     }
   };

@@ -103,8 +103,10 @@ export function close(session, code, reason) {
  * @param {Session} session
  */
 export function stop(session) {
-  if (session._welcomed) farewell(session, FAREWELL, [1000, ""]);
-  drop(session);
+  if (enter(session, "end") && session._welcomed) {
+    farewell(session, FAREWELL, session._closing ?? [1000, ""]);
+  }
+  leaveAll(session);
 }
 
 /**

@@ -47,6 +47,7 @@ test("a request is a POST of plain text, which needs no preflight", limit, async
 
 test("a body comes in lines, as soon as each is whole, and no character in pieces", limit, async (t) => {
   const euro = Buffer.from("€");
+  let parts = 0;
   let go;
   const server = await start(t, async ({ response }) => {
     response.write(Buffer.concat([Buffer.from("a\nb"), euro.subarray(0, 2)]));
@@ -56,12 +57,14 @@ test("a body comes in lines, as soon as each is whole, and no character in piece
   const { told, ended, on } = listen();
   network("omit")._request(`${server.url}/x`, "", {
     ...on,
+    _part: () => (parts += 1),
     _line(line) {
       on._line(line);
       go();
     },
   });
   await ended;
+  assert(parts > 1);
   // What is left of a character at the end is told as such.
   assert.deepEqual(told, [["line", "a"], ["line", "b€"], ["line", ""], ["end", 200, "c\ufffd", 0]]);
 });

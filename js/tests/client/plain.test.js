@@ -97,6 +97,13 @@ describe("plain SockJS", () => {
     assert.equal(sock.state, "open");
   });
 
+  test("it is tried where a handshake is refused, and there is no other way", (t) => {
+    const { host, sock } = connected(t, { transports: ["websocket"] });
+    host.fail(host.newest("websocket"));
+    FakeSocket.newest.frame("o");
+    assert.deepEqual([sock.state, sock.transport], ["open", "websocket"]);
+  });
+
   test("a break ends the session, and ~r1 is asked for again", async (t) => {
     const { host, sock, open, lose, events, last } = connected(t);
     sock.subscribe("key", "said");

@@ -44,6 +44,15 @@ describe("receipts", () => {
     assert.deepEqual(sock.outbox, []);
   });
 
+  test("what is no text is made one", () => {
+    const { host, sock } = opened();
+    const texts = [5, null, undefined, { toString: () => "words" }].map((value) => sock.send(value).text);
+    sock.subscribe("key", 6);
+    assert.deepEqual(texts, ["5", "null", "undefined", "words"]);
+    host.took(1);
+    assert.deepEqual(host.newest("xhr_send").body.messages, [...texts.slice(1), "6"]);
+  });
+
   test("too large a text, and too much that waits, are refused", () => {
     const { sock } = opened();
     assert.throws(() => sock.send("x".repeat(65536)), RangeError);
@@ -142,6 +151,55 @@ describe("events", () => {
     host.welcome({ received: 2 });
     assert.deepEqual(await outcomes(receipt), [true]);
     assert.deepEqual(events().slice(-2), ["connecting", "open"]);
+  });
+
+  test("a listener that closes, or begins anew, is told nothing that is no more so", () => {
+    const one = opened();
+    one.sock.addEventListener("lost", () => one.sock.close());
+    lose(one.host);
+    assert.deepEqual(one.events().slice(-2), ["lost", "stopped"]);
+    const other = opened();
+    other.sock.addEventListener("denied", () => other.sock.connect());
+    other.host.refuse(other.host.newest("xhr"), 403);
+    assert.deepEqual(other.events().slice(-2), ["denied", "connecting"]);
+    other.host.welcome();
+    assert.equal(other.sock.state, "open");
+  });
+
+  test("a listener that gives up a connection leaves nothing of it", () => {
+    const terms = { limit: 65536, heartbeat: 25, incarnation: "a", net: "n", home: "" };
+    for (const when of ["welcome", "pong"]) {
+      const { host, sock } = client({ transports: ["websocket"] });
+      const giveUp = () => sock.addEventListener("rtt", () => sock.reconnect(), { once: true });
+      sock.connect();
+      if (when === "welcome") giveUp();
+      const { on, sent } = host.newest("websocket");
+      on.open();
+      on.text(`r${JSON.stringify({ from: 1, received: 0, ...terms })}`);
+      if (when === "pong") {
+        giveUp();
+        host.tick(2500);
+        on.text('r{"pong":1}');
+      }
+      const { length } = sent;
+      // The one of the handshake that has begun.
+      assert.deepEqual([host.timers.length, host.open("websocket").length], [1, 1], when);
+      host.tick(5000);
+      assert.equal(sent.length, length);
+    }
+  });
+
+  test("a listener that ends it all leaves no timer", () => {
+    const { host, sock } = opened();
+    host.fail(host.newest("xhr"));
+    host.welcome();
+    sock.addEventListener("suspended", () => {
+      sock.close();
+      sock.connect();
+      sock.close();
+    });
+    host.fail(host.newest("xhr"));
+    assert.deepEqual([sock.state, host.timers, host.open("xhr")], ["closed", [], []]);
   });
 
   test("the server closes: stopped", () => {
@@ -244,10 +302,10 @@ describe("methods", () => {
   test("the URL is checked, and may have a slash and a query", () => {
     assert.throws(() => new ReconnectingSockJS("ws://host/chat"), SyntaxError);
     assert.throws(() => new ReconnectingSockJS(""), SyntaxError);
-    const { host, sock } = client({}, `${URL}/?room=1`);
-    assert.equal(sock.url, `${URL}?room=1`);
+    const { host, sock } = client({}, `${URL}/?room=1?`);
+    assert.equal(sock.url, `${URL}?room=1?`);
     sock.connect();
-    assert.match(host.newest("xhr").url, /^http:\/\/host\/chat\/~r1\/[\w-]{22}\/xhr\?room=1$/);
+    assert.match(host.newest("xhr").url, /^http:\/\/host\/chat\/~r1\/[\w-]{22}\/xhr\?room=1\?$/);
   });
 });
 

@@ -38,7 +38,7 @@ suite("what comes down", () => {
 
   const NONE = [
     ...["x", "a", "a[1]", 'a"abc"', "a{}", "r", "r[1]", "rnull", 'r{"from":"1"}', 'p["K"]', "c[]", "o", ""],
-    ...['c[1e999,"x"]', 'p["K",5,["x"]]', 'p["K","e-x",[]]', 'p["K","e-1",5]', `a${"[".repeat(5000)}`],
+    ...['c[1e999,"x"]', 'p["K",5,["x"]]', 'p["K","e-x",[]]', 'p["K","e-1",5]', 'p[[],"e-1",["x"]]', `a${"[".repeat(5000)}`],
     ...['r{"from":0.5,"received":0}', 'r{"from":-1,"received":0}', 'r{"from":1,"received":0.5}'],
     ...['r{"from":1,"received":-1}', 'r{"from":1,"received":true}', 'r{"received":0.5}', 'r{"received":1}'],
     ...['r{"lost":{"received":1e999}}', 'r{"moved":1e999}', 'r{"moved":-1}', 'r{"moved":"4"}', 'r{"missed":5}'],
@@ -338,6 +338,36 @@ suite("what becomes of the session", () => {
       world.websocket.lose(code);
       assert.deepEqual(world.told.at(-1), told);
     }
+  });
+});
+
+suite("what may have been handled after `moved`", () => {
+  test("what went with a first request, which a late copy may repeat, and no more", () => {
+    const world = new World(["xhr"]);
+    world.session.send("a");
+    world.advance(0);
+    world.poll.lose();
+    assert.deepEqual(world.poll.body.messages, ["a"]);
+    world.poll.welcome();
+    world.poll.end();
+    world.session.send("b");
+    world.post.reply(2, 0);
+    world.poll.answer({ from: 1, received: 0 });
+    world.poll.end();
+    world.poll.answer({ from: 1, received: 0 }, { moved: 1 });
+    world.advance(1000);
+    assert.deepEqual([world.poll.body.messages, world.poll.body.repeated], [["a", "b"], 1]);
+  });
+
+  test("nothing that went over a WebSocket: nobody repeats that", () => {
+    const world = new World(["websocket"]);
+    world.session.send("a");
+    world.websocket.open();
+    world.websocket.welcome();
+    world.websocket.answer({ moved: 1 });
+    world.advance(1000);
+    world.websocket.open();
+    assert.deepEqual([world.websocket.last.messages, world.websocket.last.repeated], [["a"], 0]);
   });
 });
 

@@ -57,6 +57,21 @@ describe("a reload", () => {
     assert.deepEqual([next.sock.outbox, next.sock.unsaved], [[], 0]);
   });
 
+  test("what one page sent, the next one hears to be handled bit by bit", (t) => {
+    const { say } = browse(t);
+    const former = opened();
+    for (const text of ["one", "two", "three", "four"]) former.sock.send(text);
+    former.host.took(1);
+    say("pagehide", { persisted: false });
+    const { host, sock } = client();
+    sock.connect();
+    const waiting = () => sock.outbox.map(({ text }) => text);
+    host.welcome({ received: 0 });
+    assert.deepEqual(waiting(), ["two", "three", "four"]);
+    host.welcome({ received: 1 });
+    assert.deepEqual(waiting(), ["three", "four"]);
+  });
+
   test("a page that was never connected hands on what it got", (t) => {
     const { say, storage } = browse(t);
     const { id } = client().sock.send("one");
@@ -146,6 +161,26 @@ describe("a reload", () => {
     sock.send("one");
     host.took(1);
     assert.deepEqual(sock.outbox, []);
+  });
+});
+
+describe("the last word of a page", () => {
+  test("is that of close() where that waits", (t) => {
+    const { say } = browse(t);
+    const { host, sock } = opened();
+    sock.send("one");
+    sock.close(3001, "Bye");
+    say("pagehide", { persisted: false });
+    assert.deepEqual(host.asked.at(-1).body.close, [3001, "Bye"]);
+  });
+
+  test("is not said to a session that is over", (t) => {
+    const { say } = browse(t);
+    const { host } = opened();
+    host.welcome({}, 'c[3500,"Enough"]');
+    const { length } = host.asked;
+    say("pagehide", { persisted: false });
+    assert.equal(host.asked.length, length);
   });
 });
 
@@ -329,6 +364,7 @@ describe("resumeOverReload", () => {
     const { say } = browse(t);
     const former = await open();
     say("pagehide", { persisted: false });
+    assert.deepEqual(former.host.asked.at(-1).body.close, [1000, ""]);
     const next = client(options);
     next.sock.connect();
     const poll = next.host.newest("xhr");
@@ -381,6 +417,64 @@ describe("resumeOverReload", () => {
     locks.giveUp();
     await settled();
     assert.deepEqual([sock.state, host.asked.filter(({ body }) => body.new).length], ["open", 1]);
+  });
+
+  test("where locks are forbidden it goes on without", async (t) => {
+    let asked = 0;
+    const request = async () => {
+      asked += 1;
+      if (asked < 9) throw new DOMException("", "SecurityError");
+    };
+    browse(t, { locks: { request } });
+    const { host, sock, events } = client(options);
+    sock.connect();
+    await settled();
+    host.welcome();
+    assert.deepEqual([asked, sock.state, events()], [1, "open", ["connecting", "open"]]);
+  });
+
+  test("who is stopped, or begins anew, lets go of the lock", async (t) => {
+    const locks = lockManager();
+    browse(t, { locks });
+    const { host, sock } = await open();
+    sock.send("one");
+    sock.close();
+    sock.connect();
+    await settled();
+    host.welcome({ received: 1 }, 'c[3500,"Enough"]');
+    assert.equal(sock.state, "stopped");
+    let free = false;
+    locks.request(locks.asked[0], { signal: new AbortController().signal }, () => (free = true));
+    await settled();
+    assert.ok(free);
+  });
+
+  test("nothing is begun before the lock is there", async (t) => {
+    let give;
+    const request = (_, __, hold) => new Promise((resolve) => (give = () => resolve(hold())));
+    const { say, show } = browse(t, { locks: { request } });
+    const { host, sock } = client(options);
+    const hasty = () => {
+      sock.connect();
+      say("online");
+      show("visible");
+    };
+    sock.connect();
+    hasty();
+    assert.deepEqual(host.asked, []);
+    give();
+    await settled();
+    assert.equal(host.asked.length, 1);
+    host.welcome();
+    say("pagehide", { persisted: true });
+    const { length } = host.asked;
+    say("pageshow", { persisted: true });
+    hasty();
+    assert.equal(host.asked.length, length);
+    give();
+    await settled();
+    host.welcome();
+    assert.equal(sock.state, "open");
   });
 
   test("who closes while it waits for the lock begins nothing", async (t) => {
