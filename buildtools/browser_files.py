@@ -1,4 +1,4 @@
-"""Makes what browsers get: the pinned SockJS client, our own two, the chat's page.
+"""Makes what browsers get: the pinned SockJS client, our own, the chat's page.
 
 The lock file in ``js/`` names the packages and their checksums, ``js/build.mjs`` does the work; git
 holds no outputs. Needs the standard library only, so that ``make`` can run it before anything is

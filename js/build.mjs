@@ -1,5 +1,5 @@
 // Builds what browsers get:
-//   sockjs_bridge/static      the SockJS client as it is, our own client, and the reconnecting client
+//   sockjs_bridge/static      the SockJS client as it is, and our own
 //   pyramid_chat/static/dist  the page of the chat, under names that change with the content
 // What is left of an earlier build is removed.
 
@@ -37,13 +37,7 @@ async function buildBridge() {
     await copyFile(path.join(client, source), path.join(bridge, name));
   }
   const own = await buildClient(bridge);
-  const reconnecting = await build({
-    ...common,
-    entryPoints: [{ in: "src/reconnecting/index.js", out: "reconnecting-sockjs" }],
-    outdir: bridge,
-    banner: { js: "/* ReconnectingSockJS, of sockjs_bridge. MIT license. */" },
-  });
-  await removeOthers(bridge, [...Object.keys(copies), ...written(own), ...written(reconnecting)]);
+  await removeOthers(bridge, [...Object.keys(copies), ...written(own)]);
 }
 
 async function buildChat() {

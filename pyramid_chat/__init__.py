@@ -69,6 +69,8 @@ def add_routes(config: Configurator) -> None:
     """Adds the chat's routes; which views they have is said at the views."""
     config.add_route("home", "/")
     config.add_sockjs_route("chat", "/chat")
+    # Who comes back after a short absence, to a new session, misses nothing that a room was told.
+    config.add_sockjs_rooms("room-*")
     config.add_route("sign_in", "/sign-in")
     config.add_route("sign_out", "/sign-out")
     config.add_route("register", "/register")

@@ -1,8 +1,8 @@
 """Who is connected, and what they are told when something has changed.
 
 The bridge's rooms have names of their own here: ``room-3`` are the connections that hear what
-happens in room 3, ``user-5`` those of one person, ``sign-in-…`` those of one browser, and
-``everybody``.
+happens in room 3, ``typing-3`` are the same, for what is of no use later, ``user-5`` those of one
+person, ``sign-in-…`` those of one browser, and ``everybody``.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ def room_name(room_id: int) -> str:
     return f"room-{room_id}"
 
 
+def typing_name(room_id: int) -> str:
+    """Returns the name of the connections that hear who is typing in a room."""
+    return f"typing-{room_id}"
+
+
 def user_name(user_id: int) -> str:
     """Returns the name of one person's connections."""
     return f"user-{user_id}"
@@ -69,12 +74,22 @@ class Listener(WebSocketSession):
     def subscribe(self, room_id: int) -> None:
         """Hears a room as a member."""
         self.previews.discard(room_id)
-        self.join(room_name(room_id))
+        self._hear(room_id)
+
+    def preview(self, room_id: int) -> None:
+        """Hears a room without being in it."""
+        self.previews.add(room_id)
+        self._hear(room_id)
 
     def unsubscribe(self, room_id: int) -> None:
         """Hears a room no more."""
         self.previews.discard(room_id)
         self.leave(room_name(room_id))
+        self.leave(typing_name(room_id))
+
+    def _hear(self, room_id: int) -> None:
+        self.join(room_name(room_id))
+        self.join(typing_name(room_id))
 
 
 class Presence:

@@ -88,7 +88,8 @@ class Post:
 
     Attributes:
         room: where.
-        key: the client's name for the message; no other message of its author has it.
+        key: the client's name for the message; no other message of its author has it. It is the
+            same where the client says it again, after a refusal or over another session.
         text: 1 to 4000 characters.
     """
 
@@ -162,8 +163,12 @@ def encode(event: Mapping[str, object]) -> str:
     return json.dumps(event, separators=(",", ":"))
 
 
-def parse(message: str) -> Request:
+def parse(message: str, message_id: str | None = None) -> Request:
     """Reads a client's request.
+
+    Args:
+        message: as it came.
+        message_id: what the bridge knows it by, which is its key where it names none.
 
     Raises:
         Refused: it is none, or a field of it is missing, unknown or wrong.
@@ -179,6 +184,8 @@ def parse(message: str) -> Request:
         if not isinstance(kind, str) or kind not in _REQUESTS:
             raise Refused("bad-request", f"The type of a request is one of {', '.join(_REQUESTS)}.")
         made, checks = _REQUESTS[kind]
+        if "key" in checks and message_id is not None:
+            request.setdefault("key", message_id)
         if unknown := sorted(request.keys() - checks.keys()):
             raise Refused("bad-request", f"Unknown field: {unknown[0][:40]!a}.")
         return made(**{name: check(request.get(name)) for name, check in checks.items()})

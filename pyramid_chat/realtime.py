@@ -37,6 +37,7 @@ class ChatSession(Listener):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self._present = False
+        self._away = False
         self._typed = (0, 0.0)
 
     @property
@@ -54,6 +55,11 @@ class ChatSession(Listener):
 
     def on_open(self) -> None:
         """Tells the page who it is and what rooms there are; from then on it hears all of them."""
+        if self.request.GET.get("user", str(self.user.id)) != str(self.user.id):
+            # Somebody else has signed in meanwhile: what the page has is not theirs to say.
+            self._send({"type": "welcome", "user": self.user.person, "rooms": [], "online": []})
+            self.close(*live.SIGNED_OUT)
+            return
         try:
             mine = self._mine()
             if mine is not None:
@@ -75,7 +81,7 @@ class ChatSession(Listener):
         request: messages.Request | None = None
         try:
             try:
-                request = messages.parse(message)
+                request = messages.parse(message, self.message_id)
             except Refused:
                 self._take(self.live.requests)
                 raise
@@ -93,11 +99,28 @@ class ChatSession(Listener):
             again = RETRY_AFTER if away else None
             self._refuse(Refused("unavailable", text, retry_after=again), request)
 
+    def on_suspend(self) -> None:
+        """The page is out of reach: somebody who may come back, but is not here."""
+        self._go()
+        self._away = True
+
+    def on_resume(self) -> None:
+        """The page is back."""
+        self._away = False
+        if self._present:
+            presence = self.live.presence
+            with presence.lock:
+                if presence.come(self.user.id):
+                    self._tell_presence(True)
+
     def on_close(self) -> None:
         """Tells the others, if it was the person's last connection."""
+        self._go()
+
+    def _go(self) -> None:
         presence = self.live.presence
         with presence.lock:
-            if self._present and presence.go(self.user.id):
+            if self._present and not self._away and presence.go(self.user.id):
                 self._tell_presence(False)
 
     # How it begins.
@@ -199,7 +222,6 @@ class ChatSession(Listener):
             raise
 
     def _open(self, request: messages.Open) -> None:
-        name = live.room_name(request.room)
         with self.live.user(self.user.id):
             with self.transaction():
                 context = self._visible(request.room)
@@ -208,8 +230,7 @@ class ChatSession(Listener):
             elif request.room not in self.previews:
                 if len(self.previews) >= MAX_PREVIEWS:
                     raise Refused("too-many", f"You look at {MAX_PREVIEWS} rooms already.")
-                self.previews.add(request.room)
-                self.join(name)
+                self.preview(request.room)
         # Only now: what it hears already cannot be missing here.
         with self.transaction():
             context = self._visible(request.room)
@@ -344,7 +365,7 @@ class ChatSession(Listener):
         self._typed = request.room, time.monotonic()
         event = {"type": "typing", "room": request.room, "user": self.user.person}
         mine = self.live.listeners(live.user_name(self.user.id))
-        self.live.tell(event, live.room_name(request.room), exclude=mine)
+        self.live.tell(event, live.typing_name(request.room), exclude=mine)
 
     def _visible(self, room_id: int) -> RoomContext:
         """Finds a room that the person may see, in the transaction of the moment.

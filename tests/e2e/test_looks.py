@@ -74,7 +74,7 @@ def test_the_chat(browsers: list[ChatPage], server: Server) -> None:
 
 
 def test_the_connection_panel(browsers: list[ChatPage], server: Server) -> None:
-    """It fits, and shows transport, round-trip time and attempts."""
+    """It fits, and shows transport, round-trip time and interruptions."""
     ada, _ = browsers
     ada.open(f"{server.url}/rooms/{server.room('Lobby')}")
     ada.until_connected("websocket")

@@ -221,7 +221,7 @@ def test_forged_messages_change_nothing(pages: tuple[ChatPage, ChatPage], server
     ]
     before = server.messages(lobby)
     grace.script(
-        """const sock = new SockJS(document.body.dataset.endpoint);
+        """const sock = new WebSocket("/chat/websocket");
         window.heard = [];
         sock.onopen = () => arguments[0].forEach((text) => sock.send(text));
         sock.onmessage = (event) => window.heard.push(JSON.parse(event.data));

@@ -15,6 +15,13 @@ from tests.e2e.server import PLENTY
 
 GONE = r"net::ERR_|WebSocket connection to '\S+' failed|/chat/|/session"
 
+WATCH_ROWS = """
+window.removed = 0;
+new MutationObserver((records) => {
+    for (const { removedNodes } of records) window.removed += removedNodes.length;
+}).observe(document.querySelector("#log"), { childList: true, subtree: true });
+"""
+
 
 @pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling"])
 def test_killed_in_the_middle_of_a_conversation(
@@ -85,3 +92,30 @@ def test_a_locked_database_is_waited_for(browsers: list[ChatPage], serve: Serve)
     assert_complete(browsers, server, room)
     stored = [text for _, _, text in server.messages(room)]
     assert stored[-3:] == ["before", "said while it is locked", "after"]
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_restart_leaves_the_conversation_as_it_is(
+    browsers: list[ChatPage], serve: Serve, end: str
+) -> None:
+    """No row goes, comes or is drawn anew but for what is said afterwards."""
+    server = serve(PLENTY)
+    room = server.room("Lobby")
+    ada, grace = meet(browsers, f"{server.url}/rooms/{room}")
+    ada.say("before")
+    for page in browsers:
+        page.expect_errors(GONE)
+        page.until_said("before")
+        page.script(WATCH_ROWS)
+        page.script("window.rows = document.querySelector('#log').children.length")
+    getattr(server, end)()
+    for page in browsers:
+        page.until(lambda page=page: page.state == "lost", "that the session is over")
+    server.start()
+    for page in browsers:
+        page.until_connected(patience=LONG)
+    grace.say("after")
+    ada.until_said("after")
+    assert ada.script("return window.removed") == 0
+    assert ada.script("return document.querySelector('#log').children.length - rows") == 1
+    assert_complete([ada], server, room)

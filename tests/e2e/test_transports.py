@@ -1,4 +1,4 @@
-"""Two people in two browsers, over every transport that the browser's client has."""
+"""Two people in two browsers, over every transport that the page's client has."""
 
 from __future__ import annotations
 
@@ -39,26 +39,35 @@ class Way:
     leaves: bool = False
 
 
-def asked(transport: str, *, leaves: bool = False, **settings: str) -> Way:
-    return Way(transport, f"?transport={transport}", settings, leaves=leaves)
+def asked(transport: str, *, leaves: bool = False) -> Way:
+    return Way(transport, f"?transport={transport}", leaves=leaves)
+
+
+NOT_THERE = r"/~r1/\S+ .*\b404\b|WebSocket connection to '\S+' failed: .* 404"
 
 
 WAYS = {
     "as it comes": Way("websocket", leaves=True),
     "asked for xhr-streaming": asked("xhr-streaming", leaves=True),
-    "asked for eventsource": asked("eventsource"),
-    "asked for htmlfile": asked("htmlfile"),
     "asked for xhr-polling": asked("xhr-polling", leaves=True),
-    "asked for jsonp-polling": asked(
-        "jsonp-polling", **{"sockjs.allowed_origins": "https://other.example"}
+    "no session that survives": Way(
+        "websocket", settings={"sockjs.resume_window": "0"}, errors=NOT_THERE, leaves=True
+    ),
+    "no session that survives, asked for xhr-streaming": Way(
+        "xhr-streaming",
+        "?transport=xhr-streaming",
+        settings={"sockjs.resume_window": "0"},
+        errors=NOT_THERE,
     ),
     "websocket off in the server": Way(
-        "xhr-streaming", settings={"sockjs.transports": "xhr-streaming xhr-polling"}
+        "xhr-streaming",
+        settings={"sockjs.transports": "xhr-streaming xhr-polling"},
+        errors=NOT_THERE,
     ),
     "only polling on in the server": Way(
         "xhr-polling",
         settings={"sockjs.transports": "xhr-polling"},
-        errors=r"/(xhr_streaming|eventsource|htmlfile)\b.* 404 ",
+        errors=NOT_THERE,
     ),
     "no websocket in the browser": Way("xhr-streaming", script=NO_WEBSOCKET),
     "no websocket in the browser, asked for polling": Way(

@@ -24,12 +24,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = "sockjs_bridge/static"
 CLIENT = f"{STATIC}/sockjs.min.js"
-RECONNECTING = f"{STATIC}/reconnecting-sockjs.js"
 OWN = f"{STATIC}/sockjs-bridge-client.js"
-BRIDGE_FILES = {
-    *(CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE"),
-    *(OWN, f"{OWN}.map", RECONNECTING, f"{RECONNECTING}.map"),
-}
+BRIDGE_FILES = {CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE", OWN, f"{OWN}.map"}
 CHAT = "pyramid_chat/static/dist"
 BUILD = [sys.executable, "buildtools/browser_files.py"]
 PACKAGES = ("sockjs_bridge", "pyramid_chat")
@@ -134,7 +130,7 @@ def under(checkout: Path, folder: str) -> set[str]:
 
 
 def test_wheel_and_sdist_contain_the_files_for_browsers(built: Built) -> None:
-    """Both hold the three clients and the page of the chat, with source maps and licence."""
+    """Both hold the two clients and the page of the chat, with source maps and licence."""
     expected = BRIDGE_FILES | chat_files(built.checkout)
     assert under(built.checkout, STATIC) | under(built.checkout, CHAT) == expected
     assert wheel_files(built.wheel) >= expected
@@ -145,9 +141,8 @@ def test_wheel_and_sdist_contain_the_files_for_browsers(built: Built) -> None:
 
 def test_source_maps_name_no_place_of_the_machine(built: Built) -> None:
     """A source map names the sources by relative paths, and brings their text along."""
-    ours = [built.checkout / f"{name}.map" for name in (OWN, RECONNECTING)]
-    maps = [*ours, *(built.checkout / CHAT).glob("*.map")]
-    assert len(maps) == 4
+    maps = [built.checkout / f"{OWN}.map", *(built.checkout / CHAT).glob("*.map")]
+    assert len(maps) == 3
     for file in maps:
         content = json.loads(file.read_text())
         assert all(source.startswith("../") for source in content["sources"])
@@ -269,7 +264,7 @@ def test_what_is_built_is_not_built_again(checkout: Path, no_npm: str) -> None:
     assert (result.returncode, result.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("file", [CLIENT, OWN, RECONNECTING, f"{CHAT}/manifest.json"])
+@pytest.mark.parametrize("file", [CLIENT, OWN, f"{CHAT}/manifest.json"])
 def test_a_changed_or_missing_output_is_made_again(checkout: Path, file: str) -> None:
     """What is served is what the lock file and the sources say, after the next build."""
     path = checkout / file

@@ -23,7 +23,6 @@ from tests.proxies.ways import Way
 STATIC = Path(sockjs_bridge.__file__).parent / "static"
 CLIENTS = {
     "stock": "",
-    "reconnecting": "reconnecting-sockjs.js",
     "resumable": "sockjs-bridge-client.js",
 }
 """The clients of the application's page, and the modules that they are in."""

@@ -547,7 +547,7 @@ def test_client_path_of_the_iframe_page():
     assert get(config.make_wsgi_app(), "/").text == config.registry.sockjs.client_path
 
 
-@pytest.mark.parametrize("changed", ["sockjs.min.js", "reconnecting-sockjs.js.map", "new.js"])
+@pytest.mark.parametrize("changed", ["sockjs.min.js", "sockjs-bridge-client.js.map", "new.js"])
 def test_a_change_of_any_served_file_changes_the_urls(monkeypatch, tmp_path, changed):
     """The hash is of the names and contents of all files that are served."""
     folder = shutil.copytree(configuration.STATIC, tmp_path / "static")

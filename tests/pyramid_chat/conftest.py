@@ -145,10 +145,15 @@ class Browser:
         return await self.submit("/sign-in", name=name, password=password)
 
     @contextlib.asynccontextmanager
-    async def connect(self, transport: str = "websocket", **options: Any) -> AsyncIterator[Person]:
-        """Connect as the page does, and take the welcome."""
+    async def connect(
+        self, transport: str = "websocket", url: str = "", **options: Any
+    ) -> AsyncIterator[Person]:
+        """Connect as the page does, here or to another URL, and take the welcome."""
         async with connect(
-            f"{self.url}/chat", transport=transport, headers={"Cookie": self.cookie}, **options
+            url or f"{self.url}/chat",
+            transport=transport,
+            headers={"Cookie": self.cookie},
+            **options,
         ) as connection:
             person = Person(connection)
             person.welcome = await person.hear()

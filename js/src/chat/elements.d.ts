@@ -3,7 +3,6 @@
 export interface Elements {
   "again": HTMLElement;
   "announcer": HTMLElement;
-  "attempts": HTMLElement;
   "beginning": HTMLElement;
   "browse-dialog": HTMLDialogElement;
   "browse-filter": HTMLInputElement;
@@ -30,6 +29,7 @@ export interface Elements {
   "force": HTMLSelectElement;
   "force-apply": HTMLElement;
   "history-loading": HTMLElement;
+  "interruptions": HTMLElement;
   "invite": HTMLElement;
   "invite-dialog": HTMLDialogElement;
   "invite-name": HTMLInputElement;
@@ -77,6 +77,7 @@ export interface Elements {
   "sidebar": HTMLElement;
   "sidebar-close": HTMLElement;
   "sign-in-again": HTMLAnchorElement;
+  "sign-out-form": HTMLElement;
   "status": HTMLElement;
   "status-text": HTMLElement;
   "text": HTMLTextAreaElement;

@@ -41,9 +41,13 @@ const refresh = refresher({
 // ---- what is known, and the connection by which it comes -------------------------------------
 
 const connection = new Connection({
-  endpoint: page.endpoint, api, session,
+  endpoint: page.endpoint, session,
   received: (text) => receive(events, JSON.parse(text)),
-  lost: () => store.lost(),
+  missed: (name) => store.missed(Number(name.replace("room-", ""))),
+  lost() {
+    store.lost();
+    outbox.lost();
+  },
   troubled(troubled) { outbox.connected = !troubled; },
 });
 const store = new Store({
@@ -75,6 +79,7 @@ const events = eventTable({
   welcomed() {
     if (store.current === null) navigation.goHome();
     connection.welcomed();
+    outbox.welcomed();
   },
   refused: () => navigation.refused(),
 });
@@ -157,6 +162,11 @@ document.addEventListener("visibilitychange", () => {
 addEventListener("pageshow", async ({ persisted }) => {
   // "Back" after signing out shows the page as it was left.
   if (persisted && !(await api.signedIn())) location.reload();
+});
+
+$("sign-out-form").addEventListener("submit", () => {
+  // When the page goes the client leaves something to the next one: that is not for who comes then.
+  addEventListener("pagehide", () => session.area?.clear());
 });
 
 navigation.start(page.room ? Number(page.room) : null);

@@ -1,6 +1,7 @@
-// What the user sent and the server did not confirm yet: new messages, edits and deletions. The
-// connection keeps and sends them in order; here is what of that is shown.
+// What the user sent and the server did not answer yet: new messages, edits and deletions, in order.
+// One of them is on its way at a time: when the server refuses it for now, none may overtake it.
 
+/** @import { Receipt, ReconnectingSockJS } from "../client/index.js" */
 /** @import { Message, Refusal, Write } from "./protocol.js" */
 
 /**
@@ -15,6 +16,14 @@
  * @property {string} reason why it is not sent, or not yet.
  */
 
+/**
+ * @typedef {object} Kept
+ * @property {Keyed} request
+ * @property {Receipt} [receipt] while it is on its way.
+ * @property {?string} [failed] why the server refused it,
+ * @property {string} [deferred] or why it did so for now.
+ */
+
 const KEY_BYTES = 12;
 
 function randomKey() {
@@ -27,15 +36,17 @@ export class Outbox {
   #memory;
   #me;
   #changed;
-  /** @type {Map<string, { request: Keyed, failed?: string, deferred?: string }>} */
+  /** @type {Map<string, Kept>} */
   #entries = new Map();
   #connected = false;
+  #isWelcome = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
   /**
    * @param {object} options
-   * @param {Pick<import("../reconnecting/index.js").ReconnectingSockJS,
-   *   "post" | "confirm" | "reject" | "defer" | "outbox">} options.sock
-   * @param {import("./storage.js").Memory} options.memory for what failed, across a reload.
+   * @param {Pick<ReconnectingSockJS, "send" | "outbox">} options.sock
+   * @param {import("./storage.js").Memory} options.memory keeps all of it over a reload.
    * @param {{id: number}} options.me
    * @param {(room: number) => void} options.changed
    */
@@ -44,12 +55,10 @@ export class Outbox {
     this.#memory = memory;
     this.#me = me;
     this.#changed = changed;
-    for (const [request, reason] of memory.get("failed") ?? []) {
-      this.#entries.set(request.key, { request, failed: reason });
-    }
-    for (const { text } of sock.outbox) {
-      const request = JSON.parse(text);
-      this.#entries.set(request.key, { request });
+    for (const [request, failed] of memory.get("unsent") ?? []) {
+      // The client sends by itself what the page before had given it.
+      const receipt = sock.outbox.find(({ text }) => text === JSON.stringify(request));
+      this.#entries.set(request.key, { request, receipt, failed });
     }
   }
 
@@ -93,10 +102,7 @@ export class Outbox {
     const entry = this.#entries.get(key);
     if (!entry?.failed) return;
     this.#entries.delete(key);
-    this.#entries.set(key, { request: entry.request });
-    this.#sock.post(key, JSON.stringify(entry.request));
-    this.#keepFailed();
-    this.#changed(entry.request.room);
+    this.#add(entry.request);
   }
 
   /**
@@ -108,9 +114,7 @@ export class Outbox {
     const entry = this.#entries.get(key);
     if (!entry) return;
     this.#entries.delete(key);
-    this.#sock.reject(key);
-    this.#keepFailed();
-    this.#changed(entry.request.room);
+    this.#goOn(entry.request.room);
   }
 
   /**
@@ -122,10 +126,7 @@ export class Outbox {
   settle(message) {
     if (message.author.id !== this.#me.id) return;
     for (const key of [message.key, message.request]) {
-      if (!key || !this.#entries.delete(key)) continue;
-      this.#sock.confirm(key);
-      this.#keepFailed();
-      this.#changed(message.room);
+      if (key && this.#entries.delete(key)) this.#goOn(message.room);
     }
   }
 
@@ -135,18 +136,36 @@ export class Outbox {
    * @param {Refusal} refusal
    */
   refuse({ key, text, retry_after: after }) {
-    const entry = key === undefined ? undefined : this.#entries.get(key);
-    if (key === undefined || !entry || entry.failed) return false;
+    const entry = this.#entries.get(key ?? "");
+    if (!entry || entry.failed) return false;
+    entry.receipt = undefined;
     if (after === undefined) {
       entry.failed = text || "The server refused it.";
-      this.#sock.reject(key);
-      this.#keepFailed();
     } else {
       entry.deferred = text || "It is sent in a moment.";
-      this.#sock.defer(key, after * 1000);
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => {
+        this.#timer = undefined;
+        this.#sendNext();
+      }, after * 1000);
     }
-    this.#changed(entry.request.room);
+    this.#goOn(entry.request.room);
     return true;
+  }
+
+  /** The server knows the page, in a new session: what the last one did not answer goes out again. */
+  welcomed() {
+    this.#isWelcome = true;
+    const { outbox } = this.#sock;
+    for (const entry of this.#entries.values()) {
+      if (entry.receipt && !outbox.includes(entry.receipt)) entry.receipt = undefined;
+    }
+    this.#sendNext();
+  }
+
+  /** The session is over: nothing goes out before the next one is welcome. */
+  lost() {
+    this.#isWelcome = false;
   }
 
   /** Whether something is on its way that would be lost with the tab. */
@@ -195,16 +214,27 @@ export class Outbox {
   /** @param {Write} request */
   #post(request) {
     const key = randomKey();
-    const full = { ...request, key };
-    this.#entries.set(key, { request: full });
-    this.#sock.post(key, JSON.stringify(full));
-    this.#changed(request.room);
+    this.#add({ ...request, key });
     return key;
   }
 
-  #keepFailed() {
-    const failed = [...this.#entries.values()].filter((entry) => entry.failed);
-    this.#memory.set("failed", failed.length
-      ? failed.map(({ request, failed: reason }) => [request, reason]) : null);
+  /** @param {Keyed} request */
+  #add(request) {
+    this.#entries.set(request.key, { request });
+    this.#goOn(request.room);
+  }
+
+  /** @param {number} room where something has changed. */
+  #goOn(room) {
+    this.#sendNext();
+    const kept = [...this.#entries.values()].map(({ request, failed }) => [request, failed]);
+    this.#memory.set("unsent", kept.length ? kept : null);
+    this.#changed(room);
+  }
+
+  #sendNext() {
+    if (!this.#isWelcome || this.#timer !== undefined) return;
+    const next = [...this.#entries.values()].find((entry) => !entry.failed);
+    if (next && !next.receipt) next.receipt = this.#sock.send(JSON.stringify(next.request));
   }
 }

@@ -10,10 +10,7 @@ import { setText } from "./dom.js";
 export const TRANSPORTS = {
   "websocket": "WebSocket",
   "xhr-streaming": "HTTP streaming",
-  "eventsource": "Server-sent events",
-  "htmlfile": "Streaming in a frame",
   "xhr-polling": "HTTP polling",
-  "jsonp-polling": "JSONP polling",
 };
 
 /**
@@ -33,7 +30,7 @@ export class Panel {
 
   /**
    * @param {{ button: HTMLElement, panel: HTMLElement, transport: HTMLElement, rtt: HTMLElement,
-   *   attempts: HTMLElement, force: HTMLSelectElement, apply: HTMLElement, label: HTMLElement }}
+   *   interruptions: HTMLElement, force: HTMLSelectElement, apply: HTMLElement, label: HTMLElement }}
    *   elements
    * @param {(transports: string[]) => void} force connects anew by these ways; empty: by all.
    */
@@ -70,13 +67,13 @@ export class Panel {
   /**
    * Shows the connection; null for what is not known.
    *
-   * @param {{ transport: string | null, rtt: number | null, attempts: number }} connection
+   * @param {{ transport: string | null, rtt: number | null, interruptions: number }} connection
    */
-  show({ transport, rtt, attempts }) {
+  show({ transport, rtt, interruptions }) {
     const { label } = this.#fields;
     setText(this.#fields.transport, transport ?? "none");
     setText(this.#fields.rtt, rtt === null ? "not measured yet" : `${Math.round(rtt)} ms`);
-    setText(this.#fields.attempts, String(attempts));
+    setText(this.#fields.interruptions, String(interruptions));
     setText(label, transport ? TRANSPORTS[transport] ?? transport : "Connection");
   }
 

@@ -1,8 +1,9 @@
-// The state of the connection in words. What mends itself within two seconds is not spoken of.
+// The state of the connection in words. What mends itself within some seconds is not spoken of.
 
 import { setText } from "./dom.js";
 
-const CALM = 2000;
+// Milliseconds: a server that is restarted spreads the return of its clients over five seconds.
+const CALM = 6000;
 
 /** @type {Record<string, string>} */
 const SENTENCES = {

@@ -51,7 +51,7 @@ export class Store {
    */
   refusal = null;
 
-  /** Whether the server has welcomed this connection. */
+  /** Whether the server has welcomed this session. */
   ready = false;
 
   /**
@@ -72,7 +72,7 @@ export class Store {
     return this.#find(this.current) ?? null;
   }
 
-  /** The connection is gone: what was asked is not answered any more. */
+  /** The session is over: what was asked is not answered any more. */
   lost() {
     this.ready = false;
     for (const room of this.rooms.values()) room.asked = {};
@@ -173,10 +173,17 @@ export class Store {
       // A server that knows less than this page has another past.
       if ((room.timeline.version ?? 0) > told.version) room.timeline.clear();
       room.version = told.version;
-      this.#catchUp(room);
+      // What the room's history in the server has comes by itself.
+      this.#fillLater(room);
     }
     if (this.room?.timeline.loaded === false) this.#load(this.room);
     this.#changed({ kind: "rooms" });
+  }
+
+  /** @param {number} id of a room of which the server does not remember all that was missed. */
+  missed(id) {
+    const room = this.rooms.get(id);
+    if (this.ready && room) this.#catchUp(room);
   }
 
   /** @param {Pick<Events["opened"], "room" | "members">} event */

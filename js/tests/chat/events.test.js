@@ -7,7 +7,7 @@ import { Presence } from "../../src/chat/presence.js";
 import { Memory } from "../../src/chat/storage.js";
 import { Store } from "../../src/chat/store.js";
 import { Typing } from "../../src/chat/typing.js";
-import { ReconnectingSockJS } from "../../src/reconnecting/index.js";
+import { ReconnectingSockJS } from "../../src/client/index.js";
 import { ADA, GRACE, loadPage, message, room, teller } from "./page.js";
 
 let store;
@@ -25,7 +25,7 @@ beforeEach((t) => {
   const nothing = () => {};
   const memory = new Memory("sessionStorage", "chat.1");
   store = new Store({ me: ADA, ask: nothing, changed: nothing });
-  outbox = new Outbox({ sock: new ReconnectingSockJS("/chat"), memory, me: ADA, changed: nothing });
+  outbox = new Outbox({ sock: new ReconnectingSockJS("http://chat.test/chat"), memory, me: ADA, changed: nothing });
   presence = new Presence(nothing);
   typing = new Typing(nothing, nothing);
   const call = (name) => () => called.push(name);

@@ -2,39 +2,33 @@
 
 import assert from "node:assert/strict";
 import { after, before, mock, test } from "node:test";
-import { FakeSock } from "../reconnecting/setup.js";
 import { ADA, fire, GRACE, loadPage, message, room } from "./page.js";
+import { Server } from "./server.js";
 
 let $;
-let sock;
+let server;
 
 const tell = async (event) => {
-  sock.message(JSON.stringify(event));
+  server.tell(event);
   await new Promise((resolve) => { queueMicrotask(resolve); });
 };
-const sent = (type) => sock.sent.map((text) => JSON.parse(text)).filter((said) => said.type === type);
+const sent = (type) => server.sentOf(type);
 const texts = () => [...document.querySelectorAll("#log .text")].map((text) => text.textContent);
 
 before(async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
-  $ = loadPage("/");
+  $ = loadPage("/?transport=websocket");
   Object.defineProperty(document, "hidden", { value: false, configurable: true });
   Object.assign(document.body.dataset, {
-    endpoint: "/chat", root: "/", csrf: "token", userId: "1", userName: "Ada", maxText: "100", room: "",
+    endpoint: "/chat?user=1", root: "/", csrf: "token", userId: "1", userName: "Ada", maxText: "100", room: "",
   });
-  globalThis.SockJS = class extends FakeSock {
-    constructor(...args) {
-      super(...args);
-      sock = this;
-    }
-  };
+  server = new Server();
   await import("../../src/chat/main.js");
 });
 after(() => mock.timers.reset());
 
 test("the page connects, and goes to the first room", async () => {
-  assert.equal(sock.url, "/chat");
-  sock.open();
+  server.open();
   await tell({
     type: "welcome", user: ADA, online: [1, 2],
     rooms: [room({ version: 1, read: 1 }), room({ id: 4, name: "Garden" })],
@@ -67,6 +61,7 @@ test("what the user says is shown at once, and confirmed by the server", async (
   assert.equal(document.querySelectorAll(".progress").length, 1);
   assert.equal(fire(window, "beforeunload").defaultPrevented, true);
   const [{ key }] = sent("message");
+  server.handle();
   await tell(message(3, { key, author: ADA, text: "hello" }));
   assert.deepEqual(texts(), ["text 1", "text 2", "hello"]);
   assert.equal(document.querySelectorAll(".progress").length, 0);
@@ -99,11 +94,11 @@ test("the buttons open their dialogs", () => {
   }
 });
 
-test("a loss is shown to who waits for a confirmation", async () => {
+test("a loss that lasts is shown to who waits for a confirmation", async () => {
   $("text").value = "later";
   fire($("say"), "submit");
-  sock.lose();
-  mock.timers.tick(2_000);
+  server.break();
+  mock.timers.tick(6_000);
   await Promise.resolve();
   assert.equal($("status-text").textContent, "Reconnecting…");
   assert.equal(document.querySelector(".progress").textContent, "sent later");

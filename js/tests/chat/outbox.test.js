@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { beforeEach, mock, test } from "node:test";
 import { Outbox } from "../../src/chat/outbox.js";
 import { Memory } from "../../src/chat/storage.js";
 import { ADA, GRACE, loadPage, message } from "./page.js";
@@ -8,23 +8,22 @@ let sock;
 let outbox;
 let shown;
 
-// The part of the connection that the outbox uses, and what it was told.
+// The part of the client that the outbox uses.
 class Line {
   outbox = [];
-  told = [];
+  /** All that was sent, parsed. */
+  sent = [];
 
-  post(id, text) {
-    this.outbox.push({ id, text });
-    this.told.push(["post", id]);
+  send(text) {
+    const receipt = { text };
+    this.outbox.push(receipt);
+    this.sent.push(JSON.parse(text));
+    return receipt;
   }
 
-  confirm(id) { this.#end("confirm", id); }
-  reject(id) { this.#end("reject", id); }
-  defer(id, ms) { this.told.push(["defer", id, ms]); }
-
-  #end(how, id) {
-    this.outbox = this.outbox.filter((entry) => entry.id !== id);
-    this.told.push([how, id]);
+  /** The server has handled all of it, whatever became of it. */
+  handle() {
+    this.outbox = [];
   }
 }
 
@@ -33,20 +32,24 @@ function load() {
   const memory = new Memory("sessionStorage", "chat.1");
   outbox = new Outbox({ sock, memory, me: ADA, changed: (room) => shown.push(room) });
   outbox.connected = true;
+  outbox.welcomed();
 }
 
-beforeEach(() => {
+beforeEach((t) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => mock.timers.reset());
   loadPage();
   sock = new Line();
   load();
 });
 
+const sent = () => sock.sent.map(({ text }) => text);
 const states = (room = 3) => outbox.entriesOf(room).map(({ state }) => state);
 
-test("a message is shown as sending, and goes to the connection", () => {
+test("a message is shown as sending, and goes to the client", () => {
   const key = outbox.say(3, "hello");
   assert.match(key, /^[A-Za-z0-9_-]{1,64}$/);
-  assert.deepEqual(JSON.parse(sock.outbox[0].text), { type: "message", room: 3, text: "hello", key });
+  assert.deepEqual(sock.sent, [{ type: "message", room: 3, text: "hello", key }]);
   assert.deepEqual(outbox.entriesOf(3), [
     { key, type: "message", number: undefined, text: "hello", state: "sending", reason: "" },
   ]);
@@ -59,11 +62,29 @@ test("keys do not repeat", () => {
   assert.equal(keys.size, 100);
 });
 
-test("the server's message with its key confirms it", () => {
+test("the server's message with its key confirms it, and the next one goes out", () => {
   const key = outbox.say(3, "hello");
+  outbox.say(4, "next");
+  assert.deepEqual(sent(), ["hello"]);
   outbox.settle(message(1, { author: ADA, key }));
-  assert.deepEqual(sock.told.at(-1), ["confirm", key]);
   assert.deepEqual(states(), []);
+  assert.deepEqual(sent(), ["hello", "next"]);
+});
+
+test("nothing goes out before the welcome, and the client sends what it has by itself", () => {
+  outbox.say(3, "first");
+  outbox.lost();
+  outbox.say(3, "second");
+  outbox.welcomed();
+  assert.deepEqual(sent(), ["first"]);
+});
+
+test("what the former session handled and did not answer goes out again, with the same key", () => {
+  const key = outbox.say(3, "hello");
+  sock.handle();
+  outbox.lost();
+  outbox.welcomed();
+  assert.deepEqual(sock.sent.map((request) => request.key), [key, key]);
 });
 
 test("somebody else's message with the same key confirms nothing", () => {
@@ -76,13 +97,14 @@ test("a refusal is final until one retries, with the same key", () => {
   const key = outbox.say(3, "hello");
   outbox.say(3, "next");
   assert.equal(outbox.refuse({ key, code: "bad-text", text: "Too long." }), true);
-  assert.deepEqual(sock.told.at(-1), ["reject", key]);
+  assert.deepEqual(sent(), ["hello", "next"]);
   assert.deepEqual(states(), ["failed", "sending"]);
   assert.equal(outbox.entriesOf(3)[0].reason, "Too long.");
   outbox.retry(key);
-  assert.deepEqual(sock.told.at(-1), ["post", key]);
-  assert.deepEqual(outbox.entriesOf(3).map(({ text }) => text), ["next", "hello"]);
-  assert.deepEqual(states(), ["sending", "sending"]);
+  outbox.settle(message(1, { author: ADA, key: sock.sent[1].key }));
+  assert.deepEqual(sock.sent.map((request) => request.key)[2], key);
+  assert.deepEqual(outbox.entriesOf(3).map(({ text }) => text), ["hello"]);
+  assert.deepEqual(states(), ["sending"]);
 });
 
 test("a refused message can be discarded", () => {
@@ -94,16 +116,21 @@ test("a refused message can be discarded", () => {
   assert.deepEqual(states(), []);
 });
 
-test("a refusal with a time defers, and holds what is behind", () => {
-  outbox.say(3, "first");
+test("a refusal for now holds what is behind, and is sent again at its time", () => {
+  outbox.settle(message(1, { author: ADA, key: outbox.say(3, "first") }));
   const key = outbox.say(3, "second");
   outbox.say(4, "third");
+  assert.deepEqual([states(), states(4)], [["sending"], ["sending"]]);
   outbox.refuse({ key, code: "rate-limited", text: "Slowly.", retry_after: 1.5 });
-  assert.deepEqual(sock.told.at(-1), ["defer", key, 1500]);
-  assert.deepEqual(states(), ["sending", "waiting"]);
-  assert.deepEqual(states(4), ["waiting"]);
+  assert.deepEqual([states(), states(4)], [["waiting"], ["waiting"]]);
+  outbox.say(3, "fourth");
+  mock.timers.tick(1_499);
+  assert.deepEqual(sent(), ["first", "second"]);
+  mock.timers.tick(1);
+  assert.deepEqual(sent(), ["first", "second", "second"]);
   outbox.settle(message(2, { author: ADA, key }));
-  assert.deepEqual(states(4), ["sending"]);
+  assert.deepEqual(sent().slice(3), ["third"]);
+  assert.deepEqual([states(), states(4)], [["sending"], ["sending"]]);
 });
 
 test("without a connection everything waits", () => {
@@ -117,19 +144,24 @@ test("without a connection everything waits", () => {
 
 test("a reload keeps what waits, and what failed with its reason", () => {
   const failed = outbox.say(3, "bad");
-  const waiting = outbox.say(3, "good");
   outbox.refuse({ key: failed, code: "bad-text", text: "No." });
+  const waiting = outbox.say(3, "good");
+  outbox.say(3, "next");
   load();
-  const entries = outbox.entriesOf(3).map(({ key, text, state, reason }) => [key, text, state, reason]);
-  assert.deepEqual(entries, [[failed, "bad", "failed", "No."], [waiting, "good", "sending", ""]]);
+  const entries = outbox.entriesOf(3).map(({ text, state, reason }) => [text, state, reason]);
+  assert.deepEqual(entries, [["bad", "failed", "No."], ["good", "sending", ""], ["next", "sending", ""]]);
+  // The client still has it, from the page before.
+  assert.deepEqual(sent(), ["bad", "good"]);
+  sock.handle();
+  load();
+  assert.deepEqual(sock.sent.map(({ key }) => key), [failed, waiting, waiting]);
 });
 
 test("edits and deletions are confirmed by the answer that names them", () => {
   const edit = outbox.edit(3, 17, "better");
   const remove = outbox.remove(3, 18);
-  assert.deepEqual(sock.outbox.map(({ text }) => JSON.parse(text).type), ["edit", "delete"]);
   outbox.settle(message(17, { author: ADA, version: 20, text: "better", request: edit }));
-  assert.deepEqual(sock.told.at(-1), ["confirm", edit]);
+  assert.deepEqual(sock.sent.map(({ type }) => type), ["edit", "delete"]);
   outbox.settle(message(18, { author: ADA, version: 21, deleted: true, request: "of another tab" }));
   assert.deepEqual(outbox.entriesOf(3).map(({ key }) => key), [remove]);
   outbox.settle(message(18, { author: ADA, version: 21, deleted: true, request: remove }));
@@ -141,7 +173,6 @@ test("history that shows a message as it was does not confirm its edit or deleti
   outbox.remove(3, 18);
   for (const number of [17, 18]) outbox.settle(message(number, { author: ADA }));
   assert.deepEqual(states(), ["sending", "sending"]);
-  assert.equal(sock.outbox.length, 2);
 });
 
 test("an error that concerns nothing of it is left to others", () => {

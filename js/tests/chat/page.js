@@ -7,7 +7,7 @@ import { Outbox } from "../../src/chat/outbox.js";
 import { Presence } from "../../src/chat/presence.js";
 import { Memory } from "../../src/chat/storage.js";
 import { Typing } from "../../src/chat/typing.js";
-import { ReconnectingSockJS } from "../../src/reconnecting/index.js";
+import { ReconnectingSockJS } from "../../src/client/index.js";
 
 const TEMPLATE = new URL("../../../pyramid_chat/templates/chat.pt", import.meta.url);
 
@@ -72,7 +72,7 @@ const nothing = () => {};
 /** Returns a function that tells a store, and the parts around it, events as the server does. */
 export function teller({
   store,
-  sock = new ReconnectingSockJS("/chat"),
+  sock = new ReconnectingSockJS("http://chat.test/chat"),
   outbox = new Outbox({ sock, memory: new Memory("sessionStorage", "chat"), me: ADA, changed: nothing }),
   presence = new Presence(nothing),
   typing = new Typing(nothing, nothing),

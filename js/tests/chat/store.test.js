@@ -136,13 +136,41 @@ describe("gaps", () => {
   });
 });
 
-describe("after a reconnection", () => {
-  test("what was missed is asked for, in the rooms that are loaded", () => {
+describe("in a new session", () => {
+  test("what does not come by itself is asked for, in the rooms that are loaded", () => {
     enter();
     store.lost();
     welcome(room({ version: 7, read: 2 }), room({ id: 4, version: 5 }));
+    assert.deepEqual(asked, []);
+    elapse();
     assert.deepEqual(asked, [{ type: "since", room: 3, version: 2 }]);
     tell({ type: "opened", room: room({ version: 7 }), members: [] });
+    assert.equal(asked.length, 1);
+  });
+
+  test("what the history of a room brings is not asked for, and is unread but once", () => {
+    enter();
+    store.lost();
+    welcome(room({ version: 4, read: 2, unread: 2 }));
+    tell(message(3));
+    tell(message(4));
+    elapse();
+    assert.deepEqual(asked, []);
+    assert.deepEqual(numbers(), [1, 2, 3, 4]);
+    assert.equal(store.allUnread, 2);
+  });
+
+  test("where the history does not reach back it is asked for at once", () => {
+    enter();
+    store.missed(3);
+    store.missed(9);
+    assert.deepEqual(asked, []);
+    store.lost();
+    store.missed(3);
+    welcome(room({ version: 7, read: 2 }));
+    store.missed(3);
+    assert.deepEqual(asked, [{ type: "since", room: 3, version: 2 }]);
+    elapse();
     assert.equal(asked.length, 1);
   });
 
@@ -150,6 +178,7 @@ describe("after a reconnection", () => {
     enter();
     store.lost();
     welcome(room({ version: 2, read: 2 }));
+    elapse();
     assert.deepEqual(asked, []);
   });
 
@@ -157,6 +186,7 @@ describe("after a reconnection", () => {
     enter();
     store.lost();
     welcome(room({ version: 503, read: 2 }));
+    elapse();
     assert.deepEqual(asked, [{ type: "history", room: 3, before: null }]);
     assert.deepEqual(numbers(), []);
     page([502, 503], { more: true });
@@ -167,6 +197,7 @@ describe("after a reconnection", () => {
     enter();
     store.lost();
     welcome(room({ version: 502, read: 2 }));
+    elapse();
     assert.deepEqual(ask("since").length, 1);
   });
 

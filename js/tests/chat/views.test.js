@@ -13,7 +13,7 @@ import { Memory } from "../../src/chat/storage.js";
 import { Store } from "../../src/chat/store.js";
 import { Typing } from "../../src/chat/typing.js";
 import { Writing } from "../../src/chat/writing.js";
-import { ReconnectingSockJS } from "../../src/reconnecting/index.js";
+import { ReconnectingSockJS } from "../../src/client/index.js";
 import { ADA, fire, GRACE, loadPage, message, room, teller } from "./page.js";
 
 let $;
@@ -36,7 +36,7 @@ beforeEach(() => {
   const nothing = () => {};
   const memory = new Memory("sessionStorage", "chat.1");
   store = new Store({ me: ADA, ask: (request) => asked.push(request), changed: nothing });
-  outbox = new Outbox({ sock: new ReconnectingSockJS("/chat"), memory, me: ADA, changed: nothing });
+  outbox = new Outbox({ sock: new ReconnectingSockJS("http://chat.test/chat"), memory, me: ADA, changed: nothing });
   const presence = new Presence(nothing);
   const typing = new Typing((id) => asked.push({ type: "typing", room: id }), nothing);
   tell = teller({ store, outbox, presence, typing });

@@ -1,8 +1,6 @@
 """An application whose page sends numbers and gets each one back; both ends keep what came.
 
-The page (`static/driver.js`) does so by any client that speaks SockJS. What its client does not
-take over, the application does by hand, where a message asks for it: a number is confirmed under
-its id, a repeated one is not taken twice, and the numbers since one are sent again.
+The page (`static/driver.js`) does so by any client that speaks SockJS.
 """
 
 from __future__ import annotations
@@ -41,31 +39,17 @@ class Numbers(WebSocketSession):
         self._later = Delayed(LAG)
 
     async def on_message(self, text: str) -> None:
-        match json.loads(text):
-            case {"ping": True}:
-                self._tell(pong=True)
-            case {"page": page, "since": since}:
-                for number in self._ledger(page).heard[since:]:
-                    self._tell(number=number)
-            case {"page": page, "number": number, **rest}:
-                self._take(self._ledger(page), number, rest.get("id"))
+        message = json.loads(text)
+        number = message["number"]
+        ledger: Ledger = self.request.registry.ledgers[message["page"]]
+        ledger.heard.append(number)
+        if len(ledger.heard) == 1:
+            self._tell(number)
+        else:
+            self._later(self._tell, number)
 
-    def _ledger(self, page: str) -> Ledger:
-        found: Ledger = self.request.registry.ledgers[page]
-        return found
-
-    def _take(self, ledger: Ledger, number: int, id: str | None) -> None:
-        if id is None or number not in ledger.heard:
-            ledger.heard.append(number)
-            if len(ledger.heard) == 1:
-                self._tell(number=number)
-            else:
-                self._later(self._tell, number)
-        if id is not None:
-            self._tell(confirmed=id)
-
-    def _tell(self, number: int | None = None, **message: Any) -> None:
-        self.send(json.dumps({"number": number} if number else message))
+    def _tell(self, number: int) -> None:
+        self.send(json.dumps({"number": number}))
 
 
 def main(global_config: object = None, **settings: Any) -> Any:

@@ -90,34 +90,6 @@ const CLIENTS = {
     sock.onclose = ({ code, reason }) => (report.ended = `${code} ${reason}`);
   },
 
-  // A client that connects again, with what docs/howto/reconnecting.rst tells to do by hand: numbers
-  // wait for their confirmation, and what is missing is asked for.
-  reconnecting({ ReconnectingSockJS }) {
-    const sock = new ReconnectingSockJS(endpoint, {
-      ping: {
-        message: () => JSON.stringify({ ping: true }),
-        isPong: (text) => JSON.parse(text).pong === true,
-      },
-    });
-    const ask = () => sock.send(JSON.stringify({ page, since: oldest - 1 }));
-    sock.addEventListener("open", ({ detail }) => {
-      opened(detail.transport);
-      ask();
-    });
-    sock.addEventListener("message", ({ detail }) => {
-      const { confirmed, number } = JSON.parse(detail);
-      if (confirmed) sock.confirm(confirmed);
-      else if (number === oldest) heard(number);
-      else if (number > oldest) ask();
-    });
-    sock.addEventListener("stopped", ({ detail }) => (report.ended = JSON.stringify(detail)));
-    sock.connect();
-    begin((number) => {
-      const id = `${page}-${number}`;
-      sock.post(id, JSON.stringify({ page, number, id }));
-    });
-  },
-
   // A client whose sessions survive: there is nothing to do by hand.
   resumable({ ReconnectingSockJS }) {
     const sock = new ReconnectingSockJS(endpoint);
