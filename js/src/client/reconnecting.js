@@ -110,7 +110,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     return _current && !_current._sock ? _known.rtt : null;
   }
 
-  /** Those that may be used. */
+  /** @returns {string[]} those that may be used. */
   get transports() {
     return [...this.#session._ways];
   }

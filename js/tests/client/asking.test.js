@@ -92,6 +92,35 @@ suite("the way in", () => {
     assert.deepEqual(probes.map(({ body }) => Boolean(body.probe)), [true, true]);
   });
 
+  test("beside a stream, too, it is tried again after five minutes; not where nothing works", () => {
+    const world = new World();
+    world.websocket.lose();
+    world.poll.welcome();
+    world.websocket.lose();
+    world.stream.answer({ pong: 1 });
+    world.stream.answer({ from: 1, received: 0 });
+    world.poll.end();
+    const { length } = world.wires;
+    const live = (seconds) => {
+      for (let n = 0; n < seconds; n += 5) {
+        if (!world.stream.over) world.stream.answer("h");
+        world.advance(5000);
+      }
+    };
+    live(295);
+    assert.equal(world.wires.length, length);
+    live(10);
+    assert.equal(world.wires.length, length + 1);
+    world.websocket.lose();
+    world.stream.lose();
+    // What looks for something better finds none while there is nothing.
+    for (let n = 0; n < 70; n += 1) {
+      for (const wire of world.wires) if (!wire.over) wire.lose();
+      world.advance(10_000);
+    }
+    assert.equal(world.session.state, "suspended");
+  });
+
   test("a WebSocket whose hello was overtaken says it again when it is proved", () => {
     const world = new World();
     world.websocket.open();

@@ -104,6 +104,13 @@ describe("plain SockJS", () => {
     assert.deepEqual([sock.state, sock.transport], ["open", "websocket"]);
   });
 
+  test("its requests carry cookies as the page says", async (t) => {
+    const { host } = connected(t, { transports: ["xhr-polling"], credentials: "omit" });
+    const fetched = t.mock.method(globalThis, "fetch", () => new Promise(() => {}));
+    host.refuse(host.newest("xhr"), 404);
+    assert.deepEqual(fetched.mock.calls.map(({ arguments: [, init] }) => init.credentials), ["omit"]);
+  });
+
   test("a break ends the session, and ~r1 is asked for again", async (t) => {
     const { host, sock, open, lose, events, last } = connected(t);
     sock.subscribe("key", "said");
