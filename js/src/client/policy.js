@@ -69,12 +69,13 @@ export function recordOf(policy, way) {
  */
 export function plan(policy, ways, now, all) {
   const { way, rtt } = policy._known;
-  const fit = ways.filter((one) => all || recordOf(policy, one)._until <= now);
-  const some = fit.length ? fit : ways;
+  const fit = ways.filter((one) => recordOf(policy, one)._until <= now);
+  // Those that were left out come last: one may be welcomed each time, and break.
+  const some = all || !fit.length ? [...new Set([...fit, ...ways])] : fit;
   // A stream is proved beside a poll, it is no way in, unless it has been.
   const rest = some.filter((one) => one !== STREAM);
   const order = rest.length ? rest : some;
-  return way && some.includes(way)
+  return way && fit.includes(way)
     ? [[...new Set([way, ...order])], Math.min(MAX_HEDGE, Math.max(HEDGE, 2 * rtt + 100))]
     : [[...order], HEDGE];
 }

@@ -375,6 +375,21 @@ suite("what breaks", () => {
     assert.equal(world.told.at(-1), "suspended");
   });
 
+  test("a WebSocket that breaks twice on its probation is left out", () => {
+    const world = new World(["websocket", "xhr"]);
+    for (let n = 0; n < 2; n += 1) {
+      world.websocket.open();
+      world.websocket.welcome();
+      world.websocket.lose();
+    }
+    const { length } = world.wires;
+    world.advanceToNext();
+    world.poll.welcome();
+    world.poll.end();
+    world.advance(1000);
+    assert.deepEqual(world.wires.slice(length).map(({ transport }) => transport), ["xhr", "xhr"]);
+  });
+
   test("a refused handshake leaves the decision to the poll", () => {
     const world = new World();
     world.websocket.lose(4403);

@@ -40,7 +40,7 @@ suite("what is tried", () => {
     brokeOn(policy, "websocket", 20, 5, 1);
     assert.deepEqual(plan(policy, WAYS, 20, false)[0], ["xhr-polling"]);
     assert.deepEqual(plan(policy, ["websocket"], 20, false)[0], ["websocket"]);
-    assert.deepEqual(plan(policy, WAYS, 20, true)[0], ["websocket", "xhr-polling"]);
+    assert.deepEqual(plan(policy, WAYS, 20, true)[0], ["xhr-polling", "websocket"]);
   });
 
   test("a break after probation is none of those", () => {
