@@ -34,7 +34,7 @@ export function token({ _random }) {
  * @param {Options} options
  * @param {Tell} tell
  */
-export function create(host, url, { ways = WAYS, known, snapshot }, tell) {
+export function create(host, url, { ways = WAYS, known, snapshot, _fallsBack = false }, tell) {
   return {
     ...host,
     _tell: tell,
@@ -61,6 +61,8 @@ export function create(host, url, { ways = WAYS, known, snapshot }, tell) {
     _short: 0,
     /** The code and reason by which the page has closed it. @type {[number, string] | undefined} */
     _closing: undefined,
+    /** Who hears `unsupported` goes on over SockJS. */
+    _fallsBack,
     /** SockJS was open, and nothing has come in its place. */
     _plain: false,
 

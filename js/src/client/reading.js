@@ -252,10 +252,11 @@ export function isFinal(session, status) {
 /**
  * @param {Session} session
  * @param {number} code
- * @returns {boolean} a handshake broke, why is told to nobody, and there is no other way to ask.
+ * @returns {boolean} one handshake after the other broke: why is told to nobody, and there is no other
+ *   way to ask.
  */
-const isRefused = (session, code) =>
-  code === BROKEN && session._ways.length < 2 && !session._current?._sock && !session._links.some((link) => link._sock);
+const isRefused = ({ _fallsBack, _ways, _failures, _links }, code) =>
+  _fallsBack && code === BROKEN && _ways.length < 2 && _failures > 1 && !_links.some(({ _sock }) => _sock);
 
 /**
  * There is no `~r1` here. Who hears it has something else, or gives up.

@@ -204,7 +204,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session._ways, resume = false) {
     const { credentials, _host = network(credentials) } = this.#options;
     const fresh = Date.now() < at + REMEMBERED;
-    const options = { ways, known: fresh ? known : undefined, snapshot, resume };
+    const options = { ways, known: fresh ? known : undefined, snapshot, resume, _fallsBack: true };
     const tell = /** @type {Tell} */ ((type, detail) => this.#heard(type, detail));
     const session = core.resumable(_host, this.url, options, tell);
     const { base = 1, texts = [] } = snapshot ?? {};
