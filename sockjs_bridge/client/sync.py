@@ -35,6 +35,8 @@ class SyncConnection:
         self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._stopped = False
+        #: Code and reason of a close that was interrupted.
+        self._unclosed: tuple[int, str] | None = None
         self._thread = threading.Thread(target=self._live, name="sockjs client", daemon=True)
         self._thread.start()
         try:
@@ -48,6 +50,11 @@ class SyncConnection:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             loop = runner.get_loop()
             loop.run_forever()
+            if self._unclosed is not None and self._connection.close_code is None:
+                # Whoever closed it was interrupted before that had begun: it begins, and no more.
+                closing = loop.create_task(self._connection.close(*self._unclosed))
+                loop.call_soon(closing.cancel)
+                loop.run_until_complete(asyncio.wait([closing], timeout=LEAVE))
             if leaving := [task for task in asyncio.all_tasks(loop) if task.cancelling()]:
                 loop.run_until_complete(asyncio.wait(leaving, timeout=LEAVE))
 
@@ -136,6 +143,7 @@ class SyncConnection:
         except ValueError:
             raise
         except BaseException:
+            self._unclosed = (code, reason)
             self._stop()
             raise
         self._stop()

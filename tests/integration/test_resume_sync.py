@@ -120,6 +120,27 @@ def test_interrupted_while_it_closes(url: str, app: App) -> None:
     assert ws.connection.close_code == 1000
 
 
+def test_interrupted_before_its_close_begins(
+    url: str, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loop had no time to begin; what it holds is let go all the same."""
+    ws = connect_sync(f"{url}/patient", close_timeout=PATIENCE)
+    ws.send("not handled")
+    interrupted_first = threading.Event()
+    ws._loop.call_soon_threadsafe(interrupted_first.wait)
+    stop = ws._stop
+
+    def stop_a_busy_loop() -> None:
+        threading.Timer(0.1, interrupted_first.set).start()
+        stop()
+
+    monkeypatch.setattr(ws, "_stop", stop_a_busy_loop)
+    with interrupted():
+        ws.close()
+    app.release.set()
+    assert ws.connection.close_code == 1000
+
+
 def test_script_that_is_interrupted(url: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, f"{url}/echo"],
