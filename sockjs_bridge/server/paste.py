@@ -66,7 +66,7 @@ async def _serve(
     await runner.start(sockets)
     spare_collections(options.full_gc_after)
     for sock in sockets:
-        logger.info("serving on %s", _address(sock, options.url_scheme))
+        _tell(_address(sock, options.url_scheme))
     await stop.wait()
     logger.info("shutting down, waiting up to %g s for requests", options.shutdown_timeout)
     stopping = asyncio.create_task(runner.stop())
@@ -91,6 +91,23 @@ def spare_collections(full_gc_after: int) -> None:
         # What was made at the start stays: no collection has to look at it.
         gc.freeze()
         gc.set_threshold(*PYTHON_THRESHOLDS[:2], full_gc_after)
+
+
+def _tell(address: str) -> None:
+    """Tells where it serves, also where the ini has no loggers, or a log of warnings alone."""
+    if logger.isEnabledFor(logging.INFO) and _is_written(logger, logging.INFO):
+        logger.info("serving on %s", address)
+    else:
+        # Beside pserve's own line.
+        print(f"serving on {address}", flush=True)
+
+
+def _is_written(logger: logging.Logger | None, level: int) -> bool:
+    while logger is not None:
+        if any(handler.level <= level for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 def _address(sock: socket.socket, scheme: str) -> str:

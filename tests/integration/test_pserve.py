@@ -423,13 +423,24 @@ def test_session_log(tmp_path, client, name):
 
 
 def test_quiet_log(tmp_path):
-    """The ini decides: at WARNING the process says nothing but what pserve itself says."""
+    """The ini decides: at WARNING the process says where it serves, and nothing else."""
     ini = write_ini(tmp_path, level="WARNING")
     with running(ini) as pserve:
-        pserve.wait_for("Starting server in PID")
+        (url,) = pserve.urls()
         pserve.signal(signal.SIGTERM)
         pserve.exit_code()
-    assert [line for line in pserve.err if "Starting server" not in line] == []
+    said = [line for line in pserve.said.splitlines() if "Starting server" not in line]
+    assert said == [f"serving on {url}"]
+
+
+def test_ini_without_loggers(tmp_path):
+    """Whoever starts it sees where to look."""
+    ini = write_ini(tmp_path)
+    ini.write_text(ini.read_text().partition("[loggers]")[0])
+    with running(ini) as pserve:
+        (url,) = pserve.urls()
+        assert f"serving on {url}" in pserve.out
+        assert fetch(url, "/page")[0] == 200
 
 
 # Proxies

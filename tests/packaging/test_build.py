@@ -201,7 +201,8 @@ def test_every_requirement_has_an_upper_bound_or_is_a_tool(metadata: Message) ->
 def test_entry_points(built: Built) -> None:
     """``egg:sockjs-bridge`` is the server, ``…#chat`` the chat; pytest finds its plugin."""
     assert wheel_text(built.wheel, "entry_points.txt").split("\n\n") == [
-        "[console_scripts]\npyramid-chat = pyramid_chat.scripts:main",
+        "[console_scripts]\npyramid-chat = pyramid_chat.scripts:main\n"
+        "sockjs-bridge = sockjs_bridge.scaffold:main",
         "[paste.app_factory]\nchat = pyramid_chat:main",
         "[paste.server_factory]\nmain = sockjs_bridge.server.paste:server_factory",
         "[pytest11]\nsockjs_bridge = sockjs_bridge.pytest_plugin\n",

@@ -1,0 +1,45 @@
+"""A project that ``sockjs-bridge init`` has written, as `pip install -e` leaves it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sockjs_bridge import scaffold
+from tests.integration.pserve import ROOT
+from tests.integration.support import PATIENCE
+
+
+def python(folder: Path, *arguments: str) -> str:
+    """Runs Python in a project, with its modules and ours, and returns what it says."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def make(folder: Path) -> None:
+    """Writes it, and the metadata of an editable installation; the dependencies are there."""
+    assert scaffold.main(["init", str(folder)]) == 0
+    python(folder, "-W", "ignore", "-c", "import setuptools; setuptools.setup()", "-q", "egg_info")
+    (metadata,) = folder.glob("*.egg-info")
+    required = (metadata / "requires.txt").read_text().split()
+    assert {"sockjs-bridge", "pyramid_jinja2", "pytest"} <= set(required)
+
+
+def listening(folder: Path, old: str = "listen = localhost:6543") -> Path:
+    """Returns a copy of its ini that listens on a free port."""
+    text = (folder / "development.ini").read_text()
+    assert text.count(old) == 1
+    ini = folder / "test.ini"
+    ini.write_text(text.replace(old, "listen = 127.0.0.1:0\nshutdown_timeout = 1"))
+    return ini
