@@ -195,6 +195,9 @@ class connect(Generic[C]):
         self._on_event = on_event
         self._connection: C | None = None
 
+    def __repr__(self) -> str:
+        return f"<connect {self._base.with_user(None)} {self._options.transport}>"
+
     def __await__(self) -> Generator[Any, None, C]:
         return self._connect().__await__()
 

@@ -8,6 +8,7 @@ from collections import deque
 from typing import Self
 
 import aiohttp
+from yarl import URL
 
 from sockjs_bridge.errors import ConnectionClosed
 
@@ -36,6 +37,26 @@ class BaseConnection(abc.ABC):
         # Set where there is something that who waits may have waited for: a message, the end.
         self._changed = asyncio.Event()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def __repr__(self) -> str:
+        # Without what a user wrote into a URL: a password may be there.
+        url = URL(self.url).with_user(None)
+        return f"<{type(self).__name__} {url} {self.transport} {self._condition()}>"
+
+    def _condition(self) -> str:
+        if self.close_code is not None:
+            return f"closed {self.close_code} {self.close_reason!r}"
+        return "open" if self._opened.done() else "connecting"
+
+    @property
+    @abc.abstractmethod
+    def url(self) -> str:
+        """Where it connects to."""
+
+    @property
+    @abc.abstractmethod
+    def transport(self) -> str | None:
+        """The transport in use, by the SockJS client's name; None while there is none."""
 
     async def recv(self) -> str:
         """Waits for the next message.

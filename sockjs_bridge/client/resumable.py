@@ -96,6 +96,14 @@ class ResumableConnection(BaseConnection):
         self._network.serve(self._core)
         self.id = self._core.client
 
+    def _condition(self) -> str:
+        return "suspended" if self.suspended and self.close_code is None else super()._condition()
+
+    @property
+    def url(self) -> str:
+        """The URL of the endpoint."""
+        return str(self._base)
+
     @property
     def session_id(self) -> str:
         """The id of the present session, which this client drew."""

@@ -79,6 +79,9 @@ class SyncConnection:
             future.cancel()
             raise
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {getattr(self, '_connection', None)!r}>"
+
     def __enter__(self) -> Self:
         return self
 

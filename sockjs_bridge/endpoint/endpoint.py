@@ -103,6 +103,9 @@ class Endpoint:
             and not (transport.name == "jsonp-polling" and self.origins.same_only)
         }
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {len(self.sessions)} sessions>"
+
     def start(self, hub: Hub, shared: Shared | None = None) -> None:
         """Makes it ready to serve.
 

@@ -44,6 +44,9 @@ class SockJS:
         self.client_path = client_path
         self.hinted = False
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {[*self.endpoints]}>"
+
     def broadcast(
         self,
         message: str,

@@ -27,6 +27,9 @@ class SessionManager:
         self.name = endpoint.name
         self._endpoint = endpoint
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._endpoint!r}>"
+
     def broadcast(self, message: str) -> None:
         """Sends a message to every session of the endpoint; callable in any thread.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Self
+
 from pyramid.request import Request
 
 from sockjs_bridge.pyramid import config, handshake
@@ -20,7 +22,13 @@ class SockJSRequest(Request):  # type: ignore[misc]
             `WebSocket` in a blocking view, an `AsyncWebSocket` in an ``async def`` view.
         ws_connection: the same.
         sockjs: the application's rooms and broadcast.
+        matchdict: what the route's pattern found in the path.
+        registry: of the application.
     """
+
+    # Pyramid sets them, and tells no checker of types what they are.
+    matchdict: dict[str, Any]
+    registry: Any
 
     websocket: WebSocket | AsyncWebSocket | None
     ws_connection: WebSocket | AsyncWebSocket | None
@@ -31,3 +39,8 @@ class SockJSRequest(Request):  # type: ignore[misc]
     sockjs_bridge_client_url = config.sockjs_bridge_client_url
     reconnecting_sockjs_url = config.reconnecting_sockjs_url
     get_sockjs_manager = config.get_sockjs_manager
+
+    if TYPE_CHECKING:
+        # A base of Pyramid's class is unknown to pyright, which takes it for a descriptor where a
+        # class declares ``request: SockJSRequest``.
+        def __get__(self, instance: object, owner: type) -> Self: ...

@@ -33,6 +33,10 @@ class WebSocketSession:
         self.request = request
         self.websocket: Connection = request.websocket
 
+    def __repr__(self) -> str:
+        # A class of an application may not have come as far as that.
+        return f"<{type(self).__name__} of {getattr(self, 'websocket', None)!r}>"
+
     def on_open(self) -> Any:
         """Called first, once."""
 

@@ -306,6 +306,18 @@ async def test_open_connection_tells_what_it_is(peer: Peer, transport: str) -> N
             assert re.fullmatch(r"/chat/\d{3}/abc/\w+", peer.opening.path)
 
 
+@pytest.mark.parametrize("transport", ["websocket"])
+async def test_connection_shows_what_it_is(peer: Peer, transport: str) -> None:
+    url = peer.url.replace("://", "://ann:secret@")
+    assert repr(connect(url)) == f"<connect {peer.url} websocket>"
+    ws = await connect(url, session_id="abc")
+    shown = f"WebSocketConnection {URL(ws.url).with_user(None)} websocket"
+    assert "abc" in shown
+    assert repr(ws) == f"<{shown} open>"
+    await ws.close(3001, "bye")
+    assert repr(ws) == f"<{shown} closed 3001 'bye'>"
+
+
 @each_transport
 async def test_connect_can_be_awaited(peer: Peer) -> None:
     ws = await dial(peer)

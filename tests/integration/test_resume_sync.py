@@ -96,6 +96,15 @@ def test_exception_in_the_block_closes_it(url: str) -> None:
     assert (ws.connection.close_code, ws.connection.close_reason) == (1000, "")
 
 
+def test_it_shows_what_it_is(url: str) -> None:
+    with connect_sync(f"{url}/echo", transport="websocket") as ws:
+        connection = f"ResumableConnection {url}/echo websocket"
+        assert repr(ws) == f"<SyncConnection of <{connection} open>>"
+        ws.connection.suspended = True
+        assert repr(ws.connection) == f"<{connection} suspended>"
+    assert repr(ws.connection) == f"<ResumableConnection {url}/echo None closed 1000 ''>"
+
+
 def test_interrupted_receive_takes_no_message(url: str) -> None:
     """Ctrl-C while it waits: what comes later is for who waits then."""
     with connect_sync(f"{url}/echo") as ws:

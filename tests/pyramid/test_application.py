@@ -13,6 +13,7 @@ from sockjs_bridge import AsyncWebSocket, SockJS, WebSocket, WebSocketSession
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.pyramid.application import BlockingThreads
+from sockjs_bridge.pyramid.compat import get_session_manager
 from tests.pyramid.support import HandWorkers
 from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler
 
@@ -90,6 +91,37 @@ def application():
 def session_of(connection):
     websocket = connection.websocket if isinstance(connection, Talker) else connection
     return websocket.channel
+
+
+# What a debugger shows
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("talk", "<Talker of <Connection {}>>"),
+        ("view", "<WebSocket {}>"),
+        ("async_view", "<AsyncWebSocket {}>"),
+    ],
+)
+def test_connection_shows_its_session(application, name, shown):
+    connection = application.connect(name)
+    assert repr(connection) == shown.format(f"<Session {connection.id} websocket open>")
+
+
+def test_session_class_shows_itself_before_it_is_made():
+    assert repr(Talker.__new__(Talker)) == "<Talker of None>"
+
+
+def test_application_shows_its_endpoints(application):
+    application.connect("talk")
+    shown = ["<Endpoint 'talk' 1 sessions>", "<Endpoint 'view' 0 sessions>"]
+    assert (
+        repr(application.sockjs)
+        == f"<SockJS [{', '.join(shown)}, <Endpoint 'async_view' 0 sessions>]>"
+    )
+    manager = get_session_manager("talk", application.app.registry)
+    assert repr(manager) == "<SessionManager of <Endpoint 'talk' 1 sessions>>"
 
 
 # Broadcast

@@ -1,7 +1,8 @@
-"""What a checker of types says of an application (api.md, section 16)."""
+"""What checkers of types say of an application (api.md, section 16)."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,14 +18,24 @@ from tests.pyramid.support import Connected
 
 ROOT = Path(__file__).parents[2]
 
-CONFIG = """\
+MYPY = """\
 [mypy]
 strict = true
 # As for a package that is installed: what is wrong in it is not the application's.
 follow_imports = silent
 """
 
-CLEAN = (0, "Success: no issues found in 1 source file\n")
+PYRIGHT = {
+    "include": ["application.py"],
+    "extraPaths": [str(ROOT)],
+    "typeCheckingMode": "strict",
+    "reportUnnecessaryTypeIgnoreComment": "error",
+}
+
+CLEAN = {
+    "mypy": (0, "Success: no issues found in 1 source file\n"),
+    "pyright": (0, "0 errors, 0 warnings, 0 informations\n"),
+}
 
 DECORATED = """\
 @view_config(route_name="chat")
@@ -32,39 +43,50 @@ def chat(request: object) -> None:
     pass
 """
 
+each_checker = pytest.mark.parametrize("checker", CLEAN)
 
-def check(directory: Path, code: str) -> tuple[int, str]:
-    """Run mypy over a module, and return its status and what it says."""
-    config = directory / "mypy.ini"
-    config.write_text(CONFIG)
+
+def check(checker: str, directory: Path, code: str) -> tuple[int, str]:
+    """Run a checker over a module, and return its status and what it says."""
     path = directory / "application.py"
     path.write_text(code)
+    environ = dict(os.environ)
+    if checker == "mypy":
+        config = directory / "mypy.ini"
+        config.write_text(MYPY)
+        environ["MYPYPATH"] = str(ROOT)
+        command = [sys.executable, "-m", "mypy", "--cache-dir", os.devnull, "--config-file"]
+        command += [str(config), str(path)]
+    else:
+        (directory / "pyrightconfig.json").write_text(json.dumps(PYRIGHT))
+        command = ["node", str(ROOT / "js/node_modules/pyright/index.js")]
+        command += ["--pythonpath", sys.executable]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", os.devnull, path],
-        cwd=directory,
-        env={**os.environ, "MYPYPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=directory, env=environ, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
 
-def test_an_application_is_typed(tmp_path):
+@each_checker
+def test_an_application_is_typed(tmp_path, checker):
     """Strictly, with no type of Pyramid's known; a misuse is told, and nothing else."""
-    assert check(tmp_path, Path(typed_app.__file__).read_text()) == CLEAN
+    assert check(checker, tmp_path, Path(typed_app.__file__).read_text()) == CLEAN[checker]
 
 
-def test_the_example_of_the_reference_is_typed(tmp_path):
+@each_checker
+def test_the_example_of_the_reference_is_typed(tmp_path, checker):
     (code,) = [block.code for block in collect() if block.key == ("api", "typed.py")]
-    assert check(tmp_path, code) == CLEAN
+    assert check(checker, tmp_path, code) == CLEAN[checker]
 
 
-def test_a_decorator_without_types_would_be_seen(tmp_path):
+@pytest.mark.parametrize(
+    ("checker", "said"), [("mypy", "untyped-decorator"), ("pyright", "UntypedFunctionDecorator")]
+)
+def test_a_decorator_without_types_would_be_seen(tmp_path, checker, said):
     """What these tests are for: so it was for whoever uses Pyramid's own."""
     code = f"from pyramid.view import view_config\n\n\n{DECORATED}"
-    status, said = check(tmp_path, code)
-    assert (status, "untyped-decorator" in said) == (1, True)
+    status, told = check(checker, tmp_path, code)
+    assert (status, said in told) == (1, True)
 
 
 @pytest.fixture
