@@ -99,7 +99,9 @@ class Deadlines(Outgoing):
 
     def give_up(self) -> None:
         """Ends the session: its client has been away for too long, or too much is kept."""
-        self._lost = True
+        if self.state is not State.ENDED:
+            # Who was told to close, or is to be, is told so for good.
+            self._lost = True
         self._drop_kept()
         self.close(*TIMED_OUT)
         self.finish()
