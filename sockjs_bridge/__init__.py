@@ -9,10 +9,16 @@ if TYPE_CHECKING:
     from sockjs_bridge.core.joined import Joined
     from sockjs_bridge.errors import ConnectionClosed
     from sockjs_bridge.pyramid.application import SockJS
-    from sockjs_bridge.pyramid.compat import Session
-    from sockjs_bridge.pyramid.config import includeme, websocket_view
+    from sockjs_bridge.pyramid.compat import Session, SessionManager
+    from sockjs_bridge.pyramid.config import (
+        add_sockjs_route,
+        add_websocket_view,
+        includeme,
+        websocket_view,
+    )
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
     from sockjs_bridge.pyramid.requests import SockJSRequest
+    from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
     from sockjs_bridge.pyramid.sessions import WebSocketSession
 
 __all__ = (
@@ -20,10 +26,14 @@ __all__ = (
     "ConnectionClosed",
     "Joined",
     "Session",
+    "SessionManager",
     "SockJS",
     "SockJSRequest",
     "WebSocket",
     "WebSocketSession",
+    "add_sockjs_rooms",
+    "add_sockjs_route",
+    "add_websocket_view",
     "includeme",
     "websocket_view",
 )
@@ -34,10 +44,14 @@ _MODULES = {
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
     "Session": "pyramid.compat",
+    "SessionManager": "pyramid.compat",
     "SockJS": "pyramid.application",
     "SockJSRequest": "pyramid.requests",
     "WebSocket": "pyramid.connections",
     "WebSocketSession": "pyramid.sessions",
+    "add_sockjs_rooms": "pyramid.rooms",
+    "add_sockjs_route": "pyramid.config",
+    "add_websocket_view": "pyramid.config",
     "includeme": "pyramid.config",
     "websocket_view": "pyramid.config",
 }

@@ -9,9 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,27 +24,20 @@ from sockjs_bridge.core.transports import NAMES
 from sockjs_bridge.server import proxy
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import TrustedProxy
+from tests.proxies.programs import PATIENCE, free_port
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SETTINGS = (ROOT / "docs" / "settings.rst").read_text(encoding="utf-8")
 
 
-Table = Callable[[str], list[tuple[list[str], str]]]
-
-
-def in_readme(heading: str) -> list[tuple[list[str], str]]:
-    """Return the names and the default in each row of a table of the README."""
-    section = README.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (`[^|]*) \| `?([^|]*?)`? \|", section, re.MULTILINE)
-    return [(re.findall(r"`([^`]+)`", names), default) for names, default in rows]
-
-
-def in_docs(heading: str) -> list[tuple[list[str], str]]:
-    """Return the same of a table of docs/settings.rst."""
-    section = SETTINGS.partition(f"\n{heading}\n")[2].partition("\n====")[0]
-    rows = re.findall(r"^   \* - (``.*)\n     - (?:``)?(.*?)(?:``)?$", section, re.MULTILINE)
-    return [(re.findall(r"``([^`]+)``", names), default) for names, default in rows]
+def settings(page: str, heading: str) -> list[tuple[list[str], str]]:
+    """Return the names and the default of each setting below a heading of the documentation."""
+    text = (ROOT / "docs" / f"{page}.rst").read_text(encoding="utf-8")
+    section = text.partition(f"\n{heading}\n")[2].partition("\n====")[0]
+    found = re.findall(
+        r"^\.\. confval:: (.*(?:\n {13}.*)*)\n   :default: (.*)$", section, re.MULTILINE
+    )
+    return [(names.split(), default.replace("``", "")) for names, default in found]
 
 
 def block(language: str) -> str:
@@ -52,15 +47,20 @@ def block(language: str) -> str:
     return match[1]
 
 
-@pytest.fixture
-def hello(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (tmp_path / "hello.py").write_text(block("python"))
-    (tmp_path / "hello.ini").write_text(block("ini").replace("6543", str(port)))
+def vars_of(settings: Any) -> dict[str, object]:
+    """Return the values of the fields of a dataclass."""
+    return {item.name: getattr(settings, item.name) for item in fields(settings)}
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Serve the example by pserve; gives its URL and the process."""
+    port = free_port()
+    (folder / "talk.py").write_text(block("python"))
+    (folder / "talk.ini").write_text(block("ini").replace("6543", str(port)))
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("pserve"), "hello.ini"],
-        cwd=tmp_path,
+        [Path(sys.executable).with_name("pserve"), "talk.ini"],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": ".", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -80,29 +80,49 @@ def hello(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         process.communicate()
 
 
-async def test_example(hello: tuple[str, subprocess.Popen[str]]) -> None:
-    """The views echo, the session class shouts, and Ctrl-C ends it with 0."""
-    url, process = hello
-    for transport in ("websocket", "xhr-polling"):
-        async with connect(f"{url}/echo", transport=transport) as ws:
-            await ws.send("hello")
-            assert await ws.recv() == "hello"
-        async with connect(f"{url}/upper", transport=transport) as ws:
-            await ws.send("quiet")
-            assert await ws.recv() == "QUIET"
-        async with connect(f"{url}/shout", transport=transport) as ws:
-            assert await ws.recv() == "hello"
-            await ws.send("quiet")
-            assert await ws.recv() == "quiet!"
-    process.send_signal(signal.SIGINT)
-    output, _ = await asyncio.to_thread(process.communicate, timeout=20)
-    assert process.returncode == 0, output
-    assert "closed with" in output
+async def test_example(tmp_path: Path) -> None:
+    """Everybody hears everybody, over whatever transport, and Ctrl-C ends it with 0."""
+    with served(tmp_path) as (url, process):
+        for options in ({"transport": "websocket"}, {"transport": "xhr-polling"}, {"resume": True}):
+            async with (
+                connect(f"{url}/talk", **options) as one,
+                connect(f"{url}/talk", transport="xhr-streaming") as other,
+            ):
+                for ws in (one, other):
+                    # Whoever hears itself is in the room.
+                    await ws.send("ready")
+                    await until_heard(ws, "ready")
+                for speaker, said in ((one, "hello"), (other, "good morning")):
+                    await speaker.send(said)
+                    for ws in (one, other):
+                        await until_heard(ws, said)
+        process.send_signal(signal.SIGINT)
+        output, _ = await asyncio.to_thread(process.communicate, timeout=20)
+        assert process.returncode == 0, output
 
 
-ENDPOINTS = "Settings of the endpoints"
-SERVER = "Settings of the server"
-TABLES = pytest.mark.parametrize("table", [in_readme, in_docs])
+async def until_heard(ws: Any, said: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while await ws.recv() != said:
+            pass
+
+
+def test_it_is_short_and_its_links_work_elsewhere() -> None:
+    """Its links lead somewhere on PyPI too."""
+    assert README.count("\n") <= 120
+    targets = re.findall(r"\[[^]]*\]\(([^)]+)\)", README)
+    assert targets
+    # The picture has no address of its own yet.
+    assert [target for target in targets if not target.startswith("https://")] == [PICTURE]
+    assert (ROOT / PICTURE).stat().st_size < 200_000
+    for name in re.findall(r"`([A-Z]+\.md)`", README):
+        assert (ROOT / name).is_file(), name
+
+
+PICTURE = "docs/two-windows.png"
+ENDPOINTS = ("settings", "Settings of the endpoints")
+SERVER = ("settings", "Settings of the server")
+CHAT = ("chat", "Settings of the chat")
 
 #: The defaults that are no numbers.
 WORDS = {
@@ -112,50 +132,51 @@ WORDS = {
     "http": "http",
     "no subprotocol": (),
     "none": TrustedProxy(),
-    "off": False,
-    "on": True,
     "the same origin": (),
     "the server's": None,
     "true": True,
 }
 
+#: Their defaults are places beside the ini.
+PLACES = {"sqlalchemy.url", "chat.secret_file"}
 
-WORDS_OF_FLAGS = ("true", "false")
 
-
-@TABLES
 @pytest.mark.parametrize(
-    ("heading", "names"),
+    ("where", "names"),
     [
-        (ENDPOINTS, {item.name for item in fields(Settings)}),
+        (ENDPOINTS, {f"sockjs.{item.name}" for item in fields(Settings)}),
         (SERVER, {item.name for item in fields(ServerOptions)} - {"proxy"} | proxy.SETTINGS),
+        (
+            CHAT,
+            {f"chat.{item.name}" for item in fields(ChatSettings)} - {"chat.url"}
+            | {"sqlalchemy.url"},
+        ),
     ],
 )
-def test_tables_of_settings(table: Table, heading: str, names: set[str]) -> None:
-    """Every setting that there is stands in the table, and no other."""
-    assert {name for keys, _ in table(heading) for name in keys} == names
+def test_every_setting_is_documented(where: tuple[str, str], names: set[str]) -> None:
+    """Every setting that there is has its paragraph, and no other."""
+    found = [name for keys, _ in settings(*where) for name in keys]
+    assert len(found) == len(names)
+    assert {*found} == names
 
 
-@TABLES
 @pytest.mark.parametrize(
-    ("heading", "defaults"), [(ENDPOINTS, Settings()), (SERVER, ServerOptions())]
+    ("where", "defaults"),
+    [
+        (ENDPOINTS, vars_of(Settings())),
+        (SERVER, vars_of(ServerOptions())),
+        (CHAT, {item.name: item.default for item in fields(ChatSettings)}),
+    ],
 )
-def test_defaults_in_the_tables(table: Table, heading: str, defaults: object) -> None:
+def test_defaults_of_the_settings(where: tuple[str, str], defaults: dict[str, object]) -> None:
     """The defaults that are printed are those of the code."""
-    for keys, printed in table(heading):
-        number = re.fullmatch(r"(\d+)( \w+)?", printed)
-        base = 8 if keys == ["unix_socket_perms"] else 10
-        expected = int(number[1], base) if number else WORDS[printed]
-        name = "proxy" if proxy.SETTINGS.issuperset(keys) else keys[0]
-        assert getattr(defaults, name) == expected, name
-
-
-def test_table_of_the_chat() -> None:
-    """It holds every setting of the chat, with the defaults of the code."""
-    table = {keys[0].removeprefix("chat."): default for keys, default in in_readme("The chat")}
-    assert set(table) == {item.name for item in fields(ChatSettings)} - {"url"} | {"sqlalchemy.url"}
-    defaults = {item.name: item.default for item in fields(ChatSettings)}
-    for name, printed in table.items():
-        if name not in ("sqlalchemy.url", "secret_file"):
-            number = printed.split()[0]
-            assert defaults[name] == (number == "true" if number in WORDS_OF_FLAGS else int(number))
+    checked = 0
+    for keys, printed in settings(*where):
+        if PLACES.isdisjoint(keys):
+            number = re.fullmatch(r"(\d+)( \w+)?", printed)
+            base = 8 if keys == ["unix_socket_perms"] else 10
+            expected = int(number[1], base) if number else WORDS[printed]
+            name = "proxy" if proxy.SETTINGS.issuperset(keys) else keys[0].rpartition(".")[2]
+            assert defaults[name] == expected, name
+            checked += 1
+    assert checked >= 8

@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -430,7 +431,7 @@ async def ledger(site: Site) -> None:
     assert site.app.registry.written == ["one", "two"]
 
 
-@example("security", "members.py")
+@example("authentication", "members.py")
 async def members(site: Site) -> None:
     policy = site.module.SecurityPolicy("a secret of this site")
     remembered = policy.remember(Request.blank("/", base_url=site.url), "ann")
@@ -442,6 +443,48 @@ async def members(site: Site) -> None:
         assert await ws.recv() == "hello"
         assert await site.http("POST", "sign-out", headers=signed_in) == "Good bye"
         assert await closing(ws) == (4401, "Signed out")
+
+
+@example("authentication", "tickets.py")
+async def tickets(site: Site) -> None:
+    token = {"Authorization": "Bearer 5e884898"}
+    assert await site.refused("desk") == 403
+    for wrong in ({"Authorization": "Bearer 12345678"}, {"Authorization": "Basic 5e884898"}):
+        assert await site.refused("desk", headers=wrong) == 403
+    answer = await site.http("POST", "ticket", headers=token)
+    good = json.loads(answer)["ticket"]
+    late = site.module.tickets.dumps(["ann", 0]).decode()
+    assert await site.refused(f"desk?ticket={late}") == 403
+    assert await site.refused(f"desk?ticket={good[1:]}") == 403
+    for path, headers in (("desk", token), (f"desk?ticket={good}", {})):
+        async with site.connect(path, headers=headers) as ws:
+            await ws.send("hello")
+            assert await ws.recv() == "ann: hello"
+
+
+@example("authentication", "first.py")
+async def first_message(site: Site) -> None:
+    def token(user: str, seconds: float) -> str:
+        signed: bytes = site.module.tokens.dumps([user, time.time() + seconds])
+        return json.dumps({"token": signed.decode()})
+
+    hello = json.dumps({"text": "hello"})
+    refused = [
+        [hello],
+        [json.dumps({"token": "ann"})],
+        [token("ann", -1), hello],
+        [token("ann", 60), token("bob", 60)],
+    ]
+    for messages in refused:
+        async with site.connect("first") as ws:
+            for message in messages:
+                await ws.send(message)
+            assert await closing(ws) == (4401, "Unauthorized")
+    async with site.connect("first") as ws:
+        for message in (token("ann", -1), token("ann", 60), hello):
+            await ws.send(message)
+        assert await ws.recv() == "ann: hello"
+        assert site.app.registry.sockjs.members("user:ann")
 
 
 @example("settings", "endpoints.py")
@@ -471,6 +514,45 @@ async def someone(site: Site, path: str) -> None:
             await bob.send("hello")
             assert await ann.recv() == await bob.recv() == "hello"
         assert await ann.recv() == "Someone left."
+
+
+@example(
+    "migration/socketio",
+    "after.py",
+    configure=lambda config: config.set_security_policy(HeaderPolicy()),
+)
+async def from_socketio(site: Site) -> None:
+    ann, bob = ({"X-User": name} for name in ("ann", "bob"))
+    assert await site.refused("chat") == 404
+    async with site.connect("chat", headers=ann) as one, site.connect("chat", headers=bob) as two:
+        await one.send(json.dumps({"event": "join", "room": "tea"}))
+        await until(lambda: site.app.registry.sockjs.members("tea"))
+        await two.send(json.dumps({"event": "join", "room": "tea"}))
+        assert json.loads(await one.recv()) == {"event": "joined", "name": "bob"}
+        await two.send(json.dumps({"event": "say", "room": "tea", "text": "hello"}))
+        for ws in (one, two):
+            said = json.loads(await ws.recv())
+            assert said == {"event": "said", "name": "bob", "text": "hello"}
+
+
+@example(
+    "migration/channels",
+    "after.py",
+    configure=lambda config: config.set_security_policy(HeaderPolicy()),
+)
+async def from_channels(site: Site) -> None:
+    ann = {"X-User": "ann"}
+    assert await site.refused("rooms/tea") == 404
+    async with (
+        site.connect("rooms/tea", headers=ann) as one,
+        site.connect("rooms/tea", headers=ann) as two,
+        site.connect("rooms/garden", headers=ann) as other,
+    ):
+        await until(lambda: len(site.app.registry.sockjs.members("tea")) == 2)
+        await one.send("hello")
+        assert [await ws.recv() for ws in (one, two)] == ["hello", "hello"]
+        await other.send("quiet")
+        assert await other.recv() == "quiet"
 
 
 @example("migration/sockjs-tornado", "after.py")

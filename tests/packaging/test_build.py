@@ -183,6 +183,8 @@ def test_name_version_and_python_of_the_metadata(metadata: Message) -> None:
     classifiers = metadata.get_all("Classifier", [])
     minors = {line.removeprefix(prefix) for line in classifiers if line.startswith(prefix)}
     assert minors == {"11", "12", "13"}
+    systems = {line for line in classifiers if line.startswith("Operating System")}
+    assert systems == {"Operating System :: POSIX", "Operating System :: POSIX :: Linux"}
 
 
 def test_every_requirement_has_an_upper_bound_or_is_a_tool(metadata: Message) -> None:

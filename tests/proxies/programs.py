@@ -1,7 +1,7 @@
-"""Real proxies: nginx, Squid and HAProxy, with the configuration that people have.
+"""Real proxies, with the configuration that people have.
 
-nginx and HAProxy run the files below ``docs/deploy``, Squid runs the one that Debian installs; only
-ports, paths and what a test is about are changed.
+nginx, HAProxy, Apache and Caddy run the files below ``docs/deploy``, Squid runs the one that Debian
+installs; only ports, paths and what a test is about are changed.
 """
 
 from __future__ import annotations
@@ -240,6 +240,69 @@ class HAProxy(_TLSProgram):
             )
         )
         return [find_program("haproxy"), "-db", "-f", str(file)]
+
+
+class Apache(_TLSProgram):
+    """Apache with the site of docs/deploy, and all that Debian's package switches on."""
+
+    def configure(self) -> list[str]:
+        super().configure()
+        plain = free_port()
+        site = adapted(
+            "apache.conf",
+            {
+                "*:80>": f"127.0.0.1:{plain}>",
+                "*:443>": f"127.0.0.1:{self.port}>",
+                CERTIFICATE: str(self.certificate),
+                KEY: str(self.key),
+                "127.0.0.1:6543/": f"{self.upstream}/",
+            },
+        )
+        (self.folder / "site.conf").write_text(site)
+        # What `a2enmod` of the file's second line adds, dependencies included.
+        added = "".join(
+            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
+            for name in ("headers", "http2", "proxy", "proxy_http", "socache_shmcb", "ssl")
+        )
+        main = self.folder / "apache.conf"
+        main.write_text(
+            f"Define APACHE_RUN_DIR {self.folder}\nDefine APACHE_LOG_DIR {self.folder}\n"
+            f"ServerName 127.0.0.1\nDefaultRuntimeDir {self.folder}\n"
+            f"PidFile {self.folder}/apache.pid\nErrorLog {self.folder}/error.log\n"
+            f"Listen 127.0.0.1:{plain}\nListen 127.0.0.1:{self.port}\n"
+            f"{'User www-data' if os.geteuid() == 0 else ''}\n"
+            "IncludeOptional /etc/apache2/mods-enabled/*.load\n"
+            "IncludeOptional /etc/apache2/mods-enabled/*.conf\n"
+            f"{added}Include {self.folder}/site.conf\n"
+        )
+        return [find_program("apache2"), "-D", "FOREGROUND", "-f", str(main)]
+
+    def log(self) -> str:
+        """Return what it has written."""
+        errors = self.folder / "error.log"
+        return super().log() + (errors.read_text() if errors.exists() else "")
+
+
+class Caddy(_TLSProgram):
+    """Caddy with the file of docs/deploy, and a certificate that it need not ask for."""
+
+    def configure(self) -> list[str]:
+        super().configure()
+        file = self.folder / "Caddyfile"
+        file.write_text(
+            f"{{\nadmin off\nauto_https disable_redirects\nstorage file_system {self.folder}\n}}\n"
+            + adapted(
+                "Caddyfile",
+                {
+                    "chat.example.com {": f"https://127.0.0.1:{self.port} {{\n"
+                    f"\tbind 127.0.0.1\n\ttls {self.certificate} {self.key}",
+                    "127.0.0.1:6543": self.upstream,
+                },
+            )
+        )
+        # It keeps a copy of its configuration.
+        own = [f"XDG_{name}_HOME={self.folder}" for name in ("CONFIG", "DATA")]
+        return ["env", *own, find_program("caddy"), "run", "--config", str(file)]
 
 
 class Squid(Program):

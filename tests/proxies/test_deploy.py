@@ -1,4 +1,4 @@
-"""The chat as docs/deploy has it: production.ini on PostgreSQL, behind nginx."""
+"""The chat as docs/deploy has it: on PostgreSQL behind nginx, and as a container starts it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -24,6 +25,7 @@ from tests.pyramid_chat.postgresql import Cluster
 
 pytestmark = pytest.mark.integration
 
+SITE = "nginx-websocket.conf"
 SCRIPT = "from pyramid_chat.scripts import main; raise SystemExit(main())"
 
 
@@ -74,6 +76,47 @@ def until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> 
         time.sleep(0.05)
 
 
+@contextmanager
+def served(ini: Path, port: int) -> Iterator[Path]:
+    """Run pserve, which must end well at SIGTERM; the file is its log."""
+    log = ini.with_name("pserve.log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("pserve"), ini], stdout=output, stderr=output
+        )
+    try:
+        until_it_answers(port, process, log)
+        yield log
+    finally:
+        process.terminate()
+        status = process.wait(PATIENCE)
+    assert status == 0
+
+
+def test_container(tmp_path: Path) -> None:
+    """What the image starts serves the chat, and keeps all that lasts in the volume.
+
+    The image itself is not built: its base would have to be fetched.
+    """
+    lines = dict(
+        line.split(" ", 1) for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line
+    )
+    copied, folder = lines["COPY"].split()
+    program, name = json.loads(lines["CMD"])
+    assert (program, name) == ("pserve", folder + copied)
+    port = free_port()
+    assert lines["EXPOSE"] == "6543"
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    ini = tmp_path / copied
+    ini.write_text(
+        adapted(copied, {f"{lines['VOLUME']}/": f"{volume}/", "*:6543": f"127.0.0.1:{port}"})
+    )
+    with served(ini, port):
+        pass
+    assert {path.name for path in volume.iterdir()} >= {"chat.sqlite", "chat.secret"}
+
+
 async def test_production(cluster: Cluster, tmp_path: Path) -> None:
     """The unit's commands make the tables and start the chat, where somebody signs in and talks."""
     port = free_port()
@@ -94,19 +137,8 @@ async def test_production(cluster: Cluster, tmp_path: Path) -> None:
     run(add, ini, "Ada", "--password-stdin", text="a good password\n")
     pserve = shlex.split(commands["ExecStart"])[0]
     assert pserve == "/opt/pyramid-chat/bin/pserve"
-    log = tmp_path / "pserve.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [Path(sys.executable).with_name("pserve"), ini], stdout=output, stderr=output
-        )
-    try:
-        until_it_answers(port, process, log)
-        with Nginx(tmp_path, f"http://127.0.0.1:{port}", "nginx-websocket.conf") as proxy:
-            await sign_in_and_talk(proxy)
-    finally:
-        process.terminate()
-        status = process.wait(PATIENCE)
-    assert status == 0
+    with served(ini, port) as log, Nginx(tmp_path, f"http://127.0.0.1:{port}", SITE) as proxy:
+        await sign_in_and_talk(proxy)
     assert (tmp_path / "chat.secret").stat().st_mode & 0o777 == 0o600
     assert "Traceback" not in log.read_text()
     assert re.search(r"^127\.0\.0\.1 .*POST /sign-in", log.read_text(), re.MULTILINE)

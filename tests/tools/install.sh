@@ -18,6 +18,8 @@ firefox-esr firefox-esr
 nginx nginx-light
 squid squid
 haproxy haproxy
+apache2 apache2
+caddy caddy
 initdb postgresql
 openssl openssl
 cc gcc libc6-dev
