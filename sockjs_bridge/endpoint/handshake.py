@@ -30,7 +30,7 @@ class Handshake:
         renewal: the session is open; a request of it came with other credentials than before.
         reached: it came as far as the routes; else a tween or a WSGI filter answered it.
         taken: a view would serve the connection.
-        view: that one's dotted name, for people.
+        view: the dotted name of that view, for people.
         handler: the application's side of a session that is to open.
         identity: who asks, as the application's security policy says; None stands for nobody.
         failure: the status of the exception that an exception view turned into a response.

@@ -195,11 +195,12 @@ def handover_deriver(view: View, info: Any) -> View:
                 handshake.endpoint.name,
             )
             raise HTTPNotFound()
-        handshake.taken, handshake.view = True, name
+        handshake.view = name
         if not handshake.renewal:
             note_properties(request)
             handshake.handler = make_handler(context, request, handshake)
             handshake.release = partial(let_go, request)
+        handshake.taken = True
         # What was set on it so far (cookies, headers) belongs to the handshake.
         return request.response
 

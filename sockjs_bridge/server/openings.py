@@ -295,7 +295,8 @@ class Openings:
             # The page of an exception view, a redirection to a login form for example: what it
             # tells people is lost on a client of this kind.
             return handshake.failure, [item for item in headers if item[0].lower() != "location"]
-        if 300 <= status < 400 or (status < 300 and not handshake.reached):
+        # Where a view or its policy redirects, that is meant.
+        if (status < 400 and not handshake.reached) or (300 <= status < 400 and handshake.taken):
             self._note_answered(handshake, base, status, raw)
         elif status < 300 and not handshake.taken:
             logger.warning("route %r, %s: no view took the connection, answered 404", name, base)
@@ -306,19 +307,15 @@ class Openings:
     def _note_answered(self, handshake: Handshake, base: str, status: int, raw: Headers) -> None:
         """Logs that a handshake was answered as a page would be, at most once a minute."""
         name = handshake.endpoint.name
-        by_a_view = handshake.reached and not handshake.taken
-        if not self._log_limit.allows((name, status, by_a_view), asyncio.get_running_loop().time()):
+        if not self._log_limit.allows((name, status), asyncio.get_running_loop().time()):
             return
         places = [value for header, value in raw if header.lower() == "location"]
         logger.warning(
-            "route %r, %s: %s answered the handshake with %d %s%s, as that of a page, so that no"
-            " connection opens: have it let pass requests whose request.websocket is not None (in"
-            " a WSGI filter: with %r in the environ), or refuse them by 403",
-            name,
-            base,
-            "the application" if by_a_view else "a tween or a WSGI filter",
-            status,
-            phrase(status),
+            "route %r, %s: a tween or a WSGI filter answered the handshake with %d %s%s, as that of"
+            " a page, so that no connection opens: have it let pass requests whose"
+            " request.websocket is not None (in a WSGI filter: with %r in the environ), or refuse"
+            " them by 403",
+            *(name, base, status, phrase(status)),
             f" to {places[0]!a}" if places else "",
             HANDSHAKE,
         )

@@ -23,6 +23,7 @@ import pytest
 from pyramid.config import Configurator
 from pyramid.request import Request
 
+from sockjs_bridge import WebSocketSession
 from sockjs_bridge.client import HandshakeError, connect
 from sockjs_bridge.testing import serve
 from tests.docs.blocks import Block, collect
@@ -444,7 +445,12 @@ async def members(site: Site) -> None:
         assert await closing(ws) == (4401, "Signed out")
 
 
-@example("settings", "endpoints.py")
+def views_of_endpoints(config: Configurator) -> None:
+    for name in ("chat", "feed"):
+        config.add_websocket_view(WebSocketSession, route_name=name)
+
+
+@example("settings", "endpoints.py", configure=views_of_endpoints)
 async def endpoints(site: Site) -> None:
     for name in ("chat", "feed"):
         assert await site.http("GET", name) == "Welcome to SockJS!\n"
