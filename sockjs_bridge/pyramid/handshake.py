@@ -166,8 +166,8 @@ def handover_deriver(view: View, info: Any) -> View:
         return view
     original, attr = info.original_view, info.options.get("attr")
     asynchronous, name = is_asynchronous(original, attr), dotted_name(original, attr)
-    called = view
-    if not wants_connections(info):
+    declared, called = wants_connections(info), view
+    if not declared:
         if asynchronous:
             raise ConfigurationError(
                 f"{name}: an async def view serves connections only, no"
@@ -178,8 +178,10 @@ def handover_deriver(view: View, info: Any) -> View:
                 f"{name}: a session class serves connections only, no pages: declare it by"
                 " websocket_view, or with websocket=True"
             )
-        if not names_connection(original, attr, receives=True):
-            called = mistakes.page_alone(view, name, sockjs)
+    if not names_connection(original, attr, receives=True):
+        called = mistakes.returning_in_vain(
+            view, name, sockjs, declared=declared, asynchronous=asynchronous
+        )
 
     def handover(context: Any, request: Request) -> Any:
         handshake: Handshake | None = request.environ.get(HANDSHAKE)

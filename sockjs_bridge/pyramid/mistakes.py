@@ -5,6 +5,7 @@ They are found when the application is made, as far as they can be known then, o
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -222,26 +223,43 @@ def not_taken(sockjs: SockJS, request: Request, handshake: Handshake) -> None:
         _no_view(sockjs, handshake.endpoint, request.path_info, "no connection opens")
 
 
-def page_alone(view: _View, name: str, sockjs: SockJS) -> _View:
-    """Returns a view that serves pages, and connections because its route has no other view.
+def returning_in_vain(
+    view: _View, name: str, sockjs: SockJS, *, declared: bool, asynchronous: bool
+) -> _View:
+    """Returns a view that is called for connections although its code does not name them.
 
     Args:
-        view: as it is; its code does not name the connection.
+        view: as it is.
         name: its dotted name.
         sockjs: of the application.
+        declared: it is declared for connections; else it serves pages, and connections because its
+            route has no other view.
+        asynchronous: it is an ``async def`` one.
     """
+
+    def look(result: object, route_name: str) -> None:
+        cure = "what is for the client goes by request.websocket.send()"
+        if not declared:
+            cure = f"declare a view by @websocket_view(route_name={route_name!r}) beside it"
+        if result is not None:
+            _warn(
+                sockjs,
+                ("returned", route_name, name),
+                "route %r: the view %s was called for a connection and returned a value, which"
+                " nobody sees: %s",
+                *(route_name, name, cure),
+            )
 
     def noted(context: Any, request: Request) -> Any:
         result = view(context, request)
-        if result is not None:
-            route_name = request.environ[HANDSHAKE].endpoint.name
-            _warn(
-                sockjs,
-                ("page", route_name, name),
-                "route %r: the view %s was called for a connection and returned a page, which"
-                " nobody sees: declare a view by @websocket_view(route_name=%r) beside it",
-                *(route_name, name, route_name),
-            )
+        # What nobody awaits is an error of its own.
+        if not inspect.isawaitable(result):
+            look(result, request.environ[HANDSHAKE].endpoint.name)
         return result
 
-    return noted
+    async def noted_async(context: Any, request: Request) -> Any:
+        result = await view(context, request)
+        look(result, request.environ[HANDSHAKE].endpoint.name)
+        return result
+
+    return noted_async if asynchronous else noted

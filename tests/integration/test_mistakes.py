@@ -242,7 +242,40 @@ async def test_a_page_alone(lines: Any, transport: str) -> None:
                 assert (await closing(client))[0] == 1000
     (line,) = lines()
     assert line.startswith(f"route 'chat': the view {__name__}.page was called for a connection")
-    assert "@websocket_view(route_name='chat')" in line
+    assert line.endswith("declare a view by @websocket_view(route_name='chat') beside it")
+
+
+async def asynchronous_answer(request: Any) -> str:
+    return "an answer"
+
+
+def answer(request: Any) -> str:
+    return "an answer"
+
+
+@both_kinds
+@pytest.mark.parametrize("view", [answer, asynchronous_answer])
+async def test_a_view_that_returns_its_answer(lines: Any, transport: str, view: Any) -> None:
+    """What a view for connections returns is no message."""
+    with application() as config:
+        config.add_sockjs_route("chat", "/chat")
+        config.add_websocket_view(view, route_name="chat")
+    with serve(config.make_wsgi_app()) as url:
+        for _ in range(2):
+            async with connected(f"{url}/chat", transport) as client:
+                assert (await closing(client))[0] == 1000
+    (line,) = lines()
+    assert line.startswith(f"route 'chat': the view {__name__}.{view.__name__} was called for a")
+    assert line.endswith("what is for the client goes by request.websocket.send()")
+
+
+async def asynchronous_hand_over(request: Any) -> None:
+    await asynchronous_echo(request)
+
+
+async def asynchronous_echo(request: Any) -> None:
+    async for message in request.websocket:
+        request.websocket.send(message)
 
 
 def delegating(request: Any) -> Response | None:
@@ -250,11 +283,14 @@ def delegating(request: Any) -> Response | None:
 
 
 @both_kinds
-async def test_a_view_that_leaves_all_to_another_function(lines: Any, transport: str) -> None:
+@pytest.mark.parametrize("view", [delegating, asynchronous_hand_over])
+async def test_a_view_that_leaves_all_to_another_function(
+    lines: Any, transport: str, view: Any
+) -> None:
     """Its own code does not name the connection: it is no mistake all the same."""
     with application() as config:
         config.add_sockjs_route("chat", "/chat")
-        config.add_view(delegating, route_name="chat")
+        config.add_view(view, route_name="chat", websocket=True)
     with serve(config.make_wsgi_app()) as url:
         assert await outcome(f"{url}/chat", transport) == "hello"
     assert lines() == []
