@@ -15,6 +15,7 @@ from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.endpoint.origins import OriginPolicy
 from sockjs_bridge.pyramid.application import SockJS
+from sockjs_bridge.pyramid.debug import dotted_name
 from sockjs_bridge.pyramid.extensions import noted_userid
 from sockjs_bridge.pyramid.handlers import failure_of
 
@@ -166,7 +167,8 @@ def _steps(request: Request, handshake: Handshake, response: Response) -> Iterab
     yield "origin", f"{origin or 'not told'}: allowed"
     yield "tweens", "passed" if handshake.reached else "one of them answered"
     yield "route", "none" if route is None else f"{route.name} ({route.pattern})"
-    yield "context", repr(getattr(request, "context", None))
+    # Not its repr, which is the application's code and may fail.
+    yield "context", dotted_name(type(getattr(request, "context", None)))
     yield "user", "nobody" if userid is None else str(userid)
     yield "view", handshake.view or "none took the connection"
     opens = handshake.taken and status < 300
