@@ -269,6 +269,22 @@ async def test_a_view_that_returns_its_answer(lines: Any, transport: str, view: 
     assert line.endswith("what is for the client goes by request.websocket.send()")
 
 
+def forgotten(request: Any) -> Any:
+    return asynchronous_answer(request)
+
+
+@both_kinds
+async def test_a_view_whose_answer_nobody_awaits(lines: Any, transport: str) -> None:
+    """That is an error, and told as one alone."""
+    with application() as config:
+        config.add_sockjs_route("chat", "/chat")
+        config.add_websocket_view(forgotten, route_name="chat")
+    with serve(config.make_wsgi_app()) as url:
+        async with connected(f"{url}/chat", transport) as client:
+            assert (await closing(client))[0] == 4500
+    assert lines() == ["route 'chat', /chat: a view or hook raised"]
+
+
 async def asynchronous_hand_over(request: Any) -> None:
     await asynchronous_echo(request)
 
