@@ -28,7 +28,9 @@ class Handshake:
         endpoint: the one that is asked for.
         session: the one that is to open; a placeholder where an open one is to go on.
         renewal: the session is open; a request of it came with other credentials than before.
+        reached: it came as far as the routes; else a tween or a WSGI filter answered it.
         taken: a view would serve the connection.
+        view: the dotted name of that view, for people.
         handler: the application's side of a session that is to open.
         identity: who asks, as the application's security policy says; None stands for nobody.
         failure: the status of the exception that an exception view turned into a response.
@@ -36,15 +38,17 @@ class Handshake:
     """
 
     __slots__ = (
-        *("endpoint", "failure", "handler", "identity", "release", "renewal", "session"),
-        "taken",
+        *("endpoint", "failure", "handler", "identity", "reached", "release", "renewal"),
+        *("session", "taken", "view"),
     )
 
     def __init__(self, endpoint: Endpoint, session: Opening, *, renewal: bool = False) -> None:
         self.endpoint = endpoint
         self.session = session
         self.renewal = renewal
+        self.reached = False
         self.taken = False
+        self.view = ""
         self.handler: ResumableHandler | None = None
         self.identity: object = UNKNOWN
         self.failure: int | None = None

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
+from sockjs_bridge.endpoint.loglimit import LogLimit
+
 logger = logging.getLogger("sockjs_bridge.server")
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -90,18 +92,13 @@ class RefusedOrigins:
         allowed: beside the page's own.
     """
 
-    #: Seconds in which an origin is logged once.
-    INTERVAL = 60.0
-    #: How many origins are logged in that time.
-    REMEMBERED = 100
     #: Characters of an origin, and of a host.
     SHOWN = 200
 
     def __init__(self, name: str, allowed: Sequence[str]) -> None:
         self._name = name
         self._allowed = " ".join(allowed) or "none"
-        # When each was logged; the first is the oldest.
-        self._logged: dict[str, float] = {}
+        self._limit = LogLimit()
 
     def note(self, origin: str | None, host: str, scheme: str, now: float) -> None:
         """Logs an origin that was refused, if that was not done lately.
@@ -112,14 +109,10 @@ class RefusedOrigins:
             scheme: by which the server was asked; empty where unknown.
             now: in seconds of a monotonic clock.
         """
-        logged = self._logged
-        while logged and now - next(iter(logged.values())) >= self.INTERVAL:
-            del logged[next(iter(logged))]
         # It must not begin a line of its own, nor tell a terminal anything.
         shown = "(not told)" if origin is None else ascii(origin[: self.SHOWN])
-        if shown in logged or len(logged) >= self.REMEMBERED:
+        if not self._limit.allows(shown, now):
             return
-        logged[shown] = now
         logger.warning(
             "the SockJS route %r refused the origin %s: it is neither that of %a (by Host, or as a"
             " trusted proxy says) nor in allowed_origins (%s)",

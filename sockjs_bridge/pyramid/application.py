@@ -33,6 +33,7 @@ class SockJS:
         page_routes: those with a view that serves pages.
         client_path: the URL path of the browser client.
         hinted: that the server cannot serve connections was logged.
+        warned: what else was logged of the application's likely mistakes.
     """
 
     def __init__(self, settings: Settings, client_path: str) -> None:
@@ -43,6 +44,7 @@ class SockJS:
         self.page_routes: set[str] = set()
         self.client_path = client_path
         self.hinted = False
+        self.warned: set[tuple[str, ...]] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {[*self.endpoints]}>"

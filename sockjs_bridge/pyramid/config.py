@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyramid.config import PHASE2_CONFIG, Configurator
+from pyramid.config.actions import action_method
 from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import IRoutesMapper, ISecurityPolicy, ITweens
 from pyramid.registry import Registry
@@ -22,11 +23,12 @@ from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.cors import YEAR
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.ini import SettingError, parsers
-from sockjs_bridge.pyramid import handshake
+from sockjs_bridge.pyramid import handshake, mistakes
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
 from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
 from sockjs_bridge.pyramid.transactions import attempts
+from sockjs_bridge.pyramid.viewkinds import WebSocketPredicate
 
 logger = logging.getLogger("sockjs_bridge")
 
@@ -82,8 +84,20 @@ class websocket_view(view_config):  # type: ignore[misc]
         Returns:
             The same.
         """
+
+        def callback(scanner: Any, name: str, view: object) -> None:
+            _require_include(scanner.config, view, _info=self._info)
+
+        category = getattr(self, "_category", "pyramid")
+        self.venusian.attach(wrapped, callback, category=category, depth=self._depth)
         view: V = super().__call__(wrapped)
         return view
+
+
+@action_method  # type: ignore[untyped-decorator]
+def _require_include(config: Configurator, view: object) -> None:
+    # The bridge may be included behind the scan.
+    config.action(None, mistakes.refuse_without_include, (config.registry, view), order=-1)
 
 
 def add_sockjs_route(
@@ -128,7 +142,7 @@ def add_sockjs_route(
     config.add_route(name, pattern, **keywords)
     introspectable = config.introspectable("sockjs endpoints", name, name, "sockjs endpoint")
     introspectable.update({"name": name, "pattern": pattern, "settings": settings})
-    introspectable.relate("routes", name)
+    # Not related to its route: proutes takes all that is for a view.
     config.action(
         ("sockjs endpoint", name),
         _add_endpoint,
@@ -311,7 +325,7 @@ def includeme(config: Configurator) -> None:
     config.add_directive("add_sockjs_route", add_sockjs_route)
     config.add_directive("add_sockjs_rooms", add_sockjs_rooms)
     config.add_directive("add_websocket_view", add_websocket_view)
-    config.add_view_predicate("websocket", handshake.WebSocketPredicate)
+    config.add_view_predicate("websocket", WebSocketPredicate)
     config.add_view_deriver(
         handshake.precedence_deriver, "sockjs_precedence", under=INGRESS, over="secured_view"
     )

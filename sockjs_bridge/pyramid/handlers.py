@@ -8,7 +8,7 @@ import inspect
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Final
 
 from pyramid.httpexceptions import HTTPException
 from pyramid.request import Request
@@ -22,6 +22,10 @@ from sockjs_bridge.pyramid.debug import Watch, unwatched
 from sockjs_bridge.pyramid.unit import Unit
 
 logger = logging.getLogger("sockjs_bridge.views")
+
+
+#: The status of a handshake in which something else than an HTTP exception was raised.
+FAILURE: Final = 500
 
 
 def refuse_unrun(result: object, advice: str = "declare it async def") -> None:
@@ -90,6 +94,19 @@ def close_by(error: BaseException, request: Request, websocket: Connection) -> N
     name = request.matched_route.name
     logger.error("route %r, %s: a view or hook raised", name, request.path, exc_info=error)
     websocket.close(*FAILED)
+
+
+def failure_of(request: Request) -> int | None:
+    """Returns the status of the exception that an exception view made a response of.
+
+    Returns:
+        500 for an exception that is no HTTP exception; None for none, and for a redirection.
+    """
+    error = request.exception
+    if error is None:
+        return None
+    status: int = error.code if isinstance(error, HTTPException) else FAILURE
+    return status if status >= 400 else None
 
 
 class InboxHandler:

@@ -9,7 +9,6 @@ the session is open.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pyramid.exceptions import ConfigurationError, PredicateMismatch
-from pyramid.httpexceptions import HTTPException, HTTPNotFound
+from pyramid.httpexceptions import HTTPNotFound
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
@@ -28,6 +27,7 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, INQUIRY, Handshake, Inquiry
 from sockjs_bridge.endpoint.outcomes import Answer
 from sockjs_bridge.endpoint.request import Request as EndpointRequest
+from sockjs_bridge.pyramid import devtools, mistakes
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
 from sockjs_bridge.pyramid.debug import dotted_name, unwatched, watch_of
@@ -38,10 +38,15 @@ from sockjs_bridge.pyramid.extensions import (
     note_userid,
     share_request_class,
 )
-from sockjs_bridge.pyramid.handlers import AsyncViewHandler
+from sockjs_bridge.pyramid.handlers import AsyncViewHandler, failure_of
 from sockjs_bridge.pyramid.hooks import SessionHandler
-from sockjs_bridge.pyramid.sessions import WebSocketSession
 from sockjs_bridge.pyramid.threads import ViewHandler
+from sockjs_bridge.pyramid.viewkinds import (
+    is_asynchronous,
+    is_session_class,
+    names_connection,
+    wants_connections,
+)
 from sockjs_bridge.resume.contracts import ResumableHandler
 
 logger = logging.getLogger("sockjs_bridge.views")
@@ -51,9 +56,6 @@ HINT = (
     "SockJS connections need the server of sockjs_bridge: write `use = egg:sockjs-bridge` into"
     " [server:main] of the ini file, and start it with pserve.\n"
 )
-#: The status of a handshake in which something else than an HTTP exception was raised.
-FAILURE = 500
-
 # The attribute of a request that a view of its route has answered.
 _ANSWERED = "_sockjs_bridge_answered"
 
@@ -64,6 +66,7 @@ def websocket(request: Request) -> WebSocket | None:
     """Returns the connection that a request opens; None where it opens none."""
     handshake: Handshake | None = request.environ.get(HANDSHAKE)
     if handshake is None:
+        mistakes.asked(request)
         return None
     return _connection(WebSocket, handshake, request)
 
@@ -99,40 +102,6 @@ def receive(request: Request, timeout: float | None = None) -> Any:
     return connection.receive(timeout)
 
 
-class WebSocketPredicate:
-    """The view predicate ``websocket``: the request opens a connection, or it does not.
-
-    Args:
-        wanted: which of the two.
-        config: unused; part of Pyramid's interface.
-
-    Raises:
-        pyramid.exceptions.ConfigurationError: it is neither.
-    """
-
-    def __init__(self, wanted: bool, config: object) -> None:
-        if not isinstance(wanted, bool):
-            raise ConfigurationError(f"websocket={wanted!r} cannot be: allowed is True or False")
-        self.wanted = wanted
-
-    def text(self) -> str:
-        """Returns what introspection shows."""
-        return f"websocket = {self.wanted}"
-
-    phash = text
-
-    def __call__(self, context: object, request: Request) -> bool:
-        """Decides for one request."""
-        return (HANDSHAKE in request.environ) == self.wanted
-
-
-def _wants_connections(info: Any) -> bool:
-    return any(
-        isinstance(predicate, WebSocketPredicate) and predicate.wanted
-        for predicate in info.predicates
-    )
-
-
 def precedence_deriver(view: View, info: Any) -> View:
     """Keeps a page's view from a handshake where another view asks for connections.
 
@@ -152,10 +121,13 @@ def precedence_deriver(view: View, info: Any) -> View:
     if info.exception_only:
         return view
     if route_name not in sockjs.endpoints:
-        if _wants_connections(info) or _is_session_class(info.original_view):
-            raise ConfigurationError(_misplaced(info.original_view, route_name))
+        original, attr = info.original_view, info.options.get("attr")
+        if wants_connections(info) or is_session_class(original):
+            raise ConfigurationError(mistakes.misplaced(original, route_name))
+        if names_connection(original, attr):
+            return mistakes.asking_in_vain(view, dotted_name(original, attr))
         return view
-    for_connections = _wants_connections(info)
+    for_connections = wants_connections(info)
     if for_connections:
         sockjs.connection_routes.add(route_name)
     else:
@@ -193,18 +165,23 @@ def handover_deriver(view: View, info: Any) -> View:
     if info.exception_only or route_name not in sockjs.endpoints:
         return view
     original, attr = info.original_view, info.options.get("attr")
-    asynchronous = _is_asynchronous(original, attr)
-    if not _wants_connections(info):
+    asynchronous, name = is_asynchronous(original, attr), dotted_name(original, attr)
+    declared, called = wants_connections(info), view
+    if not declared:
         if asynchronous:
             raise ConfigurationError(
-                f"{dotted_name(original, attr)}: an async def view serves connections only, no"
+                f"{name}: an async def view serves connections only, no"
                 " pages: declare it by websocket_view, or with websocket=True"
             )
-        if _is_session_class(original):
+        if is_session_class(original):
             raise ConfigurationError(
-                f"{dotted_name(original)}: a session class serves connections only, no pages:"
-                " declare it by websocket_view, or with websocket=True"
+                f"{name}: a session class serves connections only, no pages: declare it by"
+                " websocket_view, or with websocket=True"
             )
+    if not names_connection(original, attr, receives=True):
+        called = mistakes.returning_in_vain(
+            view, name, sockjs, declared=declared, asynchronous=asynchronous
+        )
 
     def handover(context: Any, request: Request) -> Any:
         handshake: Handshake | None = request.environ.get(HANDSHAKE)
@@ -220,23 +197,24 @@ def handover_deriver(view: View, info: Any) -> View:
                 handshake.endpoint.name,
             )
             raise HTTPNotFound()
-        handshake.taken = True
+        handshake.view = name
         if not handshake.renewal:
             note_properties(request)
             handshake.handler = make_handler(context, request, handshake)
             handshake.release = partial(let_go, request)
+        handshake.taken = True
         # What was set on it so far (cookies, headers) belongs to the handshake.
         return request.response
 
     def make_handler(context: Any, request: Request, handshake: Handshake) -> ResumableHandler:
         endpoints = sockjs.endpoints
         debug = handshake.endpoint.settings.debug
-        watch = watch_of(dotted_name(original, attr)) if debug else unwatched
-        if _is_session_class(original):
+        watch = watch_of(name) if debug else unwatched
+        if is_session_class(original):
             request.websocket = _connection(Connection, handshake, request)
             clock, workers, monitor = endpoints.clock, endpoints.workers, endpoints.monitor
             return SessionHandler(original, request, clock, workers, watch, monitor)
-        body = partial(view, context, request)
+        body = partial(called, context, request)
         if asynchronous:
             request.websocket = _connection(AsyncWebSocket, handshake, request)
             return AsyncViewHandler(body, request, endpoints.workers, watch)
@@ -246,24 +224,6 @@ def handover_deriver(view: View, info: Any) -> View:
         return handler
 
     return handover
-
-
-def _is_session_class(view: object) -> bool:
-    return inspect.isclass(view) and issubclass(view, WebSocketSession)
-
-
-def _is_asynchronous(view: Any, attr: str | None) -> bool:
-    if attr is None and not inspect.isclass(view) and inspect.iscoroutinefunction(view):
-        return True
-    return inspect.iscoroutinefunction(getattr(view, attr or "__call__", None))
-
-
-def _misplaced(view: object, route_name: str | None) -> str:
-    where = f"the route {route_name!r} is no SockJS route" if route_name else "it has no route_name"
-    return (
-        f"{dotted_name(view)}: a view for connections needs a route of"
-        f" config.add_sockjs_route(...), and {where}"
-    )
 
 
 def note_identity(request: Request, handshake: Handshake) -> None:
@@ -289,6 +249,9 @@ def sockjs_tween_factory(
     # Pyramid makes its tweens last of all. A subscriber of ApplicationCreated would have it call
     # for subscribers at each request.
     share_request_class(registry)
+    mistakes.look_for_mistakes(registry)
+    devtools.show_connections(registry)
+    devtools.add_panel(registry)
 
     def sockjs_tween(request: Request) -> Response:
         handshake: Handshake | None = request.environ.get(HANDSHAKE)
@@ -307,16 +270,23 @@ def sockjs_tween_factory(
     def answer_handshake(request: Request, handshake: Handshake) -> Response:
         # Of an attempt that failed and is made again (pyramid_retry).
         handshake.taken, handshake.handler, handshake.failure = False, None, None
-        handshake.identity = UNKNOWN
+        handshake.identity, handshake.reached = UNKNOWN, True
         request.add_finished_callback(note_failure)
         try:
             response = handler(request)
-        except Exception:
+        except Exception as error:
             with contextlib.suppress(Exception):
                 note_unseen(request, handshake)
+            if isinstance(error, HTTPNotFound):
+                note_untaken(request, handshake)
             raise
         note_unseen(request, handshake)
+        note_untaken(request, handshake)
         return response
+
+    def note_untaken(request: Request, handshake: Handshake) -> None:
+        if not handshake.taken:
+            mistakes.not_taken(sockjs, request, handshake)
 
     def note_unseen(request: Request, handshake: Handshake) -> None:
         # Who is refused a new session leaves nothing to compare with.
@@ -336,6 +306,7 @@ def sockjs_tween_factory(
         parts = EndpointRequest(request.method, "", request.headers, request.host)
         answer = endpoint.handle(target, parts)
         assert isinstance(answer, Answer)
+        mistakes.greeted(sockjs, endpoint, request.path_info)
         return Response(status=answer.status, headerlist=answer.headers, body=answer.body)
 
     def lacks_page(request: Request, endpoint: Endpoint) -> bool:
@@ -359,10 +330,7 @@ def lacks_view(request: Request) -> bool:
 
 def note_failure(request: Request) -> None:
     """Notes, when the response is made, which exception an exception view made it of."""
-    error = request.exception
-    if error is not None:
-        status = error.code if isinstance(error, HTTPException) else FAILURE
-        request.environ[HANDSHAKE].failure = status if status >= 400 else None
+    request.environ[HANDSHAKE].failure = failure_of(request)
 
 
 def _find(sockjs: SockJS, request: Request) -> tuple[Endpoint, Target] | None:

@@ -17,6 +17,7 @@ from sockjs_bridge.core.credentials import UNKNOWN
 from sockjs_bridge.core.transports import PLAIN, RAW_WEBSOCKET
 from sockjs_bridge.endpoint import subprotocols
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
+from sockjs_bridge.endpoint.loglimit import LogLimit
 from sockjs_bridge.endpoint.opening import Opening, Owned
 from sockjs_bridge.endpoint.outcomes import Answer, Headers, Proof, Upgrade, Upgrading, phrase
 from sockjs_bridge.endpoint.proofs import admits
@@ -70,6 +71,7 @@ class Openings:
         self._router = router
         self._host = host
         self._log = AccessLogger(logger, "")
+        self._log_limit = LogLimit()
         self._under_way: dict[Owned, asyncio.Future[tuple[int, Headers]]] = {}
         # The loop itself holds tasks by weak references.
         self._tasks: set[asyncio.Task[None]] = set()
@@ -185,7 +187,8 @@ class Openings:
     def _abandon(attach: Upgrading, status: int, headers: Headers) -> Answer:
         attach.abandon()
         known = [("Content-Type", PLAIN), *_refusal_headers(attach), *headers]
-        return Answer(status, known, phrase(status).encode())
+        # RFC 9110, 15.4.5: with a body the next response would begin in the midst of this one.
+        return Answer(status, known, b"" if status == 304 else phrase(status).encode())
 
     # Sessions that more than one request may open
 
@@ -292,10 +295,30 @@ class Openings:
             # The page of an exception view, a redirection to a login form for example: what it
             # tells people is lost on a client of this kind.
             return handshake.failure, [item for item in headers if item[0].lower() != "location"]
-        if status < 300 and not handshake.taken:
+        # Where a view or its policy redirects, that is meant.
+        if (status < 400 and not handshake.reached) or (300 <= status < 400 and handshake.taken):
+            self._note_answered(handshake, base, status, raw)
+        elif status < 300 and not handshake.taken:
             logger.warning("route %r, %s: no view took the connection, answered 404", name, base)
+        if status < 300 and not handshake.taken:
             return 404, headers
         return status, headers + _agree(routed.head, handshake, raw)
+
+    def _note_answered(self, handshake: Handshake, base: str, status: int, raw: Headers) -> None:
+        """Logs that a handshake was answered as a page would be, at most once a minute."""
+        name = handshake.endpoint.name
+        if not self._log_limit.allows((name, status), asyncio.get_running_loop().time()):
+            return
+        places = [value for header, value in raw if header.lower() == "location"]
+        logger.warning(
+            "route %r, %s: a tween or a WSGI filter answered the handshake with %d %s%s, as that of"
+            " a page, so that no connection opens: have it let pass requests whose"
+            " request.websocket is not None (in a WSGI filter: with %r in the environ), or refuse"
+            " them by 403",
+            *(name, base, status, phrase(status)),
+            f" to {places[0]!a}" if places else "",
+            HANDSHAKE,
+        )
 
 
 def _refusal_headers(attach: Upgrading) -> Headers:

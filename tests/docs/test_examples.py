@@ -24,6 +24,7 @@ import pytest
 from pyramid.config import Configurator
 from pyramid.request import Request
 
+from sockjs_bridge import WebSocketSession
 from sockjs_bridge.client import HandshakeError, connect
 from sockjs_bridge.testing import serve
 from tests.docs.blocks import Block, collect
@@ -487,7 +488,12 @@ async def first_message(site: Site) -> None:
         assert site.app.registry.sockjs.members("user:ann")
 
 
-@example("settings", "endpoints.py")
+def views_of_endpoints(config: Configurator) -> None:
+    for name in ("chat", "feed"):
+        config.add_websocket_view(WebSocketSession, route_name=name)
+
+
+@example("settings", "endpoints.py", configure=views_of_endpoints)
 async def endpoints(site: Site) -> None:
     for name in ("chat", "feed"):
         assert await site.http("GET", name) == "Welcome to SockJS!\n"

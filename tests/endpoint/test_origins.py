@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sockjs_bridge.endpoint.loglimit import LogLimit
 from sockjs_bridge.endpoint.origins import OriginPolicy, RefusedOrigins
 
 HOST = "app.example.com"
@@ -224,13 +225,13 @@ def test_once_a_minute_for_each_origin_and_endpoint(caplog: pytest.LogCaptureFix
 def test_a_flood_of_origins(caplog: pytest.LogCaptureFixture) -> None:
     """Neither the log nor the memory is filled by who makes them up."""
     refused = RefusedOrigins("chat", [])
-    for number in range(RefusedOrigins.REMEMBERED * 3):
+    for number in range(LogLimit.REMEMBERED * 3):
         refused.note(f"http://{number}.y{'x' * 10000}", "h" * 10000, "http", number / 1000)
-    assert len(caplog.messages) == len(refused._logged) == RefusedOrigins.REMEMBERED
+    assert len(caplog.messages) == len(refused._limit) == LogLimit.REMEMBERED
     assert max(map(len, caplog.messages)) < 1000
     refused.note("http://later", HOST, "http", 61.0)
     assert "later" in caplog.messages[-1]
-    assert len(refused._logged) < RefusedOrigins.REMEMBERED
+    assert len(refused._limit) < LogLimit.REMEMBERED
 
 
 @pytest.mark.parametrize("text", ["a\nWARNING b", "\x1b[31mred", "\u202egnat", "\udcff", "'"])

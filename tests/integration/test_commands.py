@@ -44,15 +44,15 @@ def run(command: str, *arguments: str | Path, stdin: str = "") -> subprocess.Com
 
 
 def test_proutes(tmp_path):
-    """The endpoint's route is shown with its pattern and who serves it."""
+    """The endpoint's route is shown with its pattern and who serves pages and connections."""
     done = run("proutes", write_ini(tmp_path))
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.strip()}
     sessions = "tests.pkgs.shapes_app.sessions"
-    assert rows["session_keyword"] == ["/session/keyword", f"{sessions}.ByKeyword", "*"]
-    assert rows["session_second"] == ["/session/second", f"{sessions}.Stacked", "*"]
+    assert rows["session_keyword"] == ["/session/keyword", f"{sessions}.ByKeyword", "SockJS"]
+    assert rows["session_second"] == ["/session/second", f"{sessions}.Stacked", "SockJS"]
     function = "tests.pkgs.shapes_app.asynchronous.function"
-    assert rows["async_function"] == ["/async/function", function, "*"]
+    assert rows["async_function"] == ["/async/function", function, "SockJS"]
 
 
 def test_pviews(tmp_path):

@@ -19,7 +19,7 @@ from pyramid.response import Response
 from sockjs_bridge import Session, WebSocketSession
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.pyramid import config as configuration
-from sockjs_bridge.pyramid.handshake import WebSocketPredicate
+from sockjs_bridge.pyramid.viewkinds import WebSocketPredicate
 
 
 class Quiet(WebSocketSession):
@@ -467,7 +467,8 @@ def test_introspection():
     shown = entry["introspectable"]
     assert (shown["name"], shown["pattern"]) == ("chat", "/chat")
     assert shown["settings"].response_limit == 100
-    assert [related.category_name for related in config.introspector.related(shown)] == ["routes"]
+    route = config.introspector.get("routes", "chat")
+    assert [*config.introspector.related(route)] == [], "proutes takes what is related for a view"
 
 
 def test_predicate_is_shown():
@@ -585,7 +586,7 @@ class Policy:
 def test_every_origin_with_cookies_is_warned_of(caplog, policy, origins):
     """Section 8: `*` logs a warning at start-up when cookies authenticate."""
     config = configurator(**{"sockjs.allowed_origins": origins})
-    config.add_sockjs_route("chat", "/chat")
+    config.add_sockjs_route("chat", "/chat", session=Quiet)
     # Later than the route, as an application may well do it.
     if policy is not None:
         config.set_security_policy(policy)

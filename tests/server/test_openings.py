@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPForbidden
+from pyramid.httpexceptions import HTTPForbidden, HTTPNotModified
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.core.monitor import Monitor
@@ -38,6 +38,7 @@ class Guard:
         self.environs: list[dict[str, Any]] = []
         self.sessions: list[Any] = []
         self.refuses = False
+        self.not_modified = False
         self.says = "yes"
         self.entered = threading.Event()
         self.gate = threading.Event()
@@ -50,6 +51,8 @@ class Guard:
         self.entered.set()
         assert self.gate.wait(PATIENCE)
         request.response.headers["X-App"] = self.says
+        if self.not_modified:
+            raise HTTPNotModified()
         if self.refuses:
             raise HTTPForbidden(headers={"X-Why": "no"})
         return self
@@ -97,6 +100,20 @@ async def test_aiohttp_has_no_part_in_it(path):
         await server.quiet()
         assert wire.written == (b"\x81\x02hi" if raw else b'\x81\x07a["hi"]')
         assert server.requests == 0
+
+
+@both_readers
+async def test_a_304_has_no_body(fast):
+    """RFC 9110, 15.4.5: what came behind it would be taken for the next response."""
+    async with Server(fast=fast) as server:
+        server.guard.not_modified = True
+        wire = await ask(server, handshake())
+        assert wire.written.startswith(b"HTTP/1.1 304 ")
+        assert wire.written.endswith(b"\r\n\r\n")
+        wire.written = b""
+        wire.feed(INFO.replace(b"/talk/", b"/talk/a/"))
+        await server.quiet()
+        assert wire.written.startswith(b"HTTP/1.1 200 ")
 
 
 NATIVE = [("caf\xe9", b"caf\xe9"), ("caf\xc3\xa9", b"caf\xc3\xa9")]

@@ -1,0 +1,115 @@
+"""Which views serve connections: what their code tells."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+import pytest
+
+from sockjs_bridge import WebSocketSession
+from sockjs_bridge.pyramid.viewkinds import is_asynchronous, is_session_class, names_connection
+
+
+def wrapped(view):
+    @wraps(view)
+    def wrapper(request):
+        return view(request)
+
+    return wrapper
+
+
+def page(request):
+    return request.path
+
+
+def named(request):
+    return request.websocket
+
+
+@wrapped
+def decorated(request):
+    return request.ws_connection
+
+
+def within(request):
+    return [each for each in range(3) if request.websocket]
+
+
+def receiving(request):
+    return request.receive()
+
+
+class Views:
+    def __init__(self, request):
+        self.request = request
+
+    def named(self):
+        return self.request.websocket
+
+
+class Called:
+    def __call__(self, request):
+        return request.websocket
+
+
+class Pages:
+    def __call__(self, request):
+        return request.path
+
+
+@pytest.mark.parametrize(
+    ("view", "attr", "found"),
+    [
+        (page, None, (False, False)),
+        (named, None, (True, True)),
+        (decorated, None, (True, True)),
+        (within, None, (True, True)),
+        (receiving, None, (False, True)),
+        (Views, "named", (True, True)),
+        (Called(), None, (True, True)),
+        (Pages(), None, (False, False)),
+        (Pages, None, (False, False)),
+        # A view that is a renderer alone, and one in C.
+        (None, None, (False, False)),
+        (len, None, (False, False)),
+    ],
+)
+def test_names_connection(view, attr, found):
+    """Whatever kind of view it is; what it calls is not looked into."""
+    assert tuple(names_connection(view, attr, receives=each) for each in (False, True)) == found
+
+
+class Asynchronous:
+    async def method(self):
+        """A view."""
+
+    async def __call__(self):
+        """A view."""
+
+
+async def asynchronous(request):
+    """A view."""
+
+
+@pytest.mark.parametrize(
+    ("view", "attr", "expected"),
+    [
+        (page, None, False),
+        (asynchronous, None, True),
+        (Asynchronous, "method", True),
+        (Asynchronous, None, True),
+        (Asynchronous(), None, True),
+        (Views, "named", False),
+    ],
+)
+def test_is_asynchronous(view, attr, expected):
+    assert is_asynchronous(view, attr) is expected
+
+
+def test_is_session_class():
+    assert is_session_class(WebSocketSession)
+    assert not any(map(is_session_class, (Views, page, WebSocketSession(named_request()))))
+
+
+def named_request():
+    return type("Request", (), {"websocket": None})()
