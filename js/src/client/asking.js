@@ -1,8 +1,8 @@
 // The ways of a session: which are begun, proved, watched and left.
 
-import { after, cancel, enter, isSteady, patience, pause, urlOf } from "./fields.js";
+import { after, cancel, enter, isOver, isSteady, patience, pause, urlOf } from "./fields.js";
 import { left, newLink, open, write } from "./link.js";
-import { bytesOf, repeated, settled } from "./outbox.js";
+import { bytesOf, lossOf, repeated } from "./outbox.js";
 import {
   brokeOn,
   LEFT_OUT,
@@ -43,7 +43,7 @@ const EMPTY = 1e3;
  * @param {number} [least] ms that the server asks to wait.
  */
 export function tryAgain(session, least = 0) {
-  if (session._state === "closed") return;
+  if (isOver(session)) return;
   const ms = Math.max(least, session._failures && pause(session, session._failures - 1));
   session._failures++;
   if (ms) after(session, "retry", ms, () => tryWays(session));
@@ -60,9 +60,9 @@ export function tryWays(session) {
     session._plain = false;
     enter(session, "break");
     // What came over SockJS is of no session that could be gone on with.
-    if (enter(session, "lost")) session._tell("lost", { handled: settled(session), repeated: 0 });
+    if (enter(session, "lost")) session._tell("lost", lossOf(session));
   }
-  if (session._state === "closed") return;
+  if (isOver(session)) return;
   const none = session._failures > 1;
   [session._attempts, session._hedge] = plan(session, session._ways, session._now(), none);
   nextWay(session);

@@ -2,9 +2,11 @@
 // that take the session first: sending.js (the way up), asking.js (the ways), reading.js (what comes down),
 // resumable.js (what the page calls). They call each other.
 
+import { draw } from "./network.js";
 import { newOutbox } from "./outbox.js";
 import { newPolicy, PROBATION, WAYS } from "./policy.js";
 import { TRANSITIONS } from "./states.js";
+import { below, lastOf } from "./urls.js";
 
 /** @import { Host, Request } from "./host.js" */
 /** @import { Link } from "./link.js" */
@@ -22,11 +24,35 @@ const STEADY_PATIENCE = 4e3;
 const MIN_PAUSE = 500;
 const MAX_PAUSE = 30e3;
 
-/** @param {Host} host @returns {string} 16 random bytes as base64url. */
-export function token({ _random }) {
-  const bytes = Array.from({ length: 16 }, () => _random() * 256);
-  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").slice(0, 22);
-}
+/** @param {Host} host @returns {string} 16 bytes by chance as base64url, of which 108 bits were drawn. */
+export const token = (host) => `${draw(host, 21)}A`;
+
+/**
+ * What begins anew with each session of this client.
+ *
+ * @param {Host} host
+ */
+export const newTerms = (host) => ({
+  /** The session's id, and its key. */
+  _id: token(host),
+  _key: token(host),
+  /** It had a welcome: when, first. */
+  _welcomed: false,
+  _begunAt: Infinity,
+  /** Tells it from another one of the same id. @type {string | undefined} */
+  _incarnation: undefined,
+  /** Where it is at home, with a hyphen before it. */
+  _home: "",
+  /** How many of its messages came. */
+  _received: 0,
+  /** What came since the server was told so, in characters; from ACK_SIZE on it is to be told. */
+  _unacknowledged: 0,
+  /** Rooms whose gap was told: a session tells each once. */
+  _missed: new Set(),
+  /** The number of the newest receive request. */
+  _newest: 0,
+  _stales: 0,
+});
 
 /**
  * @param {Host} host
@@ -34,88 +60,63 @@ export function token({ _random }) {
  * @param {Options} options
  * @param {Tell} tell
  */
-export function create(host, url, { ways = WAYS, known, snapshot, _fallsBack = false }, tell) {
-  return {
-    ...host,
-    _tell: tell,
-    _address: url,
-    _ways: ways,
-    ...newPolicy(known),
-    ...newOutbox(),
-    _state: /** @type {State} */ ("connecting"),
-    /** The client's id, which outlives sessions. */
-    _client: snapshot?.client ?? token(host),
-    /** The present session's id, and its key. */
-    _id: token(host),
-    _key: token(host),
-    /** The former session of this client, which the first one here ends. @type {object | undefined} */
-    _replaces: undefined,
-    /** The present session had a welcome. */
-    _welcomed: false,
-    /** Tells this session from another one of the same id. @type {string | undefined} */
-    _incarnation: undefined,
-    /** Where the session is at home, with a hyphen before it. */
-    _home: "",
-    /** When the present session was welcomed first, and how many in a row were over too soon. */
-    _begunAt: Infinity,
-    _short: 0,
-    /** The code and reason by which the page has closed it. @type {[number, string] | undefined} */
-    _closing: undefined,
-    /** Who hears `unsupported` goes on over SockJS. */
-    _fallsBack,
-    /** SockJS was open, and nothing has come in its place. */
-    _plain: false,
+export const create = (host, url, { ways = WAYS, known, _fallsBack = false }, tell) => ({
+  ...host,
+  _tell: tell,
+  _address: url,
+  _ways: ways,
+  ...newPolicy(known),
+  ...newOutbox(),
+  ...newTerms(host),
+  _client: token(host),
+  _state: /** @type {State} */ ("connecting"),
+  /** The former session of this client, which the next one ends. @type {object | undefined} */
+  _replaces: undefined,
+  /** How many sessions in a row were over too soon. */
+  _short: 0,
+  /** The code and reason by which the page has closed it. @type {[number, string] | undefined} */
+  _closing: undefined,
+  /** Who hears `unsupported` goes on over SockJS. */
+  _fallsBack,
 
-    /** Bytes of messages that a request may have. */
-    _budget: LIMIT - OVERHEAD,
-    /** The send that is on its way. @type {?Request} */
-    _post: null,
-    /** How many sends in a row failed, and how many brought nothing on. */
-    _unanswered: 0,
-    _asked: 0,
+  /** Bytes of messages that a request may have. */
+  _budget: LIMIT - OVERHEAD,
+  /** The send that is on its way. @type {?Request} */
+  _post: null,
+  /** How many sends in a row failed, and how many brought nothing on. */
+  _unanswered: 0,
+  _asked: 0,
+  /** The last place of each room with history, by its key; what was heard last is last. */
+  _rooms: /** @type {Map<string, string>} */ (new Map()),
 
-    /** How many messages of this session came. */
-    _received: 0,
-    /** What came since the server was told so, in characters; from ACK_SIZE on it is to be told. */
-    _unacknowledged: 0,
-    /** The last place of each room with history, by its key; what was heard last is last. */
-    _rooms: /** @type {Map<string, string>} */ (new Map()),
-    /** Rooms whose gap was told: a session tells each once. */
-    _missed: new Set(),
-    _stales: 0,
+  /** @type {Link[]} */
+  _links: [],
+  /** The one that was welcomed last. @type {?Link} */
+  _current: null,
+  /** Ms of silence that the server allows itself. */
+  _heartbeat: 25e3,
+  /** The ways that are begun next, and how long after each other. @type {Way[]} */
+  _attempts: [],
+  _hedge: 0,
+  _pings: 0,
+  /** How often in a row it was tried in vain to get a way. */
+  _failures: 0,
+  /** Until when messages are said to flow. */
+  _activeUntil: 0,
+  /** By a name, or a link. @type {Map<unknown, object>} */
+  _timers: new Map(),
+});
 
-    /** @type {Link[]} */
-    _links: [],
-    /** The one that was welcomed last. @type {?Link} */
-    _current: null,
-    /** The number of the newest receive request. */
-    _newest: 0,
-    /** Ms of silence that the server allows itself. */
-    _heartbeat: 25e3,
-    /** The ways that are begun next, and how long after each other. @type {Way[]} */
-    _attempts: [],
-    _hedge: 0,
-    _pings: 0,
-    /** How often in a row it was tried in vain to get a way. */
-    _failures: 0,
-    /** Until when messages are said to flow. */
-    _activeUntil: 0,
-    /** By a name, or a link. @type {Map<unknown, object>} */
-    _timers: new Map(),
-  };
-}
+/** @param {Session} session @returns {boolean} it is over. */
+export const isOver = ({ _state }) => !TRANSITIONS[_state].end;
 
 /**
  * @param {Session} session
  * @param {string} transport a way, or `xhr_send`.
  * @param {string} [query]
  */
-export function urlOf({ _address, _home, _id }, transport, query) {
-  const [path, ...own] = _address.split("?");
-  const all = [query, own.join("?")].filter(Boolean).join("&");
-  const name = transport.replace("-polling", "").replace("-", "_");
-  return `${path}/~r1${_home}/${_id}/${name}${all && `?${all}`}`;
-}
+export const urlOf = ({ _address, _home, _id }, transport, query) =>
+  below(_address, `/~r1${_home}/${_id}/${lastOf(transport)}`, query);
 
 /**
  * Moves on.

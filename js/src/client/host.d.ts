@@ -13,7 +13,7 @@ export interface RequestEvents {
    * @param rest what came behind the last line end.
    * @param wait ms that the server asks to wait.
    */
-  _end(status: number, rest: string, wait: number): void;
+  _end?(status: number, rest: string, wait: number): void;
 }
 
 export interface Request {
@@ -22,10 +22,10 @@ export interface Request {
 }
 
 export interface WebSocketEvents {
-  open(): void;
-  text(data: string): void;
+  open?(): void;
+  text?(data: string): void;
   /** The last call, also where the handshake failed: RFC 6455, 7.1.5 and 7.1.6. */
-  close(code: number, reason: string): void;
+  close?(code: number, reason: string): void;
 }
 
 export interface Socket {
@@ -51,5 +51,7 @@ export interface Host {
    * @param options keepalive: it outlives the page.
    */
   _request(url: string, body: string, on: RequestEvents, options?: { keepalive?: boolean }): Request;
+  /** Whether requests carry cookies to another origin. */
+  _credentials?: RequestCredentials;
   _websocket(url: string, on: WebSocketEvents): Socket;
 }

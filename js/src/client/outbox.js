@@ -1,5 +1,7 @@
 // What a client counts of the messages that go up: those that wait until they are handled.
 
+/** @import { Receipt } from "./receipts.js" */
+
 const encoder = new TextEncoder();
 
 /**
@@ -15,7 +17,9 @@ export const bytesOf = (value) => encoder.encode(JSON.stringify(value)).length +
  * @typedef {ReturnType<typeof newOutbox>} Outbox
  */
 export const newOutbox = () => ({
-  /** @type {{ _text: string, _bytes: number }[]} */
+  /** The client's id, which outlives sessions. */
+  _client: "",
+  /** @type {{ _receipt: Receipt, _bytes: number, _settle: (sure: boolean) => void }[]} */
   _waiting: [],
   /** Bytes of all that waits. */
   _size: 0,
@@ -29,6 +33,8 @@ export const newOutbox = () => ({
   _doubtful: 0,
   /** The same after `moved`: but for what went with a request that a late copy of may make a session. */
   _copied: 0,
+  /** SockJS was open, and nothing has come in its place: it tells of nothing that it was handled. */
+  _plain: false,
 });
 
 /** @param {Outbox} outbox @returns {number} the number of the last message that was sent. */
@@ -40,16 +46,23 @@ export const settled = ({ _base, _handled }) => _base + _handled - 1;
 /** @param {Outbox} outbox @returns {number} how many of those that wait may have been handled. */
 export const repeated = ({ _doubtful, _handled }) => Math.max(0, _doubtful - _handled);
 
+/** @param {Outbox} outbox what `lost` tells of it. */
+export const lossOf = (outbox) => ({ handled: settled(outbox), repeated: repeated(outbox) });
+
 /**
  * @param {Outbox} outbox
  * @param {string} text
  * @param {number} [bytes]
- * @returns {number} its number over all sessions.
+ * @returns {Receipt}
  */
 export function add(outbox, text, bytes = bytesOf(text)) {
+  const receipt = { id: `${outbox._client}-${outbox._base + last(outbox)}`, text };
   outbox._size += bytes;
-  outbox._waiting.push({ _text: text, _bytes: bytes });
-  return outbox._base + last(outbox) - 1;
+  return Object.assign(receipt, {
+    handled: new Promise((settle) => {
+      outbox._waiting.push({ _receipt: /** @type {Receipt} */ (receipt), _bytes: bytes, _settle: settle });
+    }),
+  });
 }
 
 /**
@@ -59,7 +72,10 @@ export function add(outbox, text, bytes = bytesOf(text)) {
  */
 export function forget(outbox, handled) {
   const done = outbox._waiting.splice(0, Math.max(0, handled - outbox._handled));
-  for (const { _bytes } of done) outbox._size -= _bytes;
+  for (const { _bytes, _settle } of done) {
+    outbox._size -= _bytes;
+    _settle(!outbox._plain);
+  }
   outbox._handled += done.length;
   outbox._arrived = Math.max(outbox._arrived, outbox._handled);
   return done.length;
@@ -74,10 +90,10 @@ export function forget(outbox, handled) {
  */
 export function batch(outbox, first, budget, least = 1) {
   const found = [];
-  for (const { _text, _bytes } of outbox._waiting.slice(first - outbox._handled - 1)) {
+  for (const { _receipt, _bytes } of outbox._waiting.slice(first - outbox._handled - 1)) {
     budget -= _bytes;
     if (budget < 0 && found.length >= least) break;
-    found.push(_text);
+    found.push(_receipt.text);
   }
   outbox._doubtful = Math.max(outbox._doubtful, first + found.length - 1);
   return found;

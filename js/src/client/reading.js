@@ -1,8 +1,8 @@
 // What comes down to a session, and what becomes of it.
 
 import { expect, gone, leaveAll, pong, tookOver, tryAgain } from "./asking.js";
-import { OVERHEAD, after, enter, patience, token } from "./fields.js";
-import { beginAnew, last, repeated, settled } from "./outbox.js";
+import { OVERHEAD, after, enter, newTerms, patience } from "./fields.js";
+import { beginAnew, last, lossOf } from "./outbox.js";
 import { enterNet, SETTLED } from "./policy.js";
 import { acknowledge, check, confirm, got, isCount, pump } from "./sending.js";
 
@@ -181,8 +181,8 @@ function stale(session, newest) {
 export function lose(session, handled = 0) {
   confirm(session, Math.min(handled, last(session)));
   enter(session, "lost");
-  renew(session, true);
-  session._tell("lost", { handled: settled(session), repeated: repeated(session) });
+  follow(session, true);
+  session._tell("lost", lossOf(session));
   goOn(session);
 }
 
@@ -193,7 +193,7 @@ export function lose(session, handled = 0) {
  */
 function move(session, ms, doubtful) {
   enter(session, "moved");
-  renew(session, doubtful);
+  follow(session, doubtful);
   after(session, "move", ms * session._random(), () => {
     enter(session, "due");
     goOn(session);
@@ -202,26 +202,29 @@ function move(session, ms, doubtful) {
 }
 
 /**
+ * Has a new session take the place of one that is over.
+ *
+ * @param {Session} session
+ * @param {boolean} doubtful what was on its way may have been handled.
+ */
+function follow(session, doubtful) {
+  // Two servers that know nothing of each other lose a session in turns, or send it away, however much
+  // each of them says at its beginning.
+  session._short = session._now() < session._begunAt + SETTLED ? session._short + 1 : 0;
+  session._failures = session._short;
+  renew(session, doubtful);
+}
+
+/**
  * Has a new session begin with what was not confirmed.
  *
  * @param {Session} session
  * @param {boolean} doubtful what was on its way may have been handled.
  */
-function renew(session, doubtful) {
+export function renew(session, doubtful) {
   leaveAll(session);
-  // Two servers that know nothing of each other lose a session in turns, or send it away, however much
-  // each of them says at its beginning.
-  session._short = session._now() < session._begunAt + SETTLED ? session._short + 1 : 0;
-  session._failures = session._short;
-  session._begunAt = Infinity;
   beginAnew(session, doubtful);
-  session._id = token(session);
-  session._key = token(session);
-  session._newest = session._stales = session._received = session._unacknowledged = 0;
-  session._welcomed = false;
-  session._incarnation = undefined;
-  session._home = "";
-  session._missed.clear();
+  Object.assign(session, newTerms(session));
 }
 
 /** @param {Session} session */

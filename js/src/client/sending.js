@@ -84,7 +84,7 @@ function pumpWebSocket(session, link) {
  * @param {{ send: (text: string) => void }} sock
  */
 function pumpPlain(session, sock) {
-  for (const { _text } of session._waiting) sock.send(_text);
+  for (const { _receipt } of session._waiting) sock.send(_receipt.text);
   forget(session, last(session));
   beginAnew(session, false);
   session._tell("handled", settled(session));

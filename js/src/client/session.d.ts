@@ -6,7 +6,7 @@
 export type Way = "websocket" | "xhr-streaming" | "xhr-polling";
 
 /** See states.js. */
-export type State = "connecting" | "open" | "suspended" | "moving" | "closing" | "closed";
+export type State = "connecting" | "open" | "suspended" | "moving" | "closing" | "closed" | "stopped";
 
 /** What worked, to be told to the next page within half an hour: a page cannot know for how long. */
 export interface Known {

@@ -1,9 +1,10 @@
 // SockJS for a page: the constructor of sockjs-client 1.6, over three transports.
 
-import { connect, trimmed } from "./attempts.js";
-import { addressOf, checkClose, refusal } from "./checks.js";
-import { network } from "./network.js";
+import { connect } from "./attempts.js";
+import { checkClose, refusal } from "./checks.js";
+import { draw, network } from "./network.js";
 import { WAYS } from "./policy.js";
+import { addressOf, trimmed } from "./urls.js";
 
 /** @import { Listened, SockJSCloseEvent, SockJSEvents, SockJSMessageEvent } from "./events.js" */
 
@@ -77,8 +78,7 @@ class Connection extends EventTarget {
   constructor(url, protocols, options) {
     super();
     if (!arguments.length) throw new TypeError("Invalid URL");
-    const given = options ?? {};
-    const { transports, timeout = 0, credentials = "include" } = given;
+    const { transports, timeout = 0, credentials, info, ...given } = options ?? {};
     const sessionId = given.sessionId || 8;
     if (!/^[nf]/.test(typeof sessionId)) throw new TypeError("Invalid sessionId");
     const address = addressOf(url);
@@ -91,23 +91,17 @@ class Connection extends EventTarget {
       this.addEventListener(type, (event) => /** @type {any} */ (this)[`on${type}`]?.(event));
     }
     const host = network(credentials);
-    /** @param {number} count */
-    const random = (count) => Math.floor(count * host._random());
-    const server = given.server || random(1000);
+    const server = given.server || Math.floor(1000 * host._random());
     const wanted = [transports || []].flat();
-    const way = {
+    const endpoint = {
       url: this.url,
       names: WAYS.filter((name) => !wanted.length || wanted.includes(name)),
       timeout,
-      ask: given.info ?? address.origin !== globalThis.location?.origin,
-      credentials,
-      session() {
-        let id = typeof sessionId === "function" ? sessionId() : "";
-        while (id.length < Number(sessionId)) id += random(36).toString(36);
-        return `/${server}/${id}`;
-      },
+      ask: info ?? address.origin !== globalThis.location?.origin,
+      session: () =>
+        `/${server}/${typeof sessionId === "function" ? sessionId() : draw(host, sessionId)}`,
     };
-    this.#connection = connect(host, way, {
+    this.#connection = connect(host, endpoint, {
       frame: (frame, name) => this.#take(frame, name),
       lost: (code, reason) => this.#end(code, reason),
     });

@@ -193,7 +193,6 @@ for (const [what, url] of Object.entries({
       assert.deepEqual(told, []);
       assert.equal(made.bufferedAmount, 0);
     });
-    socket.send("nobody hears it");
     socket.close();
     await (await fetch(server.url)).text();
     assert.deepEqual(told, [1006]);

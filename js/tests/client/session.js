@@ -20,7 +20,7 @@ export class Session {
   }
 
   get state() {
-    return this.fields._state;
+    return this.fields._state.replace("stopped", "closed");
   }
 
   get client() {
@@ -48,7 +48,7 @@ export class Session {
   }
 
   start = () => tryWays(this.fields);
-  send = (text) => core.send(this.fields, text);
+  send = (text) => Number(core.send(this.fields, text).id.split("-").at(-1));
   close = (code = 1000, reason = "") => core.close(this.fields, code, reason);
   stop = () => core.stop(this.fields);
   reconnect = () => core.reconnect(this.fields);
