@@ -17,17 +17,6 @@ const INFO_LIMIT = 8_000;
 const LOST = "Connection lost";
 
 /**
- * @typedef {object} Endpoint What is known of the server.
- * @property {string} url Of the endpoint.
- * @property {Way[]} names The transports that may be used, the best first.
- * @property {number} timeout ms that each has at least.
- * @property {boolean} ask Whether `/info` is asked first.
- * @property {() => string} session The part of the URL of a new session.
- *
- * @typedef {object} Events What is told: the rest is to be passed over where it has called close().
- * @property {(frame: string, name: string) => void} frame With the name of its transport.
- * @property {(code: number, reason: string) => void} lost 1002: there is no server.
- *
  * @typedef {object} Attempt A transport that is tried, and then the one that is used.
  * @property {Way} _name
  * @property {number} _began ms.
@@ -37,16 +26,22 @@ const LOST = "Connection lost";
  */
 
 /**
- * Connects to a SockJS server, over the best transport that works.
+ * Connects to a SockJS server, over the best transport that works. Who has closed it takes no notice of what
+ * it still tells.
  *
  * @param {Host} host
- * @param {Endpoint} endpoint
- * @param {Events} on
+ * @param {string} url Of the endpoint.
+ * @param {Way[]} names The transports that may be used, the best first.
+ * @param {number} patience ms that each has at least.
+ * @param {boolean} ask Whether `/info` is asked first.
+ * @param {() => string} session The part of the URL of a new session.
+ * @param {(frame: string, name: string) => void} take Told a frame, with the name of its transport.
+ * @param {(code: number, reason: string) => void} end Told that it is over. 1002: there is no server.
  * @returns {Link}
  */
-export function connect(host, { url, names, timeout, ask, session }, on) {
-  let patience = Math.max(timeout, HEDGE);
+export function connect(host, url, names, patience, ask, session, take, end) {
   let informed = false;
+  patience = Math.max(patience, HEDGE);
   // Those that are begun and have not failed, the best first.
   /** @type {Attempt[]} */
   let attempts = [];
@@ -78,7 +73,7 @@ export function connect(host, { url, names, timeout, ask, session }, on) {
       () => false,
     );
     if (!info) {
-      on.lost(1002, "Cannot connect to server");
+      end(1002, "Cannot connect to server");
       return;
     }
     informed = true;
@@ -98,7 +93,7 @@ export function connect(host, { url, names, timeout, ask, session }, on) {
     } else if (attempts.length) {
       after(LIMIT, () => attempts.forEach(drop));
     } else if (informed) {
-      on.lost(2000, "All transports failed");
+      end(2000, "All transports failed");
     } else {
       // Whether there is a server at all makes the difference.
       inform();
@@ -122,8 +117,9 @@ export function connect(host, { url, names, timeout, ask, session }, on) {
    */
   function heard(attempt, frame) {
     const { _frames } = attempt;
+    if (!attempts.includes(attempt)) return;
     if (attempt === chosen) {
-      on.frame(frame, attempt._name);
+      take(frame, attempt._name);
     } else if (_frames.length || /^(o$|c\[)/.test(frame)) {
       attempt._rtt ??= host._now() - attempt._began;
       _frames.push(frame);
@@ -146,8 +142,9 @@ export function connect(host, { url, names, timeout, ask, session }, on) {
    * @param {string} reason
    */
   function lost(attempt, code, reason) {
+    if (!attempts.includes(attempt)) return;
     if (attempt === chosen) {
-      on.lost(code, reason || LOST);
+      end(code, reason || LOST);
       return;
     }
     attempts = attempts.filter((other) => other !== attempt);
@@ -169,22 +166,23 @@ export function connect(host, { url, names, timeout, ask, session }, on) {
     if (best !== first && left > 0) {
       after(left, choose);
     } else {
-      chosen = best;
-      leave(false, best);
-      for (const frame of best._frames) on.frame(frame, best._name);
+      const others = attempts.filter((other) => other !== best);
+      attempts = [(chosen = best)];
+      leave(false, others);
+      for (const frame of best._frames) take(frame, best._name);
     }
     return true;
   }
 
   /**
    * @param {boolean} [flush]
-   * @param {Attempt} [but]
+   * @param {Attempt[]} [some]
    */
-  function leave(flush, but) {
+  function leave(flush, some = attempts) {
     names = [];
     informed = true;
     host._cancel(timer);
-    for (const attempt of attempts) if (attempt !== but) attempt._link.close(flush);
+    for (const { _link } of some) _link.close(flush);
   }
 
   if (ask) inform();

@@ -13,6 +13,7 @@ import { below, lastOf } from "./urls.js";
 /** @import { Options, State, Tell, Way } from "./session.js" */
 /** @import { Event } from "./states.js" */
 /** @typedef {ReturnType<typeof create>} Session */
+/** @typedef {Link | Function} Key What a timer is for: a link, or what is done then. */
 
 // Bytes of a request, before the server has told its limit; what each takes beside its messages.
 const LIMIT = 65536;
@@ -103,7 +104,7 @@ export const create = (host, url, { ways = WAYS, known, _fallsBack = false }, te
   _failures: 0,
   /** Until when messages are said to flow. */
   _activeUntil: 0,
-  /** By a name, or a link. @type {Map<unknown, object>} */
+  /** @type {Map<Key, object>} */
   _timers: new Map(),
 });
 
@@ -136,24 +137,24 @@ export function enter(session, event) {
  * Calls later, in place of what was to be called for the same.
  *
  * @param {Session} session
- * @param {unknown} key
+ * @param {Key} key
  * @param {number} ms
- * @param {() => void} call
+ * @param {(session: Session) => void} [call] the key, where it is a function.
  */
-export function after(session, key, ms, call) {
+export function after(session, key, ms, call = /** @type {any} */ (key)) {
   cancel(session, key);
   session._timers.set(
     key,
     session._after(ms, () => {
       session._timers.delete(key);
-      call();
+      call(session);
     }),
   );
 }
 
 /**
  * @param {Session} session
- * @param {unknown} key
+ * @param {Key} key
  */
 export function cancel(session, key) {
   session._cancel(session._timers.get(key));

@@ -1,6 +1,6 @@
 // The browser, as the rest of the client sees it: fetch(), WebSocket, clock, timers, chance.
 
-/** @import { Host, RequestEvents } from "./host.js" */
+/** @import { Host, RequestEvents, Socket } from "./host.js" */
 
 /**
  * @param {Host} host
@@ -29,44 +29,24 @@ export const network = (credentials = "include") => ({
     const { signal } = controller;
     // Its body is a string and it has no header of its own: that is text/plain, and needs no preflight
     // (Fetch, "CORS-safelisted request-header").
-    const init = { method: "POST", body, credentials, signal, cache: /** @type {const} */ ("no-store") };
-    read(fetch(url, { ...init, ...options }), () => on);
-    return {
-      abort() {
-        on = {};
-        controller.abort();
-      },
-    };
+    read(fetch(url, { method: "POST", body, credentials, signal, cache: "no-store", ...options }), on);
+    return { close: () => controller.abort() };
   },
-  _websocket(url, on) {
-    /** @type {WebSocket | undefined} */
-    let socket;
+  _websocket(url, { open, text, close }) {
     /** @param {Partial<CloseEvent>} event */
-    const over = ({ code = 1006, reason = "" }) => {
-      const { close } = on;
-      on = {};
-      close?.(code, reason);
-    };
+    const over = ({ code = 1006, reason = "" }) => close(code, reason);
     try {
-      socket = new WebSocket(url.replace(/^http/, "ws"));
-      socket.onopen = () => on.open?.();
-      socket.onmessage = ({ data }) => on.text?.(data);
+      const socket = new WebSocket(url.replace(/^http/, "ws"));
+      socket.onopen = open;
+      socket.onmessage = ({ data }) => text(data);
       // Some runtimes tell a failed handshake by `error` alone.
       socket.onclose = socket.onerror = over;
+      return socket;
     } catch {
       // There are none here, or the page's policy forbids this one.
       queueMicrotask(() => over({}));
+      return /** @type {Socket} */ ({ close() {} });
     }
-    return {
-      send: (text) => socket?.send(text),
-      close() {
-        on = {};
-        socket?.close();
-      },
-      get bufferedAmount() {
-        return socket?.bufferedAmount ?? 0;
-      },
-    };
   },
 });
 
@@ -75,7 +55,7 @@ export const network = (credentials = "include") => ({
  * caught here.
  *
  * @param {Promise<Response>} answer
- * @param {() => RequestEvents} on who hears it, as long as somebody does.
+ * @param {RequestEvents} on
  */
 async function read(answer, on) {
   const response = await answer.catch(() => null);
@@ -88,8 +68,8 @@ async function read(answer, on) {
     rest = /** @type {string} */ (lines.pop());
     if (status !== 200) continue;
     // A part of a line is a sign of life, too: a large one may take long.
-    on()._part?.();
-    for (const line of lines) on()._line?.(line);
+    on._part?.();
+    for (const line of lines) on._line?.(line);
   }
-  on()._end?.(status, rest, 1e3 * Number(response?.headers.get("Retry-After")) || 0);
+  on._end(status, rest, 1e3 * Number(response?.headers.get("Retry-After")) || 0);
 }

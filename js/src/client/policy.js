@@ -77,7 +77,7 @@ export function plan(policy, ways, now, all) {
   const order = rest.length ? rest : some;
   return way && fit.includes(way)
     ? [[...new Set([way, ...order])], Math.min(MAX_HEDGE, Math.max(HEDGE, 2 * rtt + 100))]
-    : [[...order], HEDGE];
+    : [order, HEDGE];
 }
 
 /**

@@ -69,15 +69,14 @@ function read(session, link, text) {
     take(session, link, content);
   } else if (kind === "p") {
     const [room, place, messages] = content;
-    const [, epoch, number] = /^(.*-)(\d+)$/.exec(place) ?? [];
-    check(epoch && typeof room === "string");
+    check(/-\d+$/.test(place) && typeof room === "string");
     const more = Math.max(0, messages.length - 1);
     // A link that was replaced may bring what another one has brought before.
     const news = link._number + more > session._received;
     take(session, link, messages);
     if (news && !link._over) {
       session._rooms.delete(room);
-      session._rooms.set(room, epoch + (Number(number) + more));
+      session._rooms.set(room, place.replace(/\d+$/, (/** @type {string} */ number) => Number(number) + more));
     }
   } else {
     check(kind === "c");
@@ -110,20 +109,20 @@ function take(session, link, messages) {
  * @param {any} told
  */
 function readTold(session, link, told) {
-  const { from, at, received, missed = [], lost, moved } = told;
-  if (from !== undefined) welcome(session, link, told);
-  else check(at === undefined || at + 1 === link._number);
+  const { from, at = link._number - 1, received = session._handled, missed = [], lost, moved } = told;
+  if (from) welcome(session, link, told);
+  else check(at + 1 === link._number);
   if (link._over) return;
-  if (received !== undefined) confirm(session, count(received));
-  if (told.pong !== undefined) pong(session, link);
+  confirm(session, count(received));
+  if (told.pong) pong(session, link);
   if (told.ack) acknowledge(session);
   for (const [key, room] of missed) {
     // The server repeats it until a message behind it is acknowledged.
     if (!session._missed.has(key)) session._tell("missed", { room });
     session._missed.add(key);
   }
-  if (told.stale !== undefined) stale(session, count(told.stale));
-  else if (lost) lose(session, lost.received === undefined ? 0 : count(lost.received));
+  if (told.stale) stale(session, count(told.stale));
+  else if (lost) lose(session, count(lost.received ?? 0));
   // Without a welcome it was not told what the server has handled.
   else if (moved !== undefined) move(session, time(moved), !link._number);
   else if (from) pump(session);
@@ -141,7 +140,7 @@ function welcome(session, link, { from, received, limit, heartbeat, incarnation,
     lose(session);
     return;
   }
-  if (limit !== undefined) {
+  if (limit) {
     // A late copy of a first request may have made one more session, in another process.
     check(!session._welcomed || incarnation === session._incarnation);
     session._heartbeat = time(heartbeat);
@@ -156,7 +155,7 @@ function welcome(session, link, { from, received, limit, heartbeat, incarnation,
   if (!session._welcomed) session._begunAt = session._now();
   session._welcomed = true;
   session._replaces = undefined;
-  if (link._request >= (session._current?._request ?? 0)) tookOver(session, link);
+  if (link._turn >= (session._current?._turn ?? 0)) tookOver(session, link);
   enter(session, "welcome");
 }
 
@@ -194,7 +193,7 @@ export function lose(session, handled = 0) {
 function move(session, ms, doubtful) {
   enter(session, "moved");
   follow(session, doubtful);
-  after(session, "move", ms * session._random(), () => {
+  after(session, move, ms * session._random(), () => {
     enter(session, "due");
     goOn(session);
   });
@@ -238,8 +237,7 @@ function goOn(session) {
  * @param {number} status of an HTTP answer, or a code: 4000 and the status.
  */
 export function isFinal(session, status) {
-  const denied = status >= 4400 && status < 4500;
-  if (denied || [400, 401, 403, 413].includes(status)) {
+  if (/^(44..|40[013]|413)$/.test(`${status}`)) {
     finish(session, "denied", { status: status % 4000 });
   } else if (!session._welcomed && ([404, 405, 501].includes(status) || isRefused(session, status))) {
     unsupported(session);
@@ -259,7 +257,7 @@ export function isFinal(session, status) {
  *   way to ask.
  */
 const isRefused = ({ _fallsBack, _ways, _failures, _links }, code) =>
-  _fallsBack && code === BROKEN && _ways.length < 2 && _failures > 1 && !_links.some(({ _sock }) => _sock);
+  _fallsBack && code === BROKEN && _ways.length < 2 && _failures > 1 && !_links[0]?._sock;
 
 /**
  * There is no `~r1` here. Who hears it has something else, or gives up.

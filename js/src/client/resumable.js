@@ -121,7 +121,7 @@ export function send(session, text) {
   if (bytes > session._budget) throw new RangeError("too large");
   if (session._size + bytes > QUOTA) throw refusal("QuotaExceededError", "full");
   session._asked = 0;
-  cancel(session, "ask");
+  cancel(session, pump);
   active(session);
   const receipt = add(session, text, bytes);
   pump(session);
@@ -240,7 +240,7 @@ function restore(session, { session: id, key, resume }) {
 export function wake(session, offline) {
   const link = session._current;
   // What SockJS has is not to be asked whether it lives.
-  if (!offline && session._links.some(({ _sock }) => _sock)) return;
+  if (!offline && session._links[0]?._sock) return;
   if (!link?._up) reconnect(session);
   else if (!link._pingedAt) ping(session, link);
 }

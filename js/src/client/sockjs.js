@@ -6,7 +6,7 @@ import { draw, network } from "./network.js";
 import { WAYS } from "./policy.js";
 import { addressOf, trimmed } from "./urls.js";
 
-/** @import { Listened, SockJSCloseEvent, SockJSEvents, SockJSMessageEvent } from "./events.js" */
+/** @import { Handlers, Listened, SockJSEvents } from "./events.js" */
 
 /**
  * @typedef {object} SockJSOptions
@@ -41,17 +41,6 @@ class Connection extends EventTarget {
   OPEN = 1;
   CLOSING = 2;
   CLOSED = 3;
-
-  /** @type {?((event: Event) => void)} */
-  onopen = null;
-  /** @type {?((event: SockJSMessageEvent) => void)} */
-  onmessage = null;
-  /** @type {?((event: Event) => void)} */
-  onheartbeat = null;
-  /** @type {?((event: Event) => void)} */
-  onerror = null;
-  /** @type {?((event: SockJSCloseEvent) => void)} */
-  onclose = null;
 
   /** CONNECTING, OPEN, CLOSING or CLOSED. */
   readyState = 0;
@@ -88,23 +77,24 @@ class Connection extends EventTarget {
     }
     this.url = trimmed(address);
     for (const type of ["open", "message", "heartbeat", "error", "close"]) {
-      this.addEventListener(type, (event) => /** @type {any} */ (this)[`on${type}`]?.(event));
+      const handler = `on${type}`;
+      const self = /** @type {any} */ (this);
+      self[handler] = null;
+      this.addEventListener(type, (event) => self[handler]?.(event));
     }
     const host = network(credentials);
     const server = given.server || Math.floor(1000 * host._random());
     const wanted = [transports || []].flat();
-    const endpoint = {
-      url: this.url,
-      names: WAYS.filter((name) => !wanted.length || wanted.includes(name)),
+    this.#connection = connect(
+      host,
+      this.url,
+      WAYS.filter((name) => !wanted.length || wanted.includes(name)),
       timeout,
-      ask: info ?? address.origin !== globalThis.location?.origin,
-      session: () =>
-        `/${server}/${typeof sessionId === "function" ? sessionId() : draw(host, sessionId)}`,
-    };
-    this.#connection = connect(host, endpoint, {
-      frame: (frame, name) => this.#take(frame, name),
-      lost: (code, reason) => this.#end(code, reason),
-    });
+      info ?? address.origin !== globalThis.location?.origin,
+      () => `/${server}/${typeof sessionId === "function" ? sessionId() : draw(host, sessionId)}`,
+      (frame, name) => this.#take(frame, name),
+      (code, reason) => this.#end(code, reason),
+    );
   }
 
   /**
@@ -198,7 +188,7 @@ class Connection extends EventTarget {
 /**
  * The constructor, with `new` or, as in sockjs-client, without.
  *
- * @typedef {Listened<SockJSEvents> & Connection} SockJS
+ * @typedef {Listened<SockJSEvents> & Handlers & Connection} SockJS
  * @typedef {ConstructorParameters<typeof Connection>} Values
  * @type {(new (...values: Values) => SockJS) & ((...values: Values) => SockJS) & typeof Connection}
  */

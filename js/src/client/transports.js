@@ -92,14 +92,14 @@ function http(host, receiving, url, on) {
     // One request at a time keeps the order. A server ends the session when its receiver leaves.
     sending = batch.length > 0;
     if (sending) request("/xhr_send", `[${batch}]`, flush);
-    else if (over) receiver.abort();
+    else if (over) receiver.close();
   }
 
   /** @param {boolean} [rest] still goes out. */
   function close(rest) {
     over = true;
     if (!rest) waiting = [];
-    if (!rest || !sending) receiver.abort();
+    if (!rest || !sending) receiver.close();
   }
 
   receive();

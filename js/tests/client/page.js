@@ -35,7 +35,7 @@ export class FakeHost {
     const [last, session] = pathname.split("/").reverse();
     const one = { url, search, last, session, body: JSON.parse(body), on, options, over: false };
     this.asked.push(one);
-    return { abort: () => (one.over = true) };
+    return { close: () => (one.over = true) };
   };
 
   _websocket = (url, on) => {
