@@ -15,8 +15,6 @@ export const refusal = (name, message) => new DOMException(`${name}: ${message}`
  * @throws {SyntaxError} A reason that is larger than 123.
  */
 export function checkClose(code, size = 0) {
-  if (code && code !== 1000 && !(code >= 3000 && code < 5000)) {
-    throw refusal("InvalidAccessError", `code ${code}`);
-  }
+  if (code && !/^(1000|[34]...)$/.test(`${code}`)) throw refusal("InvalidAccessError", `code ${code}`);
   if (size > 123) throw new SyntaxError("Invalid reason");
 }

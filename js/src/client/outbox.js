@@ -4,11 +4,14 @@
 
 const encoder = new TextEncoder();
 
+/** @param {string} text @returns {number} its bytes in UTF-8. */
+export const sizeOf = (text) => encoder.encode(text).length;
+
 /**
  * @param {unknown} value
  * @returns {number} the bytes of its JSON, and of the comma behind it.
  */
-export const bytesOf = (value) => encoder.encode(JSON.stringify(value)).length + 1;
+export const bytesOf = (value) => sizeOf(JSON.stringify(value)) + 1;
 
 /**
  * Numbers are those of the present session, from 1. A message's number over all sessions, which its id

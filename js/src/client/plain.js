@@ -58,7 +58,7 @@ export function goOnPlain(session) {
   sock.onclose = ({ code, reason, wasClean }) => {
     const ends = wasClean && (code === NORMAL || code > GO_AWAY) && code !== SLOW_CONSUMER;
     if (link._over || isFinal(session, code)) return;
-    if (ends) finish(session, "closed", [code, reason]);
+    if (ends) finish(session, "stopped", [code, reason]);
     else broke();
   };
 }

@@ -81,7 +81,7 @@ function read(session, link, text) {
   } else {
     check(kind === "c");
     const code = count(content[0]);
-    if (!isFinal(session, code)) finish(session, "closed", [code, String(content[1])]);
+    if (!isFinal(session, code)) finish(session, "stopped", [code, String(content[1])]);
   }
 }
 
@@ -113,7 +113,8 @@ function readTold(session, link, told) {
   if (from) welcome(session, link, told);
   else check(at + 1 === link._number);
   if (link._over) return;
-  confirm(session, count(received));
+  check(count(received) <= last(session));
+  confirm(session, received);
   if (told.pong) pong(session, link);
   if (told.ack) acknowledge(session);
   for (const [key, room] of missed) {
@@ -178,7 +179,7 @@ function stale(session, newest) {
  * @param {number} [handled] so many of this session's messages were, for sure.
  */
 export function lose(session, handled = 0) {
-  confirm(session, Math.min(handled, last(session)));
+  confirm(session, handled);
   enter(session, "lost");
   follow(session, true);
   session._tell("lost", lossOf(session));
@@ -228,7 +229,7 @@ export function renew(session, doubtful) {
 
 /** @param {Session} session */
 function goOn(session) {
-  if (session._closing && !last(session)) finish(session, "closed", session._closing);
+  if (session._closing && !last(session)) finish(session, "stopped", session._closing);
   else tryAgain(session);
 }
 

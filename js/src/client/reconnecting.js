@@ -6,7 +6,7 @@ import { network } from "./network.js";
 import { goOnPlain } from "./plain.js";
 import { tryWays } from "./asking.js";
 import { isOver } from "./fields.js";
-import { lossOf } from "./outbox.js";
+import { lossOf, sizeOf } from "./outbox.js";
 import { waysOf } from "./policy.js";
 import * as core from "./resumable.js";
 import { leave, take } from "./storage.js";
@@ -164,7 +164,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @throws {SyntaxError} Another reason.
    */
   close(code = 1000, reason = "") {
-    checkClose(code, /\p{Cc}/u.test(reason) ? Infinity : new TextEncoder().encode(reason).length);
+    checkClose(code, /\p{Cc}/u.test(reason) ? Infinity : sizeOf(reason));
     if (this.#wanted) core.close(this.#session, code, reason);
     if (this.state === "closed") this.#listen("remove");
   }
@@ -209,7 +209,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     this.#wanted = true;
     this.#listen("add");
     this.#subscribeAgain();
-    this.#tell("connecting", null);
+    this.#tell("connecting");
     this.#alone(tryWays);
   }
 
@@ -230,15 +230,15 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       goOn();
       return;
     }
-    let letGo = () => {};
-    const over = new Promise((resolve) => (letGo = () => resolve(0)));
     const isCurrent = () => letGo === this.#letGo && !isOver(session);
+    let letGo = () => {};
+    const hold = () =>
+      isCurrent() &&
+      new Promise((resolve) => {
+        this.#letGo = letGo = () => resolve(0);
+        goOn();
+      });
     this.#letGo = letGo;
-    const hold = () => {
-      if (isCurrent()) goOn();
-      else letGo();
-      return over;
-    };
     locks()
       .request(`sockjs ${session._client}`, { signal: AbortSignal.timeout(LET_GO) }, hold)
       // Where the browser forbids locks, as it forbids storage, nothing was left that two could share.
@@ -267,32 +267,27 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @param {any} detail
    */
   #heard(type, detail = null) {
-    const { transport } = this;
     const session = this.#session;
-    const stopped = (/** @type {number} */ code, reason = "") => this.#tell("stopped", { code, reason });
+    const { transport } = this;
     if (isOver(session)) this.#letGo();
     if (this.state === "closed") this.#listen("remove");
-    if (type === "opened") {
-      this.#tell("open", { transport });
-    } else if (type === "unsupported") {
+    if (type === "unsupported") {
       goOnPlain(session);
-    } else if (type === "transport") {
-      if (transport !== this.#transport) this.#tell(type, transport);
-      this.#transport = transport;
-    } else if (type === "closed") {
-      stopped(detail[0], detail[1]);
-    } else if (type !== "handled") {
+    } else if (type === "stopped") {
+      this.#tell(type, { code: detail[0], reason: detail[1] });
+    } else if (type !== "handled" && (type !== "transport" || transport !== this.#transport)) {
+      if (type === "transport") this.#transport = transport;
       if (type === "lost" || type === "moved") this.#subscribeAgain();
-      this.#tell(type, detail);
+      this.#tell(type, type === "open" ? { transport } : detail);
       // A listener may have closed it, or begun anew.
-      if (type === "lost" && this.state === "connecting") this.#tell("connecting", null);
-      if (type === "denied" && isOver(session)) stopped(4000 + detail.status);
+      if (type === "lost" && this.state === "connecting") this.#tell("connecting");
+      if (type === "denied" && isOver(session)) this.#heard("stopped", [4000 + detail.status, ""]);
     }
   }
 
   /**
    * @param {string} type
-   * @param {unknown} detail
+   * @param {unknown} [detail]
    */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));

@@ -17,6 +17,8 @@ import { active, bodyOf, pump, xhrSend } from "./sending.js";
 
 // Of all that waits, in bytes.
 const QUOTA = 1 << 20;
+// What a page leaves to the next one, in bytes.
+const MAX_LEFT = 1 << 18;
 // What the browser lets a page say that goes away, in bytes.
 const FAREWELL = 60e3;
 
@@ -158,7 +160,7 @@ export function close(session, code, reason) {
   if (!enter(session, "close") || isOver(session)) return;
   session._closing = [code, reason];
   if (session._welcomed || last(session)) pump(session);
-  else finish(session, "closed", session._closing);
+  else finish(session, "stopped", session._closing);
 }
 
 /**
@@ -188,26 +190,32 @@ export function reconnect(session) {
 
 /**
  * @param {Session} session
- * @returns {Snapshot}
+ * @returns {Snapshot} what the next page needs: of what waits as much as may be kept.
  */
-export const snapshotOf = (session) => ({
-  client: session._client,
-  base: settled(session) + 1,
-  repeated: repeated(session),
-  texts: session._waiting.map(({ _receipt }) => _receipt.text),
-  session: session._id,
-  key: session._key,
-  // The next page's build has other names.
-  resume: [
-    session._handled,
-    session._newest,
-    session._received,
-    session._welcomed,
-    session._incarnation,
-    session._home,
-    [...session._rooms],
-  ],
-});
+export function snapshotOf(session) {
+  let size = 0;
+  return {
+    client: session._client,
+    base: settled(session) + 1,
+    repeated: repeated(session),
+    texts: session._waiting
+      // The numbers of what may have been handled must not be given to something else.
+      .filter(({ _bytes }, index) => (size += _bytes) < MAX_LEFT || index < repeated(session))
+      .map(({ _receipt }) => _receipt.text),
+    session: session._id,
+    key: session._key,
+    // The next page's build has other names.
+    resume: [
+      session._handled,
+      session._newest,
+      session._received,
+      session._welcomed,
+      session._incarnation,
+      session._home,
+      [...session._rooms],
+    ],
+  };
+}
 
 /**
  * @param {Session} session

@@ -71,10 +71,9 @@ class Connection extends EventTarget {
     const sessionId = given.sessionId || 8;
     if (!/^[nf]/.test(typeof sessionId)) throw new TypeError("Invalid sessionId");
     const address = addressOf(url);
-    const all = [protocols || []].flat();
-    if (all.includes("") || new Set(all).size < all.length) {
-      throw new SyntaxError("Invalid protocols");
-    }
+    // None is empty, or there twice.
+    const all = ["", protocols || []].flat();
+    if (new Set(all).size < all.length) throw new SyntaxError("Invalid protocols");
     this.url = trimmed(address);
     for (const type of ["open", "message", "heartbeat", "error", "close"]) {
       const handler = `on${type}`;

@@ -16,7 +16,7 @@
 
 /** @import { State } from "./session.js" */
 /** @typedef {"welcome" | "break" | "lost" | "moved" | "due" | "close" | "end" | "begin"} Event */
-/** @typedef {{ [event in Event]?: [State, ("opened" | "suspended" | "resumed")?] }} Row */
+/** @typedef {{ [event in Event]?: [State, ("open" | "suspended" | "resumed")?] }} Row */
 
 /** @type {Row} */
 const CLOSE = { close: ["closing"], end: ["stopped"] };
@@ -31,7 +31,7 @@ const OVER = { begin: ["connecting"] };
  * @type {Record<State, Row>}
  */
 export const TRANSITIONS = {
-  connecting: { ...LIVE, welcome: ["open", "opened"] },
+  connecting: { ...LIVE, welcome: ["open", "open"] },
   open: { ...LIVE, break: ["suspended", "suspended"] },
   suspended: { ...LIVE, welcome: ["open", "resumed"] },
   moving: { ...CLOSE, due: ["connecting"] },

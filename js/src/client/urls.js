@@ -2,7 +2,8 @@
 
 import { refusal } from "./checks.js";
 
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+// What a page of https may connect to.
+const SECURE = /^(https|http:..(localhost|127[.\d]+|\[::1])[:/])/;
 
 /**
  * @param {string | URL} url
@@ -28,11 +29,8 @@ export const trimmed = ({ href }) => href.replace(/^([^?]*?)\/+(?=\?|$)/, "$1");
 export function addressOf(url) {
   const { location } = globalThis;
   const address = absolute(url, location?.href);
-  if (!url || !address || !/^https?:$/.test(address.protocol) || address.hash) {
-    throw new SyntaxError(`Invalid URL: ${url}`);
-  }
-  const secure = location?.protocol === "https:";
-  if (secure && address.protocol < location.protocol && !LOOPBACK.test(address.hostname)) {
+  if (!url || !address || !/^https?:[^#]*$/.test(address.href)) throw new SyntaxError(`Invalid URL: ${url}`);
+  if (location?.protocol === "https:" && !SECURE.test(address.href)) {
     throw refusal("SecurityError", "https only");
   }
   return address;

@@ -11,8 +11,8 @@ const nameOf = (last) => Object.keys(LASTS).find((name) => LASTS[name] === last)
 export class Session {
   constructor(host, url, options, tell) {
     const hear = (type, detail) => {
-      if (type === "closed") tell(type, { code: detail[0], reason: detail[1] });
-      else tell(type, type === "transport" ? lastOf(detail) : detail);
+      if (type === "stopped") tell("closed", { code: detail[0], reason: detail[1] });
+      else tell(type === "open" ? "opened" : type, type === "transport" ? lastOf(detail) : detail);
     };
     const { ways, known } = options;
     const own = { ...options, ways: ways?.map(nameOf), known: known && { ...known, way: nameOf(known.way) } };

@@ -25,7 +25,7 @@ suite("the table of states", () => {
   test("the page is told of a way that breaks, and of one that works again", () => {
     const told = Object.entries(TRANSITIONS).flatMap(([state, row]) =>
       Object.entries(row).flatMap(([event, [, name]]) => (name ? [`${state} ${event}: ${name}`] : [])));
-    const wanted = ["connecting welcome: opened", "open break: suspended", "suspended welcome: resumed"];
+    const wanted = ["connecting welcome: open", "open break: suspended", "suspended welcome: resumed"];
     assert.deepEqual(told, wanted);
   });
 });
