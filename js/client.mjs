@@ -30,7 +30,7 @@ export const common = {
 const LETTERS = "etnsoiardclupmhfgvybwkxqjzETNSOIARDCLUPMHFGVYBWKXQJZ_$";
 const nameOf = (n) => (n < LETTERS.length ? "" : LETTERS[Math.floor(n / LETTERS.length) - 1]) + LETTERS[n % LETTERS.length];
 // The first ones are left to parameters, so that alike functions are alike to the last letter.
-const PARAMETERS = 12;
+const PARAMETERS = 8;
 
 /**
  * Names for names, the shortest for the most used.
@@ -53,12 +53,12 @@ function topNames(text) {
 }
 
 /**
- * The client's own fields, none of which a page or a server sees, with names. Kinds of objects have names of
- * their own: no object is of two. The kinds are the types that name their fields one by one; what is in none
- * of them is the session's.
+ * The client's own fields, none of which a page or a server sees, with names. A kind of object whose type
+ * names its fields one by one (`@property`) has names of its own; all else shares the session's.
  *
  * @param {string} text the bundle.
  * @param {string[]} sources
+ * @throws {Error} A field is the session's and another object's.
  */
 function fieldsOf(text, sources) {
   const used = [...text.matchAll(/\b_\w+/g)].map(String);
@@ -66,7 +66,11 @@ function fieldsOf(text, sources) {
     .flatMap((source) => source.split("@typedef"))
     .map((type) => [...type.matchAll(/@property \{.*\} \[?(_\w+)/g)].map(([, name]) => name))
     .filter((names) => names.length);
-  const rest = used.filter((name) => !kinds.flat().includes(name));
+  const others = kinds.flat();
+  const shared = text.match(/(?<=\b(session|outbox|policy|host)\.)_\w+/g);
+  const twice = others.filter((name, n) => shared.includes(name) || others.indexOf(name) < n);
+  if (twice.length) throw new Error(`fields of two kinds of objects: ${twice}`);
+  const rest = used.filter((name) => !others.includes(name));
   const all = [rest, ...kinds.map((kind) => used.filter((name) => kind.includes(name)))];
   return Object.fromEntries(all.flatMap((names) => shortNames(names)));
 }

@@ -13,7 +13,6 @@ import {
   recordOf,
   SETTLED,
   STREAM,
-  WAYS,
   WEBSOCKET,
 } from "./policy.js";
 import { isFinal, line } from "./reading.js";
@@ -279,10 +278,9 @@ function lookForBetter(session) {
   const current = session._current;
   if (!current || session._closing) return;
   const now = session._now();
-  for (const way of WAYS.slice(0, WAYS.indexOf(current._way))) {
+  for (const way of session._ways.slice(0, session._ways.indexOf(current._way))) {
     const begun = session._links.some((link) => link !== current && link._way === way);
-    if (begun || !session._ways.includes(way) || recordOf(session, way)._until > now) continue;
-    begin(session, way, false, way === STREAM);
+    if (!begun && recordOf(session, way)._until <= now) begin(session, way, false, way === STREAM);
   }
   after(session, lookForBetter, LEFT_OUT);
 }
@@ -291,7 +289,7 @@ function lookForBetter(session) {
  * @param {Session} session
  */
 export function askNow(session) {
-  begin(session, session._ways.includes(POLL) ? POLL : session._ways[0], true);
+  begin(session, /** @type {Way} */ (session._ways.at(-1)), true);
 }
 
 /**

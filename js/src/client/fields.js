@@ -12,7 +12,20 @@ import { below, lastOf } from "./urls.js";
 /** @import { Link } from "./link.js" */
 /** @import { Options, State, Tell, Way } from "./session.js" */
 /** @import { Event } from "./states.js" */
-/** @typedef {ReturnType<typeof create>} Session */
+/**
+ * What a session has besides, as soon as there is a value: the former session of this client, which the next
+ * one ends; the code and reason by which the page has closed it; the send that is on its way; how many ms
+ * after each other ways are begun; until when messages are said to flow.
+ *
+ * @typedef {{
+ *   _replaces?: object,
+ *   _closing?: [number, string],
+ *   _post?: ?Request,
+ *   _hedge: number,
+ *   _activeUntil: number,
+ * }} Later
+ * @typedef {ReturnType<typeof create> & Later} Session
+ */
 /** @typedef {Link | Function} Key What a timer is for: a link, or what is done then. */
 
 // Bytes of a request, before the server has told its limit; what each takes beside its messages.
@@ -71,19 +84,13 @@ export const create = (host, url, { ways = WAYS, known, _fallsBack = false }, te
   ...newTerms(host),
   _client: token(host),
   _state: /** @type {State} */ ("connecting"),
-  /** The former session of this client, which the next one ends. @type {object | undefined} */
-  _replaces: undefined,
   /** How many sessions in a row were over too soon. */
   _short: 0,
-  /** The code and reason by which the page has closed it. @type {[number, string] | undefined} */
-  _closing: undefined,
   /** Who hears `unsupported` goes on over SockJS. */
   _fallsBack,
 
   /** Bytes of messages that a request may have. */
   _budget: LIMIT - OVERHEAD,
-  /** The send that is on its way. @type {?Request} */
-  _post: null,
   /** How many sends in a row failed, and how many brought nothing on. */
   _unanswered: 0,
   _asked: 0,
@@ -96,14 +103,11 @@ export const create = (host, url, { ways = WAYS, known, _fallsBack = false }, te
   _current: null,
   /** Ms of silence that the server allows itself. */
   _heartbeat: 25e3,
-  /** The ways that are begun next, and how long after each other. @type {Way[]} */
+  /** The ways that are begun next. @type {Way[]} */
   _attempts: [],
-  _hedge: 0,
   _pings: 0,
   /** How often in a row it was tried in vain to get a way. */
   _failures: 0,
-  /** Until when messages are said to flow. */
-  _activeUntil: 0,
   /** @type {Map<Key, object>} */
   _timers: new Map(),
 });

@@ -52,7 +52,9 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   /** So many texts of the page before this one were too much to be kept: they are lost. */
   unsaved;
 
-  #options;
+  #storageKey;
+  // Over a reload, too.
+  #resumes;
   /** @type {Session} */
   #session;
   // connect() was called; and what it needs is there.
@@ -81,20 +83,24 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   constructor(url, options = {}) {
     super();
     this.url = trimmed(addressOf(url));
-    this.#options = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ ({
-      storageKey: `sockjs ${this.url}`,
-      ...options,
-    });
-    const { credentials, storageKey, _host = network(credentials) } = this.#options;
+    const {
+      transports,
+      credentials,
+      storageKey = `sockjs ${this.url}`,
+      resumeOverReload,
+      _host = network(credentials),
+    } = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ (options);
+    this.#storageKey = storageKey;
+    this.#resumes = Boolean(resumeOverReload && locks());
     const { at = 0, known, snapshot, unsaved = 0 } = take(storageKey);
     this.#session = core.resumable(
       _host,
       this.url,
       {
-        ways: waysOf(options.transports),
+        ways: waysOf(transports),
         known: Date.now() < at + REMEMBERED ? known : undefined,
         snapshot,
-        resume: (this.#options.resumeOverReload &&= Boolean(locks())),
+        resume: this.#resumes,
         _fallsBack: true,
       },
       /** @type {Tell} */ ((type, detail) => this.#heard(type, detail)),
@@ -226,7 +232,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     };
     this.#letGo();
     this.#started = false;
-    if (!this.#options.resumeOverReload) {
+    if (!this.#resumes) {
       goOn();
       return;
     }
@@ -305,9 +311,9 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     const session = this.#session;
     if (type === "pagehide") {
       this.#hidden = true;
-      if (persisted || this.#options.resumeOverReload) core.hide(session);
+      if (persisted || this.#resumes) core.hide(session);
       else core.stop(session);
-      this.#left = leave(this.#options.storageKey, session);
+      this.#left = leave(this.#storageKey, session);
       this.#letGo();
     } else if (type === "pageshow") {
       if (this.#hidden) this.#comeBack();
@@ -320,7 +326,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   /** The page comes out of the back/forward cache. */
   #comeBack() {
     const session = this.#session;
-    const { snapshot = /** @type {Partial<Snapshot>} */ ({}) } = take(this.#options.storageKey);
+    const { snapshot = /** @type {Partial<Snapshot>} */ ({}) } = take(this.#storageKey);
     const goesOn = this.#wanted && !isOver(session);
     if (!this.#left || snapshot.session === session._id) {
       if (goesOn) this.#alone(core.wake);

@@ -32,7 +32,7 @@ const FAREWELL = 60e3;
  * @param {Tell} tell
  */
 export function resumable(host, url, options, tell) {
-  const session = create(host, url, options, tell);
+  const session = /** @type {Session} */ (create(host, url, options, tell));
   const { snapshot, resume } = options;
   active(session);
   if (snapshot) adopt(session, snapshot);

@@ -22,12 +22,12 @@ import { snapshotOf } from "./resumable.js";
 export function take(key) {
   let left;
   try {
-    if (key) left = JSON.parse(sessionStorage.getItem(key) ?? "null");
+    left = key && JSON.parse(/** @type {string} */ (sessionStorage.getItem(key)));
     if (left) sessionStorage.removeItem(/** @type {string} */ (key));
   } catch {
     // Forbidden, or not ours.
   }
-  return left ?? {};
+  return left || {};
 }
 
 /**
