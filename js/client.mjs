@@ -108,7 +108,7 @@ export async function buildClient(outdir) {
     compress: { ...compress, join_vars: false },
     mangle: false,
     format: { beautify: true },
-    sourceMap: { content: map.text },
+    sourceMap: { content: map.text, includeSources: true },
   });
   const small = await minify(long.code, {
     ...options,

@@ -14,6 +14,11 @@ export const sizeOf = (text) => encoder.encode(text).length;
 export const bytesOf = (value) => sizeOf(JSON.stringify(value)) + 1;
 
 /**
+ * @typedef {{ -readonly [key in keyof Receipt]: Receipt[key] }} Own a receipt that may change.
+ * @typedef {{ _receipt: Own, _bytes: number, _settle: (sure: boolean) => void }} Waiting
+ */
+
+/**
  * Numbers are those of the present session, from 1. A message's number over all sessions, which its id
  * is made of, is `_base` more, less 1.
  *
@@ -22,7 +27,7 @@ export const bytesOf = (value) => sizeOf(JSON.stringify(value)) + 1;
 export const newOutbox = () => ({
   /** The client's id, which outlives sessions. */
   _client: "",
-  /** @type {{ _receipt: Receipt, _bytes: number, _settle: (sure: boolean) => void }[]} */
+  /** @type {Waiting[]} */
   _waiting: [],
   /** Bytes of all that waits. */
   _size: 0,
@@ -59,13 +64,21 @@ export const lossOf = (outbox) => ({ handled: settled(outbox), repeated: repeate
  * @returns {Receipt}
  */
 export function add(outbox, text, bytes = bytesOf(text)) {
-  const receipt = { id: `${outbox._client}-${outbox._base + last(outbox)}`, text };
-  outbox._size += bytes;
-  return Object.assign(receipt, {
-    handled: new Promise((settle) => {
-      outbox._waiting.push({ _receipt: /** @type {Receipt} */ (receipt), _bytes: bytes, _settle: settle });
-    }),
-  });
+  let settle = /** @type {Waiting["_settle"]} */ (/** @type {unknown} */ (undefined));
+  /** @type {Promise<boolean>} */
+  const handled = new Promise((resolve) => (settle = resolve));
+  return push(outbox, { _receipt: { id: "", text, handled }, _bytes: bytes, _settle: settle });
+}
+
+/**
+ * @param {Outbox} outbox
+ * @param {Waiting} waiting gets its id.
+ */
+export function push(outbox, waiting) {
+  waiting._receipt.id = `${outbox._client}-${outbox._base + last(outbox)}`;
+  outbox._size += waiting._bytes;
+  outbox._waiting.push(waiting);
+  return waiting._receipt;
 }
 
 /**

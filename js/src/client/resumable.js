@@ -6,7 +6,7 @@
 import { goOnOver, leave, leaveAll, ping, silence, tryWays } from "./asking.js";
 import { refusal } from "./checks.js";
 import { cancel, create, enter, isOver, token } from "./fields.js";
-import { add, beginAnew, bytesOf, forget, last, repeated, settled } from "./outbox.js";
+import { add, beginAnew, bytesOf, forget, last, push, repeated, settled } from "./outbox.js";
 import { finish, renew } from "./reading.js";
 import { active, bodyOf, pump, xhrSend } from "./sending.js";
 
@@ -70,12 +70,7 @@ export function replace(session, snapshot) {
 export function part(session, others) {
   const own = session._waiting.slice(others);
   replace(session, {});
-  for (const { _receipt, _settle } of own) {
-    const { id, handled } = add(session, _receipt.text);
-    Object.assign(_receipt, { id });
-    session._waiting[session._waiting.length - 1]._receipt = _receipt;
-    handled.then(_settle);
-  }
+  for (const waiting of own) push(session, waiting);
 }
 
 /**
