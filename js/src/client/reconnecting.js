@@ -65,9 +65,9 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   // What was said last by each key.
   /** @type {Map<string, { text: string }>} */
   #subscriptions = new Map();
-  // Between pagehide and pageshow; with something in the storage.
-  #hidden = false;
-  #left = false;
+  // Between pagehide and pageshow: whether something was left in the storage.
+  /** @type {boolean | undefined} */
+  #left;
   #letGo = () => {};
   // The one that was told last.
   /** @type {?string} */
@@ -310,25 +310,28 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   #pageSaid = ({ type, persisted }) => {
     const session = this.#session;
     if (type === "pagehide") {
-      this.#hidden = true;
       if (persisted || this.#resumes) core.hide(session);
       else core.stop(session);
       this.#left = leave(this.#storageKey, session);
       this.#letGo();
     } else if (type === "pageshow") {
-      if (this.#hidden) this.#comeBack();
-      this.#hidden = false;
-    } else if (!this.#hidden && this.#started && !isOver(session)) {
+      if (this.#left !== undefined) this.#comeBack(this.#left);
+      this.#left = undefined;
+    } else if (this.#left === undefined && this.#started && !isOver(session)) {
       if (type !== "visibilitychange" || !document.hidden) core.wake(session, type === "offline");
     }
   };
 
-  /** The page comes out of the back/forward cache. */
-  #comeBack() {
+  /**
+   * The page comes out of the back/forward cache.
+   *
+   * @param {boolean} left
+   */
+  #comeBack(left) {
     const session = this.#session;
     const { snapshot = /** @type {Partial<Snapshot>} */ ({}) } = take(this.#storageKey);
     const goesOn = this.#wanted && !isOver(session);
-    if (!this.#left || snapshot.session === session._id) {
+    if (!left || snapshot.session === session._id) {
       if (goesOn) this.#alone(core.wake);
     } else if (goesOn) {
       // Another page of this tab has taken it meanwhile, and has left its own.

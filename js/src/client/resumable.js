@@ -6,7 +6,7 @@
 import { goOnOver, leave, leaveAll, ping, silence, tryWays } from "./asking.js";
 import { refusal } from "./checks.js";
 import { cancel, create, enter, isOver, token } from "./fields.js";
-import { add, beginAnew, bytesOf, forget, last, push, repeated, settled } from "./outbox.js";
+import { add, beginAnew, bytesOf, forget, last, newOutbox, push, repeated, settled } from "./outbox.js";
 import { finish, renew } from "./reading.js";
 import { active, bodyOf, pump, xhrSend } from "./sending.js";
 
@@ -21,7 +21,6 @@ const QUOTA = 1 << 20;
 const MAX_LEFT = 1 << 18;
 // What the browser lets a page say that goes away, in bytes.
 const FAREWELL = 60e3;
-
 
 /**
  * Makes a session, which `tryWays` begins; before that nothing else but `send` is called.
@@ -82,7 +81,7 @@ export function part(session, others) {
 export function adopt(session, snapshot = {}) {
   const { client = token(session), base = 1, repeated: doubtful = 0, texts = [], session: id, key } = snapshot;
   renew(session, true);
-  if (client !== session._client) session._waiting = [];
+  if (client !== session._client) Object.assign(session, newOutbox());
   // That page may have heard of more.
   forget(session, base - session._base);
   beginAnew(session, true);

@@ -67,8 +67,8 @@ class Connection extends EventTarget {
   constructor(url, protocols, options) {
     super();
     if (!arguments.length) throw new TypeError("Invalid URL");
-    const { transports, timeout = 0, credentials, info, ...given } = options ?? {};
-    const sessionId = given.sessionId || 8;
+    const { transports, timeout = 0, credentials, info, ...own } = options ?? {};
+    const sessionId = own.sessionId || 8;
     if (!/^[nf]/.test(typeof sessionId)) throw new TypeError("Invalid sessionId");
     const address = addressOf(url);
     // None is empty, or there twice.
@@ -82,7 +82,7 @@ class Connection extends EventTarget {
       this.addEventListener(type, (event) => self[handler]?.(event));
     }
     const host = network(credentials);
-    const server = given.server || Math.floor(1000 * host._random());
+    const server = own.server || Math.floor(1000 * host._random());
     const wanted = [transports || []].flat();
     this.#connection = connect(
       host,
