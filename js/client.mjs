@@ -3,7 +3,7 @@
 
 import { build } from "esbuild";
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -29,13 +29,50 @@ export const common = {
 // compressed grows least.
 const LETTERS = "etnsoiardclupmhfgvybwkxqjzETNSOIARDCLUPMHFGVYBWKXQJZ_$";
 const nameOf = (n) => (n < LETTERS.length ? "" : LETTERS[Math.floor(n / LETTERS.length) - 1]) + LETTERS[n % LETTERS.length];
+// The first ones are left to parameters, so that alike functions are alike to the last letter.
+const PARAMETERS = 8;
 
-/** The client's own fields, none of which a page or a server sees, with names: the shortest for the most used. */
-function fieldsOf(text) {
+/**
+ * Names for names, the shortest for the most used.
+ *
+ * @param {Iterable<string>} names each as often as it is used.
+ * @param {number} [first] the first name that is given.
+ */
+function shortNames(names, first = 0) {
   const uses = new Map();
-  for (const [name] of text.matchAll(/\b_\w+/g)) uses.set(name, (uses.get(name) ?? 0) + 1);
-  const names = [...uses.keys()].sort((one, other) => uses.get(other) - uses.get(one));
-  return Object.fromEntries(names.map((name, n) => [`$${name}`, nameOf(n)]));
+  for (const name of names) uses.set(name, (uses.get(name) ?? 0) + 1);
+  const sorted = [...uses.keys()].sort((one, other) => uses.get(other) - uses.get(one));
+  return sorted.map((name, n) => [`$${name}`, nameOf(first + n)]);
+}
+
+/** Names for what stands outside of all functions. */
+function topNames(text) {
+  const names = [...text.matchAll(/^(?:(?:async )?function|class|var|let) +([\w$]+)/gm)].map(([, name]) => name);
+  const uses = text.match(/(?<![.\w$])[\w$]+/g).filter((name) => names.includes(name));
+  return Object.fromEntries(shortNames(uses, PARAMETERS));
+}
+
+/**
+ * The client's own fields, none of which a page or a server sees, with names. A kind of object whose type
+ * names its fields one by one (`@property`) has names of its own; all else shares the session's.
+ *
+ * @param {string} text the bundle.
+ * @param {string[]} sources
+ * @throws {Error} A field is the session's and another object's.
+ */
+function fieldsOf(text, sources) {
+  const used = [...text.matchAll(/\b_\w+/g)].map(String);
+  const kinds = sources
+    .flatMap((source) => source.split("@typedef"))
+    .map((type) => [...type.matchAll(/@property \{.*\} \[?(_\w+)/g)].map(([, name]) => name))
+    .filter((names) => names.length);
+  const others = kinds.flat();
+  const shared = text.match(/(?<=\b(session|outbox|policy|host)\.)_\w+/g);
+  const twice = others.filter((name, n) => shared.includes(name) || others.indexOf(name) < n);
+  if (twice.length) throw new Error(`fields of two kinds of objects: ${twice}`);
+  const rest = used.filter((name) => !others.includes(name));
+  const all = [rest, ...kinds.map((kind) => used.filter((name) => kind.includes(name)))];
+  return Object.fromEntries(all.flatMap((names) => shortNames(names)));
 }
 
 /**
@@ -52,24 +89,37 @@ export async function buildClient(outdir) {
     outdir,
   });
   const [map, bundle] = outputFiles;
+  const sources = await Promise.all(Object.keys(metafile.inputs).map((file) => readFile(path.join(js, file), "utf8")));
   // One keyword in place of two compresses better. As long, so that the map holds.
   const text = bundle.text.replace(/\bconst /g, "let   ");
-  const small = await minify(text, {
-    module: true,
-    ecma: 2022,
-    compress: {
-      passes: 3,
-      hoist_funs: true,
-      pure_getters: true,
-      unsafe: true,
-      unsafe_arrows: true,
-      unsafe_comps: true,
-      unsafe_methods: true,
-    },
+  const options = { module: true, ecma: 2022 };
+  const compress = {
+    passes: 3,
+    hoist_funs: true,
+    pure_getters: true,
+    unsafe: true,
+    unsafe_arrows: true,
+    unsafe_comps: true,
+    unsafe_methods: true,
+  };
+  // Twice: only then it is known which names there are.
+  const long = await minify(text, {
+    ...options,
+    compress: { ...compress, join_vars: false },
+    mangle: false,
+    format: { beautify: true },
+    sourceMap: { content: map.text, includeSources: true },
+  });
+  const small = await minify(long.code, {
+    ...options,
+    compress,
     mangle: { nth_identifier: { get: nameOf }, properties: { regex: /^_/ } },
-    nameCache: { props: { props: fieldsOf(text) } },
+    nameCache: {
+      props: { props: fieldsOf(long.code, sources) },
+      vars: { props: topNames(long.code) },
+    },
     format: { preamble: "/* sockjs_bridge, MIT license */" },
-    sourceMap: { content: map.text, includeSources: true, filename: name, url: `${name}.map` },
+    sourceMap: { content: long.map, includeSources: true, filename: name, url: `${name}.map` },
   });
   await mkdir(outdir, { recursive: true });
   await writeFile(bundle.path, small.code);

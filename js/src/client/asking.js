@@ -1,8 +1,8 @@
 // The ways of a session: which are begun, proved, watched and left.
 
-import { after, cancel, enter, isSteady, patience, pause, urlOf } from "./fields.js";
-import { left, newLink, open, write } from "./link.js";
-import { bytesOf, repeated, settled } from "./outbox.js";
+import { after, cancel, enter, isOver, isSteady, patience, pause, urlOf } from "./fields.js";
+import { left, newLink, write } from "./link.js";
+import { bytesOf, lossOf, repeated } from "./outbox.js";
 import {
   brokeOn,
   LEFT_OUT,
@@ -13,10 +13,9 @@ import {
   recordOf,
   SETTLED,
   STREAM,
-  WAYS,
   WEBSOCKET,
 } from "./policy.js";
-import { isFinal } from "./reading.js";
+import { isFinal, line } from "./reading.js";
 import { bodyOf, worked } from "./sending.js";
 
 /** @import { Session } from "./fields.js" */
@@ -30,6 +29,8 @@ const PROBE_PATIENCE = 4e3;
 // How often a WebSocket is pinged, on probation and later.
 const PING = 2500;
 const STEADY_PING = 20e3;
+// Ms that a server may ask to wait. Beyond 25 days a browser's timer would fire at once.
+const LONGEST_WAIT = 3600e3;
 // A response that ends so soon, in good order, with nothing in it is none.
 const EMPTY = 1e3;
 
@@ -43,10 +44,10 @@ const EMPTY = 1e3;
  * @param {number} [least] ms that the server asks to wait.
  */
 export function tryAgain(session, least = 0) {
-  if (session._state === "closed") return;
+  if (isOver(session)) return;
   const ms = Math.max(least, session._failures && pause(session, session._failures - 1));
   session._failures++;
-  if (ms) after(session, "retry", ms, () => tryWays(session));
+  if (ms) after(session, tryWays, ms);
   else tryWays(session);
 }
 
@@ -60,9 +61,9 @@ export function tryWays(session) {
     session._plain = false;
     enter(session, "break");
     // What came over SockJS is of no session that could be gone on with.
-    if (enter(session, "lost")) session._tell("lost", { handled: settled(session), repeated: 0 });
+    if (enter(session, "lost")) session._tell("lost", lossOf(session));
   }
-  if (session._state === "closed") return;
+  if (isOver(session)) return;
   const none = session._failures > 1;
   [session._attempts, session._hedge] = plan(session, session._ways, session._now(), none);
   nextWay(session);
@@ -72,7 +73,7 @@ export function tryWays(session) {
 function nextWay(session) {
   const way = session._attempts.shift();
   if (way) begin(session, way, true);
-  if (session._attempts.length) after(session, "attempt", session._hedge, () => nextWay(session));
+  if (session._attempts.length) after(session, nextWay, session._hedge);
 }
 
 /**
@@ -83,12 +84,22 @@ function nextWay(session) {
  */
 export function begin(session, way, now = false, probe = false) {
   const link = newLink(way, session._now(), probe);
-  const websocket = way === WEBSOCKET;
-  let body;
-  if (probe) body = { key: session._key, probe: ++session._pings };
-  else if (!websocket) body = hello(session, link, now);
   session._links.push(link);
-  open(session, link, urlOf(session, way, websocket && !session._welcomed ? "new" : ""), body);
+  if (way === WEBSOCKET) {
+    link._wire = session._websocket(urlOf(session, way, session._welcomed ? "" : "new"), {
+      open: () => connected(session, link),
+      text: (text) => line(session, link, text),
+      close: (code) => gone(session, link, code),
+    });
+  } else {
+    const body = probe ? { key: session._key, probe: ++session._pings } : hello(session, link, now);
+    link._wire = session._request(urlOf(session, way), JSON.stringify(body), {
+      _part: () => line(session, link, "h"),
+      _line: (text) => line(session, link, text),
+      // What has no line end is no line.
+      _end: (status, _, wait) => gone(session, link, status, Math.min(LONGEST_WAIT, wait)),
+    });
+  }
   const held = link._held ? link._quiet + patience(session) : undefined;
   expect(session, link, probe ? PROBE_PATIENCE : held);
   return link;
@@ -112,7 +123,7 @@ function say(session, link) {
  */
 function hello(session, link, now = false) {
   const asks = link._way === POLL && now;
-  link._request = ++session._newest;
+  link._turn = ++session._newest;
   link._askedAt = session._now();
   link._emptyUntil = asks ? 0 : link._askedAt + EMPTY;
   link._held = link._way === POLL && session._welcomed && !now;
@@ -139,7 +150,7 @@ function hello(session, link, now = false) {
   return {
     ...body,
     ...terms,
-    request: link._request,
+    request: link._turn,
     now: asks || undefined,
     heartbeat: link._quiet < session._heartbeat ? link._quiet / 1e3 : undefined,
   };
@@ -247,15 +258,15 @@ export function tookOver(session, link) {
   session._current = link;
   link._pingedAt = link._pingAt = 0;
   session._attempts = [];
-  cancel(session, "attempt");
-  cancel(session, "retry");
+  cancel(session, nextWay);
+  cancel(session, tryWays);
   if (!link._held) measured(session, link._askedAt);
   if (link._over) return;
   for (const other of session._links) {
     if (other === link || !other._up) continue;
     // It takes over, if it lives.
     if (!link._up) ping(session, other);
-    else if (other._request < link._request) leave(session, other);
+    else if (other._turn < link._turn) leave(session, other);
   }
   if (link._up) pingLater(session, link, PING);
   session._tell("transport", link._way);
@@ -267,19 +278,18 @@ function lookForBetter(session) {
   const current = session._current;
   if (!current || session._closing) return;
   const now = session._now();
-  for (const way of WAYS.slice(0, WAYS.indexOf(current._way))) {
+  for (const way of session._ways.slice(0, session._ways.indexOf(current._way))) {
     const begun = session._links.some((link) => link !== current && link._way === way);
-    if (begun || !session._ways.includes(way) || recordOf(session, way)._until > now) continue;
-    begin(session, way, false, way === STREAM);
+    if (!begun && recordOf(session, way)._until <= now) begin(session, way, false, way === STREAM);
   }
-  after(session, "look", LEFT_OUT, () => lookForBetter(session));
+  after(session, lookForBetter, LEFT_OUT);
 }
 
 /**
  * @param {Session} session
  */
 export function askNow(session) {
-  begin(session, session._ways.includes(POLL) ? POLL : session._ways[0], true);
+  begin(session, /** @type {Way} */ (session._ways.at(-1)), true);
 }
 
 /**
@@ -329,7 +339,7 @@ export function leave(session, link) {
 export function leaveAll(session) {
   for (const link of session._links) leave(session, link);
   for (const key of session._timers.keys()) cancel(session, key);
-  session._post?.abort();
+  session._post?.close();
   session._post = null;
   session._attempts = [];
 }
@@ -355,8 +365,8 @@ export function gone(session, link, status = 0, wait = 0) {
   const decides = way !== WEBSOCKET || link._up || session._ways.length < 2;
   if (decides && isFinal(session, status)) return;
   // A newer request takes over.
-  const { _request: request, _emptyUntil: empty } = link;
-  if (request && session._links.some((other) => other._request > request)) return;
+  const { _turn: turn, _emptyUntil: empty } = link;
+  if (turn && session._links.some((other) => other._turn > turn)) return;
   if (current) {
     if (status === 200 && link._number && now >= empty) {
       // By its limit, its age, or with what it had: nothing broke.
@@ -371,7 +381,7 @@ export function gone(session, link, status = 0, wait = 0) {
   }
   // Where it was not the current one: what was to take over did not.
   enter(session, "break");
-  const others = session._links.some((other) => !other._probe && (other._request || !other._up));
+  const others = session._links.some((other) => !other._probe && (other._turn || !other._up));
   // The next one at once, where this one failed fast.
   if (session._attempts.length) nextWay(session);
   else if (current || !others) tryAgain(session, wait);

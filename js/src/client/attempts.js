@@ -1,9 +1,11 @@
 // Which transport a SockJS uses: what is tried, beside what, and for how long.
 
-import { WEBSOCKET } from "./policy.js";
-import { below, TRANSPORTS } from "./transports.js";
+import { WAYS, WEBSOCKET } from "./policy.js";
+import { openLink } from "./transports.js";
+import { absolute, below, trimmed } from "./urls.js";
 
 /** @import { Host } from "./host.js" */
+/** @import { Way } from "./session.js" */
 /** @import { Link } from "./transports.js" */
 
 // Milliseconds.
@@ -12,56 +14,34 @@ const HEDGE = 300;
 // What the last one has.
 const LIMIT = 15_000;
 const INFO_LIMIT = 8_000;
+const LOST = "Connection lost";
 
 /**
- * @typedef {object} Way What is known of the server.
- * @property {string} url Of the endpoint.
- * @property {string[]} names The transports that may be used.
- * @property {number} timeout ms that each has at least.
- * @property {boolean} ask Whether `/info` is asked first.
- * @property {RequestCredentials} credentials
- * @property {() => string} session The part of the URL of a new session.
- *
- * @typedef {object} Events What is told, until close() is called.
- * @property {(frame: string, name: string) => void} frame With the name of its transport.
- * @property {(code: number, reason: string) => void} lost The last call. 1002: there is no server.
- *
  * @typedef {object} Attempt A transport that is tried, and then the one that is used.
- * @property {string} _name
+ * @property {Way} _name
  * @property {number} _began ms.
- * @property {number} [_rtt] ms until it opened.
+ * @property {number} _rtt ms until it opened.
  * @property {string[]} _frames What came since.
  * @property {Link} _link
  */
 
 /**
- * @param {string | URL} url
- * @param {string} [base]
- * @returns {?URL} None where it cannot be.
- */
-export function absolute(url, base) {
-  try {
-    return new URL(url, base);
-  } catch {
-    return null;
-  }
-}
-
-/** @param {URL} url Its path gets no slash at its end. */
-export const trimmed = ({ href }) => href.replace(/^([^?]*?)\/+(?=\?|$)/, "$1");
-
-/**
- * Connects to a SockJS server, over the best transport that works.
+ * Connects to a SockJS server, over the best transport that works. Who has closed it takes no notice of what
+ * it still tells.
  *
  * @param {Host} host
- * @param {Way} way
- * @param {Events} on
+ * @param {string} url Of the endpoint.
+ * @param {Way[]} names The transports that may be used, the best first.
+ * @param {number} patience ms that each has at least.
+ * @param {boolean} ask Whether `/info` is asked first.
+ * @param {() => string} session The part of the URL of a new session.
+ * @param {(frame: string, name: string) => void} take Told a frame, with the name of its transport.
+ * @param {(code: number, reason: string) => void} end Told that it is over. 1002: there is no server.
  * @returns {Link}
  */
-export function connect(host, { url, names, timeout, ask, credentials, session }, on) {
-  let patience = Math.max(timeout, HEDGE);
+export function connect(host, url, names, patience, ask, session, take, end) {
   let informed = false;
-  let over = false;
+  patience = Math.max(patience, HEDGE);
   // Those that are begun and have not failed, the best first.
   /** @type {Attempt[]} */
   let attempts = [];
@@ -84,13 +64,16 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
   /** Asks whether there is a server, and where, and goes on with what it says. */
   async function inform() {
     const began = host._now();
-    const signal = AbortSignal.timeout(INFO_LIMIT);
-    const options = { credentials, signal, cache: /** @type {RequestCache} */ ("no-store") };
-    const response = await fetch(below(url, "/info"), options).catch(() => null);
-    const info = response?.ok && (await response.json().catch(() => ({})));
-    if (over) return;
+    const info = await fetch(below(url, "/info"), {
+      credentials: host._credentials,
+      signal: AbortSignal.timeout(INFO_LIMIT),
+      cache: "no-store",
+    }).then(
+      (response) => response.ok && response.json().catch(() => ({})),
+      () => false,
+    );
     if (!info) {
-      on.lost(1002, "Cannot connect to server");
+      end(1002, "Cannot connect to server");
       return;
     }
     informed = true;
@@ -110,19 +93,19 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
     } else if (attempts.length) {
       after(LIMIT, () => attempts.forEach(drop));
     } else if (informed) {
-      on.lost(2000, "All transports failed");
+      end(2000, "All transports failed");
     } else {
       // Whether there is a server at all makes the difference.
       inform();
     }
   }
 
-  /** @param {string} name */
+  /** @param {Way} name */
   function begin(name) {
     const attempt = /** @type {Attempt} */ ({ _name: name, _began: host._now() });
     attempt._frames = [];
     attempts.push(attempt);
-    attempt._link = TRANSPORTS[name][0](host, below(url, session()), {
+    attempt._link = openLink(host, name, below(url, session()), {
       frame: (frame) => heard(attempt, frame),
       lost: (code, reason) => lost(attempt, code, reason),
     });
@@ -133,11 +116,13 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
    * @param {string} frame
    */
   function heard(attempt, frame) {
+    const { _frames } = attempt;
+    if (!attempts.includes(attempt)) return;
     if (attempt === chosen) {
-      on.frame(frame, attempt._name);
-    } else if (attempt._rtt !== undefined || /^(o$|c\[)/.test(frame)) {
+      take(frame, attempt._name);
+    } else if (_frames.length || /^(o$|c\[)/.test(frame)) {
       attempt._rtt ??= host._now() - attempt._began;
-      attempt._frames.push(frame);
+      _frames.push(frame);
       choose();
     } else if (frame[0] !== "h") {
       // The page of a proxy, or a form to sign in. Before `o` a stream brings its prelude, and no more.
@@ -147,7 +132,7 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
 
   /** @param {Attempt} attempt */
   function drop(attempt) {
-    attempt._link.close(false);
+    attempt._link.close();
     lost(attempt, 0, "");
   }
 
@@ -157,46 +142,50 @@ export function connect(host, { url, names, timeout, ask, credentials, session }
    * @param {string} reason
    */
   function lost(attempt, code, reason) {
+    if (!attempts.includes(attempt)) return;
     if (attempt === chosen) {
-      on.lost(code, reason);
+      end(code, reason || LOST);
       return;
     }
     attempts = attempts.filter((other) => other !== attempt);
-    const opened = choose();
     // While one that had opened was waited with, nothing else was begun.
-    if (!opened && (!attempts.length || attempt._rtt !== undefined)) next();
+    if (!choose() && (!attempts.length || attempt._frames.length)) next();
   }
 
   /**
-   * Uses the best one that has opened, as soon as no better one can be hoped for.
+   * Uses the best one that has opened, as soon as no better one can be hoped for: a WebSocket, which has a
+   * TCP connection and TLS of its own to make, may take four round trips of one behind it, a stream two.
    *
-   * @returns {boolean} whether there is one.
+   * @returns {unknown} whether there is one.
    */
   function choose() {
     const [first] = attempts;
-    const best = attempts.find(({ _rtt }) => _rtt !== undefined);
+    const best = attempts.find(({ _frames }) => _frames.length);
     if (!best) return false;
-    const left = first._began + TRANSPORTS[first._name][1] * (best._rtt ?? 0) - host._now();
+    const left = first._began + (4 - 2 * WAYS.indexOf(first._name)) * best._rtt - host._now();
     if (best !== first && left > 0) {
       after(left, choose);
-      return true;
+    } else {
+      const others = attempts.filter((other) => other !== best);
+      attempts = [(chosen = best)];
+      leave(false, others);
+      for (const frame of best._frames) take(frame, best._name);
     }
-    host._cancel(timer);
-    for (const attempt of attempts) if (attempt !== best) attempt._link.close(false);
-    attempts = [best];
-    chosen = best;
-    for (const frame of best._frames) if (!over) on.frame(frame, best._name);
     return true;
+  }
+
+  /**
+   * @param {boolean} [flush]
+   * @param {Attempt[]} [some]
+   */
+  function leave(flush, some = attempts) {
+    names = [];
+    informed = true;
+    host._cancel(timer);
+    for (const { _link } of some) _link.close(flush);
   }
 
   if (ask) inform();
   else next();
-  return {
-    send: (text) => chosen?._link.send(text),
-    close(flush) {
-      over = true;
-      host._cancel(timer);
-      for (const { _link } of attempts) _link.close(flush);
-    },
-  };
+  return { send: (text) => chosen?._link.send(text), close: leave };
 }

@@ -18,6 +18,15 @@ export interface SockJSEvents {
   close: SockJSCloseEvent;
 }
 
+/** What the page sets to hear them. */
+export interface Handlers {
+  onopen: ((event: Event) => void) | null;
+  onmessage: ((event: SockJSMessageEvent) => void) | null;
+  onheartbeat: ((event: Event) => void) | null;
+  onerror: ((event: Event) => void) | null;
+  onclose: ((event: SockJSCloseEvent) => void) | null;
+}
+
 /** An EventTarget whose listeners get what belongs to the name of the event. */
 export interface Listened<Events> {
   addEventListener<Type extends keyof Events>(

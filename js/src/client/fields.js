@@ -2,15 +2,31 @@
 // that take the session first: sending.js (the way up), asking.js (the ways), reading.js (what comes down),
 // resumable.js (what the page calls). They call each other.
 
+import { draw } from "./network.js";
 import { newOutbox } from "./outbox.js";
 import { newPolicy, PROBATION, WAYS } from "./policy.js";
 import { TRANSITIONS } from "./states.js";
+import { below, lastOf } from "./urls.js";
 
 /** @import { Host, Request } from "./host.js" */
 /** @import { Link } from "./link.js" */
 /** @import { Options, State, Tell, Way } from "./session.js" */
 /** @import { Event } from "./states.js" */
-/** @typedef {ReturnType<typeof create>} Session */
+/**
+ * What a session has besides, as soon as there is a value: the former session of this client, which the next
+ * one ends; the code and reason by which the page has closed it; the send that is on its way; how many ms
+ * after each other ways are begun; until when messages are said to flow.
+ *
+ * @typedef {{
+ *   _replaces?: object,
+ *   _closing?: [number, string],
+ *   _post?: ?Request,
+ *   _hedge: number,
+ *   _activeUntil: number,
+ * }} Later
+ * @typedef {ReturnType<typeof create> & Later} Session
+ */
+/** @typedef {Link | Function} Key What a timer is for: a link, or what is done then. */
 
 // Bytes of a request, before the server has told its limit; what each takes beside its messages.
 const LIMIT = 65536;
@@ -22,11 +38,35 @@ const STEADY_PATIENCE = 4e3;
 const MIN_PAUSE = 500;
 const MAX_PAUSE = 30e3;
 
-/** @param {Host} host @returns {string} 16 random bytes as base64url. */
-export function token({ _random }) {
-  const bytes = Array.from({ length: 16 }, () => _random() * 256);
-  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").slice(0, 22);
-}
+/** @param {Host} host @returns {string} 16 bytes by chance as base64url, of which 108 bits were drawn. */
+export const token = (host) => `${draw(host, 21)}A`;
+
+/**
+ * What begins anew with each session of this client.
+ *
+ * @param {Host} host
+ */
+export const newTerms = (host) => ({
+  /** The session's id, and its key. */
+  _id: token(host),
+  _key: token(host),
+  /** It had a welcome: when, first. */
+  _welcomed: false,
+  _begunAt: Infinity,
+  /** Tells it from another one of the same id. @type {string | undefined} */
+  _incarnation: undefined,
+  /** Where it is at home, with a hyphen before it. */
+  _home: "",
+  /** How many of its messages came. */
+  _received: 0,
+  /** What came since the server was told so, in characters; from ACK_SIZE on it is to be told. */
+  _unacknowledged: 0,
+  /** Rooms whose gap was told: a session tells each once. */
+  _missed: new Set(),
+  /** The number of the newest receive request. */
+  _newest: 0,
+  _stales: 0,
+});
 
 /**
  * @param {Host} host
@@ -34,88 +74,54 @@ export function token({ _random }) {
  * @param {Options} options
  * @param {Tell} tell
  */
-export function create(host, url, { ways = WAYS, known, snapshot, _fallsBack = false }, tell) {
-  return {
-    ...host,
-    _tell: tell,
-    _address: url,
-    _ways: ways,
-    ...newPolicy(known),
-    ...newOutbox(),
-    _state: /** @type {State} */ ("connecting"),
-    /** The client's id, which outlives sessions. */
-    _client: snapshot?.client ?? token(host),
-    /** The present session's id, and its key. */
-    _id: token(host),
-    _key: token(host),
-    /** The former session of this client, which the first one here ends. @type {object | undefined} */
-    _replaces: undefined,
-    /** The present session had a welcome. */
-    _welcomed: false,
-    /** Tells this session from another one of the same id. @type {string | undefined} */
-    _incarnation: undefined,
-    /** Where the session is at home, with a hyphen before it. */
-    _home: "",
-    /** When the present session was welcomed first, and how many in a row were over too soon. */
-    _begunAt: Infinity,
-    _short: 0,
-    /** The code and reason by which the page has closed it. @type {[number, string] | undefined} */
-    _closing: undefined,
-    /** Who hears `unsupported` goes on over SockJS. */
-    _fallsBack,
-    /** SockJS was open, and nothing has come in its place. */
-    _plain: false,
+export const create = (host, url, { ways = WAYS, known, _fallsBack = false }, tell) => ({
+  ...host,
+  _tell: tell,
+  _address: url,
+  _ways: ways,
+  ...newPolicy(known),
+  ...newOutbox(),
+  ...newTerms(host),
+  _client: token(host),
+  _state: /** @type {State} */ ("connecting"),
+  /** How many sessions in a row were over too soon. */
+  _short: 0,
+  /** Who hears `unsupported` goes on over SockJS. */
+  _fallsBack,
 
-    /** Bytes of messages that a request may have. */
-    _budget: LIMIT - OVERHEAD,
-    /** The send that is on its way. @type {?Request} */
-    _post: null,
-    /** How many sends in a row failed, and how many brought nothing on. */
-    _unanswered: 0,
-    _asked: 0,
+  /** Bytes of messages that a request may have. */
+  _budget: LIMIT - OVERHEAD,
+  /** How many sends in a row failed, and how many brought nothing on. */
+  _unanswered: 0,
+  _asked: 0,
+  /** The last place of each room with history, by its key; what was heard last is last. */
+  _rooms: /** @type {Map<string, string>} */ (new Map()),
 
-    /** How many messages of this session came. */
-    _received: 0,
-    /** What came since the server was told so, in characters; from ACK_SIZE on it is to be told. */
-    _unacknowledged: 0,
-    /** The last place of each room with history, by its key; what was heard last is last. */
-    _rooms: /** @type {Map<string, string>} */ (new Map()),
-    /** Rooms whose gap was told: a session tells each once. */
-    _missed: new Set(),
-    _stales: 0,
+  /** @type {Link[]} */
+  _links: [],
+  /** The one that was welcomed last. @type {?Link} */
+  _current: null,
+  /** Ms of silence that the server allows itself. */
+  _heartbeat: 25e3,
+  /** The ways that are begun next. @type {Way[]} */
+  _attempts: [],
+  _pings: 0,
+  /** How often in a row it was tried in vain to get a way. */
+  _failures: 0,
+  /** @type {Map<Key, object>} */
+  _timers: new Map(),
+});
 
-    /** @type {Link[]} */
-    _links: [],
-    /** The one that was welcomed last. @type {?Link} */
-    _current: null,
-    /** The number of the newest receive request. */
-    _newest: 0,
-    /** Ms of silence that the server allows itself. */
-    _heartbeat: 25e3,
-    /** The ways that are begun next, and how long after each other. @type {Way[]} */
-    _attempts: [],
-    _hedge: 0,
-    _pings: 0,
-    /** How often in a row it was tried in vain to get a way. */
-    _failures: 0,
-    /** Until when messages are said to flow. */
-    _activeUntil: 0,
-    /** By a name, or a link. @type {Map<unknown, object>} */
-    _timers: new Map(),
-  };
-}
+/** @param {Session} session @returns {boolean} it is over. */
+export const isOver = ({ _state }) => !TRANSITIONS[_state].end;
 
 /**
  * @param {Session} session
  * @param {string} transport a way, or `xhr_send`.
  * @param {string} [query]
  */
-export function urlOf({ _address, _home, _id }, transport, query) {
-  const [path, ...own] = _address.split("?");
-  const all = [query, own.join("?")].filter(Boolean).join("&");
-  const name = transport.replace("-polling", "").replace("-", "_");
-  return `${path}/~r1${_home}/${_id}/${name}${all && `?${all}`}`;
-}
+export const urlOf = ({ _address, _home, _id }, transport, query) =>
+  below(_address, `/~r1${_home}/${_id}/${lastOf(transport)}`, query);
 
 /**
  * Moves on.
@@ -135,24 +141,24 @@ export function enter(session, event) {
  * Calls later, in place of what was to be called for the same.
  *
  * @param {Session} session
- * @param {unknown} key
+ * @param {Key} key
  * @param {number} ms
- * @param {() => void} call
+ * @param {(session: Session) => void} [call] the key, where it is a function.
  */
-export function after(session, key, ms, call) {
+export function after(session, key, ms, call = /** @type {any} */ (key)) {
   cancel(session, key);
   session._timers.set(
     key,
     session._after(ms, () => {
       session._timers.delete(key);
-      call();
+      call(session);
     }),
   );
 }
 
 /**
  * @param {Session} session
- * @param {unknown} key
+ * @param {Key} key
  */
 export function cancel(session, key) {
   session._cancel(session._timers.get(key));

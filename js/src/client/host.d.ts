@@ -1,5 +1,6 @@
 // The seam between the client's core and the browser. The core touches no DOM, timer or network but
-// through it; none of its methods calls back before it has returned.
+// through it. None of its methods calls back before it has returned; who has closed something takes no
+// notice of what it still calls.
 
 export interface RequestEvents {
   /** A part of a response with status 200 came. */
@@ -7,7 +8,7 @@ export interface RequestEvents {
   /** A line of a response with status 200, as soon as it is whole, without its end. */
   _line?(line: string): void;
   /**
-   * The last call.
+   * It is over.
    *
    * @param status 0: the response, or the request, broke off.
    * @param rest what came behind the last line end.
@@ -17,20 +18,19 @@ export interface RequestEvents {
 }
 
 export interface Request {
-  /** Drops the request; nothing is called any more. */
-  abort(): void;
+  /** Drops the request. */
+  close(): void;
 }
 
 export interface WebSocketEvents {
   open(): void;
   text(data: string): void;
-  /** The last call, also where the handshake failed: RFC 6455, 7.1.5 and 7.1.6. */
+  /** It is over, also where the handshake failed: RFC 6455, 7.1.5 and 7.1.6. Some browsers tell it twice. */
   close(code: number, reason: string): void;
 }
 
 export interface Socket {
   send(text: string): void;
-  /** Closes; nothing is called any more. */
   close(): void;
   /** Bytes that were sent and have not left yet. */
   readonly bufferedAmount: number;
@@ -51,5 +51,7 @@ export interface Host {
    * @param options keepalive: it outlives the page.
    */
   _request(url: string, body: string, on: RequestEvents, options?: { keepalive?: boolean }): Request;
+  /** Whether requests carry cookies to another origin. */
+  _credentials?: RequestCredentials;
   _websocket(url: string, on: WebSocketEvents): Socket;
 }

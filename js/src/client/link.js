@@ -1,13 +1,5 @@
 // One connection of a session: a request that receives, or a WebSocket.
 
-import { connected, gone } from "./asking.js";
-import { WEBSOCKET } from "./policy.js";
-import { line } from "./reading.js";
-
-// Ms that a server may ask to wait. Beyond 25 days a browser's timer would fire at once.
-const LONGEST_WAIT = 3600e3;
-
-/** @import { Session } from "./fields.js" */
 /** @import { Socket } from "./host.js" */
 /** @import { Way } from "./session.js" */
 /** @import { SockJS } from "./sockjs.js" */
@@ -18,7 +10,7 @@ const LONGEST_WAIT = 3600e3;
  * @typedef {object} Link
  * @property {Way} _way
  * @property {boolean} [_probe] it is only to prove that its way works.
- * @property {number} _request the number of its receive request.
+ * @property {number} _turn the number of its receive request.
  * @property {boolean} [_held] a poll that is answered when there is something.
  * @property {boolean} [_up] the handshake of a WebSocket is done.
  * @property {number} _askedAt
@@ -47,36 +39,12 @@ export const newLink = (way, now, probe) =>
   /** @type {Link} */ ({
     _way: way,
     _probe: probe,
-    _request: 0,
+    _turn: 0,
     _number: 0,
     _buffered: 0,
     _askedAt: now,
     _heardAt: now,
   });
-
-/**
- * @param {Session} session
- * @param {Link} link
- * @param {string} url
- * @param {object} [body] of a request.
- */
-export function open(session, link, url, body) {
-  if (link._way === WEBSOCKET) {
-    link._wire = session._websocket(url, {
-      open: () => connected(session, link),
-      text: (text) => line(session, link, text),
-      close: (code) => gone(session, link, code),
-    });
-    return;
-  }
-  const request = session._request(url, JSON.stringify(body), {
-    _part: () => line(session, link, "h"),
-    _line: (text) => line(session, link, text),
-    // What has no line end is no line.
-    _end: (status, _, wait) => gone(session, link, status, Math.min(LONGEST_WAIT, wait)),
-  });
-  link._wire = { close: () => request.abort() };
-}
 
 /**
  * @param {Link} link a WebSocket.

@@ -1,12 +1,22 @@
 // What a client counts of the messages that go up: those that wait until they are handled.
 
+/** @import { Receipt } from "./receipts.js" */
+
 const encoder = new TextEncoder();
+
+/** @param {string} text @returns {number} its bytes in UTF-8. */
+export const sizeOf = (text) => encoder.encode(text).length;
 
 /**
  * @param {unknown} value
  * @returns {number} the bytes of its JSON, and of the comma behind it.
  */
-export const bytesOf = (value) => encoder.encode(JSON.stringify(value)).length + 1;
+export const bytesOf = (value) => sizeOf(JSON.stringify(value)) + 1;
+
+/**
+ * @typedef {{ -readonly [key in keyof Receipt]: Receipt[key] }} Own a receipt that may change.
+ * @typedef {{ _receipt: Own, _bytes: number, _settle: (sure: boolean) => void }} Waiting
+ */
 
 /**
  * Numbers are those of the present session, from 1. A message's number over all sessions, which its id
@@ -15,7 +25,9 @@ export const bytesOf = (value) => encoder.encode(JSON.stringify(value)).length +
  * @typedef {ReturnType<typeof newOutbox>} Outbox
  */
 export const newOutbox = () => ({
-  /** @type {{ _text: string, _bytes: number }[]} */
+  /** The client's id, which outlives sessions. */
+  _client: "",
+  /** @type {Waiting[]} */
   _waiting: [],
   /** Bytes of all that waits. */
   _size: 0,
@@ -29,6 +41,8 @@ export const newOutbox = () => ({
   _doubtful: 0,
   /** The same after `moved`: but for what went with a request that a late copy of may make a session. */
   _copied: 0,
+  /** SockJS was open, and nothing has come in its place: it tells of nothing that it was handled. */
+  _plain: false,
 });
 
 /** @param {Outbox} outbox @returns {number} the number of the last message that was sent. */
@@ -40,16 +54,31 @@ export const settled = ({ _base, _handled }) => _base + _handled - 1;
 /** @param {Outbox} outbox @returns {number} how many of those that wait may have been handled. */
 export const repeated = ({ _doubtful, _handled }) => Math.max(0, _doubtful - _handled);
 
+/** @param {Outbox} outbox what `lost` tells of it. */
+export const lossOf = (outbox) => ({ handled: settled(outbox), repeated: repeated(outbox) });
+
 /**
  * @param {Outbox} outbox
  * @param {string} text
  * @param {number} [bytes]
- * @returns {number} its number over all sessions.
+ * @returns {Receipt}
  */
 export function add(outbox, text, bytes = bytesOf(text)) {
-  outbox._size += bytes;
-  outbox._waiting.push({ _text: text, _bytes: bytes });
-  return outbox._base + last(outbox) - 1;
+  let settle = /** @type {Waiting["_settle"]} */ (/** @type {unknown} */ (undefined));
+  /** @type {Promise<boolean>} */
+  const handled = new Promise((resolve) => (settle = resolve));
+  return push(outbox, { _receipt: { id: "", text, handled }, _bytes: bytes, _settle: settle });
+}
+
+/**
+ * @param {Outbox} outbox
+ * @param {Waiting} waiting gets its id.
+ */
+export function push(outbox, waiting) {
+  waiting._receipt.id = `${outbox._client}-${outbox._base + last(outbox)}`;
+  outbox._size += waiting._bytes;
+  outbox._waiting.push(waiting);
+  return waiting._receipt;
 }
 
 /**
@@ -59,7 +88,10 @@ export function add(outbox, text, bytes = bytesOf(text)) {
  */
 export function forget(outbox, handled) {
   const done = outbox._waiting.splice(0, Math.max(0, handled - outbox._handled));
-  for (const { _bytes } of done) outbox._size -= _bytes;
+  for (const { _bytes, _settle } of done) {
+    outbox._size -= _bytes;
+    _settle(!outbox._plain);
+  }
   outbox._handled += done.length;
   outbox._arrived = Math.max(outbox._arrived, outbox._handled);
   return done.length;
@@ -74,10 +106,10 @@ export function forget(outbox, handled) {
  */
 export function batch(outbox, first, budget, least = 1) {
   const found = [];
-  for (const { _text, _bytes } of outbox._waiting.slice(first - outbox._handled - 1)) {
+  for (const { _receipt, _bytes } of outbox._waiting.slice(first - outbox._handled - 1)) {
     budget -= _bytes;
     if (budget < 0 && found.length >= least) break;
-    found.push(_text);
+    found.push(_receipt.text);
   }
   outbox._doubtful = Math.max(outbox._doubtful, first + found.length - 1);
   return found;

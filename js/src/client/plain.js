@@ -24,30 +24,26 @@ const SLOW_CONSUMER = 4008;
  * Goes on over SockJS.
  *
  * @param {Session} session
- * @param {RequestCredentials} [credentials]
  */
-export function goOnPlain(session, credentials) {
-  const sock = new SockJS(session._address, null, { transports: session._ways, credentials });
-  let openedAt = Infinity;
-  const close = () => {
-    sock.onopen = sock.onmessage = sock.onheartbeat = sock.onclose = null;
-    sock.close();
-  };
-  const link = newLink(session._ways[0], 0);
+export function goOnPlain(session) {
+  const { _address, _ways, _credentials } = session;
+  const sock = new SockJS(_address, null, { transports: _ways, credentials: _credentials });
+  const link = newLink(_ways[0], 0);
   link._sock = sock;
-  link._wire = { close };
+  link._wire = sock;
+  link._welcomedAt = Infinity;
+  session._links.push(link);
   const broke = () => {
     leaveAll(session);
-    if (session._now() - openedAt >= SETTLED) session._failures = 0;
+    if (session._now() >= link._welcomedAt + SETTLED) session._failures = 0;
     enter(session, "break");
     tryAgain(session);
   };
   const heard = () => after(session, link, SILENCE, broke);
-  session._links.push(link);
   sock.onheartbeat = heard;
   sock.onopen = () => {
     heard();
-    openedAt = session._now();
+    link._welcomedAt = session._now();
     link._way = /** @type {Way} */ (sock.transport);
     session._current = link;
     session._plain = true;
@@ -61,8 +57,8 @@ export function goOnPlain(session, credentials) {
   };
   sock.onclose = ({ code, reason, wasClean }) => {
     const ends = wasClean && (code === NORMAL || code > GO_AWAY) && code !== SLOW_CONSUMER;
-    if (isFinal(session, code)) return;
-    if (ends) finish(session, "closed", [code, reason]);
+    if (link._over || isFinal(session, code)) return;
+    if (ends) finish(session, "stopped", [code, reason]);
     else broke();
   };
 }

@@ -77,7 +77,7 @@ export function plan(policy, ways, now, all) {
   const order = rest.length ? rest : some;
   return way && fit.includes(way)
     ? [[...new Set([way, ...order])], Math.min(MAX_HEDGE, Math.max(HEDGE, 2 * rtt + 100))]
-    : [[...order], HEDGE];
+    : [order, HEDGE];
 }
 
 /**
@@ -123,9 +123,9 @@ export function brokeOn(policy, way, now, lived, silence) {
   // The poll is the way in: there is none to fall back on. The first time it is left out for no time.
   if (lived >= PROBATION) record._pause = 0;
   else if (way !== POLL) leaveOut(policy, way, now, 0);
-  const both = SILENCE_PART * Math.min(record._silence, silence);
+  const both = Math.min(record._silence, silence);
   record._silence = silence;
-  if (both >= SILENCE_PART * MIN_HEARTBEAT) {
-    policy._known.heartbeat = Math.min(MAX_HEARTBEAT, Math.max(MIN_HEARTBEAT, both));
+  if (both >= MIN_HEARTBEAT) {
+    policy._known.heartbeat = Math.min(MAX_HEARTBEAT, Math.max(MIN_HEARTBEAT, SILENCE_PART * both));
   }
 }

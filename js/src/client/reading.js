@@ -1,8 +1,8 @@
 // What comes down to a session, and what becomes of it.
 
 import { expect, gone, leaveAll, pong, tookOver, tryAgain } from "./asking.js";
-import { OVERHEAD, after, enter, patience, token } from "./fields.js";
-import { beginAnew, last, repeated, settled } from "./outbox.js";
+import { OVERHEAD, after, enter, newTerms, patience } from "./fields.js";
+import { beginAnew, last, lossOf } from "./outbox.js";
 import { enterNet, SETTLED } from "./policy.js";
 import { acknowledge, check, confirm, got, isCount, pump } from "./sending.js";
 
@@ -69,20 +69,19 @@ function read(session, link, text) {
     take(session, link, content);
   } else if (kind === "p") {
     const [room, place, messages] = content;
-    const [, epoch, number] = /^(.*-)(\d+)$/.exec(place) ?? [];
-    check(epoch && typeof room === "string");
+    check(/-\d+$/.test(place) && typeof room === "string");
     const more = Math.max(0, messages.length - 1);
     // A link that was replaced may bring what another one has brought before.
     const news = link._number + more > session._received;
     take(session, link, messages);
     if (news && !link._over) {
       session._rooms.delete(room);
-      session._rooms.set(room, epoch + (Number(number) + more));
+      session._rooms.set(room, place.replace(/\d+$/, (/** @type {string} */ number) => Number(number) + more));
     }
   } else {
     check(kind === "c");
     const code = count(content[0]);
-    if (!isFinal(session, code)) finish(session, "closed", [code, String(content[1])]);
+    if (!isFinal(session, code)) finish(session, "stopped", [code, String(content[1])]);
   }
 }
 
@@ -110,20 +109,21 @@ function take(session, link, messages) {
  * @param {any} told
  */
 function readTold(session, link, told) {
-  const { from, at, received, missed = [], lost, moved } = told;
-  if (from !== undefined) welcome(session, link, told);
-  else check(at === undefined || at + 1 === link._number);
+  const { from, at = link._number - 1, received = session._handled, missed = [], lost, moved } = told;
+  if (from) welcome(session, link, told);
+  else check(at + 1 === link._number);
   if (link._over) return;
-  if (received !== undefined) confirm(session, count(received));
-  if (told.pong !== undefined) pong(session, link);
+  check(count(received) <= last(session));
+  confirm(session, received);
+  if (told.pong) pong(session, link);
   if (told.ack) acknowledge(session);
   for (const [key, room] of missed) {
     // The server repeats it until a message behind it is acknowledged.
     if (!session._missed.has(key)) session._tell("missed", { room });
     session._missed.add(key);
   }
-  if (told.stale !== undefined) stale(session, count(told.stale));
-  else if (lost) lose(session, lost.received === undefined ? 0 : count(lost.received));
+  if (told.stale) stale(session, count(told.stale));
+  else if (lost) lose(session, count(lost.received ?? 0));
   // Without a welcome it was not told what the server has handled.
   else if (moved !== undefined) move(session, time(moved), !link._number);
   else if (from) pump(session);
@@ -141,7 +141,7 @@ function welcome(session, link, { from, received, limit, heartbeat, incarnation,
     lose(session);
     return;
   }
-  if (limit !== undefined) {
+  if (limit) {
     // A late copy of a first request may have made one more session, in another process.
     check(!session._welcomed || incarnation === session._incarnation);
     session._heartbeat = time(heartbeat);
@@ -156,7 +156,7 @@ function welcome(session, link, { from, received, limit, heartbeat, incarnation,
   if (!session._welcomed) session._begunAt = session._now();
   session._welcomed = true;
   session._replaces = undefined;
-  if (link._request >= (session._current?._request ?? 0)) tookOver(session, link);
+  if (link._turn >= (session._current?._turn ?? 0)) tookOver(session, link);
   enter(session, "welcome");
 }
 
@@ -179,10 +179,10 @@ function stale(session, newest) {
  * @param {number} [handled] so many of this session's messages were, for sure.
  */
 export function lose(session, handled = 0) {
-  confirm(session, Math.min(handled, last(session)));
+  confirm(session, handled);
   enter(session, "lost");
-  renew(session, true);
-  session._tell("lost", { handled: settled(session), repeated: repeated(session) });
+  follow(session, true);
+  session._tell("lost", lossOf(session));
   goOn(session);
 }
 
@@ -193,12 +193,26 @@ export function lose(session, handled = 0) {
  */
 function move(session, ms, doubtful) {
   enter(session, "moved");
-  renew(session, doubtful);
-  after(session, "move", ms * session._random(), () => {
+  follow(session, doubtful);
+  after(session, move, ms * session._random(), () => {
     enter(session, "due");
     goOn(session);
   });
   session._tell("moved");
+}
+
+/**
+ * Has a new session take the place of one that is over.
+ *
+ * @param {Session} session
+ * @param {boolean} doubtful what was on its way may have been handled.
+ */
+function follow(session, doubtful) {
+  // Two servers that know nothing of each other lose a session in turns, or send it away, however much
+  // each of them says at its beginning.
+  session._short = session._now() < session._begunAt + SETTLED ? session._short + 1 : 0;
+  session._failures = session._short;
+  renew(session, doubtful);
 }
 
 /**
@@ -207,26 +221,15 @@ function move(session, ms, doubtful) {
  * @param {Session} session
  * @param {boolean} doubtful what was on its way may have been handled.
  */
-function renew(session, doubtful) {
+export function renew(session, doubtful) {
   leaveAll(session);
-  // Two servers that know nothing of each other lose a session in turns, or send it away, however much
-  // each of them says at its beginning.
-  session._short = session._now() < session._begunAt + SETTLED ? session._short + 1 : 0;
-  session._failures = session._short;
-  session._begunAt = Infinity;
   beginAnew(session, doubtful);
-  session._id = token(session);
-  session._key = token(session);
-  session._newest = session._stales = session._received = session._unacknowledged = 0;
-  session._welcomed = false;
-  session._incarnation = undefined;
-  session._home = "";
-  session._missed.clear();
+  Object.assign(session, newTerms(session));
 }
 
 /** @param {Session} session */
 function goOn(session) {
-  if (session._closing && !last(session)) finish(session, "closed", session._closing);
+  if (session._closing && !last(session)) finish(session, "stopped", session._closing);
   else tryAgain(session);
 }
 
@@ -235,8 +238,7 @@ function goOn(session) {
  * @param {number} status of an HTTP answer, or a code: 4000 and the status.
  */
 export function isFinal(session, status) {
-  const denied = status >= 4400 && status < 4500;
-  if (denied || [400, 401, 403, 413].includes(status)) {
+  if (/^(44..|40[013]|413)$/.test(`${status}`)) {
     finish(session, "denied", { status: status % 4000 });
   } else if (!session._welcomed && ([404, 405, 501].includes(status) || isRefused(session, status))) {
     unsupported(session);
@@ -256,7 +258,7 @@ export function isFinal(session, status) {
  *   way to ask.
  */
 const isRefused = ({ _fallsBack, _ways, _failures, _links }, code) =>
-  _fallsBack && code === BROKEN && _ways.length < 2 && _failures > 1 && !_links.some(({ _sock }) => _sock);
+  _fallsBack && code === BROKEN && _ways.length < 2 && _failures > 1 && !_links[0]?._sock;
 
 /**
  * There is no `~r1` here. Who hears it has something else, or gives up.

@@ -1,21 +1,22 @@
 // The client of a page: what it sends is handled once and in order, whatever becomes of connections,
 // servers and pages. docs/howto/reconnecting.rst tells how to use it.
 
-import { trimmed } from "./attempts.js";
-import { addressOf, checkClose } from "./checks.js";
+import { checkClose } from "./checks.js";
 import { network } from "./network.js";
 import { goOnPlain } from "./plain.js";
 import { tryWays } from "./asking.js";
+import { isOver } from "./fields.js";
+import { lossOf, sizeOf } from "./outbox.js";
 import { waysOf } from "./policy.js";
 import * as core from "./resumable.js";
 import { leave, take } from "./storage.js";
+import { addressOf, trimmed } from "./urls.js";
 
 /** @import { Listened } from "./events.js" */
 /** @import { Session } from "./fields.js" */
 /** @import { Host } from "./host.js" */
 /** @import { Receipt, ReconnectingSockJSEvents, ReconnectingState } from "./receipts.js" */
-/** @import { Events, Tell, Way } from "./session.js" */
-/** @import { Left } from "./storage.js" */
+/** @import { Events, Snapshot, Tell } from "./session.js" */
 /** @typedef {Listened<ReconnectingSockJSEvents> & EventTarget} Target */
 
 /**
@@ -49,26 +50,24 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   /** Of the endpoint: absolute, without a slash at the end of its path. @type {string} */
   url;
   /** So many texts of the page before this one were too much to be kept: they are lost. */
-  unsaved = 0;
+  unsaved;
 
-  #options;
+  #storageKey;
+  // Over a reload, too.
+  #resumes;
   /** @type {Session} */
   #session;
+  // connect() was called; and what it needs is there.
+  #wanted = false;
   #started = false;
-  /** The state while no session is wanted. @type {ReconnectingState | ""} */
-  #ended = "closed";
-  // What is not handled yet, in order, with what says that it is; how many were handled before.
-  /** @type {[Receipt, (sure: boolean) => void][]} */
-  #receipts = [];
-  #settled = 0;
-  // So many of them are of the page before.
-  #inherited = 0;
-  // By their keys, with the number of the message that has said it last.
-  /** @type {Map<string, { text: string, number: number }>} */
+  // So many of the texts that wait were of the page before, at the beginning.
+  #inherited;
+  // What was said last by each key.
+  /** @type {Map<string, { text: string }>} */
   #subscriptions = new Map();
-  // Between pagehide and pageshow; with something in the storage.
-  #hidden = false;
-  #left = false;
+  // Between pagehide and pageshow: whether something was left in the storage.
+  /** @type {boolean | undefined} */
+  #left;
   #letGo = () => {};
   // The one that was told last.
   /** @type {?string} */
@@ -84,18 +83,36 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   constructor(url, options = {}) {
     super();
     this.url = trimmed(addressOf(url));
-    this.#options = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ ({
-      storageKey: `sockjs ${this.url}`,
-      ...options,
-    });
-    const resume = (this.#options.resumeOverReload &&= Boolean(locks()));
-    this.#session = this.#make(take(this.#options.storageKey), waysOf(options.transports), resume);
+    const {
+      transports,
+      credentials,
+      storageKey = `sockjs ${this.url}`,
+      resumeOverReload,
+      _host = network(credentials),
+    } = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ (options);
+    this.#storageKey = storageKey;
+    this.#resumes = Boolean(resumeOverReload && locks());
+    const { at = 0, known, snapshot, unsaved = 0 } = take(storageKey);
+    this.#session = core.resumable(
+      _host,
+      this.url,
+      {
+        ways: waysOf(transports),
+        known: Date.now() < at + REMEMBERED ? known : undefined,
+        snapshot,
+        resume: this.#resumes,
+        _fallsBack: true,
+      },
+      /** @type {Tell} */ ((type, detail) => this.#heard(type, detail)),
+    );
+    this.unsaved = unsaved;
+    this.#inherited = this.outbox.length;
     this.#listen("add");
   }
 
   /** @returns {ReconnectingState} */
   get state() {
-    return this.#ended || this.#session._state;
+    return this.#wanted ? this.#session._state : "closed";
   }
 
   /** SockJS's name of the transport in use; null where there is none. */
@@ -122,16 +139,23 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
 
   /** What was sent and is not handled yet, in order; that of the page before this one, too. */
   get outbox() {
-    return this.#receipts.map(([receipt]) => receipt);
+    return this.#session._waiting.map(({ _receipt }) => _receipt);
   }
 
   /** Connects; where it would wait before it tries again, it tries at once. */
   connect() {
-    if (this.#ended || this.state === "closing") this.#begin();
-    else if (this.#started && /^(con|sus)/.test(this.state)) core.reconnect(this.#session);
+    const session = this.#session;
+    if (!this.#wanted || core.refuses(session)) {
+      // One that waits for its lock is another page's yet.
+      if (this.#started) core.stop(session);
+      core.restart(session);
+      this.#begin();
+    } else if (this.#started && /^(con|sus)/.test(this.state)) {
+      core.reconnect(session);
+    }
   }
 
-  /** Gives up the connections that there are, and goes on over new ones at once. */
+  /** Gives up the connections that there are, and goes on at once over new ones. */
   reconnect() {
     if (this.state === "open") core.reconnect(this.#session);
     else this.connect();
@@ -146,9 +170,9 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @throws {SyntaxError} Another reason.
    */
   close(code = 1000, reason = "") {
-    checkClose(code, /\p{Cc}/u.test(reason) ? Infinity : new TextEncoder().encode(reason).length);
-    if (this.#ended) this.#end("closed");
-    else core.close(this.#session, code, reason);
+    checkClose(code, /\p{Cc}/u.test(reason) ? Infinity : sizeOf(reason));
+    if (this.#wanted) core.close(this.#session, code, reason);
+    if (this.state === "closed") this.#listen("remove");
   }
 
   /**
@@ -160,8 +184,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @throws {DOMException} QuotaExceededError: 1 MiB waits. InvalidStateError: it is closing, or over.
    */
   send(text) {
-    text = `${text}`;
-    return this.#sent(text, core.send(this.#session, text));
+    return core.send(this.#session, `${text}`);
   }
 
   /**
@@ -172,10 +195,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @throws As `send()`; but where it is over it goes out after `connect()`.
    */
   subscribe(key, text) {
-    text = `${text}`;
-    const number = this.#isOver ? 0 : core.send(this.#session, text);
-    if (number) this.#sent(text, number);
-    this.#subscriptions.set(key, { text, number });
+    this.#subscriptions.set(key, core.refuses(this.#session) ? { text: `${text}` } : this.send(text));
   }
 
   /**
@@ -185,54 +205,17 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @param {string} [text]
    */
   unsubscribe(key, text) {
-    if (this.#subscriptions.delete(key) && text !== undefined && !this.#isOver) this.send(text);
+    const wasThere = this.#subscriptions.delete(key);
+    if (wasThere && text !== undefined && !core.refuses(this.#session)) this.send(text);
   }
 
   // ---- sessions --------------------------------------------------------------------------------
 
-  get #isOver() {
-    return /^clos/.test(this.#session._state);
-  }
-
-  /**
-   * Makes a session, which is not begun yet: of the same client where there is a snapshot.
-   *
-   * @param {Left} left
-   * @param {Way[]} [ways]
-   * @param {boolean} [resume] go on with the session that was left.
-   */
-  #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session._ways, resume = false) {
-    const { credentials, _host = network(credentials) } = this.#options;
-    const fresh = Date.now() < at + REMEMBERED;
-    const options = { ways, known: fresh ? known : undefined, snapshot, resume, _fallsBack: true };
-    const tell = /** @type {Tell} */ ((type, detail) => this.#heard(type, detail));
-    const session = core.resumable(_host, this.url, options, tell);
-    const { base = 1, texts = [] } = snapshot ?? {};
-    // Another page may have heard of more.
-    if (session._client === this.#session?._client) this.#settle(base - 1);
-    else this.#receipts = [];
-    this.#session = session;
-    this.#settled = base - 1;
-    this.#inherited = texts.length;
-    this.#started = false;
-    this.unsaved = unsaved;
-    for (const text of texts.slice(this.#receipts.length)) {
-      this.#sent(text, base + this.#receipts.length);
-    }
-    return session;
-  }
-
   #begin() {
-    const former = this.#session;
-    // One that waits for its lock is another page's yet.
-    if (this.#started) core.stop(former);
-    if (this.#isOver) {
-      this.#make({ at: Date.now(), known: former._known, snapshot: core.snapshotOf(former) });
-    }
-    this.#ended = "";
+    this.#wanted = true;
     this.#listen("add");
     this.#subscribeAgain();
-    this.#tell("connecting", null);
+    this.#tell("connecting");
     this.#alone(tryWays);
   }
 
@@ -243,23 +226,25 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    */
   #alone(how) {
     const session = this.#session;
-    const isCurrent = () => session === this.#session;
     const goOn = () => {
       this.#started = true;
       how(session);
     };
     this.#letGo();
     this.#started = false;
-    if (!this.#options.resumeOverReload) {
+    if (!this.#resumes) {
       goOn();
       return;
     }
+    const isCurrent = () => letGo === this.#letGo && !isOver(session);
+    let letGo = () => {};
     const hold = () =>
       isCurrent() &&
-      new Promise((letGo) => {
-        this.#letGo = () => letGo(0);
+      new Promise((resolve) => {
+        this.#letGo = letGo = () => resolve(0);
         goOn();
       });
+    this.#letGo = letGo;
     locks()
       .request(`sockjs ${session._client}`, { signal: AbortSignal.timeout(LET_GO) }, hold)
       // Where the browser forbids locks, as it forbids storage, nothing was left that two could share.
@@ -268,91 +253,47 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
 
   /** Another page has this client, as where a tab was duplicated: nothing is shared with it. */
   #part() {
-    const own = this.#receipts.slice(this.#inherited);
-    const others = this.#settled + this.#inherited;
-    this.#make({});
-    this.#receipts = own;
-    for (const [receipt] of own) {
-      Object.assign(receipt, { id: `${this.#session._client}-${core.send(this.#session, receipt.text)}` });
-    }
-    for (const subscription of this.#subscriptions.values()) subscription.number -= others;
+    core.part(this.#session, this.#inherited);
     this.#begin();
   }
 
+  /** Says again what a new session has not heard, and will not by itself. */
   #subscribeAgain() {
-    if (this.#isOver) return;
-    for (const subscription of this.#subscriptions.values()) {
-      // What is not handled goes out again by itself.
-      if (subscription.number > this.#settled) continue;
-      subscription.number = core.repeat(this.#session, subscription.text);
-      this.#sent(subscription.text, subscription.number);
+    const { outbox } = this;
+    if (core.refuses(this.#session)) return;
+    for (const [key, said] of this.#subscriptions) {
+      if (!outbox.includes(/** @type {Receipt} */ (said))) this.#subscriptions.set(key, core.repeat(this.#session, said.text));
     }
   }
 
   // ---- what becomes of it ----------------------------------------------------------------------
 
   /**
-   * @param {string} text
-   * @param {number} number
-   * @returns {Receipt}
-   */
-  #sent(text, number) {
-    let settle = /** @type {(sure: boolean) => void} */ (/** @type {unknown} */ (null));
-    /** @type {Promise<boolean>} */
-    const handled = new Promise((resolve) => (settle = resolve));
-    const receipt = { id: `${this.#session._client}-${number}`, text, handled };
-    // SockJS takes it at once.
-    if (number > this.#settled) this.#receipts.push([receipt, settle]);
-    else settle(false);
-    return receipt;
-  }
-
-  /** @param {number} number The texts up to this one are handled. */
-  #settle(number) {
-    for (const [, settle] of this.#receipts.splice(0, number - this.#settled)) {
-      settle(!this.#session._plain);
-    }
-    this.#settled = number;
-  }
-
-  /**
    * @param {keyof Events} type
    * @param {any} detail
    */
   #heard(type, detail = null) {
+    const session = this.#session;
     const { transport } = this;
-    if (type === "handled") {
-      this.#settle(detail);
-    } else if (type === "opened") {
-      this.#tell("open", { transport });
-    } else if (type === "unsupported") {
-      goOnPlain(this.#session, this.#options.credentials);
-    } else if (type === "transport") {
-      if (transport !== this.#transport) this.#tell(type, transport);
-      this.#transport = transport;
-    } else if (type === "closed") {
-      this.#end(this.#session._closing ? "closed" : "stopped");
-      this.#tell("stopped", { code: detail[0], reason: detail[1] });
-    } else {
+    if (isOver(session)) this.#letGo();
+    if (this.state === "closed") this.#listen("remove");
+    if (type === "unsupported") {
+      goOnPlain(session);
+    } else if (type === "stopped") {
+      this.#tell(type, { code: detail[0], reason: detail[1] });
+    } else if (type !== "handled" && (type !== "transport" || transport !== this.#transport)) {
+      if (type === "transport") this.#transport = transport;
       if (type === "lost" || type === "moved") this.#subscribeAgain();
-      if (type === "denied") this.#end("stopped");
-      this.#tell(type, detail);
+      this.#tell(type, type === "open" ? { transport } : detail);
       // A listener may have closed it, or begun anew.
-      if (type === "lost" && this.state === "connecting") this.#tell("connecting", null);
-      if (type === "denied" && this.#ended) this.#tell("stopped", { code: 4000 + detail.status, reason: "" });
+      if (type === "lost" && this.state === "connecting") this.#tell("connecting");
+      if (type === "denied" && isOver(session)) this.#heard("stopped", [4000 + detail.status, ""]);
     }
-  }
-
-  /** @param {"closed" | "stopped"} state */
-  #end(state) {
-    this.#ended = state;
-    this.#letGo();
-    if (state === "closed") this.#listen("remove");
   }
 
   /**
    * @param {string} type
-   * @param {unknown} detail
+   * @param {unknown} [detail]
    */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
@@ -369,32 +310,36 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   #pageSaid = ({ type, persisted }) => {
     const session = this.#session;
     if (type === "pagehide") {
-      this.#hidden = true;
-      if (persisted || this.#options.resumeOverReload) core.hide(session);
+      if (persisted || this.#resumes) core.hide(session);
       else core.stop(session);
-      this.#left = leave(this.#options.storageKey, session);
+      this.#left = leave(this.#storageKey, session);
       this.#letGo();
     } else if (type === "pageshow") {
-      if (this.#hidden) this.#comeBack();
-      this.#hidden = false;
-    } else if (!this.#hidden && !this.#ended && this.#started) {
+      if (this.#left !== undefined) this.#comeBack(this.#left);
+      this.#left = undefined;
+    } else if (this.#left === undefined && this.#started && !isOver(session)) {
       if (type !== "visibilitychange" || !document.hidden) core.wake(session, type === "offline");
     }
   };
 
-  /** The page comes out of the back/forward cache. */
-  #comeBack() {
-    const left = take(this.#options.storageKey);
-    const former = this.#session;
-    if (!this.#left || left.snapshot?.session === former._id) {
-      if (!this.#ended) this.#alone(core.wake);
-      return;
+  /**
+   * The page comes out of the back/forward cache.
+   *
+   * @param {boolean} left
+   */
+  #comeBack(left) {
+    const session = this.#session;
+    const { snapshot = /** @type {Partial<Snapshot>} */ ({}) } = take(this.#storageKey);
+    const goesOn = this.#wanted && !isOver(session);
+    if (!left || snapshot.session === session._id) {
+      if (goesOn) this.#alone(core.wake);
+    } else if (goesOn) {
+      // Another page of this tab has taken it meanwhile, and has left its own.
+      core.replace(session, snapshot);
+      this.#tell("lost", lossOf(session));
+      this.#begin();
+    } else {
+      core.adopt(session, snapshot);
     }
-    // Another page of this tab has taken it meanwhile, and has left its own.
-    core.drop(former);
-    this.#make(left);
-    if (this.#ended) return;
-    this.#tell("lost", { handled: this.#settled, repeated: left.snapshot?.repeated ?? 0 });
-    this.#begin();
   }
 }

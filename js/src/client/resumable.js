@@ -4,20 +4,23 @@
 // way up), asking.js (the ways), reading.js (what comes down), and this.
 
 import { goOnOver, leave, leaveAll, ping, silence, tryWays } from "./asking.js";
-import { cancel, create, enter } from "./fields.js";
-import { add, bytesOf, last, repeated, settled } from "./outbox.js";
-import { finish } from "./reading.js";
+import { refusal } from "./checks.js";
+import { cancel, create, enter, isOver, token } from "./fields.js";
+import { add, beginAnew, bytesOf, forget, last, newOutbox, push, repeated, settled } from "./outbox.js";
+import { finish, renew } from "./reading.js";
 import { active, bodyOf, pump, xhrSend } from "./sending.js";
 
 /** @import { Session } from "./fields.js" */
 /** @import { Host } from "./host.js" */
+/** @import { Receipt } from "./receipts.js" */
 /** @import { Options, Snapshot, Tell } from "./session.js" */
 
 // Of all that waits, in bytes.
 const QUOTA = 1 << 20;
+// What a page leaves to the next one, in bytes.
+const MAX_LEFT = 1 << 18;
 // What the browser lets a page say that goes away, in bytes.
 const FAREWELL = 60e3;
-
 
 /**
  * Makes a session, which `tryWays` begins; before that nothing else but `send` is called.
@@ -28,37 +31,95 @@ const FAREWELL = 60e3;
  * @param {Tell} tell
  */
 export function resumable(host, url, options, tell) {
-  const session = create(host, url, options, tell);
-  const { snapshot: former, resume } = options;
+  const session = /** @type {Session} */ (create(host, url, options, tell));
+  const { snapshot, resume } = options;
   active(session);
-  if (former) {
-      session._base = former.base;
-    session._doubtful = session._copied = former.repeated;
-    for (const text of former.texts) add(session, text);
-    if (resume) restore(session, former);
-    else session._replaces = { session: former.session, key: former.key };
-  }
+  if (snapshot) adopt(session, snapshot);
+  if (snapshot && resume) restore(session, snapshot);
   return session;
 }
+
+/**
+ * Begins a new session, in place of one that is over, or that the page has closed.
+ *
+ * @param {Session} session
+ * @param {Partial<Snapshot>} [snapshot] of who goes on.
+ */
+export function restart(session, snapshot = snapshotOf(session)) {
+  if (enter(session, "begin")) adopt(session, snapshot);
+}
+
+/**
+ * Ends it, tells nobody, and begins a new session.
+ *
+ * @param {Session} session
+ * @param {Partial<Snapshot>} snapshot
+ */
+export function replace(session, snapshot) {
+  enter(session, "end");
+  restart(session, snapshot);
+}
+
+/**
+ * Begins a new session of a new client.
+ *
+ * @param {Session} session
+ * @param {number} others so many of the texts that wait are another one's.
+ */
+export function part(session, others) {
+  const own = session._waiting.slice(others);
+  replace(session, {});
+  for (const waiting of own) push(session, waiting);
+}
+
+/**
+ * Goes on as the client that another page has left; as a new one where there is none.
+ *
+ * @param {Session} session
+ * @param {Partial<Snapshot>} [snapshot]
+ */
+export function adopt(session, snapshot = {}) {
+  const { client = token(session), base = 1, repeated: doubtful = 0, texts = [], session: id, key } = snapshot;
+  renew(session, true);
+  if (client !== session._client) Object.assign(session, newOutbox());
+  // That page may have heard of more.
+  forget(session, base - session._base);
+  beginAnew(session, true);
+  session._client = client;
+  session._base = base;
+  for (const text of texts.slice(session._waiting.length)) add(session, text);
+  session._doubtful = session._copied = doubtful;
+  session._replaces = id ? { session: id, key } : undefined;
+  session._rooms.clear();
+  session._closing = undefined;
+  session._plain = false;
+  session._failures = 0;
+}
+
+/**
+ * @param {Session} session
+ * @returns {unknown} whether it takes no text: it is over, or closing.
+ */
+export const refuses = (session) => session._closing || isOver(session);
 
 /**
  * Has a text wait in its order; it goes out as soon as there is a way.
  *
  * @param {Session} session
  * @param {string} text
- * @returns {number} its number.
+ * @returns {Receipt}
  * @throws {RangeError} it is larger than the server takes.
  * @throws {DOMException} QuotaExceededError: 1 MiB waits. InvalidStateError: it is closed, or closing.
  */
 export function send(session, text) {
   const bytes = bytesOf(text);
-  if (session._closing || session._state === "closed") throw new DOMException("closed", "InvalidStateError");
+  if (refuses(session)) throw refusal("InvalidStateError", "closed");
   if (bytes > session._budget) throw new RangeError("too large");
-  if (session._size + bytes > QUOTA) throw new DOMException("full", "QuotaExceededError");
+  if (session._size + bytes > QUOTA) throw refusal("QuotaExceededError", "full");
   session._asked = 0;
-  cancel(session, "ask");
+  cancel(session, pump);
   active(session);
-  const number = add(session, text, bytes);
+  const receipt = add(session, text, bytes);
   pump(session);
   const link = session._current;
   // One that may be silent for long would not be missed.
@@ -66,7 +127,7 @@ export function send(session, text) {
     leave(session, link);
     goOnOver(session, link);
   }
-  return number;
+  return receipt;
 }
 
 /**
@@ -74,12 +135,12 @@ export function send(session, text) {
  *
  * @param {Session} session
  * @param {string} text
- * @returns {number} its number.
+ * @returns {Receipt}
  */
 export function repeat(session, text) {
-  const number = add(session, text);
+  const receipt = add(session, text);
   pump(session);
-  return number;
+  return receipt;
 }
 
 /**
@@ -90,10 +151,10 @@ export function repeat(session, text) {
  * @param {string} reason at most 123 bytes of UTF-8, without control characters.
  */
 export function close(session, code, reason) {
-  if (!enter(session, "close")) return;
+  if (!enter(session, "close") || isOver(session)) return;
   session._closing = [code, reason];
   if (session._welcomed || last(session)) pump(session);
-  else finish(session, "closed", session._closing);
+  else finish(session, "stopped", session._closing);
 }
 
 /**
@@ -106,16 +167,6 @@ export function stop(session) {
   if (enter(session, "end") && session._welcomed) {
     farewell(session, FAREWELL, session._closing ?? [1000, ""]);
   }
-  leaveAll(session);
-}
-
-/**
- * Leaves it as it is, and tells nobody.
- *
- * @param {Session} session
- */
-export function drop(session) {
-  enter(session, "end");
   leaveAll(session);
 }
 
@@ -133,17 +184,20 @@ export function reconnect(session) {
 
 /**
  * @param {Session} session
- * @returns {Snapshot}
+ * @returns {Snapshot} what the next page needs: of what waits as much as may be kept.
  */
 export function snapshotOf(session) {
-  const { _client: client, _id, _key: key } = session;
+  let size = 0;
   return {
-    client,
+    client: session._client,
     base: settled(session) + 1,
     repeated: repeated(session),
-    texts: session._waiting.map(({ _text }) => _text),
-    session: _id,
-    key,
+    texts: session._waiting
+      // The numbers of what may have been handled must not be given to something else.
+      .filter(({ _bytes }, index) => (size += _bytes) < MAX_LEFT || index < repeated(session))
+      .map(({ _receipt }) => _receipt.text),
+    session: session._id,
+    key: session._key,
     // The next page's build has other names.
     resume: [
       session._handled,
@@ -162,13 +216,13 @@ export function snapshotOf(session) {
  * @param {Snapshot} snapshot
  */
 function restore(session, { session: id, key, resume }) {
-  const [handled, request, received, welcomed, incarnation, home, rooms] = resume;
+  const [handled, newest, received, welcomed, incarnation, home, rooms] = resume;
   session._id = id;
   session._key = key;
   session._base -= handled;
   session._handled = session._arrived = handled;
   session._doubtful += handled;
-  session._newest = request;
+  session._newest = newest;
   session._received = received;
   session._welcomed = welcomed;
   session._incarnation = incarnation;
@@ -188,7 +242,7 @@ function restore(session, { session: id, key, resume }) {
 export function wake(session, offline) {
   const link = session._current;
   // What SockJS has is not to be asked whether it lives.
-  if (!offline && session._links.some(({ _sock }) => _sock)) return;
+  if (!offline && session._links[0]?._sock) return;
   if (!link?._up) reconnect(session);
   else if (!link._pingedAt) ping(session, link);
 }
@@ -209,7 +263,7 @@ export function hide(session) {
  * @param {Session} session
  * @returns {boolean} there is no session to come back to.
  */
-const isParted = ({ _state }) => _state === "moving" || _state === "closed";
+const isParted = (session) => isOver(session) || session._state === "moving";
 
 /**
  * A send that outlives the page.

@@ -34,15 +34,6 @@ export function check(holds) {
 /** @param {unknown} value @returns {boolean} */
 export const isCount = (value) => Number.isSafeInteger(value) && /** @type {number} */ (value) >= 0;
 
-/** @param {string} text @returns {any} an object, where it is none an empty one. */
-function parse(text) {
-  try {
-    return JSON.parse(text) ?? {};
-  } catch {
-    return {};
-  }
-}
-
 /**
  * Sends what waits, as far as the present way takes it.
  *
@@ -84,11 +75,11 @@ function pumpWebSocket(session, link) {
  * @param {{ send: (text: string) => void }} sock
  */
 function pumpPlain(session, sock) {
-  for (const { _text } of session._waiting) sock.send(_text);
+  for (const { _receipt } of session._waiting) sock.send(_receipt.text);
   forget(session, last(session));
   beginAnew(session, false);
   session._tell("handled", settled(session));
-  if (session._closing) finish(session, "closed", session._closing);
+  if (session._closing) finish(session, "stopped", session._closing);
 }
 
 /**
@@ -102,7 +93,7 @@ function pumpPlain(session, sock) {
 export function bodyOf(session, budget, least, close) {
   const first = session._arrived + 1;
   const messages = batch(session, first, budget, least);
-  cancel(session, "ack");
+  cancel(session, acknowledge);
   session._unacknowledged = 0;
   return {
     key: session._key,
@@ -137,16 +128,16 @@ export function xhrSend(session, body, options) {
 function pumpPost(session) {
   // A poll tells what was handled only when it ends.
   const { _arrived, _closing, _current, _handled, _timers, _unacknowledged } = session;
-  const asks = _current?._way === POLL && _handled < last(session) && !_timers.has("ask");
+  const asks = _current?._way === POLL && _handled < last(session) && !_timers.has(pump);
   const waits = _arrived < last(session) || asks || _unacknowledged >= ACK_SIZE || _closing;
-  if (session._post || _timers.has("post") || !waits) return;
+  if (session._post || _timers.has(pumpPost) || !waits) return;
   const sentAt = session._now();
   const request = xhrSend(session, bodyOf(session, session._budget, 1, session._closing));
   session._post = request;
   // A slow way up needs more time for the same.
   const wait = (THOUGHT + patience(session, null, 4)) * 2 ** session._unanswered;
-  after(session, "answer", Math.min(MAX_WAIT, wait), () => {
-    request.abort();
+  after(session, answered, Math.min(MAX_WAIT, wait), () => {
+    request.close();
     const link = session._current;
     answered(session, 0, "");
     if (link && !link._up && link._heardAt <= sentAt) gone(session, link);
@@ -159,27 +150,33 @@ function pumpPost(session) {
  * @param {string} text
  */
 function answered(session, status, text) {
-  cancel(session, "answer");
+  cancel(session, answered);
   session._post = null;
   if (isFinal(session, status)) return;
   const before = session._arrived + session._handled;
-  const { arrived, received, lost, closed } = parse(status === 200 ? text : "");
+  let told;
+  try {
+    told = status === 200 && JSON.parse(text);
+  } catch {
+    // Nobody knows what it was.
+  }
+  const { arrived, received, lost, closed } = told || {};
   if (!isCount(arrived) || !isCount(received)) {
-    pumpAfter(session, "post", pause(session, session._unanswered++));
+    after(session, pumpPost, pause(session, session._unanswered++), pump);
     // That alone says nothing: a receive request decides.
     if (status === 404) askNow(session);
     return;
   }
   session._unanswered = 0;
   session._arrived = Math.max(session._arrived, Math.min(arrived, last(session)));
-  confirm(session, Math.min(received, last(session)));
+  confirm(session, received);
   const progress = session._arrived + session._handled > before;
   if (progress) {
     worked(session);
     session._asked = 0;
   }
   if (lost) {
-    lose(session, isCount(lost.received) ? lost.received : 0);
+    lose(session, lost.received);
     return;
   }
   // What was sent before the end may be under way: a receive request tells both.
@@ -188,19 +185,10 @@ function answered(session, status, text) {
   const ends = session._closing || closed;
   const wait = Math.min(MAX_ASK, ASK * 2 ** session._asked);
   // It takes nothing now, or has yet to handle what the end waits for, and says so at once.
-  if (!progress && (lacks || ends)) pumpAfter(session, "post", wait);
-  else if (!lacks && session._handled < last(session)) pumpAfter(session, "ask", wait);
+  if (!progress && (lacks || ends)) after(session, pumpPost, wait, pump);
+  else if (!lacks && session._handled < last(session)) after(session, pump, wait);
   session._asked++;
   pump(session);
-}
-
-/**
- * @param {Session} session
- * @param {string} name
- * @param {number} ms
- */
-function pumpAfter(session, name, ms) {
-  after(session, name, ms, () => pump(session));
 }
 
 /**
@@ -208,7 +196,6 @@ function pumpAfter(session, name, ms) {
  * @param {number} handled so many messages of this session were.
  */
 export function confirm(session, handled) {
-  check(handled <= last(session));
   if (forget(session, handled)) {
     worked(session);
     session._tell("handled", settled(session));
@@ -246,7 +233,7 @@ export function got(session, size) {
   session._unacknowledged += size + ACK_EACH;
   if (!session._current?._up) return;
   if (session._unacknowledged >= ACK_SIZE) acknowledge(session);
-  else if (!session._timers.has("ack")) after(session, "ack", ACK_AFTER, () => acknowledge(session));
+  else if (!session._timers.has(acknowledge)) after(session, acknowledge, ACK_AFTER);
 }
 
 /**

@@ -6,7 +6,7 @@
 export type Way = "websocket" | "xhr-streaming" | "xhr-polling";
 
 /** See states.js. */
-export type State = "connecting" | "open" | "suspended" | "moving" | "closing" | "closed";
+export type State = "connecting" | "open" | "suspended" | "moving" | "closing" | "closed" | "stopped";
 
 /** What worked, to be told to the next page within half an hour: a page cannot know for how long. */
 export interface Known {
@@ -55,7 +55,7 @@ export interface Options {
 /** What is told, and with what. */
 export interface Events {
   /** A session began: the first, or a new one after `lost` or `moved`. */
-  opened: undefined;
+  open: undefined;
   message: string;
   /** The messages up to this number were handled by the server's application. */
   handled: number;
@@ -89,7 +89,7 @@ export interface Events {
   /** No `~r1` here: nothing goes on until it is told to, or has another way. */
   unsupported: undefined;
   /** The last one: the session is over, and no new one follows. */
-  closed: [code: number, reason: string];
+  stopped: [code: number, reason: string];
 }
 
 /** Hears what becomes of a session. It may call it back, and must not throw. */

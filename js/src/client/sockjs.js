@@ -1,11 +1,12 @@
 // SockJS for a page: the constructor of sockjs-client 1.6, over three transports.
 
-import { connect, trimmed } from "./attempts.js";
-import { addressOf, checkClose, refusal } from "./checks.js";
-import { network } from "./network.js";
+import { connect } from "./attempts.js";
+import { checkClose, refusal } from "./checks.js";
+import { draw, network } from "./network.js";
 import { WAYS } from "./policy.js";
+import { addressOf, trimmed } from "./urls.js";
 
-/** @import { Listened, SockJSCloseEvent, SockJSEvents, SockJSMessageEvent } from "./events.js" */
+/** @import { Handlers, Listened, SockJSEvents } from "./events.js" */
 
 /**
  * @typedef {object} SockJSOptions
@@ -41,17 +42,6 @@ class Connection extends EventTarget {
   CLOSING = 2;
   CLOSED = 3;
 
-  /** @type {?((event: Event) => void)} */
-  onopen = null;
-  /** @type {?((event: SockJSMessageEvent) => void)} */
-  onmessage = null;
-  /** @type {?((event: Event) => void)} */
-  onheartbeat = null;
-  /** @type {?((event: Event) => void)} */
-  onerror = null;
-  /** @type {?((event: SockJSCloseEvent) => void)} */
-  onclose = null;
-
   /** CONNECTING, OPEN, CLOSING or CLOSED. */
   readyState = 0;
   /** The transport's name while the connection is open. @type {?string} */
@@ -77,40 +67,33 @@ class Connection extends EventTarget {
   constructor(url, protocols, options) {
     super();
     if (!arguments.length) throw new TypeError("Invalid URL");
-    const given = options ?? {};
-    const { transports, timeout = 0, credentials = "include" } = given;
-    const sessionId = given.sessionId || 8;
+    const { transports, timeout = 0, credentials, info, ...own } = options ?? {};
+    const sessionId = own.sessionId || 8;
     if (!/^[nf]/.test(typeof sessionId)) throw new TypeError("Invalid sessionId");
     const address = addressOf(url);
-    const all = [protocols || []].flat();
-    if (all.includes("") || new Set(all).size < all.length) {
-      throw new SyntaxError("Invalid protocols");
-    }
+    // None is empty, or there twice.
+    const all = ["", protocols || []].flat();
+    if (new Set(all).size < all.length) throw new SyntaxError("Invalid protocols");
     this.url = trimmed(address);
     for (const type of ["open", "message", "heartbeat", "error", "close"]) {
-      this.addEventListener(type, (event) => /** @type {any} */ (this)[`on${type}`]?.(event));
+      const handler = `on${type}`;
+      const self = /** @type {any} */ (this);
+      self[handler] = null;
+      this.addEventListener(type, (event) => self[handler]?.(event));
     }
     const host = network(credentials);
-    /** @param {number} count */
-    const random = (count) => Math.floor(count * host._random());
-    const server = given.server || random(1000);
+    const server = own.server || Math.floor(1000 * host._random());
     const wanted = [transports || []].flat();
-    const way = {
-      url: this.url,
-      names: WAYS.filter((name) => !wanted.length || wanted.includes(name)),
+    this.#connection = connect(
+      host,
+      this.url,
+      WAYS.filter((name) => !wanted.length || wanted.includes(name)),
       timeout,
-      ask: given.info ?? address.origin !== globalThis.location?.origin,
-      credentials,
-      session() {
-        let id = typeof sessionId === "function" ? sessionId() : "";
-        while (id.length < Number(sessionId)) id += random(36).toString(36);
-        return `/${server}/${id}`;
-      },
-    };
-    this.#connection = connect(host, way, {
-      frame: (frame, name) => this.#take(frame, name),
-      lost: (code, reason) => this.#end(code, reason),
-    });
+      info ?? address.origin !== globalThis.location?.origin,
+      () => `/${server}/${typeof sessionId === "function" ? sessionId() : draw(host, sessionId)}`,
+      (frame, name) => this.#take(frame, name),
+      (code, reason) => this.#end(code, reason),
+    );
   }
 
   /**
@@ -204,7 +187,7 @@ class Connection extends EventTarget {
 /**
  * The constructor, with `new` or, as in sockjs-client, without.
  *
- * @typedef {Listened<SockJSEvents> & Connection} SockJS
+ * @typedef {Listened<SockJSEvents> & Handlers & Connection} SockJS
  * @typedef {ConstructorParameters<typeof Connection>} Values
  * @type {(new (...values: Values) => SockJS) & ((...values: Values) => SockJS) & typeof Connection}
  */

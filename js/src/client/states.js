@@ -6,21 +6,24 @@
 // suspended   it broke, others are tried                     waits in its order
 // moving      the server leaves; a random part of its time   waits
 // closing     the page has closed it                         is refused; what waits goes out first
-// closed      over                                           is refused
+// closed      it was closed by the page                      is refused
+// stopped     the server has closed it, or refuses it        is refused
 //
 // event       welcome: a way works, in both directions. break: the current one broke, or is silent.
 //             lost: the server knows the session no more, a new one begins. moved: the same, somewhat
-//             later (due), and nothing is doubtful. close: the page closes. end: the server has closed
-//             the session, refuses it, or does not know ~r1.
+//             later (due), and nothing is doubtful. close: the page closes. end: the session is over.
+//             begin: the page begins a new one.
 
 /** @import { State } from "./session.js" */
-/** @typedef {"welcome" | "break" | "lost" | "moved" | "due" | "close" | "end"} Event */
-/** @typedef {{ [event in Event]?: [State, ("opened" | "suspended" | "resumed")?] }} Row */
+/** @typedef {"welcome" | "break" | "lost" | "moved" | "due" | "close" | "end" | "begin"} Event */
+/** @typedef {{ [event in Event]?: [State, ("open" | "suspended" | "resumed")?] }} Row */
 
 /** @type {Row} */
-const CLOSE = { close: ["closing"], end: ["closed"] };
+const CLOSE = { close: ["closing"], end: ["stopped"] };
 /** @type {Row} */
 const LIVE = { ...CLOSE, lost: ["connecting"], moved: ["moving"] };
+/** @type {Row} */
+const OVER = { begin: ["connecting"] };
 
 /**
  * What follows, and what the page is told of it. An event that is missing for a state is passed over.
@@ -28,10 +31,11 @@ const LIVE = { ...CLOSE, lost: ["connecting"], moved: ["moving"] };
  * @type {Record<State, Row>}
  */
 export const TRANSITIONS = {
-  connecting: { ...LIVE, welcome: ["open", "opened"] },
+  connecting: { ...LIVE, welcome: ["open", "open"] },
   open: { ...LIVE, break: ["suspended", "suspended"] },
   suspended: { ...LIVE, welcome: ["open", "resumed"] },
   moving: { ...CLOSE, due: ["connecting"] },
-  closing: { end: ["closed"] },
-  closed: {},
+  closing: { ...OVER, end: ["closed"] },
+  stopped: { ...OVER, close: ["closed"] },
+  closed: OVER,
 };

@@ -13,9 +13,6 @@ import { snapshotOf } from "./resumable.js";
  * @property {number} [unsaved] so many texts were too much.
  */
 
-// Characters of JSON.
-const MAX_LEFT = 1 << 18;
-
 /**
  * Takes what is there: a tab that is duplicated while the page lives has nothing to copy.
  *
@@ -25,12 +22,12 @@ const MAX_LEFT = 1 << 18;
 export function take(key) {
   let left;
   try {
-    if (key) left = JSON.parse(sessionStorage.getItem(key) ?? "null");
+    left = key && JSON.parse(/** @type {string} */ (sessionStorage.getItem(key)));
     if (left) sessionStorage.removeItem(/** @type {string} */ (key));
   } catch {
     // Forbidden, or not ours.
   }
-  return left ?? {};
+  return left || {};
 }
 
 /**
@@ -42,17 +39,11 @@ export function take(key) {
  */
 export function leave(key, session) {
   const snapshot = snapshotOf(session);
-  let size = 0;
-  const texts = snapshot.texts.filter((text, index) => {
-    size += JSON.stringify(text).length;
-    // The numbers of what may have been handled must not be given to something else.
-    return size < MAX_LEFT || index < snapshot.repeated;
-  });
   const left = {
     at: Date.now(),
     known: session._known,
-    snapshot: { ...snapshot, texts },
-    unsaved: snapshot.texts.length - texts.length,
+    snapshot,
+    unsaved: session._waiting.length - snapshot.texts.length,
   };
   try {
     if (key) sessionStorage.setItem(key, JSON.stringify(left));

@@ -69,7 +69,7 @@ function connect() {
 
 test("the page says who it is for, and what the server says is handed on", () => {
   connect();
-  assert.match(server.socket.url, /^ws:\/\/chat\.test\/chat\/~r1\/.*websocket\?new&user=1$/);
+  assert.match(server.socket.url, /^ws:\/\/chat\.test\/chat\/~r1\/.*websocket\?user=1&new$/);
   assert.equal($("status-text").textContent, "Connected");
   assert.deepEqual(troubles, [true, false]);
   server.tell({ type: "presence" });

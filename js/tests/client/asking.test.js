@@ -20,7 +20,7 @@ suite("the way in", () => {
     const world = new World(["websocket"]);
     world.session.fields._address += "?a=1";
     world.session.reconnect();
-    assert.match(world.websocket.url, /\/websocket\?new&a=1$/);
+    assert.match(world.websocket.url, /\/websocket\?a=1&new$/);
   });
 
   test("the poll at once where the WebSocket fails fast", () => {

@@ -40,7 +40,7 @@ const host = {
     const id = hearers.size;
     hearers.set(id, on);
     done.push(["request", id, url, body]);
-    return { abort: () => done.push(["drop", id]) };
+    return { close: () => done.push(["drop", id]) };
   },
   _websocket(url, on) {
     const id = hearers.size;

@@ -5,7 +5,7 @@ import { add, batch, beginAnew, bytesOf, forget, last, newOutbox, repeated, sett
 
 /** An outbox with so many texts: "0", "1", … */
 function filled(count) {
-  const outbox = newOutbox();
+  const outbox = { ...newOutbox(), _client: "me" };
   for (let n = 0; n < count; n += 1) add(outbox, String(n));
   return outbox;
 }
@@ -17,11 +17,11 @@ suite("the outbox", () => {
 
   test("numbers go on over sessions", () => {
     const outbox = filled(3);
-    assert.equal(add(outbox, "x"), 4);
+    assert.equal(add(outbox, "x").id, "me-4");
     assert.equal(forget(outbox, 2), 2);
     beginAnew(outbox, true);
     assert.deepEqual([outbox._base, last(outbox), settled(outbox)], [3, 2, 2]);
-    assert.equal(add(outbox, "y"), 5);
+    assert.equal(add(outbox, "y").id, "me-5");
     assert.deepEqual(batch(outbox, 1, 100), ["2", "x", "y"]);
   });
 

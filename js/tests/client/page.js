@@ -35,7 +35,7 @@ export class FakeHost {
     const [last, session] = pathname.split("/").reverse();
     const one = { url, search, last, session, body: JSON.parse(body), on, options, over: false };
     this.asked.push(one);
-    return { abort: () => (one.over = true) };
+    return { close: () => (one.over = true) };
   };
 
   _websocket = (url, on) => {
@@ -139,7 +139,7 @@ export function browse(t, { storage = new Map(), locks } = {}) {
 
 /** A client, its host, and what it tells. */
 export function client(options = {}, url = URL) {
-  const host = new FakeHost();
+  const host = Object.assign(new FakeHost(), { _credentials: options.credentials });
   const sock = new ReconnectingSockJS(url, { transports: ["xhr-polling"], ...options, _host: host });
   const told = [];
   for (const type of EVENTS) sock.addEventListener(type, ({ detail }) => told.push([type, detail, sock.state]));

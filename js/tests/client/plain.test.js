@@ -2,8 +2,6 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { WAYS } from "../../src/client/policy.js";
-import { TRANSPORTS } from "../../src/client/transports.js";
 import { browse, client } from "./page.js";
 import { pageOf } from "./peers.js";
 
@@ -59,10 +57,6 @@ function connected(t, options) {
   all.sock.connect();
   return { ...all, open, lose };
 }
-
-test("the names of ways are in one order", () => {
-  assert.deepEqual(WAYS, Object.keys(TRANSPORTS));
-});
 
 describe("plain SockJS", () => {
   for (const status of [404, 405, 501]) {

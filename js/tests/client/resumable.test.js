@@ -478,7 +478,7 @@ suite("a reload", () => {
   });
 });
 
-test("ids, keys and sessions are 16 random bytes as base64url", () => {
+test("ids, keys and sessions are 16 bytes by chance as base64url", () => {
   const world = new World(["xhr"]);
   const { key, client } = world.poll.body;
   for (const token of [key, client, world.session.session]) assert.match(token, /^[\w-]{21}[AQgw]$/);

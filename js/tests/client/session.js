@@ -11,8 +11,8 @@ const nameOf = (last) => Object.keys(LASTS).find((name) => LASTS[name] === last)
 export class Session {
   constructor(host, url, options, tell) {
     const hear = (type, detail) => {
-      if (type === "closed") tell(type, { code: detail[0], reason: detail[1] });
-      else tell(type, type === "transport" ? lastOf(detail) : detail);
+      if (type === "stopped") tell("closed", { code: detail[0], reason: detail[1] });
+      else tell(type === "open" ? "opened" : type, type === "transport" ? lastOf(detail) : detail);
     };
     const { ways, known } = options;
     const own = { ...options, ways: ways?.map(nameOf), known: known && { ...known, way: nameOf(known.way) } };
@@ -20,7 +20,7 @@ export class Session {
   }
 
   get state() {
-    return this.fields._state;
+    return this.fields._state.replace("stopped", "closed");
   }
 
   get client() {
@@ -48,7 +48,7 @@ export class Session {
   }
 
   start = () => tryWays(this.fields);
-  send = (text) => core.send(this.fields, text);
+  send = (text) => Number(core.send(this.fields, text).id.split("-").at(-1));
   close = (code = 1000, reason = "") => core.close(this.fields, code, reason);
   stop = () => core.stop(this.fields);
   reconnect = () => core.reconnect(this.fields);

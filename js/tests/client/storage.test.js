@@ -251,7 +251,7 @@ describe("the back/forward cache", () => {
   test("another page of the tab has closed: this one begins anew", (t) => {
     const { say } = browse(t);
     const first = opened();
-    const { id } = first.sock.send("one");
+    const { id } = first.sock.send("x".repeat(60_000));
     first.host.took(1, 0);
     say("pagehide", { persisted: true });
     const second = client();
@@ -263,6 +263,8 @@ describe("the back/forward cache", () => {
     const { body } = first.host.newest("xhr");
     assert.notEqual(body.client, id.slice(0, 22));
     assert.deepEqual([body.messages, first.sock.outbox], [undefined, []]);
+    // What is forgotten takes no room: 1 MiB may wait.
+    for (let count = 0; count < 17; count += 1) first.sock.send("x".repeat(60_000));
     assert.deepEqual(first.events(), ["connecting", "open", "suspended", "lost", "connecting"]);
   });
 

@@ -36,10 +36,6 @@ class Wire {
     this.over = true;
   }
 
-  abort() {
-    this.over = true;
-  }
-
   /** The handshake is done. */
   open() {
     this.on.open();
