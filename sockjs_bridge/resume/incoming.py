@@ -15,8 +15,6 @@ from sockjs_bridge.resume.states import DRAINING, LIVE, TAKING, UNATTENDED, Even
 
 #: A client sent what the protocol does not allow.
 BROKEN = protocol.BROKEN_FRAMING
-#: Seconds after which a client is told what was handled, where nothing else leaves.
-TELL_AFTER = 0.05
 
 
 class Incoming(Deadlines):
@@ -64,7 +62,7 @@ class Incoming(Deadlines):
         Returns:
             What waits for room, to be withdrawn after a second; None where `answer` is due now.
         """
-        if send.received is not None and send.received > self._kept.sent:
+        if send.received is not None and send.received > self.sent:
             self.close(*BROKEN)
             return None
         self.heard()
@@ -148,11 +146,12 @@ class Incoming(Deadlines):
         room = self._arrivals.take_next(first, messages)
         if room is None:
             return None
-        size = sum(map(len, messages))
+        # One message, as nearly always, is not copied.
+        size = len("".join(messages))
         self.bytes_in += size
         if (traffic := self._owner.traffic) is not None:
             traffic.messages_in(self.transport.name, len(messages), size)
-        if self._tell_at is None or not room:
+        if not (self._telling and room):
             self._look_at_handled()
         return room
 
@@ -160,13 +159,13 @@ class Incoming(Deadlines):
         """Hears over a WebSocket how many messages the client has; False where that is too many."""
         if not self._grown:
             self.heard()
-        if received > self._kept.sent:
+        if received > self.sent:
             return False
         self.acknowledge(received)
         return True
 
     def acknowledge(self, received: int) -> None:
-        """Hears how many messages the client has; the caller has seen that so many were sent."""
+        """Hears how many messages the client has; the caller has seen by `sent` that it may."""
         written = None if self._receiver is None else self._next - 1
         self._kept.acknowledge(received, written)
         self._ack_asked = False
@@ -200,6 +199,7 @@ class Incoming(Deadlines):
     @property
     def sent(self) -> int:
         """How many messages the application has sent."""
+        self._end_run()
         return self._kept.sent
 
     @property
@@ -265,15 +265,31 @@ class Incoming(Deadlines):
         if self.state is DRAINING:
             self._owner.flush_soon(self)
         elif self._told < self._arrivals.arrived:
-            self._tell_soon()
+            if not self._telling and self._streams:
+                self._telling = True
+                self._owner.tell_soon(self)
             self._busy_soon()
 
-    def _tell_soon(self) -> None:
-        if self._tell_at is None and self._receiver is not None:
-            self._tell_at = self._owner.clock.time() + TELL_AFTER
-            self._owner.watch(self)
+    @property
+    def _streams(self) -> bool:
+        """Whether the receiver gets more than one response's worth."""
+        return self._receiver is not None and self._receiver.transport.streaming
+
+    def tell(self) -> None:
+        """Tells the client how many messages were handled, if it does not know."""
+        self._telling = False
+        if self._streams:
+            # From here on the handler says when there is more; first: it may be in a thread.
+            self._slow = True
+            handled = self._arrivals.handled
+            self._say_received = handled > self._told
+            if handled >= self._arrivals.arrived:
+                self._slow = False
+            if self._say_received:
+                self.flush()
 
     def pong(self, value: int) -> None:
         """Answers a ping of the attached WebSocket."""
+        self._end_run()
         self._control += (lines.pong(value, self._next - 1),)
         self._owner.flush_soon(self)
