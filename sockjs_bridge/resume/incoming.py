@@ -257,9 +257,8 @@ class Incoming(Deadlines):
         self._look_at_handled()
 
     def _look_at_handled(self) -> None:
-        handled = self.handled
         closing = self._close_after
-        if closing is not None and handled >= closing[0]:
+        if closing is not None and self.handled >= closing[0]:
             self._close_after = None
             self.close(closing[1], closing[2])
         if self.state is DRAINING:
