@@ -21,13 +21,17 @@ class Incoming(Deadlines):
     """What comes up.
 
     Attributes:
+        awaited: somebody waits for `ready`, or did when it was called last; may be read in any
+            thread. Where that begins this is set first: a thread that handles a message meanwhile
+            is to say so.
         bytes_in: the characters of the messages that came.
     """
 
-    __slots__ = ("_close_after", "_grown", "bytes_in")
+    __slots__ = ("_close_after", "_grown", "awaited", "bytes_in")
 
     def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
         super().__init__(owner, key)
+        self.awaited = False
         self.bytes_in = 0
         # Something came after the first welcome: it is more than one POST.
         self._grown = False
@@ -107,9 +111,11 @@ class Incoming(Deadlines):
         if self.state in TAKING and not self._arrivals.overrun:
             size, before = sum(map(len, upload.messages)), self._arrivals.arrived
             self.bytes_in += size
+            self.awaited = True
             self._arrivals.offer(upload)
             self._count_in(before, size)
             self._look_at_handled()
+            self._look_who_waits()
         elif upload.done is not None:
             upload.done()
 
@@ -178,6 +184,7 @@ class Incoming(Deadlines):
         """Closes the session for its client, when all that has arrived is handled."""
         # While the server leaves it takes nothing more, and this comes again in the next session.
         if self.state in LIVE & TAKING:
+            self.awaited = True
             self._close_after = self._arrivals.announced, code, reason
             self._look_at_handled()
 
@@ -229,20 +236,20 @@ class Incoming(Deadlines):
 
     def when_ready(self, callback: Callable[[], object]) -> None:
         """Calls back once, when the session is not `full` any more or is over."""
+        self.awaited = True
         if self.full:
             self._arrivals.when_ready(callback)
         else:
+            self._look_who_waits()
             callback()
 
     def stop_waiting(self, callback: Callable[[], object]) -> None:
         """Does not call back for `when_ready`: who waited is over."""
         self._arrivals.stop_waiting(callback)
 
-    @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for `ready`; may be read in any thread."""
+    def _look_who_waits(self) -> None:
         arrivals = self._arrivals
-        return bool(
+        self.awaited = bool(
             self._slow
             or arrivals.waiting
             or arrivals.callbacks
@@ -255,6 +262,7 @@ class Incoming(Deadlines):
         if self.state in TAKING:
             self._take_waiting()
         self._look_at_handled()
+        self._look_who_waits()
 
     def _look_at_handled(self) -> None:
         closing = self._close_after
@@ -278,12 +286,12 @@ class Incoming(Deadlines):
         """Tells the client how many messages were handled, if it does not know."""
         self._telling = False
         if self._streams:
-            # From here on the handler says when there is more; first: it may be in a thread.
-            self._slow = True
+            # From here on the handler says when there is more.
+            self.awaited = True
             handled = self._arrivals.handled
             self._say_received = handled > self._told
-            if handled >= self._arrivals.arrived:
-                self._slow = False
+            self._slow = handled < self._arrivals.arrived
+            self._look_who_waits()
             if self._say_received:
                 self.flush()
 

@@ -385,6 +385,7 @@ class ResumableSession(Incoming):
         """
         if self._enter(Event.DRAIN) is None:
             return
+        self.awaited = True
         self._owner.keeps(self, None)
         self._drain_until, self._spread = until, spread
         self._waiting_handler = None
