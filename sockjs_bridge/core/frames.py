@@ -96,16 +96,21 @@ class Chunk:
 
     Args:
         messages: as ``transport.encode`` has made them.
+        frame_size: see there.
 
     Attributes:
         messages: the messages.
+        count: how many there are.
         size: their bytes, and one more for each.
+        frame_size: the bytes on the wire in which they left.
     """
 
-    __slots__ = ("messages", "size")
+    __slots__ = ("count", "frame_size", "messages", "size")
 
-    def __init__(self, messages: Sequence[bytes]) -> None:
+    def __init__(self, messages: Sequence[bytes], frame_size: int = 0) -> None:
         self.messages = tuple(messages)
+        self.count = len(self.messages)
+        self.frame_size = frame_size
         self.size = sum(map(len, messages)) + len(messages)
 
 
@@ -120,7 +125,7 @@ class Batch(Frames):
         texts: the messages, in order.
         places: of those that are of a room with history, by their index; None where none is.
         packages: those that were made of all messages, by the transport's name, how many bytes may
-            leave together, and whether places are told.
+            leave together, and whether places are told; or by whatever else stands for these.
     """
 
     __slots__ = ("_encoded", "_size", "packages", "places", "texts")
@@ -132,7 +137,7 @@ class Batch(Frames):
         super().__init__()
         self.texts: list[str] = []
         self.places: dict[int, Place] | None = None
-        self.packages: dict[tuple[str, int, bool], Package] = {}
+        self.packages: dict[object, Package] = {}
         self._size = 0
         self._encoded: dict[Callable[[str], bytes], list[bytes]] = {}
 

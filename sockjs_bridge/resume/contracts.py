@@ -75,6 +75,10 @@ class Resident(Recipient, Protocol):
         """Ends: too much is kept."""
         raise NotImplementedError
 
+    def tell(self) -> None:
+        """Tells its client how many messages were handled, if it does not know."""
+        raise NotImplementedError
+
 
 class ResumeMonitor:
     """What is counted beside `Monitor`; by default nothing is. Everything is called on the loop."""
@@ -117,6 +121,10 @@ class ResumeOwner(Owner[Resident], Protocol):
 
     def introduced(self, session: Resident) -> None:
         """Hears that a session's client has said what it has of rooms; may call it back."""
+        raise NotImplementedError
+
+    def tell_soon(self, session: Resident) -> None:
+        """Has `Resident.tell` called, after 50 ms or a little more."""
         raise NotImplementedError
 
     def keeps(self, session: Resident, size: int | None) -> None:

@@ -44,11 +44,8 @@ class Deadlines(Outgoing):
                     due = min(due, self._pinged + PONG_TIMEOUT)
             elif transport.streaming:
                 due = min(due, self._attached_at + self._owner.settings.response_max_age)
-            if transport.streaming:
-                if self._tell_at is not None:
-                    due = min(due, self._tell_at)
-                if self._busy_at is not None:
-                    due = min(due, self._busy_at)
+            if transport.streaming and self._busy_at is not None:
+                due = min(due, self._busy_at)
         return None if due == math.inf else due
 
     def _ends_at(self) -> float:
@@ -128,8 +125,6 @@ class Deadlines(Outgoing):
     # While a receiver is attached
 
     def _attend(self, receiver: Receiver, now: float) -> None:
-        if self._tell_at is not None and now >= self._tell_at:
-            self._tell()
         if self._busy_at is not None and now >= self._busy_at:
             self._say_busy_now(now)
         if receiver.transport.websocket and not self._beats(receiver, now):
@@ -145,19 +140,10 @@ class Deadlines(Outgoing):
             return
         if beat and not aged:
             self._control += (protocol.HEARTBEAT,)
-        if beat or aged or self._say_received or self._say_busy:
+        if beat or aged or self._say_busy:
             self.flush()
         if aged and self._receiver is receiver and receiver.writable:
             self._finish_response(receiver)
-
-    def _tell(self) -> None:
-        self._tell_at = None
-        # From here on the handler says when there is more; first, since it may be in a thread.
-        self._slow = True
-        handled = self._arrivals.handled
-        self._say_received = handled > self._told
-        if handled >= self._arrivals.arrived:
-            self._slow = False
 
     def _say_busy_now(self, now: float) -> None:
         if self.state in TAKING and self._arrivals.full:
@@ -174,6 +160,7 @@ class Deadlines(Outgoing):
 
     def _wait_for_reader(self, receiver: Receiver, now: float) -> None:
         """Gives a client that reads nothing some time before its connection is dropped."""
+        self._end_run()
         self._stalled = max(self._stalled or now, receiver.peer.taken(now))
         if now >= self._stalled + self._owner.settings.response_max_age:
             receiver.abort()

@@ -15,21 +15,23 @@ from sockjs_bridge.resume.states import DRAINING, LIVE, TAKING, UNATTENDED, Even
 
 #: A client sent what the protocol does not allow.
 BROKEN = protocol.BROKEN_FRAMING
-#: Seconds after which a client is told what was handled, where nothing else leaves.
-TELL_AFTER = 0.05
 
 
 class Incoming(Deadlines):
     """What comes up.
 
     Attributes:
+        awaited: somebody waits for `ready`, or did when it was called last; may be read in any
+            thread. Where that begins this is set first: a thread that handles a message meanwhile
+            is to say so.
         bytes_in: the characters of the messages that came.
     """
 
-    __slots__ = ("_close_after", "_grown", "bytes_in")
+    __slots__ = ("_close_after", "_grown", "awaited", "bytes_in")
 
     def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
         super().__init__(owner, key)
+        self.awaited = False
         self.bytes_in = 0
         # Something came after the first welcome: it is more than one POST.
         self._grown = False
@@ -64,7 +66,7 @@ class Incoming(Deadlines):
         Returns:
             What waits for room, to be withdrawn after a second; None where `answer` is due now.
         """
-        if send.received is not None and send.received > self._kept.sent:
+        if send.received is not None and send.received > self.sent:
             self.close(*BROKEN)
             return None
         self.heard()
@@ -109,9 +111,11 @@ class Incoming(Deadlines):
         if self.state in TAKING and not self._arrivals.overrun:
             size, before = sum(map(len, upload.messages)), self._arrivals.arrived
             self.bytes_in += size
+            self.awaited = True
             self._arrivals.offer(upload)
             self._count_in(before, size)
             self._look_at_handled()
+            self._look_who_waits()
         elif upload.done is not None:
             upload.done()
 
@@ -148,11 +152,12 @@ class Incoming(Deadlines):
         room = self._arrivals.take_next(first, messages)
         if room is None:
             return None
-        size = sum(map(len, messages))
+        # One message, as nearly always, is not copied.
+        size = len("".join(messages))
         self.bytes_in += size
         if (traffic := self._owner.traffic) is not None:
             traffic.messages_in(self.transport.name, len(messages), size)
-        if self._tell_at is None or not room:
+        if not (self._telling and room):
             self._look_at_handled()
         return room
 
@@ -160,13 +165,13 @@ class Incoming(Deadlines):
         """Hears over a WebSocket how many messages the client has; False where that is too many."""
         if not self._grown:
             self.heard()
-        if received > self._kept.sent:
+        if received > self.sent:
             return False
         self.acknowledge(received)
         return True
 
     def acknowledge(self, received: int) -> None:
-        """Hears how many messages the client has; the caller has seen that so many were sent."""
+        """Hears how many messages the client has; the caller has seen by `sent` that it may."""
         written = None if self._receiver is None else self._next - 1
         self._kept.acknowledge(received, written)
         self._ack_asked = False
@@ -179,6 +184,7 @@ class Incoming(Deadlines):
         """Closes the session for its client, when all that has arrived is handled."""
         # While the server leaves it takes nothing more, and this comes again in the next session.
         if self.state in LIVE & TAKING:
+            self.awaited = True
             self._close_after = self._arrivals.announced, code, reason
             self._look_at_handled()
 
@@ -200,6 +206,7 @@ class Incoming(Deadlines):
     @property
     def sent(self) -> int:
         """How many messages the application has sent."""
+        self._end_run()
         return self._kept.sent
 
     @property
@@ -229,20 +236,20 @@ class Incoming(Deadlines):
 
     def when_ready(self, callback: Callable[[], object]) -> None:
         """Calls back once, when the session is not `full` any more or is over."""
+        self.awaited = True
         if self.full:
             self._arrivals.when_ready(callback)
         else:
+            self._look_who_waits()
             callback()
 
     def stop_waiting(self, callback: Callable[[], object]) -> None:
         """Does not call back for `when_ready`: who waited is over."""
         self._arrivals.stop_waiting(callback)
 
-    @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for `ready`; may be read in any thread."""
+    def _look_who_waits(self) -> None:
         arrivals = self._arrivals
-        return bool(
+        self.awaited = bool(
             self._slow
             or arrivals.waiting
             or arrivals.callbacks
@@ -255,25 +262,41 @@ class Incoming(Deadlines):
         if self.state in TAKING:
             self._take_waiting()
         self._look_at_handled()
+        self._look_who_waits()
 
     def _look_at_handled(self) -> None:
-        handled = self.handled
         closing = self._close_after
-        if closing is not None and handled >= closing[0]:
+        if closing is not None and self.handled >= closing[0]:
             self._close_after = None
             self.close(closing[1], closing[2])
         if self.state is DRAINING:
             self._owner.flush_soon(self)
         elif self._told < self._arrivals.arrived:
-            self._tell_soon()
+            if not self._telling and self._streams:
+                self._telling = True
+                self._owner.tell_soon(self)
             self._busy_soon()
 
-    def _tell_soon(self) -> None:
-        if self._tell_at is None and self._receiver is not None:
-            self._tell_at = self._owner.clock.time() + TELL_AFTER
-            self._owner.watch(self)
+    @property
+    def _streams(self) -> bool:
+        """Whether the receiver gets more than one response's worth."""
+        return self._receiver is not None and self._receiver.transport.streaming
+
+    def tell(self) -> None:
+        """Tells the client how many messages were handled, if it does not know."""
+        self._telling = False
+        if self._streams:
+            # From here on the handler says when there is more.
+            self.awaited = True
+            handled = self._arrivals.handled
+            self._say_received = handled > self._told
+            self._slow = handled < self._arrivals.arrived
+            self._look_who_waits()
+            if self._say_received:
+                self.flush()
 
     def pong(self, value: int) -> None:
         """Answers a ping of the attached WebSocket."""
+        self._end_run()
         self._control += (lines.pong(value, self._next - 1),)
         self._owner.flush_soon(self)

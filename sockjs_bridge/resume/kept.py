@@ -39,20 +39,23 @@ class Kept(Backlog):
         acked: how many the client has acknowledged.
         half_size: where more is kept, the client is to acknowledge.
         noticing: a notice waits that was not written yet.
+        pieces: the messages, and chunks of them; always the same list.
         placed: some messages may have their places in rooms.
     """
 
     __slots__ = (
-        *("_chunked", "_dropped", "_noticed", "_notices", "_pieces", "_seen"),
-        *("acked", "half_size", "noticing", "placed", "sent"),
+        *("_chunked", "_dropped", "_noticed", "_notices", "_seen", "_uncounted"),
+        *("acked", "half_size", "noticing", "pieces", "placed", "sent"),
     )
 
     def __init__(self, max_size: int) -> None:
         super().__init__(max_size)
         self.half_size = max_size // 2
-        # Messages, and chunks of them; the number of the last message that is in a chunk.
-        self._pieces: list[Any] = []
+        self.pieces: list[Any] = []
+        # The number of the last message that is in a chunk.
         self._chunked = 0
+        # The index of the first piece of a run.
+        self._uncounted = 0
         # The number of the last message that is not kept any more.
         self._dropped = 0
         self.sent = self.acked = 0
@@ -69,7 +72,7 @@ class Kept(Backlog):
                 self._notice(item)
                 return
             self.placed = True
-        self._pieces.append(item)
+        self.pieces.append(item)
         self.sent += 1
         self.size += len(item) + 1
 
@@ -94,13 +97,33 @@ class Kept(Backlog):
         Args:
             chunk: the messages, quoted.
         """
-        self._pieces.append(chunk)
-        self.sent = self._chunked = self.sent + len(chunk.messages)
+        self.pieces.append(chunk)
+        self.sent = self._chunked = self.sent + chunk.count
         self.size += chunk.size
+
+    def begin_run(self) -> None:
+        """Lets chunks be appended to `pieces` from now on, and nothing else happen."""
+        self._uncounted = len(self.pieces)
+
+    def end_run(self) -> tuple[int, int]:
+        """Counts what was appended since `begin_run`.
+
+        Returns:
+            How many messages that is, and the bytes on the wire in which they left.
+        """
+        count = size = on_wire = 0
+        for chunk in self.pieces[self._uncounted :]:
+            count += chunk.count
+            size += chunk.size
+            on_wire += chunk.frame_size
+        if count:
+            self.sent = self._chunked = self.sent + count
+            self.size += size
+        return count, on_wire
 
     def clear(self) -> None:
         """Drops all messages: nobody gets them any more."""
-        self._pieces.clear()
+        self.pieces.clear()
         self._dropped = self.sent
         self._notices = None
         self._noticed = self._seen = 0
@@ -128,7 +151,7 @@ class Kept(Backlog):
         count = self.acked if written is None or written > self.acked else written
         if count > self._dropped:
             if count == self.sent:
-                self._pieces.clear()
+                self.pieces.clear()
                 self.size, self.placed = 0, False
             else:
                 self._cut(count - self._dropped)
@@ -140,7 +163,7 @@ class Kept(Backlog):
 
     def _cut(self, count: int) -> None:
         """Drops the first messages, fewer than there are."""
-        pieces = self._pieces
+        pieces = self.pieces
         if self._chunked <= self._dropped:
             self.size -= sum(map(len, pieces[:count])) + count
             del pieces[:count]
@@ -152,8 +175,8 @@ class Kept(Backlog):
                 count -= 1
                 self.size -= len(piece) + 1
                 done += 1
-            elif len(piece.messages) <= count:
-                count -= len(piece.messages)
+            elif piece.count <= count:
+                count -= piece.count
                 self.size -= piece.size
                 done += 1
             else:
@@ -188,22 +211,16 @@ class Kept(Backlog):
         self.noticing = bool(self._notices)
 
     def rest(self, number: int) -> Sequence[bytes]:
-        """Returns all messages from a number on; none where a notice is to be among them.
+        """Returns all messages from a number on, without notices; none where it is not kept.
 
         Args:
             number: of the first one.
         """
-        return () if self.noticing else self._from(number)
-
-    def _from(self, number: int) -> Sequence[bytes]:
-        """Returns all messages from a number on; none where it is not kept."""
         if not self._dropped < number <= self.sent:
             return ()
         if number > self._chunked:
-            return self._pieces[number - self.sent - 1 :]
-        single = (
-            piece.messages if isinstance(piece, Chunk) else (piece,) for piece in self._pieces
-        )
+            return self.pieces[number - self.sent - 1 :]
+        single = (piece.messages if isinstance(piece, Chunk) else (piece,) for piece in self.pieces)
         return [*islice(chain.from_iterable(single), number - self.first, None)]
 
     def after(self, number: int, max_size: int) -> Portion:
@@ -217,7 +234,7 @@ class Kept(Backlog):
         size = 0
         notices = self._notices[self._noticed :] if self._notices else []
         told = 0
-        for last, item in enumerate(self._from(number), number - 1):
+        for last, item in enumerate(self.rest(number), number - 1):
             while told < len(notices) and notices[told][0] <= last:
                 found.append(notices[told][1])
                 told += 1

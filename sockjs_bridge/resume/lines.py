@@ -17,6 +17,9 @@ from sockjs_bridge.core.transports import Transport
 #: Bytes of one ``a[…]`` or ``p[…]`` line, unless it is one message.
 MAX_LINE = 32768
 
+#: What `counts` builds with most answers: where it goes on, and how many were handled.
+COUNTS = b'r{"at":%d,"received":%d}'
+
 # `json.dumps` would make one for each line.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -48,8 +51,7 @@ def counts(at: int, received: int | None = None, *, ack: bool = False, busy: boo
         busy: the server lives, but reads nothing now.
     """
     if received is not None and not ack and not busy:
-        # What goes with most answers.
-        return b'r{"at":%d,"received":%d}' % (at, received)
+        return COUNTS % (at, received)
     fields: dict[str, Any] = {"at": at}
     if received is not None:
         fields["received"] = received
@@ -213,5 +215,5 @@ def package(batch: Batch, transport: Transport, limit: int, *, placed: bool) -> 
         data = b"".join(transport.frame(line, "") for line in messages(quoted, placed=True))
     elif len(text) > MAX_LINE and len(quoted) > 1:
         return None
-    made = batch.packages[transport.name, limit, placed] = data, Chunk(quoted)
+    made = batch.packages[transport.name, limit, placed] = data, Chunk(quoted, len(data))
     return made

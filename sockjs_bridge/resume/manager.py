@@ -18,6 +18,7 @@ from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.lines import lost
 from sockjs_bridge.resume.session import REPLACED, ResumableSession, digest
 from sockjs_bridge.resume.shared import Shared
+from sockjs_bridge.resume.telling import Telling
 from sockjs_bridge.resume.tombstones import LIFETIME, Tombstone
 
 logger = logging.getLogger("sockjs_bridge.session")
@@ -59,6 +60,7 @@ class ResumeManager(BaseManager[ResumableSession]):
         super().__init__(settings, hub)
         self.wheel = hub.wheel
         self.introduced = hub.introduced
+        self.tell_soon = Telling(hub.clock).add
         self.limits = Limits() if limits is None else limits
         self.resumption = ResumeMonitor() if resumption is None else resumption
         self.shared = Shared() if shared is None else shared

@@ -182,6 +182,7 @@ class ResumableSession(Incoming):
             callback()
         else:
             self._owner.settle(self)
+            self._end_run()
             self._kept.when_drained(callback)
 
     def revoke(self, code: int, reason: str) -> None:
@@ -276,7 +277,7 @@ class ResumableSession(Incoming):
             self._owner.resumption.stale(receiver.transport)
             self._answer(receiver, lines.stale(self._request))
             return
-        if request.received > self._kept.sent:
+        if request.received > self.sent:
             self._answer(receiver, protocol.close_frame(*BROKEN))
             self.close(*BROKEN)
             return
@@ -343,8 +344,9 @@ class ResumableSession(Incoming):
             self._owner.watch(self)
 
     def _let_go(self) -> None:
+        self._end_run()
         self._receiver = self._link = None
-        self._tell_at = self._busy_at = None
+        self._busy_at = None
         if self.state not in OVER:
             self._since = self._owner.clock.time()
         self._kept.acknowledge(0, None)
@@ -383,6 +385,7 @@ class ResumableSession(Incoming):
         """
         if self._enter(Event.DRAIN) is None:
             return
+        self.awaited = True
         self._owner.keeps(self, None)
         self._drain_until, self._spread = until, spread
         self._waiting_handler = None

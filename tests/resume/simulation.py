@@ -26,8 +26,9 @@ from sockjs_bridge.resume import frames, lines
 from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.link import Link as ServerLink
 from sockjs_bridge.resume.manager import ResumeManager
+from sockjs_bridge.resume.run import admits
 from sockjs_bridge.resume.session import ResumableSession
-from sockjs_bridge.resume.transports import RECEIVING
+from sockjs_bridge.resume.transports import RECEIVING, WEBSOCKET
 from tests.resume.support import ALICE, Application, LinkRecorder
 from tests.support import HandClock, Recorder
 
@@ -437,6 +438,11 @@ class Simulation:
             batch = Batch()
             for text in texts:
                 batch.add(text)
+            # As for all but the first session that gets it.
+            if (
+                package := lines.package(batch, WEBSOCKET, LIMITS["response_limit"], placed=False)
+            ) is not None:
+                admits(batch, package, down.session._owner)
             down.session.take(batch, self.clock.now)
         else:
             down.session.send(texts[0])

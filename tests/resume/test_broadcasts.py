@@ -71,7 +71,7 @@ def test_what_left_in_one_frame_is_one_reference() -> None:
         kept.append(server.session._kept)
     first, second = kept
     assert len(first) == len(second) == 3
-    assert [piece is other for piece, other in zip(first._pieces, second._pieces, strict=True)] == [
+    assert [piece is other for piece, other in zip(first.pieces, second.pieces, strict=True)] == [
         True
     ]
 
