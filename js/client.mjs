@@ -30,30 +30,58 @@ export const common = {
 const LETTERS = "etnsoiardclupmhfgvybwkxqjzETNSOIARDCLUPMHFGVYBWKXQJZ_$";
 const nameOf = (n) => (n < LETTERS.length ? "" : LETTERS[Math.floor(n / LETTERS.length) - 1]) + LETTERS[n % LETTERS.length];
 
-/** The client's own fields, none of which a page or a server sees, with names: the shortest for the most used. */
-function fieldsOf(text) {
+/**
+ * The client's own fields, none of which a page or a server sees, with names: the shortest for the most used,
+ * behind those that have one.
+ */
+function fieldsOf(text, known) {
   const uses = new Map();
   for (const [name] of text.matchAll(/\b_\w+/g)) uses.set(name, (uses.get(name) ?? 0) + 1);
-  const names = [...uses.keys()].sort((one, other) => uses.get(other) - uses.get(one));
-  return Object.fromEntries(names.map((name, n) => [`$${name}`, nameOf(n)]));
+  const names = [...uses.keys()].filter((name) => !known[`$${name}`]);
+  names.sort((one, other) => uses.get(other) - uses.get(one));
+  const count = Object.keys(known).length;
+  return { ...known, ...Object.fromEntries(names.map((name, n) => [`$${name}`, nameOf(count + n)])) };
 }
+
+/** The names of the files that a build wrote. */
+export const written = ({ outputs }) => Object.keys(outputs).map((file) => path.basename(file));
+
+// What is loaded where it is asked for: the built file beside the main one.
+const SHARE = "sockjs-bridge-share.js";
+const later = {
+  name: "later",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/share\.js$/ }, ({ kind }) =>
+      kind === "dynamic-import" ? { path: `./${SHARE}`, external: true } : undefined,
+    ),
+};
 
 /**
  * Builds the client into a folder: bundled by one tool, made small by another one, which does that
  * better.
  */
 export async function buildClient(outdir) {
-  const name = "sockjs-bridge-client.js";
+  // Both work on the same objects.
+  const names = { props: { props: {} } };
+  const client = await buildFile(outdir, "src/client/index.js", "sockjs-bridge-client.js", names);
+  const share = await buildFile(outdir, "src/client/share.js", SHARE, names);
+  return [...client, ...share];
+}
+
+/** Returns the names of the files that it wrote. */
+async function buildFile(outdir, source, name, nameCache) {
   const { metafile, outputFiles } = await build({
     ...common,
     minify: false,
     write: false,
-    entryPoints: [{ in: "src/client/index.js", out: path.parse(name).name }],
+    entryPoints: [{ in: source, out: path.parse(name).name }],
+    plugins: [later],
     outdir,
   });
   const [map, bundle] = outputFiles;
   // One keyword in place of two compresses better. As long, so that the map holds.
   const text = bundle.text.replace(/\bconst /g, "let   ");
+  nameCache.props.props = fieldsOf(text, nameCache.props.props);
   const small = await minify(text, {
     module: true,
     ecma: 2022,
@@ -67,14 +95,14 @@ export async function buildClient(outdir) {
       unsafe_methods: true,
     },
     mangle: { nth_identifier: { get: nameOf }, properties: { regex: /^_/ } },
-    nameCache: { props: { props: fieldsOf(text) } },
+    nameCache,
     format: { preamble: "/* sockjs_bridge, MIT license */" },
     sourceMap: { content: map.text, includeSources: true, filename: name, url: `${name}.map` },
   });
   await mkdir(outdir, { recursive: true });
   await writeFile(bundle.path, small.code);
   await writeFile(map.path, small.map);
-  return { metafile };
+  return written(metafile);
 }
 
 /** Builds what npm packs into a folder, and nothing else is left in it. */

@@ -20,13 +20,13 @@ import { leave, take } from "./storage.js";
 
 /**
  * @typedef {object} ReconnectingSockJSOptions
- * @property {string[]} [transports] Those that may be used, of `websocket`, `xhr-streaming` and
- *   `xhr-polling`; else all.
+ * @property {string[]} [transports] Of `websocket`, `xhr-streaming` and `xhr-polling`; else all.
  * @property {RequestCredentials} [credentials] Whether requests carry cookies to another origin:
  *   `include` where nothing is said.
  * @property {?string} [storageKey] The name in `sessionStorage` by which a page leaves to the next one
  *   what was not handled; else one made of the URL. null: nothing is left. Two clients of a page need
  *   two names where their URL is the same, and so do two users of a tab.
+ * @property {boolean} [share] Tabs whose transport is no WebSocket share a connection.
  * @property {boolean} [resumeOverReload] The page keeps what came, over a reload too: the next one goes
  *   on with the same session.
  */
@@ -202,9 +202,9 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
    * @param {boolean} [resume] go on with the session that was left.
    */
   #make({ at = 0, known, snapshot, unsaved = 0 }, ways = this.#session._ways, resume = false) {
-    const { credentials, _host = network(credentials) } = this.#options;
+    const { credentials, share, _host = network(credentials) } = this.#options;
     const fresh = Date.now() < at + REMEMBERED;
-    const options = { ways, known: fresh ? known : undefined, snapshot, resume, _fallsBack: true };
+    const options = { ways, known: fresh ? known : undefined, snapshot, resume, share, credentials, _fallsBack: true };
     const tell = /** @type {Tell} */ ((type, detail) => this.#heard(type, detail));
     const session = core.resumable(_host, this.url, options, tell);
     const { base = 1, texts = [] } = snapshot ?? {};

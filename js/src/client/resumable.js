@@ -29,7 +29,7 @@ const FAREWELL = 60e3;
  */
 export function resumable(host, url, options, tell) {
   const session = create(host, url, options, tell);
-  const { snapshot: former, resume } = options;
+  const { snapshot: former, resume, share, credentials } = options;
   active(session);
   if (former) {
       session._base = former.base;
@@ -38,6 +38,8 @@ export function resumable(host, url, options, tell) {
     if (resume) restore(session, former);
     else session._replaces = { session: former.session, key: former.key };
   }
+  // Where it is not to be had, the tab goes on alone.
+  if (share) import("./share.js").then((file) => file.share(session, credentials), () => {});
   return session;
 }
 

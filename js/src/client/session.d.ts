@@ -48,6 +48,9 @@ export interface Options {
   snapshot?: Snapshot;
   /** Go on with the session of the snapshot, in place of a new one. */
   resume?: boolean;
+  /** Share the way with other tabs, as far as they have the same `credentials`. */
+  share?: boolean;
+  credentials?: RequestCredentials;
   /** Who hears `unsupported` goes on over SockJS: it may be a guess then. */
   _fallsBack?: boolean;
 }
