@@ -31,6 +31,7 @@ export class Mux {
   /** @type {[number, string][]} */
   #lines = [];
   #brought = false;
+  #isPart = false;
   /** @type {object | undefined} */
   #timer;
 
@@ -54,7 +55,14 @@ export class Mux {
     this.#brought = false;
     /** @type {RequestEvents} */
     const on = {
-      _part: () => this.#on.part(),
+      _part: () => {
+        // The lines of this part follow at once, if there are any.
+        this.#isPart = true;
+        queueMicrotask(() => {
+          if (this.#isPart) this.#on.part();
+          this.#isPart = false;
+        });
+      },
       _line: (line) => this.#heard(line),
       _end: (status) => {
         // A server has something to say before it ends a response.
@@ -68,6 +76,7 @@ export class Mux {
   /** @param {string} line */
   #heard(line) {
     this.#brought = true;
+    this.#isPart = false;
     if (line === MUX) {
       this.#host._cancel(this.#timer);
       if (this.live) this.#on.forgotten();

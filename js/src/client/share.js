@@ -227,13 +227,14 @@ export class Sharing {
   #abort(asking) {
     if (asking.over) return;
     this.#forget(asking);
-    const { _heartbeat, _newest, _state } = asking.session;
-    const { request, heartbeat = _heartbeat / 1e3 } = asking.body;
-    // Who asks anew takes over, and who closes has said so.
-    if (!asking.carried || _newest !== request || _state === "closed") return;
-    const overdue = !asking.heard && this.#host._now() > asking.since + heartbeat * 1e3;
-    if (overdue) this.#tabs.complain(asking.key);
-    else this.#drop(asking);
+    const { session, body, heard, since, key } = asking;
+    const { heartbeat = session._heartbeat / 1e3 } = body;
+    if (!asking.carried) return;
+    if (!heard && this.#host._now() > since + heartbeat * 1e3) this.#tabs.complain(key);
+    // Who asks anew takes over, maybe at once, and who closes has said so.
+    queueMicrotask(() => {
+      if (session._newest === body.request && session._state !== "closed") this.#drop(asking);
+    });
   }
 
   /**

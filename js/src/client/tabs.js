@@ -50,6 +50,8 @@ export class Tabs {
   /** @type {BroadcastChannel | undefined} */
   #channel;
   #retire = () => {};
+  // It holds its own lock.
+  #known = false;
   /** What this tab carries others by, by the way. @type {Map<string, Mux>} */
   #muxes = new Map();
   /** Until when a way is not tried. @type {Map<string, number>} */
@@ -97,6 +99,7 @@ export class Tabs {
       channel === this.#channel &&
       new Promise((retire) => {
         this.#retire = () => retire(0);
+        this.#known = true;
         this.#election.stand();
         this.#on.ready();
       });
@@ -110,6 +113,7 @@ export class Tabs {
     this.#say("gone", this.#tab);
     const channel = this.#channel;
     this.#channel = undefined;
+    this.#known = false;
     this.#abdicate();
     this.#election.leave();
     this.#retire();
@@ -117,13 +121,13 @@ export class Tabs {
   }
 
   /**
-   * Asks for something that carries this.
+   * Asks for something that carries this; before `ready` that is of no use.
    *
    * @param {string} way
    * @param {string} url of a receive request.
    */
   want(way, url) {
-    this.#say("want", way, url, this.#tab);
+    if (this.#known) this.#say("want", way, url, this.#tab);
   }
 
   /**
@@ -192,7 +196,8 @@ export class Tabs {
    */
   #offer(way, url, tab) {
     if (tab !== this.#tab) this.#roll.add(tab);
-    const mux = this.#muxes.get(way);
+    const stream = this.#muxes.get(STREAM);
+    const mux = stream?.live ? stream : this.#muxes.get(way);
     if (mux?.live) this.#say("live", way, mux.key);
     else if ((this.#refused.get(way) ?? 0) > this.#host._now()) this.#say("refused", way, false);
     else if (!mux) this.#carry(way, url);
