@@ -8,7 +8,7 @@ import { Mux } from "./mux.js";
 /** @import { Locks } from "./leader.js" */
 
 // How often it is looked whether the leader lives. Silent for so long it is asked, and then deposed.
-const LOOK = 900;
+const LOOK = 800;
 // The answers of a server that does not know of this, and how long it is not tried again then.
 const UNKNOWN = [400, 404, 405, 501];
 const REFUSED = 60e3;
