@@ -210,8 +210,6 @@ class Mux(Peer):
 
     def let_go(self, port: Port) -> None:
         """Hears that a session's receiver has ended, and tells the client."""
-        if self._ports.get(port.number) is not port:
-            return
         del self._ports[port.number]
         line = b"%d \n" % port.number
         if not (self.writable and self._write(line)):
