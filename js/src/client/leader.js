@@ -1,6 +1,7 @@
 // Which tab of a browser leads: the one that holds a Web Lock. The browser passes it on when a tab is closed;
 // from one that is there and says nothing it is stolen.
 
+/** @import { Host } from "./host.js" */
 /** @typedef {Pick<LockManager, "request">} Locks */
 
 /**
@@ -8,6 +9,9 @@
  * @property {() => void} led This tab leads from now on.
  * @property {() => void} deposed Another one has stolen the lock.
  */
+
+// How much later than its lock a tab's word may come that it leaves, in ms.
+const WORD = 500;
 
 export class Election {
   /** This tab leads. */
@@ -83,14 +87,17 @@ export class Roll {
   /** @type {Map<string, AbortController>} */
   #tabs = new Map();
 
+  #host;
   #locks;
   #gone;
 
   /**
+   * @param {Pick<Host, "_after">} host
    * @param {Locks} locks
    * @param {() => void} gone
    */
-  constructor(locks, gone) {
+  constructor(host, locks, gone) {
+    this.#host = host;
     this.#locks = locks;
     this.#gone = gone;
   }
@@ -103,7 +110,9 @@ export class Roll {
     const { signal } = controller;
     this.#locks
       .request(tab, { signal }, () => {
-        if (this.#tabs.delete(tab)) this.#gone();
+        this.#host._after(WORD, () => {
+          if (this.#tabs.delete(tab)) this.#gone();
+        });
       })
       .catch(() => {});
   }

@@ -84,6 +84,11 @@ export class Mux {
       this.#on.live();
       return;
     }
+    if (!this.live) {
+      // No server of ours.
+      this.#end(0, false);
+      return;
+    }
     const space = line.indexOf(" ");
     // What came together is passed on together.
     if (!this.#lines.length) queueMicrotask(() => this.#pass());

@@ -50,6 +50,8 @@ const LONGEST_WAIT = 5e3;
 // How long the first line may take over what carries several, or four round trips.
 const PATIENCE = 3e3;
 
+const PAGE_EVENTS = ["pagehide", "pageshow", "freeze", "resume", "visibilitychange"];
+
 /** The receive requests of this tab to one endpoint. */
 export class Sharing {
   #host;
@@ -322,7 +324,7 @@ const sharings = new Map();
  * @param {RequestCredentials} [credentials] only those with the same share.
  */
 export function share(session, credentials = "include") {
-  const { document, navigator, BroadcastChannel: Channel } = globalThis;
+  const { navigator, BroadcastChannel: Channel } = globalThis;
   const locks = navigator?.locks;
   if (!locks || !Channel) return;
   const name = `sockjs mux ${credentials} ${session._address}`;
@@ -330,13 +332,11 @@ export function share(session, credentials = "include") {
   if (!sharing) {
     const { _now, _random, _after, _cancel, _request, _websocket } = session;
     const host = { _now, _random, _after, _cancel, _request, _websocket };
-    const one = new Sharing(host, name, { locks, Channel, isHidden: () => document?.hidden });
+    const one = new Sharing(host, name, { locks, Channel, isHidden: () => globalThis.document?.hidden });
     sharing = one;
     sharings.set(name, one);
-    for (const type of ["pagehide", "pageshow"]) addEventListener(type, () => one.pageSaid(type));
-    for (const type of ["freeze", "resume", "visibilitychange"]) {
-      document?.addEventListener(type, () => one.pageSaid(type));
-    }
+    // Some are the document's, and do not bubble.
+    for (const type of PAGE_EVENTS) addEventListener(type, () => one.pageSaid(type), true);
   }
   session._request = sharing.requestOf(session);
 }

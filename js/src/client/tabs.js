@@ -56,9 +56,8 @@ export class Tabs {
   #muxes = new Map();
   /** Until when a way is not tried. @type {Map<string, number>} */
   #refused = new Map();
-  // When something came from the leader last, and what the looking has found.
-  #heardAt = 0;
-  #lookedAt = 0;
+  // Something came from the leader since it was looked last; how often nothing had.
+  #heard = true;
   #misses = 0;
   /** @type {object | undefined} */
   #looking;
@@ -75,7 +74,7 @@ export class Tabs {
     this.#place = place;
     this.#on = on;
     this.#tab = `${name} ${token(host)}`;
-    this.#roll = new Roll(place.locks, () => this.#restart());
+    this.#roll = new Roll(host, place.locks, () => this.#restart());
     this.#election = new Election(place.locks, name, {
       led: () => this.#say("leader", this.#tab),
       deposed: () => this.#abdicate(),
@@ -92,7 +91,7 @@ export class Tabs {
     const { Channel, locks } = this.#place;
     const channel = new Channel(this.#name);
     this.#channel = channel;
-    this.#heardAt = this.#lookedAt = this.#host._now();
+    this.#heard = true;
     channel.onmessage = ({ data }) => this.#hear(data);
     // It is known to live before anybody asks.
     const live = () =>
@@ -155,7 +154,7 @@ export class Tabs {
   /** @param {Message} message */
   #hear([type, ...rest]) {
     const [listener, fromLeader] = this.#listeners[type] ?? [];
-    if (fromLeader) this.#heardAt = this.#host._now();
+    if (fromLeader) this.#heard = true;
     if (listener && (fromLeader || this.#election.leads)) listener(...rest);
   }
 
@@ -267,8 +266,8 @@ export class Tabs {
       this.#looking = undefined;
       if (!this.#channel || !this.#on.depends(!this.#place.isHidden())) return;
       this.look();
-      this.#misses = this.#heardAt > this.#lookedAt || this.#election.leads ? 0 : this.#misses + 1;
-      this.#lookedAt = this.#host._now();
+      this.#misses = this.#heard || this.#election.leads ? 0 : this.#misses + 1;
+      this.#heard = false;
       if (this.#misses === 1) this.#say("ask");
       else if (this.#misses > 1) this.#election.steal();
     });
