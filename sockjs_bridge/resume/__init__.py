@@ -2,5 +2,6 @@
 
 To read in this order: `frames` (the grammar), `states` (the life as a table), `kept` and `arrivals`
 (what is counted, each way), `outgoing`, `deadlines`, `session`, `link` (a WebSocket), `mux` (what
-several sessions share), `tombstones`, `manager`. What they need of their sides stands in `contracts`, the three ways down in `transports`.
+several sessions share), `tombstones`, `manager`. What they need of their sides stands in
+`contracts`, the three ways down in `transports`.
 """
