@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.conftest import Launch
 from tests.conformance.rawclient import Response
 from tests.conformance.resumable import Resumable, Stream, assert_common, lines_of, token, told
 from tests.conformance.wire import Client
@@ -149,3 +150,12 @@ def test_passed_over_by_websockets(client: Client, mux: Mux) -> None:
     session = Resumable(client).open()
     assert "from" in session.hello(session.link(), mux=mux.port(1))
     assert session.hello(session.link(), mux={"key": token(), "port": 2})["from"] == 1
+
+
+def test_as_many_as_there_are_places(launch_resumable: Launch) -> None:
+    with launch_resumable(max_sessions="2") as client:
+        Resumable(client).open()
+        shared = Stream(Mux(client).ask())
+        assert shared.line() == SHARED
+        response = Mux(client).post("xhr_streaming", {"mux": token()})
+        assert (response.status, response["Retry-After"]) == (503, "5")

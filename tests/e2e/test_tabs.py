@@ -156,6 +156,20 @@ def test_ten_tabs_talk(site, open_tabs: OpenTabs, transport: str) -> None:
     assert site.ledger.rows("lives") == [("open",)] * 10
 
 
+def test_the_server_is_killed(site, open_tabs: OpenTabs) -> None:
+    """All hear so, and go on together."""
+    tabs = open_tabs(3)
+    tabs.until("sock.transport === 'xhr-streaming'")
+    tabs.send()
+    tabs.until_all_came()
+    site.kill()
+    tabs.until("told.some(([type]) => type === 'suspended')")
+    site.start()
+    tabs.until("told.some(([type]) => type === 'lost') && sock.transport === 'xhr-streaming'")
+    tabs.send()
+    tabs.until_all_came()
+
+
 def close(tabs: Tabs) -> None:
     """The leader is closed."""
     tabs.close_leader()

@@ -89,7 +89,14 @@ export class Tabs {
   /** Becomes one of them; `ready` follows. */
   join() {
     const { Channel, locks } = this.#place;
-    const channel = new Channel(this.#name);
+    /** @type {BroadcastChannel} */
+    let channel;
+    try {
+      channel = new Channel(this.#name);
+    } catch {
+      this.#on.forbidden();
+      return;
+    }
     this.#channel = channel;
     this.#heard = true;
     channel.onmessage = ({ data }) => this.#hear(data);

@@ -38,12 +38,13 @@ class Tab {
   hidden = false;
   channels = [];
 
-  constructor(browser) {
+  constructor(browser, check = () => {}) {
     const { channels } = this;
     this.host = new FakeHost();
     this.locks = new Locks(browser);
     class Channel extends BroadcastChannel {
       constructor(name) {
+        check();
         super(name);
         channels.push(this);
       }
@@ -271,6 +272,15 @@ test("who waits for five seconds goes on alone", async (t) => {
   tab.host.tick(5000);
   tab.host.answer(tab.host.asked[0], WELCOME);
   assert.deepEqual(told, [WELCOME, 200]);
+});
+
+test("where channels are forbidden all go alone", () => {
+  const tab = new Tab(new Browser(), () => {
+    throw new DOMException("no", "SecurityError");
+  });
+  tab.ask();
+  tab.ask();
+  assert.equal(tab.host.asked.length, 2);
 });
 
 test("where locks are forbidden all go alone", async (t) => {
