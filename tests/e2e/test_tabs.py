@@ -165,7 +165,8 @@ def test_the_server_is_killed(site, open_tabs: OpenTabs) -> None:
     site.kill()
     tabs.until("told.some(([type]) => type === 'suspended')")
     site.start()
-    tabs.until("told.some(([type]) => type === 'lost') && sock.transport === 'xhr-streaming'")
+    tabs.until("told.some(([type]) => type === 'lost')")
+    tabs.until("sock.transport === 'xhr-streaming'")
     tabs.send()
     tabs.until_all_came()
 
