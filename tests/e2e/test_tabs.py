@@ -123,20 +123,28 @@ class Tabs:
 OpenTabs = Callable[..., Tabs]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def box() -> Iterator[Middlebox]:
+    """What lets no WebSocket through; it outlives the browsers, whose last words it passes on."""
+    nowhere = "http://127.0.0.1:1"
+    with in_thread(Middlebox(nowhere, Behaviour(upgrade="refused"), "/ledger")) as box:
+        yield box
+
+
 @pytest.fixture
-def open_tabs(browser: Browser, site: Site) -> Iterator[OpenTabs]:
+def open_tabs(browser: Browser, site: Site, box: Middlebox) -> Iterator[OpenTabs]:
     """Opens tabs, to which no WebSocket gets through."""
     opened: list[Tabs] = []
     site.start()
-    with in_thread(Middlebox(site.url, Behaviour(upgrade="refused"), "/ledger")) as box:
+    box.lead_to(site.url)
 
-        def open_tabs(count: int, **options: Any) -> Tabs:
-            opened.append(Tabs(browser, box, count, **options))
-            return opened[-1]
+    def open_tabs(count: int, **options: Any) -> Tabs:
+        opened.append(Tabs(browser, box, count, **options))
+        return opened[-1]
 
-        yield open_tabs
-        for tabs in opened:
-            tabs.close()
+    yield open_tabs
+    for tabs in opened:
+        tabs.close()
 
 
 @pytest.mark.parametrize("transport", ["xhr-streaming", "xhr-polling"])
