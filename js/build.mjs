@@ -7,16 +7,11 @@ import { build } from "esbuild";
 import { copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildClient, common } from "./client.mjs";
+import { buildClient, common, written } from "./client.mjs";
 
 const js = fileURLToPath(new URL(".", import.meta.url));
 const bridge = path.join(js, "..", "sockjs_bridge", "static");
 const chat = path.join(js, "..", "pyramid_chat", "static", "dist");
-
-// The names of the files that a build wrote.
-function written({ metafile }) {
-  return Object.keys(metafile.outputs).map((file) => path.basename(file));
-}
 
 async function removeOthers(folder, keep) {
   for (const name of await readdir(folder)) {
@@ -37,7 +32,7 @@ async function buildBridge() {
     await copyFile(path.join(client, source), path.join(bridge, name));
   }
   const own = await buildClient(bridge);
-  await removeOthers(bridge, [...Object.keys(copies), ...written(own)]);
+  await removeOthers(bridge, [...Object.keys(copies), ...own]);
 }
 
 async function buildChat() {
@@ -55,7 +50,7 @@ async function buildChat() {
     if (entryPoint) manifest[`chat${path.extname(file)}`] = path.basename(file);
   }
   await writeFile(path.join(chat, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-  await removeOthers(chat, ["manifest.json", ...written(result)]);
+  await removeOthers(chat, ["manifest.json", ...written(result.metafile)]);
 }
 
 await buildBridge();

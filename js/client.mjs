@@ -58,10 +58,13 @@ function topNames(text) {
  *
  * @param {string} text the bundle.
  * @param {string[]} sources
+ * @param {object} known those that have a name: another file of the client uses the same objects.
  * @throws {Error} A field is the session's and another object's.
  */
-function fieldsOf(text, sources) {
-  const used = [...text.matchAll(/\b_\w+/g)].map(String);
+function fieldsOf(text, sources, known) {
+  const used = [...text.matchAll(/\b_\w+/g)].map(String).filter((name) => !known[`$${name}`]);
+  const count = Object.keys(known).length;
+  if (count) return { ...known, ...Object.fromEntries(shortNames(used, count)) };
   const kinds = sources
     .flatMap((source) => source.split("@typedef"))
     .map((type) => [...type.matchAll(/@property \{.*\} \[?(_\w+)/g)].map(([, name]) => name))
@@ -75,17 +78,39 @@ function fieldsOf(text, sources) {
   return Object.fromEntries(all.flatMap((names) => shortNames(names)));
 }
 
+/** The names of the files that a build wrote. */
+export const written = ({ outputs }) => Object.keys(outputs).map((file) => path.basename(file));
+
+// What is loaded where it is asked for: the built file beside the main one.
+const SHARE = "sockjs-bridge-share.js";
+const later = {
+  name: "later",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/share\.js$/ }, ({ kind }) =>
+      kind === "dynamic-import" ? { path: `./${SHARE}`, external: true } : undefined,
+    ),
+};
+
 /**
  * Builds the client into a folder: bundled by one tool, made small by another one, which does that
  * better.
  */
 export async function buildClient(outdir) {
-  const name = "sockjs-bridge-client.js";
+  // Both work on the same objects.
+  const fields = { known: {} };
+  const client = await buildFile(outdir, "src/client/index.js", "sockjs-bridge-client.js", fields);
+  const share = await buildFile(outdir, "src/client/share.js", SHARE, fields);
+  return [...client, ...share];
+}
+
+/** Returns the names of the files that it wrote. */
+async function buildFile(outdir, source, name, fields) {
   const { metafile, outputFiles } = await build({
     ...common,
     minify: false,
     write: false,
-    entryPoints: [{ in: "src/client/index.js", out: path.parse(name).name }],
+    entryPoints: [{ in: source, out: path.parse(name).name }],
+    plugins: [later],
     outdir,
   });
   const [map, bundle] = outputFiles;
@@ -110,21 +135,19 @@ export async function buildClient(outdir) {
     format: { beautify: true },
     sourceMap: { content: map.text, includeSources: true },
   });
+  fields.known = fieldsOf(long.code, sources, fields.known);
   const small = await minify(long.code, {
     ...options,
     compress,
     mangle: { nth_identifier: { get: nameOf }, properties: { regex: /^_/ } },
-    nameCache: {
-      props: { props: fieldsOf(long.code, sources) },
-      vars: { props: topNames(long.code) },
-    },
+    nameCache: { props: { props: fields.known }, vars: { props: topNames(long.code) } },
     format: { preamble: "/* sockjs_bridge, MIT license */" },
     sourceMap: { content: long.map, includeSources: true, filename: name, url: `${name}.map` },
   });
   await mkdir(outdir, { recursive: true });
   await writeFile(bundle.path, small.code);
   await writeFile(map.path, small.map);
-  return { metafile };
+  return written(metafile);
 }
 
 /** Builds what npm packs into a folder, and nothing else is left in it. */

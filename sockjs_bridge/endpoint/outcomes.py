@@ -16,6 +16,7 @@ from sockjs_bridge.endpoint.opening import Opening, Owned
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.manager import ResumeManager
+from sockjs_bridge.resume.mux import Mux
 from sockjs_bridge.resume.probe import Probe
 from sockjs_bridge.resume.session import ResumableSession
 
@@ -173,6 +174,22 @@ class Upgrade(Receiving):
         self.session.abandon()
         if self.made is not None and self.made.proof is None:
             self.made.finish()
+
+
+@dataclass(slots=True)
+class Share(Receiving):
+    """The receiver is a poll or a stream that several sessions share."""
+
+    session: Mux
+
+    @property
+    def opening(self) -> Opening | None:
+        """Is always None."""
+        return None
+
+    def attach(self, receiver: Receiver) -> None:
+        """Has the sessions write to it."""
+        self.session.attach(receiver)
 
 
 class Waitable(Protocol):

@@ -26,6 +26,7 @@ from sockjs_bridge.endpoint.outcomes import (
     Proof,
     Prove,
     Resume,
+    Share,
     Upgrade,
     Wait,
     not_allowed,
@@ -33,7 +34,7 @@ from sockjs_bridge.endpoint.outcomes import (
 )
 from sockjs_bridge.endpoint.proofs import admits
 from sockjs_bridge.endpoint.request import Request
-from sockjs_bridge.resume import frames
+from sockjs_bridge.resume import frames, lines
 from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.found import DENIED, Found, Limits
 from sockjs_bridge.resume.link import Link
@@ -91,6 +92,8 @@ class ResumableAction:
             request = frames.parse_receive(body, stream=transport is STREAM)
         except frames.FrameError as error:
             return self._refuse(400, str(error))
+        if isinstance(request, frames.MuxRequest):
+            return self._share(request, transport)
         return self._receive(request, transport, peer, proof)
 
     # Receiving
@@ -127,8 +130,29 @@ class ResumableAction:
             return Answer(200, headers, transport.frame(found.line, ""))
         if request.probe is not None:
             return Pong(Probe(self.manager.clock, request.probe), transport, headers)
+        if self._goes_on(request, session):
+            return Answer(200, headers, transport.frame(lines.MUX, ""))
         terms = self.manager.terms(session, self.net) if request.new else None
         return Resume(session, transport, headers, request=request, terms=terms)
+
+    def _share(self, request: frames.MuxRequest, transport: Transport) -> Outcome:
+        """Answers with what several sessions share."""
+        try:
+            mux = self.manager.muxes.open(request.key)
+        except TooManySessions as error:
+            return self._refuse(503, str(error))
+        headers = [*self.headers, ("Content-Type", transport.content_type)]
+        return Share(mux, transport, headers)
+
+    def _goes_on(self, request: frames.ReceiveRequest, session: ResumableSession) -> bool:
+        """Attaches a session to what it shares with others, where that is here and it may."""
+        mux = None if request.mux is None else self.manager.muxes.find(request.mux.key)
+        # What tells a client its terms is a response of its own, and so is a proof of the way.
+        if request.mux is None or mux is None or request.new or session.new:
+            return False
+        assert self.transport is not None
+        session.attach(request, mux.open(request.mux.port, self.transport, session))
+        return True
 
     def _prove(
         self, look: Callable[..., Found], headers: Headers, proof: Proof | None

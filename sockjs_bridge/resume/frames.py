@@ -46,6 +46,30 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
+class MuxRequest:
+    """A poll or a stream for several sessions ("Several sessions over one way").
+
+    Attributes:
+        key: by which their receive requests name it.
+    """
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class MuxPort:
+    """Where a receive request is to be answered.
+
+    Attributes:
+        key: of the response that carries several sessions.
+        port: stands before each line for this one.
+    """
+
+    key: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiveRequest:
     """A poll, a stream, or the hello of a WebSocket ("Receiving").
 
@@ -67,6 +91,7 @@ class ReceiveRequest:
         replaces: the session that this one ends.
         incarnation: which session of this id the client means, as its first welcome told; None
             where it does not say.
+        mux: where it is to be answered; None where that is its own response.
     """
 
     key: str
@@ -84,6 +109,7 @@ class ReceiveRequest:
     repeated: int = 0
     replaces: Replaced | None = None
     incarnation: str | None = None
+    mux: MuxPort | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +228,15 @@ def _replaces(fields: Mapping[str, Any]) -> Replaced | None:
     return Replaced(_token(former, "session"), _token(former, "key"))
 
 
+def _mux(fields: Mapping[str, Any]) -> MuxPort | None:
+    if "mux" not in fields:
+        return None
+    value = fields["mux"]
+    if type(value) is not dict:
+        raise FrameError("Bad mux.")
+    return MuxPort(_token(value, "key"), _required(value, "port"))
+
+
 def _incarnation(fields: Mapping[str, Any]) -> str | None:
     value = fields.get("incarnation")
     if "incarnation" in fields and type(value) is not str:
@@ -250,11 +285,12 @@ def _receive_request(fields: Mapping[str, Any], *, stream: bool) -> ReceiveReque
         _integer(fields, "repeated") or 0,
         _replaces(fields),
         _incarnation(fields),
+        _mux(fields),
     )
 
 
-def parse_receive(body: bytes, *, stream: bool = False) -> ReceiveRequest:
-    """Parses the body of a poll or a stream.
+def parse_receive(body: bytes, *, stream: bool = False) -> ReceiveRequest | MuxRequest:
+    """Parses the body of a poll or a stream; one without a key of its own is for several sessions.
 
     Args:
         body: the request's, complete.
@@ -263,7 +299,10 @@ def parse_receive(body: bytes, *, stream: bool = False) -> ReceiveRequest:
     Raises:
         FrameError: the answer is 400.
     """
-    return _receive_request(_object(body), stream=stream)
+    fields = _object(body)
+    if "mux" in fields and "key" not in fields:
+        return MuxRequest(_token(fields, "mux"))
+    return _receive_request(fields, stream=stream)
 
 
 def parse_send(body: bytes) -> Send:

@@ -1,7 +1,8 @@
 """The grammar of what clients of ``~r1`` are answered with, line by line.
 
-Pure functions, without any state. Source: "Receiving", "Sending" and "Rooms with history" of the
-protocol page; the frames that SockJS has are in `sockjs_bridge.core.protocol`.
+Pure functions, without any state. Source: "Receiving", "Sending", "Rooms with history" and
+"Several sessions over one way" of the protocol page; the frames that SockJS has are in
+`sockjs_bridge.core.protocol`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from sockjs_bridge.core.transports import Transport
 
 #: Bytes of one ``a[…]`` or ``p[…]`` line, unless it is one message.
 MAX_LINE = 32768
+#: Begins what carries several sessions, and answers each receive request that goes on over it.
+MUX = b'r{"mux":true}'
 
 #: What `counts` builds with most answers: where it goes on, and how many were handled.
 COUNTS = b'r{"at":%d,"received":%d}'

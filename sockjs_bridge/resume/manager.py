@@ -16,6 +16,7 @@ from sockjs_bridge.resume.contracts import Resident, ResumeMonitor, WebSocketLin
 from sockjs_bridge.resume.found import DENIED, Found, Limits
 from sockjs_bridge.resume.frames import ReceiveRequest
 from sockjs_bridge.resume.lines import lost
+from sockjs_bridge.resume.mux import Muxes
 from sockjs_bridge.resume.session import REPLACED, ResumableSession, digest
 from sockjs_bridge.resume.shared import Shared
 from sockjs_bridge.resume.telling import Telling
@@ -45,6 +46,7 @@ class ResumeManager(BaseManager[ResumableSession]):
 
     Attributes:
         shared: what the sessions of all the process share.
+        muxes: responses that several sessions share.
     """
 
     def __init__(
@@ -71,6 +73,9 @@ class ResumeManager(BaseManager[ResumableSession]):
         self._made = 0
         self._home = home
         self._sessions: dict[Place, ResumableSession] = {}
+        self.muxes = Muxes(
+            hub.clock, settings, self.flush_now, self._take_place, hub.capacity.give_back
+        )
         # WebSockets without a hello, by place.
         self._waiting: dict[Place, list[WebSocketLink]] = {}
         self._complained = float("-inf")
@@ -318,6 +323,11 @@ class ResumeManager(BaseManager[ResumableSession]):
 
     # The end of the process
 
+    def finish(self) -> None:
+        """Forgets the sessions that are left, and what they share: the server has stopped."""
+        super().finish()
+        self.muxes.finish()
+
     @property
     def open_sessions(self) -> list[ResumableSession]:
         """The sessions that the application knows; may be read in any thread."""
@@ -343,6 +353,7 @@ class ResumeManager(BaseManager[ResumableSession]):
         """
         until = self.clock.time() + seconds
         draining = self._end_all(lambda session: session.drain(until, self._spread))
+        self.muxes.leave()
         # Nobody says hello to a server that leaves.
         for link in [link for links in self._waiting.values() for link in links]:
             link.end()

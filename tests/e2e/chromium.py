@@ -97,6 +97,24 @@ class Chromium(webdriver.Chrome):
         self.execute_cdp_cmd("Network.enable", {})
         self.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": offline, **conditions})
 
+    def open_tab(self) -> str:
+        """Open an empty tab, and go to it."""
+        self.switch_to.new_window("tab")
+        return self.current_window_handle
+
+    def go_to_tab(self, tab: str) -> None:
+        """Have the scripts that follow run in a tab."""
+        self.switch_to.window(tab)
+
+    def close_tab(self) -> None:
+        """Close the tab that scripts run in; `go_to_tab` follows."""
+        self.close()
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Freeze the tab that scripts run in, which are not to be run then; or have it go on."""
+        state = "frozen" if frozen else "active"
+        self.execute_cdp_cmd("Page.setWebLifecycleState", {"state": state})
+
     def forget_cookies(self) -> None:
         """Forget the cookies of all sites."""
         self.execute_cdp_cmd("Network.clearBrowserCookies", {})

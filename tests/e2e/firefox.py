@@ -61,7 +61,7 @@ class Firefox:
             self._ask("session.new", capabilities=own)
             self._ask("session.subscribe", events=["log.entryAdded"])
             tree = self._ask("browsingContext.getTree", maxDepth=0)
-            self._page = tree["contexts"][0]["context"]
+            self._page: str = tree["contexts"][0]["context"]
         except BaseException:
             self.quit()
             raise
@@ -104,6 +104,24 @@ class Firefox:
         if answer["type"] == "exception":
             raise RuntimeError(answer["exceptionDetails"]["text"])
         return json.loads(answer["result"]["value"]) if "value" in answer["result"] else None
+
+    def open_tab(self) -> str:
+        """Open an empty tab, and go to it."""
+        self._page = self._ask("browsingContext.create", type="tab")["context"]
+        return self._page
+
+    def go_to_tab(self, tab: str) -> None:
+        """Have the scripts that follow run in a tab."""
+        self._page = tab
+
+    def close_tab(self) -> None:
+        """Close the tab that scripts run in; `go_to_tab` follows."""
+        self._ask("browsingContext.close", context=self._page)
+
+    @property
+    def current_window_handle(self) -> str:
+        """The tab that scripts run in, by WebDriver's name."""
+        return self._page
 
     def press(self, *texts: str) -> None:
         """Type characters, and WebDriver's special keys, into what has the focus."""

@@ -25,7 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 STATIC = "sockjs_bridge/static"
 CLIENT = f"{STATIC}/sockjs.min.js"
 OWN = f"{STATIC}/sockjs-bridge-client.js"
-BRIDGE_FILES = {CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE", OWN, f"{OWN}.map"}
+SHARE = f"{STATIC}/sockjs-bridge-share.js"
+BRIDGE_FILES = {
+    *(CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE"),
+    *(OWN, f"{OWN}.map", SHARE, f"{SHARE}.map"),
+}
 CHAT = "pyramid_chat/static/dist"
 BUILD = [sys.executable, "buildtools/browser_files.py"]
 PACKAGES = ("sockjs_bridge", "pyramid_chat")

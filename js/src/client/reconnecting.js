@@ -21,13 +21,13 @@ import { addressOf, trimmed } from "./urls.js";
 
 /**
  * @typedef {object} ReconnectingSockJSOptions
- * @property {string[]} [transports] Those that may be used, of `websocket`, `xhr-streaming` and
- *   `xhr-polling`; else all.
+ * @property {string[]} [transports] Of `websocket`, `xhr-streaming` and `xhr-polling`; else all.
  * @property {RequestCredentials} [credentials] Whether requests carry cookies to another origin:
  *   `include` where nothing is said.
  * @property {?string} [storageKey] The name in `sessionStorage` by which a page leaves to the next one
  *   what was not handled; else one made of the URL. null: nothing is left. Two clients of a page need
  *   two names where their URL is the same, and so do two users of a tab.
+ * @property {boolean} [share] Tabs whose transport is no WebSocket share a connection.
  * @property {boolean} [resumeOverReload] The page keeps what came, over a reload too: the next one goes
  *   on with the same session.
  */
@@ -88,6 +88,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       credentials,
       storageKey = `sockjs ${this.url}`,
       resumeOverReload,
+      share,
       _host = network(credentials),
     } = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ (options);
     this.#storageKey = storageKey;
@@ -100,6 +101,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
         ways: waysOf(transports),
         known: Date.now() < at + REMEMBERED ? known : undefined,
         snapshot,
+        share,
         resume: this.#resumes,
         _fallsBack: true,
       },

@@ -32,10 +32,12 @@ const FAREWELL = 60e3;
  */
 export function resumable(host, url, options, tell) {
   const session = /** @type {Session} */ (create(host, url, options, tell));
-  const { snapshot, resume } = options;
+  const { snapshot, resume, share } = options;
   active(session);
   if (snapshot) adopt(session, snapshot);
   if (snapshot && resume) restore(session, snapshot);
+  // Where it is not to be had, the tab goes on alone.
+  if (share) import("./share.js").then((file) => file.share(session), () => {});
   return session;
 }
 

@@ -48,6 +48,8 @@ export interface Options {
   snapshot?: Snapshot;
   /** Go on with the session of the snapshot, in place of a new one. */
   resume?: boolean;
+  /** Share the way with other tabs, as far as their requests carry cookies alike. */
+  share?: boolean;
   /** Who hears `unsupported` goes on over SockJS: it may be a guess then. */
   _fallsBack?: boolean;
 }

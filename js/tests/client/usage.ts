@@ -67,6 +67,7 @@ const lasting: ReconnectingSockJSOptions = {
   credentials: "same-origin",
   storageKey: null,
   resumeOverReload: true,
+  share: true,
 };
 let client: ReconnectingSockJS = new ReconnectingSockJS("/chat", lasting);
 client = new ReconnectingSockJS(new URL("https://example.com/chat"));
