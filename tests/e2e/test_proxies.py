@@ -185,7 +185,8 @@ def open_and_connect(page: ChatPage, url: str, proxy: Proxy) -> set[str]:
     before = Counter(proxy.counts)
     page.open(url)
     page.until_connected()
-    # What a busy machine makes of it behind that is another matter.
+    # No more can be said of it exactly: the client's deadlines go by the clock, so a machine that
+    # stands still for seconds may lose what was found, and has it again before this looks.
     assert page.states()[:2] == ["connecting", "open"]
     asked = {name.removeprefix("requests of ") for name in proxy.counts - before}
     return asked & ACTIONS
