@@ -115,10 +115,12 @@ def visit(browser: Browser, site: Site, to: str = "/ledger", **options: Any) -> 
 def until(browser: Browser, script: str) -> Any:
     """Wait until a script of the page returns something true, and return it."""
     end = time.monotonic() + PATIENCE
+    pause = 0.02
     while not (value := browser.execute_script(script)):
         if time.monotonic() > end:
             pytest.fail(f"{script}: {browser.execute_script('return window.told')}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.2)
     return value
 
 
