@@ -37,7 +37,7 @@ LONGEST = (
 PARTS = {"test_proxies.py": ("test_behind[frames", "test_behind[")}
 
 # No deadline: how quick the machine is says nothing of the code.
-hypothesis.settings.register_profile("check", max_examples=20, deadline=None)
+hypothesis.settings.register_profile("check", max_examples=10, deadline=None)
 hypothesis.settings.register_profile("test", max_examples=100, deadline=None)
 hypothesis.settings.register_profile("night", max_examples=2000, deadline=None)
 # Unless --hypothesis-profile names another one.

@@ -37,7 +37,8 @@ FORKS.set_forkserver_preload(
     [
         *(__name__, "plaster_pastedeploy", "pyramid_chameleon.zpt", "pyramid_chat.api"),
         *("pyramid_chat.realtime", "pyramid_chat.security", "sockjs_bridge.pyramid.config"),
-        *("sockjs_bridge.pyramid.rooms", "sockjs_bridge.server.paste", "sqlalchemy.dialects.sqlite"),
+        *("sockjs_bridge.pyramid.rooms", "sockjs_bridge.server.paste"),
+        "sqlalchemy.dialects.sqlite",
     ]
 )
 
