@@ -54,6 +54,13 @@ def pserve(ini: Path, log: Path) -> None:
     sys.exit(main(["pserve", str(ini)]))
 
 
+def start_pserve(ini: Path, log: Path) -> BaseProcess:
+    """Start it in a process of its own, which adds to a file what it says."""
+    process = FORKS.Process(target=pserve, args=(ini, log), daemon=True)
+    process.start()
+    return process
+
+
 class Server:
     """A ``pserve`` process with the settings of demo.ini, on a port and with a database of its own.
 
@@ -92,8 +99,7 @@ class Server:
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
-        self._process = FORKS.Process(target=pserve, args=(self._ini, self._log), daemon=True)
-        self._process.start()
+        self._process = start_pserve(self._ini, self._log)
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if not self._process.is_alive() or time.monotonic() > deadline:
