@@ -31,14 +31,15 @@ LONGEST = (
     *("e2e/test_server_trouble.py", "e2e/test_proxies.py", "e2e/test_messages.py"),
     *("packaging/test_build.py", "integration/test_scenarios.py", "integration/test_pserve.py"),
     *("interop/test_node_client.py", "pyramid_chat/test_talk.py", "pyramid_chat/test_pages.py"),
-    *("integration/test_threads.py", "resume/test_browser_machine.py"),
+    *("integration/test_threads.py", "resume/test_browser_machine.py", "resume/test_machine.py"),
+    *("core/test_session_machine.py", "server/test_skins.py"),
 )
 #: Files that are more than one scope, by what the name of a test begins with.
 PARTS = {"test_proxies.py": ("test_behind[frames", "test_behind[")}
 
 # No deadline: how quick the machine is says nothing of the code.
 hypothesis.settings.register_profile("check", max_examples=10, deadline=None)
-hypothesis.settings.register_profile("test", max_examples=100, deadline=None)
+hypothesis.settings.register_profile("test", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("night", max_examples=2000, deadline=None)
 # Unless --hypothesis-profile names another one.
 hypothesis.settings.load_profile("test")
