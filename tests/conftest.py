@@ -25,24 +25,21 @@ TESTS = Path(__file__).parent
 BROWSERS = "e2e"
 #: How `make check` selects.
 WITHOUT_SERVER = "not server"
-#: Whose tests with browsers share a worker; the others share one more. All take about as long.
-SCOPES = {
-    "test_proxies.py::test_behind[frames": "looks",
-    "test_proxies.py::test_behind[": "proxies",
-    "test_proxies.py": "transports",
-    "test_middleboxes.py": "client",
-    "test_browser_client.py": "client",
-    "test_resuming_page.py": "client",
-    "test_transports.py": "transports",
-    "test_life.py": "life",
-    "test_server_trouble.py": "life",
-    "test_looks.py": "looks",
-    "test_rooms.py": "looks",
-}
+#: What takes longest begins first, so that the workers end together. Most of it waits.
+LONGEST = (
+    *("e2e/test_transports.py", "e2e/test_life.py", "e2e/test_resuming_page.py"),
+    *("e2e/test_server_trouble.py", "e2e/test_proxies.py", "e2e/test_messages.py"),
+    *("packaging/test_build.py", "integration/test_scenarios.py", "integration/test_pserve.py"),
+    *("interop/test_node_client.py", "pyramid_chat/test_talk.py", "pyramid_chat/test_pages.py"),
+    *("integration/test_threads.py", "resume/test_browser_machine.py", "resume/test_machine.py"),
+    *("core/test_session_machine.py", "server/test_skins.py"),
+)
+#: Files that are more than one scope, by what the name of a test begins with.
+PARTS = {"test_proxies.py": ("test_behind[frames", "test_behind[")}
 
 # No deadline: how quick the machine is says nothing of the code.
-hypothesis.settings.register_profile("check", max_examples=20, deadline=None)
-hypothesis.settings.register_profile("test", max_examples=100, deadline=None)
+hypothesis.settings.register_profile("check", max_examples=10, deadline=None)
+hypothesis.settings.register_profile("test", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("night", max_examples=2000, deadline=None)
 # Unless --hypothesis-profile names another one.
 hypothesis.settings.load_profile("test")
@@ -71,7 +68,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks what needs a server, leaves combinations out, and has what takes longest first.
 
-    So the workers end together: browsers, then servers, then the short files of all else.
+    Browsers come first, then servers, then the short files of all else.
     """
     for item in items:
         if isinstance(item, pytest.Function) and needs_server(item):
@@ -84,12 +81,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> int:
+def _turn(item: pytest.Item) -> tuple[int, int]:
     """Returns when the file of a test has its turn."""
-    found = folders(item.path)
+    found, file = folders(item.path), item.path.relative_to(TESTS).as_posix()
+    rank = LONGEST.index(file) if file in LONGEST else len(LONGEST)
     if BROWSERS in found:
-        return 0
-    return 2 if found.isdisjoint(FOLDERS | {"server"}) else 1
+        return 0, rank
+    return (2 if found.isdisjoint(FOLDERS | {"server"}) and rank == len(LONGEST) else 1), rank
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -131,16 +129,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 class Scheduling(LoadScopeScheduling):
-    """The browsers have a worker each, as far as `SCOPES` goes; of the others, each file."""
+    """Each file has a worker, and some have several."""
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        path = Path(file)
-        if path.parent.name != BROWSERS:
-            return file
-        test = f"{path.name}::{test}"
-        found = (scope for start, scope in SCOPES.items() if test.startswith(start))
-        return next(found, "other browsers")
+        starts = PARTS.get(Path(file).name, ())
+        return file + next((start for start in starts if test.startswith(start)), "")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:

@@ -30,7 +30,12 @@ ARGUMENTS = (
 )
 # The servers are on loopback: whatever proxy the machine has is not for them.
 NO_PROXY = ("--no-proxy-server",)
-
+# A page whose site is another one than that before it is no new process: each costs as much as the
+# page itself.
+ONE_PROCESS = (
+    "--disable-site-isolation-trials",
+    "--disable-features=IsolateOrigins,SpareRendererForSitePerProcess,site-per-process",
+)
 
 # By WebDriver's name: the key's name, its number and the character that it types.
 KEYS = {
@@ -52,12 +57,15 @@ class Chromium(webdriver.Chrome):
     def __init__(self, profile: Path, patience: float, network: Iterable[str] = NO_PROXY) -> None:
         options = webdriver.ChromeOptions()
         options.binary_location = find_program("chromium")
-        for argument in (*ARGUMENTS, *network, f"--user-data-dir={profile}"):
+        own = (*ONE_PROCESS, *network, f"--user-data-dir={profile}")
+        for argument in (*ARGUMENTS, *own):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         super().__init__(options, Service(find_program("chromedriver")))
         self.set_page_load_timeout(patience)
         self._scripts: list[str] = []
+        # Only of connections that are made from here on does Chromium take any away.
+        self.go_offline(False)
 
     def press(self, *texts: str) -> None:
         """Type characters, and some of WebDriver's special keys, into what has the focus."""

@@ -19,7 +19,7 @@ def meet(pages: list[ChatPage], url: str, transport: str = "") -> tuple[ChatPage
     return ada, grace
 
 
-def converse(pages: list[ChatPage], server: Server, room: int, count: int = 40) -> None:
+def converse(pages: list[ChatPage], server: Server, room: int, count: int = 10) -> None:
     """Have both say many things at a time, and check that everything arrived.
 
     Args:

@@ -334,10 +334,13 @@ class ChatPage:
     ) -> None:
         """Wait until a condition holds."""
         deadline = time.monotonic() + (patience or self._patience)
+        pause = 0.05
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(f"{self.owner} never saw: {what}")
-            time.sleep(0.05)
+            time.sleep(pause)
+            # To look costs the page more than to wait.
+            pause = min(1.2 * pause, 0.25)
 
     def until_connected(self, transport: str = "", patience: float | None = None) -> None:
         """Wait until there is a connection, over a certain transport."""

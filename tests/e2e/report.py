@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.server import ROOT
-
-FILE = ROOT / "build" / "e2e" / "proxies.txt"
+FILE = Path(__file__).parents[2] / "build" / "e2e" / "proxies.txt"
 PROPERTY = "proxy"
 
 

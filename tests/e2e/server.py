@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from pyramid.scripts.pserve import main
 
+from pyramid_chat import passwords
 from tests.proxies.programs import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -31,16 +33,32 @@ PLENTY = {"chat.messages_per_minute": "6000", "chat.message_burst": "1000"}
 
 # Processes that are forked from one in which everything is imported: a start takes a second less.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([__name__, "pyramid_chat", "sockjs_bridge.server.paste"])
+FORKS.set_forkserver_preload(
+    [
+        *(__name__, "plaster_pastedeploy", "pyramid_chameleon.zpt", "pyramid_chat.api"),
+        *("pyramid_chat.realtime", "pyramid_chat.security", "sockjs_bridge.pyramid.config"),
+        *("sockjs_bridge.pyramid.rooms", "sockjs_bridge.server.paste"),
+        "sqlalchemy.dialects.sqlite",
+    ]
+)
 
 
 def pserve(ini: Path, log: Path) -> None:
     """Run the command of that name in this process."""
     os.chdir(ROOT)
+    # Real hashes, see tests/pyramid_chat, with the least that argon2 can do.
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with log.open("ab") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     sys.exit(main(["pserve", str(ini)]))
+
+
+def start_pserve(ini: Path, log: Path) -> BaseProcess:
+    """Start it in a process of its own, which adds to a file what it says."""
+    process = FORKS.Process(target=pserve, args=(ini, log), daemon=True)
+    process.start()
+    return process
 
 
 class Server:
@@ -81,8 +99,7 @@ class Server:
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
-        self._process = FORKS.Process(target=pserve, args=(self._ini, self._log), daemon=True)
-        self._process.start()
+        self._process = start_pserve(self._ini, self._log)
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if not self._process.is_alive() or time.monotonic() > deadline:

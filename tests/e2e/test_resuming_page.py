@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -15,8 +17,8 @@ import pytest
 
 from tests.e2e.chromium import Chromium
 from tests.e2e.firefox import Firefox
-from tests.e2e.server import PATIENCE
-from tests.integration.pserve import Pserve, write_ini
+from tests.e2e.server import PATIENCE, start_pserve
+from tests.integration.pserve import write_ini
 from tests.pkgs.ledger_app import KILL
 from tests.pkgs.page_app import CLOSE, WAIT, Ledger
 from tests.proxies.programs import find_program
@@ -34,7 +36,9 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._listen = "127.0.0.1:0"
-        self._process: Pserve | None = None
+        self._process: BaseProcess | None = None
+        self._log = folder / "page.log"
+        self._starts = 0
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.url = ""
 
@@ -49,25 +53,39 @@ class Site:
         ini.write_text(
             ini.read_text().replace("paste.app_factory = tests.pkgs.pserve_app:main\n", "")
         )
-        self._process = Pserve(ini)
-        (self.url,) = self._process.urls()
+        self._process = start_pserve(ini, self._log)
+        self._starts += 1
+        end = time.monotonic() + PATIENCE
+        while len(urls := self._urls()) < self._starts:
+            assert self._process.is_alive() and time.monotonic() < end, "it does not serve"
+            time.sleep(0.05)
+        self.url = urls[-1]
         self._listen = urlsplit(self.url).netloc
+
+    def _urls(self) -> list[str]:
+        """Return where it has served so far, by the log."""
+        said = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+        return re.findall(r"serving on (\S+)", said)
 
     def killed(self) -> None:
         """Wait until a message has killed it."""
         assert self._process is not None
-        assert self._process.exit_code() == -signal.SIGKILL
+        self._process.join(PATIENCE)
+        assert self._process.exitcode == -signal.SIGKILL
 
     def kill(self) -> None:
         """End it without letting it know."""
         assert self._process is not None
-        self._process.signal(signal.SIGKILL)
+        self._process.kill()
         self.killed()
 
     def end(self) -> None:
         """End it, where it is running."""
         if self._process is not None:
-            self._process.end()
+            self._process.terminate()
+            self._process.join(5)
+            self._process.kill()
+            self._process.join(PATIENCE)
 
     def ask(self, view: str, **query: str) -> None:
         """Call one of the application's views that do something."""
@@ -115,10 +133,12 @@ def visit(browser: Browser, site: Site, to: str = "/ledger", **options: Any) -> 
 def until(browser: Browser, script: str) -> Any:
     """Wait until a script of the page returns something true, and return it."""
     end = time.monotonic() + PATIENCE
+    pause = 0.02
     while not (value := browser.execute_script(script)):
         if time.monotonic() > end:
             pytest.fail(f"{script}: {browser.execute_script('return window.told')}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.2)
     return value
 
 

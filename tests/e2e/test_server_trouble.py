@@ -31,11 +31,11 @@ def test_killed_in_the_middle_of_a_conversation(
     server = serve(PLENTY)
     room = server.room("Lobby")
     ada, grace = meet(browsers, f"{server.url}/rooms/{room}?transport={transport}", transport)
-    said = {page.owner: [f"{page.owner} {number}" for number in range(40)] for page in browsers}
+    said = {page.owner: [f"{page.owner} {number}" for number in range(20)] for page in browsers}
     for page in browsers:
         page.expect_errors(GONE)
-        page.post(said[page.owner], 50)
-    grace.until_said("Ada 9")
+        page.post(said[page.owner], 100)
+    grace.until_said("Ada 4")
     confirmed = [
         message["text"]
         for page in browsers

@@ -102,7 +102,7 @@ def test_two_browsers_chat(browsers: list[ChatPage], serve: Serve, way: Way) -> 
     ada.say(NASTY)
     grace.until_said(NASTY)
     grace.until(lambda: "Ada" not in grace.text("#typing"), "that nobody is typing")
-    converse(browsers, server, room, 10)
+    converse(browsers, server, room)
     for page in browsers:
         assert page.script("return [window.loadedOnce, window.hacked]") == [True, None]
         assert not page.has("#log script, #log img")
@@ -147,7 +147,7 @@ def test_firefox_and_chromium_chat(
         ada.script("document.querySelector('#text').value = ''")
         ada.say(NASTY, "emoji 👩\u200d🚀 and שלום")
         grace.until_said(NASTY, "emoji 👩\u200d🚀 and שלום")
-        converse(pages, server, room, 10)
+        converse(pages, server, room)
         ada.driver.get(f"{server.url}/rooms/{room}?transport={transport}")
         ada.until_connected(transport)
         ada.until_said("Grace 9")

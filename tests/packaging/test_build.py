@@ -31,6 +31,8 @@ BRIDGE_FILES = {
     *(OWN, f"{OWN}.map", SHARE, f"{SHARE}.map"),
 }
 CHAT = "pyramid_chat/static/dist"
+#: Of each of the three builds, one.
+OUTPUTS = (CLIENT, OWN, f"{CHAT}/manifest.json")
 BUILD = [sys.executable, "buildtools/browser_files.py"]
 PACKAGES = ("sockjs_bridge", "pyramid_chat")
 NOT_IN_GIT = shutil.ignore_patterns(
@@ -271,16 +273,37 @@ def test_what_is_built_is_not_built_again(checkout: Path, no_npm: str) -> None:
     assert (result.returncode, result.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("file", [CLIENT, OWN, f"{CHAT}/manifest.json"])
-def test_a_changed_or_missing_output_is_made_again(checkout: Path, file: str) -> None:
+def spoil(path: Path, how: str) -> None:
+    if how == "changed":
+        path.write_text("/* an older one */\n")
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("how", ["changed", "missing"])
+def test_each_changed_or_missing_output_is_noticed(checkout: Path, no_npm: str, how: str) -> None:
+    """A single one is enough to have all made again, for which npm would be needed."""
+    for file in OUTPUTS:
+        path = checkout / file
+        original = path.read_bytes()
+        spoil(path, how)
+        result = run(*BUILD, cwd=checkout, path=no_npm)
+        assert result.returncode == 1
+        assert result.stdout.startswith("error: A checkout needs npm"), file
+        path.write_bytes(original)
+        result = run(*BUILD, cwd=checkout, path=no_npm)
+        assert (result.returncode, result.stdout) == (0, ""), file
+
+
+@pytest.mark.parametrize("how", ["changed", "missing"])
+def test_changed_or_missing_outputs_are_made_again(checkout: Path, how: str) -> None:
     """What is served is what the lock file and the sources say, after the next build."""
-    path = checkout / file
-    original = path.read_bytes()
-    for spoil in (lambda: path.write_text("/* an older one */\n"), path.unlink):
-        spoil()
-        result = run(*BUILD, cwd=checkout, path=os.environ["PATH"])
-        assert result.returncode == 0, result.stdout
-        assert path.read_bytes() == original
+    originals = {file: (checkout / file).read_bytes() for file in OUTPUTS}
+    for file in OUTPUTS:
+        spoil(checkout / file, how)
+    result = run(*BUILD, cwd=checkout, path=os.environ["PATH"])
+    assert result.returncode == 0, result.stdout
+    assert {file: (checkout / file).read_bytes() for file in OUTPUTS} == originals
 
 
 def test_a_changed_source_changes_the_name(checkout: Path) -> None:

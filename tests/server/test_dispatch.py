@@ -432,6 +432,23 @@ async def test_peer_that_goes_in_its_body(how):
         assert lab.calls == ["open", "b"]
 
 
+async def test_peer_that_goes_as_its_body_ends():
+    """The last chunk, which is empty, and the end of the connection come in one tick."""
+    async with serving(disconnect_delay="20") as lab:
+        assert (await lab.ask("POST /lab/0/1/xhr HTTP/1.1")).body == b"o\n"
+        await lab.send(
+            b"POST /lab/0/1/xhr_send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'5\r\n["a"]\r\n'
+        )
+        await until(lambda: lab.runner._host.uploads.memory.total)
+        (connection,) = (found for found in lab.runner._activity.connections if found.busy)
+        connection.abort()
+        connection.data_received(b"0\r\n\r\n")
+        await lab.runner._activity.finish()
+        assert connection.lost
+        assert lab.calls == ["open"]
+
+
 @pytest.mark.parametrize("path", ["xhr", "xhr_streaming"])
 async def test_receiver_that_goes_in_the_handshake(path):
     """Who left before the session was open never opens it for the application."""

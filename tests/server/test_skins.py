@@ -240,7 +240,7 @@ ODD = {
 
 
 #: A quick run, which asks for few examples, leaves places out.
-STEP = max(1, 100 // settings.default.max_examples)
+STEP = max(1, 50 // settings.default.max_examples)
 
 
 @pytest.mark.parametrize("name", ODD)

