@@ -216,8 +216,8 @@ def _check_pattern(registry: Registry, name: str) -> None:
     for endpoint in sockjs.endpoints:
         if mine is not None and patterns.get(endpoint.name) == mine:
             raise ConfigurationError(
-                f"the SockJS routes {endpoint.name!r} and {name!r} have one pattern, '/{mine}',"
-                " so that the first has all connections: give one route views with predicates"
+                f"the SockJS routes {endpoint.name!r} and {name!r} have one pattern, '/{mine}':"
+                " the first would get all connections. Use one route, and views with predicates"
             )
 
 
