@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class ConnectionClosed(Exception):
-    """The connection is over. Raised out of a view, it ends the view quietly.
+    """The connection is over. If a view does not catch it, it ends the view quietly.
 
     Attributes:
-        code: the close code, as a browser's ``CloseEvent`` has it: the one that either side gave,
-            or 1006 when the connection was lost.
-        reason: the reason that goes with it, possibly empty.
+        code: the close code, as in a browser's ``CloseEvent``: the one that either side gave, or
+            1006 if the connection was lost.
+        reason: the reason that belongs to it, possibly empty.
     """
 
     def __init__(self, code: int, reason: str) -> None:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class SettingError(ValueError):
-    """A setting that cannot be: the text names the key, the value and what is allowed."""
+    """A wrong setting. The text names the key, the value and what is allowed."""
 
 
 def setting(default: D, parse: Callable[[Any], T]) -> D | T:
@@ -31,8 +31,8 @@ def setting(default: D, parse: Callable[[Any], T]) -> D | T:
 
     Args:
         default: of the field.
-        parse: returns what a string stands for, or takes what is of the setting's type already. It
-            raises `SettingError`, or ValueError with what is allowed, the end of a sentence.
+        parse: returns the value of a string, or takes a value that has the setting's type already.
+            It raises `SettingError`, or ValueError with what is allowed, as the end of a sentence.
     """
     return field(default=default, metadata={"parse": parse})
 
@@ -54,17 +54,17 @@ def read(
 
     Args:
         table: the dataclass that declares them.
-        raw: values by name; strings, as an ini file holds them, or of the settings' types.
-        prefix: what the user wrote in front of the names, for the error's text.
-        unknown: what is said of a name that there is not; ``{keys}`` are those that there are, with
-            the prefix, ``{names}`` without.
-        wrong: what is said of a value that cannot be.
+        raw: values by name: strings, as in an ini file, or values of the settings' types.
+        prefix: what the user wrote before the names, for the error's text.
+        unknown: the error for an unknown name. ``{keys}`` are the known ones with the prefix,
+            ``{names}`` without.
+        wrong: the error for a wrong value.
 
     Returns:
-        What is there, as keyword arguments for the dataclass.
+        The values that were given, as keyword arguments for the dataclass.
 
     Raises:
-        SettingError: an unknown name, or a value that cannot be.
+        SettingError: a name is unknown, or a value is wrong.
     """
     known = parsers(table)
     names = ", ".join(sorted(known))
@@ -99,7 +99,7 @@ def number(low: float, high: float, unit: str = "") -> Callable[[Any], float]:
 
 
 def count(low: int, unit: str = "", *, high: int | None = None) -> Callable[[Any], int]:
-    """Returns a parser of whole numbers within bounds; None stands for no upper one."""
+    """Returns a parser of whole numbers within bounds; None means no upper bound."""
     bounds = f", {low} or more" if high is None else f" from {low} to {high}"
 
     def parse(value: Any) -> int:
@@ -119,7 +119,7 @@ def _of(unit: str) -> str:
 
 
 def flag(value: object) -> bool:
-    """Parses true or false: also yes, on and 1, no, off and 0."""
+    """Parses true or false. Yes, on and 1 are true; no, off and 0 are false."""
     text = str(value).strip().lower()
     if text in ("true", "yes", "on", "1"):
         return True

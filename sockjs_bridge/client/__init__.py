@@ -50,7 +50,7 @@ C = TypeVar("C", Connection, ResumableConnection)
 
 
 def unique_milliseconds() -> int:
-    """Returns the time in milliseconds since 1970, and no time twice.
+    """Returns the time in milliseconds since 1970, and never the same value twice.
 
     Servers take an identical ``t`` for the repeat of a request, and programs send more than one
     request in a millisecond.
@@ -63,50 +63,49 @@ def unique_milliseconds() -> int:
 class connect(Generic[C]):
     """Connects to a SockJS endpoint over one transport.
 
-    It is awaited for an open `Connection`, or used as an asynchronous context manager that closes
-    the connection at its end. There is no fallback from one transport to another, unless the
-    session is to survive its connections.
+    Await it to get an open `Connection`, or use it as an asynchronous context manager, which closes
+    the connection at its end. Only a resumable session changes from one transport to another.
 
     Args:
-        url: the endpoint's base URL, http or https (ws and wss mean the same). Its query, in
-            yarl's canonical form, is sent with each request.
+        url: the endpoint's base URL, http or https (ws and wss mean the same). Its query, in yarl's
+            canonical form, is sent with each request.
         transport: one of `TRANSPORTS`, ``websocket`` by default. With ``resume``: ``auto`` (the
             default), ``websocket``, ``xhr-streaming`` or ``xhr-polling``.
-        resume: the session survives its connections: what is opened is a `ResumableConnection`,
-            to a server of this package. ``session_id``, ``timestamp``, ``send_timeout`` and
-            ``idle_timeout`` are of no meaning then.
+        resume: opens a resumable session: a `ResumableConnection`, to a server of this package.
+            Then ``session_id``, ``timestamp``, ``send_timeout`` and ``idle_timeout`` have no
+            effect.
         on_event: with ``resume``: called with each `Event`, on the loop.
-        headers: for each request, ``Origin``, ``Cookie`` or ``Authorization`` for instance.
-        session: the aiohttp session to use; it is not closed, and its cookies, TLS settings and
-            limit of connections apply (an HTTP transport needs two). By default each connection
-            has its own session, with a cookie jar that accepts cookies of hosts that are IP
+        headers: for each request, for example ``Origin``, ``Cookie`` or ``Authorization``.
+        session: the aiohttp session to use. It is not closed, and its cookies, TLS settings and
+            limit of connections apply (an HTTP transport needs two). By default each connection has
+            its own session, with a cookie jar that accepts cookies from hosts that are IP
             addresses.
-        session_id: the SockJS session id; drawn at random by default.
-        timestamp: gives the ``t`` parameter of each HTTP request, None to leave it out. By
-            default the time in milliseconds, no value twice.
-        open_timeout: seconds until the session must be open.
-        close_timeout: seconds for the closing handshake of a WebSocket, after which the socket
-            is closed without it.
-        send_timeout: seconds for one send, after which the connection is closed with 1006.
-        idle_timeout: seconds without a byte from the server, heartbeats included, after which
-            the connection is closed with 1006. A WebSocket is sent a ping when two thirds
-            of the time are over.
-        max_size: bytes of one frame, beyond which the connection is closed with 1009.
+        session_id: the SockJS session id; random by default.
+        timestamp: returns the ``t`` parameter of each HTTP request; None leaves it out. By default
+            it is the time in milliseconds, never the same value twice.
+        open_timeout: seconds within which the session must open.
+        close_timeout: seconds for the closing handshake of a WebSocket. After that the socket is
+            closed without it.
+        send_timeout: seconds for one send. After that the connection is closed with 1006.
+        idle_timeout: seconds without a byte from the server, heartbeats included. After that the
+            connection is closed with 1006. A WebSocket is sent a ping when two thirds of the time
+            are over.
+        max_size: bytes of one frame. With a larger one the connection is closed with 1009.
         max_queue: messages that may wait for `Connection.recv` before reading from the server
-            stops. The frame that crosses the limit is still taken as a whole.
-        max_unhandled: with ``resume``: how much of what was sent is kept until the server has
-            handled it, in characters and 64 for each message, before `ResumableConnection.send`
-            waits: a client that is cut off does not grow without bound.
+            stops. The frame that crosses the limit is still read completely.
+        max_unhandled: with ``resume``: how much is kept of messages that the server has not
+            handled, in characters plus 64 for each message. Beyond it `ResumableConnection.send`
+            waits, so the memory of a client without a connection is limited.
 
-    None stands for no limit, where the type allows it.
+    None means no limit, where the type allows it.
 
     Raises:
-        ValueError: the URL or the transport is none.
-        HandshakeError: the server could not be reached, or answered with a status other than
-            200 or 101. Redirects are not followed. With ``resume``: it refused this client (401 or
-            403), or has no sessions that survive (404); whatever else is wrong is tried again
-            until ``open_timeout``.
-        ConnectionClosed: the server closed the session without opening it, or was no SockJS
+        ValueError: the URL or the transport is not valid.
+        HandshakeError: the server could not be reached, or answered with a status other than 200 or
+            101. Redirects are not followed. With ``resume``: the server refused this client (401 or
+            403), or has no resumable sessions (404). Other failures are tried again until
+            ``open_timeout``.
+        ConnectionClosed: the server closed the session without opening it, or is not a SockJS
             server. A session that opens and closes at once is returned instead, and its
             `Connection.recv` raises.
         TimeoutError: ``open_timeout`` is over.
@@ -255,7 +254,7 @@ class connect(Generic[C]):
 
 
 def connect_sync(url: str | URL, **options: Any) -> SyncConnection:
-    """Connects from code that does not await; the session survives its connections.
+    """Connects from code that does not await, with a resumable session.
 
     ::
 
@@ -266,11 +265,11 @@ def connect_sync(url: str | URL, **options: Any) -> SyncConnection:
     Args:
         url: as for `connect`.
         **options: as for `connect` with ``resume=True``. ``on_event`` is called in the thread of
-            the connection; ``session`` is not for this.
+            the connection. ``session`` is not allowed.
 
     Raises:
-        TypeError: an option is none.
-        ValueError: the URL or the transport is none.
+        TypeError: an option is unknown.
+        ValueError: the URL or the transport is not valid.
         HandshakeError: as for `connect`.
         ConnectionClosed: as for `connect`.
         TimeoutError: ``open_timeout`` is over.

@@ -17,15 +17,15 @@ QUIET_CODES = frozenset({1000, 1001, 3000})
 
 
 class BaseConnection(abc.ABC):
-    """A connection, as far as its application receives from it.
+    """The receiving side of a connection.
 
     Args:
-        http: what its requests are made with.
-        owns_http: whether that is closed with the connection.
+        http: the aiohttp session that makes its requests.
+        owns_http: whether that session is closed with the connection.
 
     Attributes:
-        close_code: once the connection is over, None before.
-        close_reason: once the connection is over, None before.
+        close_code: None until the connection is over.
+        close_reason: None until the connection is over.
     """
 
     def __init__(self, http: aiohttp.ClientSession, owns_http: bool) -> None:
@@ -51,12 +51,12 @@ class BaseConnection(abc.ABC):
     @property
     @abc.abstractmethod
     def url(self) -> str:
-        """Where it connects to."""
+        """The URL that it connects to."""
 
     @property
     @abc.abstractmethod
     def transport(self) -> str | None:
-        """The transport in use, by the SockJS client's name; None while there is none."""
+        """The transport in use, by the SockJS client's name; None while nothing is connected."""
 
     async def recv(self) -> str:
         """Waits for the next message.

@@ -21,7 +21,7 @@ class HandshakeError(ConnectionError):
     """The connection did not open.
 
     Args:
-        status: of the server's answer, None when there was none.
+        status: of the server's answer, None if there was none.
         message: what happened.
 
     Attributes:
@@ -34,13 +34,13 @@ class HandshakeError(ConnectionError):
 
 
 def describe(error: Exception) -> str:
-    """Returns an error in a few words; time-outs often carry none."""
+    """Returns an error in a few words; time-outs often have no text."""
     return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What `sockjs_bridge.client.connect` was asked for; times in seconds, sizes in bytes."""
+    """The options of `sockjs_bridge.client.connect`; times in seconds, sizes in bytes."""
 
     transport: str
     headers: Mapping[str, str]
@@ -91,19 +91,19 @@ class Connection(BaseConnection):
 
     @property
     def url(self) -> str:
-        """The session's URL; on raw-websocket, which has no sessions, that of the WebSocket."""
+        """The session's URL. On raw-websocket, which has no sessions, the URL of the WebSocket."""
         return str(self._url)
 
     @property
     def session_id(self) -> str:
-        """The session's id, which this client drew; on raw-websocket the server never hears it."""
+        """The session's id, which this client chose. A raw-websocket server never gets it."""
         return self._session_id
 
     async def send(self, message: str) -> None:
         """Sends a message.
 
         It returns when the message was written (WebSocket) or when the server has taken it (HTTP).
-        Over HTTP one request is under way at a time: messages that other tasks send meanwhile
+        Over HTTP only one request is under way at a time. Messages that other tasks send meanwhile
         leave together in the next one. A cancelled call may still deliver its message.
 
         Args:
@@ -111,7 +111,7 @@ class Connection(BaseConnection):
 
         Raises:
             TypeError: the message is not a string.
-            ValueError: the message holds a lone surrogate, which raw-websocket cannot carry.
+            ValueError: the message has a lone surrogate, which raw-websocket cannot carry.
             ConnectionClosed: the connection is over, or ended before the message was sent.
         """
         check_message(message)
@@ -121,8 +121,8 @@ class Connection(BaseConnection):
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes the connection, and waits until its tasks and sockets are gone.
 
-        WebSockets carry code and reason to the server. HTTP has no way to do so: the receiving
-        request is aborted. On a connection that is over already this only waits.
+        A WebSocket carries code and reason to the server. HTTP cannot: the receiving request is
+        aborted. If the connection is over already, this only waits.
 
         Args:
             code: 1000 or 3000 to 4999 (RFC 6455, 7.4).
@@ -136,7 +136,7 @@ class Connection(BaseConnection):
         await asyncio.wait({self._runner})
 
     async def open(self) -> None:
-        """Connects; `connect` has done so.
+        """Connects. `connect` has already done this.
 
         Raises:
             HandshakeError: the server could not be reached or refused.

@@ -30,17 +30,17 @@ _NAMES = {ways[0]: name for name, ways in RESUMABLE_TRANSPORTS.items() if name !
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that became of the connection's session.
+    """A change in the connection's session.
 
     Attributes:
-        name: ``suspended``: no way to the server works; ``resumed``: one does again, in a new
-            session where ``lost`` or ``moved`` came in between; ``lost``: the
-            session is no more, a new one begins, and what comes down may have a hole; ``moved``:
-            a new one begins, since the server leaves, and nothing is missing; ``missed``: the
-            history of rooms does not reach back; ``denied``: the server refuses this client.
-        number: with ``lost``: so many messages were handled for sure; those behind go out again.
-        rooms: with ``missed``: their names.
-        status: with ``denied``.
+        name: ``suspended``: no connection to the server works. ``resumed``: one works again; after
+            ``lost`` or ``moved`` it is a new session. ``lost``: the session does not exist any
+            more, a new one begins, and messages from the server may be missing. ``moved``: the
+            server stops, a new session begins, and nothing is missing. ``missed``: the history of
+            rooms does not reach back far enough. ``denied``: the server refuses this client.
+        number: with ``lost``: how many messages were surely handled; later ones are sent again.
+        rooms: with ``missed``: the names of the rooms.
+        status: with ``denied``: the HTTP status.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Event:
 
 
 class ResumableConnection(BaseConnection):
-    """An open connection whose session survives; made by `connect` with ``resume=True``.
+    """An open resumable session; made by `connect` with ``resume=True``.
 
-    Each message arrives once and in order, both ways, whatever becomes of the connections below;
-    where that cannot be, it says so by an `Event`.
+    Each message arrives once and in order, both ways, whatever happens to the connections below. If
+    that is impossible, an `Event` says so.
 
     Attributes:
-        close_code: once the connection is over, None before.
-        close_reason: once the connection is over, None before.
-        suspended: no way to the server works at present.
-        id: of this client. The id of a message, which the application has as ``message_id``, is
-            that, a hyphen, and its number.
+        close_code: None until the connection is over.
+        close_reason: None until the connection is over.
+        suspended: no connection to the server works at present.
+        id: of this client. The id of a message, ``message_id`` in the application, is this id, a
+            hyphen, and the message's number.
     """
 
     def __init__(
@@ -106,23 +106,23 @@ class ResumableConnection(BaseConnection):
 
     @property
     def session_id(self) -> str:
-        """The id of the present session, which this client drew."""
+        """The id of the current session, which this client chose."""
         return self._core.session
 
     @property
     def transport(self) -> str | None:
-        """The transport in use, by the SockJS client's name; None while there is none."""
+        """The transport in use, by the SockJS client's name; None while nothing is connected."""
         way = self._core.way
         return None if way is None else _NAMES[way]
 
     async def open(self, timeout: float | None) -> None:
-        """Connects; `connect` has done so.
+        """Connects. `connect` has already done this.
 
         Args:
             timeout: in seconds; None waits for ever.
 
         Raises:
-            HandshakeError: the server refused, or does not know sessions that survive.
+            HandshakeError: the server refused, or does not know resumable sessions.
             ConnectionClosed: the server closed the session at once.
             TimeoutError: it was not open in time.
         """
@@ -141,18 +141,17 @@ class ResumableConnection(BaseConnection):
     # What the application does
 
     async def send(self, message: str) -> None:
-        """Sends a message: it waits in its order, and goes out as soon as there is a way.
+        """Sends a message. It is put into a queue, and leaves as soon as a connection works.
 
-        It is kept until the application at the server has handled it. While what is kept is more
-        than ``max_unhandled`` of `connect`, this waits for room; a call that is cancelled there
-        sends nothing.
+        It is kept until the server's application has handled it. While more than ``max_unhandled``
+        of `connect` is kept, this waits for room. If the call is cancelled then, nothing is sent.
 
         Args:
             message: any text.
 
         Raises:
             TypeError: the message is not a string.
-            ValueError: it is larger than the server takes.
+            ValueError: it is larger than the server accepts.
             ConnectionClosed: the connection is over, or closing.
         """
         check_message(message)
@@ -199,7 +198,7 @@ class ResumableConnection(BaseConnection):
         return self._max_queue is not None and len(self._messages) >= self._max_queue
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Closes the session when all that was sent is handled, or ``close_timeout`` is over.
+        """Closes the session when all messages are handled, or after ``close_timeout``.
 
         Args:
             code: 1000 or 3000 to 4999 (RFC 6455, section 7.4).
@@ -293,7 +292,7 @@ class _Listener:
         self._connection._tell(Event("denied", status=status))
 
     def unsupported(self) -> None:
-        self._refused(404, f"no sessions that survive at {self._connection._base}")
+        self._refused(404, f"no resumable sessions at {self._connection._base}")
 
     def _refused(self, status: int, message: str) -> None:
         if not self._connection._opened.done():

@@ -17,16 +17,16 @@ LEAVE = 2.0
 
 
 class SyncConnection:
-    """A connection whose session survives, for code that blocks; made by `connect_sync`.
+    """A resumable session for code that blocks; made by `connect_sync`.
 
-    It lives on an event loop in a thread of its own, which ends with it. Its methods may be called
-    in any other thread; what interrupts one of them, Ctrl-C for instance, interrupts it alone.
+    It runs on an event loop in its own thread, which ends with it. Its methods may be called in any
+    other thread. An interruption of one of them, Ctrl-C for example, only interrupts that one.
 
     Args:
         opening: opens the connection.
 
     Raises:
-        HandshakeError: see `connect`, as for the others.
+        HandshakeError: as for `connect`.
         ConnectionClosed: the server closed the session at once.
         TimeoutError: it was not open in time.
     """
@@ -90,18 +90,18 @@ class SyncConnection:
 
     @property
     def connection(self) -> ResumableConnection:
-        """The connection; its methods belong to its loop."""
+        """The connection. Its methods must be called on its loop."""
         return self._connection
 
     def send(self, message: str, timeout: float | None = None) -> None:
-        """Sends a message, as `ResumableConnection.send`.
+        """Sends a message, like `ResumableConnection.send`.
 
         Args:
             message: any text.
-            timeout: in seconds, for the room that it needs; None waits for ever.
+            timeout: in seconds, to wait for room; None waits for ever.
 
         Raises:
-            TimeoutError: there was no room in time, and it is not sent.
+            TimeoutError: there was no room in time. The message is not sent.
         """
         self._run(lambda: self._connection.send(message), timeout)
 
@@ -118,26 +118,26 @@ class SyncConnection:
         return self._run(self._connection.recv, timeout)
 
     def handled(self, timeout: float | None = None) -> None:
-        """Waits until the application at the server has handled all that was sent so far.
+        """Waits until the server's application has handled all messages so far.
 
         Args:
             timeout: in seconds; None waits for ever.
 
         Raises:
-            ConnectionClosed: the connection is over, and not all was handled.
-            TimeoutError: not all was handled in time.
+            ConnectionClosed: the connection is over, and not all messages were handled.
+            TimeoutError: not all messages were handled in time.
         """
         self._run(self._connection.handled, timeout)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Closes the session, as `ResumableConnection.close`; again it does nothing.
+        """Closes the session, like `ResumableConnection.close`. A second call has no effect.
 
         Args:
             code: 1000 or 3000 to 4999 (RFC 6455, section 7.4).
             reason: at most 123 bytes of UTF-8 (RFC 6455, section 5.5).
 
         Raises:
-            ValueError: the code or the reason may not be sent; the connection is open still.
+            ValueError: the code or the reason may not be sent. The connection is still open.
         """
         if self._stopped:
             return

@@ -6,16 +6,16 @@ from collections.abc import Generator
 
 
 class Joined:
-    """What `join` returns: true where the connection is in the room now.
+    """What `join` returns: true if the connection is in the room now.
 
-    It equals True or False, too. It may be awaited, which gives the object itself: where a room's
-    history has to be asked for elsewhere, an asynchronous caller waits for `recovered` in that way.
+    It equals True or False, too. It may be awaited, which gives the object itself. Asynchronous
+    code can wait for `recovered` in this way, if a room's history must be asked for elsewhere.
 
     Attributes:
-        recovered: True: the client had said what it has of the room (`add_sockjs_rooms`), and gets
-            all that was sent since, perhaps nothing; False: the history does not reach back, and
-            the client was told so; None: the client has said nothing of it, or the room has no
-            history.
+        recovered: True: the client had said which messages of the room it has (`add_sockjs_rooms`).
+            It gets all later ones; there may be none. False: the history does not reach back far
+            enough, and the client was told. None: the client has said nothing about the room, or
+            the room has no history.
     """
 
     __slots__ = ("_joined", "recovered")

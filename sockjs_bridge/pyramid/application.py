@@ -18,8 +18,8 @@ from sockjs_bridge.pyramid.threads import BlockingThreads
 class SockJS:
     """The real-time side of an application: ``request.sockjs`` and ``registry.sockjs``.
 
-    Its methods may be called from any view, thread or task. Where no server of ours serves the
-    application (under waitress, in a script) there are no connections, and nothing happens.
+    Its methods may be called from any view, thread or task. Under another server (waitress, a
+    script) there are no connections, and the methods have no effect.
 
     Args:
         settings: the defaults of every endpoint.
@@ -55,20 +55,21 @@ class SockJS:
         room: str | None = None,
         exclude: Iterable[Connection | WebSocketSession] = (),
     ) -> int:
-        """Sends a message to many connections; it is encoded once for all of them.
+        """Sends a message to many connections. It is encoded once for all of them.
 
-        It goes to who is there when it is called, in whatever order calls of other threads come.
+        It goes to the connections that are there when it is called. The order of calls in different
+        threads is not defined.
 
         Args:
             message: any text.
-            room: the name of a room; None stands for all connections of the application.
+            room: the name of a room; None means all connections of the application.
             exclude: connections that do not get it.
 
         Returns:
-            To how many it goes. Some of them may end before it has left.
+            How many connections it goes to. Some of them may end before it has left.
 
         Raises:
-            TypeError: the message or the room's name is no string, or `exclude` is no list of
+            TypeError: the message or the room's name is not a string, or `exclude` is not a list of
                 connections.
             ValueError: the room's name is empty.
         """
@@ -102,10 +103,10 @@ class SockJS:
             room: the name of the room.
 
         Returns:
-            For a session class its instance, for a view its `WebSocket` or `AsyncWebSocket`.
+            Instances for a session class, `WebSocket` or `AsyncWebSocket` for a view.
 
         Raises:
-            TypeError: the name is no string.
+            TypeError: the name is not a string.
             ValueError: the name is empty.
         """
         checked_room(room)

@@ -31,15 +31,15 @@ class SessionManager:
         return f"<{type(self).__name__} of {self._endpoint!r}>"
 
     def broadcast(self, message: str) -> None:
-        """Sends a message to every session of the endpoint; callable in any thread.
+        """Sends a message to every session of the endpoint. Callable in any thread.
 
-        Under another server there are none, and nothing happens.
+        Under another server there are no sessions, and it has no effect.
 
         Args:
             message: any text.
 
         Raises:
-            TypeError: the message is no string.
+            TypeError: the message is not a string.
         """
         checked_message(message)
         if self._endpoint.sessions:
@@ -76,7 +76,7 @@ class Session(WebSocketSession):
 
     @property
     def registry(self) -> Registry:
-        """The application's."""
+        """The registry of the application."""
         return self.request.registry
 
     @property

@@ -52,21 +52,21 @@ V = TypeVar("V", bound=Callable[..., object])
 
 
 class WrongSetting(SystemExit, ConfigurationError):  # type: ignore[misc]
-    """A setting that cannot be.
+    """A setting with a value that is not allowed.
 
-    As an exit too, it ends a server's start with its one sentence in place of a traceback.
+    It is an exit too: it ends the server's start with one sentence instead of a traceback.
     """
 
 
 class websocket_view(view_config):  # type: ignore[misc]
     """Declares a view for the connections of a SockJS route.
 
-    Takes what `pyramid.view.view_config` takes, and is found by `config.scan` in the same way. It
-    decorates a function or method, or a `WebSocketSession`. A plain function is run in a thread
-    for each connection, an ``async def`` one as a task on the event loop.
+    It takes the arguments of `pyramid.view.view_config`, and `config.scan` finds it in the same
+    way. It decorates a function, a method or a `WebSocketSession`. A plain function runs in a
+    thread for each connection, an ``async def`` function as a task on the event loop.
 
     Raises:
-        TypeError: it was given something else than keywords.
+        TypeError: an argument is not a keyword.
     """
 
     def __init__(self, *arguments: object, **settings: Any) -> None:
@@ -118,19 +118,19 @@ def add_sockjs_route(
     Args:
         config: the configurator (this is a directive).
         name: of the route.
-        pattern: of the route; it is the base URL that a client connects to, with or without the
+        pattern: of the route. It is the base URL that a client connects to, with or without the
             slash that it may end with. A route without a name may leave it out, as in
-            pyramid_sockjs: that stands for ``/__sockjs__``.
+            pyramid_sockjs: then it is ``/__sockjs__``.
         prefix: the same as `pattern`, for code that was written for pyramid_sockjs.
-        session: a session class for the connections, in place of a view of the route.
-        permission: of that session class, as of a view.
-        decorator: of that session class, as of a view.
-        **keywords: the endpoint's settings (``transports``, ``allowed_origins``,
-            ``response_limit`` …), which override the ini's ``sockjs.*``; all others go to
+        session: a session class for the connections, instead of a view of the route.
+        permission: of that session class, as for a view.
+        decorator: of that session class, as for a view.
+        **keywords: the endpoint's settings (``transports``, ``allowed_origins``, ``response_limit``
+            …), which override the ini's ``sockjs.*``. All others go to
             `pyramid.config.Configurator.add_route`.
 
     Raises:
-        pyramid.exceptions.ConfigurationError: a setting cannot be, or no pattern is given.
+        pyramid.exceptions.ConfigurationError: a setting is not allowed, or no pattern is given.
     """
     pattern = _pattern(name, pattern if pattern is not None else prefix)
     if session is None and (permission, decorator) != (None, None):
@@ -218,8 +218,8 @@ def _check_pattern(registry: Registry, name: str) -> None:
     for endpoint in sockjs.endpoints:
         if mine is not None and patterns.get(endpoint.name) == mine:
             raise ConfigurationError(
-                f"the SockJS routes {endpoint.name!r} and {name!r} have one pattern, '/{mine}',"
-                " so that the first has all connections: give one route views with predicates"
+                f"the SockJS routes {endpoint.name!r} and {name!r} have one pattern, '/{mine}':"
+                " the first would get all connections. Use one route, and views with predicates"
             )
 
 
@@ -260,19 +260,19 @@ def sockjs_bridge_client_url(request: Request) -> str:
 
 
 def reconnecting_sockjs_url(request: Request) -> str:
-    """Returns what `sockjs_bridge_client_url` does, by the name of the former module."""
+    """Returns the same as `sockjs_bridge_client_url`, under the name of the former module."""
     return sockjs_bridge_client_url(request)
 
 
 def get_sockjs_manager(request: Request, name: str = "") -> SessionManager:
-    """Returns the sessions of an endpoint, as pyramid_sockjs called them.
+    """Returns the sessions of an endpoint, with the names of pyramid_sockjs.
 
     Args:
         request: of the application.
         name: of the route.
 
     Raises:
-        KeyError: there is no endpoint of that name.
+        KeyError: there is no endpoint with that name.
     """
     return get_session_manager(name, request.registry)
 
@@ -315,7 +315,7 @@ def includeme(config: Configurator) -> None:
         config: the configurator.
 
     Raises:
-        pyramid.exceptions.ConfigurationError: a ``sockjs.*`` setting cannot be.
+        pyramid.exceptions.ConfigurationError: a ``sockjs.*`` setting is not allowed.
     """
     if hasattr(config.registry, "sockjs"):
         # By ``pyramid.includes`` in the ini, which Pyramid commits before the application's own.

@@ -20,7 +20,7 @@ from sockjs_bridge.pyramid.progress import Surviving
 
 
 class Connection(Surviving):
-    """What all styles see of a client's connection, whatever its transport.
+    """A client's connection, as every style of view sees it, on any transport.
 
     Every method may be called in any thread and any task, unless it says otherwise.
 
@@ -62,7 +62,7 @@ class Connection(Surviving):
 
     @property
     def subprotocol(self) -> str | None:
-        """The subprotocol that was agreed on with a raw WebSocket; None where none was."""
+        """The subprotocol that was negotiated with a raw WebSocket; None if there is none."""
         return self._channel.subprotocol
 
     @property
@@ -72,25 +72,25 @@ class Connection(Surviving):
 
     @property
     def close_code(self) -> int | None:
-        """The code it was closed with; None while it is open."""
+        """The close code; None while it is open."""
         return self._channel.close_code
 
     @property
     def close_reason(self) -> str:
-        """The reason that goes with the code."""
+        """The reason that belongs to the close code."""
         return self._channel.close_reason
 
     def send(self, message: str) -> bool:
-        """Sends a message; returns before it has left.
+        """Sends a message. It returns before the message has left.
 
         Args:
             message: any text.
 
         Returns:
-            False when the connection is over. It never raises because of that.
+            False if the connection is over. It never raises because of that.
 
         Raises:
-            TypeError: the message is no string.
+            TypeError: the message is not a string.
         """
         if type(message) is not str:
             checked_message(message)
@@ -103,15 +103,15 @@ class Connection(Surviving):
         return not (self._closing or channel.over)
 
     def close(self, code: int = NORMAL[0], reason: str = NORMAL[1]) -> None:
-        """Closes the connection; what was sent before leaves first.
+        """Closes the connection. Messages that were sent before leave first.
 
         Args:
             code: 1000, or 3000 to 4999 (RFC 6455, 7.4.2).
-            reason: for the other side, a few words.
+            reason: a few words for the client.
 
         Raises:
-            ValueError: an application may not use that code.
-            TypeError: the reason is no string.
+            ValueError: an application may not use that close code.
+            TypeError: the reason is not a string.
         """
         if code != NORMAL[0] and not 3000 <= code <= 4999:
             raise ValueError(f"a close code is 1000, or 3000 to 4999, not {code}")
@@ -121,17 +121,17 @@ class Connection(Surviving):
         self._clock.call_from_thread(self._channel.close, code, reason)
 
     def join(self, room: str) -> Joined:
-        """Enters a room; it leaves all rooms when it ends.
+        """Joins a room. When the connection ends, it leaves all its rooms.
 
         Args:
             room: any name; a room exists as long as somebody is in it.
 
         Returns:
-            What is true where it is in, false when the connection is over; of a room with a history
-            it tells whether the client has all of it (`Joined`).
+            A `Joined`: true if the connection is in the room, false if it is over. For a room with
+            a history it says whether the client has all of it.
 
         Raises:
-            TypeError: the name is no string.
+            TypeError: the name is not a string.
             ValueError: the name is empty.
         """
         checked_room(room)
@@ -145,10 +145,10 @@ class Connection(Surviving):
             room: its name.
 
         Returns:
-            False when it was not in.
+            False if it was not in the room.
 
         Raises:
-            TypeError: the name is no string.
+            TypeError: the name is not a string.
             ValueError: the name is empty.
         """
         checked_room(room)
@@ -157,7 +157,7 @@ class Connection(Surviving):
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The names of the rooms that it is in; none when it is over."""
+        """The names of the rooms that it is in; empty when it is over."""
         return self._channel.rooms
 
     @property
@@ -166,7 +166,7 @@ class Connection(Surviving):
         return self._channel.last_rooms
 
     def receive(self, timeout: float | None = None) -> Any:
-        """Waits for the next message, in a view. In a session class messages go to its hooks.
+        """Waits for the next message, in a view. In a session class it raises: use its hooks.
 
         Args:
             timeout: in seconds; None waits for ever.
@@ -202,12 +202,12 @@ _END: Final = object()
 
 
 class WebSocket(Connection):
-    """A connection as a blocking view sees it.
+    """The connection of a blocking view.
 
-    Iterated over, it gives the messages until it is over.
+    Iterating over it gives the messages, until it is over.
 
     Attributes:
-        before_message: called where the view asks for a message, for the bridge itself.
+        before_message: called when the view asks for a message; for the bridge itself.
     """
 
     def __init__(self, channel: Channel, clock: Clock) -> None:
@@ -222,7 +222,7 @@ class WebSocket(Connection):
             timeout: in seconds; None waits for ever.
 
         Raises:
-            ConnectionClosed: the client is gone, or the connection was closed.
+            ConnectionClosed: the client has left, or the connection was closed.
             TimeoutError: no message came in time.
         """
         if self.before_message is not None:
@@ -259,7 +259,7 @@ class WebSocket(Connection):
             timeout: in seconds; None waits for ever.
 
         Raises:
-            ConnectionClosed: the client is gone, or the connection was closed.
+            ConnectionClosed: the client has left, or the connection was closed.
             TimeoutError: the client did not take enough in time.
         """
         if self._channel.over:
@@ -286,12 +286,12 @@ class WebSocket(Connection):
 
 
 class AsyncWebSocket(Connection):
-    """A connection as an ``async def`` view sees it.
+    """The connection of an ``async def`` view.
 
-    What is awaited here is awaited on the server's event loop, where such views run.
+    Await its methods on the server's event loop, where such views run.
 
     Attributes:
-        before_message: called where the view asks for a message, for the bridge itself.
+        before_message: called when the view asks for a message; for the bridge itself.
     """
 
     #: How many messages a view gets in a row before others have their turn.
@@ -312,7 +312,7 @@ class AsyncWebSocket(Connection):
             timeout: in seconds; None waits for ever.
 
         Raises:
-            ConnectionClosed: the client is gone, or the connection was closed.
+            ConnectionClosed: the client has left, or the connection was closed.
             TimeoutError: no message came in time.
         """
         if self.before_message is not None:
@@ -362,7 +362,7 @@ class AsyncWebSocket(Connection):
         """Waits until at most a quarter of ``max_queue_size`` waits for the client.
 
         Raises:
-            ConnectionClosed: the client is gone, or the connection was closed.
+            ConnectionClosed: the client has left, or the connection was closed.
         """
         await self._drain()
 

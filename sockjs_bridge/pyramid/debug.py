@@ -43,8 +43,8 @@ def watch_of(name: str) -> Watch:
                 taken = time.perf_counter() - start
                 if taken > STANDSTILL:
                     logger.warning(
-                        "%s kept the event loop, and everybody, for %.0f ms: what blocks belongs"
-                        " into a plain view or hook, or into asyncio.to_thread",
+                        "%s blocked the event loop, and all connections, for %.0f ms: move code"
+                        " that blocks to a plain view or hook, or to asyncio.to_thread",
                         name,
                         taken * 1000,
                     )

@@ -190,9 +190,9 @@ def handover_deriver(view: View, info: Any) -> View:
         if handshake.endpoint is not sockjs.endpoints[route_name]:
             # That one's settings were applied, its origins for example.
             logger.error(
-                "route %r: a connection came in by the endpoint of the route %r, which has the"
-                " same path, and was refused: routes of one path cannot be told apart by predicates"
-                " here, only views",
+                "route %r: a connection came by the endpoint of the route %r, which has the same"
+                " path, and was refused. Predicates cannot select between SockJS routes with one"
+                " path, only between views",
                 route_name,
                 handshake.endpoint.name,
             )

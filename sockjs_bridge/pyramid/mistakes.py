@@ -57,8 +57,8 @@ def look_for_mistakes(registry: Registry) -> None:
             _warn(
                 sockjs,
                 ("no view", endpoint.name),
-                "the SockJS route %r has no view, so that no connection can open: declare one by"
-                " @websocket_view(route_name=%r), and see that config.scan() finds its module",
+                "the SockJS route %r has no view, so no connection can open: declare one with"
+                " @websocket_view(route_name=%r), and check that config.scan() finds its module",
                 *(endpoint.name, endpoint.name),
             )
     _look_at_order(registry, sockjs)
@@ -83,8 +83,8 @@ def _look_at_order(registry: Registry, sockjs: SockJS) -> None:
                 sockjs,
                 ("covered", route.name),
                 "the route %r (%r) is not reached: %s is a URL of the SockJS route %r (%r),"
-                " wherever that stands. Give the SockJS route a pattern of its own, /sockjs%s for"
-                " example",
+                " whose place among the routes does not matter. Give the SockJS route its own"
+                " pattern, for example /sockjs%s",
                 *(route.name, route.pattern, path, endpoint.name, endpoint.pattern),
                 "/" + endpoint.pattern.lstrip("/"),
             )
@@ -94,7 +94,7 @@ def _matches_first(sockjs: SockJS, route: Any, other: Any, path: str) -> None:
     _warn(
         sockjs,
         ("order", route.name, other.name),
-        "%a, a path of the SockJS route %r (%r), goes to the route %r (%r), which stands before it"
+        "%a, a path of the SockJS route %r (%r), goes to the route %r (%r), which comes before it"
         " and matches first: no connection of %r opens there. If that is not meant, call"
         " add_sockjs_route(%r, ...) before that route is added",
         *(path, route.name, route.pattern, other.name, other.pattern, route.name, route.name),
@@ -189,8 +189,8 @@ def asked(request: Request) -> None:
     _warn(
         request.registry.sockjs,
         ("in vain", name, where),
-        "%s asks for request.websocket, which is None at every request: %s. Declare the route by"
-        " config.add_sockjs_route(...) in place of config.add_route(...)",
+        "%s asks for request.websocket, which is None at every request: %s. Declare the route with"
+        " config.add_sockjs_route(...) instead of config.add_route(...)",
         *(name, where),
     )
 
@@ -205,8 +205,8 @@ def _no_view(sockjs: SockJS, endpoint: Endpoint, path: str, answer: str) -> None
     _warn(
         sockjs,
         ("no view at", endpoint.name),
-        "route %r, %a: %s: the route has no view for connections. Declare one by"
-        " @websocket_view(route_name=%r), and see that config.scan() finds its module",
+        "route %r, %a: %s: the route has no view for connections. Declare one with"
+        " @websocket_view(route_name=%r), and check that config.scan() finds its module",
         *(endpoint.name, path, answer, endpoint.name),
     )
 
@@ -238,9 +238,9 @@ def returning_in_vain(
     """
 
     def look(result: object, route_name: str) -> None:
-        cure = "what is for the client goes by request.websocket.send()"
+        cure = "send to the client with request.websocket.send()"
         if not declared:
-            cure = f"declare a view by @websocket_view(route_name={route_name!r}) beside it"
+            cure = f"also declare a view with @websocket_view(route_name={route_name!r})"
         if result is not None:
             _warn(
                 sockjs,

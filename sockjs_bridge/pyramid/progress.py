@@ -65,7 +65,7 @@ class Progress:
 
 
 class Surviving:
-    """What application code may ask of a connection whose session may survive it.
+    """What application code may ask about a connection, if its session is resumable.
 
     Args:
         channel: of the connection.
@@ -86,19 +86,19 @@ class Surviving:
 
     @property
     def suspended(self) -> bool:
-        """Whether nobody has received for ``disconnect_delay``; what is sent is kept meanwhile.
+        """Whether no client has received for ``disconnect_delay``. Messages are kept meanwhile.
 
-        Always False for clients whose session ends with its connection.
+        Only resumable sessions can be suspended; for others it is False.
         """
         return self._progress is not None and self._progress.session.suspended
 
     @property
     def message_id(self) -> str | None:
-        """What the message that is being handled is known by, over all sessions of its client.
+        """The id of the message that is being handled, over all sessions of its client.
 
-        It is the same when a message comes again because a server died before it could say that it
-        had handled it: whoever keeps it in a unique column does each exactly once. None where no
-        message is being handled, and for clients that number none.
+        A message may come again, because a server died before it could confirm it. It then has the
+        same id. Store the id in a unique column to do each message exactly once. None if no message
+        is being handled, and for clients that do not number their messages.
         """
         number = None if self._progress is None else self._progress.number
         if self._progress is None or number is None:

@@ -12,17 +12,17 @@ from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
 
 
 class SockJSRequest(Request):  # type: ignore[misc]
-    """A request of an application that includes the bridge, to be written as a type.
+    """A type for the requests of an application that includes the bridge.
 
-    Requests are no instances of it: Pyramid adds what it declares to requests of any class. An
-    application with a class of its own may derive that from this one.
+    Requests are not instances of it: Pyramid adds declared attributes to requests of any class. If
+    an application has its own request class, that may derive from this one.
 
     Attributes:
-        websocket: the connection that the request opens, None where it asks for a page: a
+        websocket: the connection that the request opens; None if it asks for a page. It is a
             `WebSocket` in a blocking view, an `AsyncWebSocket` in an ``async def`` view.
-        ws_connection: the same.
+        ws_connection: an alias of `websocket`.
         sockjs: the application's rooms and broadcast.
-        matchdict: what the route's pattern found in the path.
+        matchdict: what the route's pattern matched in the path.
         registry: of the application.
     """
 

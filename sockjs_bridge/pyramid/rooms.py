@@ -17,23 +17,22 @@ _PARSERS = {"history_size": count(1, "messages"), "history_ttl": number(0.05, 86
 def add_sockjs_rooms(
     config: Configurator, pattern: str, history_size: int = 100, history_ttl: float = 300
 ) -> None:
-    """Has the last messages of rooms kept, for clients that come back.
+    """Keeps the last messages of rooms, for clients that come back.
 
-    Whatever `SockJS.broadcast` sends to such a room is kept for a while. A client whose session
-    survives its connections, and is lost all the same, tells what it has of the room: when its new
-    session joins it, it gets what was sent since, before anything newer; see `Joined`. All others
-    get what they always got.
+    Whatever `SockJS.broadcast` sends to such a room is kept for a while. A client whose resumable
+    session was lost tells which messages it has. When its new session joins the room, the client
+    gets the later ones, before anything newer; see `Joined`. Other clients see no difference.
 
-    Where several patterns match a name, the one that was declared first holds, as with routes.
+    If several patterns match a name, the one that was declared first is used, as with routes.
 
     Args:
         config: the configurator (this is a directive).
-        pattern: of the rooms' names; ``*`` stands for any characters, none too.
+        pattern: of the rooms' names; ``*`` stands for any number of characters, also for none.
         history_size: how many messages of each room are kept.
-        history_ttl: for how many seconds each is kept. A room that nobody is in keeps them as long.
+        history_ttl: for how many seconds each is kept, also if nobody is in the room.
 
     Raises:
-        pyramid.exceptions.ConfigurationError: a value cannot be, or the server runs already.
+        pyramid.exceptions.ConfigurationError: a value is not allowed, or the server runs already.
         pyramid.exceptions.ConfigurationConflictError: a pattern was declared twice.
     """
     if not isinstance(pattern, str) or not pattern:

@@ -16,16 +16,16 @@ from sockjs_bridge.pyramid.transactions import transaction
 
 
 class WebSocketSession:
-    """A connection as an object: subclass it, and decorate it with `websocket_view`.
+    """A connection as an object: subclass it, and decorate the class with `websocket_view`.
 
-    The hooks of one session run one after another, in order; those of different sessions side by
-    side. Plain hooks run in a pool of threads, asynchronous ones on the event loop.
+    The hooks of one session run one after another, in order. Hooks of different sessions run at the
+    same time. Plain hooks run in a pool of threads, asynchronous ones on the event loop.
 
     Args:
         request: the handshake's.
 
     Attributes:
-        request: the handshake's: matchdict, context, identity, registry, settings.
+        request: the request of the handshake, with matchdict, context, identity and registry.
         websocket: the connection.
     """
 
@@ -44,13 +44,13 @@ class WebSocketSession:
         """Called for each message.
 
         Args:
-            message: as the client sent it.
+            message: the text that the client sent.
         """
 
     def on_suspend(self) -> Any:
-        """Called when nobody has received for ``disconnect_delay``; rooms and what is sent stay.
+        """Called when no client has received for ``disconnect_delay``. Rooms and messages are kept.
 
-        For clients whose session survives its connection, as `on_resume`.
+        Only for resumable sessions, like `on_resume`.
         """
 
     def on_resume(self) -> Any:
@@ -66,12 +66,12 @@ class WebSocketSession:
 
     @property
     def close_code(self) -> int | None:
-        """The code it was closed with; None while it is open."""
+        """The close code; None while it is open."""
         return self.websocket.close_code
 
     @property
     def close_reason(self) -> str:
-        """The reason that goes with the code."""
+        """The reason that belongs to the close code."""
         return self.websocket.close_reason
 
     @property
@@ -80,44 +80,44 @@ class WebSocketSession:
         return self.websocket.closed
 
     def send(self, message: str) -> bool:
-        """Sends a message, as `WebSocket.send`.
+        """Sends a message, like `WebSocket.send`.
 
         Args:
             message: any text.
 
         Returns:
-            False when the connection is over.
+            False if the connection is over.
         """
         return self.websocket.send(message)
 
     def close(self, code: int = NORMAL[0], reason: str = NORMAL[1]) -> None:
-        """Closes the connection, as `WebSocket.close`.
+        """Closes the connection, like `WebSocket.close`.
 
         Args:
             code: 1000, or 3000 to 4999 (RFC 6455, 7.4.2).
-            reason: for the other side, a few words.
+            reason: a few words for the client.
         """
         self.websocket.close(code, reason)
 
     def join(self, room: str) -> Joined:
-        """Enters a room, as `WebSocket.join`.
+        """Joins a room, like `WebSocket.join`.
 
         Args:
             room: any name.
 
         Returns:
-            What is true where it is in, as `WebSocket.join` returns it.
+            A `Joined`, like `WebSocket.join`.
         """
         return self.websocket.join(room)
 
     def leave(self, room: str) -> bool:
-        """Leaves a room, as `WebSocket.leave`.
+        """Leaves a room, like `WebSocket.leave`.
 
         Args:
             room: its name.
 
         Returns:
-            False when it was not in.
+            False if it was not in the room.
         """
         return self.websocket.leave(room)
 
@@ -128,27 +128,27 @@ class WebSocketSession:
 
     @property
     def subprotocol(self) -> str | None:
-        """The subprotocol that was agreed on, as `WebSocket.subprotocol`."""
+        """The subprotocol that was negotiated, like `WebSocket.subprotocol`."""
         return self.websocket.subprotocol
 
     @property
     def suspended(self) -> bool:
-        """Whether nobody receives at present, as `WebSocket.suspended`."""
+        """Whether no client receives at present, like `WebSocket.suspended`."""
         return self.websocket.suspended
 
     @property
     def message_id(self) -> str | None:
-        """What the message is known by, in `on_message`, as `WebSocket.message_id`."""
+        """The id of the message, in `on_message`, like `WebSocket.message_id`."""
         return self.websocket.message_id
 
     @property
     def repeated(self) -> bool:
-        """Whether the message may have been handled before, as `WebSocket.repeated`."""
+        """Whether the message may have been handled before, like `WebSocket.repeated`."""
         return self.websocket.repeated
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The names of the rooms that it is in; none in `on_close`."""
+        """The names of the rooms that it is in; empty in `on_close`."""
         return self.websocket.rooms
 
     @property
@@ -157,7 +157,7 @@ class WebSocketSession:
         return self.websocket.last_rooms
 
     async def drain(self) -> None:
-        """Waits, in an asynchronous hook, as `AsyncWebSocket.drain`.
+        """Waits, in an asynchronous hook, like `AsyncWebSocket.drain`.
 
         Raises:
             ConnectionClosed: the connection is over.
@@ -165,24 +165,24 @@ class WebSocketSession:
         await self.websocket._drain()
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Has what is done in the block of a ``with`` statement committed at its end.
+        """Commits the work in the block of a ``with`` statement, at the end of the block.
 
-        The hook has a transaction of pyramid_tm anyway, which is committed when it returns. The
-        block takes it over, what was done before included, and a new one begins behind it: for
-        hooks that tell others, who must not hear of what is not committed. It is aborted when the
-        block raises or has doomed it.
+        Each hook has a transaction of pyramid_tm, which is committed when it returns. The block
+        also commits what the hook did before it, and a new transaction begins after it. Use it in
+        hooks that tell others, so that nobody hears of data that is not committed. The transaction
+        is aborted if the block raises or dooms it.
 
-        An error that the data managers call retryable makes the whole hook run again with the
-        same message, up to ``retry.attempts`` (3) times in all, unless something was sent,
-        broadcast, joined, left or committed already: then the connection is closed with 4500.
+        If the data managers call an error retryable, the whole hook runs again with the same
+        message, up to ``retry.attempts`` (3) times in all. It does not run again if it has sent,
+        broadcast, joined, left or committed something: the connection is closed with 4500.
 
         Returns:
             A context manager; its target is the transaction.
 
         Raises:
-            RuntimeError: pyramid_tm is not in use; or the block is inside of such a block; or the
-                hook is asynchronous and the transaction manager is one for all sessions of the
-                thread (set ``tm.manager_hook`` to ``pyramid_tm.explicit_manager``).
+            RuntimeError: pyramid_tm is not in use; or the block is inside another such block; or
+                the hook is asynchronous and the thread has one transaction manager for all sessions
+                (set ``tm.manager_hook`` to ``pyramid_tm.explicit_manager``).
         """
         return transaction(self.request)
 

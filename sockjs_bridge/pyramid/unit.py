@@ -128,7 +128,7 @@ class Unit(attempt.Attempt):
                 self._clean()
         except Exception:
             path = self.request.path
-            logger.exception("%s: what ends code that raised an exception raised another", path)
+            logger.exception("%s: the cleanup after an exception raised another one", path)
         return self.transient is error and not self.acted
 
     def next(self, *, asynchronous: bool) -> None:

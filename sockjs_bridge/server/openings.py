@@ -311,10 +311,10 @@ class Openings:
             return
         places = [value for header, value in raw if header.lower() == "location"]
         logger.warning(
-            "route %r, %s: a tween or a WSGI filter answered the handshake with %d %s%s, as that of"
-            " a page, so that no connection opens: have it let pass requests whose"
+            "route %r, %s: a tween or a WSGI filter answered the handshake with %d %s%s, like a"
+            " page, so no connection opens. It must pass on requests whose"
             " request.websocket is not None (in a WSGI filter: with %r in the environ), or refuse"
-            " them by 403",
+            " them with 403",
             *(name, base, status, phrase(status)),
             f" to {places[0]!a}" if places else "",
             HANDSHAKE,

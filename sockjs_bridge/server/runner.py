@@ -137,7 +137,7 @@ class Runner:
 
         if aiohttp_parts.HEADS_LACK is not None:
             logger.warning(
-                "max_request_header_size does not hold, aiohttp's own limits do: %s",
+                "max_request_header_size has no effect, aiohttp's own limits apply: %s",
                 aiohttp_parts.HEADS_LACK,
             )
         fast = FastReader(self._site, router, openings)

@@ -149,7 +149,7 @@ class _Dummy(Connection):
 
     @property
     def sent(self) -> list[str]:
-        """What the client was sent so far."""
+        """What the client has received so far."""
         cast(DummyClock, self._clock).turn()
         return self._receiver.messages
 
@@ -160,7 +160,7 @@ class _Dummy(Connection):
 
     @property
     def message_id(self) -> str | None:
-        """What the message that is being handled is known by, as `client_sends` was told."""
+        """The id of the message that is being handled, as given to `client_sends`."""
         return None if self._handled is None else self._handled.message_id
 
     @property
@@ -171,25 +171,25 @@ class _Dummy(Connection):
     def client_sends(
         self, message: str, *, message_id: str | None = None, repeated: bool = False
     ) -> None:
-        """Has a message arrive, behind those that were given at the beginning.
+        """Lets a message arrive, after those that were given at the beginning.
 
         Args:
             message: any text.
-            message_id: what it is known by, as with a client whose session survives.
+            message_id: its id, as in a resumable session.
             repeated: it may have been handled before.
         """
         self._script.append(_Message(message, message_id, repeated))
 
     def suspend(self) -> None:
-        """Has the client get out of reach, behind what it sends before; its session survives.
+        """Lets the client go out of reach, after what it sent before. Its session is suspended.
 
-        What it is sent from then on is kept, and in `sent` after `resume`. Of a session class
+        Messages to it are kept from then on, and are in `sent` after `resume`. In a session class
         ``on_suspend`` is called.
         """
         self._take_turn(_Turn(suspended=True))
 
     def resume(self) -> None:
-        """Has the client come back, behind what it does before; ``on_resume`` is called."""
+        """Lets the client come back, after what it did before; ``on_resume`` is called."""
         self._take_turn(_Turn(suspended=False))
 
     def _take_turn(self, turn: _Turn) -> None:
@@ -207,7 +207,7 @@ class _Dummy(Connection):
             self._session.flush()
 
     def client_leaves(self) -> None:
-        """Ends the connection from the other side."""
+        """Ends the connection from the client's side."""
         cast(DummyClock, self._clock).turn()
         code, reason = self._leaves
         self._session.detach(self._receiver, lost=True, code=code, reason=reason)
@@ -284,40 +284,41 @@ class DummyWebSocket(_Dummy, WebSocket):
     """The connection of a blocking view or a session class with plain hooks, in a unit test.
 
     Args:
-        messages: what the client sends; then it leaves. An exception among them is raised by
-            ``receive()`` in place of a message, `TimeoutError` for example.
-        sockjs: the ``sockjs`` of another dummy that it is to share rooms and broadcasts with.
-        code: with which the client leaves.
-        reason: with which it leaves.
+        messages: what the client sends. Then it leaves. If one of them is an exception, for example
+            `TimeoutError`, ``receive()`` raises it.
+        sockjs: the ``sockjs`` of another dummy, to share rooms and broadcasts with it.
+        code: the close code with which the client leaves.
+        reason: the reason with which it leaves.
     """
 
     def receive(self, timeout: float | None = None) -> str:
         """Returns the next message of the script.
 
         Args:
-            timeout: without effect, as nothing has to be waited for.
+            timeout: without effect, because there is nothing to wait for.
 
         Raises:
-            ConnectionClosed: there is none any more.
+            ConnectionClosed: the script has no more messages.
         """
         self._next()
         return super().receive(timeout)
 
     def run(self, view: Any, request: Any = None) -> list[str]:
-        """Runs a view, or the hooks of a session class, to the end of the connection.
+        """Runs a view, or the hooks of a session class, until the connection ends.
 
-        A `ConnectionClosed` out of the view ends it quietly; every other exception is the test's.
+        If the view raises `ConnectionClosed`, it ends quietly. Any other exception reaches the
+        test.
 
         Args:
-            view: a function of a request, or a `WebSocketSession`.
-            request: made by `request`; by default one without anything.
+            view: a function that takes a request, or a `WebSocketSession`.
+            request: made by `request`; by default an empty one.
 
         Returns:
-            What the client was sent.
+            What the client has received.
 
         Raises:
-            TypeError: something is ``async def``: that is for `AsyncDummyWebSocket`. Or it is a
-                generator, which no server runs.
+            TypeError: something is ``async def``: use `AsyncDummyWebSocket`. Or it is a generator,
+                which no server runs.
         """
         for phase in self._phases(view, request or self.request()):
             with contextlib.suppress(ConnectionClosed):
@@ -334,7 +335,7 @@ class DummyWebSocket(_Dummy, WebSocket):
             timeout: without effect.
 
         Raises:
-            TimeoutError: it is suspended, and more waits for it than may.
+            TimeoutError: it is suspended, and more waits for it than is allowed.
         """
         cast(DummyClock, self._clock).turn()
         super().drain(0 if self._suspended else timeout)
@@ -357,23 +358,23 @@ class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
         """Returns the next message of the script.
 
         Args:
-            timeout: without effect, as nothing has to be waited for.
+            timeout: without effect, because there is nothing to wait for.
 
         Raises:
-            ConnectionClosed: there is none any more.
+            ConnectionClosed: the script has no more messages.
         """
         self._next()
         return await super().receive(timeout)
 
     async def run(self, view: Any, request: Any = None) -> list[str]:
-        """Runs a view or the hooks of a session class, as `DummyWebSocket.run`.
+        """Runs a view or the hooks of a session class, like `DummyWebSocket.run`.
 
         Args:
-            view: a function of a request, or a `WebSocketSession`.
-            request: made by `request`; by default one without anything.
+            view: a function that takes a request, or a `WebSocketSession`.
+            request: made by `request`; by default an empty one.
 
         Returns:
-            What the client was sent.
+            What the client has received.
         """
         for phase in self._phases(view, request or self.request()):
             with contextlib.suppress(ConnectionClosed):

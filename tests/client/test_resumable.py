@@ -109,7 +109,7 @@ async def test_stock_server(peer: Peer, way: str) -> None:
     peer.answers = [f"{prelude}o\n"]
     if way in ("auto", "websocket"):
         peer.answers = [await websocket_that_says("o")]
-    with pytest.raises(HandshakeError, match="no sessions that survive") as refused:
+    with pytest.raises(HandshakeError, match="no resumable sessions") as refused:
         await connect(peer.url, resume=True, transport=way)
     assert refused.value.status == 404
 

@@ -105,7 +105,7 @@ async def test_no_scan(lines: Any, transport: str) -> None:
         config.add_sockjs_route("chat", "/chat")
     app = config.make_wsgi_app()
     (line,) = lines()
-    assert line.startswith("the SockJS route 'chat' has no view, so that no connection can open: ")
+    assert line.startswith("the SockJS route 'chat' has no view, so no connection can open: ")
     assert "@websocket_view(route_name='chat')" in line
     assert "config.scan()" in line
     with serve(app) as url:
@@ -242,7 +242,7 @@ async def test_a_page_alone(lines: Any, transport: str) -> None:
                 assert (await closing(client))[0] == 1000
     (line,) = lines()
     assert line.startswith(f"route 'chat': the view {__name__}.page was called for a connection")
-    assert line.endswith("declare a view by @websocket_view(route_name='chat') beside it")
+    assert line.endswith("also declare a view with @websocket_view(route_name='chat')")
 
 
 async def asynchronous_answer(request: Any) -> str:
@@ -266,7 +266,7 @@ async def test_a_view_that_returns_its_answer(lines: Any, transport: str, view: 
                 assert (await closing(client))[0] == 1000
     (line,) = lines()
     assert line.startswith(f"route 'chat': the view {__name__}.{view.__name__} was called for a")
-    assert line.endswith("what is for the client goes by request.websocket.send()")
+    assert line.endswith("send to the client with request.websocket.send()")
 
 
 def forgotten(request: Any) -> Any:
@@ -344,7 +344,7 @@ async def test_a_route_that_matches_first(lines: Any, transport: str, pattern: s
     line, *more = lines()
     at = "/chat" if pattern == "/chat" else "/x"
     assert line.startswith(f"'{at}', a path of the SockJS route 'chat' ('/{{word:chat|x}}'), goes")
-    assert f"to the route 'page' ('{pattern}'), which stands before it and matches first" in line
+    assert f"to the route 'page' ('{pattern}'), which comes before it and matches first" in line
     assert "call add_sockjs_route('chat', ...) before" in line
     assert all("no view took the connection" in each for each in more)
 
@@ -360,7 +360,7 @@ async def test_a_route_that_may_match_first(lines: Any, transport: str) -> None:
         assert await outcome(f"{url}/chat", transport) == "hello"
         assert lines() == []
         assert await outcome(f"{url}/chat?old=1", transport) == 404
-    assert "goes to the route 'page' ('/chat'), which stands before it" in lines()[0]
+    assert "goes to the route 'page' ('/chat'), which comes before it" in lines()[0]
 
 
 @both_kinds
@@ -392,7 +392,7 @@ async def test_a_page_at_a_url_of_an_endpoint(lines: Any, first: str, pattern: s
     path = pattern.replace("{thing}", "x")
     assert line.startswith(f"the route 'page' ('{pattern}') is not reached: {path} is a URL of the")
     assert "SockJS route 'room' ('/{room}')" in line
-    assert "/sockjs/{room} for example" in line
+    assert "for example /sockjs/{room}" in line
     with serve(app) as url:
         assert json.loads((await get(url + path))[2])["websocket"] is True
 
@@ -517,7 +517,7 @@ async def test_a_handshake_that_is_answered_as_a_page(
     assert f" with {status}" in line
     assert "request.websocket is not None" in line
     assert f"'{HANDSHAKE}' in the environ" in line
-    assert "refuse them by 403" in line
+    assert "refuse them with 403" in line
 
 
 @both_kinds

@@ -188,7 +188,7 @@ async def test_denied(url: str, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["auto", *WAYS])
 async def test_server_without_it(url: str, way: str) -> None:
-    with pytest.raises(HandshakeError, match="no sessions that survive") as refused:
+    with pytest.raises(HandshakeError, match="no resumable sessions") as refused:
         await connect(f"{url}/off", resume=True, transport=way)
     assert refused.value.status == 404
 

@@ -548,9 +548,9 @@ async def test_blocking_call_on_the_loop(caplog, style, debug):
     with Puppets(**{"sockjs.debug": debug}).served() as puppets:
         await stands_still(puppets, style, lambda connection: time.sleep(BLOCKED))
     name = {"async_view": "async_view", "async": "Async"}[style]
-    texts = [text for text in problems(caplog) if "kept the event loop" in text]
+    texts = [text for text in problems(caplog) if "blocked the event loop" in text]
     assert len(texts) == (debug == "true")
-    assert all(text.startswith(f"tests.pkgs.puppet_app.{name} kept") for text in texts)
+    assert all(text.startswith(f"tests.pkgs.puppet_app.{name} blocked") for text in texts)
 
 
 @pytest.mark.usefixtures("long_standstill")

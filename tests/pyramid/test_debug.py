@@ -60,7 +60,7 @@ async def test_blocking_call(caplog):
     assert record.levelno == logging.WARNING
     assert record.name == "sockjs_bridge.views"
     text = record.getMessage()
-    assert text.startswith("app.views.slow kept the event loop")
+    assert text.startswith("app.views.slow blocked the event loop")
     assert " for 120 ms: " in text
     assert "asyncio.to_thread" in text
 
