@@ -154,7 +154,10 @@ class Variant(Project):
                     await second.send("hello")
                     for connection in (first, second):
                         assert await connection.recv() == "ann: hello"
-            self.stored += ["hi", "hello"]
+                # The user is a row of its hook's transaction, and of no earlier one.
+                await first.send("bye")
+                assert await first.recv() == "ann: bye"
+            self.stored += ["hi", "hello", "bye"]
             _, _, html = await get(room, headers=ann)
             listed = re.search('<ol data-endpoint="/rooms/lobby">(.*?)</ol>', html, re.S)
             assert listed is not None

@@ -19,11 +19,8 @@ class RoomSession(WebSocketSession):
         self.join(self.request.context.name)
 
     def on_message(self, text):
-        room = self.request.context.name
-        dbsession = self.request.dbsession
+        user, room = self.request.identity, self.request.context.name
+        message = f'{user.name}: {text}'
         with self.transaction():
-            user = self.request.identity
-            dbsession.add(Message(room=room, text=text, creator=user))
-            dbsession.flush()
-            message = f'{user.name}: {text}'
+            self.request.dbsession.add(Message(room=room, text=text, creator=user))
         self.request.sockjs.broadcast(message, room=room)
