@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,81 +13,16 @@ from typing import Any, cast
 
 from pyramid.testing import DummyRequest
 
-from sockjs_bridge.core.contracts import Peer, Workers
+from sockjs_bridge.core.contracts import Workers
 from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.settings import Settings
-from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
 from sockjs_bridge.pyramid.handlers import InboxHandler, refuse_unrun
 from sockjs_bridge.pyramid.sessions import WebSocketSession, make_instance
-
-_TRANSPORT = Transport(
-    "websocket", "GET", streaming=True, websocket=True, frame=lambda text, callback: text
-)
-
-
-class DummyClock:
-    """Fulfils `core.contracts.Clock`: time stands still, and the loop turns when asked to."""
-
-    def __init__(self) -> None:
-        self._calls: deque[Callable[[], object]] = deque()
-
-    def time(self) -> float:
-        """Returns the time at which it stands, in seconds."""
-        return 0.0
-
-    def call_soon(self, callback: Callable[[], object]) -> None:
-        """Calls back at the next `turn`."""
-        self._calls.append(callback)
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> None:
-        """Never calls back: no time passes."""
-
-    def call_from_thread(self, callback: Callable[..., object], *arguments: Any) -> None:
-        """Calls back at once."""
-        callback(*arguments)
-
-    def turn(self) -> None:
-        """Calls what waits."""
-        while self._calls:
-            self._calls.popleft()()
-
-
-class DummyReceiver:
-    """Fulfils `core.contracts.Receiver`: a client that keeps what it is sent.
-
-    Attributes:
-        messages: what it was sent.
-        writable: it takes more.
-    """
-
-    callback = ""
-    tag: str | None = None
-    heard = 0.0
-
-    def __init__(self) -> None:
-        self.writable = True
-        self.transport = _TRANSPORT
-        self.peer = Peer()
-        self.messages: list[str] = []
-
-    def write(self, data: bytes) -> bool:
-        """Takes one frame's bytes."""
-        if data[:1] == b"a":
-            self.messages += json.loads(data[1:])
-        return True
-
-    def ping(self) -> None:
-        """Is always alive."""
-
-    def end(self) -> None:
-        """Ends in good order."""
-
-    def abort(self) -> None:
-        """Is dropped."""
+from sockjs_bridge.testing.fakes import TRANSPORT, DummyClock, DummyReceiver
 
 
 def dummy_sockjs() -> SockJS:
@@ -134,7 +68,7 @@ class _Dummy(Connection):
         self.sockjs = sockjs or dummy_sockjs()
         endpoint = self.sockjs.endpoints["dummy"]
         clock = self.sockjs.endpoints.clock
-        self._session = endpoint.manager.create(secrets.token_hex(8), _TRANSPORT)
+        self._session = endpoint.manager.create(secrets.token_hex(8), TRANSPORT)
         super().__init__(self._session, clock)
         self._script: deque[_Message | _Turn | BaseException] = deque()
         for message in messages:
@@ -218,10 +152,15 @@ class _Dummy(Connection):
         Args:
             **attributes: of `pyramid.testing.DummyRequest`: ``matchdict``, ``context`` …
         """
-        request = DummyRequest(**attributes)
-        request.websocket = request.ws_connection = self
-        request.receive = self.receive
-        request.sockjs = self.sockjs
+        return self._open(DummyRequest(**attributes))
+
+    def _open(self, request: Any) -> Any:
+        """Makes a request the handshake of this connection, and returns it."""
+        # On a real request of the application they are properties, which cannot be set.
+        for name in ("websocket", "ws_connection"):
+            request.set_property(lambda _: self, name)
+        request.set_property(lambda _: self.receive, "receive")
+        request.set_property(lambda _: self.sockjs, "sockjs")
         return request
 
     def _next(self) -> None:
@@ -245,6 +184,7 @@ class _Dummy(Connection):
     def _phases(self, view: Any, request: Any) -> Iterable[Iterable[Callable[[], Any]]]:
         """Lists what the server would call; `ConnectionClosed` ends one phase, not the next."""
         self._running = True
+        request = self.request() if request is None else self._open(request)
         if not (inspect.isclass(view) and issubclass(view, WebSocketSession)):
             return [[partial(view, request)]]
         session = self._session.connection = make_instance(view, request)
@@ -311,7 +251,7 @@ class DummyWebSocket(_Dummy, WebSocket):
 
         Args:
             view: a function that takes a request, or a `WebSocketSession`.
-            request: made by `request`; by default an empty one.
+            request: made by `request` or by the test; by default an empty one.
 
         Returns:
             What the client has received.
@@ -320,7 +260,7 @@ class DummyWebSocket(_Dummy, WebSocket):
             TypeError: something is ``async def``: use `AsyncDummyWebSocket`. Or it is a generator,
                 which no server runs.
         """
-        for phase in self._phases(view, request or self.request()):
+        for phase in self._phases(view, request):
             with contextlib.suppress(ConnectionClosed):
                 for call in phase:
                     _refuse_awaitable(result := call())
@@ -371,12 +311,12 @@ class AsyncDummyWebSocket(_Dummy, AsyncWebSocket):
 
         Args:
             view: a function that takes a request, or a `WebSocketSession`.
-            request: made by `request`; by default an empty one.
+            request: as for `DummyWebSocket.run`.
 
         Returns:
             What the client has received.
         """
-        for phase in self._phases(view, request or self.request()):
+        for phase in self._phases(view, request):
             with contextlib.suppress(ConnectionClosed):
                 for call in phase:
                     refuse_unrun(await _result(call()), "return await it")

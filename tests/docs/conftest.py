@@ -1,4 +1,4 @@
 """What the tests of the documentation share."""
 
-#: A project as the published template makes it; its tests are run where the tutorial runs them.
-collect_ignore = ["starter"]
+#: Projects as the published template makes them; their tests are run in the projects.
+collect_ignore = ["starter", "template"]

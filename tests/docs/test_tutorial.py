@@ -175,7 +175,7 @@ class Project:
         with running(ini, folder=self.folder) as process:
             (url,) = process.urls()
             asyncio.run(asyncio.wait_for(next(self.sights)(url), PATIENCE))
-            assert "Traceback" not in process.said
+            assert not re.search("^(Traceback|WARNING|ERROR)", process.said, re.M), process.said
 
     def write(self, block: Block) -> None:
         """Write a whole file."""

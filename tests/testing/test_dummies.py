@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden
+from pyramid.scripting import prepare
+from pyramid.testing import DummyRequest
 
 from sockjs_bridge import ConnectionClosed, Session, WebSocketSession
 from sockjs_bridge.testing import AsyncDummyWebSocket, DummyWebSocket
@@ -85,6 +88,27 @@ def test_session_class():
     assert other.sent == ["hello", "enough"]
     assert request.seen == (4000, "as you wish", frozenset(), {"kitchen"})
     assert ws.sockjs.members("kitchen") == [other]
+
+
+def real_request():
+    with Configurator() as config:
+        config.include("sockjs_bridge")
+        with prepare(registry=config.registry) as env:
+            return env["request"]
+
+
+@pytest.mark.parametrize("make", [DummyRequest, real_request])
+def test_request_of_the_test(make):
+    """It becomes the handshake of the connection that the view is run for, one after another."""
+    request = make()
+    request.matchdict = {"room": "kitchen"}
+    other = DummyWebSocket()
+    other.join("kitchen")
+    for message in ("one", "two"):
+        ws = DummyWebSocket([message], sockjs=other.sockjs)
+        assert ws.run(Chat, request) == ["welcome"]
+    assert other.sent == ["one", "two"]
+    assert DummyWebSocket(["a"]).run(echo, request) == ["A"]
 
 
 async def test_asynchronous_hooks():
