@@ -23,11 +23,11 @@ from sockjs_bridge.resume import (
     arrivals,
     deadlines,
     frames,
-    incoming,
     lines,
     manager,
     probe,
     states,
+    telling,
     tombstones,
 )
 from sockjs_bridge.resume.link_states import LINK_TRANSITIONS, LinkEvent, LinkState
@@ -135,7 +135,7 @@ def test_docstrings_name_sections_of_the_page() -> None:
 NUMBERS = [
     f"none comes for {deadlines.HELLO_TIMEOUT:g} s",
     f"no sign of life for {deadlines.PONG_TIMEOUT:g} s",
-    f"alone after {incoming.TELL_AFTER * 1000:g} ms",
+    f"alone after {telling.TELL_AFTER * 1000:g} ms",
     f"stays open for {probe.OPEN_FOR:g} s",
     f"A line of messages has at most {lines.MAX_LINE // 1024} KiB",
     f"number, {frames.MIN_HEARTBEAT} to {frames.MAX_HEARTBEAT}",

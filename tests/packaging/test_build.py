@@ -21,6 +21,9 @@ from typing import NamedTuple
 
 import pytest
 
+# Each build fetches and installs what it needs.
+pytestmark = pytest.mark.timeout(600)
+
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = "sockjs_bridge/static"
 CLIENT = f"{STATIC}/sockjs.min.js"

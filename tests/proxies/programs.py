@@ -6,8 +6,10 @@ installs; only ports, paths and what a test is about are changed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -45,10 +47,14 @@ def find_program(name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a TCP port of 127.0.0.1 that nobody uses.
+
+    The system gives it to no connection: a server that is killed and started again can have it.
+    """
+    while True:
+        port = 16384 + secrets.randbelow(16384)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def adapted(name: str, changes: dict[str, str]) -> str:

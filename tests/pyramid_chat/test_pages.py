@@ -473,15 +473,16 @@ async def test_whoever_guesses_elsewhere_keeps_nobody_out(chat: Chat) -> None:
 
 async def test_rooms_and_invitations_are_not_made_by_the_hundred(chat: Chat) -> None:
     async with chat.browser("Ada") as ada, chat.browser("Grace") as grace:
-        statuses = [
-            (await ada.post("/rooms", name=f"Room {number}", kind="private"))[0]
-            for number in range(30)
-        ]
-        assert statuses == [201] * 30
-        for path, fields in (("/rooms", {"name": "One more"}), ("/direct", {"name": "Grace"})):
-            status, answer = await ada.post(path, **fields)
+        for path, fields in (("/rooms", {"kind": "private"}), ("/direct", {"name": "Grace"})):
+            # A busy machine gives time for some more.
+            for number in range(100):
+                status, answer = await ada.post(path, **{"name": f"Room {number}", **fields})
+                if status == 429:
+                    break
+                assert status in (200, 201)
             assert status == 429, path
             assert "Go on in" in answer["error"]
+            assert number >= 30 or path == "/direct"
         assert (await grace.post("/rooms", name="Mine"))[0] == 201
 
 

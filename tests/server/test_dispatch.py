@@ -86,6 +86,7 @@ class Lab:
         config.set_security_policy(Policy())
         config.add_sockjs_route("lab", "/lab", factory=factory, session=Hooks)
         config.add_sockjs_route("nobody", "/nobody")
+        config.add_websocket_view(Hooks, route_name="nobody", request_param="nobody asks so")
         config.add_route("page", "/page")
         config.add_view(lambda request: Response("page"), route_name="page")
         self.app = config.make_wsgi_app()

@@ -72,8 +72,8 @@ export function plan(policy, ways, now, all) {
   const fit = ways.filter((one) => recordOf(policy, one)._until <= now);
   // Those that were left out come last: one may be welcomed each time, and break.
   const some = all || !fit.length ? [...new Set([...fit, ...ways])] : fit;
-  // A stream is proved beside a poll, it is no way in, unless it has been.
-  const rest = some.filter((one) => one !== STREAM);
+  // A stream is proved beside a poll, it is no way in where there is one, unless it has been.
+  const rest = some.filter((one) => one !== STREAM || !ways.includes(POLL));
   const order = rest.length ? rest : some;
   return way && fit.includes(way)
     ? [[...new Set([way, ...order])], Math.min(MAX_HEDGE, Math.max(HEDGE, 2 * rtt + 100))]

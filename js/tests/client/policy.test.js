@@ -9,6 +9,7 @@ suite("what is tried", () => {
   test("a WebSocket, a poll 150 ms later, and no stream", () => {
     assert.deepEqual(plan(newPolicy(), WAYS, 0, false), [["websocket", "xhr-polling"], 150]);
     assert.deepEqual(plan(newPolicy(), ["xhr-streaming"], 0, false), [["xhr-streaming"], 150]);
+    assert.deepEqual(plan(newPolicy(), ["websocket", "xhr-streaming"], 0, false)[0], ["websocket", "xhr-streaming"]);
     assert.deepEqual(plan(newPolicy(), ["xhr-streaming", "xhr-polling"], 0, false), [["xhr-polling"], 150]);
   });
 
