@@ -21,7 +21,7 @@ from sockjs_bridge.client import (
     connect,
 )
 
-PATIENCE = 40.0
+PATIENCE = 90.0
 """Seconds after which a wait for an event has failed."""
 
 HTTP_TRANSPORTS = [name for name in TRANSPORTS if "websocket" not in name]

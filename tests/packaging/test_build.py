@@ -68,7 +68,7 @@ def run(*command: str | Path, cwd: Path, path: str) -> subprocess.CompletedProce
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=500,
     )
 
 

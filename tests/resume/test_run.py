@@ -60,6 +60,21 @@ class Client:
         return [text for line in answers(self.socket) if isinstance(line, list) for text in line]
 
 
+def test_traffic_is_counted_at_once() -> None:
+    counts: list[tuple[str, int, int]] = []
+
+    class Traffic(Monitor):
+        def messages_out(self, transport: str, count: int, size: int) -> None:
+            counts.append((transport, count, size))
+
+    client = Client()
+    client.take("begins it")
+    client.server.manager.traffic = Traffic()
+    client.take("a", "b")
+    assert client.in_run
+    assert counts == [("websocket", 2, len(client.socket.written[-1]))]
+
+
 def test_a_run_is_counted_when_it_ends() -> None:
     client = Client()
     before = client.session.bytes_out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import socket
 import threading
@@ -144,6 +145,19 @@ def test_serves_until_a_signal(served, caplog, number):
     texts = [record.getMessage() for record in caplog.records]
     assert texts[0].startswith("serving on http://127.0.0.1:")
     assert texts[1] == "shutting down, waiting up to 10 s for requests"
+
+
+def test_log_that_nobody_writes(served, caplog, capsys, monkeypatch):
+    """Then the address is printed."""
+    caplog.set_level("INFO", "sockjs_bridge.server")
+    monkeypatch.setattr(paste.logger, "propagate", False)
+
+    def client(port):
+        ask(port)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    served(hello, client)
+    assert re.fullmatch(r"serving on http://127\.0\.0\.1:\d+\n", capsys.readouterr().out)
 
 
 def test_second_signal(served):
