@@ -5,7 +5,7 @@
 # make docs   the documentation, in build/docs
 # make bench  how this server compares with others; make bench-short: a first look;
 #             make bench-stalls: what holds up its loop
-# make proxies  what the browser's clients make of what may stand between: hours;
+# make proxies  what the browser's clients make of what may stand between: half an hour;
 #             a part: make proxies WAYS='cut after|HTTP/1.0' CLIENTS=stock BROWSERS=chromium
 
 PYTHON ?= python3

@@ -25,7 +25,8 @@ _CAPTION = re.compile(r":caption: *(.*)\n")
 #: tests/proxies and tests/e2e.
 OTHER_WAYS = re.compile(
     r"^(?! *\.\. ).*::$"
-    r"|^ *\.\. (code|sourcecode|literalinclude(?!:: \.\./deploy/)|highlight|include)::",
+    r"|^ *\.\. (code|sourcecode|highlight|include)::"
+    r"|^ *\.\. literalinclude::(?! (\.\./deploy/|middleboxes-))",
     re.M,
 )
 
