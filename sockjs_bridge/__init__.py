@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sockjs_bridge.core.joined import Joined
     from sockjs_bridge.errors import ConnectionClosed
     from sockjs_bridge.pyramid.application import SockJS
-    from sockjs_bridge.pyramid.compat import Session, SessionManager
+    from sockjs_bridge.pyramid.compat import Session, SessionManager, get_session_manager
     from sockjs_bridge.pyramid.config import (
         add_sockjs_route,
         add_websocket_view,
@@ -34,6 +34,7 @@ __all__ = (
     "add_sockjs_rooms",
     "add_sockjs_route",
     "add_websocket_view",
+    "get_session_manager",
     "includeme",
     "websocket_view",
 )
@@ -52,6 +53,7 @@ _MODULES = {
     "add_sockjs_rooms": "pyramid.rooms",
     "add_sockjs_route": "pyramid.config",
     "add_websocket_view": "pyramid.config",
+    "get_session_manager": "pyramid.compat",
     "includeme": "pyramid.config",
     "websocket_view": "pyramid.config",
 }

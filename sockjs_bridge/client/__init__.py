@@ -18,6 +18,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 import aiohttp
 from yarl import URL
 
+from sockjs_bridge.client.baseconnection import shown
 from sockjs_bridge.client.connection import Connection, HandshakeError, Options
 from sockjs_bridge.client.http import HTTPConnection
 from sockjs_bridge.client.resumable import RESUMABLE_TRANSPORTS, Event, ResumableConnection
@@ -195,7 +196,7 @@ class connect(Generic[C]):
         self._connection: C | None = None
 
     def __repr__(self) -> str:
-        return f"<connect {self._base.with_user(None)} {self._options.transport}>"
+        return f"<connect {shown(self._base)} {self._options.transport}>"
 
     def __await__(self) -> Generator[Any, None, C]:
         return self._connect().__await__()

@@ -39,8 +39,7 @@ class BaseConnection(abc.ABC):
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
-        # Without what a user wrote into a URL: a password may be there.
-        url = URL(self.url).with_user(None)
+        url = shown(URL(self.url))
         return f"<{type(self).__name__} {url} {self.transport} {self._condition()}>"
 
     def _condition(self) -> str:
@@ -100,6 +99,11 @@ class BaseConnection(abc.ABC):
     async def _close_http(self) -> None:
         if self._owns_http:
             await self._http.close()
+
+
+def shown(url: URL) -> URL:
+    """Returns what may be shown of a URL: user and query may be a password and a ticket."""
+    return url.with_user(None).with_query(None).with_fragment(None)
 
 
 def check_message(message: object) -> None:

@@ -189,8 +189,8 @@ def asked(request: Request) -> None:
     _warn(
         request.registry.sockjs,
         ("in vain", name, where),
-        "%s asks for request.websocket, which is None at every request: %s. Declare the route with"
-        " config.add_sockjs_route(...) instead of config.add_route(...)",
+        "%s asked for request.websocket, which is None: %s. If it is to serve connections there,"
+        " declare the route with config.add_sockjs_route(...) instead of config.add_route(...)",
         *(name, where),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from pyramid.exceptions import ConfigurationError
@@ -79,8 +79,22 @@ def names_connection(view: Any, attr: str | None, *, receives: bool = False) -> 
     else:
         functions = [getattr(view, attr or "__call__", None), view]
     names = _CONNECTION | {"receive"} if receives else _CONNECTION
-    codes = (getattr(inspect.unwrap(each), "__code__", None) for each in functions)
+    codes = map(_code_of, functions)
     return any(_names(code, names) for code in codes if code is not None)
+
+
+def _code_of(function: Any) -> CodeType | None:
+    if isinstance(function, property):
+        function = function.fget
+    function = getattr(function, "__func__", function)
+    if not isinstance(function, FunctionType):
+        # Some objects have an attribute of any name.
+        return None
+    try:
+        code = getattr(inspect.unwrap(function), "__code__", None)
+    except ValueError:
+        return None
+    return code if isinstance(code, CodeType) else None
 
 
 def _names(code: CodeType, names: set[str]) -> bool:

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -91,6 +92,6 @@ def _package(project: str) -> str:
         raise CannotInit(
             f"{project!r} is no name for a Python package: letters, digits, - and _, a letter first"
         )
-    if name in {*sys.stdlib_module_names, "tests", "pyramid", "pyramid_jinja2", "sockjs_bridge"}:
+    if name == "tests" or find_spec(name) is not None:
         raise CannotInit(f"there is a Python package {name} already; choose another name")
     return name

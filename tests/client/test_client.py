@@ -309,9 +309,10 @@ async def test_open_connection_tells_what_it_is(peer: Peer, transport: str) -> N
 @pytest.mark.parametrize("transport", ["websocket"])
 async def test_connection_shows_what_it_is(peer: Peer, transport: str) -> None:
     url = peer.url.replace("://", "://ann:secret@")
-    assert repr(connect(url)) == f"<connect {peer.url} websocket>"
-    ws = await connect(url, session_id="abc")
-    shown = f"WebSocketConnection {URL(ws.url).with_user(None)} websocket"
+    assert repr(connect(f"{url}?ticket=secret")) == f"<connect {peer.url} websocket>"
+    ws = await connect(f"{url}?ticket=secret", session_id="abc")
+    shown = f"WebSocketConnection {URL(ws.url).with_user(None).with_query(None)} websocket"
+    assert "secret" not in shown
     assert "abc" in shown
     assert repr(ws) == f"<{shown} open>"
     await ws.close(3001, "bye")

@@ -183,7 +183,7 @@ async def test_add_route_in_place_of_add_sockjs_route(
         for _ in range(2):
             assert (await get(f"{url}/chat"))[2] == "a page"
     (line,) = lines()
-    assert line.startswith(f"{__name__}.{name} asks for request.websocket, which is None")
+    assert line.startswith(f"{__name__}.{name} asked for request.websocket, which is None")
     assert "the route 'chat' is no SockJS route" in line
     assert "config.add_sockjs_route(...)" in line
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from unittest import mock
 
 import pytest
 
@@ -52,6 +53,20 @@ class Called:
         return request.websocket
 
 
+def looped(request):
+    return request.websocket
+
+
+looped.__wrapped__ = looped
+
+
+class Curious:
+    """It has attributes of any name, as mocks and lazy objects have."""
+
+    anything = mock.call
+    named = property(lambda self: self.request.websocket)
+
+
 class Pages:
     def __call__(self, request):
         return request.path
@@ -66,6 +81,9 @@ class Pages:
         (within, None, (True, True)),
         (receiving, None, (False, True)),
         (Views, "named", (True, True)),
+        (looped, None, (False, False)),
+        (Curious, None, (True, True)),
+        (mock.call, None, (False, False)),
         (Called(), None, (True, True)),
         (Pages(), None, (False, False)),
         (Pages, None, (False, False)),

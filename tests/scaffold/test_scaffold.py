@@ -60,6 +60,8 @@ def test_the_command_is_installed(tmp_path: Path) -> None:
         ("2fast", "'2fast' is no name for a Python package: letters, digits, - and _, a letter "),
         ("class", "'class' is no name for a Python package"),
         ("a b", "'a b' is no name for a Python package"),
+        ("webob", "there is a Python package webob already"),
+        ("test", "there is a Python package test already"),
         ("json", "there is a Python package json already; choose another name"),
         ("sockjs-bridge", "there is a Python package sockjs_bridge already"),
         ("tests", "there is a Python package tests already"),
