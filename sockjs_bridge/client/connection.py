@@ -6,7 +6,7 @@ import abc
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -43,7 +43,7 @@ class Options:
     """The options of `sockjs_bridge.client.connect`; times in seconds, sizes in bytes."""
 
     transport: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     open_timeout: float | None
     close_timeout: float
     send_timeout: float | None

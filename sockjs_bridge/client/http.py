@@ -33,7 +33,7 @@ class _Batch:
         taken: done once the server has taken them.
     """
 
-    messages: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list, repr=False)
     taken: asyncio.Future[None] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )

@@ -49,7 +49,7 @@ class Action:
     session_id: str
     base: str
     fingerprint: bytes
-    headers: Headers
+    headers: Headers = field(repr=False)
     cors: Headers
     content_type: str
     _usual: Headers | None = field(init=False, repr=False, compare=False, default=None)

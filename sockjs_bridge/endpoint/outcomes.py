@@ -41,8 +41,8 @@ class Answer:
     """
 
     status: int
-    headers: Headers = field(default_factory=list)
-    body: bytes = b""
+    headers: Headers = field(default_factory=list, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 class Source(Protocol):
@@ -74,7 +74,7 @@ class Receiving:
 
     session: Source
     transport: Transport
-    headers: Headers
+    headers: Headers = field(repr=False)
     callback: str = ""
     tag: str | None = None
 
@@ -247,7 +247,7 @@ class Proof:
     session: Owned
     status: int
     identity: object
-    headers: Headers
+    headers: Headers = field(repr=False)
 
 
 def not_found() -> Answer:

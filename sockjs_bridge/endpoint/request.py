@@ -55,10 +55,10 @@ class Request:
     """
 
     method: str
-    query: str
-    headers: Mapping[str, str]
+    query: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     host: str
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     peer: Peer = field(default_factory=Peer)
     scheme: str = ""
     remote: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import parse_qsl, unquote
 
@@ -66,7 +66,7 @@ class ResumableAction:
     session_id: str
     base: str
     fingerprint: bytes
-    headers: Headers
+    headers: Headers = field(repr=False)
     net: str
     transport: Transport | None
 

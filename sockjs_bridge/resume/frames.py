@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 #: The greatest integer that a JavaScript number holds exactly.
@@ -42,7 +42,7 @@ class Replaced:
     """
 
     session: str
-    key: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class MuxRequest:
         key: by which their receive requests name it.
     """
 
-    key: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class MuxPort:
         port: stands before each line for this one.
     """
 
-    key: str
+    key: str = field(repr=False)
     port: int
 
 
@@ -94,12 +94,12 @@ class ReceiveRequest:
         mux: where it is to be answered; None where that is its own response.
     """
 
-    key: str
+    key: str = field(repr=False)
     request: int
     received: int
     new: bool = False
     first: int = 1
-    messages: tuple[str, ...] = ()
+    messages: tuple[str, ...] = field(default=(), repr=False)
     now: bool = False
     probe: int | None = None
     heartbeat: float | None = None
@@ -126,9 +126,9 @@ class Send:
         incarnation: as in a `ReceiveRequest`.
     """
 
-    key: str = ""
+    key: str = field(default="", repr=False)
     first: int | None = None
-    messages: tuple[str, ...] = ()
+    messages: tuple[str, ...] = field(default=(), repr=False)
     received: int | None = None
     close: tuple[int, str] | None = None
     ping: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -95,10 +95,10 @@ class PlainRequest:
         action: what the form was remembered for.
     """
 
-    form: bytes
-    query: str
-    body: bytes
-    head: Head | None = None
+    form: bytes = field(repr=False)
+    query: str = field(repr=False)
+    body: bytes = field(repr=False)
+    head: Head | None = field(default=None, repr=False)
     action: Action | ResumableAction | None = None
 
     @classmethod

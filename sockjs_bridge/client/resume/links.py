@@ -42,7 +42,7 @@ class Link:
     session: str
     opened_at: float
     new: bool = False
-    body: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict, repr=False)
     probe: bool = False
     request: int = 0
     held: bool = False
@@ -74,7 +74,7 @@ class Post:
     """
 
     session: str
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
     sent_at: float
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -44,7 +44,7 @@ class Head:
 
     status: int
     reason: str
-    headers: list[tuple[str, str]]
+    headers: list[tuple[str, str]] = field(repr=False)
     """As the application gave them, without the hop-by-hop ones; bytes as latin-1."""
     length: int | None
     """The application's own Content-Length, in bytes."""
