@@ -115,7 +115,8 @@ class RefusedOrigins:
             return
         logger.warning(
             "the SockJS route %r refused the origin %s: it is neither that of %a (by Host, or as a"
-            " trusted proxy says) nor in allowed_origins (%s)",
+            " trusted proxy says) nor in sockjs.allowed_origins (%s). If the page is of this site,"
+            " have the proxy pass Host on. If it may connect all the same, name it there",
             self._name,
             shown,
             f"{scheme}://{host[: self.SHOWN]}" if scheme else host[: self.SHOWN],

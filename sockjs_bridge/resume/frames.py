@@ -210,30 +210,33 @@ def _heartbeat(fields: Mapping[str, Any]) -> float | None:
     return float(value)  # type: ignore[arg-type]
 
 
-def _rooms(fields: Mapping[str, Any]) -> Mapping[str, str] | None:
-    if "rooms" not in fields:
+def _member(fields: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    if name not in fields:
         return None
-    rooms = fields["rooms"]
-    if type(rooms) is not dict or not all(type(value) is str for value in rooms.values()):
+    value = fields[name]
+    if type(value) is not dict:
+        raise FrameError(f"Bad {name}.")
+    return value
+
+
+def _rooms(fields: Mapping[str, Any]) -> Mapping[str, str] | None:
+    rooms = _member(fields, "rooms")
+    if rooms is not None and not all(type(value) is str for value in rooms.values()):
         raise FrameError("Bad rooms.")
     return rooms
 
 
 def _replaces(fields: Mapping[str, Any]) -> Replaced | None:
-    if "replaces" not in fields:
+    former = _member(fields, "replaces")
+    if former is None:
         return None
-    former = fields["replaces"]
-    if type(former) is not dict:
-        raise FrameError("Bad replaces.")
     return Replaced(_token(former, "session"), _token(former, "key"))
 
 
 def _mux(fields: Mapping[str, Any]) -> MuxPort | None:
-    if "mux" not in fields:
+    value = _member(fields, "mux")
+    if value is None:
         return None
-    value = fields["mux"]
-    if type(value) is not dict:
-        raise FrameError("Bad mux.")
     return MuxPort(_token(value, "key"), _required(value, "port"))
 
 

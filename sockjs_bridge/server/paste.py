@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from wsgiref.types import WSGIApplication
 
@@ -94,18 +95,20 @@ def spare_collections(full_gc_after: int) -> None:
 
 
 def _tell(address: str) -> None:
-    """Tells where it serves, also where the ini has no loggers, or a log of warnings alone."""
-    if logger.isEnabledFor(logging.INFO) and _is_written(logger, logging.INFO):
-        logger.info("serving on %s", address)
-    else:
+    """Tells where it serves, whatever the ini logs and where to: whoever starts it looks there."""
+    logger.info("serving on %s", address)
+    if not (logger.isEnabledFor(logging.INFO) and _is_seen(logger)):
         # Beside pserve's own line.
         print(f"serving on {address}", flush=True)
 
 
-def _is_written(logger: logging.Logger | None, level: int) -> bool:
+def _is_seen(logger: logging.Logger | None) -> bool:
+    """Tells whether what is logged comes to where the process was started."""
+    console = sys.stdout, sys.stderr
     while logger is not None:
-        if any(handler.level <= level for handler in logger.handlers):
-            return True
+        for handler in logger.handlers:
+            if handler.level <= logging.INFO and getattr(handler, "stream", None) in console:
+                return True
         logger = logger.parent if logger.propagate else None
     return False
 

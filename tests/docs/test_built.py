@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 import subprocess
@@ -212,8 +213,8 @@ def test_looks(site: str, html: Path, built: dict[Path, Page], chromium: Chromiu
         if more:
             wide[name] = elements[:3]
     assert wide == {}
-    for dark in (False, True):
-        chromium.emulate(1280, 900, dark=dark)
+    for size, dark in itertools.product([(390, 844), (1280, 900)], [False, True]):
+        chromium.emulate(*size, dark=dark)
         chromium.get(f"{site}/index.html")
         assert (chromium.execute_script(BRIGHTNESS) < 64) is dark
         assert chromium.find_element(By.CSS_SELECTOR, ".theme-toggle").is_enabled()

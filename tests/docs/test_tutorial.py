@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ import aiohttp
 import pytest
 
 from tests.docs.blocks import Block, collect
-from tests.integration.pserve import ROOT, running
+from tests.integration.pserve import python, running
 from tests.integration.support import PATIENCE, connected
 
 STARTER = Path(__file__).with_name("starter")
@@ -142,17 +139,7 @@ class Project:
 
     def python(self, *arguments: str) -> str:
         """Run Python in the project, with the project's modules and ours."""
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(self.folder), str(ROOT)])},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=PATIENCE,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        return python(self.folder, *arguments)
 
     def install(self) -> None:
         """Write the metadata that an editable installation leaves; the dependencies are there."""

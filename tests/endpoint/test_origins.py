@@ -207,7 +207,8 @@ def test_a_refusal_is_logged_with_its_cause(caplog: pytest.LogCaptureFixture) ->
         "'chat'",
         "'http://x.y'",
         "'http://app:81'",
-        "allowed_origins (https://a.b https:",
+        "sockjs.allowed_origins (https://a.b https:",
+        "have the proxy pass Host on",
     ):
         assert part in line
 

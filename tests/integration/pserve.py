@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PSERVE = Path(sys.executable).with_name("pserve")
 
-PATIENCE = 40.0
+PATIENCE = 90.0
 """Seconds after which a wait for an event has failed; they hold the start of a process."""
 
 INI = """
@@ -74,6 +74,29 @@ def write_ini(
     return path
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a process that finds modules of a folder, and ours."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, dict.fromkeys([folder, ROOT]))),
+    }
+
+
+def python(folder: Path, *arguments: str) -> str:
+    """Run Python in a project's folder, and return what it says."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment(folder),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
 class Pserve:
     """The process, and what it says.
 
@@ -88,8 +111,7 @@ class Pserve:
             [PSERVE, *arguments, str(ini)],
             cwd=folder,
             env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(map(str, dict.fromkeys([folder, ROOT]))),
+                **environment(folder),
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONWARNINGS": "ignore",
             },

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from sockjs_bridge import scaffold
-from tests.integration.pserve import ROOT
-from tests.integration.support import PATIENCE
-
-
-def python(folder: Path, *arguments: str) -> str:
-    """Runs Python in a project, with its modules and ours, and returns what it says."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+from tests.integration.pserve import python
 
 
 def make(folder: Path) -> None:

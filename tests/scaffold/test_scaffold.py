@@ -10,9 +10,9 @@ import pytest
 
 from sockjs_bridge import scaffold
 from sockjs_bridge.client import connect_sync
-from tests.integration.pserve import PSERVE, running
+from tests.integration.pserve import PSERVE, python, running
 from tests.integration.support import PATIENCE
-from tests.scaffold.support import listening, make, python
+from tests.scaffold.support import listening, make
 
 
 def written(folder: Path) -> set[str]:

@@ -7,10 +7,12 @@ has the same with pserve around it.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from importlib.metadata import entry_points
@@ -158,6 +160,28 @@ def test_log_that_nobody_writes(served, caplog, capsys, monkeypatch):
 
     served(hello, client)
     assert re.fullmatch(r"serving on http://127\.0\.0\.1:\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("stream", ["stderr", "file", "warnings"])
+def test_log_of_a_console_and_others(served, caplog, capsys, tmp_path, monkeypatch, stream):
+    """The address is told once on the console, and is in each log as well."""
+    caplog.set_level("INFO", "sockjs_bridge.server")
+    log = tmp_path / "log"
+    handler = logging.FileHandler(log) if stream == "file" else logging.StreamHandler(sys.stderr)
+    if stream == "warnings":
+        handler.setLevel(logging.WARNING)
+    monkeypatch.setattr(logging.getLogger("sockjs_bridge"), "handlers", [handler])
+
+    def client(port):
+        ask(port)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    served(hello, client)
+    handler.close()
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("serving on http://127.0.0.1:") == 1
+    assert log.exists() is (stream == "file")
+    assert not log.exists() or "serving on http://" in log.read_text()
 
 
 def test_second_signal(served):
