@@ -30,8 +30,14 @@ def show_connections(registry: Registry) -> None:
         if view["route_name"] not in sockjs.endpoints or view["request_methods"] is not None:
             continue
         methods = introspector.get("routes", view["route_name"])["request_methods"]
-        kind = METHOD if view.get("websocket") else ANY_METHOD
-        view["request_methods"] = methods or (kind,)
+        if (wanted := view.get("websocket")) is not None:
+            kinds = [METHOD] if wanted else [ANY_METHOD]
+        elif view["route_name"] in sockjs.connection_routes:
+            kinds = [ANY_METHOD]
+        else:
+            # It serves both.
+            kinds = [ANY_METHOD, METHOD]
+        view["request_methods"] = methods or tuple(kinds)
 
 
 def add_panel(registry: Registry) -> None:

@@ -65,10 +65,7 @@ View = Callable[[Any, Request], Any]
 def websocket(request: Request) -> WebSocket | None:
     """Returns the connection that a request opens; None where it opens none."""
     handshake: Handshake | None = request.environ.get(HANDSHAKE)
-    if handshake is None:
-        mistakes.asked(request)
-        return None
-    return _connection(WebSocket, handshake, request)
+    return None if handshake is None else _connection(WebSocket, handshake, request)
 
 
 C = TypeVar("C", bound=Connection)
@@ -121,11 +118,9 @@ def precedence_deriver(view: View, info: Any) -> View:
     if info.exception_only:
         return view
     if route_name not in sockjs.endpoints:
-        original, attr = info.original_view, info.options.get("attr")
+        original = info.original_view
         if wants_connections(info) or is_session_class(original):
             raise ConfigurationError(mistakes.misplaced(original, route_name))
-        if names_connection(original, attr):
-            return mistakes.asking_in_vain(view, dotted_name(original, attr))
         return view
     for_connections = wants_connections(info)
     if for_connections:
@@ -178,7 +173,7 @@ def handover_deriver(view: View, info: Any) -> View:
                 f"{name}: a session class serves connections only, no pages: declare it by"
                 " websocket_view, or with websocket=True"
             )
-    if not names_connection(original, attr, receives=True):
+    if not names_connection(original, attr):
         called = mistakes.returning_in_vain(
             view, name, sockjs, declared=declared, asynchronous=asynchronous
         )
@@ -306,7 +301,6 @@ def sockjs_tween_factory(
         parts = EndpointRequest(request.method, "", request.headers, request.host)
         answer = endpoint.handle(target, parts)
         assert isinstance(answer, Answer)
-        mistakes.greeted(sockjs, endpoint, request.path_info)
         return Response(status=answer.status, headerlist=answer.headers, body=answer.body)
 
     def lacks_page(request: Request, endpoint: Endpoint) -> bool:

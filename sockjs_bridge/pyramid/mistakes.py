@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import product
 from typing import Any
 from urllib.parse import unquote
 
+from pyramid.config.views import isexception
 from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import IRendererFactory, IRoutesMapper
 from pyramid.registry import Registry
 from pyramid.request import Request
+from pyramid.urldispatch import route_re
 
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.debug import dotted_name
+from sockjs_bridge.pyramid.viewkinds import asks_for_connection
 
 logger = logging.getLogger("sockjs_bridge.views")
 
@@ -32,9 +37,6 @@ RENDERERS = {
     ".mako": "pyramid_mako",
     ".mak": "pyramid_mako",
 }
-
-# The attribute of a request that has the view which would ask in vain for a connection.
-_ASKS_IN_VAIN = "_sockjs_bridge_asks_in_vain"
 
 _View = Callable[[Any, Request], Any]
 
@@ -61,8 +63,37 @@ def look_for_mistakes(registry: Registry) -> None:
                 " @websocket_view(route_name=%r), and check that config.scan() finds its module",
                 *(endpoint.name, endpoint.name),
             )
+    _look_at_views(registry, sockjs)
     _look_at_order(registry, sockjs)
     _look_at_renderers(registry, sockjs)
+
+
+def _look_at_views(registry: Registry, sockjs: SockJS) -> None:
+    """Looks for views that ask for a connection where there is none.
+
+    One that serves a SockJS route too may ask: it serves pages elsewhere.
+    """
+    entries = registry.introspector.get_category("views", ())
+    views = [entry["introspectable"] for entry in entries]
+    serving = [view["callable"] for view in views if view["route_name"] in sockjs.endpoints]
+    for view in views:
+        route, original, attr = view["route_name"], view["callable"], view["attr"]
+        # An exception view is called for handshakes too.
+        if isexception(view["context"]) or original in serving:
+            continue
+        if asks_for_connection(original, attr):
+            name = dotted_name(original, attr)
+            where, lack = f"route {route!r}", "this is no SockJS route"
+            if route is None:
+                where, lack = f"view name {view['name']!r}", "it has no route"
+            _warn(
+                sockjs,
+                ("in vain", name, where),
+                "%s: the view %s asks for request.websocket, which is None there: %s. If it is to"
+                " serve connections, declare the route with config.add_sockjs_route(...) instead of"
+                " config.add_route(...)",
+                *(where, name, lack),
+            )
 
 
 def _look_at_order(registry: Registry, sockjs: SockJS) -> None:
@@ -82,7 +113,7 @@ def _look_at_order(registry: Registry, sockjs: SockJS) -> None:
             _warn(
                 sockjs,
                 ("covered", route.name),
-                "the route %r (%r) is not reached: %s is a URL of the SockJS route %r (%r),"
+                "the route %r (%r) is not reached at %s, a URL of the SockJS route %r (%r),"
                 " whose place among the routes does not matter. Give the SockJS route its own"
                 " pattern, for example /sockjs%s",
                 *(route.name, route.pattern, path, endpoint.name, endpoint.pattern),
@@ -103,18 +134,32 @@ def _matches_first(sockjs: SockJS, route: Any, other: Any, path: str) -> None:
 
 def _example(route: Any) -> str:
     """Returns a path that a route matches, percent-encoded; an empty one where none is found."""
-    for filler in ("x", "1"):
-        values: dict[str, str] = {}
-        while True:
-            try:
-                path: str = route.generate(values)
-                break
-            except KeyError as error:
-                # The name of a placeholder.
-                values[error.args[0]] = filler
+    values: dict[str, str] = {}
+    while True:
+        try:
+            route.generate(values)
+            break
+        except KeyError as error:
+            # The name of a placeholder.
+            values[error.args[0]] = "x"
+    patterns = dict(each[1:-1].partition(":")[::2] for each in route_re.findall(route.pattern))
+    fillers = [
+        ("x", "1", _written_out(patterns[name])) if patterns.get(name) else ("x",)
+        for name in values
+    ]
+    for chosen in product(*fillers):
+        path: str = route.generate(dict(zip(values, chosen, strict=True)))
         if route.match(unquote(path)) is not None:
             return path
     return ""
+
+
+def _written_out(pattern: str) -> str:
+    """Returns what a simple regular expression may stand for: ``[A-Z]{3}`` gives AAA."""
+    text = pattern.replace(r"\d", "1").replace(r"\w", "x")
+    text = re.sub(r"\[(\^?)(.)[^]]*\]", lambda found: "x" if found[1] else found[2], text)
+    text = re.sub(r"(.)\{(\d+)[^}]*\}", lambda found: found[1] * int(found[2]), text)
+    return re.sub(r"[\\+*?^$()]", "", text).partition("|")[0]
 
 
 def _look_at_renderers(registry: Registry, sockjs: SockJS) -> None:
@@ -122,22 +167,42 @@ def _look_at_renderers(registry: Registry, sockjs: SockJS) -> None:
     for entry in registry.introspector.get_category("templates", ()):
         template = entry["introspectable"]
         kind = template["type"]
-        package = RENDERERS.get(kind)
-        if package is None or registry.queryUtility(IRendererFactory, name=kind) is not None:
+        if registry.queryUtility(IRendererFactory, name=kind) is not None:
             continue
+        cure = _cure_of_renderer(kind)
         views = [each for each in entry["related"] if each.category_name == "views"]
-        cure = f'config.include("{package}")'
-        if find_spec(package) is None:
-            cure = f"pip install {package}, and {cure}"
         for view in views:
-            name = view["route_name"]
-            where = dotted_name(view["callable"]) if name is None else f"route {name!r}"
+            where = _place_of(view)
             _warn(
                 sockjs,
                 ("renderer", template["name"], where),
                 "%s: nothing renders the template %r: %s",
                 *(where, template["name"], cure),
             )
+
+
+def _cure_of_renderer(kind: str) -> str:
+    package = RENDERERS.get(kind)
+    if package is None:
+        return (
+            f"no renderer factory is there for {kind!r}. config.add_renderer({kind!r}, ...) adds"
+            f' one, or, behind config.include("pyramid_jinja2"),'
+            f" config.add_jinja2_renderer({kind!r})"
+        )
+    include = f'config.include("{package}")'
+    return include if find_spec(package) else f"pip install {package}, and {include}"
+
+
+def _place_of(view: Any) -> str:
+    """Returns what tells a view from others: its route, its name, or where its code is."""
+    parts = [f"route {view['route_name']!r}"] if view["route_name"] is not None else []
+    if view["name"]:
+        parts.append(f"view name {view['name']!r}")
+    # Without a callable it is one of Pyramid's.
+    code = dotted_name(view["callable"])
+    if code.startswith("pyramid.config.views."):
+        code = "the view without route and name"
+    return ", ".join(parts) or code
 
 
 def refuse_without_include(registry: Registry, view: object) -> None:
@@ -164,53 +229,6 @@ def misplaced(view: object, route_name: str | None) -> str:
 # At a request
 
 
-def asking_in_vain(view: _View, name: str) -> _View:
-    """Returns a view whose route is no SockJS route and whose code names ``request.websocket``.
-
-    Args:
-        view: as it is.
-        name: its dotted name.
-    """
-
-    def noted(context: Any, request: Request) -> Any:
-        vars(request)[_ASKS_IN_VAIN] = name
-        return view(context, request)
-
-    return noted
-
-
-def asked(request: Request) -> None:
-    """Hears that a request that opens no connection was asked for it."""
-    name = vars(request).get(_ASKS_IN_VAIN)
-    if name is None:
-        return
-    route = getattr(request, "matched_route", None)
-    where = "it has no route" if route is None else f"the route {route.name!r} is no SockJS route"
-    _warn(
-        request.registry.sockjs,
-        ("in vain", name, where),
-        "%s asked for request.websocket, which is None: %s. If it is to serve connections there,"
-        " declare the route with config.add_sockjs_route(...) instead of config.add_route(...)",
-        *(name, where),
-    )
-
-
-def greeted(sockjs: SockJS, endpoint: Endpoint, path: str) -> None:
-    """Hears that a page was asked for, and that the protocol's greeting was the answer."""
-    if endpoint.name not in sockjs.connection_routes | sockjs.page_routes:
-        _no_view(sockjs, endpoint, path, "answered with the greeting of SockJS")
-
-
-def _no_view(sockjs: SockJS, endpoint: Endpoint, path: str, answer: str) -> None:
-    _warn(
-        sockjs,
-        ("no view at", endpoint.name),
-        "route %r, %a: %s: the route has no view for connections. Declare one with"
-        " @websocket_view(route_name=%r), and check that config.scan() finds its module",
-        *(endpoint.name, path, answer, endpoint.name),
-    )
-
-
 def not_taken(sockjs: SockJS, request: Request, handshake: Handshake) -> None:
     """Hears that no view took the connection of a handshake that had come to the routes."""
     name, route = handshake.endpoint.name, getattr(request, "matched_route", None)
@@ -220,7 +238,18 @@ def not_taken(sockjs: SockJS, request: Request, handshake: Handshake) -> None:
         own = request.registry.getUtility(IRoutesMapper).get_route(name)
         _matches_first(sockjs, own, route, request.path_info)
     elif name not in sockjs.connection_routes:
-        _no_view(sockjs, handshake.endpoint, request.path_info, "no connection opens")
+        _no_view(sockjs, handshake.endpoint, request.path_info)
+
+
+def _no_view(sockjs: SockJS, endpoint: Endpoint, path: str) -> None:
+    _warn(
+        sockjs,
+        # The same as at the start: that the route has no view at all is told there.
+        ("no view", endpoint.name),
+        "route %r, %a: no connection opens: the route has no view for connections. Declare one with"
+        " @websocket_view(route_name=%r), and check that config.scan() finds its module",
+        *(endpoint.name, path, endpoint.name),
+    )
 
 
 def returning_in_vain(

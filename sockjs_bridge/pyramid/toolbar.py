@@ -22,7 +22,8 @@ from sockjs_bridge.pyramid.handlers import failure_of
 #: How many rooms are shown, the fullest ones.
 ROOMS = 50
 
-_HEADS = ("opened", "ended", "messages in", "bytes in", "messages out", "bytes out")
+# What arrives is counted as the payload, what leaves with what the transport puts around it.
+_HEADS = ("opened", "ended", "messages in", "payload bytes in", "messages out", "frame bytes out")
 
 
 class LastMinute(Monitor):
@@ -75,12 +76,12 @@ class LastMinute(Monitor):
 
     def messages_in(self, transport: str, count: int, size: int) -> None:
         """Counts messages that arrived."""
-        self._add(transport, messages_in=count, bytes_in=size)
+        self._add(transport, messages_in=count, payload_bytes_in=size)
         self._other.messages_in(transport, count, size)
 
     def messages_out(self, transport: str, count: int, size: int) -> None:
         """Counts messages that left."""
-        self._add(transport, messages_out=count, bytes_out=size)
+        self._add(transport, messages_out=count, frame_bytes_out=size)
         self._other.messages_out(transport, count, size)
 
     def refused(self, status: int) -> None:
@@ -164,15 +165,23 @@ def _steps(request: Request, handshake: Handshake, response: Response) -> Iterab
     userid, status = noted_userid(request), failure_of(request) or response.status_int
     yield "transport", handshake.session.transport.name
     yield "endpoint", handshake.endpoint.name
-    yield "origin", f"{origin or 'not told'}: allowed"
+    # Of one that is refused the application hears nothing.
+    yield "origin", origin or "not told"
     yield "tweens", "passed" if handshake.reached else "one of them answered"
     yield "route", "none" if route is None else f"{route.name} ({route.pattern})"
     # Not its repr, which is the application's code and may fail.
     yield "context", dotted_name(type(getattr(request, "context", None)))
-    yield "user", "nobody" if userid is None else str(userid)
+    yield "user", "nobody" if userid is None else _shown(userid)
     yield "view", handshake.view or "none took the connection"
     opens = handshake.taken and status < 300
     yield "answer", f"{status}: the connection {'opens' if opens else 'is refused'}"
+
+
+def _shown(userid: object) -> str:
+    try:
+        return str(userid)
+    except Exception:
+        return dotted_name(type(userid))
 
 
 def _table(title: str, heads: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection, Iterator
+from dis import get_instructions
+from itertools import pairwise
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -13,7 +16,10 @@ from sockjs_bridge.endpoint.handshake import HANDSHAKE
 from sockjs_bridge.pyramid.sessions import WebSocketSession
 
 # What a view names to have the connection.
-_CONNECTION = {"websocket", "ws_connection"}
+_CONNECTION = {"websocket", "ws_connection", "receive"}
+_LOADS_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
+# What a variable or an attribute with the request is called, or ends with.
+_REQUEST = ("request", "req")
 
 
 class WebSocketPredicate:
@@ -63,24 +69,52 @@ def is_asynchronous(view: Any, attr: str | None) -> bool:
     return inspect.iscoroutinefunction(getattr(view, attr or "__call__", None))
 
 
-def names_connection(view: Any, attr: str | None, *, receives: bool = False) -> bool:
-    """Tells whether a view's own code names the connection of its request.
+def names_connection(view: Any, attr: str | None) -> bool:
+    """Tells whether a view's own code may use the connection of its request.
 
-    What it calls is not looked into.
+    What it calls is not looked into; of a class all its methods count.
 
     Args:
         view: a function, an object that is called, or a class.
         attr: the name of its method, if it is not called itself.
-        receives: ``request.receive()`` counts too.
     """
-    functions: list[Any]
+    codes = _called(view, attr)
     if inspect.isclass(view):
-        functions = [*vars(view).values()]
-    else:
-        functions = [getattr(view, attr or "__call__", None), view]
-    names = _CONNECTION | {"receive"} if receives else _CONNECTION
-    codes = map(_code_of, functions)
-    return any(_names(code, names) for code in codes if code is not None)
+        codes = [code for _, code in _members(view)]
+    return any(not _CONNECTION.isdisjoint(each.co_names) for code in codes for each in _all(code))
+
+
+def asks_for_connection(view: Any, attr: str | None) -> bool:
+    """Tells whether a view's code asks its request for the connection when the view is called.
+
+    A method asks too if it uses what ``__init__`` has kept of the connection, or another method
+    that asks. What else a class has does not count: it may be for other views.
+
+    Args:
+        view: a function, an object that is called, or a class.
+        attr: the name of its method, if it is not called itself.
+    """
+    kept: set[str] = set()
+    if inspect.isclass(view):
+        members = [*_members(view)]
+        kept.update(*(_kept(code) for name, code in members if name == "__init__"))
+        kept.update([name for name, code in members if _asks(code, kept)])
+    return any(_asks(code, kept) for code in _called(view, attr))
+
+
+def _called(view: Any, attr: str | None) -> list[CodeType]:
+    functions = [getattr(view, attr or "__call__", None)]
+    if not inspect.isclass(view):
+        functions.append(view)
+    return [code for code in map(_code_of, functions) if code is not None]
+
+
+def _members(view: type) -> Iterator[tuple[str, CodeType]]:
+    """Yields names and code of what a class has and inherits, what it overrides too."""
+    for each in view.__mro__:
+        for name, value in vars(each).items():
+            if (code := _code_of(value)) is not None:
+                yield name, code
 
 
 def _code_of(function: Any) -> CodeType | None:
@@ -97,6 +131,32 @@ def _code_of(function: Any) -> CodeType | None:
     return code if isinstance(code, CodeType) else None
 
 
-def _names(code: CodeType, names: set[str]) -> bool:
-    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return not names.isdisjoint(code.co_names) or any(_names(each, names) for each in inner)
+def _all(code: CodeType) -> Iterator[CodeType]:
+    """Yields a code, and those of the functions within it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _all(constant)
+
+
+def _asks(code: CodeType, kept: Collection[str] = ()) -> bool:
+    """Tells whether a code takes the connection of a request, or one of these off its ``self``."""
+    for each in _all(code):
+        for owner, step in pairwise(get_instructions(each)):
+            if step.opname not in _LOADS_ATTRIBUTE:
+                continue
+            if step.argval in _CONNECTION and owner.argrepr.endswith(_REQUEST):
+                return True
+            if step.argval in kept and owner.argrepr.endswith("self"):
+                return True
+    return False
+
+
+def _kept(code: CodeType) -> set[str]:
+    """Returns the attributes that ``__init__`` sets to the connection as it is."""
+    steps = [*get_instructions(code)]
+    return {
+        last.argval
+        for first, last in zip(steps, steps[2:], strict=False)
+        if first.argval in _CONNECTION and last.opname == "STORE_ATTR"
+    }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -82,6 +82,23 @@ def application(**settings: str) -> Iterator[Configurator]:
         yield config
 
 
+def add_page(config: Configurator, name: str, pattern: str, **of: Any) -> None:
+    """Add a route, with these predicates, and its page."""
+    config.add_route(name, pattern, **of)
+    config.add_view(page, route_name=name)
+
+
+async def check_served(
+    config: Configurator, pages: dict[str, str], connections: Iterable[str], transport: str
+) -> None:
+    """Check that these paths have these pages, and that connections open at those."""
+    with serve(config.make_wsgi_app()) as url:
+        for path, text in pages.items():
+            assert (await get(url + path))[2] == text
+        for path in connections:
+            assert await outcome(url + path, transport) == "hello"
+
+
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Any:
     """What the log has of warnings and worse, since it was read last."""
@@ -100,31 +117,16 @@ both_kinds = pytest.mark.parametrize("transport", ["websocket", "xhr-polling"])
 
 @both_kinds
 async def test_no_scan(lines: Any, transport: str) -> None:
-    """It is told at the start, at the first page, which greets, or at the first connection."""
-    with application() as config:
-        config.add_sockjs_route("chat", "/chat")
-    app = config.make_wsgi_app()
-    (line,) = lines()
-    assert line.startswith("the SockJS route 'chat' has no view, so no connection can open: ")
-    assert "@websocket_view(route_name='chat')" in line
-    assert "config.scan()" in line
-    with serve(app) as url:
-        for _ in range(2):
-            assert await outcome(f"{url}/chat", transport) == 404
-    (line,) = lines()
-    assert line.startswith("route 'chat', '/chat': no connection opens: the route has no view")
-    assert "config.scan()" in line
-
-
-async def test_no_scan_seen_by_a_browser(lines: Any) -> None:
+    """It is told at the start, and not again at a page, which greets, or at a connection."""
     with application() as config:
         config.add_sockjs_route("chat", "/chat")
     with serve(config.make_wsgi_app()) as url:
-        lines()
-        for _ in range(2):
-            assert (await get(f"{url}/chat"))[2] == "Welcome to SockJS!\n"
-    (line,) = lines()
-    assert line.startswith("route 'chat', '/chat': answered with the greeting of SockJS: ")
+        (line,) = lines()
+        assert (await get(f"{url}/chat"))[2] == "Welcome to SockJS!\n"
+        assert await outcome(f"{url}/chat", transport) == 404
+    assert lines() == []
+    assert line.startswith("the SockJS route 'chat' has no view, so no connection can open: ")
+    assert "@websocket_view(route_name='chat')" in line
     assert "config.scan()" in line
 
 
@@ -132,22 +134,16 @@ async def test_no_scan_seen_by_a_browser(lines: Any) -> None:
 async def test_a_route_without_a_page_is_no_mistake(lines: Any, transport: str) -> None:
     """Nor is one with both, one within another route's folder, or one that others stand before."""
     with application() as config:
-        config.add_route("home", "/")
-        config.add_view(page, route_name="home")
-        config.add_route("about", "/about")
-        config.add_view(page, route_name="about")
+        add_page(config, "home", "/")
+        add_page(config, "about", "/about")
         config.add_sockjs_route("chat", "/chat", session=Echo)
         config.add_sockjs_route("room", "/{room}", session=Echo)
         config.add_view(page, route_name="room")
-        config.add_route("picture", "/{room}/pictures/{number:\\d+}")
-        config.add_view(page, route_name="picture")
+        add_page(config, "picture", "/{room}/pictures/{number:\\d+}")
         config.add_route("odd", "/odd/{letter:[q-t]}")
         config.add_static_view("static", "tests:pkgs")
-    with serve(config.make_wsgi_app()) as url:
-        for path in ("chat", "kitchen"):
-            assert await outcome(f"{url}/{path}", transport) == "hello"
-        assert (await get(f"{url}/chat"))[2] == "Welcome to SockJS!\n"
-        assert (await get(f"{url}/kitchen/pictures/7"))[2] == "a page"
+    pages = {"/chat": "Welcome to SockJS!\n", "/kitchen/pictures/7": "a page"}
+    await check_served(config, pages, ["/chat", "/kitchen"], transport)
     assert lines() == []
 
 
@@ -167,35 +163,75 @@ class SharedView:
         return shared_view(self.request) if self.request.ws_connection else Response("a page")
 
 
+def receiving_view(request: Any) -> str:
+    message: str = request.receive()
+    return message
+
+
 @pytest.mark.parametrize(
     ("view", "options", "name"),
-    [(shared_view, {}, "shared_view"), (SharedView, {"attr": "serve"}, "SharedView.serve")],
+    [
+        (shared_view, {}, "shared_view"),
+        (receiving_view, {}, "receiving_view"),
+        (SharedView, {"attr": "serve"}, "SharedView.serve"),
+    ],
 )
 async def test_add_route_in_place_of_add_sockjs_route(
     lines: Any, view: Any, options: dict[str, str], name: str
 ) -> None:
-    """A view that asks for the connection will never have one."""
+    """A view that asks for the connection will never have one; no request is needed to know."""
     with application() as config:
         config.add_route("chat", "/chat")
         config.add_view(view, route_name="chat", **options)
     with serve(config.make_wsgi_app()) as url:
-        assert lines() == []
+        (line,) = lines()
         for _ in range(2):
+            assert await outcome(f"{url}/chat", "websocket") == 404
+        if view is not receiving_view:
             assert (await get(f"{url}/chat"))[2] == "a page"
-    (line,) = lines()
-    assert line.startswith(f"{__name__}.{name} asked for request.websocket, which is None")
-    assert "the route 'chat' is no SockJS route" in line
-    assert "config.add_sockjs_route(...)" in line
+    assert lines() == []
+    assert line.startswith(f"route 'chat': the view {__name__}.{name} asks for request.websocket")
+    assert "which is None there: this is no SockJS route" in line
+    assert "config.add_sockjs_route(...) instead of config.add_route(...)" in line
 
 
 async def test_a_view_without_a_route(lines: Any) -> None:
     """Traversal alone finds it: it has no connection either."""
     with application() as config:
         config.add_view(shared_view, name="chat")
-    with serve(config.make_wsgi_app()) as url:
-        assert (await get(f"{url}/chat"))[2] == "a page"
+    config.make_wsgi_app()
     (line,) = lines()
+    assert line.startswith(f"view name 'chat': the view {__name__}.shared_view asks for")
     assert "it has no route" in line
+
+
+class Keeper:
+    def __init__(self, request: Any) -> None:
+        self.ws = request.websocket
+
+    def page(self) -> Response:
+        return Response("a page")
+
+
+def not_found(request: Any) -> Response:
+    return Response("a page" if request.websocket is None else "no connection", status=404)
+
+
+@both_kinds
+async def test_pages_that_may_ask(lines: Any, transport: str) -> None:
+    """Keeping what is not used, serving a SockJS route too, and exception views are no mistakes."""
+    with application() as config:
+        config.add_route("page", "/page")
+        config.add_view(Keeper, attr="page", route_name="page")
+        config.add_route("home", "/home")
+        config.add_sockjs_route("chat", "/chat")
+        for name in ("home", "chat"):
+            config.add_view(shared_view, route_name=name)
+        config.add_notfound_view(not_found)
+        config.add_view(not_found, context=HTTPForbidden)
+    pages = dict.fromkeys(("/page", "/home", "/chat", "/elsewhere"), "a page")
+    await check_served(config, pages, ["/chat"], transport)
+    assert lines() == []
 
 
 @both_kinds
@@ -205,20 +241,16 @@ async def test_one_view_for_both_is_no_mistake(lines: Any, transport: str) -> No
         config.add_view(shared_view, route_name="chat")
         config.add_sockjs_route("room", "/room")
         config.add_view(SharedView, attr="serve", route_name="room")
-    with serve(config.make_wsgi_app()) as url:
-        for path in ("chat", "room"):
-            assert (await get(f"{url}/{path}"))[2] == "a page"
-            assert await outcome(f"{url}/{path}", transport) == "hello"
+    paths = ("/chat", "/room")
+    await check_served(config, dict.fromkeys(paths, "a page"), paths, transport)
     assert lines() == []
 
 
 async def test_a_tween_that_asks_on_every_page_is_no_mistake(lines: Any) -> None:
     with application() as config:
         config.add_tween(f"{__name__}.asking_tween")
-        config.add_route("chat", "/chat")
-        config.add_view(page, route_name="chat")
-    with serve(config.make_wsgi_app()) as url:
-        assert (await get(f"{url}/chat"))[2] == "a page"
+        add_page(config, "chat", "/chat")
+    await check_served(config, {"/chat": "a page"}, [], "websocket")
     assert lines() == []
 
 
@@ -331,8 +363,7 @@ async def test_pages_that_refuse_connections(lines: Any, transport: str) -> None
 @pytest.mark.parametrize("pattern", ["/{name}", "/chat", "/*rest"])
 async def test_a_route_that_matches_first(lines: Any, transport: str, pattern: str) -> None:
     with application() as config:
-        config.add_route("page", pattern)
-        config.add_view(page, route_name="page")
+        add_page(config, "page", pattern)
         config.add_sockjs_route("chat", "/{word:chat|x}", session=Echo)
     app = config.make_wsgi_app()
     if pattern == "/chat":
@@ -349,12 +380,28 @@ async def test_a_route_that_matches_first(lines: Any, transport: str, pattern: s
     assert all("no view took the connection" in each for each in more)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "own"),
+    [
+        ("/*all", "/d/{id:[0-9a-f]{8}}"),
+        ("/{a}/{b}", "/d/{id:[0-9a-f]{8}}"),
+        ("/{page:\\w+}", "/{id:[A-Z]{3}}"),
+    ],
+)
+def test_a_route_that_matches_first_by_patterns(lines: Any, pattern: str, own: str) -> None:
+    with application() as config:
+        add_page(config, "page", pattern)
+        config.add_sockjs_route("chat", own, session=Echo)
+    config.make_wsgi_app()
+    (line,) = lines()
+    assert f"a path of the SockJS route 'chat' ({own!r}), goes to the route 'page'" in line
+
+
 @both_kinds
 async def test_a_route_that_may_match_first(lines: Any, transport: str) -> None:
     """What a predicate decides is not known at the start."""
     with application() as config:
-        config.add_route("page", "/chat", request_param="old")
-        config.add_view(page, route_name="page")
+        add_page(config, "page", "/chat", request_param="old")
         config.add_sockjs_route("chat", "/chat", session=Echo)
     with serve(config.make_wsgi_app()) as url:
         assert await outcome(f"{url}/chat", transport) == "hello"
@@ -383,15 +430,14 @@ async def test_a_page_at_a_url_of_an_endpoint(lines: Any, first: str, pattern: s
     with application() as config:
         if first == "room":
             config.add_sockjs_route("room", "/{room}", session=Echo)
-        config.add_route("page", pattern)
-        config.add_view(page, route_name="page")
+        add_page(config, "page", pattern)
         if first == "page":
             config.add_sockjs_route("room", "/{room}", session=Echo)
     app = config.make_wsgi_app()
     (line,) = lines()
     path = pattern.replace("{thing}", "x")
-    assert line.startswith(f"the route 'page' ('{pattern}') is not reached: {path} is a URL of the")
-    assert "SockJS route 'room' ('/{room}')" in line
+    assert line.startswith(f"the route 'page' ('{pattern}') is not reached at {path}, a URL of")
+    assert "the SockJS route 'room' ('/{room}')" in line
     assert "for example /sockjs/{room}" in line
     with serve(app) as url:
         assert json.loads((await get(url + path))[2])["websocket"] is True
@@ -424,7 +470,6 @@ async def test_a_template_that_nothing_renders(
         config.add_sockjs_route("chat", "/chat", session=Echo)
         config.add_view(view, route_name="chat", renderer=name)
         config.add_view(page, name="json", renderer="json")
-        config.add_view(page, name="own", renderer="own.words")
     with serve(config.make_wsgi_app()) as url:
         (line,) = lines()
         assert (await get(f"{url}/json"))[0] == 200
@@ -433,12 +478,40 @@ async def test_a_template_that_nothing_renders(
     assert (f"pip install {package}, and" in line) is not installed
 
 
-def test_a_template_of_a_view_without_a_route(lines: Any) -> None:
+@pytest.mark.parametrize("suffix", [".html", ".mustache"])
+def test_a_template_of_an_unknown_suffix(lines: Any, suffix: str) -> None:
+    """No package is known for it: a suffix has to be added."""
     with application() as config:
-        config.add_view(page, renderer="chat.pt")
+        config.include("pyramid_jinja2")
+        config.add_jinja2_renderer(".added")
+        config.add_sockjs_route("chat", "/chat", session=Echo)
+        config.add_view(page, route_name="chat", renderer=f"chat{suffix}")
+        config.add_view(page, name="other", renderer="chat.added")
     config.make_wsgi_app()
     (line,) = lines()
-    assert line.startswith(f"{__name__}.page: nothing renders the template 'chat.pt': ")
+    assert line.startswith(f"route 'chat': nothing renders the template 'chat{suffix}': ")
+    assert f"no renderer factory is there for '{suffix}'" in line
+    assert f"config.add_renderer('{suffix}', ...)" in line
+    assert line.endswith(f"config.add_jinja2_renderer('{suffix}')")
+
+
+@pytest.mark.parametrize(
+    ("view", "options", "place"),
+    [
+        (page, {}, f"{__name__}.page"),
+        (page, {"name": "old"}, "view name 'old'"),
+        (None, {"name": "old"}, "view name 'old'"),
+        (None, {"name": "old", "route_name": "page"}, "route 'page', view name 'old'"),
+        (None, {}, "the view without route and name"),
+    ],
+)
+def test_whose_template_it_is(lines: Any, view: Any, options: dict[str, str], place: str) -> None:
+    with application() as config:
+        config.add_route("page", "/page/*traverse")
+        config.add_view(view, renderer="chat.pt", **options)
+    config.make_wsgi_app()
+    (line,) = lines()
+    assert line.startswith(f"{place}: nothing renders the template 'chat.pt': ")
 
 
 async def test_a_template_that_something_renders(lines: Any) -> None:

@@ -25,10 +25,17 @@ INCLUDES = {
 }
 
 
+class Nameless:
+    """What an application has for a user, which cannot be shown."""
+
+    def __str__(self) -> str:
+        raise LookupError("the user is gone")
+
+
 class Policy:
-    def identity(self, request: Request) -> str | None:
-        user: str | None = request.GET.get("user")
-        return user
+    def identity(self, request: Request) -> Any:
+        user = request.GET.get("user")
+        return Nameless() if user == "nameless" else user
 
     authenticated_userid = identity
 
@@ -121,7 +128,7 @@ async def test_a_connection(url: str, transport: str) -> None:
         assert shown["Steps of the handshake"] == [
             ["transport", transport],
             ["endpoint", "chat"],
-            ["origin", "not told: allowed"],
+            ["origin", "not told"],
             ["tweens", "passed"],
             ["route", "chat (/chat/{name})"],
             ["context", f"{__name__}.Root"],
@@ -144,6 +151,24 @@ async def test_a_refusal(url: str, query: str, status: int, steps: dict[str, str
     shown = dict((await panel(url))["Steps of the handshake"])
     assert shown["answer"] == f"{status}: the connection is refused"
     assert steps.items() <= shown.items()
+
+
+async def test_the_origin(url: str) -> None:
+    async with connected(f"{url}/chat/kitchen", "websocket", headers={"Origin": url}):
+        assert ["origin", url] in (await panel(url))["Steps of the handshake"]
+
+
+async def test_a_user_that_cannot_be_shown(url: str) -> None:
+    """No panel keeps a connection from opening."""
+    assert await outcome(f"{url}/chat/kitchen?user=nameless", "websocket") == "hello"
+
+
+async def test_what_is_counted_has_its_name(url: str) -> None:
+    """Bytes that arrive and bytes that leave are counted differently."""
+    async with connected(f"{url}/chat/kitchen", "websocket"):
+        _, _, text = await get(f"{url}/_debug_toolbar/")
+    heads = re.findall("<th>(.*?)</th>", text)
+    assert {"payload bytes in", "frame bytes out"} < {*heads}
 
 
 async def test_many_rooms(url: str) -> None:

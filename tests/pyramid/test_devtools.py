@@ -39,3 +39,24 @@ def test_methods(route, view, shown):
     registry = config.make_wsgi_app().registry
     found = get_route_data(Route("chat", "/chat"), registry)
     assert {(view, methods) for _, _, view, methods in found} == shown
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([{}], "*,SockJS"),
+        ([{"websocket": False}], "*"),
+        ([{"request_method": "GET"}], "GET"),
+        # Another view is for the connections.
+        ([{}, {"websocket": True, "xhr": True}], "*,SockJS"),
+    ],
+)
+def test_one_view_for_both(options, shown):
+    config = Configurator()
+    config.include("sockjs_bridge")
+    config.add_sockjs_route("chat", "/chat")
+    for each in options:
+        config.add_view(page, route_name="chat", **each)
+    registry = config.make_wsgi_app().registry
+    ((_, _, view, methods),) = get_route_data(Route("chat", "/chat"), registry)
+    assert (view, methods) == (PAGE, shown)

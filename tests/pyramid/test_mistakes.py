@@ -19,8 +19,16 @@ from sockjs_bridge.pyramid.mistakes import _example
         ("/rooms/{number:\\d{1,3}}", "/rooms/1"),
         ("/files/*path", "/files/x"),
         ("/100%/{a}", "/100%25/x"),
-        # Neither letter nor number will do.
-        ("/{letter:[q-t]}", ""),
+        (":old/style", "/x/style"),
+        ("/{letter:[q-t]}", "/q"),
+        ("/{id:[A-Z]{3}}", "/AAA"),
+        ("/d/{id:[0-9a-f]{8}}/{kind:(news|sport)}", "/d/00000000/news"),
+        ("/{date:\\d{4}-\\d{2}-\\d{2}}", "/1111-11-11"),
+        ("/{locale:[a-z]{2,3}_[A-Z]+}/{slug:[\\w-]{5,}}", "/aa_A/xxxxx"),
+        ("/{name:[^x1]{2}\\.html?}", ""),
+        ("/{word:[a-z]{4}}/{same:(?P=word)}", ""),
+        # What is more than classes and numbers is not written out.
+        ("/{word:(?!x|1)\\w}", ""),
     ],
 )
 def test_example(pattern, path):

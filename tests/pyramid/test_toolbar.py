@@ -9,7 +9,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 
 from sockjs_bridge.core.monitor import Monitor
-from sockjs_bridge.pyramid.toolbar import LastMinute, SockJSPanel
+from sockjs_bridge.pyramid.toolbar import LastMinute, SockJSPanel, _shown
 
 CALLS = [
     ("opened", "websocket"),
@@ -67,8 +67,8 @@ def test_what_is_counted():
         getattr(monitor, name)(*arguments)
     monitor.messages_in("websocket", 1, 5)
     assert monitor.table() == {
-        "websocket": Counter({"opened": 1, "ended": 1, "messages in": 3, "bytes in": 15}),
-        "xhr-polling": Counter({"messages out": 1, "bytes out": 7}),
+        "websocket": Counter({"opened": 1, "ended": 1, "messages in": 3, "payload bytes in": 15}),
+        "xhr-polling": Counter({"messages out": 1, "frame bytes out": 7}),
     }
 
 
@@ -85,6 +85,19 @@ def test_for_a_minute():
     assert monitor.table() == {"websocket": Counter(opened=2)}
     clock.now += 2
     assert monitor.table() == {}
+
+
+class Nameless:
+    def __str__(self):
+        raise LookupError("the user is gone")
+
+
+@pytest.mark.parametrize(
+    ("userid", "shown"), [("ada", "ada"), (7, "7"), (Nameless(), f"{__name__}.Nameless")]
+)
+def test_users(userid, shown):
+    """A user is the application's, and may be of any type."""
+    assert _shown(userid) == shown
 
 
 def make_app(**settings):

@@ -8,7 +8,12 @@ from unittest import mock
 import pytest
 
 from sockjs_bridge import WebSocketSession
-from sockjs_bridge.pyramid.viewkinds import is_asynchronous, is_session_class, names_connection
+from sockjs_bridge.pyramid.viewkinds import (
+    asks_for_connection,
+    is_asynchronous,
+    is_session_class,
+    names_connection,
+)
 
 
 def wrapped(view):
@@ -72,6 +77,52 @@ class Pages:
         return request.path
 
 
+class Inheriting(Views):
+    """It has all from its base."""
+
+
+class Keeping:
+    """It keeps the connection, which not all of its views use."""
+
+    def __init__(self, request):
+        self.request = request
+        self.ws = request.websocket
+
+    def talk(self):
+        return self.ws
+
+    def hand_over(self):
+        return self.talk()
+
+    def page(self):
+        return self.request.path
+
+
+class KeepingMore(Keeping):
+    def __init__(self, request):
+        super().__init__(request)
+        self.title = request.path
+
+    def talk_more(self):
+        return [self.ws for _ in range(3)]
+
+    def page(self):
+        return self.title
+
+
+def other_sources(request):
+    """It has the names, and not of its request."""
+    queue = request.registry
+    return queue.receive(), queue.settings.websocket, request.path
+
+
+def module_of_that_name(request):
+    return websocket.create_connection(request.path)
+
+
+websocket = None
+
+
 @pytest.mark.parametrize(
     ("view", "attr", "found"),
     [
@@ -79,22 +130,35 @@ class Pages:
         (named, None, (True, True)),
         (decorated, None, (True, True)),
         (within, None, (True, True)),
-        (receiving, None, (False, True)),
+        (receiving, None, (True, True)),
         (Views, "named", (True, True)),
+        (Views(None), "named", (True, True)),
+        (Inheriting, "named", (True, True)),
         (looped, None, (False, False)),
-        (Curious, None, (True, True)),
+        # A property may be for other views.
+        (Curious, None, (True, False)),
         (mock.call, None, (False, False)),
         (Called(), None, (True, True)),
+        (Called, None, (True, True)),
         (Pages(), None, (False, False)),
         (Pages, None, (False, False)),
+        (Keeping, "talk", (True, True)),
+        (Keeping, "hand_over", (True, True)),
+        (Keeping, "page", (True, False)),
+        (KeepingMore, "talk", (True, True)),
+        (KeepingMore, "talk_more", (True, True)),
+        (KeepingMore, "page", (True, False)),
+        # Names alone tell little.
+        (other_sources, None, (True, False)),
+        (module_of_that_name, None, (True, False)),
         # A view that is a renderer alone, and one in C.
         (None, None, (False, False)),
         (len, None, (False, False)),
     ],
 )
-def test_names_connection(view, attr, found):
+def test_what_code_tells(view, attr, found):
     """Whatever kind of view it is; what it calls is not looked into."""
-    assert tuple(names_connection(view, attr, receives=each) for each in (False, True)) == found
+    assert (names_connection(view, attr), asks_for_connection(view, attr)) == found
 
 
 class Asynchronous:
