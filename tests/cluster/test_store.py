@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -12,21 +14,46 @@ import pytest
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.memorybroker import MemoryBroker
 from sockjs_bridge.cluster.memorystore import MemoryStore
+from sockjs_bridge.cluster.redis.store import RedisStore
 from sockjs_bridge.cluster.store import Entry, Position, Since, Store
+from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
+from tests.cluster.redisserver import RedisServer
 from tests.cluster.stores import BOUNDS, Ear, ask, publish
 
 Make = Callable[[str], Awaitable[tuple[Any, Ear]]]
 
 
-@pytest.fixture(params=["memory"])
-async def make() -> AsyncIterator[Make]:
+@pytest.fixture(scope="session", params=["memory", "redis-server", "valkey-server"])
+def kind(request: pytest.FixtureRequest) -> Iterator[str | RedisServer]:
+    if request.param == "memory":
+        yield "memory"
+        return
+    if shutil.which(request.param) is None:
+        pytest.skip(f"there is no {request.param} here")
+    server = RedisServer(request.param)
+    server.start()
+    yield server
+    server.close()
+
+
+NAMES = itertools.count()
+
+
+@pytest.fixture
+async def make(kind: str | RedisServer) -> AsyncIterator[Make]:
     """Start stores of processes of one cluster."""
-    broker, stores = MemoryBroker(), []
+    broker, name = MemoryBroker(), f"test{next(NAMES)}"
+    stores: list[Store] = []
 
     async def started(node: str) -> tuple[Store, Ear]:
-        store, ear = MemoryStore(broker, LoopClock(asyncio.get_running_loop())), Ear()
+        store: Store
+        if isinstance(kind, RedisServer):
+            store = RedisStore(parse(kind.url), name)
+        else:
+            store = MemoryStore(broker, LoopClock(asyncio.get_running_loop()))
         stores.append(store)
+        ear = Ear()
         await store.start(node, ear)
         await ear.hears("connected")
         ear.forget()
