@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_chat import conversation, rooms
 from pyramid_chat.database import Database
-from pyramid_chat.limits import Buckets, Busy, Locks
+from pyramid_chat.limits import Busy, Limits, Locks
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import PUBLIC
 from pyramid_chat.people import Identity
@@ -133,11 +133,13 @@ class Live:
         sockjs: the bridge's, ``registry.sockjs``.
         database: to look into when others are told of a change.
         settings: of the chat.
+        limits: makes its limits.
 
     Attributes:
         presence: who is here.
         messages: how many messages somebody may send.
         requests: how much else somebody may ask for.
+        rooms: how many rooms somebody may make, and put others into.
     """
 
     #: Requests a minute, and at once: a page makes a few when it opens a room.
@@ -145,16 +147,20 @@ class Live:
     #: New rooms and invitations, a minute and at once: they concern others.
     ROOMS = (10, 30)
 
-    def __init__(self, sockjs: SockJS, database: Database, settings: Settings) -> None:
+    def __init__(
+        self, sockjs: SockJS, database: Database, settings: Settings, limits: Limits
+    ) -> None:
         self._sockjs = sockjs
         self._database = database
         self._locks = Locks(settings.database_timeout)
         # SQLite has one writer at a time, and lets others try again and again, in no order.
         self._side_by_side = settings.url.get_backend_name() != "sqlite"
         self.presence = Presence()
-        self.messages = Buckets(settings.messages_per_minute, settings.message_burst)
-        self.requests = Buckets(*self.REQUESTS)
-        self.rooms = Buckets(*self.ROOMS)
+        self.messages = limits.make(
+            "messages", settings.messages_per_minute, settings.message_burst
+        )
+        self.requests = limits.make("requests", *self.REQUESTS)
+        self.rooms = limits.make("rooms", *self.ROOMS)
         # By room, the version from which on it is not known what others were told.
         self._doubts: dict[int, int] = {}
 
