@@ -128,9 +128,7 @@ class SharedBuckets:
                 session.execute(delete(Bucket).where(Bucket.full_at < now))
             if session.scalar(taken.returning(Bucket.full_at)) is not None:
                 return 0.0
-            wait = session.scalar(
-                select(Bucket.full_at - self._slack - now).where(*self._of(key))
-            )
+            wait = session.scalar(select(Bucket.full_at - self._slack - now).where(*self._of(key)))
         return max(wait or 0.0, 0.001)
 
     def give_back(self, key: Hashable) -> None:
@@ -148,12 +146,15 @@ class Limits:
 
     Args:
         database: of the chat.
-        shared: whether several processes are to count together.
+        shared: whether several processes count together.
+
+    Attributes:
+        shared: as given.
     """
 
     def __init__(self, database: Database, *, shared: bool) -> None:
         self._database = database
-        self._shared = shared
+        self.shared = shared
 
     def make(self, kind: str, per_minute: float, burst: int) -> Limit:
         """Makes a limit.
@@ -163,7 +164,7 @@ class Limits:
             per_minute: tokens that come back.
             burst: tokens that there are at most.
         """
-        if self._shared:
+        if self.shared:
             return SharedBuckets(self._database, kind, per_minute, burst)
         return Buckets(per_minute, burst)
 
