@@ -1,94 +1,116 @@
-"""A Redis server for tests, with nothing on disk; it can be killed, stopped and started empty."""
+"""A Redis or Valkey server of a test's own, in memory alone."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
-#: Seconds until a server answers.
-STARTS = 20.0
+import pytest
+
+from tests.integration.pserve import PATIENCE
+from tests.proxies.programs import find_program, free_port
+
+#: For tests that run with each; Debian has Valkey from 13 on.
+PROGRAMS = [
+    "redis-server",
+    pytest.param(
+        "valkey-server",
+        marks=pytest.mark.skipif(
+            shutil.which("valkey-server") is None, reason="valkey-server is not installed"
+        ),
+    ),
+]
 
 
 class RedisServer:
-    """A server on a free port of loopback, and on a Unix socket.
+    """A server that may be killed, stand still, and come back empty where it was.
 
     Args:
-        binary: ``redis-server`` or ``valkey-server``.
-        options: of its command line, without the dashes.
-        port: its port; a free one if not given.
+        folder: for its files.
+        program: ``redis-server`` or ``valkey-server``.
+        options: of its command line, as ``--maxmemory 10mb``.
+
+    Attributes:
+        port: where it listens, on 127.0.0.1.
+        socket: the path of its Unix socket.
     """
 
-    def __init__(self, binary: str = "redis-server", port: int = 0, **options: str) -> None:
-        self._binary = binary
+    def __init__(self, folder: Path, program: str = "redis-server", *options: str) -> None:
+        self._folder = folder
+        self._program = program
         self._options = options
-        self._directory = Path(tempfile.mkdtemp(prefix="sb-redis-"))
-        self.socket = self._directory / "s"
-        self.port = port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self.socket = folder / "redis.sock"
 
     @property
     def url(self) -> str:
+        """Where it is reached."""
         return f"redis://127.0.0.1:{self.port}"
 
     @property
     def unix_url(self) -> str:
+        """The same by its Unix socket."""
         return f"unix://{self.socket}"
 
+    @property
+    def log(self) -> str:
+        """What it has written."""
+        return (self._folder / "redis.log").read_text(encoding="utf-8", errors="replace")
+
     def start(self) -> None:
-        options = {
-            "port": str(self.port),
-            "bind": "127.0.0.1",
-            "unixsocket": str(self.socket),
-            "save": "",
-            "appendonly": "no",
-            "dir": str(self._directory),
-            **{name.replace("_", "-"): value for name, value in self._options.items()},
-        }
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen([self._binary, *arguments], stdout=log, stderr=log)
-        deadline = time.monotonic() + STARTS
+        """Starts it, with nothing in it, and waits until it answers."""
+        assert self._process is None
+        command = [
+            find_program(self._program),
+            *("--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket)),
+            *("--save", "", "--appendonly", "no", "--dir", str(self._folder)),
+            *self._options,
+        ]
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder
+            )
+        end = time.monotonic() + PATIENCE
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError((self._directory / "log").read_text())
-            time.sleep(0.02)
+            assert self._process.poll() is None and time.monotonic() < end, self.log
+            time.sleep(0.01)
 
     def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as client:
-                client.sendall(b"PING\r\n")
-                return client.recv(100)[:1] in (b"+", b"-")
-        except OSError:
-            return False
+        # The inline form of a command; a server that wants a password says so at once.
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection,
+        ):
+            connection.sendall(b"PING\r\n")
+            return connection.recv(100).startswith((b"+PONG", b"-NOAUTH"))
+        return False
 
     def kill(self) -> None:
-        """End it at once; it comes back with nothing."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        """Ends it at once, with all that was in it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(PATIENCE)
+        self._process = None
 
     def pause(self) -> None:
-        """Have it hang."""
+        """Has it stand still: its connections stay open, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Has it go on after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
-        os.kill(self._process.pid, signal.SIGSTOP)
+        self._process.send_signal(number)
 
-    def go_on(self) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGCONT)
-
-    def close(self) -> None:
-        self.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    def end(self) -> None:
+        """Ends it if it runs."""
+        if self._process is not None:
+            self.kill()

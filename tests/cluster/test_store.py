@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import chain
 from typing import Any
@@ -18,23 +17,23 @@ from sockjs_bridge.cluster.redis.store import RedisStore
 from sockjs_bridge.cluster.store import Entry, Position, Since, Store
 from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
-from tests.cluster.redisserver import RedisServer
+from tests.cluster.redisserver import PROGRAMS, RedisServer
 from tests.cluster.stores import BOUNDS, Ear, ask, publish
 
 Make = Callable[[str], Awaitable[tuple[Any, Ear]]]
 
 
-@pytest.fixture(scope="session", params=["memory", "redis-server", "valkey-server"])
-def kind(request: pytest.FixtureRequest) -> Iterator[str | RedisServer]:
+@pytest.fixture(scope="session", params=["memory", *PROGRAMS])
+def kind(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str | RedisServer]:
     if request.param == "memory":
         yield "memory"
         return
-    if shutil.which(request.param) is None:
-        pytest.skip(f"there is no {request.param} here")
-    server = RedisServer(request.param)
+    server = RedisServer(tmp_path_factory.mktemp("redis"), request.param)
     server.start()
     yield server
-    server.close()
+    server.end()
 
 
 NAMES = itertools.count()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -11,21 +13,29 @@ from tests.cluster.redisserver import RedisServer
 
 
 @pytest.fixture(scope="session")
-def shared() -> Iterator[RedisServer]:
-    """A server that all tests use, each below names of its own."""
-    server = RedisServer()
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server that all tests use, each below a name of its own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
-    server.close()
+    server.end()
 
 
 @pytest.fixture
-def own() -> Iterator[RedisServer]:
-    """A server that the test may kill."""
-    server = RedisServer()
-    server.start()
-    yield server
-    server.close()
+def server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """Start servers, with options of the command line."""
+    with ExitStack() as stack:
+
+        def start(*options: str, port: int | None = None) -> RedisServer:
+            folder = tmp_path / f"redis{len([*tmp_path.iterdir()])}"
+            folder.mkdir()
+            made = RedisServer(folder, "redis-server", *options)
+            made.port = port or made.port
+            stack.callback(made.end)
+            made.start()
+            return made
+
+        yield start
 
 
 @pytest.fixture

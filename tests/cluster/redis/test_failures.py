@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -63,7 +64,8 @@ async def test_half_open_connections_are_found(proxy: RedisProxy) -> None:
 
 
 async def test_silence_alone_is_found(proxy: RedisProxy) -> None:
-    async with started(proxy.url, fresh()) as (_, ear):
+    async with started(proxy.url, fresh()) as (store, ear):
+        await ask(store.leases)
         proxy.swallows = True
         ((error,),) = await ear.hears("lost")
         assert "does not answer" in str(error)
@@ -143,15 +145,15 @@ async def test_an_answer_that_ends_in_the_middle(proxy: RedisProxy) -> None:
         assert len(found.entries) == 5
 
 
-async def test_a_server_that_comes_back_empty_begins_other_epochs(own: RedisServer) -> None:
+async def test_a_server_that_comes_back_empty_begins_other_epochs(redis: RedisServer) -> None:
     name = fresh()
-    async with started(own.url, name) as (store, ear), started(own.url, name, "n2") as (other, _):
+    async with started(redis.url, name) as (store, ear), started(redis.url, name, "n2") as (other, _):
         secret = store.secret
         before = await publish(store, "a", "1", "2")
         await publish(other, "a", "3")
-        own.kill()
+        redis.kill()
         await ear.hears("lost")
-        own.start()
+        redis.start()
         assert await ear.hears("connected") == [(False,)]
         assert await ask(store.since, "a", before, BOUNDS) == Since(None, None)
         after = await publish(store, "a", "4")
@@ -160,31 +162,26 @@ async def test_a_server_that_comes_back_empty_begins_other_epochs(own: RedisServ
         assert secret == store.secret == other.secret
 
 
-async def test_a_tail_that_was_lost_breaks_the_epoch(own: RedisServer) -> None:
+async def test_a_tail_that_was_lost_breaks_the_epoch(
+    redis: RedisServer, server: Callable[..., RedisServer]
+) -> None:
     """As by a failover: the server has a stream still, and another run."""
-    name = fresh()
-    async with started(own.url, name) as (store, ear):
+    async with started(redis.url, fresh()) as (store, ear):
         before = await publish(store, "a", "1", "2", "3")
-        copy = RedisServer(port=own.port)
-        try:
-            async with started(own.url, name, "node2") as (_, _):
-                pass
-            own.kill()
-            await ear.hears("lost")
-            copy.start()
-            await ear.hears("connected")
-            # What the other server had: the stream without its last message, of the same epoch.
-            stream = store._keys.stream("a")
-            await raw(store, "XADD", stream, f"{before.epoch}-1", "m", "n/1\n2", "t", "1")
-            after = await publish(store, "a", "other")
-            assert (after.number, after.epoch > before.epoch) == (1, True)
-            assert await ask(store.since, "a", before, BOUNDS) == Since(after, None)
-        finally:
-            copy.close()
+        redis.kill()
+        await ear.hears("lost")
+        server(port=redis.port)
+        await ear.hears("connected")
+        # What the other server had: the stream without its last message, of the same epoch.
+        stream = store._keys.stream("a")
+        await raw(store, "XADD", stream, f"{before.epoch}-1", "m", "n/1\n2", "t", "1")
+        after = await publish(store, "a", "other")
+        assert (after.number, after.epoch > before.epoch) == (1, True)
+        assert await ask(store.since, "a", before, BOUNDS) == Since(after, None)
 
 
-async def test_a_server_that_was_emptied_is_another_one(own: RedisServer) -> None:
-    async with started(own.url, fresh()) as (store, ear):
+async def test_a_server_that_was_emptied_is_another_one(redis: RedisServer) -> None:
+    async with started(redis.url, fresh()) as (store, ear):
         await ask(store.lease, "", 60)
         before = await publish(store, "a", "1", "2")
         await raw(store, "FLUSHALL")
@@ -194,8 +191,8 @@ async def test_a_server_that_was_emptied_is_another_one(own: RedisServer) -> Non
         assert (after.number, after.epoch > before.epoch) == (1, True)
 
 
-async def test_scripts_that_were_forgotten_are_loaded_again(own: RedisServer) -> None:
-    async with started(own.url, fresh()) as (store, ear):
+async def test_scripts_that_were_forgotten_are_loaded_again(redis: RedisServer) -> None:
+    async with started(redis.url, fresh()) as (store, ear):
         await raw(store, "SCRIPT", "FLUSH")
         with pytest.raises(StoreError):
             await publish(store, "a", "1")
@@ -203,12 +200,12 @@ async def test_scripts_that_were_forgotten_are_loaded_again(own: RedisServer) ->
         assert (await publish(store, "a", "2")).number == 1
 
 
-async def test_a_server_that_hangs_is_lost_and_found(own: RedisServer) -> None:
-    async with started(own.url, fresh()) as (store, ear):
-        own.pause()
+async def test_a_server_that_hangs_is_lost_and_found(redis: RedisServer) -> None:
+    async with started(redis.url, fresh()) as (store, ear):
+        redis.pause()
         with pytest.raises(StoreError, match="does not answer"):
             await ask(store.leases)
-        own.go_on()
+        redis.resume()
         await ear.until(lambda: ear.events[-1] == ("connected", True))
         assert await ask(store.leases) == {}
 
