@@ -12,6 +12,7 @@ from sockjs_bridge.core.contracts import Clock, Recipient, Workers
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.resume.shared import Shared
@@ -102,6 +103,15 @@ class Endpoints:
             RuntimeError: no server of ours serves the application.
         """
         return _served(self._workers)
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether the process is to get new clients.
+
+        Raises:
+            RuntimeError: no server of ours serves the application.
+        """
+        return _served(self._shared).readiness
 
     @property
     def broadcasts(self) -> Broadcasts:
