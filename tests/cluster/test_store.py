@@ -14,7 +14,7 @@ from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.memorybroker import MemoryBroker
 from sockjs_bridge.cluster.memorystore import MemoryStore
 from sockjs_bridge.cluster.redis.store import RedisStore
-from sockjs_bridge.cluster.store import Entry, Position, Since, Store
+from sockjs_bridge.cluster.store import Entry, Fenced, Position, Since, Store
 from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
 from tests.cluster.redisserver import PROGRAMS, RedisServer
@@ -198,6 +198,23 @@ async def test_the_dead_are_swept_once(make: Make) -> None:
     assert await ask(one.present, "a") == {"node1/s": "stays"}
 
 
+async def test_who_was_declared_dead_gets_no_lease_before_it_begins_anew(make: Make) -> None:
+    one, _ = await make("node1")
+    stalled, _ = await make("node2")
+    await ask(stalled.lease, "here", 60)
+    await ask(one.sweep, "node2")
+    await ask(stalled.lease, "it had one", 60)
+    await ask(stalled.release)
+    await ask(one.sweep, "node2")
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            await ask(stalled.lease, "back", 60)
+    assert await ask(one.leases) == {}
+    await ask(stalled.release)
+    await ask(stalled.lease, "anew", 60)
+    assert await ask(one.leases) == {"node2": "anew"}
+
+
 async def test_leases(make: Make) -> None:
     one, _ = await make("node1")
     other, _ = await make("node2")
@@ -225,6 +242,8 @@ async def test_processes_tell_each_other(make: Make) -> None:
 async def test_homes(make: Make) -> None:
     one, _ = await make("node1")
     other, _ = await make("node2")
+    for store in (one, other):
+        await ask(store.lease, "here", 60)
     assert await ask(one.home, "s") is None
     claims = await asyncio.gather(*(ask(store.claim, "s", 60) for store in (one, other)))
     assert claims[0] == claims[1] == await ask(other.home, "s")
@@ -241,6 +260,37 @@ async def test_homes(make: Make) -> None:
     while await ask(one.home, "s"):
         await asyncio.sleep(0.02)
     assert await ask(one.claim, "s", 60) == "node1"
+
+
+async def test_what_a_dead_process_had_is_free(make: Make) -> None:
+    one, _ = await make("node1")
+    dead, _ = await make("node2")
+    await ask(dead.lease, "here", 60)
+    assert await ask(dead.claim, "s", 60) == "node2"
+    assert await ask(one.claim, "s", 60) == "node2"
+    await ask(dead.release)
+    assert await ask(one.home, "s") == "node2"
+    assert await ask(one.claim, "s", 60) == "node1"
+
+
+async def test_many_at_once(make: Make) -> None:
+    store, ear = await make("node1")
+    rooms = [f"room {number}" for number in range(1100)]
+    assert await ask(store.tops, {}) == {}
+    await publish(store, rooms[-1], "1")
+    found = await ask(store.tops, dict.fromkeys(rooms, BOUNDS))
+    assert [*found] == rooms
+    assert [room for room in rooms if found[room]] == rooms[-1:]
+    await ask(store.lease, "here", 60)
+    await ask(store.keep, rooms, 60)
+    assert await ask(store.home, rooms[700]) == "node1"
+    await ask(store.disclaim, rooms)
+    assert await ask(store.home, rooms[1099]) is None
+    for room in rooms:
+        await ask(store.come, room, "node1/s", "")
+    await ask(store.release)
+    assert sorted(room for room, _, _ in await ask(store.sweep, "node1")) == sorted(rooms)
+    assert ear.of("lost") == []
 
 
 async def test_any_text_goes_through(make: Make) -> None:
