@@ -106,6 +106,14 @@ class Listener(Protocol):
 class Store(Protocol):
     """What the processes of a cluster share."""
 
+    @property
+    def secret(self) -> bytes:
+        """32 random bytes, the same in all processes of the cluster, once `start` has returned.
+
+        What clients are told in one process and show in another is keyed by what is derived of it.
+        """
+        raise NotImplementedError
+
     async def start(self, node: str, listener: Listener) -> None:
         """Connects, and checks that the store can do what is asked of it.
 
@@ -140,7 +148,10 @@ class Store(Protocol):
     def since(
         self, room: str, position: Position | None, bounds: Bounds, done: Done[Since]
     ) -> None:
-        """Looks up what came behind a position; with None only the top is asked for."""
+        """Looks up what came behind a position; with None only the top is asked for.
+
+        No entries come then, nor where the room has none.
+        """
         raise NotImplementedError
 
     def tops(self, rooms: Iterable[str], done: Done[Mapping[str, Position | None]]) -> None:
@@ -152,7 +163,7 @@ class Store(Protocol):
         raise NotImplementedError
 
     def unsubscribe(self, rooms: Iterable[str]) -> None:
-        """Hears no more of rooms."""
+        """Hears no more of rooms, but for what is on its way."""
         raise NotImplementedError
 
     # Presence
@@ -220,7 +231,7 @@ class Store(Protocol):
     # Homes of sessions
 
     def claim(self, session: str, ttl: float, done: Done[str]) -> None:
-        """Takes a session, unless another process has it.
+        """Takes a session, unless another process has it that has a lease.
 
         Args:
             session: a hash of it.

@@ -12,7 +12,9 @@ from sockjs_bridge.core.contracts import Clock, Recipient, Workers
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.core.rooms import Rooms
+from sockjs_bridge.core.signals import Signals
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.homes import Homes
 from sockjs_bridge.resume.shared import Shared
@@ -34,6 +36,7 @@ class Endpoints:
         history: of rooms that have one; None where none has. To be set before the server starts.
         cluster: the processes that serve the application together; None where there is one. To be
             set before the server starts.
+        signals: what the processes of the application say to each other.
     """
 
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
@@ -53,6 +56,7 @@ class Endpoints:
         self.monitor = Monitor()
         self.history: History | None = None
         self.cluster: Homes | None = None
+        self.signals = Signals()
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())
@@ -108,6 +112,15 @@ class Endpoints:
         return _served(self._workers)
 
     @property
+    def readiness(self) -> Readiness:
+        """Whether the process is to get new clients.
+
+        Raises:
+            RuntimeError: no server of ours serves the application.
+        """
+        return _served(self._shared).readiness
+
+    @property
     def broadcasts(self) -> Broadcasts:
         """What takes messages to many sessions.
 
@@ -129,6 +142,7 @@ class Endpoints:
         self._workers = workers
         if self.cluster is not None and self.cluster.history is not None:
             self.history = self.cluster.history
+        self.signals.start(clock)
         self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history)
         for endpoint in self:
             endpoint.start(self._hub, self._shared, self.cluster)
