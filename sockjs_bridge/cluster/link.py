@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sockjs_bridge.cluster.linkframes import (
     Frames,
@@ -22,6 +22,8 @@ from sockjs_bridge.cluster.linkframes import (
 )
 from sockjs_bridge.cluster.linkproof import CHALLENGE, INTRODUCTION, WELCOME, Introduction
 from sockjs_bridge.cluster.streams import Accept, Stream, StreamEnd
+
+E = TypeVar("E", bound=StreamEnd)
 
 logger = logging.getLogger("sockjs_bridge.cluster")
 
@@ -172,12 +174,12 @@ class Link(asyncio.Protocol):
 
     # Streams
 
-    def open(self, addresses: tuple[str, ...], end: Callable[[Stream], StreamEnd]) -> StreamEnd:
+    def open(self, addresses: tuple[str, ...], make: Callable[[Stream], E]) -> E:
         """Begins a stream.
 
         Args:
             addresses: of the client's connection.
-            end: makes what is at this end of it.
+            make: makes what is at this end of it.
 
         Raises:
             LinkError: the link is cut.
@@ -189,8 +191,8 @@ class Link(asyncio.Protocol):
             self._last = self._last % (2**32 - 1) + 1
         stream = self._streams[self._last] = Stream(self, self._last)
         self.send(Kind.OPEN, self._last, addresses_as_bytes(addresses))
-        stream.end = end(stream)
-        return stream.end
+        end = stream.end = make(stream)
+        return end
 
     def send(self, kind: Kind, ref: int, payload: bytes = b"") -> None:
         """Sends a frame; all of one tick leave in one write."""

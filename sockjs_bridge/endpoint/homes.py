@@ -12,6 +12,10 @@ from sockjs_bridge.core.history import History
 from sockjs_bridge.core.monitor import Monitor
 
 
+class ClusterError(Exception):
+    """A process cannot take part in its cluster; the text is one sentence for who starts it."""
+
+
 class Missing(NamedTuple):
     """A session that a request is for, and that is not here.
 
@@ -49,8 +53,12 @@ class Homes(Protocol):
         """Begins to share what is shared; before anything is served.
 
         Raises:
-            SystemExit: that cannot be; with one sentence.
+            ClusterError: that cannot be.
         """
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """Ends; nothing is served any more."""
         raise NotImplementedError
 
     def ended(self, base: str, session_id: str) -> None:

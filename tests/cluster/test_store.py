@@ -189,6 +189,8 @@ async def test_processes_tell_each_other(make: Make) -> None:
 async def test_homes(make: Make) -> None:
     one, _ = await make("node1")
     other, _ = await make("node2")
+    for store in (one, other):
+        await ask(store.lease, "", 60)
     assert await ask(one.home, "s") is None
     claims = await asyncio.gather(*(ask(store.claim, "s", 60) for store in (one, other)))
     assert claims[0] == claims[1] == await ask(other.home, "s")
@@ -205,6 +207,8 @@ async def test_homes(make: Make) -> None:
     while await ask(one.home, "s"):
         await asyncio.sleep(0.02)
     assert await ask(one.claim, "s", 60) == "node1"
+    await ask(one.release)
+    assert await ask(other.claim, "s", 60) == "node2"
 
 
 async def test_any_text_goes_through(make: Make) -> None:
