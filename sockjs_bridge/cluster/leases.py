@@ -47,6 +47,10 @@ class Leases:
         if len(self._waiting) == 1:
             self._store.leases(self._hear)
 
+    def doubt(self) -> None:
+        """Says that somebody may have gone: the next one to look hears what the store says."""
+        self._read = float("-inf")
+
     def _hear(self, leases: Mapping[str, str] | StoreError) -> None:
         waiting, self._waiting = self._waiting, []
         if not isinstance(leases, StoreError):

@@ -75,17 +75,21 @@ class Relay:
             missing: the session, and what is wanted of it.
             located: called once, before this returns or later.
         """
-        if missing.resumable and missing.home:
-            # Whoever has a session of another process's name is told that it is lost.
-            self._look_up(missing.home, located, partial(located, None))
-            return
         session = key(missing.base, missing.session_id, resumable=missing.resumable)
+        if missing.home:
+            # A home that is not known is as none ("URLs" of the sub-protocol).
+            self._look_up(missing.home, located, partial(self._ask, session, missing, located))
+            return
         node, until = self._remembered.get(session, ("", 0.0))
         again = partial(self._ask, session, missing, located)
         if node and self._clock.time() < until:
             self._look_up(node, located, again)
         else:
             again()
+
+    def doubt(self) -> None:
+        """Says that a process cannot be reached: it may be gone."""
+        self._leases.doubt()
 
     def _ask(self, session: str, missing: Missing, located: Located) -> None:
         self._remembered.pop(session, None)

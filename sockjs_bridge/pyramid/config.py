@@ -329,7 +329,13 @@ def includeme(config: Configurator) -> None:
     static = _client_path()
     prefix = f"/{config.route_prefix}" if config.route_prefix else ""
     client_path = f"{prefix}/{static}/{CLIENT}"
-    sockjs = config.registry.sockjs = SockJS(_settings(config.registry), client_path)
+    settings = _settings(config.registry)
+    sockjs = config.registry.sockjs = SockJS(settings, client_path)
+    if settings.cluster:
+        # Here: one process alone imports none of it.
+        from sockjs_bridge.cluster.cluster import Cluster
+
+        sockjs.endpoints.cluster = Cluster(settings)
     notices.deliver(sockjs.endpoints, config.registry)
     config.add_directive("add_sockjs_route", add_sockjs_route)
     config.add_directive("add_sockjs_rooms", add_sockjs_rooms)

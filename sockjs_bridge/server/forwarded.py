@@ -131,7 +131,7 @@ class Forwarded:
         self._untaken = 0
 
     async def ask(
-        self, request: web.BaseRequest, data: bytes, *, upgrade: bool
+        self, request: web.BaseRequest, data: bytes, upgrade: bool
     ) -> web.StreamResponse | None:
         """Sends a request, and writes the response.
 

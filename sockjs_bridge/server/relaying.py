@@ -21,8 +21,8 @@ from sockjs_bridge.endpoint.homes import Homes, Missing
 from sockjs_bridge.endpoint.outcomes import Answer
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.server.activity import Activity
-from sockjs_bridge.server.connection import Answers
-from sockjs_bridge.server.forwarded import UnderWay, as_bytes, gone, relays_of
+from sockjs_bridge.server.connection import Answers, PeerConnection
+from sockjs_bridge.server.forwarded import Forwarded, UnderWay, as_bytes, gone, relays_of
 from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.relayed import RelayedClients
 from sockjs_bridge.server.responses import EndpointResponse
@@ -56,27 +56,53 @@ class Front:
         if missing is None:
             return None
         assert isinstance(cluster, Cluster)
-        home = await _locate(cluster, missing)
-        if connection.lost:
-            return gone()
-        if home is None or connection.relayed:
-            return None
         monitor = routed.endpoint.manager.monitor
-        if isinstance(home, StoreError):
-            monitor.relayed("unknown")
-            return _unavailable(request, routed, parts)
         upgrade = routed.target.action == "websocket"
         if upgrade and connection.half_closed:
             # No frame can come, not even a pong.
             connection.abort()
             return gone()
-        try:
-            response = await self._relay(request, routed, cluster, home, parts.body)
-        except LinkError:
-            monitor.relayed("cut")
-            return gone() if connection.lost else _unavailable(request, routed, parts)
-        monitor.relayed("relayed")
-        return response
+        for _ in range(2):
+            home = await _locate(cluster, missing)
+            if connection.lost:
+                return gone()
+            if home is None or connection.relayed:
+                return None
+            if isinstance(home, StoreError):
+                break
+            try:
+                forwarded = await self._reach(connection, cluster, home)
+            except LinkError:
+                # It may have gone just now: who is sure is asked once more.
+                cluster.relay.doubt()
+                continue
+            try:
+                response = await forwarded.ask(request, as_bytes(routed.head, parts.body), upgrade)
+            except LinkError:
+                cluster.relay.doubt()
+                break
+            if response is not None:
+                monitor.relayed("relayed")
+                return response
+            # The home has closed what was idle, just before it could read the request.
+        monitor.relayed("unreachable")
+        return _unavailable(request, routed, parts)
+
+    async def _reach(self, connection: PeerConnection, cluster: Cluster, home: Home) -> Forwarded:
+        """Returns the client's virtual connection to a process.
+
+        Raises:
+            LinkError: it cannot be reached.
+            ConnectionError: the client is gone meanwhile.
+        """
+        relays = relays_of(connection)
+        forwarded = relays.to(home.node)
+        if forwarded is None:
+            link = await cluster.link(home)
+            if connection.lost:
+                raise ConnectionResetError("the client is gone")
+            forwarded = relays.open(home.node, link, self._under_way)
+        return forwarded
 
     def opened_nothing(self, routed: Routed, parts: Request) -> None:
         """Hears that a request was answered by itself: what was claimed for it is given up."""
@@ -84,31 +110,6 @@ class Front:
         missing = routed.endpoint.missing(routed.target, parts)
         if missing is not None and isinstance(cluster, Cluster):
             cluster.relay.not_opened(missing)
-
-    async def _relay(
-        self, request: web.BaseRequest, routed: Routed, cluster: Cluster, home: Home, body: bytes
-    ) -> web.StreamResponse:
-        """Relays a request.
-
-        Raises:
-            LinkError: the home has said nothing; it may have handled the request all the same.
-        """
-        connection = routed.connection
-        upgrade = routed.target.action == "websocket"
-        data = as_bytes(routed.head, body)
-        for _ in range(2):
-            relays = relays_of(connection)
-            forwarded = relays.to(home.node)
-            if forwarded is None:
-                link = await cluster.link(home)
-                if connection.lost:
-                    return gone()
-                forwarded = relays.open(home.node, link, self._under_way)
-            response = await forwarded.ask(request, data, upgrade=upgrade)
-            if response is not None:
-                return response
-            # The home has closed what was idle, just before it could read the request.
-        raise LinkError("the home hangs up")
 
     def leave(self) -> None:
         """Ends what is relayed, in good order, as far as it would not end by itself."""
