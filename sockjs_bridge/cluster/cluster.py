@@ -12,11 +12,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from sockjs_bridge.cluster.factory import make_store
 from sockjs_bridge.cluster.link import Link
 from sockjs_bridge.cluster.linkframes import LinkError
 from sockjs_bridge.cluster.links import Links
-from sockjs_bridge.cluster.memorybroker import MemoryBroker
-from sockjs_bridge.cluster.memorystore import MemoryStore
 from sockjs_bridge.cluster.relay import Home, Relay
 from sockjs_bridge.cluster.store import Entry, Position, Store, StoreError
 from sockjs_bridge.cluster.streams import Accept
@@ -34,15 +33,13 @@ RENEWALS: Final = 0.3
 #: Seconds that the end waits for the store.
 LAST_WORDS: Final = 1.0
 
-# By name: those of one process share it (``memory://``).
-_BROKERS: dict[str, MemoryBroker] = {}
-
 
 class Cluster:
     """This process's part in a cluster; fulfils `Homes` and `Listener`.
 
     Args:
         settings: of the application.
+        application: its name, by which others are told apart that use the same store.
 
     Attributes:
         node: the name of this process.
@@ -53,8 +50,9 @@ class Cluster:
 
     relay: Relay
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, application: str = "") -> None:
         self._settings = settings
+        self._application = application
         self.node = "".join(secrets.choice(_LETTERS) for _ in range(10))
         self.secret = b""
         self.history: History | None = None
@@ -72,18 +70,18 @@ class Cluster:
         Raises:
             ClusterError: that cannot be.
         """
-        store = self._store = self._make_store(clock)
+        settings = self._settings
         try:
+            store = make_store(
+                settings.cluster, settings.cluster_name, clock, application=self._application
+            )
             await store.start(self.node, self)
         except StoreError as error:
             raise ClusterError(f"sockjs.cluster: {error}") from None
+        self._store = store
         self._clock = clock
         self.secret = hashlib.sha256(b"networks\n" + store.secret).digest()
         self.relay = Relay(store, self.node, clock)
-
-    def _make_store(self, clock: Clock) -> Store:
-        name = self._settings.cluster_name
-        return MemoryStore(_BROKERS.setdefault(name, MemoryBroker()), clock)
 
     async def serve(self, accept: Accept) -> None:
         """Lets other processes in, and says that this one lives.

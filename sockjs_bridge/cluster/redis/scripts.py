@@ -183,6 +183,17 @@ return found
 """
 )
 
+#: Takes a session, unless another process has it that has a lease. Keys: of the session.
+#: Arguments: the process that asks, milliseconds, the prefix of leases. Returns who has it.
+CLAIM = Script(
+    """
+local home = redis.call('GET', KEYS[1])
+if home and home ~= ARGV[1] and redis.call('EXISTS', ARGV[3] .. home) == 1 then return home end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+"""
+)
+
 #: Keeps sessions for a process, where no other one has them.
 #: Keys: of the sessions. Arguments: the process, milliseconds.
 KEEP = Script(
@@ -259,4 +270,19 @@ redis.call('PUBLISH', ARGV[1], '')
 """
 )
 
-ALL = (ADD, SINCE, TOPS, COME, GO, PRESENT, SWEEP, LEASE, LEASES, KEEP, DISCLAIM, MEET, PROBE)
+ALL = (
+    ADD,
+    SINCE,
+    TOPS,
+    COME,
+    GO,
+    PRESENT,
+    SWEEP,
+    LEASE,
+    LEASES,
+    CLAIM,
+    KEEP,
+    DISCLAIM,
+    MEET,
+    PROBE,
+)

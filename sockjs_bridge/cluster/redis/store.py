@@ -217,9 +217,8 @@ class RedisStore(Lifecycle):
 
     def claim(self, session: str, ttl: float, done: Done[str]) -> None:
         """Takes a session, unless another process has it; see `Store.claim`."""
-        key, node = self._keys.session(session), encode(self._node)
-        options = ("PX", milliseconds(ttl), "NX", "GET")
-        self._ask(done, lambda home: decode(home or node), "SET", key, node, *options)
+        arguments = encode(self._node), milliseconds(ttl), self._keys.lease_prefix
+        self._run_script(done, decode, scripts.CLAIM, [self._keys.session(session)], *arguments)
 
     def home(self, session: str, done: Done[str | None]) -> None:
         """Looks up which process has a session; see `Store.home`."""
