@@ -78,12 +78,17 @@ class Link(asyncio.Protocol):
         self._quiet = 0
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        # Cut, maybe before it was made.
+        self._dropped = False
 
     # What the loop says
 
     def connection_made(self, transport: Any) -> None:
         """Called by the loop."""
         self._transport = transport
+        if self._dropped:
+            transport.abort()
+            return
         transport.set_write_buffer_limits(high=LINK_BUFFER)
         if self._accept is not None:
             self._introduction = Introduction(self._secret, self._node)
@@ -257,5 +262,6 @@ class Link(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cuts it."""
+        self._dropped = True
         if self._transport is not None:
             self._transport.abort()

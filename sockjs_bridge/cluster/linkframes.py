@@ -20,6 +20,10 @@ class LinkError(Exception):
     """A link cannot be had, or is cut; the text is for the log."""
 
 
+class PeerGone(LinkError):
+    """The process does not run any more, whatever its lease says."""
+
+
 class Kind(enum.IntEnum):
     """What a frame says of its stream; who opened it is the front, the other one the home."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from sockjs_bridge.cluster.link import TICK, Link
-from sockjs_bridge.cluster.linkframes import LinkError
+from sockjs_bridge.cluster.linkframes import LinkError, PeerGone
 from sockjs_bridge.cluster.streams import Accept
 
 logger = logging.getLogger("sockjs_bridge.cluster")
@@ -78,10 +78,14 @@ class Links:
         def make() -> Link:
             link = Link(self._secret, self._node, self._over, accept=accept)
             self._strangers[link] = None
-            strangers = [link for link in self._strangers if not link.proved]
-            if len(strangers) > MAX_STRANGERS:
+            if len(self._strangers) > MAX_STRANGERS:
                 # Who belongs here needs one round trip: a hostile peer cannot hold its place.
-                strangers[0].abort()
+                oldest = next(iter(self._strangers))
+                del self._strangers[oldest]
+                if oldest.proved:
+                    self._accepted.add(oldest)
+                else:
+                    oldest.abort()
             loop.call_later(DIAL_TIMEOUT, self._judge, link)
             return link
 
@@ -158,6 +162,9 @@ class Links:
         except TimeoutError:
             link.abort()
             raise LinkError("it does not answer") from None
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            # On this host nobody stands between.
+            raise (PeerGone if kind == "unix" else LinkError)(str(error)) from None
         except (OSError, ValueError) as error:
             raise LinkError(str(error)) from None
         if self._closed:

@@ -23,6 +23,8 @@ from sockjs_bridge.endpoint.homes import Missing
 #: Seconds for which it is remembered which process has a session, and of how many sessions.
 REMEMBERED: Final = 60.0
 MAX_REMEMBERED: Final = 100_000
+#: How many processes are remembered that do not run any more.
+MAX_GONE: Final = 100
 #: Seconds that a claim outlives its session's ``disconnect_delay``: until others may have it.
 SPARE: Final = 30.0
 #: Seconds for which a session of ``~r1`` is claimed.
@@ -64,6 +66,8 @@ class Relay:
         self._leases = Leases(store, clock)
         # The oldest first: who has a session, and until when that is believed.
         self._remembered: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        # Processes that do not run any more; no other one gets such a name.
+        self._gone: OrderedDict[str, None] = OrderedDict()
         # Sessions of this process, by how long their claims last.
         self._claimed: dict[float, dict[str, None]] = {}
         self._lasts: dict[str, float] = {}
@@ -76,6 +80,10 @@ class Relay:
             located: called once, before this returns or later.
         """
         session = key(missing.base, missing.session_id, resumable=missing.resumable)
+        if missing.home in self._gone:
+            # Its lease may hold for some seconds more: the client need not wait for that.
+            located(None)
+            return
         if missing.home:
             # A home that is not known is as none ("URLs" of the sub-protocol).
             self._look_up(missing.home, located, partial(self._ask, session, missing, located))
@@ -87,9 +95,18 @@ class Relay:
         else:
             again()
 
-    def doubt(self) -> None:
-        """Says that a process cannot be reached: it may be gone."""
+    def doubt(self, node: str, *, gone: bool) -> None:
+        """Says that a process cannot be reached.
+
+        Args:
+            node: its name.
+            gone: it does not run any more; else it may.
+        """
         self._leases.doubt()
+        if gone:
+            self._gone[node] = None
+            if len(self._gone) > MAX_GONE:
+                self._gone.popitem(last=False)
 
     def _ask(self, session: str, missing: Missing, located: Located) -> None:
         self._remembered.pop(session, None)

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from sockjs_bridge.cluster.cluster import Cluster
-from sockjs_bridge.cluster.linkframes import LinkError
+from sockjs_bridge.cluster.linkframes import LinkError, PeerGone
 from sockjs_bridge.cluster.relay import Home
 from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.endpoint.homes import Homes, Missing
@@ -72,14 +72,14 @@ class Front:
                 break
             try:
                 forwarded = await self._reach(connection, cluster, home)
-            except LinkError:
+            except LinkError as error:
                 # It may have gone just now: who is sure is asked once more.
-                cluster.relay.doubt()
+                cluster.relay.doubt(home.node, gone=isinstance(error, PeerGone))
                 continue
             try:
                 response = await forwarded.ask(request, as_bytes(routed.head, parts.body), upgrade)
             except LinkError:
-                cluster.relay.doubt()
+                cluster.relay.doubt(home.node, gone=False)
                 break
             if response is not None:
                 monitor.relayed("relayed")
