@@ -146,6 +146,18 @@ def test_the_core_is_free_of_io() -> None:
     assert {each for each in found if each[1] in IMPURE} == {LOCKED}
 
 
+def test_one_folder_and_scripts_import_redis() -> None:
+    """scale.md: an application without a cluster needs no redis-py."""
+    packages = {name.rpartition(".")[0] for name in SOURCES}
+    found = {
+        module.removeprefix("sockjs_bridge.cluster.").partition(".")[0]
+        for module, source in SOURCES.items()
+        for each in imports(module, source, package=module in packages)
+        if each.module.partition(".")[0] == "redis"
+    }
+    assert found == {"redis"}
+
+
 @pytest.mark.parametrize("package", ["sockjs_bridge", "pyramid_chat"])
 def test_no_module_is_too_long(package: str) -> None:
     lines = {module: source.count("\n") for module, source in modules(package).items()}

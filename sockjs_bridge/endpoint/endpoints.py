@@ -16,6 +16,7 @@ from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.core.signals import Signals
 from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.homes import Homes
 from sockjs_bridge.resume.shared import Shared
 
 T = TypeVar("T")
@@ -33,6 +34,8 @@ class Endpoints:
         rooms: of all endpoints together.
         monitor: what is counted; to be set before the server starts.
         history: of rooms that have one; None where none has. To be set before the server starts.
+        cluster: the processes that serve the application together; None where there is one. To be
+            set before the server starts.
         signals: what the processes of the application say to each other.
     """
 
@@ -52,6 +55,7 @@ class Endpoints:
         self.rooms: Rooms[Recipient] = Rooms()
         self.monitor = Monitor()
         self.history: History | None = None
+        self.cluster: Homes | None = None
         self.signals = Signals()
 
     def __iter__(self) -> Iterator[Endpoint]:
@@ -73,7 +77,7 @@ class Endpoints:
         self._matched.clear()
         self._missed.clear()
         if self._hub is not None:
-            endpoint.start(self._hub, self._shared)
+            endpoint.start(self._hub, self._shared, self.cluster)
 
     @property
     def served(self) -> bool:
@@ -136,10 +140,12 @@ class Endpoints:
         self._shared = Shared() if shared is None else shared
         capacity = Capacity(self._max_sessions, self._shared.places)
         self._workers = workers
+        if self.cluster is not None and self.cluster.history is not None:
+            self.history = self.cluster.history
         self.signals.start(clock)
         self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history)
         for endpoint in self:
-            endpoint.start(self._hub, self._shared)
+            endpoint.start(self._hub, self._shared, self.cluster)
 
     def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a path within the application is for.

@@ -94,7 +94,15 @@ class Openings:
         key = accept_key(head)
         if key is None or routed.target.action not in _WEBSOCKETS:
             return False
-        outcome = routed.endpoint.handle(routed.target, routed.parts())
+        parts = routed.parts()
+        if (
+            routed.target.resumable
+            and routed.endpoint.homes is not None
+            and routed.endpoint.missing(routed.target, parts) is not None
+        ):
+            # Another process may have the session.
+            return False
+        outcome = routed.endpoint.handle(routed.target, parts)
         if not isinstance(outcome, Upgrading):
             return False
         connection.begin()
@@ -119,7 +127,7 @@ class Openings:
             answer = self._abandon(attach, 500, [])
         if answer.status not in (101, GONE):
             routed.connection.respond(answer)
-        if self._log.enabled:
+        if self._log.enabled and not routed.connection.relayed:
             remote, size = routed.client.remote, len(answer.body)
             self._log.write(head, answer.status, size, now() - begun, remote)
 

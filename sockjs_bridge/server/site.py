@@ -64,6 +64,11 @@ class Site:
             self._direct = endpoints
 
     @property
+    def direct(self) -> Endpoints | None:
+        """The endpoints of the application itself; None where other WSGI code stands before it."""
+        return self._direct
+
+    @property
     def readiness(self) -> Readiness:
         """Whether the process is to get new clients."""
         return self._shared.readiness
