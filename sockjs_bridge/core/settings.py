@@ -11,6 +11,8 @@ from sockjs_bridge.core.protocol import TOKEN
 from sockjs_bridge.core.transports import NAMES
 from sockjs_bridge.ini import count, flag, number, read, setting
 
+# No pattern of a route: the server itself compares it.
+_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 _ORIGIN = re.compile(r"https?://(\*\.)?[^/*@?#\s]+")
 
 
@@ -47,6 +49,18 @@ def _subprotocols(value: Any) -> tuple[str, ...]:
     return names
 
 
+def _path(value: Any) -> str:
+    if value != "" and not (isinstance(value, str) and _PATH.fullmatch(value)):
+        raise ValueError("a path as /metrics, or nothing, for none")
+    return str(value)
+
+
+def _permission(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("the name of a permission, or nothing, for everybody")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one endpoint.
@@ -80,6 +94,9 @@ class Settings:
         jsessionid: whether responses set the cookie ``JSESSIONID``, for sticky balancers.
         fast: whether polls and sends of open sessions, and WebSockets, are handled before aiohttp
             makes requests of them (`sockjs_bridge.server.fast`).
+        metrics_path: where `sockjs_bridge.ops` shows metrics; empty: nowhere.
+        metrics_permission: who may see them; empty: everybody.
+        health_path: below which `sockjs_bridge.ops` says how the process is; empty: nowhere.
         debug: whether an asynchronous view or hook that keeps the event loop for more than 100 ms
             is logged.
     """
@@ -102,6 +119,9 @@ class Settings:
     subprotocols: tuple[str, ...] = setting((), _subprotocols)
     jsessionid: bool = setting(False, flag)
     fast: bool = setting(True, flag)
+    metrics_path: str = setting("/metrics", _path)
+    metrics_permission: str = setting("metrics", _permission)
+    health_path: str = setting("/health", _path)
     debug: bool = setting(False, flag)
 
     def override(self, raw: Mapping[str, Any], prefix: str = "") -> Settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +15,8 @@ from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.outcomes import Answer
+from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.shared import Shared
 
 T = TypeVar("T")
@@ -31,6 +33,10 @@ class Endpoints:
         max_body_size: as given.
         rooms: of all endpoints together.
         monitor: what is counted; to be set before the server starts.
+        resumption: what is counted of how resumable sessions go on; as `monitor`.
+        answers: what the server itself answers a GET of a path with, on the loop, without the
+            application; by paths within the application, percent-encoded. Where other WSGI code
+            stands in between, such a path is the application's after all.
         history: of rooms that have one; None where none has. To be set before the server starts.
     """
 
@@ -49,6 +55,9 @@ class Endpoints:
         self._workers: Workers | None = None
         self.rooms: Rooms[Recipient] = Rooms()
         self.monitor = Monitor()
+        self.resumption = ResumeMonitor()
+        self.answers: dict[str, Callable[[], Answer]] = {}
+        self._when_served: list[Callable[[Hub], object]] = []
         self.history: History | None = None
 
     def __iter__(self) -> Iterator[Endpoint]:
@@ -70,7 +79,7 @@ class Endpoints:
         self._matched.clear()
         self._missed.clear()
         if self._hub is not None:
-            endpoint.start(self._hub, self._shared)
+            endpoint.start(self._hub, self._shared, self.resumption)
 
     @property
     def served(self) -> bool:
@@ -122,6 +131,10 @@ class Endpoints:
         """
         return self.hub.broadcasts
 
+    def when_served(self, callback: Callable[[Hub], object]) -> None:
+        """Calls back, on the loop, as a server starts with this application; each time."""
+        self._when_served.append(callback)
+
     def start(self, clock: Clock, workers: Workers, shared: Shared | None = None) -> None:
         """Makes the endpoints ready; called by the server.
 
@@ -135,7 +148,9 @@ class Endpoints:
         self._workers = workers
         self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history)
         for endpoint in self:
-            endpoint.start(self._hub, self._shared)
+            endpoint.start(self._hub, self._shared, self.resumption)
+        for callback in self._when_served:
+            callback(self._hub)
 
     def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a path within the application is for.

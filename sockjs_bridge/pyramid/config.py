@@ -46,6 +46,7 @@ OLD_PREFIX = "/__sockjs__"
 _PROCESS_WIDE = {
     *("max_sessions", "blocking_threads", "max_body_size"),
     *("max_suspended_bytes", "max_tombstones"),
+    *("metrics_path", "metrics_permission", "health_path"),
 }
 
 V = TypeVar("V", bound=Callable[..., object])
