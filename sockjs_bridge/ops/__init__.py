@@ -7,14 +7,10 @@ and nothing is counted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 
 from sockjs_bridge.ops.health import add_health
-
-if TYPE_CHECKING:
-    from pyramid.config import Configurator
 
 __all__ = ("includeme",)
 
