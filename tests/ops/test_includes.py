@@ -134,11 +134,14 @@ def test_monitors() -> None:
         assert isinstance(endpoints.resumption, CountingResumption)
 
 
-def test_by_the_ini_and_by_the_application() -> None:
-    """Pyramid commits the one before the other begins; nothing is counted twice."""
+@pytest.mark.parametrize("committed", [False, True])
+def test_by_the_ini_and_by_the_application(committed: bool) -> None:
+    """Whatever is committed between the two, nothing is counted twice."""
     config = Configurator(settings={"pyramid.includes": "sockjs_bridge.ops"})
     endpoints = config.registry.sockjs.endpoints
     monitor, served = endpoints.monitor, [*endpoints._when_served]
+    if committed:
+        config.commit()
     config.include("sockjs_bridge.ops")
     app = config.make_wsgi_app()
     assert endpoints.monitor is monitor
