@@ -158,6 +158,19 @@ def test_one_folder_and_scripts_import_redis() -> None:
     assert found == {"redis"}
 
 
+def test_who_counts_for_prometheus() -> None:
+    """What an application without the include never imports; how a process is needs it neither."""
+    packages = {name.rpartition(".")[0] for name in SOURCES}
+    found = {
+        module.removeprefix("sockjs_bridge.")
+        for module, source in SOURCES.items()
+        for each in imports(module, source, package=module in packages)
+        if each.module.partition(".")[0] == "prometheus_client"
+    }
+    assert {part(f"sockjs_bridge.{module}") for module in found} == {"ops"}
+    assert "ops.health" not in found
+
+
 @pytest.mark.parametrize("package", ["sockjs_bridge", "pyramid_chat"])
 def test_no_module_is_too_long(package: str) -> None:
     lines = {module: source.count("\n") for module, source in modules(package).items()}

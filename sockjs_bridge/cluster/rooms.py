@@ -236,6 +236,8 @@ class HistoryRooms:
             del present.entries[session]
             for flight in present.flights:
                 flight.late.append(entry)
+        if entry.recovered is False:
+            self._broadcasts.monitor.missed(1)
         self._tend()
         entry.session.queue(entry.told(room))
 

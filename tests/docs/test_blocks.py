@@ -12,7 +12,7 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.pyramid import threads
 from sockjs_bridge.server.options import ServerOptions
-from tests.docs import test_examples, test_kit, test_protocol, test_servers
+from tests.docs import test_examples, test_kit, test_metrics, test_protocol, test_servers
 from tests.docs.blocks import OTHER_WAYS, Block, check_javascript, collect, pages
 from tests.interop import test_reconnecting_client
 
@@ -83,6 +83,7 @@ def test_every_block_is_run_or_excused() -> None:
     run = {
         *(example.block.key for example in test_examples.EXAMPLES),
         *test_kit.RUN,
+        *test_metrics.RUN,
         *test_protocol.RUN,
         *test_reconnecting_client.RUN,
         *test_servers.RUN,
