@@ -24,7 +24,7 @@ FLOORS = (
     {"endpoint"},
     {"client", "cluster"},
     {"pyramid", "server"},
-    {"ops", "scaffold", "testing"},
+    {"gunicorn", "ops", "scaffold", "testing"},
     {"pytest_plugin"},
     # The package itself: the public door, which nothing within goes through.
     {""},

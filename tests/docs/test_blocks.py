@@ -32,6 +32,11 @@ NOT_RUN = {
         "chat",
         "install the chat",
     ): "it changes the system; tests/proxies/test_deploy.py has its files",
+    (
+        "howto/deployment",
+        "$ pip install 'sockjs-bridge[gunicorn]'",
+    ): "it would fetch from the network; tests/integration/test_gunicorn.py starts the rest",
+    ("howto/deployment", "restart"): "it changes the system; tests/proxies has the unit",
     ("performance", "$ make bench"): "it measures for twenty minutes",
     ("performance", '$ make bench LOADS="ws-echo c500,xhr-echo c100 k4" PEERS=ours,limit'): (
         "it would install a peer; tests/bench tries its arguments"
