@@ -167,9 +167,7 @@ class MemoryStore:
 
         self._answer(done, act)
 
-    def tops(
-        self, rooms: Mapping[str, Bounds], done: Done[Mapping[str, Position | None]]
-    ) -> None:
+    def tops(self, rooms: Mapping[str, Bounds], done: Done[Mapping[str, Position | None]]) -> None:
         """Looks up the last positions of rooms; see `Store.tops`."""
         asked = {**rooms}
 

@@ -162,9 +162,7 @@ class Store(Protocol):
         """
         raise NotImplementedError
 
-    def tops(
-        self, rooms: Mapping[str, Bounds], done: Done[Mapping[str, Position | None]]
-    ) -> None:
+    def tops(self, rooms: Mapping[str, Bounds], done: Done[Mapping[str, Position | None]]) -> None:
         """Looks up the last positions of rooms, in one pipeline; they are known longer then.
 
         Args:
