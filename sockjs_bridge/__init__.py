@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         includeme,
         websocket_view,
     )
+    from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
     from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "AsyncWebSocket",
+    "BroadcastCount",
     "ConnectionClosed",
     "Joined",
     "NotConfirmed",
@@ -43,6 +45,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "AsyncWebSocket": "pyramid.connections",
+    "BroadcastCount": "pyramid.confirmation",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
     "NotConfirmed": "errors",
