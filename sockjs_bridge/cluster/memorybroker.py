@@ -199,7 +199,7 @@ class MemoryBroker:
         stream = self.stream(room, now)
         return None if stream is None else stream.top
 
-    def lease(self, node: str, about: str, now: float, until: float) -> None | Fenced:
+    def lease(self, node: str, about: str, now: float, until: float) -> Fenced | None:
         """Notes that a process lives, unless it was declared dead."""
         if self._dead.get(node, 0.0) > now:
             return Fenced(f"{node} was declared dead")

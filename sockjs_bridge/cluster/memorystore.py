@@ -238,7 +238,7 @@ class MemoryStore:
     def lease(self, about: str, ttl: float, done: Done[None]) -> None:
         """Says that this process lives; see `Store.lease`."""
 
-        def act(now: float) -> None | Fenced:
+        def act(now: float) -> Fenced | None:
             return self._broker.lease(self.node, about, now, now + ttl)
 
         self._answer(done, act)
