@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         websocket_view,
     )
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
+    from sockjs_bridge.pyramid.notices import Notified
     from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
     from sockjs_bridge.pyramid.sessions import WebSocketSession
@@ -25,6 +26,7 @@ __all__ = (
     "AsyncWebSocket",
     "ConnectionClosed",
     "Joined",
+    "Notified",
     "Session",
     "SessionManager",
     "SockJS",
@@ -44,6 +46,7 @@ _MODULES = {
     "AsyncWebSocket": "pyramid.connections",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
+    "Notified": "pyramid.notices",
     "Session": "pyramid.compat",
     "SessionManager": "pyramid.compat",
     "SockJS": "pyramid.application",

@@ -78,6 +78,44 @@ class Monitor:
             recipients: how many sessions it is for.
         """
 
+    def missed(self, clients: int) -> None:
+        """Clients are told that messages of a room are missing, which cannot be had any more.
+
+        Args:
+            clients: how many of this process.
+        """
+
+    # Many processes: these come from what a cluster shares.
+
+    def relayed(self, outcome: str) -> None:
+        """A request of a session that lives in another process was handed on there.
+
+        Args:
+            outcome: what came of it, in a word; of few that are known beforehand, as each is
+                counted by itself.
+        """
+
+    def engine(self, seconds: float) -> None:
+        """The engine has answered.
+
+        Args:
+            seconds: from the call to the answer.
+        """
+
+    def unpublished(self, count: int) -> None:
+        """Messages for many did not reach the engine, and are lost for other processes.
+
+        Args:
+            count: of messages.
+        """
+
+    def degraded(self, on: bool) -> None:
+        """The engine cannot be reached, and this process goes on by itself; or it can be again.
+
+        Args:
+            on: False where it can be reached again.
+        """
+
     @property
     def traffic(self) -> Monitor | None:
         """Itself, None where it counts no messages: then nothing is called for each of them."""

@@ -12,7 +12,9 @@ from sockjs_bridge.core.contracts import Clock, Recipient, Workers
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.core.rooms import Rooms
+from sockjs_bridge.core.signals import Signals
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.resume.shared import Shared
 
@@ -31,6 +33,7 @@ class Endpoints:
         rooms: of all endpoints together.
         monitor: what is counted; to be set before the server starts.
         history: of rooms that have one; None where none has. To be set before the server starts.
+        signals: what the processes of the application say to each other.
     """
 
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
@@ -49,6 +52,7 @@ class Endpoints:
         self.rooms: Rooms[Recipient] = Rooms()
         self.monitor = Monitor()
         self.history: History | None = None
+        self.signals = Signals()
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())
@@ -104,6 +108,15 @@ class Endpoints:
         return _served(self._workers)
 
     @property
+    def readiness(self) -> Readiness:
+        """Whether the process is to get new clients.
+
+        Raises:
+            RuntimeError: no server of ours serves the application.
+        """
+        return _served(self._shared).readiness
+
+    @property
     def broadcasts(self) -> Broadcasts:
         """What takes messages to many sessions.
 
@@ -123,6 +136,7 @@ class Endpoints:
         self._shared = Shared() if shared is None else shared
         capacity = Capacity(self._max_sessions, self._shared.places)
         self._workers = workers
+        self.signals.start(clock)
         self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history)
         for endpoint in self:
             endpoint.start(self._hub, self._shared)

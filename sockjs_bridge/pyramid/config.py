@@ -23,7 +23,7 @@ from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.cors import YEAR
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.ini import SettingError, parsers
-from sockjs_bridge.pyramid import handshake, mistakes
+from sockjs_bridge.pyramid import handshake, mistakes, notices
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
 from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
@@ -323,7 +323,8 @@ def includeme(config: Configurator) -> None:
     static = _client_path()
     prefix = f"/{config.route_prefix}" if config.route_prefix else ""
     client_path = f"{prefix}/{static}/{CLIENT}"
-    config.registry.sockjs = SockJS(_settings(config.registry), client_path)
+    sockjs = config.registry.sockjs = SockJS(_settings(config.registry), client_path)
+    notices.deliver(sockjs.endpoints, config.registry)
     config.add_directive("add_sockjs_route", add_sockjs_route)
     config.add_directive("add_sockjs_rooms", add_sockjs_rooms)
     config.add_directive("add_websocket_view", add_websocket_view)

@@ -104,6 +104,26 @@ class LastMinute(Monitor):
         """Passes on that a message for many was sent."""
         self._other.broadcast(recipients)
 
+    def missed(self, clients: int) -> None:
+        """Passes on that clients are told of missing messages."""
+        self._other.missed(clients)
+
+    def relayed(self, outcome: str) -> None:
+        """Passes on that a request was handed on to another process."""
+        self._other.relayed(outcome)
+
+    def engine(self, seconds: float) -> None:
+        """Passes on how long the engine took."""
+        self._other.engine(seconds)
+
+    def unpublished(self, count: int) -> None:
+        """Passes on that messages did not reach the engine."""
+        self._other.unpublished(count)
+
+    def degraded(self, on: bool) -> None:
+        """Passes on whether the engine cannot be reached."""
+        self._other.degraded(on)
+
 
 class SockJSPanel(DebugPanel):  # type: ignore[misc]
     """What is connected at present; and, for a handshake, how it went.

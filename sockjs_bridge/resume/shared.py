@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sockjs_bridge.core.hub import Places
+from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.resume.contracts import Resident
 from sockjs_bridge.resume.tombstones import Tombstones
 
@@ -17,12 +18,14 @@ class Shared:
         places: how many sessions there are.
         tombstones: of all endpoints.
         kept_bytes: what suspended sessions keep.
+        readiness: whether the process is to get new clients.
     """
 
     def __init__(self) -> None:
         self.places = Places()
         self.tombstones = Tombstones()
         self.kept_bytes = 0
+        self.readiness = Readiness()
         # By bound: those that keep something while nobody receives, the oldest first.
         self._suspended: dict[int, dict[Resident, int]] = {}
 

@@ -161,6 +161,8 @@ class Runner:
         now = asyncio.get_running_loop().time
         timeout = self._options.shutdown_timeout
         start = now()
+        # Over the connections that are there: new ones are not accepted any more.
+        self._site.readiness.block("stopping")
         for serving in self._servers:
             serving.close()
         try:

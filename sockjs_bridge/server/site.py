@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Clock, Workers
+from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints, decoded
 from sockjs_bridge.endpoint.handshake import Inquiry
@@ -61,6 +62,11 @@ class Site:
         if isinstance(endpoints, Endpoints):
             self._all.append(endpoints)
             self._direct = endpoints
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether the process is to get new clients."""
+        return self._shared.readiness
 
     @property
     def max_body_size(self) -> int | None:

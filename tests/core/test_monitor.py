@@ -232,6 +232,11 @@ def test_one_of_both_is_counted(method: str) -> None:
         ("messages_in", ("websocket", 1, 10)),
         ("messages_out", ("websocket", 1, 10)),
         ("broadcast", (7,)),
+        ("missed", (2,)),
+        ("relayed", ("answered",)),
+        ("engine", (0.002,)),
+        ("unpublished", (3,)),
+        ("degraded", (True,)),
     ],
 )
 def test_nothing_is_counted_by_default(method: str, arguments: tuple[object, ...]) -> None:

@@ -143,7 +143,7 @@ def test_endpoint_that_is_added_late() -> None:
 
 def test_not_served() -> None:
     endpoints = make("/chat")
-    for attribute in ("clock", "workers"):
+    for attribute in ("clock", "readiness", "workers"):
         with pytest.raises(RuntimeError, match="not served by sockjs_bridge"):
             getattr(endpoints, attribute)
 
@@ -154,6 +154,14 @@ def test_started() -> None:
     assert endpoints.clock is clock
     assert endpoints.workers is workers
     assert endpoints["at /chat"].manager.clock is clock
+
+
+def test_readiness_is_that_of_the_process() -> None:
+    one, other, shared = make("/a"), make("/b"), Shared()
+    for endpoints in (one, other):
+        endpoints.start(HandClock(), BareWorkers(), shared)
+    one.readiness.block("draining")
+    assert other.readiness.reasons == shared.readiness.reasons == ("draining",)
 
 
 def test_added_while_it_is_served() -> None:

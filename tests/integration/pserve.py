@@ -21,7 +21,7 @@ PATIENCE = 90.0
 
 INI = """
 [app:main]
-paste.app_factory = tests.pkgs.pserve_app:main
+paste.app_factory = {factory}
 {app}
 
 [server:main]
@@ -66,11 +66,15 @@ format = %(message)s
 
 
 def write_ini(
-    folder: Path, server: str = "listen = 127.0.0.1:0", app: str = "", level: str = "INFO"
+    folder: Path,
+    server: str = "listen = 127.0.0.1:0",
+    app: str = "",
+    level: str = "INFO",
+    factory: str = "tests.pkgs.pserve_app:main",
 ) -> Path:
-    """Write an ini file with further lines in its sections."""
+    """Write an ini file of an application, with further lines in its sections."""
     path = folder / "test.ini"
-    path.write_text(INI.format(app=app, server=server, level=level))
+    path.write_text(INI.format(app=app, server=server, level=level, factory=factory))
     return path
 
 

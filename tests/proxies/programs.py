@@ -171,6 +171,25 @@ class _TLSProgram(Program):
         return []
 
 
+def nginx(folder: Path) -> list[str]:
+    """Return the command of nginx for the file site.conf of a folder.
+
+    Such a file to include has no user, paths and processes: Debian's are for its service.
+    """
+    folders = "".join(
+        f"{name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main = folder / "nginx.conf"
+    main.write_text(
+        f"{'user root;' if os.geteuid() == 0 else ''}\n"
+        f"daemon off;\npid {folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\n"
+        f"http {{\naccess_log {folder}/access.log;\n{folders}"
+        f"include {folder}/site.conf;\n}}\n"
+    )
+    return [find_program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(main)]
+
+
 class Nginx(_TLSProgram):
     """nginx with one of the sites of docs/deploy.
 
@@ -200,19 +219,7 @@ class Nginx(_TLSProgram):
             },
         )
         (self.folder / "site.conf").write_text(site)
-        # A file to include has no user, paths and processes: Debian's are for its service.
-        folders = "".join(
-            f"{name}_temp_path {self.folder}/{name};\n"
-            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        main = self.folder / "nginx.conf"
-        main.write_text(
-            f"{'user root;' if os.geteuid() == 0 else ''}\n"
-            f"daemon off;\npid {self.folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\n"
-            f"http {{\naccess_log {self.folder}/access.log;\n{folders}"
-            f"include {self.folder}/site.conf;\n}}\n"
-        )
-        return [find_program("nginx"), "-e", "stderr", "-p", str(self.folder), "-c", str(main)]
+        return nginx(self.folder)
 
 
 class HAProxy(_TLSProgram):

@@ -21,6 +21,11 @@ CALLS = [
     ("messages_in", "websocket", 2, 10),
     ("messages_out", "xhr-polling", 1, 7),
     ("broadcast", 5),
+    ("missed", 2),
+    ("relayed", "answered"),
+    ("engine", 0.002),
+    ("unpublished", 3),
+    ("degraded", True),
 ]
 
 

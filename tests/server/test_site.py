@@ -284,6 +284,14 @@ def test_applications_share_the_places_for_sessions() -> None:
     two.manager.create("t", XHR)
 
 
+def test_applications_share_what_speaks_against_new_clients() -> None:
+    first, second = make("/one"), make("/two")
+    here = site(application(first))
+    assert here.learn("/x/two/info", inquiry(second, "/x", "/two/info"))
+    here.readiness.block("draining")
+    assert first.readiness.reasons == second.readiness.reasons == ("draining",)
+
+
 def test_end_of_a_site() -> None:
     """Closing and finishing reach every application."""
     first, second = make("/one"), make("/two")
