@@ -94,7 +94,7 @@ LEASE_TRANSITIONS = {
 
 _FENCING = frozenset({_S.FENCED, _S.LAPSED})
 
-#: Asks a process whether it reaches the store, past the store; None: it gave no answer.
+#: Asks a process, past the store, whether it reaches that (`Nodes.judges`); None: no answer came.
 Ask = Callable[[str, Callable[[bool | None], object]], object]
 
 
@@ -123,7 +123,15 @@ class LeaseHolder(Protocol):
         raise NotImplementedError
 
 
-class Lease(StateMachine[LeaseState, LeaseEvent]):
+class LeaseLife(StateMachine[LeaseState, LeaseEvent]):
+    """What has such a state."""
+
+    __slots__ = ()
+
+    _initial, _table = LeaseState.NEW, LEASE_TRANSITIONS
+
+
+class Lease(LeaseLife):
     """The lease of this process.
 
     Args:
@@ -139,10 +147,17 @@ class Lease(StateMachine[LeaseState, LeaseEvent]):
 
     __slots__ = (
         *("_about", "_acked", "_ask", "_asked", "_claim", "_clock", "_ended", "_failed"),
-        *("_holder", "_others", "_renewed", "_seconds", "_store", "_ticked", "_waiting"),
+        *(
+            "_holder",
+            "_others",
+            "_renewed",
+            "_seconds",
+            "_stalled_at",
+            "_store",
+            "_ticked",
+            "_waiting",
+        ),
     )
-
-    _initial, _table = LeaseState.NEW, LEASE_TRANSITIONS
 
     def __init__(
         self,
@@ -168,17 +183,13 @@ class Lease(StateMachine[LeaseState, LeaseEvent]):
         self._acked = -math.inf
         # When one was sent last, and when `tick` was called last.
         self._renewed = self._ticked = -math.inf
+        self._stalled_at = -math.inf
         # The last renewal came to nothing.
         self._failed = False
         # No session of before a lapse is left.
         self._ended = True
         # Which question is under way, of how many answers are missing.
         self._asked = self._waiting = 0
-
-    @property
-    def reaches(self) -> bool:
-        """Whether this process reaches the store: what others ask."""
-        return self._clock.time() < self._acked + OVERDUE * self._seconds
 
     @property
     def held(self) -> bool:
@@ -213,6 +224,14 @@ class Lease(StateMachine[LeaseState, LeaseEvent]):
         ):
             self._ask_others()
 
+    def forgotten(self) -> None:
+        """Hears that the store may have forgotten who was declared dead."""
+        now = self._clock.time()
+        self._look_for_stall(now)
+        if now < self._stalled_at + self._seconds:
+            # It may have been, and cannot be told any more.
+            self._move(LeaseEvent.REFUSE)
+
     def _holds(self, now: float) -> bool:
         """Whether the store knows of it still, as far as is known here."""
         return now < self._acked + self._seconds
@@ -223,6 +242,7 @@ class Lease(StateMachine[LeaseState, LeaseEvent]):
     def _look_for_stall(self, now: float) -> None:
         if self._stalled(now) and now >= self._claim.until and self._move(LeaseEvent.STALL):
             self._failed = False
+            self._stalled_at = now
             # What others have answered before.
             self._asked, self._waiting = self._asked + 1, 0
             self._renew()

@@ -3,7 +3,7 @@
 Each process has a lease in the store (`lease`), and looks at all leases as often as it renews its
 own. Whose lease is gone is declared dead (`Store.sweep`) by whoever sees it first. Where the store
 was away, leases are gone that their owners are about to renew: so nobody is declared dead before
-this process has seen the store for as long as a lease holds.
+this process has seen the store for longer than a lease holds.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from sockjs_bridge.cluster.lease import TICK, Ask, Lease, LeaseHolder, LeaseState
-from sockjs_bridge.cluster.notices import Notices
+from sockjs_bridge.cluster.lease import TICK, Ask, Lease, LeaseHolder
 from sockjs_bridge.cluster.store import Store, StoreError
 from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.contracts import Clock
+from sockjs_bridge.core.signals import Signals
 
 #: Of the lease: how often is looked after a node that may have died.
 SUSPICION = 0.05
+#: Of the lease: for how long a process has seen the store before it declares others dead. Before
+#: that it says that it may (`Nodes.judges`), so that who does not reach the store knows in time.
+CERTAINTY = 1.5
+#: The kind of signals by which a process says that it has begun, or ends.
+SIGNAL = "node"
 
 _LETTERS = string.digits + string.ascii_lowercase
 
@@ -94,7 +99,7 @@ class Nodes:
         node: the name of this process.
         seconds: for which a lease holds.
         about: returns what others are to know of this process.
-        notices: what others say.
+        signals: by which processes say that they came or went.
         listener: hears of the others.
         holder: hears what follows from the lease of this process.
         claim: of the resumable sessions.
@@ -111,7 +116,7 @@ class Nodes:
         node: str,
         seconds: float,
         about: Callable[[], About],
-        notices: Notices,
+        signals: Signals,
         listener: NodeListener,
         holder: LeaseHolder,
         claim: Claim,
@@ -121,13 +126,14 @@ class Nodes:
         self._clock = clock
         self._node = node
         self._seconds = seconds
-        self._notices = notices
+        self._signals = signals
         self._listener = listener
         self._others: dict[str, About] = {}
         # Missing at the last look; they are declared dead by then, where that may be.
         self._missing: set[str] = set()
-        # Since when the store can be seen.
+        # Since when the store can be seen, and when it was last.
         self._since = math.inf
+        self._saw = -math.inf
         self._looking = False
         self._looked = -math.inf
         # Those that may have died, and until when is looked after them.
@@ -136,8 +142,7 @@ class Nodes:
         self.lease = Lease(
             store, clock, seconds, lambda: about().text, holder, claim, self._names, ask
         )
-        notices.on("came", lambda fields, sender: self.look())
-        notices.on("went", lambda fields, sender: self.look())
+        signals.on(SIGNAL, lambda node: self.look())
 
     def _names(self) -> list[str]:
         return list(self._others)
@@ -151,6 +156,14 @@ class Nodes:
         """Returns what another process says of itself; None where it does not live."""
         return self._others.get(node)
 
+    @property
+    def judges(self) -> bool:
+        """Whether this process has seen the store for so long that others may be dead to it soon.
+
+        It is what another one asks that does not reach the store (`lease.Ask`).
+        """
+        return self.lease.held and self._clock.time() >= self._since + self._seconds
+
     # Its life
 
     def begin(self) -> None:
@@ -158,18 +171,20 @@ class Nodes:
         self._running = True
         self.lease.begin()
         self.look()
-        self._notices.tell(None, "came")
+        self._signals.say(SIGNAL, self._node)
         self._tick_later()
 
     def end(self) -> None:
         """Gives the lease back."""
         self._running = False
         self._store.release(lambda result: None)
-        self._notices.tell(None, "went")
+        self._signals.say(SIGNAL, self._node)
 
-    def connected(self) -> None:
-        """Hears that the store can be reached (`Listener.connected`)."""
+    def connected(self, *, same: bool) -> None:
+        """Hears that the store can be reached; see `Listener.connected`."""
         self._since = math.inf
+        if not same:
+            self.lease.forgotten()
         if self._running:
             self.look()
 
@@ -197,11 +212,13 @@ class Nodes:
     def _seen(self, leases: Mapping[str, str] | StoreError) -> None:
         self._looking = False
         now = self._clock.time()
-        if isinstance(leases, StoreError) or self.lease.state is not LeaseState.HELD:
+        if isinstance(leases, StoreError) or not self.lease.held:
             # Who is in doubt itself takes nobody for dead.
             self._since = math.inf
             return
-        self._since = min(self._since, now)
+        # Who stood still has not seen it meanwhile.
+        self._since = min(self._since, now) if now < self._saw + self._seconds else now
+        self._saw = now
         for node, text in leases.items():
             about = About.parse(text)
             if node != self._node and self._others.get(node) != about:
@@ -210,7 +227,7 @@ class Nodes:
                 if new:
                     self._listener.came(node, about)
         missing = self._others.keys() - leases.keys()
-        if now >= self._since + self._seconds:
+        if now >= self._since + CERTAINTY * self._seconds:
             for node in missing & self._missing:
                 # It was declared dead after the look before.
                 del self._others[node]
