@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Final
+
+#: The end of what holds for ever.
+NEVER: Final = math.inf
 
 
 class Claim:
@@ -21,7 +25,7 @@ class Claim:
     __slots__ = ("doubt", "until")
 
     def __init__(self) -> None:
-        self.until = math.inf
+        self.until = NEVER
         self.doubt: Callable[[float], bool] = lambda now: True
 
     def holds(self, now: float) -> bool:
