@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sockjs_bridge.core.joined import Joined
-    from sockjs_bridge.errors import ConnectionClosed
+    from sockjs_bridge.errors import ConnectionClosed, NotConfirmed
     from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session, SessionManager, get_session_manager
     from sockjs_bridge.pyramid.config import (
@@ -26,6 +26,7 @@ __all__ = (
     "AsyncWebSocket",
     "ConnectionClosed",
     "Joined",
+    "NotConfirmed",
     "Notified",
     "Session",
     "SessionManager",
@@ -47,6 +48,7 @@ _MODULES = {
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
     "Notified": "pyramid.notices",
+    "NotConfirmed": "errors",
     "Session": "pyramid.compat",
     "SessionManager": "pyramid.compat",
     "SockJS": "pyramid.application",

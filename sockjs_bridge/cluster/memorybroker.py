@@ -13,8 +13,10 @@ from typing import Protocol
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.store import FENCED_FOR, Entry, Fenced, Position
 
-#: A room's last position outlives its last message, as in Redis.
+#: A room's last position outlives its last message, as in Redis: so many times ``ttl``, and so many
+#: seconds at least.
 POSITION_LASTS = 4
+POSITION_LASTS_AT_LEAST = 60.0
 
 
 class _Connections(Protocol):
@@ -57,8 +59,11 @@ class _Stream:
     def add(self, entry: Entry, bounds: Bounds, now: float) -> Position:
         self.top = Position(self.top.epoch, self.top.number + 1)
         self.entries.append((now, self.top, entry))
-        self.until = now + POSITION_LASTS * bounds.ttl
+        self.touch(bounds, now)
         return self.top
+
+    def touch(self, bounds: Bounds, now: float) -> None:
+        self.until = now + max(POSITION_LASTS * bounds.ttl, POSITION_LASTS_AT_LEAST)
 
     def since(
         self, position: Position, bounds: Bounds, now: float
@@ -149,12 +154,18 @@ class MemoryBroker:
 
     def add(self, room: str, entry: Entry, bounds: Bounds, now: float) -> Position:
         """Keeps a message of a room."""
+        stream = self.begun(room, bounds, now)
+        if stream.top.epoch < self.floor:
+            stream.begin(self.epoch())
+        return stream.add(entry, bounds, now)
+
+    def begun(self, room: str, bounds: Bounds, now: float) -> _Stream:
+        """Returns what is kept of a room, from now on where nothing was."""
         stream = self.stream(room, now)
         if stream is None:
             stream = self.streams[room] = _Stream(self.epoch())
-        elif stream.top.epoch < self.floor:
-            stream.begin(self.epoch())
-        return stream.add(entry, bounds, now)
+        stream.touch(bounds, now)
+        return stream
 
     def go(self, room: str, member: str) -> str | None:
         """Forgets a member of a room; returns what was told of it, None where it was not in."""
@@ -194,10 +205,13 @@ class MemoryBroker:
             each.hear_told(text)
         return len(heard)
 
-    def top(self, room: str, now: float) -> Position | None:
+    def top(self, room: str, bounds: Bounds, now: float) -> Position | None:
         """Returns the last position of a room."""
         stream = self.stream(room, now)
-        return None if stream is None else stream.top
+        if stream is None:
+            return None
+        stream.touch(bounds, now)
+        return stream.top
 
     def lease(self, node: str, about: str, now: float, until: float) -> Fenced | None:
         """Notes that a process lives, unless it was declared dead."""

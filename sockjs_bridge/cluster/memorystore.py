@@ -168,21 +168,19 @@ class MemoryStore:
         """Looks up what came behind a position; see `Store.since`."""
 
         def act(now: float) -> Since:
-            stream = self._broker.stream(room, now)
-            if stream is None:
-                return Since(None, None)
+            stream = self._broker.begun(room, bounds, now)
             if position is None:
                 return Since(stream.top, None)
             return Since(stream.top, stream.since(position, bounds, now))
 
         self._answer(done, act)
 
-    def tops(self, rooms: Iterable[str], done: Done[Mapping[str, Position | None]]) -> None:
+    def tops(self, rooms: Mapping[str, Bounds], done: Done[Mapping[str, Position | None]]) -> None:
         """Looks up the last positions of rooms; see `Store.tops`."""
-        names = [*rooms]
+        asked = {**rooms}
 
         def act(now: float) -> dict[str, Position | None]:
-            return {room: self._broker.top(room, now) for room in names}
+            return {room: self._broker.top(room, bounds, now) for room, bounds in asked.items()}
 
         self._answer(done, act)
 

@@ -54,7 +54,7 @@ class Position:
 
     Attributes:
         epoch: within one the numbers go up by one; another one has begun from nothing.
-        number: of the message, from 1.
+        number: of the message, from 1; 0 is where an epoch begins.
     """
 
     epoch: int
@@ -69,12 +69,12 @@ class Since:
     """What a room has behind a position.
 
     Attributes:
-        top: of the last message; None where the room has none.
+        top: of the last message.
         entries: all messages behind the position, in order; None where not all are there any more,
             or the position is none of this room (a gap).
     """
 
-    top: Position | None
+    top: Position
     entries: list[tuple[Position, Entry]] | None
 
 
@@ -157,12 +157,25 @@ class Store(Protocol):
     ) -> None:
         """Looks up what came behind a position; with None only the top is asked for.
 
-        No entries come then, nor where the room has none.
+        Where nothing is known of the room an epoch begins, so that whoever has heard nothing yet
+        has a position, too: silence is no gap. A top is known for four times ``ttl``, and a minute
+        at least, after it was published or asked for.
+
+        Args:
+            room: its name.
+            position: of the last message that is known.
+            bounds: of the room.
+            done: hears of that.
         """
         raise NotImplementedError
 
-    def tops(self, rooms: Iterable[str], done: Done[Mapping[str, Position | None]]) -> None:
-        """Looks up the last positions of rooms, in one pipeline."""
+    def tops(self, rooms: Mapping[str, Bounds], done: Done[Mapping[str, Position | None]]) -> None:
+        """Looks up the last positions of rooms, in one pipeline; they are known longer then.
+
+        Args:
+            rooms: their names, and how much is kept of each.
+            done: hears of them, None for a room of which nothing is known.
+        """
         raise NotImplementedError
 
     def subscribe(self, rooms: Iterable[str]) -> None:

@@ -75,7 +75,7 @@ class BaseManager(Generic[S]):
         self.settle = hub.broadcasts.settle
         self.drop = hub.broadcasts.drop
         self.join = hub.join
-        self.leave = hub.rooms.leave
+        self.leave = hub.leave
         self.leave_rooms = hub.leave_rooms
         self.rooms_of = hub.rooms.of
         self._hub = hub

@@ -91,7 +91,7 @@ class Hub:
         capacity: how many sessions there may be.
         rooms: of the application, where they are there before it is served.
         monitor: what is counted; nothing by default.
-        history: of rooms that have one, None where none has.
+        history: of rooms that are more than lists of sessions; None where none is.
 
     Attributes:
         clock: as given.
@@ -132,6 +132,10 @@ class Hub:
         if self._history is not None:
             return self._history.join(session, room)
         return IN if self.rooms.join(session, room) else REFUSED
+
+    def leave(self, session: Recipient, room: str) -> bool:
+        """Takes a session out of a room; False when it was not in. In any thread."""
+        return (self._history or self.rooms).leave(session, room)
 
     def introduced(self, session: Recipient) -> None:
         """Hears that a session's client has said what it has of rooms; see `History`."""

@@ -140,13 +140,16 @@ class RoomServer:
         **settings: Any,
     ) -> None:
         self.clock = ThreadClock() if clock is None else clock
-        self.history = HistoryRooms(make_engine)
+        self.history = self.make_history(make_engine)
         self.history.declare("room*", bounds)
         self.rooms: Rooms[Recipient] = Rooms()
         self.hub = Hub(self.clock, Capacity(1000), self.rooms, history=self.history)
         self.resumable = ResumeManager(Settings().override(settings), self.hub)
         self.stock = Manager(Settings(), self.hub)
         self.names = itertools.count()
+
+    def make_history(self, make_engine: Callable[[Callable[[], float]], Engine]) -> Any:
+        return HistoryRooms(make_engine)
 
     def client(
         self, rooms: dict[str, str] | None = None, *, name: str | None = None, join: str = ""

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from sockjs_bridge.cluster.declared import REMEMBERED
 from sockjs_bridge.cluster.engine import Bounds, Message
+from sockjs_bridge.cluster.entrants import Entrant
 from sockjs_bridge.cluster.memory import MemoryEngine
-from sockjs_bridge.cluster.rooms import REMEMBERED, HistoryRooms, _Entry
+from sockjs_bridge.cluster.rooms import HistoryRooms
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.resume import frames
@@ -120,7 +122,7 @@ def test_more_in_a_tick_than_a_response_takes() -> None:
 
 def test_room_without_history(server: RoomServer) -> None:
     client = server.client(join="plain")
-    assert not server.history.keeps("plain")
+    assert not server.history.carries("plain")
     assert server.joined == Joined(True)
     assert server.joined is not None
     assert server.joined.recovered is None
@@ -432,7 +434,7 @@ def test_what_was_missed_goes_before_what_came_meanwhile(server: RoomServer) -> 
     messages: list[Message] = []
     for text in ("missed", "live"):
         server.history._engine.add("room", text, frozenset(), BOUNDS, messages.append)
-    entry = _Entry(server.client({}).session)
+    entry = Entrant(server.client({}).session)
     entry.items = [messages[1].quoted]
     entry.found("E-0", messages[0].place, messages[:1])
     assert entry.items == [message.quoted for message in messages]
@@ -565,26 +567,26 @@ def test_first_pattern_holds() -> None:
     history = HistoryRooms()
     history.declare("a*c", Bounds(1, 1))
     history.declare("*", Bounds(2, 2))
-    assert history._bounds("abc") == history._bounds("ac") == Bounds(1, 1)
-    assert history._bounds("ab\nc") == Bounds(1, 1)
-    assert history._bounds("abcd") == Bounds(2, 2)
+    assert history.bounds("abc") == history.bounds("ac") == Bounds(1, 1)
+    assert history.bounds("ab\nc") == Bounds(1, 1)
+    assert history.bounds("abcd") == Bounds(2, 2)
 
 
 def test_pattern_is_plain_but_for_the_star() -> None:
     history = HistoryRooms()
     history.declare("room.[1]", Bounds(1, 1))
-    assert history.keeps("room.[1]")
-    assert not history.keeps("room.1")
-    assert not history.keeps("roomx[1]")
-    assert not history.keeps("room.[1]x")
+    assert history.carries("room.[1]")
+    assert not history.carries("room.1")
+    assert not history.carries("roomx[1]")
+    assert not history.carries("room.[1]x")
 
 
 def test_names_are_remembered_within_bounds() -> None:
     history = HistoryRooms()
     history.declare("room", Bounds(1, 1))
     for number in range(REMEMBERED + 2):
-        assert not history.keeps(str(number))
-    assert history.keeps("room")
+        assert not history.carries(str(number))
+    assert history.carries("room")
     assert len(history._found) <= REMEMBERED
 
 

@@ -66,7 +66,7 @@ async def test_positions_are_consecutive(make: Make) -> None:
     second = await publish(other, "a", "2")
     assert (first.number, second) == (1, Position(first.epoch, 2))
     assert (await publish(one, "b", "1")).number == 1
-    assert await ask(one.tops, ["a", "none"]) == {"a": second, "none": None}
+    assert await ask(one.tops, dict.fromkeys(["a", "none"], BOUNDS)) == {"a": second, "none": None}
 
 
 async def test_since(make: Make) -> None:
@@ -86,7 +86,17 @@ async def test_since(make: Make) -> None:
     assert await since(epoch - 1, 1) == Since(top, None)
     assert await since(epoch + 1, 0) == Since(top, None)
     assert await ask(store.since, "a", None, BOUNDS) == Since(top, None)
-    assert await ask(store.since, "b", top, BOUNDS) == Since(None, None)
+
+
+async def test_an_epoch_begins_where_one_asks(make: Make) -> None:
+    """Whoever has heard nothing yet has a position as well."""
+    store, _ = await make("node1")
+    begin = await ask(store.since, "a", None, BOUNDS)
+    assert begin == Since(Position(begin.top.epoch, 0), None)
+    assert await ask(store.since, "a", begin.top, BOUNDS) == Since(begin.top, [])
+    assert await publish(store, "a", "1") == Position(begin.top.epoch, 1)
+    found = await ask(store.since, "a", begin.top, BOUNDS)
+    assert [entry.text for _, entry in found.entries] == ["1"]
 
 
 async def test_no_more_than_the_size_is_found(make: Make) -> None:
