@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Protocol
 
 from sockjs_bridge.core.broadcasts import Broadcasts
+from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
@@ -99,6 +100,7 @@ class Hub:
         monitor: as given.
         wheel: the deadlines of the sessions.
         broadcasts: takes messages to many of them.
+        claim: whether resumable sessions may be served.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Hub:
         self.monitor = Monitor() if monitor is None else monitor
         self.wheel = DeadlineWheel(clock)
         self.broadcasts = Broadcasts(clock, self.monitor)
+        self.claim = Claim()
         self._history = history
         if history is not None:
             history.start(clock, self.rooms, self.broadcasts)

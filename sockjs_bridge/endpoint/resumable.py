@@ -48,6 +48,8 @@ from sockjs_bridge.resume.transports import RECEIVING, SEND, STREAM, WEBSOCKET
 
 #: Seconds after which a send is answered with what was taken of it.
 ANSWER_AFTER = 1.0
+#: What is said where it is not sure whose the sessions are.
+NOT_SERVED = "This process is cut off from the others."
 
 
 @dataclass(slots=True)
@@ -88,6 +90,8 @@ class ResumableAction:
             proof: what the application said when the outcome before was `Prove`.
         """
         transport = self.transport
+        if not self.manager.serves:
+            return self._refuse(503, NOT_SERVED)
         try:
             if transport is None:
                 return self._send(frames.parse_send(body), peer, proof)
@@ -369,6 +373,8 @@ class ResumableUrls:
         manager, place = self.manager, (_decoded(target.base), target.session_id)
         who = fingerprint(request.headers, jsessionid=self._jsessionid)
         made, alone = None, False
+        if not manager.serves:
+            return _refusal(503, headers, NOT_SERVED.encode())
         try:
             if _asks_for_new(request.query) and not manager.knows(place):
                 made = manager.create(place)

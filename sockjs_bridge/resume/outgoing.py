@@ -64,6 +64,9 @@ class Outgoing(Writing):
             batch: the messages.
             now: seconds of the clock.
         """
+        claim = self._owner.claim
+        if now >= claim.until and not claim.holds(now):
+            self.cut()
         if (
             (receiver := self._run) is not None
             and len(self._pieces) % LONGEST
