@@ -60,9 +60,11 @@ class Lifecycle:
         self._epochs: dict[str, tuple[int, float]] = {}
         self._floor = 0
         self._highest = 0
-        # The runs of the server that commands go to, that is heard, and that was there last.
+        # The runs of the servers that commands go to, and that is heard.
         self._run = self._heard_run = ""
-        self._last_run: str | None = None
+        # The lineage of the first, and of the one that was there last.
+        self._lineage = ""
+        self._last_lineage: str | None = None
         self._connected = False
 
     async def start(self, node: str, listener: Listener) -> None:
@@ -107,16 +109,16 @@ class Lifecycle:
         found = await check_server(self._server.address, connection)
         for script in scripts.ALL:
             await call(connection, "SCRIPT", "LOAD", script.text)
-        same = found.run == self._last_run
+        same = found.lineage == self._last_lineage
         command = meeting(
-            *(self._keys, self._application, found.run),
+            *(self._keys, self._application, found.lineage),
             highest=0 if same else self._highest,
             secret=self.secret,
             rooms=self._rooms,
         )
         answer = await call(connection, *command)
         self._floor, self.secret = met(self._server.address, self._keys, answer)
-        self._run = found.run
+        self._run, self._lineage = found.run, found.lineage
         if not same:
             # A room's life is to be renewed there too.
             self._epochs.clear()
@@ -148,7 +150,7 @@ class Lifecycle:
             return
         self._connected = connected
         if connected:
-            same, self._last_run = self._run == self._last_run, self._run
+            same, self._last_lineage = self._lineage == self._last_lineage, self._lineage
             self._listener.connected(same=same)
             if not self._started.done():
                 self._started.set_result(None)
@@ -157,5 +159,5 @@ class Lifecycle:
 
     def _emptied(self) -> None:
         """Somebody has emptied Redis, while it ran: it is another one now."""
-        self._last_run = None
+        self._last_lineage = None
         self._commands.breaks(StoreError(f"Redis at {self._server.address} was emptied"))

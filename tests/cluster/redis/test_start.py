@@ -20,11 +20,11 @@ from sockjs_bridge.cluster.redis.store import RedisStore
 from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
-from tests.cluster.redis.support import fresh, raw, started
+from tests.cluster.redis.support import fresh, raw, sentinel, started
 from tests.cluster.redisserver import RedisServer
 from tests.cluster.stores import BOUNDS, ask, publish
 from tests.docs.blocks import collect
-from tests.proxies.programs import find_program, free_port
+from tests.proxies.programs import free_port
 from tests.support import HandClock
 
 Start = Callable[..., RedisServer]
@@ -233,38 +233,13 @@ async def test_the_dead_of_before_are_forgotten(
 
 
 async def test_sentinel(server: Start, tmp_path: Path) -> None:
-    primary = server()
-    port = free_port()
-    (tmp_path / "sentinel.conf").write_text(
-        f"port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {primary.port} 1\n"
-    )
-    process = await asyncio.create_subprocess_exec(
-        *(find_program("redis-server"), str(tmp_path / "sentinel.conf"), "--sentinel"),
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        await _until_it_listens(port)
-        await refused(f"redis://127.0.0.1:{port}", "is a Sentinel|lacks a command|refuses")
-        await refused(f"redis+sentinel://127.0.0.1:{port}/other", "No master found for 'other'")
+    async with sentinel(tmp_path, server()) as url:
+        await refused(url.replace("+sentinel", ""), "is a Sentinel: write redis.sentinel://")
+        await refused(f"{url}/other", "No master found for 'other'")
         # The first one cannot be reached.
-        url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main"
-        async with started(url, fresh()) as (store, _):
+        several = url.replace("//", f"//127.0.0.1:{free_port()},")
+        async with started(f"{several}/main", fresh()) as (store, _):
             assert (await publish(store, "a", "1")).number == 1
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def _until_it_listens(port: int) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                return
 
 
 async def test_a_unix_socket(redis: RedisServer) -> None:
