@@ -14,17 +14,18 @@ import pytest
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.factory import make_store
 from sockjs_bridge.cluster.memorystore import MemoryStore
+from sockjs_bridge.cluster.publish import publish as outside
 from sockjs_bridge.cluster.redis import store as store_module
 from sockjs_bridge.cluster.redis.acquaintance import check, facts
 from sockjs_bridge.cluster.redis.store import RedisStore
-from sockjs_bridge.cluster.store import StoreError
+from sockjs_bridge.cluster.store import Entry, StoreError
 from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
 from tests.cluster.redis.support import fresh, raw, sentinel, started
 from tests.cluster.redisserver import RedisServer
 from tests.cluster.stores import BOUNDS, ask, publish
 from tests.docs.blocks import collect
-from tests.proxies.programs import free_port
+from tests.proxies.programs import free_port, make_certificate
 from tests.support import HandClock
 
 Start = Callable[..., RedisServer]
@@ -240,6 +241,29 @@ async def test_sentinel(server: Start, tmp_path: Path) -> None:
         several = url.replace("//", f"//127.0.0.1:{free_port()},")
         async with started(f"{several}/main", fresh()) as (store, _):
             assert (await publish(store, "a", "1")).number == 1
+
+
+async def test_tls(server: Start, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key)
+    port = free_port()
+    redis = server(
+        *("--tls-port", str(port), "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
+        *("--tls-ca-cert-file", str(certificate)),
+    )
+    url, name = f"rediss://127.0.0.1:{port}", fresh()
+    await refused(url, "cannot be reached.*certificate verify failed")
+    await refused(
+        f"rediss://127.0.0.1:{redis.port}", "does not answer.* is TLS .rediss://. used at"
+    )
+    await refused(f"redis://127.0.0.1:{port}", "cannot be reached|does not answer")
+    for options in (f"ssl_ca_certs={certificate}", "ssl_cert_reqs=none"):
+        async with started(f"{url}?{options}", name) as (store, ear):
+            store.subscribe(["a"])
+            await ear.hears("subscribed")
+            await asyncio.to_thread(outside, f"{url}?{options}", "a", options, name=name)
+            assert await ear.hears("heard") == [("a", None, Entry(options))]
 
 
 async def test_a_unix_socket(redis: RedisServer) -> None:
