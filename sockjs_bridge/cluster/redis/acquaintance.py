@@ -142,7 +142,10 @@ async def check_server(address: Address, connection: AnyConnection) -> Facts:
     Raises:
         StoreError: it cannot do what is asked of it.
     """
-    found = facts(await call(connection, "INFO"))
+    answer = await call(connection, "INFO")
+    if not isinstance(answer, bytes):
+        raise StoreError(f"Redis at {address} is no Redis: it does not say what it is")
+    found = facts(answer)
     check(address, found)
     return found
 

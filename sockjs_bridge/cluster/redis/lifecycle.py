@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.redis import scripts
@@ -24,6 +26,8 @@ from sockjs_bridge.cluster.urls import Address
 
 #: Seconds until both connections of a process that starts are there.
 START = 10.0
+
+logger = logging.getLogger("sockjs_bridge.cluster")
 
 
 class Lifecycle:
@@ -92,7 +96,13 @@ class Lifecycle:
             raise self._server.explain(error) from None
 
     async def _live(self, connection: AnyConnection) -> None:
-        await first_of(self._commands.run(connection), self._subscriptions.run())
+        try:
+            await first_of(self._commands.run(connection), self._subscriptions.run())
+        except Exception:
+            # Nobody may wait for answers that never come.
+            logger.exception("the connections to Redis have failed")
+            self._commands.end()
+            self._close(StoreError("the connections to Redis have failed: see the log"))
 
     async def stop(self) -> None:
         """Writes what waits, and lets go of the connections; see `Store.stop`."""
@@ -151,11 +161,19 @@ class Lifecycle:
         self._connected = connected
         if connected:
             same, self._last_lineage = self._lineage == self._last_lineage, self._lineage
-            self._listener.connected(same=same)
+            self._tell(partial(self._listener.connected, same=same))
             if not self._started.done():
                 self._started.set_result(None)
         else:
-            self._listener.lost(error or StoreError("commands go to another Redis now"))
+            why = error or StoreError("commands go to another Redis now")
+            self._tell(partial(self._listener.lost, why))
+
+    @staticmethod
+    def _tell(call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception:
+            logger.exception("who listens to the store has failed")
 
     def _emptied(self) -> None:
         """Somebody has emptied Redis, while it ran: it is another one now."""

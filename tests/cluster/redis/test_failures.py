@@ -226,6 +226,10 @@ async def test_a_listener_that_fails_stops_nothing(shared: RedisServer, caplog: 
             if entry.text == "1":
                 raise RuntimeError("deaf")
 
+        def connected(self, *, same: bool) -> None:
+            super().connected(same=same)
+            raise RuntimeError("cannot connect")
+
     async with started(shared.url, fresh(), ear=Deaf()) as (store, ear):
         store.subscribe(["a"])
         await publish(store, "a", "1", "2")
@@ -237,6 +241,7 @@ async def test_a_listener_that_fails_stops_nothing(shared: RedisServer, caplog: 
         assert await ask(store.leases) == {}
         await ear.hears("heard", 2)
     assert caplog.text.count("RuntimeError: deaf") == 1
+    assert caplog.text.count("RuntimeError: cannot connect") == 1
     assert caplog.text.count("RuntimeError: asked in vain") == 1
 
 
@@ -390,3 +395,19 @@ async def test_epochs_of_many_rooms_are_not_all_remembered(
             tops = [await publish(store, room, "1") for room in "abcd"]
         assert [top.number for top in tops] == [2] * 4
         assert [*store._epochs] == ["c", "d"]
+
+
+async def test_a_fault_of_ours_leaves_nobody_waiting(
+    shared: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def fail(self: Any) -> None:
+        raise RuntimeError("ours")
+
+    async with started(shared.url, fresh()) as (store, ear):
+        monkeypatch.setattr(commands.Commands, "_take", fail)
+        with pytest.raises(StoreError):
+            await ask(store.leases)
+        await ear.hears("lost")
+        with pytest.raises(StoreError):
+            await ask(store.leases)
+    assert caplog.text.count("RuntimeError: ours") == 1

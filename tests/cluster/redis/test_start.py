@@ -61,16 +61,20 @@ async def saying(answer: bytes) -> AsyncIterator[str]:
             writer.write(answer)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
+    try:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for writer in writers:
-        writer.close()
-        await writer.wait_closed()
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()
 
 
 async def test_something_else_is_there() -> None:
     async with saying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
         await refused(url, "does not speak Redis's protocol: is the port right")
+    async with saying(3 * b"+OK\r\n") as url:
+        await refused(url, "is no Redis")
     async with saying(b"") as url:
         await refused(url, "does not answer: is the host right")
 
@@ -254,9 +258,7 @@ async def test_tls(server: Start, tmp_path: Path) -> None:
     )
     url, name = f"rediss://127.0.0.1:{port}", fresh()
     await refused(url, "cannot be reached.*certificate verify failed")
-    await refused(
-        f"rediss://127.0.0.1:{redis.port}", "does not answer.* is TLS .rediss://. used at"
-    )
+    await refused(f"rediss://127.0.0.1:{redis.port}", "does not answer.* is TLS .rediss://. used")
     await refused(f"redis://127.0.0.1:{port}", "cannot be reached|does not answer")
     for options in (f"ssl_ca_certs={certificate}", "ssl_cert_reqs=none"):
         async with started(f"{url}?{options}", name) as (store, ear):
