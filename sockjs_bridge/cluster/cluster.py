@@ -6,61 +6,74 @@ import asyncio
 import hashlib
 import json
 import logging
-import secrets
-import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final
+from itertools import chain
+from typing import Final
 
+from sockjs_bridge.cluster.clusterrooms import ClusterRooms
+from sockjs_bridge.cluster.declared import DeclaredRooms
 from sockjs_bridge.cluster.factory import make_store
 from sockjs_bridge.cluster.link import Link
 from sockjs_bridge.cluster.linkframes import LinkError
 from sockjs_bridge.cluster.links import Links
+from sockjs_bridge.cluster.nodes import About, Left, Nodes, make_name
 from sockjs_bridge.cluster.relay import Home, Relay
 from sockjs_bridge.cluster.store import Entry, Position, Store, StoreError
 from sockjs_bridge.cluster.streams import Accept
-from sockjs_bridge.core.contracts import Clock
+from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.homes import ClusterError
 
 logger = logging.getLogger("sockjs_bridge.cluster")
 
-_LETTERS: Final = string.digits + string.ascii_lowercase
-#: How often a lease is renewed while it holds.
-RENEWALS: Final = 0.3
-#: Seconds that the end waits for the store.
-LAST_WORDS: Final = 1.0
+#: Why this process is to get no new clients, where others may take it for dead.
+FENCED: Final = "fenced"
 
 
 class Cluster:
-    """This process's part in a cluster; fulfils `Homes` and `Listener`.
+    """This process's part in a cluster; fulfils `Homes`, and what its parts call.
+
+    Those are `Listener`, `NodeListener` and `LeaseHolder`.
 
     Args:
         settings: of the application.
+        endpoints: of it.
         application: its name, by which others are told apart that use the same store.
 
     Attributes:
         node: the name of this process.
         secret: the same in all processes, once started.
-        history: of rooms; None where they are this process's alone.
+        declared: which rooms have a history.
+        history: all rooms, once started.
         relay: finds the homes of sessions, once started.
+        nodes: the other processes, once it serves.
     """
 
     relay: Relay
+    nodes: Nodes
 
-    def __init__(self, settings: Settings, application: str = "") -> None:
+    def __init__(self, settings: Settings, endpoints: Endpoints, application: str = "") -> None:
         self._settings = settings
+        self._endpoints = endpoints
         self._application = application
-        self.node = "".join(secrets.choice(_LETTERS) for _ in range(10))
+        self.node = make_name()
         self.secret = b""
+        self.declared = DeclaredRooms()
         self.history: History | None = None
+        self._rooms: ClusterRooms | None = None
         self._links = Links(self.node, settings.cluster_secret, settings.cluster_name)
         self._store: Store | None = None
-        self._clock: Clock | None = None
         self._address = ""
-        self._ended = False
+        # The second step is done: rooms and processes are to hear how it stands with the store.
+        self._serves = self._reached = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _everybody(self) -> list[Recipient]:
+        return [session for endpoint in self._endpoints for session in endpoint.sessions]
 
     # The beginning, in two steps: endpoints need the first, the second needs the server
 
@@ -70,18 +83,26 @@ class Cluster:
         Raises:
             ClusterError: that cannot be.
         """
-        settings = self._settings
+        settings, rooms = self._settings, self.declared.patterns
         try:
             store = make_store(
-                settings.cluster, settings.cluster_name, clock, application=self._application
+                settings.cluster,
+                settings.cluster_name,
+                clock,
+                application=self._application,
+                rooms=rooms,
             )
             await store.start(self.node, self)
         except StoreError as error:
             raise ClusterError(f"sockjs.cluster: {error}") from None
         self._store = store
         self._clock = clock
+        self._monitor = monitor
         self.secret = hashlib.sha256(b"networks\n" + store.secret).digest()
         self.relay = Relay(store, self.node, clock)
+        self._rooms = ClusterRooms(store, self.node, self._everybody, monitor, rooms)
+        self.history = self._rooms
+        self._endpoints.signals.carry_by(self._carry)
 
     async def serve(self, accept: Accept) -> None:
         """Lets other processes in, and says that this one lives.
@@ -92,34 +113,47 @@ class Cluster:
         Raises:
             ClusterError: that cannot be.
         """
+        store, history = self._store, self._rooms
+        assert store is not None and history is not None
         try:
             self._address = await self._links.listen(self._settings.cluster_listen, accept)
-            noted: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
-            self._renew(partial(_set, noted))
-            result = await noted
         except LinkError as error:
             raise ClusterError(str(error)) from None
-        if result is not None:
-            raise ClusterError(f"sockjs.cluster: {result}")
+        hub, signals = self._endpoints.hub, self._endpoints.signals
+        self.nodes = Nodes(
+            store,
+            self._clock,
+            self.node,
+            self._settings.cluster_lease,
+            self._about,
+            signals,
+            self,
+            self,
+            hub.claim,
+            self._ask,
+        )
+        self._links.judges = lambda: self.nodes.judges
+        self._links.ended = self.nodes.suspect
+        self._serves = True
+        if self._reached:
+            self.nodes.connected(same=True)
+            history.hub.connected(same=True)
+        self.nodes.begin()
 
-    def _renew(self, done: Callable[[Any], object]) -> None:
-        if self._ended:
-            return
-        assert self._store is not None and self._clock is not None
-        lease = self._settings.cluster_lease
-        about = json.dumps({"address": self._address})
-        self._store.lease(about, lease, done)
-        self._clock.call_at(self._clock.time() + lease * RENEWALS, partial(self._renew, _nothing))
+    def _about(self) -> About:
+        leaving = bool(self._endpoints.readiness.reasons)
+        return About(self._address, self._endpoints.hub.capacity.taken, leaving)
 
     async def stop(self) -> None:
         """Ends its part: others are told, links are cut."""
-        self._ended = True
         self._links.close()
         if self._store is None:
             return
-        told: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
-        self._store.release(partial(_set, told))
-        await asyncio.wait([told], timeout=LAST_WORDS)
+        if self._serves:
+            self.nodes.end()
+        if self._rooms is not None:
+            self._rooms.hub.stop()
+        # What was said is written before it ends.
         await self._store.stop()
 
     # Sessions
@@ -140,32 +174,116 @@ class Cluster:
         """Hears that a stock session over HTTP is over; see `Homes.ended`."""
         self.relay.ended(base, session_id)
 
+    # What processes say to each other
+
+    def _carry(self, text: str) -> None:
+        """Has a signal heard by all processes (`Signals.carry_by`)."""
+        assert self._store is not None
+        self._store.tell(None, text, partial(self._carried, text))
+
+    def _carried(self, text: str, result: int | StoreError) -> None:
+        if isinstance(result, StoreError):
+            logger.warning("what was said to all processes reached this one alone: %s", result)
+            self._endpoints.signals.hear(text)
+
+    def _ask(self, node: str, done: Callable[[bool | None], object]) -> None:
+        """Asks a process whether it reaches the store (`lease.Ask`)."""
+        about = self.nodes.get(node)
+        if about is None:
+            done(None)
+            return
+        task = asyncio.get_running_loop().create_task(self._ask_by_link(node, about, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask_by_link(
+        self, node: str, about: About, done: Callable[[bool | None], object]
+    ) -> None:
+        try:
+            link = await self._links.link(node, about.address)
+        except LinkError:
+            done(None)
+        else:
+            link.ask(done)
+
     # What the store says by itself
 
     def heard(self, room: str, position: Position | None, entry: Entry) -> None:
         """A message was published; see `Listener.heard`."""
+        if self._serves and self._rooms is not None:
+            self._rooms.hub.heard(room, position, entry)
 
     def handled(self) -> None:
         """All of one read was handed over; see `Listener.handled`."""
+        if self._serves and self._rooms is not None:
+            self._rooms.hub.handled()
 
     def subscribed(self, room: str) -> None:
         """A room is heard; see `Listener.subscribed`."""
+        if self._rooms is not None:
+            self._rooms.hub.subscribed(room)
 
     def told(self, text: str) -> None:
         """Another process has something to say; see `Listener.told`."""
+        self._endpoints.signals.hear(text)
 
     def connected(self, *, same: bool) -> None:
         """The store can be reached; see `Listener.connected`."""
+        self._reached = True
+        if self._serves and self._rooms is not None:
+            logger.info("what the processes share can be reached again")
+            self._rooms.hub.connected(same=same)
+            self.nodes.connected(same=same)
+            self._endpoints.signals.missed()
 
     def lost(self, error: StoreError) -> None:
         """The store cannot be reached; see `Listener.lost`."""
+        self._reached = False
         logger.warning("what the processes share cannot be reached: %s", error)
+        if self._serves and self._rooms is not None:
+            self._rooms.hub.lost(error)
 
+    # Other processes
 
-def _set(future: asyncio.Future[Any], result: Any) -> None:
-    if not future.done():
-        future.set_result(result)
+    def came(self, node: str, about: About) -> None:
+        """A process lives; see `NodeListener.came`."""
+        logger.info("process %s has come", node)
 
+    def went(self, node: str) -> None:
+        """A process has ended; see `NodeListener.went`."""
+        logger.info("process %s is gone", node)
+        self.relay.doubt(node, gone=True)
 
-def _nothing(result: object) -> None:
-    """Wants to hear nothing."""
+    def swept(self, node: str, left: Left) -> None:
+        """Members of rooms went with a process; see `NodeListener.swept`."""
+
+    # What follows from the lease of this process
+
+    def fenced(self, *, fenced: bool) -> None:
+        """Resumable sessions wait, or go on; see `LeaseHolder.fenced`."""
+        if fenced:
+            logger.warning("others may take this process for dead: resumable sessions wait")
+            self._endpoints.readiness.block(FENCED)
+        else:
+            self._endpoints.readiness.unblock(FENCED)
+
+    def lapsed(self, done: Callable[[], object]) -> None:
+        """Resumable sessions end; see `LeaseHolder.lapsed`."""
+        logger.error("others took this process for dead: its resumable sessions end")
+        self._go_on(chain.from_iterable([each.lapse() for each in self._endpoints]), done)
+
+    def _go_on(self, steps: Iterator[None], done: Callable[[], object]) -> None:
+        for _ in steps:
+            self._clock.call_soon(partial(self._go_on, steps, done))
+            return
+        done()
+
+    def restored(self) -> None:
+        """This process lives again for others; see `LeaseHolder.restored`."""
+        self.relay.restored()
+
+    def degraded(self, *, degraded: bool) -> None:
+        """Nobody reaches the store, or somebody does again; see `LeaseHolder.degraded`."""
+        self._monitor.degraded(degraded)
+        if degraded:
+            logger.error("no process reaches what they share: each goes on by itself")

@@ -37,6 +37,7 @@ class ClusterRooms(DeclaredRooms):
         node: the name of this process.
         everybody: lists all open sessions of the application; in any thread.
         monitor: what is counted.
+        patterns: of rooms with history.
 
     Attributes:
         hub: what hears the store; there after `start`.
@@ -50,8 +51,9 @@ class ClusterRooms(DeclaredRooms):
         node: str,
         everybody: Callable[[], list[Recipient]],
         monitor: Monitor | None = None,
+        patterns: Iterable[tuple[str, Bounds]] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(patterns)
         self._store = store
         self._node = node
         self._everybody = everybody

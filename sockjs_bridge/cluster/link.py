@@ -44,6 +44,7 @@ class Link(asyncio.Protocol):
         secret: that both sides know.
         node: the name of this process.
         accept: where streams begin that the other side opens; None: it opens none.
+        judges: what `ask` of the other side is answered.
         over: called once, when the link is over.
 
     Attributes:
@@ -59,6 +60,7 @@ class Link(asyncio.Protocol):
         over: Callable[[Link], object],
         *,
         accept: Accept | None = None,
+        judges: Callable[[], bool] = bool,
         peer: str = "",
     ) -> None:
         self.paused = False
@@ -67,6 +69,8 @@ class Link(asyncio.Protocol):
         self._secret = secret
         self._node = node
         self._accept = accept
+        self._judges = judges
+        self._asking: list[Callable[[bool | None], object]] = []
         self._over = over
         self._introduction: Introduction | None = None
         self._expected = b""
@@ -127,6 +131,7 @@ class Link(asyncio.Protocol):
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.lost(broken=True)
+        self._answered(None)
         self._over(self)
 
     # Introductions
@@ -218,11 +223,34 @@ class Link(asyncio.Protocol):
         for kind, ref, payload in self._frames.feed(data):
             if kind is Kind.PING:
                 self.send(Kind.PONG, 0)
+            elif kind is Kind.ASK:
+                self.send(Kind.ANSWER, 0, bytes([self._judges()]))
+            elif kind is Kind.ANSWER:
+                self._answered(payload == b"\1")
             elif kind is Kind.OPEN:
                 self._begin(ref, payload)
             elif (stream := self._streams.get(ref)) is not None:
                 # Others are over here, which their other ends do not know yet.
                 self._hear(stream, kind, ref, payload)
+
+    # A question past the store
+
+    def ask(self, done: Callable[[bool | None], object]) -> None:
+        """Asks the other process whether it reaches what the processes share.
+
+        Args:
+            done: called once: None where the link is cut before the answer comes.
+        """
+        if self._transport is None:
+            done(None)
+            return
+        self._asking.append(done)
+        self.send(Kind.ASK, 0)
+
+    def _answered(self, answer: bool | None) -> None:
+        asking, self._asking = self._asking, []
+        for done in asking:
+            done(answer)
 
     def _begin(self, ref: int, payload: bytes) -> None:
         if self._accept is None or ref in self._streams:

@@ -48,6 +48,9 @@ class Kind(enum.IntEnum):
     #: Is somebody there? Of no stream.
     PING = 10
     PONG = 11
+    #: Is what the processes share within reach (`Nodes.judges`)? Answered with a byte, 1 or 0.
+    ASK = 12
+    ANSWER = 13
 
 
 # By value: to call the enumeration takes longer than all else that a frame needs.

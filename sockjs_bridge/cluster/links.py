@@ -40,9 +40,15 @@ class Links:
         node: the name of this process.
         secret: of the cluster; may be empty where all links are unix sockets.
         name: of the cluster.
+
+    Attributes:
+        judges: what others are told who ask (`Link.ask`).
+        ended: hears the name of a process that this one has dialled, where the link is over.
     """
 
     def __init__(self, node: str, secret: str, name: str) -> None:
+        self.judges: Callable[[], bool] = bool
+        self.ended: Callable[[str], object] = str
         self._node = node
         self._guarded = bool(secret)
         self._secret = hashlib.sha256(f"link {name}\n{secret}".encode()).digest()
@@ -76,7 +82,7 @@ class Links:
         loop = asyncio.get_running_loop()
 
         def make() -> Link:
-            link = Link(self._secret, self._node, self._over, accept=accept)
+            link = Link(self._secret, self._node, self._over, accept=accept, judges=self._judge_now)
             self._strangers[link] = None
             if len(self._strangers) > MAX_STRANGERS:
                 # Who belongs here needs one round trip: a hostile peer cannot hold its place.
@@ -105,6 +111,9 @@ class Links:
             ) from None
         self._tick()
         return address
+
+    def _judge_now(self) -> bool:
+        return self.judges()
 
     def _judge(self, link: Link) -> None:
         """Cuts a link whose time to prove itself is over."""
@@ -197,6 +206,7 @@ class Links:
         self._accepted.discard(link)
         if self._dialled.get(link.peer) is link:
             del self._dialled[link.peer]
+            self.ended(link.peer)
 
     def close(self) -> None:
         """Cuts all links; none begins any more."""

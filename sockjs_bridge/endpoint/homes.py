@@ -42,12 +42,17 @@ class Homes(Protocol):
     Attributes:
         node: the name of this process, in URLs of ``~r1``.
         secret: the same in all processes.
-        history: of rooms; None where they are this process's alone.
+        history: of rooms, from `start` on.
     """
 
     node: str
     secret: bytes
     history: History | None
+
+    @property
+    def declared(self) -> object:
+        """Which rooms keep their messages (`cluster.declared.DeclaredRooms`)."""
+        raise NotImplementedError
 
     async def start(self, clock: Clock, monitor: Monitor) -> None:
         """Begins to share what is shared; before anything is served.

@@ -65,13 +65,16 @@ def _declare(registry: Registry, pattern: str, size: int, ttl: float) -> None:
     from sockjs_bridge.cluster.engine import Bounds
 
     sockjs: SockJS = registry.sockjs
-    if sockjs.endpoints.served:
+    endpoints = sockjs.endpoints
+    if endpoints.served:
         raise ConfigurationError(f"add_sockjs_rooms: {pattern!r} is declared while the server runs")
-    history = sockjs.endpoints.history
-    if history is None:
+    declared: object = endpoints.history
+    if endpoints.cluster is not None:
+        # It makes its rooms of that, when it is there.
+        declared = endpoints.cluster.declared
+    elif declared is None:
         from sockjs_bridge.cluster.rooms import HistoryRooms
 
-        history = sockjs.endpoints.history = HistoryRooms()
-    # In a cluster it is there, and knows all rooms.
-    assert isinstance(history, DeclaredRooms)
-    history.declare(pattern, Bounds(size, ttl))
+        declared = endpoints.history = HistoryRooms()
+    assert isinstance(declared, DeclaredRooms)
+    declared.declare(pattern, Bounds(size, ttl))
