@@ -401,8 +401,9 @@ async def test_options_without_effect(tmp_path: Path) -> None:
         ("shutdown_timeout = 29", "", [], 1, "[server:main] shutdown_timeout = 29 is too long:"),
         ("", "", ["--certfile", __file__], 1, f"certfile = {__file__!r} of gunicorn cannot be"),
         ("", "sockjs.fast = 3", [], 3, "sockjs.fast = '3' cannot be: allowed is true or false"),
+        ("", "sockjs.fast = 3", ["--preload"], 1, "sockjs.fast = '3' cannot be: allowed is true"),
     ],
-    ids=["server", "time", "TLS", "application"],
+    ids=["server", "time", "TLS", "application", "application, loaded before"],
 )
 def test_wrong_setting(
     tmp_path: Path, server: str, app: str, arguments: list[str], code: int, said: str
