@@ -203,12 +203,14 @@ async def test_term(tmp_path: Path) -> None:
     """All are told, requests under way are answered, and it ends well."""
     with gunicorn(put(tmp_path), "-w", "2", folder=tmp_path) as process:
         url, pids = await started(process, 2)
-        sockets = await on_each(url, pids)
+        sockets = [*(await on_each(url, pids)).values()]
+        # More than are told in one go.
+        for _ in range(25):
+            sockets += await asyncio.gather(*(connect(f"{url}/echo") for _ in range(10)))
         answer = asyncio.create_task(slow(url, 1))
         await asyncio.to_thread(process.wait_for, "slow view begins")
         process.signal(signal.SIGTERM)
-        for ws in sockets.values():
-            await gone(ws)
+        await asyncio.gather(*map(gone, sockets))
         assert await answer == "slow but sure"
         assert await asyncio.to_thread(process.exit_code) == 0
     assert "SIGKILL" not in process.said
