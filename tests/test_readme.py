@@ -127,11 +127,16 @@ CHAT = ("chat", "Settings of the chat")
 #: The defaults that are no numbers.
 WORDS = {
     "127.0.0.1:6543": ("127.0.0.1:6543",),
+    "a unix socket": "",
     "all": NAMES,
+    "default": "default",
     "false": False,
     "http": "http",
+    "most of shutdown_timeout": None,
+    "no secret": "",
     "no subprotocol": (),
     "none": TrustedProxy(),
+    "one process": "",
     "the same origin": (),
     "the server's": None,
     "true": True,

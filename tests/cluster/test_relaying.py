@@ -13,7 +13,6 @@ from tests.cluster.inprocess import nodes, request
 from tests.cluster.inturn import in_turn
 from tests.server.support import PATIENCE, until
 
-
 #: What the stock clients call their ways over HTTP.
 HTTP = ("xhr-streaming", "xhr-polling", "eventsource", "htmlfile", "jsonp-polling")
 

@@ -147,7 +147,10 @@ async def test_an_answer_that_ends_in_the_middle(proxy: RedisProxy) -> None:
 
 async def test_a_server_that_comes_back_empty_begins_other_epochs(redis: RedisServer) -> None:
     name = fresh()
-    async with started(redis.url, name) as (store, ear), started(redis.url, name, "n2") as (other, _):
+    async with (
+        started(redis.url, name) as (store, ear),
+        started(redis.url, name, "n2") as (other, _),
+    ):
         secret = store.secret
         before = await publish(store, "a", "1", "2")
         await publish(other, "a", "3")
