@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sockjs_bridge.core.joined import Joined
-    from sockjs_bridge.errors import ConnectionClosed
+    from sockjs_bridge.errors import ConnectionClosed, NotConfirmed
     from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session, SessionManager, get_session_manager
     from sockjs_bridge.pyramid.config import (
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         includeme,
         websocket_view,
     )
+    from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
     from sockjs_bridge.pyramid.notices import Notified
     from sockjs_bridge.pyramid.requests import SockJSRequest
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = (
     "AsyncWebSocket",
+    "BroadcastCount",
     "ConnectionClosed",
     "Joined",
+    "NotConfirmed",
     "Notified",
     "Session",
     "SessionManager",
@@ -44,9 +47,11 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "AsyncWebSocket": "pyramid.connections",
+    "BroadcastCount": "pyramid.confirmation",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
     "Notified": "pyramid.notices",
+    "NotConfirmed": "errors",
     "Session": "pyramid.compat",
     "SessionManager": "pyramid.compat",
     "SockJS": "pyramid.application",

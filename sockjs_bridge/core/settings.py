@@ -11,6 +11,8 @@ from sockjs_bridge.core.protocol import TOKEN
 from sockjs_bridge.core.transports import NAMES
 from sockjs_bridge.ini import count, flag, number, read, setting
 
+# No pattern of a route: the server itself compares it.
+_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 _ORIGIN = re.compile(r"https?://(\*\.)?[^/*@?#\s]+")
 
 
@@ -88,6 +90,18 @@ def _drain(value: Any) -> float | None:
     return None if value in (None, "") else number(0, 86400, "seconds")(value)
 
 
+def _path(value: Any) -> str:
+    if value != "" and not (isinstance(value, str) and _PATH.fullmatch(value)):
+        raise ValueError("a path as /metrics, or nothing, for none")
+    return str(value)
+
+
+def _permission(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("the name of a permission, or nothing, for everybody")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one endpoint.
@@ -121,6 +135,9 @@ class Settings:
         jsessionid: whether responses set the cookie ``JSESSIONID``, for sticky balancers.
         fast: whether polls and sends of open sessions, and WebSockets, are handled before aiohttp
             makes requests of them (`sockjs_bridge.server.fast`).
+        metrics_path: where `sockjs_bridge.ops` shows metrics; empty: nowhere.
+        metrics_permission: who may see them; empty: everybody.
+        health_path: below which `sockjs_bridge.ops` says how the process is; empty: nowhere.
         debug: whether an asynchronous view or hook that keeps the event loop for more than 100 ms
             is logged.
         cluster: URL of what the processes of the application share; empty where there is one.
@@ -150,6 +167,9 @@ class Settings:
     subprotocols: tuple[str, ...] = setting((), _subprotocols)
     jsessionid: bool = setting(False, flag)
     fast: bool = setting(True, flag)
+    metrics_path: str = setting("/metrics", _path)
+    metrics_permission: str = setting("metrics", _permission)
+    health_path: str = setting("/health", _path)
     debug: bool = setting(False, flag)
     cluster: str = setting("", _store, secret=True)
     cluster_name: str = setting("default", _cluster_name)

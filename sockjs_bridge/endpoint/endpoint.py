@@ -6,9 +6,11 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote, unquote
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.core.basemanager import BaseManager
 from sockjs_bridge.core.contracts import Recipient
 from sockjs_bridge.core.credentials import JSESSIONID, fingerprint
 from sockjs_bridge.core.hub import Hub, TooManySessions
@@ -41,6 +43,7 @@ from sockjs_bridge.endpoint.outcomes import (
 )
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.endpoint.resumable import ResumableAction, ResumableUrls
+from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.shared import Shared
 
 _IFRAME = """<!DOCTYPE html>
@@ -111,12 +114,19 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {len(self.sessions)} sessions>"
 
-    def start(self, hub: Hub, shared: Shared | None = None, homes: Homes | None = None) -> None:
+    def start(
+        self,
+        hub: Hub,
+        shared: Shared | None = None,
+        resumption: ResumeMonitor | None = None,
+        homes: Homes | None = None,
+    ) -> None:
         """Makes it ready to serve.
 
         Args:
             hub: of its application.
             shared: what the resumable sessions of all the process share.
+            resumption: what counts how those go on; nothing by default.
             homes: see `homes`.
         """
         self.homes = homes
@@ -125,7 +135,7 @@ class Endpoint:
             self._manager.ended = homes.ended
         if self.settings.resume_window:
             self._resumable = ResumableUrls(
-                self.settings, hub, self._transports, self._admits, shared, homes
+                self.settings, hub, self._transports, self._admits, shared, resumption, homes
             )
 
     @property
@@ -138,6 +148,12 @@ class Endpoint:
         if self._manager is None:
             raise RuntimeError(f"the SockJS endpoint {self.name} is not served")
         return self._manager
+
+    @property
+    def managers(self) -> list[BaseManager[Any]]:
+        """The managers of its sessions, one for each kind; none while nobody serves it."""
+        found: list[BaseManager[Any]] = [] if self._manager is None else [self._manager]
+        return found if self._resumable is None else [*found, self._resumable.manager]
 
     @property
     def sessions(self) -> list[Recipient]:

@@ -47,6 +47,7 @@ _PROCESS_WIDE = {
     *("max_sessions", "blocking_threads", "max_body_size"),
     *("max_suspended_bytes", "max_tombstones"),
     *("cluster", "cluster_name", "cluster_listen", "cluster_secret", "cluster_lease", "drain"),
+    *("metrics_path", "metrics_permission", "health_path"),
 }
 
 V = TypeVar("V", bound=Callable[..., object])

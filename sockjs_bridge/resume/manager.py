@@ -63,6 +63,7 @@ class ResumeManager(BaseManager[ResumableSession]):
     ) -> None:
         super().__init__(settings, hub)
         self.wheel = hub.wheel
+        self.claim = hub.claim
         self.introduced = hub.introduced
         self.tell_soon = Telling(hub.clock).add
         self.limits = Limits() if limits is None else limits
@@ -88,6 +89,11 @@ class ResumeManager(BaseManager[ResumableSession]):
 
     def __iter__(self) -> Iterator[ResumableSession]:
         return iter(list(self._sessions.values()))
+
+    @property
+    def serves(self) -> bool:
+        """Whether sessions may be served now: others cannot have taken this process for dead."""
+        return self.claim.holds(self.clock.time())
 
     @property
     def resume_window(self) -> float:
@@ -322,6 +328,16 @@ class ResumeManager(BaseManager[ResumableSession]):
             grown=session.grown,
             limit=self.limits.max_tombstones,
         )
+
+    def lapse(self) -> Iterator[None]:
+        """Ends all sessions: others have told their clients that they are lost, or will.
+
+        Nothing of them may be served meanwhile (`Claim`).
+
+        Returns:
+            What ends some sessions at each step, so that many cannot hold up the loop.
+        """
+        return self._end_each(list(self), ResumableSession.lose)
 
     # The end of the process
 

@@ -91,6 +91,8 @@ class Dispatcher:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request)
+        if (answer := self._site.answer(path)) is not None and request.method in ("GET", "HEAD"):
+            return EndpointResponse(request, answer())
         response = await self._serve_endpoint(request, path)
         if response is not None:
             return response

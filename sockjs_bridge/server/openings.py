@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Coroutine
+from time import perf_counter
 from typing import Any, Final
 
 from sockjs_bridge.core.credentials import UNKNOWN
@@ -259,8 +260,9 @@ class Openings:
             The status, below 300 when the session is open, and the headers for the client.
         """
         handshake = Handshake(routed.endpoint, session)
+        begun = perf_counter()
         status, headers = await self._ask(routed, handshake)
-        routed.endpoint.manager.monitor.handshake(status)
+        routed.endpoint.manager.monitor.handshake(status, perf_counter() - begun)
         # The handler has the request, and that has the handshake in its environ: a cycle would wait
         # for a collection of all garbage, which holds up the loop.
         handler, handshake.handler = handshake.handler, None

@@ -43,6 +43,8 @@ LINGER = 2.0
 #: Seconds that aiohttp gets for requests that ``shutdown_timeout`` was not enough for; to it 0
 #: would mean for ever.
 CUT = 0.05
+#: Since Python 3.13 a loop would remove the file of a Unix socket that other processes serve too.
+KEEP_SOCKET: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 #: Bytes that aiohttp reads of a body before somebody asks for it.
 READ_AHEAD = 65536
 
@@ -98,14 +100,19 @@ class Runner:
             options = replace(options, max_body_size=min(own, options.max_body_size))
         self._requests = ThreadPool(options.threads, "wsgi", max_lent=options.response_threads)
         # A handshake is short, and must not wait behind pages.
-        handshakes = ThreadPool(options.threads, "wsgi-handshakes")
+        self._handshakes = ThreadPool(options.threads, "wsgi-handshakes")
         self._workers = SessionWorkers(options.threads, options.hook_threads)
-        self._host = WSGIHost(app, self._requests, options, handshakes=handshakes)
-        self._pools = self._requests, handshakes, self._host.files
+        self._host = WSGIHost(app, self._requests, options, handshakes=self._handshakes)
+        self._pools = self._requests, self._handshakes, self._host.files
         self._servers: list[asyncio.Server] = []
         self._web: RequestServer | None = None
         self._activity: Activity | None = None
         self._clusters: Clusters | None = None
+
+    @property
+    def asked(self) -> int:
+        """How often the application was asked so far, for a page or a handshake."""
+        return self._requests.submitted + self._handshakes.submitted
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Begins to accept connections on bound sockets.
@@ -160,7 +167,9 @@ class Runner:
             raise SystemExit(str(error)) from None
         for sock in sockets:
             if sock.family == socket.AF_UNIX:
-                serving = await loop.create_unix_server(self.connection, sock=sock, backlog=BACKLOG)
+                serving = await loop.create_unix_server(
+                    self.connection, sock=sock, backlog=BACKLOG, **KEEP_SOCKET
+                )
             else:
                 serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
             self._servers.append(serving)

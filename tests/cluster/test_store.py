@@ -14,7 +14,7 @@ from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.memorybroker import MemoryBroker
 from sockjs_bridge.cluster.memorystore import MemoryStore
 from sockjs_bridge.cluster.redis.store import RedisStore
-from sockjs_bridge.cluster.store import Entry, Position, Since, Store
+from sockjs_bridge.cluster.store import Entry, Fenced, Position, Since, Store
 from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
 from tests.cluster.redisserver import PROGRAMS, RedisServer
@@ -196,6 +196,23 @@ async def test_the_dead_are_swept_once(make: Make) -> None:
     assert [] in found
     await ask(one.lease, "here", 60)
     assert await ask(one.present, "a") == {"node1/s": "stays"}
+
+
+async def test_who_was_declared_dead_gets_no_lease_before_it_begins_anew(make: Make) -> None:
+    one, _ = await make("node1")
+    stalled, _ = await make("node2")
+    await ask(stalled.lease, "here", 60)
+    await ask(one.sweep, "node2")
+    await ask(stalled.lease, "it had one", 60)
+    await ask(stalled.release)
+    await ask(one.sweep, "node2")
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            await ask(stalled.lease, "back", 60)
+    assert await ask(one.leases) == {}
+    await ask(stalled.release)
+    await ask(stalled.lease, "anew", 60)
+    assert await ask(one.leases) == {"node2": "anew"}
 
 
 async def test_leases(make: Make) -> None:

@@ -166,7 +166,7 @@ def test_each_step_of_a_walk_is_a_function(walk: str) -> None:
 
 
 def test_there_are_eight_walks() -> None:
-    assert len(STEPS) == 7
+    assert len(STEPS) == 8
 
 
 def test_each_contract_has_its_row() -> None:
