@@ -37,7 +37,6 @@ class ClusterRooms(DeclaredRooms):
         node: the name of this process.
         everybody: lists all open sessions of the application; in any thread.
         monitor: what is counted.
-        patterns: of rooms with history.
 
     Attributes:
         hub: what hears the store; there after `start`.
@@ -51,9 +50,8 @@ class ClusterRooms(DeclaredRooms):
         node: str,
         everybody: Callable[[], list[Recipient]],
         monitor: Monitor | None = None,
-        patterns: Iterable[tuple[str, Bounds]] = (),
     ) -> None:
-        super().__init__(patterns)
+        super().__init__()
         self._store = store
         self._node = node
         self._everybody = everybody

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from sockjs_bridge.cluster.engine import Bounds
 
@@ -14,19 +13,14 @@ REMEMBERED = 10000
 class DeclaredRooms:
     """The patterns of rooms with history of one application; in any thread.
 
-    Args:
-        patterns: what was declared before.
-
     Attributes:
-        patterns: what was declared, as the application wrote it.
+        declared: what is kept of rooms, by the patterns of their names.
     """
 
-    def __init__(self, patterns: Iterable[tuple[str, Bounds]] = ()) -> None:
-        self.patterns: list[tuple[str, Bounds]] = []
-        self._expressions: list[tuple[re.Pattern[str], Bounds]] = []
+    def __init__(self) -> None:
+        self.declared: dict[str, Bounds] = {}
+        self._patterns: list[tuple[re.Pattern[str], Bounds]] = []
         self._found: dict[str, Bounds | None] = {}
-        for pattern, bounds in patterns:
-            self.declare(pattern, bounds)
 
     def declare(self, pattern: str, bounds: Bounds) -> None:
         """Gives a history to rooms; where several patterns match a name, the first one holds.
@@ -35,9 +29,9 @@ class DeclaredRooms:
             pattern: of their names; ``*`` stands for any characters.
             bounds: how much is kept of each of them.
         """
+        self.declared[pattern] = bounds
         expression = ".*".join(map(re.escape, pattern.split("*")))
-        self.patterns.append((pattern, bounds))
-        self._expressions.append((re.compile(expression, re.DOTALL), bounds))
+        self._patterns.append((re.compile(expression, re.DOTALL), bounds))
         self._found.clear()
 
     def bounds(self, room: str) -> Bounds | None:
@@ -45,9 +39,7 @@ class DeclaredRooms:
         try:
             return self._found[room]
         except KeyError:
-            found = next(
-                (bounds for each, bounds in self._expressions if each.fullmatch(room)), None
-            )
+            found = next((bounds for each, bounds in self._patterns if each.fullmatch(room)), None)
         if len(self._found) >= REMEMBERED:
             self._found.clear()
         self._found[room] = found

@@ -48,7 +48,7 @@ class Kind(enum.IntEnum):
     #: Is somebody there? Of no stream.
     PING = 10
     PONG = 11
-    #: Is what the processes share within reach (`Nodes.judges`)? Answered with a byte, 1 or 0.
+    #: A question beside all streams, with a number in place of one, and its answer: a byte or none.
     ASK = 12
     ANSWER = 13
 

@@ -40,16 +40,21 @@ class Links:
         node: the name of this process.
         secret: of the cluster; may be empty where all links are unix sockets.
         name: of the cluster.
-
-    Attributes:
-        judges: what others are told who ask (`Link.ask`).
-        ended: hears the name of a process that this one has dialled, where the link is over.
+        judges: see `Link`.
+        ended: hears of the process with which a link has ended.
     """
 
-    def __init__(self, node: str, secret: str, name: str) -> None:
-        self.judges: Callable[[], bool] = bool
-        self.ended: Callable[[str], object] = str
+    def __init__(
+        self,
+        node: str,
+        secret: str,
+        name: str,
+        judges: Callable[[], bool] = lambda: False,
+        ended: Callable[[str], object] = lambda node: None,
+    ) -> None:
         self._node = node
+        self._judges = judges
+        self._ended = ended
         self._guarded = bool(secret)
         self._secret = hashlib.sha256(f"link {name}\n{secret}".encode()).digest()
         self._dialled: dict[str, Link] = {}
@@ -82,7 +87,7 @@ class Links:
         loop = asyncio.get_running_loop()
 
         def make() -> Link:
-            link = Link(self._secret, self._node, self._over, accept=accept, judges=self._judge_now)
+            link = Link(self._secret, self._node, self._over, accept=accept, judges=self._judges)
             self._strangers[link] = None
             if len(self._strangers) > MAX_STRANGERS:
                 # Who belongs here needs one round trip: a hostile peer cannot hold its place.
@@ -111,9 +116,6 @@ class Links:
             ) from None
         self._tick()
         return address
-
-    def _judge_now(self) -> bool:
-        return self.judges()
 
     def _judge(self, link: Link) -> None:
         """Cuts a link whose time to prove itself is over."""
@@ -206,7 +208,8 @@ class Links:
         self._accepted.discard(link)
         if self._dialled.get(link.peer) is link:
             del self._dialled[link.peer]
-            self.ended(link.peer)
+        if link.proved and not self._closed:
+            self._ended(link.peer)
 
     def close(self) -> None:
         """Cuts all links; none begins any more."""

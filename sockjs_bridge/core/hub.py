@@ -47,7 +47,7 @@ class Capacity:
 
     @property
     def taken(self) -> int:
-        """How many sessions the process has."""
+        """How many there are."""
         return self._places.taken
 
     def take(self) -> None:

@@ -135,8 +135,13 @@ class Endpoint:
             self._manager.ended = homes.ended
         if self.settings.resume_window:
             self._resumable = ResumableUrls(
-                self.settings, hub, self._transports, self._admits, shared, resumption, homes
+                self.settings, hub, self._transports, self._admits, shared
             )
+            manager = self._resumable.manager
+            if resumption is not None:
+                manager.resumption = resumption
+            if homes is not None:
+                manager.home, manager.secret = homes.node, homes.secret
 
     @property
     def manager(self) -> Manager:
@@ -166,7 +171,7 @@ class Endpoint:
         return found
 
     def lapse(self) -> Iterator[None]:
-        """Ends all sessions that others have told their clients are lost; some at each step."""
+        """Ends all resumable sessions; see `ResumeManager.lapse`."""
         return iter(()) if self._resumable is None else self._resumable.manager.lapse()
 
     def broadcast(self, text: str) -> None:

@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 
 from sockjs_bridge.core.contracts import Clock
 from sockjs_bridge.core.history import History
-from sockjs_bridge.core.monitor import Monitor
 
 
 class ClusterError(Exception):
@@ -42,7 +41,7 @@ class Homes(Protocol):
     Attributes:
         node: the name of this process, in URLs of ``~r1``.
         secret: the same in all processes.
-        history: of rooms, from `start` on.
+        history: the rooms, once started.
     """
 
     node: str
@@ -51,10 +50,10 @@ class Homes(Protocol):
 
     @property
     def declared(self) -> object:
-        """Which rooms keep their messages (`cluster.declared.DeclaredRooms`)."""
+        """Which rooms have a history; to be filled before it is started."""
         raise NotImplementedError
 
-    async def start(self, clock: Clock, monitor: Monitor) -> None:
+    async def start(self, clock: Clock) -> None:
         """Begins to share what is shared; before anything is served.
 
         Raises:

@@ -65,12 +65,11 @@ def _declare(registry: Registry, pattern: str, size: int, ttl: float) -> None:
     from sockjs_bridge.cluster.engine import Bounds
 
     sockjs: SockJS = registry.sockjs
-    endpoints = sockjs.endpoints
-    if endpoints.served:
+    if sockjs.endpoints.served:
         raise ConfigurationError(f"add_sockjs_rooms: {pattern!r} is declared while the server runs")
+    endpoints = sockjs.endpoints
     declared: object = endpoints.history
     if endpoints.cluster is not None:
-        # It makes its rooms of that, when it is there.
         declared = endpoints.cluster.declared
     elif declared is None:
         from sockjs_bridge.cluster.rooms import HistoryRooms
