@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from zope.sqlalchemy import register
 
 from pyramid_chat import demo
-from pyramid_chat.database import Database
+from pyramid_chat.database import Database, alone
 from pyramid_chat.limits import Limits
 from pyramid_chat.live import Live
 from pyramid_chat.models import PUBLIC, Room, User
@@ -123,6 +123,7 @@ def open_database(settings: Settings) -> Database:
             nobody = session.scalar(select(User.id).limit(1)) is None
         if empty or (nobody and settings.demo):
             with database.writing() as session, session.begin():
+                alone(session.connection())
                 # Another process may have been quicker.
                 if session.scalar(select(Room.id).limit(1)) is None:
                     unique_name = f"{PUBLIC}:{FIRST_ROOM.casefold()}"
