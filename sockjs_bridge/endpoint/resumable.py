@@ -15,6 +15,7 @@ from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import PLAIN, Transport
 from sockjs_bridge.endpoint.cors import cors, preflight_headers
+from sockjs_bridge.endpoint.homes import Missing
 from sockjs_bridge.endpoint.origins import OriginPolicy
 from sockjs_bridge.endpoint.outcomes import (
     COMMON,
@@ -46,6 +47,8 @@ from sockjs_bridge.resume.transports import RECEIVING, SEND, STREAM, WEBSOCKET
 
 #: Seconds after which a send is answered with what was taken of it.
 ANSWER_AFTER = 1.0
+#: What is said where it is not sure whose the sessions are.
+NOT_SERVED = "This process is cut off from the others."
 
 
 @dataclass(slots=True)
@@ -86,6 +89,8 @@ class ResumableAction:
             proof: what the application said when the outcome before was `Prove`.
         """
         transport = self.transport
+        if not self.manager.serves:
+            return self._refuse(503, NOT_SERVED)
         try:
             if transport is None:
                 return self._send(frames.parse_send(body), peer, proof)
@@ -275,10 +280,7 @@ class ResumableUrls:
         admits: Callable[[str | None, Request], bool],
         shared: Shared | None = None,
     ) -> None:
-        limits = Limits(
-            settings.resume_window, settings.max_suspended_bytes, settings.max_tombstones
-        )
-        self.manager = ResumeManager(settings, hub, limits, shared=shared)
+        self.manager = ResumeManager(settings, hub, Limits.of(settings), shared=shared)
         hub.add(self.manager)
         self._admits = admits
         self._jsessionid = settings.jsessionid
@@ -305,6 +307,15 @@ class ResumableUrls:
         if RECEIVING.get(target.action) is WEBSOCKET or self._refusal(target, request):
             return None
         return self._action(target, request)
+
+    def missing(self, target: Target, request: Request) -> Missing | None:
+        """Tells which session a request is for that is not here; see `Endpoint.missing`."""
+        place = _decoded(target.base), target.session_id
+        if self._refusal(target, request) is not None or self.manager.knows(place):
+            return None
+        if target.action == "websocket" and request.lacks_upgrade:
+            return None
+        return Missing(*place, target.action != SEND, True, target.home, self.manager.resume_window)
 
     def unread(self, target: Target, request: Request, status: int, text: bytes) -> Answer:
         """Answers a request whose body is not to be had; see `Endpoint.unread`."""
@@ -352,6 +363,8 @@ class ResumableUrls:
         manager, place = self.manager, (_decoded(target.base), target.session_id)
         who = fingerprint(request.headers, jsessionid=self._jsessionid)
         made, alone = None, False
+        if not manager.serves:
+            return _refusal(503, headers, NOT_SERVED.encode())
         try:
             if _asks_for_new(request.query) and not manager.knows(place):
                 made = manager.create(place)
