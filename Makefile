@@ -112,7 +112,7 @@ dist: $(TEST)
 	rm -rf dist
 	$(BIN)/python -m build
 
-# Browsers, proxies and PostgreSQL, by apt where they are missing and we may.
+# Browsers, proxies, PostgreSQL and Redis, by apt where they are missing and we may.
 programs:
 	sh tests/tools/install.sh
 

@@ -15,10 +15,12 @@ from zope.sqlalchemy import register
 
 from pyramid_chat import demo
 from pyramid_chat.database import Database
+from pyramid_chat.limits import Limits
 from pyramid_chat.live import Live
 from pyramid_chat.models import PUBLIC, Room, User
 from pyramid_chat.settings import CannotStart, Settings
 from pyramid_chat.views import Throttle
+from sockjs_bridge import Notified
 
 FIRST_ROOM = "Lobby"
 """The room that there is at first; whoever makes an account is in it."""
@@ -41,6 +43,12 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
     """
     here = Path((global_config or {}).get("here") or Path.cwd())
     own = Settings.parse(here, settings)
+    several = bool(settings.get("sockjs.cluster"))
+    if several and own.url.get_backend_name() == "sqlite":
+        raise CannotStart(
+            "sockjs.cluster is for several processes, and SQLite for one: set sqlalchemy.url ="
+            " postgresql://USER:PASSWORD@HOST/DATABASE, or leave sockjs.cluster out"
+        )
     database = open_database(own)
     settings.setdefault("tm.manager_hook", "pyramid_tm.explicit_manager")
     settings.setdefault("tm.annotate_user", "false")
@@ -48,13 +56,15 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
     with Configurator(settings=settings) as config:
         config.registry.chat_settings = own
         config.registry.chat_database = database
-        config.registry.chat_throttle = Throttle()
+        limits = Limits(database, shared=several)
+        config.registry.chat_throttle = Throttle(limits)
         config.include("pyramid_chameleon")
         config.commit()
         config.include("pyramid_chat.rendering")
         config.include("pyramid_tm")
         config.include("sockjs_bridge")
-        config.registry.chat_live = Live(config.registry.sockjs, database, own)
+        live = config.registry.chat_live = Live(config.registry.sockjs, database, own, limits)
+        config.add_subscriber(live.heard, Notified)
         config.include("pyramid_chat.security")
         config.include("pyramid_chat.errors")
         config.add_request_method(dbsession, reify=True)

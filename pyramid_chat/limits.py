@@ -6,11 +6,34 @@ import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+from sqlalchemy import ColumnElement, Double, cast, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from pyramid_chat.database import AWAY, Database
+from pyramid_chat.models import Bucket
+
+
+class Limit(Protocol):
+    """How often something may happen for each key. May be used in any thread."""
+
+    def take(self, key: Hashable) -> float:
+        """Takes a token.
+
+        Returns:
+            0.0, or in how many seconds there is one, where there is none.
+        """
+        raise NotImplementedError
+
+    def give_back(self, key: Hashable) -> None:
+        """Puts a token back that was taken in vain."""
+        raise NotImplementedError
 
 
 class Buckets:
-    """Token buckets, one for each key. May be used in any thread.
+    """Token buckets, one for each key, of this process alone; fulfils `Limit`.
 
     A key's bucket is full at first, so one that is full again is forgotten.
 
@@ -35,11 +58,7 @@ class Buckets:
         return len(self._buckets)
 
     def take(self, key: Hashable) -> float:
-        """Takes a token.
-
-        Returns:
-            0.0, or in how many seconds there is one, where there is none.
-        """
+        """Takes a token; see `Limit.take`."""
         with self._lock:
             self._sweep()
             tokens = self._tokens(key)
@@ -63,6 +82,91 @@ class Buckets:
         for key in [key for key in self._buckets if self._tokens(key) >= self._burst]:
             del self._buckets[key]
         self._sweep_at = max(self._least_sweep, 2 * len(self._buckets))
+
+
+class SharedBuckets:
+    """Token buckets in a PostgreSQL database, the same for all processes; fulfils `Limit`.
+
+    A bucket is one moment, that at which it is full again: to take a token moves it, and it may
+    not be farther away than a whole bucket (the generic cell rate algorithm, ITU-T I.371).
+
+    Args:
+        database: that all processes have.
+        kind: what the tokens are for.
+        per_minute: tokens that come back.
+        burst: tokens of a full bucket.
+    """
+
+    #: After so many tokens those who have full buckets are forgotten.
+    SWEEP_EVERY = 1000
+
+    def __init__(self, database: Database, kind: str, per_minute: float, burst: int) -> None:
+        self._database = database
+        self._kind = kind
+        # Seconds for which a token counts.
+        self._token = 60 / per_minute
+        self._slack = (burst - 1) * self._token
+        self._taken = 0
+
+    def take(self, key: Hashable) -> float:
+        """Takes a token; see `Limit.take`.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        # Not exact where two threads count: so much the sooner or later.
+        self._taken += 1
+        now = cast(func.extract("epoch", func.clock_timestamp()), Double)
+        taken = insert(Bucket).values(kind=self._kind, key=repr(key), full_at=now + self._token)
+        taken = taken.on_conflict_do_update(
+            index_elements=[Bucket.kind, Bucket.key],
+            set_={"full_at": func.greatest(Bucket.full_at, now) + self._token},
+            where=Bucket.full_at <= now + self._slack,
+        )
+        with self._database.writing() as session, session.begin():
+            if self._taken % self.SWEEP_EVERY == 0:
+                session.execute(delete(Bucket).where(Bucket.full_at < now))
+            if session.scalar(taken.returning(Bucket.full_at)) is not None:
+                return 0.0
+            wait = session.scalar(select(Bucket.full_at - self._slack - now).where(*self._of(key)))
+        return max(wait or 0.0, 0.001)
+
+    def give_back(self, key: Hashable) -> None:
+        """Puts a token back; not where the database does not answer."""
+        back = update(Bucket).where(*self._of(key)).values(full_at=Bucket.full_at - self._token)
+        with suppress(*AWAY), self._database.writing() as session, session.begin():
+            session.execute(back)
+
+    def _of(self, key: Hashable) -> tuple[ColumnElement[bool], ...]:
+        return Bucket.kind == self._kind, Bucket.key == repr(key)
+
+
+class Limits:
+    """Makes the limits of an application.
+
+    Args:
+        database: of the chat.
+        shared: whether several processes count together.
+
+    Attributes:
+        shared: as given.
+    """
+
+    def __init__(self, database: Database, *, shared: bool) -> None:
+        self._database = database
+        self.shared = shared
+
+    def make(self, kind: str, per_minute: float, burst: int) -> Limit:
+        """Makes a limit.
+
+        Args:
+            kind: what its tokens are for.
+            per_minute: tokens that come back.
+            burst: tokens that there are at most.
+        """
+        if self.shared:
+            return SharedBuckets(self._database, kind, per_minute, burst)
+        return Buckets(per_minute, burst)
 
 
 class Busy(Exception):

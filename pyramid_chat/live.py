@@ -8,22 +8,23 @@ person, ``sign-in-…`` those of one browser, and ``everybody``.
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 from pyramid.registry import Registry
 from pyramid.request import Request
 from sqlalchemy.exc import SQLAlchemyError
 
-from pyramid_chat import conversation, rooms
+from pyramid_chat import conversation, people, rooms
 from pyramid_chat.database import Database
-from pyramid_chat.limits import Buckets, Busy, Locks
+from pyramid_chat.limits import Busy, Limits, Locks
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import PUBLIC
 from pyramid_chat.people import Identity
 from pyramid_chat.settings import Settings
-from sockjs_bridge import SockJS, WebSocketSession
+from sockjs_bridge import Notified, SockJS, WebSocketSession
 
 logger = logging.getLogger("pyramid_chat")
 
@@ -68,6 +69,13 @@ class Listener(WebSocketSession):
         self.user: Identity = request.identity
         request.chat_identity = self.user
         self.previews: set[int] = set()
+
+    @property
+    def member_of(self) -> set[int]:
+        """The rooms that it hears as a member."""
+        prefix = room_name(0)[:-1]
+        heard = {name.removeprefix(prefix) for name in self.rooms if name.startswith(prefix)}
+        return {int(room_id) for room_id in heard} - self.previews
 
     # Called by whoever holds the memberships of the person.
 
@@ -133,11 +141,13 @@ class Live:
         sockjs: the bridge's, ``registry.sockjs``.
         database: to look into when others are told of a change.
         settings: of the chat.
+        limits: makes its limits.
 
     Attributes:
         presence: who is here.
         messages: how many messages somebody may send.
         requests: how much else somebody may ask for.
+        rooms: how many rooms somebody may make, and put others into.
     """
 
     #: Requests a minute, and at once: a page makes a few when it opens a room.
@@ -145,16 +155,22 @@ class Live:
     #: New rooms and invitations, a minute and at once: they concern others.
     ROOMS = (10, 30)
 
-    def __init__(self, sockjs: SockJS, database: Database, settings: Settings) -> None:
+    def __init__(
+        self, sockjs: SockJS, database: Database, settings: Settings, limits: Limits
+    ) -> None:
         self._sockjs = sockjs
         self._database = database
+        self._several = limits.shared
+        self._process = secrets.token_hex(8)
         self._locks = Locks(settings.database_timeout)
         # SQLite has one writer at a time, and lets others try again and again, in no order.
         self._side_by_side = settings.url.get_backend_name() != "sqlite"
         self.presence = Presence()
-        self.messages = Buckets(settings.messages_per_minute, settings.message_burst)
-        self.requests = Buckets(*self.REQUESTS)
-        self.rooms = Buckets(*self.ROOMS)
+        self.messages = limits.make(
+            "messages", settings.messages_per_minute, settings.message_burst
+        )
+        self.requests = limits.make("requests", *self.REQUESTS)
+        self.rooms = limits.make("rooms", *self.ROOMS)
         # By room, the version from which on it is not known what others were told.
         self._doubts: dict[int, int] = {}
 
@@ -218,29 +234,23 @@ class Live:
         told_up_to: int = missed["version"]
         return told_up_to
 
+    # What every process does for its own connections. The one in which something was changed does
+    # so at once, the others when they hear of it.
+
     def membership_changed(self, room_id: int, user_id: int) -> None:
         """Lets somebody's connections hear a room, or no more, and tells all whom it concerns.
 
         What they are told is what the database says now, so that it does not matter in which
         order this is called for changes that happen at once.
         """
+        self._others("membership", room_id, user_id)
         name = user_name(user_id)
         try:
             with self.user(user_id), self.room(room_id):
                 with self._database.session() as session:
                     told = rooms.told_to(session, [user_id], room_id)
                     person = rooms.person(session, user_id)
-                for listener in self.listeners(name):
-                    if told:
-                        listener.subscribe(room_id)
-                    else:
-                        listener.unsubscribe(room_id)
-                self.tell(
-                    {"type": "room", "room": told[user_id][0]}
-                    if told
-                    else {"type": "left", "room": room_id},
-                    name,
-                )
+                self._hear_membership(room_id, user_id, told)
                 self.tell(
                     {"type": "member", "room": room_id, "user": person, "joined": bool(told)},
                     room_name(room_id),
@@ -248,8 +258,40 @@ class Live:
         except (SQLAlchemyError, Busy) as error:
             self._give_up(self.listeners(name), error)
 
+    def membership_changed_elsewhere(self, room_id: int, user_id: int) -> None:
+        """As `membership_changed`, where another process has told the room."""
+        if not (listeners := self.listeners(user_name(user_id))):
+            return
+        try:
+            with self.user(user_id), self.room(room_id):
+                with self._database.session() as session:
+                    told = rooms.told_to(session, [user_id], room_id)
+                self._hear_membership(room_id, user_id, told)
+        except (SQLAlchemyError, Busy) as error:
+            self._give_up(listeners, error)
+
+    def _hear_membership(
+        self, room_id: int, user_id: int, told: dict[int, list[JSONObject]]
+    ) -> None:
+        event = (
+            {"type": "room", "room": told[user_id][0]}
+            if told
+            else {"type": "left", "room": room_id}
+        )
+        for listener in self.listeners(user_name(user_id)):
+            if told:
+                listener.subscribe(room_id)
+            else:
+                listener.unsubscribe(room_id)
+            listener.send(encode(event))
+
     def room_changed(self, room_id: int) -> None:
         """Tells all who hear a room what it is like now."""
+        self._others("room", room_id)
+        self.room_changed_elsewhere(room_id)
+
+    def room_changed_elsewhere(self, room_id: int) -> None:
+        """As `room_changed`, where all processes have been told."""
         try:
             with self.room(room_id):
                 listeners = self.listeners(room_name(room_id))
@@ -267,8 +309,49 @@ class Live:
 
     def signed_out(self, sign_in_id: str) -> None:
         """Closes the connections of a browser."""
+        self._others("signed-out", sign_in_id)
+        self.signed_out_elsewhere(sign_in_id)
+
+    def signed_out_elsewhere(self, sign_in_id: str) -> None:
+        """As `signed_out`, where all processes have been told."""
         for listener in self.listeners(sign_in_name(sign_in_id)):
             listener.close(*SIGNED_OUT)
+
+    def look_again(self) -> None:
+        """Sees to it that connections hear what they may: something may not have been heard of."""
+        listeners = self.listeners(EVERYBODY)
+        try:
+            with self._database.session() as session:
+                here = people.signed_in(session, {listener.user.sign_in for listener in listeners})
+            for listener in listeners:
+                if listener.user.sign_in not in here:
+                    listener.close(*SIGNED_OUT)
+                    continue
+                with self.user(listener.user.id), self._database.session() as session:
+                    now = set(people.rooms_of(session, listener.user.id))
+                for room_id in now ^ listener.member_of:
+                    self.membership_changed_elsewhere(room_id, listener.user.id)
+        except (SQLAlchemyError, Busy) as error:
+            self._give_up(listeners, error)
+
+    def _others(self, topic: str, *about: object) -> None:
+        """Has the other processes do the same for their connections."""
+        if self._several:
+            self._sockjs.notify(f"chat {topic}", [self._process, *about])
+
+    def heard(self, notice: Notified) -> None:
+        """Hears what a process has to say to all."""
+        if notice.topic is None:
+            self.look_again()
+            return
+        hearers: dict[str, Callable[..., None]] = {
+            "chat membership": self.membership_changed_elsewhere,
+            "chat room": self.room_changed_elsewhere,
+            "chat signed-out": self.signed_out_elsewhere,
+        }
+        hear = hearers.get(notice.topic)
+        if hear is not None and notice.data[0] != self._process:
+            hear(*notice.data[1:])
 
     def _give_up(self, listeners: list[Listener], error: Exception) -> None:
         # They would hear too much or too little; when they come back, they hear what is right.

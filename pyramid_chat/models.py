@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from sqlalchemy import DateTime, Dialect, ForeignKey, MetaData, UniqueConstraint
+from sqlalchemy import DateTime, Dialect, Double, ForeignKey, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -149,3 +149,19 @@ class Message(Base):
     created: Mapped[datetime] = mapped_column(default=now)
     edited: Mapped[datetime | None]
     deleted: Mapped[bool] = mapped_column(default=False)
+
+
+class Bucket(Base):
+    """A token bucket that several processes share (`pyramid_chat.limits.SharedBuckets`).
+
+    Attributes:
+        kind: of what its tokens are for.
+        key: whose it is.
+        full_at: when it is full again, in seconds of the database's clock.
+    """
+
+    __tablename__ = "bucket"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    full_at: Mapped[float] = mapped_column(Double, index=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -122,6 +123,11 @@ def identify(session: Session, sign_in_id: str, timeout: int | None = None) -> I
         .where(SignIn.id == sign_in_id, *fresh)
     ).one_or_none()
     return Identity(row.id, row.name, sign_in_id) if row is not None else None
+
+
+def signed_in(session: Session, sign_in_ids: Collection[str]) -> set[str]:
+    """Returns which of some browsers are signed in."""
+    return set(session.scalars(select(SignIn.id).where(SignIn.id.in_(sign_in_ids))))
 
 
 def seen(database: Database, sign_in_id: str, timeout: int) -> None:

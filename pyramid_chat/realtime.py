@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pyramid_chat import conversation, live, messages, people, rooms
 from pyramid_chat.database import RETRY_AFTER, is_away
-from pyramid_chat.limits import Buckets, Busy, seconds
+from pyramid_chat.limits import Busy, Limit, seconds
 from pyramid_chat.live import EVERYBODY, Listener, Live
 from pyramid_chat.messages import JSONObject, Refused, encode
 from pyramid_chat.models import Message
@@ -378,7 +378,7 @@ class ChatSession(Listener):
             raise _no_room()
         return context
 
-    def _take(self, bucket: Buckets) -> None:
+    def _take(self, bucket: Limit) -> None:
         wait = bucket.take(self.user.id)
         if wait:
             text = f"That was too much at once. Go on in {seconds(wait)} s."

@@ -17,7 +17,7 @@ from pyramid_chat import passwords, people
 from pyramid_chat.database import Database
 from pyramid_chat.decorators import view_config
 from pyramid_chat.errors import Problem, secured
-from pyramid_chat.limits import Buckets, seconds
+from pyramid_chat.limits import Limits, seconds
 from pyramid_chat.live import live_of
 from pyramid_chat.messages import MAX_TEXT, JSONObject
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name, folded
@@ -33,6 +33,9 @@ _LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 class Throttle:
     """Slows down who guesses passwords.
 
+    Args:
+        limits: makes its limits.
+
     Attributes:
         guesses: attempts that failed, by the name that was tried and where they came from.
         names: attempts that failed, by the name alone. Far more are allowed: whoever guesses from
@@ -41,11 +44,11 @@ class Throttle:
         registrations: new accounts, by where they came from.
     """
 
-    def __init__(self) -> None:
-        self.guesses = Buckets(2, 10)
-        self.names = Buckets(20, 200)
-        self.addresses = Buckets(10, 100)
-        self.registrations = Buckets(2, 30)
+    def __init__(self, limits: Limits) -> None:
+        self.guesses = limits.make("guesses", 2, 10)
+        self.names = limits.make("names", 20, 200)
+        self.addresses = limits.make("addresses", 10, 100)
+        self.registrations = limits.make("registrations", 2, 30)
 
 
 def after_commit(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
+    from sockjs_bridge.pyramid.notices import Notified
     from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
     from sockjs_bridge.pyramid.sessions import WebSocketSession
@@ -28,6 +29,7 @@ __all__ = (
     "ConnectionClosed",
     "Joined",
     "NotConfirmed",
+    "Notified",
     "Session",
     "SessionManager",
     "SockJS",
@@ -48,6 +50,7 @@ _MODULES = {
     "BroadcastCount": "pyramid.confirmation",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
+    "Notified": "pyramid.notices",
     "NotConfirmed": "errors",
     "Session": "pyramid.compat",
     "SessionManager": "pyramid.compat",

@@ -14,7 +14,15 @@ from typing import Any
 
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.memorybroker import MemoryBroker, node_of
-from sockjs_bridge.cluster.store import Done, Entry, Listener, Position, Since, StoreError
+from sockjs_bridge.cluster.store import (
+    Done,
+    Entry,
+    Fenced,
+    Listener,
+    Position,
+    Since,
+    StoreError,
+)
 from sockjs_bridge.core.contracts import Clock
 
 
@@ -228,18 +236,14 @@ class MemoryStore:
     def lease(self, about: str, ttl: float, done: Done[None]) -> None:
         """Says that this process lives; see `Store.lease`."""
 
-        def act(now: float) -> None:
-            self._broker.nodes[self.node] = (about, now + ttl)
+        def act(now: float) -> Fenced | None:
+            return self._broker.lease(self.node, about, now, now + ttl)
 
         self._answer(done, act)
 
     def release(self, done: Done[None]) -> None:
         """Says that this process ends; see `Store.release`."""
-
-        def act(now: float) -> None:
-            self._broker.nodes.pop(self.node, None)
-
-        self._answer(done, act)
+        self._answer(done, lambda now: self._broker.release(self.node))
 
     def leases(self, done: Done[Mapping[str, str]]) -> None:
         """Lists the processes that live; see `Store.leases`."""

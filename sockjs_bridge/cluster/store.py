@@ -22,6 +22,13 @@ class StoreError(Exception):
     """The store cannot be reached, or refuses; the text is one sentence for the log."""
 
 
+class Fenced(StoreError):
+    """Another process has declared this one dead: its sessions are not its own any more."""
+
+
+#: Seconds for which it is known at least that a process was declared dead.
+FENCED_FOR = 3600.0
+
 #: Hears of a result, or why there is none.
 Done = Callable[[T | StoreError], object]
 
@@ -201,9 +208,11 @@ class Store(Protocol):
         raise NotImplementedError
 
     def sweep(self, node: str, done: Done[list[tuple[str, str, str]]]) -> None:
-        """Forgets all members that a node without a lease had.
+        """Declares a node without a lease dead, and forgets all members that it had.
 
-        Only one of those who ask at the same time gets them, so that they are told of once.
+        It gets no lease any more (`Fenced`), in the same step: it may only have stood still, and
+        others take it for dead from here on. A node that has a lease stays as it is. Only one of
+        those who ask at the same time gets the members, so that they are told of once.
 
         Args:
             node: its name.
@@ -219,12 +228,13 @@ class Store(Protocol):
         Args:
             about: what others are to know: its address and counts.
             ttl: seconds.
-            done: hears that it is noted.
+            done: hears that it is noted; `Fenced` where this process was declared dead (`sweep`),
+                until it calls `release`.
         """
         raise NotImplementedError
 
     def release(self, done: Done[None]) -> None:
-        """Says that this process ends."""
+        """Says that this process ends; it may begin anew with a lease, also where it was dead."""
         raise NotImplementedError
 
     def leases(self, done: Done[Mapping[str, str]]) -> None:
@@ -244,7 +254,7 @@ class Store(Protocol):
     # Homes of sessions
 
     def claim(self, session: str, ttl: float, done: Done[str]) -> None:
-        """Takes a session, unless another process has it.
+        """Takes a session, unless another process has it that has a lease.
 
         Args:
             session: a hash of it.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Protocol
 
 from sockjs_bridge.core.broadcasts import Broadcasts
+from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
@@ -99,6 +100,7 @@ class Hub:
         monitor: as given.
         wheel: the deadlines of the sessions.
         broadcasts: takes messages to many of them.
+        claim: whether resumable sessions may be served.
     """
 
     def __init__(
@@ -115,10 +117,12 @@ class Hub:
         self.monitor = Monitor() if monitor is None else monitor
         self.wheel = DeadlineWheel(clock)
         self.broadcasts = Broadcasts(clock, self.monitor)
+        self.claim = Claim()
         self._history = history
         if history is not None:
             history.start(clock, self.rooms, self.broadcasts)
         self._endpoints: list[Sessions] = []
+        self._at_end: list[Callable[[], object]] = []
 
     def add(self, sessions: Sessions) -> None:
         """Adds the sessions of an endpoint."""
@@ -164,7 +168,13 @@ class Hub:
         """Whether every client has heard that its session is over."""
         return all(each.told for each in self._endpoints)
 
+    def when_finished(self, callback: Callable[[], object]) -> None:
+        """Calls back when no session is left: the server has stopped."""
+        self._at_end.append(callback)
+
     def finish(self) -> None:
         """Forgets the sessions that are left: the server has stopped."""
         for each in self._endpoints:
             each.finish()
+        for callback in self._at_end:
+            callback()

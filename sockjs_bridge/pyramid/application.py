@@ -14,6 +14,7 @@ from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
 from sockjs_bridge.pyramid.confirmation import BroadcastCount
 from sockjs_bridge.pyramid.connections import Connection
+from sockjs_bridge.pyramid.notices import KIND
 from sockjs_bridge.pyramid.sessions import WebSocketSession
 from sockjs_bridge.pyramid.threads import BlockingThreads
 
@@ -124,6 +125,25 @@ class SockJS:
 
         count = history.broadcast(room, message, exclude, published)
         return BroadcastCount(count, confirmed).wait()
+
+    def notify(self, topic: str, data: Any = None) -> None:
+        """Tells all processes of the application something, this one too.
+
+        Connections hear nothing: the subscribers of `Notified` are called, in each process.
+        It is how processes do what each has to do for its own connections.
+
+        Args:
+            topic: what it is about.
+            data: what is said of it: whatever JSON can hold.
+
+        Raises:
+            TypeError: the topic is not a string, or JSON cannot hold the data.
+            ValueError: JSON cannot hold the data.
+        """
+        if not isinstance(topic, str):
+            raise TypeError(f"a topic is a str, not {type(topic).__name__}")
+        note_act()
+        self.endpoints.signals.say(KIND, [topic, data])
 
     def members(self, room: str) -> list[Any]:
         """Lists the connections in a room, in the order in which they joined.

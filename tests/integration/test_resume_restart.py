@@ -40,10 +40,11 @@ async def process(tmp_path: Path, listen: str = "127.0.0.1:0") -> AsyncIterator[
     """Run a process with the ledger, without holding up this loop."""
     folder = tmp_path / f"process{len([*tmp_path.iterdir()])}"
     folder.mkdir()
-    ini = write_ini(folder, f"listen = {listen}\nshutdown_timeout = 20")
-    text = ini.read_text().replace("pserve_app:main", "ledger_app:main")
-    ini.write_text(
-        text.replace("[server:main]", f"ledger = {tmp_path}/ledger.sqlite\n[server:main]")
+    ini = write_ini(
+        folder,
+        f"listen = {listen}\nshutdown_timeout = 20",
+        f"ledger = {tmp_path}/ledger.sqlite",
+        factory="tests.pkgs.ledger_app:main",
     )
     server = running(ini)
     pserve = await asyncio.to_thread(server.__enter__)

@@ -144,7 +144,7 @@ class Program(ABC):
         return True
 
 
-class _TLSProgram(Program):
+class TLSProgram(Program):
     """One that has a certificate, which it made itself."""
 
     @property
@@ -171,7 +171,26 @@ class _TLSProgram(Program):
         return []
 
 
-class Nginx(_TLSProgram):
+def nginx(folder: Path) -> list[str]:
+    """Return the command of nginx for the file site.conf of a folder.
+
+    Such a file to include has no user, paths and processes: Debian's are for its service.
+    """
+    folders = "".join(
+        f"{name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main = folder / "nginx.conf"
+    main.write_text(
+        f"{'user root;' if os.geteuid() == 0 else ''}\n"
+        f"daemon off;\npid {folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\n"
+        f"http {{\naccess_log {folder}/access.log;\n{folders}"
+        f"include {folder}/site.conf;\n}}\n"
+    )
+    return [find_program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(main)]
+
+
+class Nginx(TLSProgram):
     """nginx with one of the sites of docs/deploy.
 
     Args:
@@ -200,22 +219,10 @@ class Nginx(_TLSProgram):
             },
         )
         (self.folder / "site.conf").write_text(site)
-        # A file to include has no user, paths and processes: Debian's are for its service.
-        folders = "".join(
-            f"{name}_temp_path {self.folder}/{name};\n"
-            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        main = self.folder / "nginx.conf"
-        main.write_text(
-            f"{'user root;' if os.geteuid() == 0 else ''}\n"
-            f"daemon off;\npid {self.folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\n"
-            f"http {{\naccess_log {self.folder}/access.log;\n{folders}"
-            f"include {self.folder}/site.conf;\n}}\n"
-        )
-        return [find_program("nginx"), "-e", "stderr", "-p", str(self.folder), "-c", str(main)]
+        return nginx(self.folder)
 
 
-class HAProxy(_TLSProgram):
+class HAProxy(TLSProgram):
     """HAProxy with the configuration of docs/deploy, and another patience with idle connections.
 
     Args:
@@ -248,7 +255,7 @@ class HAProxy(_TLSProgram):
         return [find_program("haproxy"), "-db", "-f", str(file)]
 
 
-class Apache(_TLSProgram):
+class Apache(TLSProgram):
     """Apache with the site of docs/deploy, and all that Debian's package switches on."""
 
     def configure(self) -> list[str]:
@@ -289,7 +296,7 @@ class Apache(_TLSProgram):
         return super().log() + (errors.read_text() if errors.exists() else "")
 
 
-class Caddy(_TLSProgram):
+class Caddy(TLSProgram):
     """Caddy with the file of docs/deploy, and a certificate that it need not ask for."""
 
     def configure(self) -> list[str]:

@@ -9,7 +9,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from sockjs_bridge import AsyncWebSocket, SockJS, WebSocket, WebSocketSession
+from sockjs_bridge import AsyncWebSocket, Notified, SockJS, WebSocket, WebSocketSession
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.pyramid.application import BlockingThreads
@@ -344,3 +344,43 @@ def test_threads_of_an_application():
     workers = HandWorkers()
     assert sockjs.threads.start(workers, lambda: None, "a")
     assert not sockjs.threads.start(workers, lambda: None, "b")
+
+
+# Notices
+
+
+def test_notices_reach_subscribers(application, caplog):
+    """In a thread of the hooks' pool, once for each; one that fails keeps none from the others."""
+    heard = []
+
+    def subscribe(notice):
+        assert notice.registry is application.app.registry
+        heard.append((notice.topic, notice.data))
+        if notice.topic == "wrong":
+            raise ValueError("something is wrong")
+
+    application.app.registry.registerHandler(subscribe, (Notified,))
+    for topic, data in (("news", {"id": 7}), ("wrong", None), ("more", [])):
+        application.sockjs.notify(topic, data)
+    application.sockjs.endpoints.signals.missed()
+    assert heard == []
+    application.clock.settle()
+    for job in application.workers.jobs:
+        job()
+    assert sorted(heard, key=repr) == [
+        ("more", []),
+        ("news", {"id": 7}),
+        ("wrong", None),
+        (None, None),
+    ]
+    assert "topic 'wrong'" in caplog.text
+
+
+@pytest.mark.parametrize(("topic", "data"), [(7, None), (None, None), ("news", object())])
+def test_notices_that_are_none(application, topic, data):
+    with pytest.raises(TypeError):
+        application.sockjs.notify(topic, data)
+
+
+def test_notice_shows_its_topic(application):
+    assert repr(Notified("news", "secret", application.app.registry)) == "<Notified 'news'>"

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select, update
 
-from pyramid_chat.limits import Buckets, Busy, Locks, seconds
+from pyramid_chat import open_database
+from pyramid_chat.database import Database
+from pyramid_chat.limits import Buckets, Busy, Locks, SharedBuckets, seconds
+from pyramid_chat.models import Bucket
+from pyramid_chat.settings import Settings
+from tests.pyramid_chat.postgresql import Cluster
 
 
 class Clock:
@@ -105,3 +114,57 @@ def test_many_threads_and_one_lock() -> None:
 @pytest.mark.parametrize(("wait", "told"), [(0.001, 1), (1, 1), (1.2, 2)])
 def test_people_are_told_whole_seconds(wait: float, told: int) -> None:
     assert seconds(wait) == told
+
+
+@pytest.fixture
+def database(cluster: Cluster, tmp_path: Path) -> Iterator[Database]:
+    """What several processes share."""
+    url = cluster.url(cluster.create())
+    database = open_database(Settings.parse(tmp_path, {"sqlalchemy.url": url}))
+    yield database
+    database.engine.dispose()
+
+
+def pass_time(database: Database, seconds: float) -> None:
+    """Have all buckets be as they are so many seconds later."""
+    with database.writing() as session, session.begin():
+        session.execute(update(Bucket).values(full_at=Bucket.full_at - seconds))
+
+
+def test_a_shared_bucket_is_as_one_of_a_single_process(database: Database) -> None:
+    one, other = (SharedBuckets(database, "messages", 1, 3) for _ in range(2))
+    assert [one.take("a"), other.take("a"), one.take("a")] == [0.0] * 3
+    assert 50 < other.take("a") <= 60
+    assert one.take("b") == 0.0
+    assert SharedBuckets(database, "requests", 1, 3).take("a") == 0.0
+    pass_time(database, 60)
+    assert one.take("a") == 0.0
+    assert other.take("a") > 0
+    pass_time(database, 3600)
+    assert [other.take("a") > 0 for _ in range(4)] == [False, False, False, True]
+
+
+def test_a_shared_token_comes_back_where_it_was_of_no_use(database: Database) -> None:
+    buckets = SharedBuckets(database, "messages", 1, 2)
+    buckets.take("a")
+    for _ in range(5):
+        buckets.give_back("a")
+    assert [buckets.take("a") > 0 for _ in range(3)] == [False, False, True]
+
+
+def test_many_who_take_at_once_get_no_more_than_there_is(database: Database) -> None:
+    buckets = [SharedBuckets(database, "messages", 1, 7) for _ in range(2)]
+    with ThreadPoolExecutor(8) as pool:
+        waits = list(pool.map(lambda number: buckets[number % 2].take("a"), range(40)))
+    assert sum(not wait for wait in waits) == 7
+
+
+def test_full_shared_buckets_are_forgotten(database: Database) -> None:
+    buckets = SharedBuckets(database, "messages", 60, 2)
+    buckets.SWEEP_EVERY = 5
+    for key in range(4):
+        buckets.take(key)
+    pass_time(database, 10)
+    buckets.take("a")
+    with database.session() as session:
+        assert session.scalar(select(func.count(Bucket.key))) == 1

@@ -159,6 +159,8 @@ class ResumableClient(Timing):
             self.limit = int(told["limit"])
             self._heartbeat = float(told["heartbeat"])
             self._incarnation = told.get("incarnation")
+            home = str(told.get("home") or "")
+            self.home = home and f"-{home}"
             self._policy.entered(str(told.get("net")))
         first, self._welcomed = not self._welcomed, True
         if first:
@@ -216,6 +218,7 @@ class ResumableClient(Timing):
         self._acknowledged()
         self.counts.begin_again(doubtful=doubtful)
         self.session, self.key = self._token(), self._token()
+        self.home = ""
         self._request = self._stales = 0
         self._welcomed = False
         self._incarnation = None
