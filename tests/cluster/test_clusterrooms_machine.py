@@ -85,6 +85,10 @@ class Talk(RuleBasedStateMachine):
         self.cluster.broker.publish = partial(self.note, publish)  # type: ignore[method-assign]
         self.people = [Person(f"{name:022d}", self.history) for name in range(4)]
         self.strangers: list[tuple[str, Recorder]] = []
+        for server, person in zip((0, 0, 1, 2), self.people, strict=True):
+            person.come(self.cluster.servers[server])
+            person.join("room 1")
+        self.cluster.clock.settle()
 
     def note(
         self, publish: Any, room: str, entry: Entry, bounds: Bounds | None, now: float
@@ -132,17 +136,40 @@ class Talk(RuleBasedStateMachine):
         if len(self.strangers) < 5:
             self.strangers.append((room, self.cluster.servers[server].stranger(room)))
 
-    @rule(server=SERVER)
-    def cut(self, server: int) -> None:
+    @rule(server=SERVER, room=ROOM, count=st.integers(0, 6), reconnect=st.booleans())
+    def cut(self, server: int, room: str, count: int, reconnect: bool) -> None:
+        """While others go on."""
         self.cluster.servers[server].store.fail()
+        for _ in range(count):
+            self.publish((server + 1) % 3, room, 0, exclude=False)
+        if reconnect:
+            self.cluster.servers[server].store.recover()
 
     @rule(server=SERVER)
     def reconnect(self, server: int) -> None:
         self.cluster.servers[server].store.recover()
 
-    @rule(tail=st.none() | st.integers(1, 3))
-    def forget(self, tail: int | None) -> None:
-        self.cluster.broker.forget(tail)
+    @rule(server=SERVER, who=SOME, room=ROOM)
+    def miss(self, server: int, who: int, room: str) -> None:
+        """A client's session is lost, and something is said before it is in its room again."""
+        person = self.people[who % len(self.people)]
+        person.go()
+        self.publish((server + 1) % 3, room, 0, exclude=False)
+        person.come(self.cluster.servers[server])
+        person.join(room)
+
+    @rule(server=SERVER, room=ROOM)
+    def lose_one(self, server: int, room: str) -> None:
+        """A message is lost on its way to one process, whose connections stand."""
+        store = self.cluster.servers[server].store
+        store.hear = lambda *message: None  # type: ignore[method-assign]
+        self.publish((server + 1) % 3, room, 0, exclude=False)
+        del store.hear
+
+    @rule(tail=st.none() | st.integers(1, 3), sure=st.integers(0, 3))
+    def forget(self, tail: int | None, sure: int) -> None:
+        if sure == 3:
+            self.cluster.broker.forget(tail)
 
     @rule(server=SERVER, delay=st.sampled_from([0.0, 0.1, 1.5]))
     def be_slow(self, server: int, delay: float) -> None:
