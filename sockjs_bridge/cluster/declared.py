@@ -14,11 +14,11 @@ class DeclaredRooms:
     """The patterns of rooms with history of one application; in any thread.
 
     Attributes:
-        declared: the patterns, and how much is kept, in the order of their declaration.
+        declared: what is kept of rooms, by the patterns of their names.
     """
 
     def __init__(self) -> None:
-        self.declared: list[tuple[str, Bounds]] = []
+        self.declared: dict[str, Bounds] = {}
         self._patterns: list[tuple[re.Pattern[str], Bounds]] = []
         self._found: dict[str, Bounds | None] = {}
 
@@ -29,7 +29,7 @@ class DeclaredRooms:
             pattern: of their names; ``*`` stands for any characters.
             bounds: how much is kept of each of them.
         """
-        self.declared.append((pattern, bounds))
+        self.declared[pattern] = bounds
         expression = ".*".join(map(re.escape, pattern.split("*")))
         self._patterns.append((re.compile(expression, re.DOTALL), bounds))
         self._found.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -135,8 +135,13 @@ class Endpoint:
             self._manager.ended = homes.ended
         if self.settings.resume_window:
             self._resumable = ResumableUrls(
-                self.settings, hub, self._transports, self._admits, shared, resumption, homes
+                self.settings, hub, self._transports, self._admits, shared
             )
+            manager = self._resumable.manager
+            if resumption is not None:
+                manager.resumption = resumption
+            if homes is not None:
+                manager.home, manager.secret = homes.node, homes.secret
 
     @property
     def manager(self) -> Manager:
@@ -164,6 +169,10 @@ class Endpoint:
         if self._resumable is not None:
             found += self._resumable.manager.open_sessions
         return found
+
+    def lapse(self) -> Iterator[None]:
+        """Ends all resumable sessions; see `ResumeManager.lapse`."""
+        return iter(()) if self._resumable is None else self._resumable.manager.lapse()
 
     def broadcast(self, text: str) -> None:
         """Sends a message to every open session."""
