@@ -156,7 +156,10 @@ class Cluster:
     # What others know and ask
 
     def _about(self) -> About:
-        return About(self._address, 0 if self._hub is None else self._hub.capacity.taken)
+        if self._hub is None:
+            return About(self._address)
+        leaving = bool(self._endpoints.readiness.reasons)
+        return About(self._address, self._hub.capacity.taken, leaving)
 
     def _everybody(self) -> list[Recipient]:
         return [session for endpoint in self._endpoints for session in endpoint.sessions]
@@ -283,6 +286,7 @@ class Cluster:
     def restored(self) -> None:
         """This process has a lease again; see `LeaseHolder.restored`."""
         logger.warning("this process takes part again")
+        self.relay.restored()
 
     def degraded(self, *, degraded: bool) -> None:
         """Nobody reaches the store, or somebody does again; see `LeaseHolder.degraded`."""

@@ -203,12 +203,14 @@ async def test_term(tmp_path: Path) -> None:
     """All are told, requests under way are answered, and it ends well."""
     with gunicorn(put(tmp_path), "-w", "2", folder=tmp_path) as process:
         url, pids = await started(process, 2)
-        sockets = await on_each(url, pids)
+        sockets = [*(await on_each(url, pids)).values()]
+        # More than are told in one go.
+        for _ in range(25):
+            sockets += await asyncio.gather(*(connect(f"{url}/echo") for _ in range(10)))
         answer = asyncio.create_task(slow(url, 1))
         await asyncio.to_thread(process.wait_for, "slow view begins")
         process.signal(signal.SIGTERM)
-        for ws in sockets.values():
-            await gone(ws)
+        await asyncio.gather(*map(gone, sockets))
         assert await answer == "slow but sure"
         assert await asyncio.to_thread(process.exit_code) == 0
     assert "SIGKILL" not in process.said
@@ -401,8 +403,9 @@ async def test_options_without_effect(tmp_path: Path) -> None:
         ("shutdown_timeout = 29", "", [], 1, "[server:main] shutdown_timeout = 29 is too long:"),
         ("", "", ["--certfile", __file__], 1, f"certfile = {__file__!r} of gunicorn cannot be"),
         ("", "sockjs.fast = 3", [], 3, "sockjs.fast = '3' cannot be: allowed is true or false"),
+        ("", "sockjs.fast = 3", ["--preload"], 1, "sockjs.fast = '3' cannot be: allowed is true"),
     ],
-    ids=["server", "time", "TLS", "application"],
+    ids=["server", "time", "TLS", "application", "application, loaded before"],
 )
 def test_wrong_setting(
     tmp_path: Path, server: str, app: str, arguments: list[str], code: int, said: str
