@@ -254,7 +254,8 @@ class Cluster:
     def went(self, node: str) -> None:
         """A process has ended; see `NodeListener.went`."""
         logger.info("process %s takes no part any more", node)
-        self.relay.doubt(node, gone=True)
+        # It may have stood still only, and take part again by the same name.
+        self.relay.doubt(node, gone=False)
 
     def swept(self, node: str, left: Left) -> None:
         """Members of rooms went with a process; see `NodeListener.swept`."""
