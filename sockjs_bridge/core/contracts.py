@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sockjs_bridge.core.frames import Batch, Frames
 from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
 
@@ -192,6 +193,16 @@ class Handler(Protocol):
         """Returns how many messages arrived and are not handled yet."""
         raise NotImplementedError
 
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Somebody else has come to a room that the session is in, or left it.
+
+        Args:
+            room: its name.
+            presence: who it is.
+            joined: they came.
+        """
+        raise NotImplementedError
+
     def closed(self, code: int, reason: str) -> None:
         """The session is over; called once, last."""
         raise NotImplementedError
@@ -250,8 +261,17 @@ class Channel(Protocol):
         """The names of the rooms that it is in."""
         raise NotImplementedError
 
-    def join(self, room: str) -> Joined:
-        """Enters a room; false when it is over."""
+    def join(self, room: str, info: str = "", announce: bool = False) -> Joined:
+        """Enters a room; false when it is over.
+
+        Args:
+            room: its name.
+            info: what is told of it there, a JSON object; empty where nothing is.
+            announce: members are told that it came, and that it leaves.
+
+        Raises:
+            ValueError: that is more than ``max_presence_info``.
+        """
         raise NotImplementedError
 
     def leave(self, room: str) -> bool:
@@ -309,11 +329,14 @@ class Recipient(Member, Timed, Protocol):
 
     Attributes:
         id: for the log.
+        userid: who opened it, as the application's security policy says; None where nobody is
+            signed in.
         transport: whose ``encode`` makes its messages.
         dirty: it is written at the end of the tick; the flusher's own note.
     """
 
     id: str
+    userid: str | None
     transport: Transport
     dirty: bool
 
@@ -323,6 +346,10 @@ class Recipient(Member, Timed, Protocol):
 
     def queue(self, messages: Iterable[bytes]) -> None:
         """Queues messages that its transport's ``encode`` has made, as long as it is not over."""
+        raise NotImplementedError
+
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Tells its application of somebody else in a room; see `Handler.presence_changed`."""
         raise NotImplementedError
 
     def flush(self, shared: Frames | None = None) -> None:
@@ -380,8 +407,8 @@ class Owner(Protocol[S_contra]):
         """Returns the rooms that a session is in; in any thread."""
         raise NotImplementedError
 
-    def join(self, session: S_contra, room: str) -> Joined:
-        """Puts a session into a room; false when it is over. In any thread."""
+    def join(self, session: S_contra, room: str, info: str = "", announce: bool = False) -> Joined:
+        """Puts a session into a room; see `Channel.join`. In any thread."""
         raise NotImplementedError
 
     def leave(self, session: S_contra, room: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -12,10 +13,12 @@ from sockjs_bridge.core.contracts import Clock, Recipient, Workers
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.presences import Presences
 from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.core.signals import Signals
 from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.users import Users
 from sockjs_bridge.resume.shared import Shared
 
 T = TypeVar("T")
@@ -34,6 +37,8 @@ class Endpoints:
         monitor: what is counted; to be set before the server starts.
         history: of rooms that have one; None where none has. To be set before the server starts.
         signals: what the processes of the application say to each other.
+        presences: who is in the rooms, for the application. To be set before the server starts.
+        users: closes their connections.
     """
 
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
@@ -53,6 +58,10 @@ class Endpoints:
         self.monitor = Monitor()
         self.history: History | None = None
         self.signals = Signals()
+        self.presences = Presences(self.rooms, self.signals)
+        self.users = Users(
+            self.signals, lambda: chain.from_iterable(each.all_sessions for each in self)
+        )
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())
@@ -137,7 +146,8 @@ class Endpoints:
         capacity = Capacity(self._max_sessions, self._shared.places)
         self._workers = workers
         self.signals.start(clock)
-        self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history)
+        self.presences.start(clock)
+        self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history, self.presences)
         for endpoint in self:
             endpoint.start(self._hub, self._shared)
 
