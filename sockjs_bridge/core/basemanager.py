@@ -85,7 +85,20 @@ class BaseManager(Generic[S]):
         raise NotImplementedError
 
     def join(self, session: Recipient, room: str, info: str = "", announce: bool = False) -> Joined:
-        """Puts a session into a room; see `Channel.join`. In any thread."""
+        """Puts a session into a room; in any thread.
+
+        Args:
+            session: the session.
+            room: its name.
+            info: what is told of the session there, a JSON object; empty where nothing is.
+            announce: members are told that it came, and that it leaves.
+
+        Returns:
+            False when the session is over.
+
+        Raises:
+            ValueError: the info has more than ``max_presence_info`` bytes.
+        """
         limit = self.settings.max_presence_info
         if len(info) > limit:
             raise ValueError(f"info has {len(info)} bytes, and max_presence_info is {limit}")

@@ -106,15 +106,10 @@ class Peer:
         return self._key
 
     def taken(self, now: float) -> float:
-        """Returns when it was last seen to take some of what is on its way to it.
+        """Returns when it was last seen to take some of what is on its way to it; 0 where never.
 
-        To see that, somebody must have asked before: what is on its way is compared.
-
-        Args:
-            now: seconds of the clock.
-
-        Returns:
-            Seconds of the clock; 0 where it was never seen.
+        To see that, somebody must have asked before: what is on its way is compared. Both times are
+        seconds of the clock.
         """
         return 0.0
 
@@ -194,13 +189,7 @@ class Handler(Protocol):
         raise NotImplementedError
 
     def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
-        """Somebody else has come to a room that the session is in, or left it.
-
-        Args:
-            room: its name.
-            presence: who it is.
-            joined: they came.
-        """
+        """Somebody else has come to a room that the session is in, or left it."""
         raise NotImplementedError
 
     def closed(self, code: int, reason: str) -> None:
@@ -262,16 +251,7 @@ class Channel(Protocol):
         raise NotImplementedError
 
     def join(self, room: str, info: str = "", announce: bool = False) -> Joined:
-        """Enters a room; false when it is over.
-
-        Args:
-            room: its name.
-            info: what is told of it there, a JSON object; empty where nothing is.
-            announce: members are told that it came, and that it leaves.
-
-        Raises:
-            ValueError: that is more than ``max_presence_info``.
-        """
+        """Enters a room; false when it is over. See `BaseManager.join`."""
         raise NotImplementedError
 
     def leave(self, room: str) -> bool:
@@ -329,8 +309,7 @@ class Recipient(Member, Timed, Protocol):
 
     Attributes:
         id: for the log.
-        userid: who opened it, as the application's security policy says; None where nobody is
-            signed in.
+        userid: who opened it, as text; None where nobody is signed in.
         transport: whose ``encode`` makes its messages.
         dirty: it is written at the end of the tick; the flusher's own note.
     """
