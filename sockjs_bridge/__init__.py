@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         includeme,
         websocket_view,
     )
+    from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
     from sockjs_bridge.pyramid.notices import Notified
     from sockjs_bridge.pyramid.requests import SockJSRequest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "AsyncWebSocket",
+    "BroadcastCount",
     "ConnectionClosed",
     "Joined",
     "NotConfirmed",
@@ -48,6 +50,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "AsyncWebSocket": "pyramid.connections",
+    "BroadcastCount": "pyramid.confirmation",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
     "Notified": "pyramid.notices",

@@ -295,6 +295,6 @@ class ClusterRooms(DeclaredRooms):
         for session in self._rooms.members(room):
             if session not in entrants and counts_on_places(session):
                 told += 1
-                session.queue([Missed(place.room, room), At(place)])
+                session.queue([Missed(place.room, room, place), At(place)])
         if told:
             self._monitor.missed(told)

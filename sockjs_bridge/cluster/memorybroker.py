@@ -181,9 +181,9 @@ class MemoryBroker:
         return node if until > now else None
 
     def claim(self, session: str, node: str, now: float, until: float) -> str:
-        """Returns who has a session: the node that asks, if nobody had it."""
+        """Returns who has a session: the node that asks, if nobody had it who lives."""
         owner = self.home(session, now)
-        if owner is None:
+        if owner is None or not (owner == node or owner in self.living(now)):
             self.homes[session] = (owner := node, until)
         return owner
 

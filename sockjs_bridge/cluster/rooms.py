@@ -138,6 +138,8 @@ class HistoryRooms(DeclaredRooms):
             del present.entrants[session]
             for flight in present.flights:
                 flight.late.append(entrant)
+        if entrant.recovered is False:
+            self._broadcasts.monitor.missed(1)
         self._tend()
         entrant.session.queue(entrant.told(room))
 

@@ -254,7 +254,7 @@ class Store(Protocol):
     # Homes of sessions
 
     def claim(self, session: str, ttl: float, done: Done[str]) -> None:
-        """Takes a session, unless another process has it.
+        """Takes a session, unless another process has it that has a lease.
 
         Args:
             session: a hash of it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Protocol
 
@@ -127,6 +127,7 @@ class Hub:
         if history is not None:
             history.start(clock, self.rooms, self.broadcasts)
         self._endpoints: list[Sessions] = []
+        self._at_end: list[Callable[[], object]] = []
 
     def add(self, sessions: Sessions) -> None:
         """Adds the sessions of an endpoint."""
@@ -180,7 +181,13 @@ class Hub:
         """Whether every client has heard that its session is over."""
         return all(each.told for each in self._endpoints)
 
+    def when_finished(self, callback: Callable[[], object]) -> None:
+        """Calls back when no session is left: the server has stopped."""
+        self._at_end.append(callback)
+
     def finish(self) -> None:
         """Forgets the sessions that are left: the server has stopped."""
         for each in self._endpoints:
             each.finish()
+        for callback in self._at_end:
+            callback()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Any
 
 from sockjs_bridge.core.contracts import Channel, Member, Recipient
 from sockjs_bridge.core.history import EVERYBODY, History
@@ -56,32 +56,13 @@ class SockJS:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {[*self.endpoints]}>"
 
-    @overload
-    def broadcast(
-        self,
-        message: str,
-        room: str | None = None,
-        exclude: Iterable[Connection | WebSocketSession] = (),
-        confirm: Literal[False] = False,
-    ) -> int: ...
-
-    @overload
-    def broadcast(
-        self,
-        message: str,
-        room: str | None = None,
-        exclude: Iterable[Connection | WebSocketSession] = (),
-        *,
-        confirm: Literal[True],
-    ) -> BroadcastCount: ...
-
     def broadcast(
         self,
         message: str,
         room: str | None = None,
         exclude: Iterable[Connection | WebSocketSession] = (),
         confirm: bool = False,
-    ) -> int:
+    ) -> BroadcastCount:
         """Sends a message to many connections. It is encoded once for all of them.
 
         It goes to the connections that are there when it is called. The order of calls in different
@@ -118,7 +99,7 @@ class SockJS:
         if history is not None and self.endpoints.served and history.carries(name):
             note_act()
             if not confirm:
-                return history.broadcast(name, message, channels)
+                return BroadcastCount(history.broadcast(name, message, channels))
             return self._confirmed(history, name, message, channels)
         sessions: list[Recipient]
         if room is None:
@@ -131,7 +112,7 @@ class SockJS:
             note_act()
             send = self.endpoints.broadcasts.send
             self.endpoints.clock.call_from_thread(send, sessions, message, left_out)
-        return BroadcastCount(count) if confirm else count
+        return BroadcastCount(count)
 
     @staticmethod
     def _confirmed(

@@ -1,4 +1,4 @@
-"""What `SockJS.broadcast` returns where its caller wants to know that the message is published."""
+"""What `SockJS.broadcast` returns, and how its caller learns that the message is published."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from sockjs_bridge.later import PATIENCE, awaited, on_loop
 
 
 class BroadcastCount(int):
-    """To how many connections of this process a message goes; awaited it says that it is published.
+    """What ``broadcast`` returns: to how many connections of this process the message goes.
 
-    Args:
-        count: how many there are.
-        confirmed: is done when the message is published; None where that is known.
+    It is a number as any other. Awaited after ``broadcast(..., confirm=True)`` it waits until the
+    message is published.
     """
 
     _confirmed: Future[None] | None
 
     def __new__(cls, count: int, confirmed: Future[None] | None = None) -> BroadcastCount:
-        """Makes the number."""
+        """Makes the number.
+
+        Args:
+            count: of connections.
+            confirmed: is done when the message is published; None where nobody asks for that.
+        """
         made = super().__new__(cls, count)
         made._confirmed = confirmed
         return made

@@ -237,6 +237,11 @@ class Incoming(Deadlines):
         return self._arrivals.arrived
 
     @property
+    def unhandled(self) -> int:
+        """How many messages wait for the application."""
+        return self._arrivals.unhandled
+
+    @property
     def full(self) -> bool:
         """Whether no more is to be read from the client now."""
         return self.state in TAKING and self._arrivals.full

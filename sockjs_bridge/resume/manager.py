@@ -42,9 +42,11 @@ class ResumeManager(BaseManager[ResumableSession]):
         resumption: what counts how sessions go on.
         shared: what the sessions of all the process share.
         spread: seconds over which clients come back after the server has left.
-        home: this process, in URLs; empty where there is only one.
+        home: see `home`.
 
     Attributes:
+        home: this process, in URLs; empty where there is only one.
+        secret: keys the hashes of networks; the same in all processes of a cluster.
         shared: what the sessions of all the process share.
         muxes: responses that several sessions share.
     """
@@ -68,11 +70,11 @@ class ResumeManager(BaseManager[ResumableSession]):
         self.resumption = ResumeMonitor() if resumption is None else resumption
         self.shared = Shared() if shared is None else shared
         self._spread = spread
+        self.secret = secrets.token_bytes(16)
         # What tells the sessions of one id apart, over processes too.
-        self._secret = secrets.token_bytes(16)
         self._boot = secrets.token_urlsafe(6)
         self._made = 0
-        self._home = home
+        self.home = home
         self._sessions: dict[Place, ResumableSession] = {}
         self.muxes = Muxes(
             hub.clock, settings, self.flush_now, self._take_place, hub.capacity.give_back
@@ -241,7 +243,7 @@ class ResumeManager(BaseManager[ResumableSession]):
             "spread": self._spread,
             "net": net,
             "limit": self.settings.max_message_size,
-            "home": self._home,
+            "home": self.home,
             "incarnation": session.incarnation,
         }
 
@@ -254,7 +256,7 @@ class ResumeManager(BaseManager[ResumableSession]):
         # A site's own part of an address: three numbers of IPv4, three groups of IPv6.
         separator = ":" if ":" in remote else "."
         network = separator.join(remote.split(separator)[:3])
-        return hashlib.blake2b(network.encode(), digest_size=8, key=self._secret).hexdigest()
+        return hashlib.blake2b(network.encode(), digest_size=8, key=self.secret).hexdigest()
 
     # WebSockets without a hello
 

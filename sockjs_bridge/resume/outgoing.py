@@ -114,6 +114,11 @@ class Outgoing(Writing):
         if self._receiver is receiver and not receiver.transport.websocket:
             self._end_where_full(receiver)
 
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many messages the client has not acknowledged, and their bytes; without the run."""
+        return len(self._kept), self._kept.size
+
     def _drop_kept(self) -> None:
         """Drops all messages that the client does not have."""
         self._end_run()

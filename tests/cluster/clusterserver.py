@@ -37,7 +37,7 @@ class ClusterServer(RoomServer):
     ) -> None:
         self.store = MemoryStore(broker, clock)
         self.node = node
-        super().__init__(clock, bounds)
+        super().__init__(clock, bounds, response_max_age=86400)
         at_once(self.store.start(node, Listening(self.history)))
         clock.settle()
 

@@ -18,7 +18,7 @@ class WrongHistory(AssertionError):
 
 
 @dataclass
-class History:
+class SharedHistory:
     """What clients have heard together.
 
     Attributes:
@@ -38,13 +38,9 @@ class History:
 
     def texts(self, room: str) -> list[str]:
         """Return all that was heard of a room, in order; epochs go up."""
-        found = [(_order(epoch), number) for key, epoch, number in self.places if key == room]
-        by_order = {
-            (_order(epoch), number): text
-            for (key, epoch, number), text in self.places.items()
-            if key == room
-        }
-        return [by_order[each] for each in sorted(found)]
+        places = [place for place in self.places if place[0] == room]
+        places.sort(key=lambda place: (_order(place[1]), place[2]))
+        return [self.places[place] for place in places]
 
 
 def _order(epoch: str) -> int:
@@ -65,7 +61,7 @@ class Log:
         texts: the messages, by the room's key; those without a place by the empty one.
     """
 
-    def __init__(self, history: History, positions: dict[str, str] | None = None) -> None:
+    def __init__(self, history: SharedHistory, positions: dict[str, str] | None = None) -> None:
         self._history = history
         self.positions = dict(positions or {})
         self.missed: list[str] = []
@@ -82,7 +78,7 @@ class Log:
             epoch, _, number = place.rpartition("-")
             self._place(room, epoch, int(number), texts)
         elif line.startswith('r{"missed"'):
-            for room, name in json.loads(line[1:])["missed"]:
+            for room, name, *_ in json.loads(line[1:])["missed"]:
                 self.missed.append(room)
                 self.names[room] = name
                 self._gaps.add(room)

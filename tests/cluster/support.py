@@ -89,7 +89,7 @@ class Client:
         self._server.clock.settle()
 
     def read(self) -> list[str]:
-        """Return what has come since it was looked at last, but for the welcome and counts."""
+        """Return what has come since it was looked at last, but for what every stream has."""
         self._server.clock.settle()
         new = self.stream.frames[self._read :]
         self._read = len(self.stream.frames)
@@ -98,7 +98,7 @@ class Client:
                 room, place, texts = json.loads(line[1:])
                 epoch, _, number = place.rpartition("-")
                 self.positions[room] = f"{epoch}-{int(number) + max(0, len(texts) - 1)}"
-        return [line for line in new if not line.startswith(('r{"from"', 'r{"at"'))]
+        return [line for line in new if not line.startswith(('r{"from"', 'r{"at"', "h"))]
 
     @property
     def texts(self) -> list[str]:

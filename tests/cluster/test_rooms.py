@@ -19,6 +19,7 @@ from sockjs_bridge.cluster.memory import MemoryEngine
 from sockjs_bridge.cluster.rooms import HistoryRooms
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.joined import Joined
+from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.resume import frames
 from sockjs_bridge.resume.transports import POLL
 from tests.cluster.support import BOUNDS, Client, RoomServer, ThreadClock
@@ -212,6 +213,29 @@ def test_gap_is_told(server: RoomServer) -> None:
     assert told(again) == ['r{"missed":[[KEY,"room"]]}', "p[6,[]]", 'p[7,["new"]]']
     assert server.joined is not None
     assert server.joined.recovered is False
+
+
+class Missed(Monitor):
+    """Counts who is told that something is missing."""
+
+    clients = 0
+
+    def missed(self, clients: int) -> None:
+        self.clients += clients
+
+
+def test_gaps_are_counted(server: RoomServer) -> None:
+    """One for each client and room that is told of; none where nothing is missing."""
+    monitor = server.hub.broadcasts.monitor = Missed()
+    first = server.client(join="room")
+    first.read()
+    server.client(first.positions, join="room")
+    assert monitor.clients == 0
+    for number in range(6):
+        server.broadcast(str(number))
+    for clients in (1, 2):
+        server.client(first.positions, join="room")
+        assert monitor.clients == clients
 
 
 def test_more_than_a_client_may_keep(server: RoomServer) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -12,21 +13,46 @@ import pytest
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.memorybroker import MemoryBroker
 from sockjs_bridge.cluster.memorystore import MemoryStore
+from sockjs_bridge.cluster.redis.store import RedisStore
 from sockjs_bridge.cluster.store import Entry, Fenced, Position, Since, Store
+from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
+from tests.cluster.redisserver import PROGRAMS, RedisServer
 from tests.cluster.stores import BOUNDS, Ear, ask, publish
 
 Make = Callable[[str], Awaitable[tuple[Any, Ear]]]
 
 
-@pytest.fixture(params=["memory"])
-async def make() -> AsyncIterator[Make]:
+@pytest.fixture(scope="session", params=["memory", *PROGRAMS])
+def kind(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str | RedisServer]:
+    if request.param == "memory":
+        yield "memory"
+        return
+    server = RedisServer(tmp_path_factory.mktemp("redis"), request.param)
+    server.start()
+    yield server
+    server.end()
+
+
+NAMES = itertools.count()
+
+
+@pytest.fixture
+async def make(kind: str | RedisServer) -> AsyncIterator[Make]:
     """Start stores of processes of one cluster."""
-    broker, stores = MemoryBroker(), []
+    broker, name = MemoryBroker(), f"test{next(NAMES)}"
+    stores: list[Store] = []
 
     async def started(node: str) -> tuple[Store, Ear]:
-        store, ear = MemoryStore(broker, LoopClock(asyncio.get_running_loop())), Ear()
+        store: Store
+        if isinstance(kind, RedisServer):
+            store = RedisStore(parse(kind.url), name)
+        else:
+            store = MemoryStore(broker, LoopClock(asyncio.get_running_loop()))
         stores.append(store)
+        ear = Ear()
         await store.start(node, ear)
         await ear.hears("connected")
         ear.forget()
@@ -216,6 +242,8 @@ async def test_processes_tell_each_other(make: Make) -> None:
 async def test_homes(make: Make) -> None:
     one, _ = await make("node1")
     other, _ = await make("node2")
+    for store in (one, other):
+        await ask(store.lease, "", 60)
     assert await ask(one.home, "s") is None
     claims = await asyncio.gather(*(ask(store.claim, "s", 60) for store in (one, other)))
     assert claims[0] == claims[1] == await ask(other.home, "s")
@@ -232,6 +260,8 @@ async def test_homes(make: Make) -> None:
     while await ask(one.home, "s"):
         await asyncio.sleep(0.02)
     assert await ask(one.claim, "s", 60) == "node1"
+    await ask(one.release)
+    assert await ask(other.claim, "s", 60) == "node2"
 
 
 async def test_any_text_goes_through(make: Make) -> None:

@@ -1,0 +1,6 @@
+"""The store on Redis: the only importer of redis-py.
+
+To read in this order: `scripts` (what happens there in one step), `keys` (names, and how messages
+are written), `server` (connections, and what errors mean), `commands` and `subscriptions` (what
+goes over the two connections), `lifecycle` (when they are there), `store` (what fulfils `Store`).
+"""
