@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sockjs_bridge.cluster.publish import publish
+    from sockjs_bridge.cluster.store import StoreError
     from sockjs_bridge.core.joined import Joined
     from sockjs_bridge.core.presence import Presence
     from sockjs_bridge.errors import ConnectionClosed, NotConfirmed, PresenceUnknown
@@ -37,6 +39,7 @@ __all__ = (
     "SessionManager",
     "SockJS",
     "SockJSRequest",
+    "StoreError",
     "WebSocket",
     "WebSocketSession",
     "add_sockjs_rooms",
@@ -44,6 +47,7 @@ __all__ = (
     "add_websocket_view",
     "get_session_manager",
     "includeme",
+    "publish",
     "websocket_view",
 )
 __version__ = "0.1.0"
@@ -61,6 +65,7 @@ _MODULES = {
     "SessionManager": "pyramid.compat",
     "SockJS": "pyramid.application",
     "SockJSRequest": "pyramid.requests",
+    "StoreError": "cluster.store",
     "WebSocket": "pyramid.connections",
     "WebSocketSession": "pyramid.sessions",
     "add_sockjs_rooms": "pyramid.rooms",
@@ -68,6 +73,7 @@ _MODULES = {
     "add_websocket_view": "pyramid.config",
     "get_session_manager": "pyramid.compat",
     "includeme": "pyramid.config",
+    "publish": "cluster.publish",
     "websocket_view": "pyramid.config",
 }
 

@@ -1,87 +1,121 @@
-"""The processes that serve one application together: its parts, and in which order they begin."""
+"""The processes that serve one application together: the parts of that, and how they begin."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
-import secrets
-import string
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
+from sockjs_bridge.cluster.clusterrooms import ClusterRooms
+from sockjs_bridge.cluster.declared import DeclaredRooms
 from sockjs_bridge.cluster.factory import make_store
+from sockjs_bridge.cluster.hub import ClusterHub
 from sockjs_bridge.cluster.link import Link
 from sockjs_bridge.cluster.linkframes import LinkError
 from sockjs_bridge.cluster.links import Links
+from sockjs_bridge.cluster.nodes import About, Left, Nodes, make_name
+from sockjs_bridge.cluster.presence import ClusterPresences
 from sockjs_bridge.cluster.relay import Home, Relay
 from sockjs_bridge.cluster.store import Entry, Position, Store, StoreError
 from sockjs_bridge.cluster.streams import Accept
-from sockjs_bridge.core.contracts import Clock
+from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
-from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.hub import Hub
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.homes import ClusterError
 
 logger = logging.getLogger("sockjs_bridge.cluster")
 
-_LETTERS: Final = string.digits + string.ascii_lowercase
-#: How often a lease is renewed while it holds.
-RENEWALS: Final = 0.3
-#: Seconds that the end waits for the store.
-LAST_WORDS: Final = 1.0
+#: Why a balancer is to send nobody here (`Readiness`).
+FENCED: Final = "fenced"
 
 
 class Cluster:
-    """This process's part in a cluster; fulfils `Homes` and `Listener`.
+    """This process's part in a cluster.
+
+    It fulfils `Homes`, and hears the store (`Listener`), of other processes (`NodeListener`) and of
+    its own lease (`LeaseHolder`).
 
     Args:
         settings: of the application.
+        endpoints: of the application.
         application: its name, by which others are told apart that use the same store.
 
     Attributes:
         node: the name of this process.
         secret: the same in all processes, once started.
-        history: of rooms; None where they are this process's alone.
+        history: the rooms, once started.
+        declared: which of them have a history.
         relay: finds the homes of sessions, once started.
     """
 
     relay: Relay
+    _presences: ClusterPresences
+    _store: Store
+    _clock: Clock
 
-    def __init__(self, settings: Settings, application: str = "") -> None:
+    def __init__(self, settings: Settings, endpoints: Endpoints, application: str = "") -> None:
         self._settings = settings
+        self._endpoints = endpoints
         self._application = application
-        self.node = "".join(secrets.choice(_LETTERS) for _ in range(10))
+        self.node = make_name()
         self.secret = b""
         self.history: History | None = None
-        self._links = Links(self.node, settings.cluster_secret, settings.cluster_name)
-        self._store: Store | None = None
-        self._clock: Clock | None = None
+        self.declared = DeclaredRooms()
+        self._links = Links(
+            *(self.node, settings.cluster_secret, settings.cluster_name),
+            judges=lambda: self._nodes is not None and self._nodes.judges,
+            ended=self._suspect,
+        )
         self._address = ""
-        self._ended = False
+        self._started = self._connected = False
+        # What there is once the endpoints have started, and others are let in too.
+        self._hub: Hub | None = None
+        self._rooms: ClusterHub | None = None
+        self._nodes: Nodes | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        endpoints.when_served(self._serves)
 
-    # The beginning, in two steps: endpoints need the first, the second needs the server
+    # The beginning: the store, then the endpoints, then the links
 
-    async def start(self, clock: Clock, monitor: Monitor) -> None:
+    async def start(self, clock: Clock) -> None:
         """Begins to share what is shared; see `Homes.start`.
 
         Raises:
             ClusterError: that cannot be.
         """
-        settings = self._settings
+        settings, endpoints = self._settings, self._endpoints
         try:
-            store = make_store(
-                settings.cluster, settings.cluster_name, clock, application=self._application
+            store = self._store = make_store(
+                *(settings.cluster, settings.cluster_name, clock),
+                application=self._application,
+                rooms=self.declared.declared.items(),
             )
             await store.start(self.node, self)
         except StoreError as error:
             raise ClusterError(f"sockjs.cluster: {error}") from None
-        self._store = store
-        self._clock = clock
+        self._started, self._clock = True, clock
         self.secret = hashlib.sha256(b"networks\n" + store.secret).digest()
         self.relay = Relay(store, self.node, clock)
+        rooms = self.history = ClusterRooms(store, self.node, self._everybody, endpoints.monitor)
+        for pattern, bounds in self.declared.declared.items():
+            rooms.declare(pattern, bounds)
+        self._presences = endpoints.presences = ClusterPresences(
+            endpoints.rooms, endpoints.signals, store, self.node
+        )
+        endpoints.signals.carry_by(self._carry)
+
+    def _serves(self, hub: Hub) -> None:
+        assert isinstance(self.history, ClusterRooms)
+        self._hub, self._rooms = hub, self.history.hub
+        if self._connected:
+            self._rooms.connected(same=True)
+        self._take_part()
 
     async def serve(self, accept: Accept) -> None:
         """Lets other processes in, and says that this one lives.
@@ -94,33 +128,67 @@ class Cluster:
         """
         try:
             self._address = await self._links.listen(self._settings.cluster_listen, accept)
-            noted: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
-            self._renew(partial(_set, noted))
-            result = await noted
         except LinkError as error:
             raise ClusterError(str(error)) from None
-        if result is not None:
-            raise ClusterError(f"sockjs.cluster: {result}")
-
-    def _renew(self, done: Callable[[Any], object]) -> None:
-        if self._ended:
-            return
-        assert self._store is not None and self._clock is not None
+        noted: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
         lease = self._settings.cluster_lease
-        about = json.dumps({"address": self._address})
-        self._store.lease(about, lease, done)
-        self._clock.call_at(self._clock.time() + lease * RENEWALS, partial(self._renew, _nothing))
+        self._store.lease(self._about().text, lease, partial(_set, noted))
+        if (refused := await noted) is not None:
+            raise ClusterError(f"sockjs.cluster: {refused}")
+        self._take_part()
+
+    def _take_part(self) -> None:
+        if self._hub is None or not self._address:
+            return
+        self._nodes = Nodes(
+            *(self._store, self._clock, self.node, self._settings.cluster_lease, self._about),
+            *(self._endpoints.signals, self, self, self._hub.claim, self._ask),
+        )
+        self._nodes.begin()
 
     async def stop(self) -> None:
         """Ends its part: others are told, links are cut."""
-        self._ended = True
+        if self._nodes is not None:
+            self._nodes.end()
+        if self._rooms is not None:
+            self._rooms.stop()
         self._links.close()
-        if self._store is None:
-            return
-        told: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
-        self._store.release(partial(_set, told))
-        await asyncio.wait([told], timeout=LAST_WORDS)
-        await self._store.stop()
+        for task in self._tasks:
+            task.cancel()
+        if self._started:
+            await self._store.stop()
+
+    # What others know and ask
+
+    def _about(self) -> About:
+        return About(self._address, 0 if self._hub is None else self._hub.capacity.taken)
+
+    def _everybody(self) -> list[Recipient]:
+        return [session for endpoint in self._endpoints for session in endpoint.sessions]
+
+    def _carry(self, text: str) -> None:
+        def told(result: int | StoreError) -> None:
+            if isinstance(result, StoreError):
+                # This process at least.
+                self._endpoints.signals.hear(text)
+
+        self._store.tell(None, text, told)
+
+    def _ask(self, node: str, done: Any) -> None:
+        """Asks another process, past the store; see `lease.Ask`."""
+
+        async def ask() -> None:
+            about = None if self._nodes is None else self._nodes.get(node)
+            try:
+                link = await self._links.link(node, "" if about is None else about.address)
+            except LinkError:
+                done(None)
+            else:
+                link.ask(done)
+
+        task = asyncio.get_running_loop().create_task(ask())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # Sessions
 
@@ -130,11 +198,7 @@ class Cluster:
         Raises:
             LinkError: it cannot be had.
         """
-        try:
-            address = json.loads(home.about)["address"]
-        except (ValueError, TypeError, KeyError):
-            raise LinkError("it does not say where it is") from None
-        return await self._links.link(home.node, str(address))
+        return await self._links.link(home.node, About.parse(home.about).address)
 
     def ended(self, base: str, session_id: str) -> None:
         """Hears that a stock session over HTTP is over; see `Homes.ended`."""
@@ -144,28 +208,97 @@ class Cluster:
 
     def heard(self, room: str, position: Position | None, entry: Entry) -> None:
         """A message was published; see `Listener.heard`."""
+        if self._rooms is not None:
+            self._rooms.heard(room, position, entry)
 
     def handled(self) -> None:
         """All of one read was handed over; see `Listener.handled`."""
+        if self._rooms is not None:
+            self._rooms.handled()
 
     def subscribed(self, room: str) -> None:
         """A room is heard; see `Listener.subscribed`."""
+        if self._rooms is not None:
+            self._rooms.subscribed(room)
 
     def told(self, text: str) -> None:
         """Another process has something to say; see `Listener.told`."""
+        self._endpoints.signals.hear(text)
 
     def connected(self, *, same: bool) -> None:
         """The store can be reached; see `Listener.connected`."""
+        again, self._connected = self._rooms is not None, True
+        if self._nodes is not None:
+            self._nodes.connected(same=same)
+        if self._rooms is not None:
+            self._rooms.connected(same=same)
+            self._presences.connected()
+        if again:
+            logger.warning("what the processes share can be reached again")
+            self._endpoints.signals.missed()
 
     def lost(self, error: StoreError) -> None:
         """The store cannot be reached; see `Listener.lost`."""
+        self._connected = False
         logger.warning("what the processes share cannot be reached: %s", error)
+        if self._rooms is not None:
+            self._rooms.lost(error)
+
+    # What is heard of other processes
+
+    def _suspect(self, node: str) -> None:
+        if self._nodes is not None:
+            self._nodes.suspect(node)
+
+    def came(self, node: str, about: About) -> None:
+        """A process lives that was not known; see `NodeListener.came`."""
+        logger.info("process %s takes part, at %s", node, about.address)
+
+    def went(self, node: str) -> None:
+        """A process has ended; see `NodeListener.went`."""
+        logger.info("process %s takes no part any more", node)
+        self.relay.doubt(node, gone=True)
+
+    def swept(self, node: str, left: Left) -> None:
+        """Members of rooms went with a process; see `NodeListener.swept`."""
+        self._presences.swept(node, left)
+
+    # What follows from the lease of this one
+
+    def fenced(self, *, fenced: bool) -> None:
+        """Resumable sessions may not be served, or may again; see `LeaseHolder.fenced`."""
+        readiness = self._endpoints.readiness
+        if fenced:
+            logger.warning("others may have taken this process for dead: it waits for the store")
+            readiness.block(FENCED)
+        else:
+            readiness.unblock(FENCED)
+
+    def lapsed(self, done: Any) -> None:
+        """Resumable sessions are to end; see `LeaseHolder.lapsed`."""
+        logger.warning("others have taken this process for dead: its resumable sessions end")
+        self._lapse(chain.from_iterable([each.lapse() for each in self._endpoints]), done)
+
+    def _lapse(self, steps: Iterator[None], done: Any) -> None:
+        try:
+            next(steps)
+        except StopIteration:
+            done()
+        else:
+            self._clock.call_soon(partial(self._lapse, steps, done))
+
+    def restored(self) -> None:
+        """This process has a lease again; see `LeaseHolder.restored`."""
+        logger.warning("this process takes part again")
+        self._presences.restored()
+
+    def degraded(self, *, degraded: bool) -> None:
+        """Nobody reaches the store, or somebody does again; see `LeaseHolder.degraded`."""
+        if degraded:
+            logger.warning("no process reaches what they share: each goes on by itself")
+        self._endpoints.monitor.degraded(degraded)
 
 
 def _set(future: asyncio.Future[Any], result: Any) -> None:
     if not future.done():
         future.set_result(result)
-
-
-def _nothing(result: object) -> None:
-    """Wants to hear nothing."""

@@ -11,9 +11,14 @@ REMEMBERED = 10000
 
 
 class DeclaredRooms:
-    """The patterns of rooms with history of one application; in any thread."""
+    """The patterns of rooms with history of one application; in any thread.
+
+    Attributes:
+        declared: what is kept of rooms, by the patterns of their names.
+    """
 
     def __init__(self) -> None:
+        self.declared: dict[str, Bounds] = {}
         self._patterns: list[tuple[re.Pattern[str], Bounds]] = []
         self._found: dict[str, Bounds | None] = {}
 
@@ -24,6 +29,7 @@ class DeclaredRooms:
             pattern: of their names; ``*`` stands for any characters.
             bounds: how much is kept of each of them.
         """
+        self.declared[pattern] = bounds
         expression = ".*".join(map(re.escape, pattern.split("*")))
         self._patterns.append((re.compile(expression, re.DOTALL), bounds))
         self._found.clear()

@@ -44,6 +44,7 @@ class Link(asyncio.Protocol):
         secret: that both sides know.
         node: the name of this process.
         accept: where streams begin that the other side opens; None: it opens none.
+        judges: answers whether this process reaches the store (`Nodes.judges`).
         over: called once, when the link is over.
 
     Attributes:
@@ -59,6 +60,7 @@ class Link(asyncio.Protocol):
         over: Callable[[Link], object],
         *,
         accept: Accept | None = None,
+        judges: Callable[[], bool] = lambda: False,
         peer: str = "",
     ) -> None:
         self.paused = False
@@ -67,6 +69,7 @@ class Link(asyncio.Protocol):
         self._secret = secret
         self._node = node
         self._accept = accept
+        self._judges = judges
         self._over = over
         self._introduction: Introduction | None = None
         self._expected = b""
@@ -75,6 +78,8 @@ class Link(asyncio.Protocol):
         self._frames = Frames()
         self._streams: dict[int, Stream] = {}
         self._last = 0
+        self._asked: dict[int, Callable[[bool | None], object]] = {}
+        self._last_asked = 0
         self._quiet = 0
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
@@ -127,6 +132,9 @@ class Link(asyncio.Protocol):
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.lost(broken=True)
+        asked, self._asked = self._asked, {}
+        for done in asked.values():
+            done(None)
         self._over(self)
 
     # Introductions
@@ -210,6 +218,12 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(b"".join(out))
 
+    def ask(self, done: Callable[[bool | None], object]) -> None:
+        """Asks the other process whether it reaches the store; see `lease.Ask`."""
+        self._last_asked += 1
+        self._asked[self._last_asked] = done
+        self.send(Kind.ASK, self._last_asked)
+
     def forget(self, ref: int) -> None:
         """Called by a stream that is over."""
         self._streams.pop(ref, None)
@@ -218,6 +232,11 @@ class Link(asyncio.Protocol):
         for kind, ref, payload in self._frames.feed(data):
             if kind is Kind.PING:
                 self.send(Kind.PONG, 0)
+            elif kind is Kind.ASK:
+                self.send(Kind.ANSWER, ref, b"1" if self._judges() else b"")
+            elif kind is Kind.ANSWER:
+                if (done := self._asked.pop(ref, None)) is not None:
+                    done(bool(payload))
             elif kind is Kind.OPEN:
                 self._begin(ref, payload)
             elif (stream := self._streams.get(ref)) is not None:

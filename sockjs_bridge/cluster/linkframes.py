@@ -48,6 +48,9 @@ class Kind(enum.IntEnum):
     #: Is somebody there? Of no stream.
     PING = 10
     PONG = 11
+    #: A question beside all streams, with a number in place of one, and its answer: a byte or none.
+    ASK = 12
+    ANSWER = 13
 
 
 # By value: to call the enumeration takes longer than all else that a frame needs.

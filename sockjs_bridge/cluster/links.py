@@ -40,10 +40,21 @@ class Links:
         node: the name of this process.
         secret: of the cluster; may be empty where all links are unix sockets.
         name: of the cluster.
+        judges: see `Link`.
+        ended: hears of the process with which a link has ended.
     """
 
-    def __init__(self, node: str, secret: str, name: str) -> None:
+    def __init__(
+        self,
+        node: str,
+        secret: str,
+        name: str,
+        judges: Callable[[], bool] = lambda: False,
+        ended: Callable[[str], object] = lambda node: None,
+    ) -> None:
         self._node = node
+        self._judges = judges
+        self._ended = ended
         self._guarded = bool(secret)
         self._secret = hashlib.sha256(f"link {name}\n{secret}".encode()).digest()
         self._dialled: dict[str, Link] = {}
@@ -76,7 +87,7 @@ class Links:
         loop = asyncio.get_running_loop()
 
         def make() -> Link:
-            link = Link(self._secret, self._node, self._over, accept=accept)
+            link = Link(self._secret, self._node, self._over, accept=accept, judges=self._judges)
             self._strangers[link] = None
             if len(self._strangers) > MAX_STRANGERS:
                 # Who belongs here needs one round trip: a hostile peer cannot hold its place.
@@ -197,6 +208,8 @@ class Links:
         self._accepted.discard(link)
         if self._dialled.get(link.peer) is link:
             del self._dialled[link.peer]
+        if link.proved and not self._closed:
+            self._ended(link.peer)
 
     def close(self) -> None:
         """Cuts all links; none begins any more."""

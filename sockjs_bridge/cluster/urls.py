@@ -92,14 +92,16 @@ def parse(url: str) -> Address:
         raise ValueError(f"{shown} is no URL of a store: allowed is {FORMS}")
     try:
         parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
     except ValueError:
-        if "?" in url and not url.endswith("?"):
-            raise _wrong(scheme, "what follows the question mark is not name=value") from None
-        parts, options = urlsplit(url.rstrip("?")), {}
-    unknown = sorted(options.keys() - {*_OPTIONS[scheme]})
-    if unknown:
-        raise _wrong(scheme, f"it takes no option {unknown[0]}")
+        raise _wrong(scheme, "an IPv6 address is in []") from None
+    try:
+        options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+    except ValueError:
+        raise _wrong(scheme, "what follows the question mark is not name=value") from None
+    if options.keys() - {*_OPTIONS[scheme]}:
+        # Its name may be a part of a password.
+        allowed = ", ".join(_OPTIONS[scheme]) or "none"
+        raise _wrong(scheme, f"it has an option that is unknown (there are: {allowed})")
     if parts.fragment:
         raise _wrong(scheme, "a # in a password or path is written as %23")
     if options.get("ssl_cert_reqs", "required") not in ("none", "required"):

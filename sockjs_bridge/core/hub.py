@@ -46,6 +46,11 @@ class Capacity:
         self._limit = limit
         self._places = Places() if places is None else places
 
+    @property
+    def taken(self) -> int:
+        """How many there are."""
+        return self._places.taken
+
     def take(self) -> None:
         """Takes a place.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -175,6 +175,10 @@ class Endpoint:
         if self._resumable is not None:
             found += self._resumable.manager
         return found
+
+    def lapse(self) -> Iterator[None]:
+        """Ends all resumable sessions; see `ResumeManager.lapse`."""
+        return iter(()) if self._resumable is None else self._resumable.manager.lapse()
 
     def broadcast(self, text: str) -> None:
         """Sends a message to every open session."""

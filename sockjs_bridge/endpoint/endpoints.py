@@ -162,7 +162,7 @@ class Endpoints:
         self._shared = Shared() if shared is None else shared
         capacity = Capacity(self._max_sessions, self._shared.places)
         self._workers = workers
-        if self.cluster is not None and self.cluster.history is not None:
+        if self.cluster is not None:
             self.history = self.cluster.history
         self.signals.start(clock)
         self.presences.start(clock)

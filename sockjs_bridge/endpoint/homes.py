@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 
 from sockjs_bridge.core.contracts import Clock
 from sockjs_bridge.core.history import History
-from sockjs_bridge.core.monitor import Monitor
 
 
 class ClusterError(Exception):
@@ -42,14 +41,19 @@ class Homes(Protocol):
     Attributes:
         node: the name of this process, in URLs of ``~r1``.
         secret: the same in all processes.
-        history: of rooms; None where they are this process's alone.
+        history: the rooms, once started.
     """
 
     node: str
     secret: bytes
     history: History | None
 
-    async def start(self, clock: Clock, monitor: Monitor) -> None:
+    @property
+    def declared(self) -> object:
+        """Which rooms have a history; to be filled before it is started."""
+        raise NotImplementedError
+
+    async def start(self, clock: Clock) -> None:
         """Begins to share what is shared; before anything is served.
 
         Raises:

@@ -336,7 +336,8 @@ def includeme(config: Configurator) -> None:
         # Here: one process alone imports none of it.
         from sockjs_bridge.cluster.cluster import Cluster
 
-        sockjs.endpoints.cluster = Cluster(settings, config.registry.package_name)
+        endpoints = sockjs.endpoints
+        endpoints.cluster = Cluster(settings, endpoints, config.registry.package_name)
     notices.deliver(sockjs.endpoints, config.registry)
     config.add_directive("add_sockjs_route", add_sockjs_route)
     config.add_directive("add_sockjs_rooms", add_sockjs_rooms)

@@ -67,11 +67,13 @@ def _declare(registry: Registry, pattern: str, size: int, ttl: float) -> None:
     sockjs: SockJS = registry.sockjs
     if sockjs.endpoints.served:
         raise ConfigurationError(f"add_sockjs_rooms: {pattern!r} is declared while the server runs")
-    history = sockjs.endpoints.history
-    if history is None:
+    endpoints = sockjs.endpoints
+    declared: object = endpoints.history
+    if endpoints.cluster is not None:
+        declared = endpoints.cluster.declared
+    elif declared is None:
         from sockjs_bridge.cluster.rooms import HistoryRooms
 
-        history = sockjs.endpoints.history = HistoryRooms()
-    # In a cluster it is there, and knows all rooms.
-    assert isinstance(history, DeclaredRooms)
-    history.declare(pattern, Bounds(size, ttl))
+        declared = endpoints.history = HistoryRooms()
+    assert isinstance(declared, DeclaredRooms)
+    declared.declare(pattern, Bounds(size, ttl))

@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from sockjs_bridge.core.contracts import Clock
-from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.homes import ClusterError, Homes
 from sockjs_bridge.server.activity import Activity
@@ -49,7 +48,7 @@ class Clusters:
         if cluster is None:
             return
         if cluster not in self._joining:
-            self._joining[cluster] = asyncio.ensure_future(self._join(cluster, endpoints.monitor))
+            self._joining[cluster] = asyncio.ensure_future(self._join(cluster))
         await asyncio.shield(self._joining[cluster])
 
     async def found(self, endpoints: Endpoints) -> bool:
@@ -70,8 +69,8 @@ class Clusters:
             return False
         return True
 
-    async def _join(self, cluster: Homes, monitor: Monitor) -> None:
-        await cluster.start(self._clock, monitor)
+    async def _join(self, cluster: Homes) -> None:
+        await cluster.start(self._clock)
         if self._served is not None:
             await self._serve(cluster)
 

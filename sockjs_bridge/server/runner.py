@@ -133,6 +133,7 @@ class Runner:
             if self._site.direct is not None:
                 await clusters.join(self._site.direct)
         except ClusterError as error:
+            await clusters.stop()
             raise SystemExit(str(error)) from None
         self._site.start(clock, self._workers)
         activity = self._activity = Activity(clock, self._options.keepalive_timeout)
@@ -164,6 +165,7 @@ class Runner:
         try:
             await clusters.serve(server, activity, answer)
         except ClusterError as error:
+            await clusters.stop()
             raise SystemExit(str(error)) from None
         for sock in sockets:
             if sock.family == socket.AF_UNIX:

@@ -243,7 +243,7 @@ async def test_homes(make: Make) -> None:
     one, _ = await make("node1")
     other, _ = await make("node2")
     for store in (one, other):
-        await ask(store.lease, "", 60)
+        await ask(store.lease, "here", 60)
     assert await ask(one.home, "s") is None
     claims = await asyncio.gather(*(ask(store.claim, "s", 60) for store in (one, other)))
     assert claims[0] == claims[1] == await ask(other.home, "s")
@@ -260,8 +260,37 @@ async def test_homes(make: Make) -> None:
     while await ask(one.home, "s"):
         await asyncio.sleep(0.02)
     assert await ask(one.claim, "s", 60) == "node1"
-    await ask(one.release)
-    assert await ask(other.claim, "s", 60) == "node2"
+
+
+async def test_what_a_dead_process_had_is_free(make: Make) -> None:
+    one, _ = await make("node1")
+    dead, _ = await make("node2")
+    await ask(dead.lease, "here", 60)
+    assert await ask(dead.claim, "s", 60) == "node2"
+    assert await ask(one.claim, "s", 60) == "node2"
+    await ask(dead.release)
+    assert await ask(one.home, "s") == "node2"
+    assert await ask(one.claim, "s", 60) == "node1"
+
+
+async def test_many_at_once(make: Make) -> None:
+    store, ear = await make("node1")
+    rooms = [f"room {number}" for number in range(1100)]
+    assert await ask(store.tops, {}) == {}
+    await publish(store, rooms[-1], "1")
+    found = await ask(store.tops, dict.fromkeys(rooms, BOUNDS))
+    assert [*found] == rooms
+    assert [room for room in rooms if found[room]] == rooms[-1:]
+    await ask(store.lease, "here", 60)
+    await ask(store.keep, rooms, 60)
+    assert await ask(store.home, rooms[700]) == "node1"
+    await ask(store.disclaim, rooms)
+    assert await ask(store.home, rooms[1099]) is None
+    for room in rooms:
+        await ask(store.come, room, "node1/s", "")
+    await ask(store.release)
+    assert sorted(room for room, _, _ in await ask(store.sweep, "node1")) == sorted(rooms)
+    assert ear.of("lost") == []
 
 
 async def test_any_text_goes_through(make: Make) -> None:

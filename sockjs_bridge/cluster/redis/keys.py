@@ -68,6 +68,10 @@ class Keys:
         """Returns the key of the members that a process has."""
         return self.node(node) + b":p"
 
+    def dead(self, node: str) -> bytes:
+        """Returns the key that says of a process that it was declared dead."""
+        return self.node(node) + b":dead"
+
     def _room(self, room: str) -> bytes:
         name = encode(room)
         return self._prefix + b"{%d}:%s" % (crc32(name) % PARTITIONS, name)
@@ -126,7 +130,7 @@ def position_of(id: bytes) -> Position:
         ValueError: it is no id.
     """
     epoch, _, number = id.partition(b"-")
-    return Position(int(epoch), int(number) + 1)
+    return Position(int(epoch), int(number))
 
 
 def published(data: bytes) -> tuple[Position | None, Entry]:
@@ -141,10 +145,14 @@ def published(data: bytes) -> tuple[Position | None, Entry]:
     return None if id == b"-" else position_of(id), entry_of(rest)
 
 
+def life(bounds: Bounds) -> int:
+    """Returns for how many milliseconds the last position of a room is known, and its messages."""
+    return round(1000 * max(4 * bounds.ttl, 60))
+
+
 def add_arguments(
     keys: Keys, room: str, entry: Entry, bounds: Bounds, *, epoch: int, floor: int, renew: bool
 ) -> tuple[bytes | int, ...]:
     """Returns the arguments of `scripts.ADD`, behind the stream's key."""
-    life = round(bounds.ttl * 4000)
     known = epoch if epoch >= floor else 0
-    return keys.channel(room), payload(entry), bounds.size, known, floor, life, int(renew)
+    return keys.channel(room), payload(entry), bounds.size, known, floor, life(bounds), int(renew)

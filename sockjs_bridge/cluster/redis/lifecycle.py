@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import secrets
 from collections.abc import Iterable
-from typing import Any
 
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.redis import scripts
+from sockjs_bridge.cluster.redis.acquaintance import check_server, meeting, met, noted_rooms, probe
 from sockjs_bridge.cluster.redis.commands import Commands
-from sockjs_bridge.cluster.redis.keys import FORMAT, Keys
-from sockjs_bridge.cluster.redis.scripts import Script
+from sockjs_bridge.cluster.redis.keys import Keys
 from sockjs_bridge.cluster.redis.server import (
     FAILURES,
-    SILENCE,
     AnyConnection,
     Server,
     call,
-    check,
-    facts,
     first_of,
 )
 from sockjs_bridge.cluster.redis.subscriptions import Subscriptions
@@ -30,8 +24,6 @@ from sockjs_bridge.cluster.urls import Address
 
 #: Seconds until both connections of a process that starts are there.
 START = 10.0
-
-logger = logging.getLogger("sockjs_bridge.cluster")
 
 
 class Lifecycle:
@@ -59,7 +51,7 @@ class Lifecycle:
         self._keys = Keys(name)
         self._server = Server(address)
         self._application = application
-        self._history = [(pattern, each.size, each.ttl) for pattern, each in rooms]
+        self._rooms = noted_rooms(rooms)
         self._node = ""
         self._listener: Listener | None = None
         self._tasks: asyncio.Task[None] | None = None
@@ -87,7 +79,7 @@ class Lifecycle:
             async with asyncio.timeout(START):
                 connection = await self._commands.open()
                 try:
-                    await self._probe(connection)
+                    await probe(self._server.address, self._keys, connection)
                 except BaseException:
                     await connection.disconnect(nowait=True)
                     raise
@@ -110,45 +102,24 @@ class Lifecycle:
             await asyncio.gather(tasks, return_exceptions=True)
             self._commands.end()
 
-    # Getting acquainted
-
     async def _greet(self, connection: AnyConnection) -> None:
         """Checks a server, and hears its floor of epochs."""
-        found = facts(await call(connection, "INFO"))
-        check(self._server.address, found)
+        found = await check_server(self._server.address, connection)
         for script in scripts.ALL:
             await call(connection, "SCRIPT", "LOAD", script.text)
         same = found.run == self._last_run
-        answer = await call(
-            connection,
-            *command(
-                scripts.MEET,
-                [self._keys.marker, self._keys.nodes],
-                *(FORMAT, self._application, found.run, 0 if same else self._highest),
-                *(self.secret, self._keys.lease_prefix),
-                json.dumps(self._history) if self._history else "",
-            ),
+        command = meeting(
+            *(self._keys, self._application, found.run),
+            highest=0 if same else self._highest,
+            secret=self.secret,
+            rooms=self._rooms,
         )
-        if answer[0] != b"ok":
-            raise StoreError(whose(self._server.address, self._keys, answer))
-        self._floor, self.secret = int(answer[1]), answer[2]
+        answer = await call(connection, *command)
+        self._floor, self.secret = met(self._server.address, self._keys, answer)
         self._run = found.run
         if not same:
             # A room's life is to be renewed there too.
             self._epochs.clear()
-
-    async def _probe(self, connection: AnyConnection) -> None:
-        """Tries out whether all is allowed that will be needed, and warns of what goes wrong."""
-        async with asyncio.timeout(SILENCE):
-            await call(connection, *command(scripts.PROBE, [self._keys.probe], self._keys.probe))
-            policy = facts(await call(connection, "INFO")).evicts
-        if policy:
-            logger.warning(
-                "Redis at %s drops keys when its memory is full (maxmemory-policy %s): members and "
-                "histories of rooms may be lost; set it to noeviction",
-                self._server.address,
-                policy,
-            )
 
     # Connections come and go
 
@@ -188,24 +159,3 @@ class Lifecycle:
         """Somebody has emptied Redis, while it ran: it is another one now."""
         self._last_run = None
         self._commands.breaks(StoreError(f"Redis at {self._server.address} was emptied"))
-
-
-def command(script: Script, keys: Iterable[bytes], *arguments: Any) -> tuple[Any, ...]:
-    """Returns the command that runs a script which Redis has."""
-    names = [*keys]
-    return ("EVALSHA", script.sha, len(names), *names, *arguments)
-
-
-def whose(address: Address, keys: Keys, answer: list[bytes]) -> str:
-    """Returns the sentence on keys that belong to something else."""
-    at, prefix = f"Redis at {address}", keys.prefix
-    if answer[0] == b"foreign":
-        return (
-            f"{at} has keys of something else below {prefix} "
-            f"({prefix}is is a {answer[1].decode()}): set another sockjs.cluster_name"
-        )
-    kind, name = (part.decode("utf-8", "replace") for part in answer[1:3])
-    return (
-        f"{at} has processes of another application below {prefix} (of {name or 'no name'}, "
-        f"keys of {kind}): set another sockjs.cluster_name, or end those first"
-    )

@@ -1,13 +1,16 @@
 """What Redis does in one step: each script runs there as a whole, and nothing comes between.
 
-An entry of a stream has the id ``EPOCH-N``, as Redis writes it: N goes up by one within an epoch,
-from 0 (Redis 7.0: ``XADD key EPOCH-*``), and a room's numbers are N + 1. An epoch is the time of
-its beginning, in microseconds of Redis's clock, and above all that any process has seen.
+An entry of a stream has the id ``EPOCH-NUMBER``, and its number goes up by one within an epoch
+(Redis 7.0: ``XADD key EPOCH-*``); the entry with the number 0 holds no message, an epoch begins
+with it. An epoch is the time of its beginning, in microseconds of Redis's clock, and above all that
+any process has seen.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from typing import Any
 
 
 class Script:
@@ -26,55 +29,71 @@ class Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-_MICROSECONDS = """
+#: What the scripts begin with that need the time.
+MICROSECONDS = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local function whole(number) return string.format('%.0f', number) end
 """
+
+_BEGIN = (
+    MICROSECONDS
+    + """
+local function begin(last, floor)
+  local epoch = whole(math.max(now, floor, (last or -1) + 1))
+  redis.call('XADD', KEYS[1], epoch .. '-0', 'm', '', 't', whole(now))
+  return epoch
+end
+"""
+)
 
 #: Keeps a message and publishes it.
 #: Keys: the stream. Arguments: channel, payload, size, the epoch that the room is taken to have or
 #: 0, the floor of epochs, milliseconds that the stream lives, whether to begin that life anew.
 #: Returns the id.
 ADD = Script(
-    _MICROSECONDS
+    _BEGIN
     + """
-local function add(id)
-  return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], id, 'm', ARGV[2], 't', whole(now))
+local function add(epoch)
+  return redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], epoch .. '-*',
+                     'm', ARGV[2], 't', whole(now))
 end
-local id
-local renew = ARGV[7] == '1'
+local id, renew = false, ARGV[7] == '1'
 if ARGV[4] ~= '0' then
-  id = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[3], ARGV[4] .. '-*',
-                   'm', ARGV[2], 't', whole(now))
-  if type(id) == 'table' and not string.find(id.err, 'equal or smaller', 1, true) then return id end
+  id = add(ARGV[4])
+  if type(id) == 'table' then
+    if not string.find(id.err, 'equal or smaller', 1, true) then return id end
+    id = false
+  end
 end
-if type(id) ~= 'string' then
+if not id then
   local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-  local epoch = last and tonumber(string.match(last[1], '^%d+'))
-  if not epoch or epoch < tonumber(ARGV[5]) then
-    epoch = math.max(now, tonumber(ARGV[5]), (epoch or 0) + 1)
+  local epoch = last and string.match(last[1], '^%d+')
+  if not epoch or tonumber(epoch) < tonumber(ARGV[5]) then
+    epoch = begin(tonumber(epoch), tonumber(ARGV[5]))
     renew = true
   end
-  id = add(whole(epoch) .. '-*')
-  if type(id) == 'table' then return id end
+  id = add(epoch)
+elseif string.sub(id, -2) == '-0' then
+  id = add(ARGV[4])
 end
+if type(id) == 'table' then return id end
 if renew then redis.call('PEXPIRE', KEYS[1], ARGV[6]) end
 redis.call('PUBLISH', ARGV[1], id .. ' ' .. ARGV[2])
 return id
 """
 )
 
-#: Looks up what came behind a position.
-#: Keys: the stream. Arguments: epoch, N, how many at most, microseconds that a message is kept.
-#: Returns nothing where there is no stream; the id of the last entry; and all entries behind the
-#: position, where they are there.
+#: Looks up what came behind a position, and begins an epoch where nothing is known.
+#: Keys: the stream. Arguments: epoch and number, how many entries at most, microseconds that a
+#: message is kept, milliseconds that the stream lives, the floor of epochs.
+#: Returns the id of the last entry; and all entries behind the position, where they are there.
 SINCE = Script(
-    _MICROSECONDS
+    _BEGIN
     + """
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-if not last then return {} end
-local top = last[1]
+local top = last and last[1] or begin(nil, tonumber(ARGV[6])) .. '-0'
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
 local epoch, number = string.match(top, '^(%d+)-(%d+)$')
 if epoch ~= ARGV[1] then return {top} end
 local count = number - ARGV[2]
@@ -91,13 +110,15 @@ return {top, found}
 """
 )
 
-#: Returns the ids of the last entries of streams; empty where there is none.
+#: Looks up the last entries of streams, which live on then. Keys: the streams. Arguments:
+#: milliseconds that each lives. Returns their ids; empty where there is none.
 TOPS = Script(
     """
 local found = {}
-for _, key in ipairs(KEYS) do
+for at, key in ipairs(KEYS) do
   local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-  found[#found + 1] = last and last[1] or ''
+  if last then redis.call('PEXPIRE', key, ARGV[at]) end
+  found[at] = last and last[1] or ''
 end
 return found
 """
@@ -138,13 +159,15 @@ return found
 """
 )
 
-#: Forgets some members of a process that has no lease; whoever asks gets others.
-#: Keys: the lease, the process's members, all processes. Arguments: the process, how many at most.
+#: Declares a process dead that has no lease, and forgets some of its members; whoever asks gets
+#: others. Keys: the lease, the process's members, all processes, that it is dead. Arguments: the
+#: process, how many members at most, milliseconds that it is known to be dead.
 #: Returns how many were looked at; then the key of the room's members, the member and its info in
 #: turns.
 SWEEP = Script(
     """
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0} end
+redis.call('SET', KEYS[4], '', 'PX', ARGV[3])
 local popped = redis.call('SPOP', KEYS[2], ARGV[2])
 local found = {#popped}
 for _, each in ipairs(popped) do
@@ -160,13 +183,24 @@ return found
 """
 )
 
-#: Renews a lease. Keys: the lease, all processes, the marker. Arguments: what the process says of
-#: itself, milliseconds, its name. Returns 0 where the marker is gone: Redis was emptied.
+#: Renews a lease. Keys: the lease, all processes, that it is dead, the marker. Arguments: the
+#: process, what it says of itself, milliseconds. Returns -1 where it was declared dead; 0 where the
+#: marker is gone: Redis was emptied.
 LEASE = Script(
     """
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('SADD', KEYS[2], ARGV[3])
-return redis.call('EXISTS', KEYS[3])
+if redis.call('EXISTS', KEYS[3]) == 1 then return -1 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('SADD', KEYS[2], ARGV[1])
+return redis.call('EXISTS', KEYS[4])
+"""
+)
+
+#: Gives up a lease. Keys: the lease, all processes, that it is dead, the process's members.
+#: Arguments: the process.
+RELEASE = Script(
+    """
+redis.call('DEL', KEYS[1], KEYS[3])
+if redis.call('EXISTS', KEYS[4]) == 0 then redis.call('SREM', KEYS[2], ARGV[1]) end
 """
 )
 
@@ -183,8 +217,8 @@ return found
 """
 )
 
-#: Takes a session, unless another process has it that has a lease. Keys: of the session.
-#: Arguments: the process that asks, milliseconds, the prefix of leases. Returns who has it.
+#: Takes a session. Keys: of the session. Arguments: the process, milliseconds, the prefix of
+#: leases. Returns which process has it.
 CLAIM = Script(
     """
 local home = redis.call('GET', KEYS[1])
@@ -214,75 +248,16 @@ end
 """
 )
 
-#: Makes the acquaintance of a server. Keys: the marker, all processes. Arguments: the format of
-#: the keys, the application, the server's run, the highest epoch that this process has seen on
-#: another server or 0, a secret, the prefix of leases, the rooms with history or nothing.
-#: Returns ``ok``, the floor of epochs and the cluster's secret; or whose keys these are.
-MEET = Script(
-    _MICROSECONDS
-    + """
-local kind = redis.call('TYPE', KEYS[1]).ok
-if kind ~= 'none' and kind ~= 'hash' then return {'foreign', kind} end
-local format, application, run, floor, secret =
-  unpack(redis.call('HMGET', KEYS[1], 'format', 'application', 'run', 'floor', 'secret'))
-if kind == 'hash' and not format then return {'foreign', kind} end
-local other = format and format ~= ARGV[1]
-if application and application ~= '' and ARGV[2] ~= '' and application ~= ARGV[2] then
-  other = true
-end
-if other then
-  for _, node in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-    if redis.call('EXISTS', ARGV[6] .. node) == 1 then return {'other', format, application} end
-  end
-end
-floor = tonumber(floor or '0')
-if run ~= ARGV[3] then floor = math.max(now, floor + 1) end
-floor = whole(math.max(floor, ARGV[4] + 1))
-secret = secret or ARGV[5]
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'run', ARGV[3], 'floor', floor, 'secret', secret)
-if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'application', ARGV[2]) end
-if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'rooms', ARGV[7]) end
-return {'ok', floor, secret}
-"""
-)
+ALL = (ADD, SINCE, TOPS, COME, GO, PRESENT, SWEEP, LEASE, RELEASE, LEASES, CLAIM, KEEP, DISCLAIM)
 
-#: Tries out what the others do, and leaves nothing behind: what is not allowed fails at the start.
-#: Keys: one that nothing else uses. Arguments: a channel that nobody hears.
-PROBE = Script(
-    """
-local key = KEYS[1]
-redis.call('DEL', key)
-redis.call('XADD', key, 'MAXLEN', '~', 1, '1-*', 'm', '')
-redis.call('XRANGE', key, '-', '+')
-redis.call('PEXPIRE', key, 1000)
-redis.call('DEL', key)
-redis.call('SADD', key, '')
-redis.call('SREM', key, '')
-redis.call('SPOP', key, 1)
-redis.call('HSET', key, '', '')
-redis.call('HGETALL', key)
-redis.call('HGET', key, '')
-redis.call('HDEL', key, '')
-redis.call('SET', key, '', 'PX', 1000)
-redis.call('GET', key)
-redis.call('DEL', key)
-redis.call('PUBLISH', ARGV[1], '')
-"""
-)
 
-ALL = (
-    ADD,
-    SINCE,
-    TOPS,
-    COME,
-    GO,
-    PRESENT,
-    SWEEP,
-    LEASE,
-    LEASES,
-    CLAIM,
-    KEEP,
-    DISCLAIM,
-    MEET,
-    PROBE,
-)
+def command(script: Script, keys: Iterable[bytes], *arguments: Any) -> tuple[Any, ...]:
+    """Returns the command that runs a script which Redis has."""
+    names = [*keys]
+    return ("EVALSHA", script.sha, len(names), *names, *arguments)
+
+
+def whole(script: Script, keys: Iterable[bytes], *arguments: Any) -> tuple[Any, ...]:
+    """Returns the command that runs a script which Redis may not have."""
+    names = [*keys]
+    return ("EVAL", script.text, len(names), *names, *arguments)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import socket
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from redis import exceptions
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
 
 from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.cluster.urls import Address
@@ -93,7 +95,8 @@ class Server:
         if not self.address.service:
             return self.address.hosts[0] if self.address.hosts else ("", 0)
         sentinel = Sentinel(  # type: ignore[no-untyped-call]
-            self.address.hosts, sentinel_kwargs=sentinel_login(self.address)
+            self.address.hosts,
+            sentinel_kwargs={**sentinel_login(self.address), "retry": Retry(NoBackoff(), 0)},
         )
         try:
             host, port = await sentinel.discover_master(self.address.service)
@@ -125,59 +128,6 @@ async def call(connection: AnyConnection, *command: Any) -> Any:
     return await connection.read_response()
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a server says of itself.
-
-    Attributes:
-        version: of Redis, or that Valkey is compatible with.
-        run: another one after each start.
-        role: ``master`` or ``slave``.
-        mode: ``standalone``, ``sentinel`` or ``cluster``.
-        evicts: the policy by which it drops keys when its memory is full; empty where it does not.
-    """
-
-    version: tuple[int, ...]
-    run: str
-    role: str
-    mode: str
-    evicts: str
-
-
-def facts(info: bytes) -> Facts:
-    """Reads the answer to ``INFO``."""
-    lines = (line.partition(":") for line in info.decode("utf-8", "replace").splitlines())
-    values = {name: value for name, _, value in lines}
-    version = values.get("redis_version", "0").split(".")
-    policy = values.get("maxmemory_policy", "noeviction")
-    bounded = values.get("maxmemory", "0") != "0"
-    return Facts(
-        tuple(int(part) for part in version if part.isdecimal()),
-        values.get("run_id", ""),
-        values.get("role", ""),
-        values.get("redis_mode", ""),
-        policy if bounded and policy != "noeviction" else "",
-    )
-
-
-def check(address: Address, found: Facts) -> None:
-    """Checks that a server can do what is asked of it.
-
-    Raises:
-        StoreError: it cannot; the text says why, and what would help.
-    """
-    at = f"Redis at {address}"
-    if found.version < (7, 0):
-        version = ".".join(map(str, found.version))
-        raise StoreError(f"{at} is too old, {version}: Redis 7.0 or later, or Valkey, is needed")
-    if found.mode == "cluster":
-        raise StoreError(f"{at} is a Redis Cluster: a single server, or Sentinel, is needed")
-    if found.mode == "sentinel":
-        raise StoreError(f"{at} is a Sentinel: write redis+sentinel://host/service in the URL")
-    if found.role == "slave":
-        raise StoreError(f"{at} is a read-only replica: name the primary in the URL, or Sentinel")
-
-
 def explain(address: Address, error: BaseException) -> StoreError:
     """Returns what an error means: one sentence, with what would help."""
     if isinstance(error, StoreError):
@@ -194,6 +144,7 @@ def explain(address: Address, error: BaseException) -> StoreError:
     return StoreError(f"{at} cannot be reached: {text or type(error).__name__}")
 
 
+_REFUSED = "cannot be reached: does it run, is the port or path right?"
 _PASSWORD = "refuses the login: put the right user and password into the URL"
 _ACL = (
     "forbids something to this user: it needs the keys and channels below the cluster's prefix, "
@@ -203,6 +154,8 @@ _REPLICA = "is a read-only replica: name the primary in the URL, or use redis+se
 
 #: Kinds of errors, words in them, and what they mean; the first one counts.
 _MEANINGS: tuple[tuple[type[Exception], str, str], ...] = (
+    (exceptions.ConnectionError, f"Error {errno.ECONNREFUSED} ", _REFUSED),
+    (exceptions.ConnectionError, f"Error {errno.ENOENT} ", _REFUSED),
     (exceptions.NoPermissionError, "", _ACL),
     (exceptions.ReadOnlyError, "", _REPLICA),
     (exceptions.OutOfMemoryError, "", "is out of memory: raise its maxmemory"),
@@ -212,6 +165,7 @@ _MEANINGS: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.ResponseError, "WRONGPASS", _PASSWORD),
     (exceptions.ResponseError, "NOAUTH", _PASSWORD),
     (exceptions.ResponseError, "NOPERM", _ACL),
+    (exceptions.ResponseError, "The user executing the script can't", _ACL),
     (exceptions.ResponseError, "READONLY", _REPLICA),
     (exceptions.ResponseError, "OOM", "is out of memory: raise its maxmemory"),
     (

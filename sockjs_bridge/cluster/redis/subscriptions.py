@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from sockjs_bridge.cluster.redis.acquaintance import facts
 from sockjs_bridge.cluster.redis.keys import Keys, published
 from sockjs_bridge.cluster.redis.server import (
     FAILURES,
@@ -16,7 +17,6 @@ from sockjs_bridge.cluster.redis.server import (
     Backoff,
     Server,
     call,
-    facts,
     first_of,
 )
 from sockjs_bridge.cluster.store import Listener, StoreError
@@ -129,6 +129,8 @@ class Subscriptions:
             raise StoreError("commands go to another Redis than subscriptions")
         await call(connection, "SUBSCRIBE", *self._own)
         await connection.read_response()
+        # Better it fails here, if it is not allowed, than later.
+        await call(connection, "UNSUBSCRIBE", self._keys.probe)
 
     async def _write(self, connection: AnyConnection) -> None:
         while True:

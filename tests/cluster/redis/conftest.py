@@ -23,11 +23,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
-    """Start servers, with options of the command line."""
+    """Starts servers: options of the command line, and a port if it matters."""
     with ExitStack() as stack:
 
         def start(*options: str, port: int | None = None) -> RedisServer:
-            folder = tmp_path / f"redis{len([*tmp_path.iterdir()])}"
+            folder = tmp_path / f"server{len([*tmp_path.iterdir()])}"
             folder.mkdir()
             made = RedisServer(folder, "redis-server", *options)
             made.port = port or made.port
