@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sockjs_bridge.cluster.clusterrooms import ClusterRooms
 from sockjs_bridge.cluster.declared import DeclaredRooms
+from sockjs_bridge.cluster.drain import spread
 from sockjs_bridge.cluster.factory import make_store
 from sockjs_bridge.cluster.hub import ClusterHub
 from sockjs_bridge.cluster.link import Link
@@ -51,6 +52,7 @@ class Cluster:
         secret: the same in all processes, once started.
         history: the rooms, once started.
         declared: which of them have a history.
+        drain: see `Homes.drain`.
         relay: finds the homes of sessions, once started.
     """
 
@@ -61,6 +63,7 @@ class Cluster:
 
     def __init__(self, settings: Settings, endpoints: Endpoints, application: str = "") -> None:
         self._settings = settings
+        self.drain = settings.drain
         self._endpoints = endpoints
         self._application = application
         self.node = make_name()
@@ -73,7 +76,7 @@ class Cluster:
             ended=self._suspect,
         )
         self._address = ""
-        self._started = self._connected = False
+        self._started = self._connected = self._leaving = False
         # What there is once the endpoints have started, and others are let in too.
         self._hub: Hub | None = None
         self._rooms: ClusterHub | None = None
@@ -161,7 +164,24 @@ class Cluster:
     # What others know and ask
 
     def _about(self) -> About:
-        return About(self._address, 0 if self._hub is None else self._hub.capacity.taken)
+        if self._hub is None:
+            return About(self._address)
+        sessions = self._hub.capacity.taken
+        # As often as the lease is renewed.
+        self._hub.spread = spread(sessions, self.others)
+        return About(self._address, sessions, leaving=self._leaving)
+
+    @property
+    def others(self) -> int:
+        """How many other processes take new sessions."""
+        others = {} if self._nodes is None else self._nodes.others
+        return sum(not about.leaving for about in others.values())
+
+    def leave(self) -> None:
+        """Lets the others know that this process takes no new sessions."""
+        self._leaving = True
+        if self._nodes is not None:
+            self._nodes.tell()
 
     def _everybody(self) -> list[Recipient]:
         return [session for endpoint in self._endpoints for session in endpoint.sessions]

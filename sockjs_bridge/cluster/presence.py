@@ -97,11 +97,10 @@ class ClusterPresences(Presences):
             yield None
         for session, rooms in list(self._known.items()):
             for room in list(rooms):
-                known = self._known.get(session, {}).get(room)
-                if known is not None:
-                    self._store.come(
-                        room, known.presence.id, known.text, self._told_again(room, known)
-                    )
+                here = self._known.get(session, {}).get(room)
+                if here is not None:
+                    noted = self._told_again(room, here)
+                    self._store.come(room, here.presence.id, here.text, noted)
                 yield None
 
     def _told_again(self, room: str, known: Known) -> Callable[[bool | StoreError], object]:

@@ -109,6 +109,7 @@ class Hub:
         wheel: the deadlines of the sessions.
         broadcasts: takes messages to many of them.
         claim: whether resumable sessions may be served.
+        spread: seconds over which clients come back when this process has ended.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class Hub:
         self.wheel = DeadlineWheel(clock)
         self.broadcasts = Broadcasts(clock, self.monitor)
         self.claim = Claim()
+        self.spread = 5.0
         self._presences = presences
         self._history = history
         if history is not None:
