@@ -20,7 +20,7 @@ from pyramid_chat.live import Live
 from pyramid_chat.models import PUBLIC, Room, User
 from pyramid_chat.settings import CannotStart, Settings
 from pyramid_chat.views import Throttle
-from sockjs_bridge import Notified
+from sockjs_bridge import MembersGone, Notified
 
 FIRST_ROOM = "Lobby"
 """The room that there is at first; whoever makes an account is in it."""
@@ -65,6 +65,7 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.include("sockjs_bridge")
         live = config.registry.chat_live = Live(config.registry.sockjs, database, own, limits)
         config.add_subscriber(live.heard, Notified)
+        config.add_subscriber(live.members_gone, MembersGone)
         config.include("pyramid_chat.security")
         config.include("pyramid_chat.errors")
         config.add_request_method(dbsession, reify=True)
