@@ -77,7 +77,11 @@ def deliver(endpoints: Endpoints, registry: Registry) -> None:
         members = [(room, each.presence) for room, each in known if each is not None]
         tell(MembersGone(members, registry))
 
-    endpoints.signals.on(KIND, lambda said: tell(Notified(*said, registry)))
+    def notice(said: tuple[str, Any]) -> None:
+        topic, data = said
+        tell(Notified(topic, data, registry))
+
+    endpoints.signals.on(KIND, notice)
     endpoints.signals.on_missed(lambda: tell(Notified(None, None, registry)))
     endpoints.signals.on(GONE, gone)
 
