@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
-    from sockjs_bridge.pyramid.notices import Notified
+    from sockjs_bridge.pyramid.notices import MembersGone, Notified
     from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
     from sockjs_bridge.pyramid.sessions import WebSocketSession
@@ -31,6 +31,7 @@ __all__ = (
     "BroadcastCount",
     "ConnectionClosed",
     "Joined",
+    "MembersGone",
     "NotConfirmed",
     "Notified",
     "Presence",
@@ -57,6 +58,7 @@ _MODULES = {
     "BroadcastCount": "pyramid.confirmation",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
+    "MembersGone": "pyramid.notices",
     "Notified": "pyramid.notices",
     "Presence": "core.presence",
     "PresenceUnknown": "errors",
