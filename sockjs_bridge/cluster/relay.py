@@ -72,6 +72,23 @@ class Relay:
         self._claimed: dict[float, dict[str, None]] = {}
         self._lasts: dict[str, float] = {}
 
+    def known(self, missing: Missing) -> Home | None:
+        """Returns which other process has a session, where nobody need be asked.
+
+        Args:
+            missing: the session, and what is wanted of it.
+        """
+        node = missing.home
+        if not node:
+            session = key(missing.base, missing.session_id, resumable=missing.resumable)
+            node, until = self._remembered.get(session, ("", 0.0))
+            if self._clock.time() >= until:
+                return None
+        about = self._leases.known(node)
+        if about is None or node == self._node or node in self._gone:
+            return None
+        return Home(node, about)
+
     def locate(self, missing: Missing, located: Located) -> None:
         """Finds which process has a session that is not here; claims it where none has.
 
