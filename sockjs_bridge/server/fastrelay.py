@@ -98,19 +98,22 @@ class _Asked:
         self._relay = relay
         self._again = False
 
-    def ended(self, *, last: bool) -> None:
+    def ended(self, status: int, *, last: bool) -> None:
         """See `Asker.ended`."""
         self.action.manager.monitor.relayed("relayed")
+        missing, cluster = self.action.missing, self.action.homes
+        if missing is not None and isinstance(cluster, Cluster):
+            cluster.relay.answered(missing, status)
         self.connection.finished()
         if last:
             self.connection.flow.close()
 
-    def closed(self, *, broken: bool, begun: bool) -> None:
+    def closed(self, status: int, *, broken: bool) -> None:
         """See `Asker.closed`."""
         connection = self.connection
-        if begun and not broken:
-            self.ended(last=True)
-        elif begun or (connection.half_closed and not broken):
+        if status and not broken:
+            self.ended(status, last=True)
+        elif status or (connection.half_closed and not broken):
             # The client must not take what it has for all; or waits for nothing.
             connection.abort()
         elif broken or self._again or not self._try_again():

@@ -47,20 +47,21 @@ class UnderWay(set[Leaving]):
 class Asker(Protocol):
     """Who has asked without aiohttp; hears once what became of the request."""
 
-    def ended(self, *, last: bool) -> None:
+    def ended(self, status: int, *, last: bool) -> None:
         """The response is complete.
 
         Args:
+            status: of it.
             last: the connection ends with it.
         """
         raise NotImplementedError
 
-    def closed(self, *, broken: bool, begun: bool) -> None:
+    def closed(self, status: int, *, broken: bool) -> None:
         """The home is gone, or has closed the connection.
 
         Args:
+            status: of the response; 0 where none has begun.
             broken: it is gone.
-            begun: the client has got some of the response.
         """
         raise NotImplementedError
 
@@ -134,7 +135,7 @@ class Forwarded:
     """
 
     __slots__ = (
-        *("_asker", "_broken", "_connection", "_flow", "_over", "_response", "_socket", "_started"),
+        *("_asker", "_broken", "_connection", "_flow", "_over", "_response", "_socket", "_status"),
         *("_under_way", "_untaken", "stream"),
     )
 
@@ -147,7 +148,7 @@ class Forwarded:
         self._response: OwnResponse | None = None
         self._asker: Asker | None = None
         self._socket: RelayedSocket | None = None
-        self._started = False
+        self._status = 0
         self._broken = False
         # Bytes that were written and that the client did not take.
         self._untaken = 0
@@ -160,7 +161,7 @@ class Forwarded:
             data: the request's bytes.
         """
         self._asker = asker
-        self._started = False
+        self._status = 0
         self._under_way.add(self)
         self.stream.write(data)
 
@@ -191,7 +192,7 @@ class Forwarded:
         connection = self._connection
         response = self._response = OwnResponse(request, 200)
         self._over.clear()
-        self._started = False
+        self._status = 0
         if upgrade:
             connection.hold_back()
         self._under_way.add(self)
@@ -212,7 +213,7 @@ class Forwarded:
             return web.Response(status=101)
         if connection.lost:
             return gone()
-        if self.stream.over and not self._started:
+        if self.stream.over and not self._status:
             if self._broken:
                 raise LinkError("it was cut")
             if not connection.half_closed:
@@ -239,12 +240,13 @@ class Forwarded:
             self.stream.close(broken=True)
             return
         if response is not None:
-            if not self._started:
+            if not self._status:
                 response.set_status(int(data[9:12]))
                 response.sent -= data.find(b"\r\n\r\n") + 4
                 response.began()
             response.sent += len(data)
-        self._started = True
+        # A head leaves in one piece.
+        self._status = self._status or int(data[9:12])
         self._flow.write(data)
         self._untaken += len(data)
         if not self._flow.paused:
@@ -258,7 +260,7 @@ class Forwarded:
     def said(self, kind: Kind, payload: bytes) -> None:
         """See `StreamEnd.said`."""
         if kind is Kind.END and (asker := self._through()) is not None:
-            asker.ended(last=bool(payload))
+            asker.ended(self._status, last=bool(payload))
         elif kind is Kind.END and self._response is not None:
             if payload:
                 self._response.force_close()
@@ -276,7 +278,7 @@ class Forwarded:
             self._socket.closed(broken=broken)
         self._over.set()
         if (asker := self._through()) is not None:
-            asker.closed(broken=broken, begun=self._started)
+            asker.closed(self._status, broken=broken)
 
     def writable(self) -> None:
         """See `StreamEnd.writable`: requests are sent whole."""

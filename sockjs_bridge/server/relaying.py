@@ -68,8 +68,11 @@ class Front:
             home = await _locate(cluster, missing)
             if connection.lost:
                 return gone()
-            if home is None or connection.relayed:
+            if home is None:
                 return None
+            if connection.relayed:
+                # The front remembers what is not so any more.
+                return _unavailable(request, routed, parts)
             if isinstance(home, StoreError):
                 break
             try:
@@ -85,6 +88,7 @@ class Front:
                 break
             if response is not None:
                 monitor.relayed("relayed")
+                cluster.relay.answered(missing, response.status)
                 return response
             # The home has closed what was idle, just before it could read the request.
         monitor.relayed("unreachable")

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sockjs_bridge.client import connect
-from sockjs_bridge.server.relayed import RelayedTransport
+from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
 from sockjs_bridge.server.relaying import Front
 from tests.cluster.inprocess import Node, nodes, request
 from tests.cluster.inturn import in_turn
@@ -318,15 +318,19 @@ async def test_client_that_half_closes():
         client.begin("xhr_send", b'["x"]')
         client.writer.write_eof()
         assert await client.answer() == (204, b"")
-        reader, writer = await front.connect()
-        writer.write(request("POST", "/echo/000/abc/xhr"))
-        await asyncio.wait_for(reader.readuntil(b'a["first","x"]\n'), PATIENCE)
-        writer.write(request("POST", "/echo/000/abc/xhr"))
-        await until(lambda: home.sessions and home.sessions[0]._receiver is not None)
-        writer.write_eof()
-        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
-        await until(lambda: not home.sessions)
-        writer.close()
+        other = Client(*await front.connect())
+        try:
+            heard = b""
+            while b'"x"' not in heard:
+                # The application takes its time.
+                heard = (await other.ask("xhr"))[1]
+            other.begin("xhr")
+            await until(lambda: home.sessions[0]._receiver is not None)
+            other.writer.write_eof()
+            assert await asyncio.wait_for(other.reader.read(), PATIENCE) == b""
+            await until(lambda: not home.sessions)
+        finally:
+            other.writer.close()
 
 
 async def test_large_message_is_refused_as_at_home():
@@ -344,3 +348,28 @@ async def test_front_that_stops_ends_a_plain_poll():
         assert await client.answer() == (200, b"h\n")
         client.writer.close()
         await stopping
+
+
+async def test_home_knows_the_client_by_its_own_address():
+    """So a trusted proxy is believed there as here."""
+    async with known_home() as (home, _, client):
+        port = client.writer.get_extra_info("sockname")[1]
+        found = [
+            each.addresses
+            for each in home.runner._activity.connections
+            if isinstance(each, RelayedConnection)
+        ]
+        assert [(each.peer, each.peer_port) for each in found] == [("127.0.0.1", f"{port}")]
+
+
+async def test_front_that_remembers_what_is_not_so_any_more():
+    """Nothing is opened twice: who is asked in vain is forgotten."""
+    async with nodes(3) as (home, front, other):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 204
+        home.sessions[0].finish()
+        await until(lambda: not home.cluster.relay._lasts)
+        assert (await other.ask("POST", "/echo/000/abc/xhr")).body == b"o\n"
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status in (404, 503)
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["y"]')).status == 204
+        assert [len(node.sessions) for node in (home, front, other)] == [0, 0, 1]
