@@ -562,10 +562,13 @@ def test_a_store_that_errs_is_asked_again_in_a_while(
             since(room, position, bounds, done)
 
     monkeypatch.setattr(one.store, "since", slow)
-    client = one.client(join="room")
+    client, stranger = one.client(join="room"), one.stranger("room")
+    # The room is heard already: what comes before the answer is not lost.
+    two.broadcast("early")
     cluster.clock.advance(3 * hub.RETRY)
     two.broadcast("a")
-    assert told(client) == ["p[0,[]]", 'p[1,["a"]]']
+    assert told(client) == ["p[0,[]]", 'p[1,["early"]]', 'p[2,["a"]]']
+    assert messages(stranger) == ["early", "a"]
     assert calls == [1000.0, 1000.0 + hub.RETRY, 1000.0 + 2 * hub.RETRY]
 
 
