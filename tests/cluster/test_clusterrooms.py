@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sockjs_bridge.cluster import hub, subscriptions
+from sockjs_bridge.cluster import hub, places, subscriptions
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.store import Entry, StoreError
 from sockjs_bridge.core.joined import Joined
@@ -570,6 +570,102 @@ def test_a_store_that_errs_is_asked_again_in_a_while(
     assert told(client) == ["p[0,[]]", 'p[1,["early"]]', 'p[2,["a"]]']
     assert messages(stranger) == ["early", "a"]
     assert calls == [1000.0, 1000.0 + hub.RETRY, 1000.0 + 2 * hub.RETRY]
+
+
+def test_answers_for_who_has_left(cluster: Cluster) -> None:
+    """The room is heard no more when they come."""
+    one, two, _ = cluster.servers
+    first = one.client(join="room")
+    first.read()
+    one.broadcast("a")
+    kept = two.client(join="room")
+    cluster.clock.settle()
+    two.store.delay = 5
+    again = two.client(first.positions, join="room")
+    two.broadcast("hole")
+    two.history.hub._look(two.history.hub._rooms)
+    for client in (again, kept):
+        client.session.leave("room")
+    cluster.clock.advance(3)
+    assert heard(two) == {""}
+    cluster.clock.advance(5)
+    assert told(again) == []
+    assert told(kept)[0].startswith("p[1,")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_errors_for_who_has_left(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """Nothing is asked for them any more; whoever joins anew has another answer."""
+    one, two, _ = cluster.servers
+    first = one.client(join="room")
+    first.read()
+    one.broadcast("a")
+    kept = two.client(join="room")
+    cluster.clock.settle()
+    asked = []
+
+    def since(room: str, position: Any, bounds: Bounds, done: Any) -> None:
+        asked.append(room)
+        done(StoreError("too slow"))
+
+    with monkeypatch.context() as context:
+        context.setattr(two.store, "since", since)
+        client = two.client(first.positions, join="room")
+        for each in (client, kept):
+            each.session.leave("room")
+        cluster.clock.advance(1.5)
+        assert asked == ["room", "room"]
+        assert heard(two) == {""}
+    if again:
+        kept.session.join("room")
+    cluster.clock.advance(5)
+    one.broadcast("b")
+    assert client.texts == []
+    assert kept.texts == (["b"] if again else [])
+
+
+def test_left_in_a_thread_before_the_loop_has_heard_of_it(cluster: Cluster) -> None:
+    one = cluster.servers[0]
+    client = one.client()
+    cluster.clock.on_loop = False
+    client.session.join("room")
+    client.session.leave("room")
+    cluster.clock.settle()
+    assert heard(one) == {""}
+    assert one.history._entrants == {}
+
+
+def test_a_retry_that_is_due_while_the_store_is_away(cluster: Cluster) -> None:
+    one, two, _ = cluster.servers
+    since, errs = one.store.since, [True]
+
+    def maybe(room: str, position: Any, bounds: Bounds, done: Any) -> None:
+        if errs.pop():
+            done(StoreError("too slow"))
+        else:
+            since(room, position, bounds, done)
+
+    one.store.since = maybe  # type: ignore[method-assign]
+    client = one.client(join="room")
+    cluster.clock.settle()
+    one.store.fail()
+    cluster.clock.advance(2 * hub.RETRY)
+    errs.append(False)
+    one.store.recover()
+    cluster.clock.settle()
+    two.broadcast("a")
+    assert client.texts == ["a"]
+
+
+def test_keys_of_many_rooms(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "REMEMBERED", 3)
+    one, two, _ = cluster.servers
+    keys = [one.history._places.key(f"room {number}") for number in range(10)]
+    assert len({*keys}) == 10
+    assert keys == [two.history._places.key(f"room {number}") for number in range(10)]
+    assert len(one.history._places._keys) <= 3
 
 
 def test_nothing_is_asked_after_the_end(cluster: Cluster) -> None:

@@ -62,6 +62,16 @@ def test_a_hole_behind_a_hole() -> None:
     ]
 
 
+def test_a_hole_in_the_midst_of_what_waits() -> None:
+    position = begun()
+    for number in (2, 4, 5):
+        position.heard(*message(number))
+    step = position.answered(Since(at(2), [message(1), message(2)]))
+    assert step == Step(None, [message(1), message(2)], True)
+    step = position.answered(Since(at(4), [message(3), message(4)]))
+    assert step == Step(None, [message(3), message(4), message(5)], False)
+
+
 def test_a_gap_is_told_and_what_was_heard_goes_on() -> None:
     position = begun(1)
     position.heard(*message(8))
