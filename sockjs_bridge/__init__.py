@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from sockjs_bridge.cluster.publish import publish
     from sockjs_bridge.cluster.store import StoreError
     from sockjs_bridge.core.joined import Joined
-    from sockjs_bridge.errors import ConnectionClosed, NotConfirmed
+    from sockjs_bridge.core.presence import Presence
+    from sockjs_bridge.errors import ConnectionClosed, NotConfirmed, PresenceUnknown
     from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session, SessionManager, get_session_manager
     from sockjs_bridge.pyramid.config import (
@@ -32,6 +33,8 @@ __all__ = (
     "Joined",
     "NotConfirmed",
     "Notified",
+    "Presence",
+    "PresenceUnknown",
     "Session",
     "SessionManager",
     "SockJS",
@@ -55,6 +58,8 @@ _MODULES = {
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
     "Notified": "pyramid.notices",
+    "Presence": "core.presence",
+    "PresenceUnknown": "errors",
     "NotConfirmed": "errors",
     "Session": "pyramid.compat",
     "SessionManager": "pyramid.compat",

@@ -200,7 +200,7 @@ class Lease(LeaseLife):
         """Takes the lease."""
         self._ticked = self._clock.time()
         self._claim.doubt = self._doubt
-        self._renew()
+        self.renew()
 
     def tick(self) -> None:
         """Does what is due; to be called each `TICK` of the lease."""
@@ -212,7 +212,7 @@ class Lease(LeaseLife):
             self._claim.until = now + self._seconds
         due = now >= self._renewed + RENEWAL * self._seconds
         if due:
-            self._renew()
+            self.renew()
         missed = ran and now >= self._acked + OVERDUE * self._seconds
         if (missed and self._move(LeaseEvent.MISS)) or (
             due
@@ -245,7 +245,7 @@ class Lease(LeaseLife):
             self._stalled_at = now
             # What others have answered before.
             self._asked, self._waiting = self._asked + 1, 0
-            self._renew()
+            self.renew()
 
     def _doubt(self, now: float) -> bool:
         """Is asked for by `Claim` when the lease may be over."""
@@ -254,7 +254,8 @@ class Lease(LeaseLife):
 
     # The store
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Renews it now, with what others are to know."""
         if not self._ended:
             return
         now = self._renewed = self._clock.time()
@@ -276,7 +277,7 @@ class Lease(LeaseLife):
 
     def _begin_anew(self) -> None:
         self._ended = True
-        self._renew()
+        self.renew()
 
     # The others
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sockjs_bridge.core.frames import Batch, Frames
 from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
 
@@ -105,15 +106,10 @@ class Peer:
         return self._key
 
     def taken(self, now: float) -> float:
-        """Returns when it was last seen to take some of what is on its way to it.
+        """Returns when it was last seen to take some of what is on its way to it; 0 where never.
 
-        To see that, somebody must have asked before: what is on its way is compared.
-
-        Args:
-            now: seconds of the clock.
-
-        Returns:
-            Seconds of the clock; 0 where it was never seen.
+        To see that, somebody must have asked before: what is on its way is compared. Both times are
+        seconds of the clock.
         """
         return 0.0
 
@@ -192,6 +188,10 @@ class Handler(Protocol):
         """Returns how many messages arrived and are not handled yet."""
         raise NotImplementedError
 
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Somebody else has come to a room that the session is in, or left it."""
+        raise NotImplementedError
+
     def closed(self, code: int, reason: str) -> None:
         """The session is over; called once, last."""
         raise NotImplementedError
@@ -250,8 +250,8 @@ class Channel(Protocol):
         """The names of the rooms that it is in."""
         raise NotImplementedError
 
-    def join(self, room: str) -> Joined:
-        """Enters a room; false when it is over."""
+    def join(self, room: str, info: str = "", announce: bool = False) -> Joined:
+        """Enters a room; false when it is over. See `BaseManager.join`."""
         raise NotImplementedError
 
     def leave(self, room: str) -> bool:
@@ -309,11 +309,13 @@ class Recipient(Member, Timed, Protocol):
 
     Attributes:
         id: for the log.
+        userid: who opened it, as text; None where nobody is signed in.
         transport: whose ``encode`` makes its messages.
         dirty: it is written at the end of the tick; the flusher's own note.
     """
 
     id: str
+    userid: str | None
     transport: Transport
     dirty: bool
 
@@ -323,6 +325,10 @@ class Recipient(Member, Timed, Protocol):
 
     def queue(self, messages: Iterable[bytes]) -> None:
         """Queues messages that its transport's ``encode`` has made, as long as it is not over."""
+        raise NotImplementedError
+
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Tells its application of somebody else in a room; see `Handler.presence_changed`."""
         raise NotImplementedError
 
     def flush(self, shared: Frames | None = None) -> None:
@@ -380,8 +386,8 @@ class Owner(Protocol[S_contra]):
         """Returns the rooms that a session is in; in any thread."""
         raise NotImplementedError
 
-    def join(self, session: S_contra, room: str) -> Joined:
-        """Puts a session into a room; false when it is over. In any thread."""
+    def join(self, session: S_contra, room: str, info: str = "", announce: bool = False) -> Joined:
+        """Puts a session into a room; see `Channel.join`. In any thread."""
         raise NotImplementedError
 
     def leave(self, session: S_contra, room: str) -> bool:
