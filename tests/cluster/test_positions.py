@@ -31,6 +31,12 @@ def test_what_is_heard_before_the_first_answer_counts() -> None:
     assert (position.last, position.asking) == (at(5), False)
 
 
+def test_what_is_heard_before_the_first_answer_may_be_newer() -> None:
+    position = RoomPosition()
+    position.heard(*message(5))
+    assert position.answered(Since(at(4), None)) == Step(at(4), [message(5)], False)
+
+
 def test_next_and_known() -> None:
     position = begun(6)
     assert position.heard(*message(7)) is Heard.NEXT
