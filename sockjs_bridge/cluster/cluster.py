@@ -277,7 +277,8 @@ class Cluster:
     def went(self, node: str) -> None:
         """A process has ended; see `NodeListener.went`."""
         logger.info("process %s takes no part any more", node)
-        self.relay.doubt(node, gone=True)
+        # It may have stood still only, and take part again by the same name.
+        self.relay.doubt(node, gone=False)
 
     def swept(self, node: str, left: Left) -> None:
         """Members of rooms went with a process; see `NodeListener.swept`."""
@@ -310,6 +311,7 @@ class Cluster:
     def restored(self) -> None:
         """This process has a lease again; see `LeaseHolder.restored`."""
         logger.warning("this process takes part again")
+        self.relay.restored()
         self._presences.restored()
 
     def degraded(self, *, degraded: bool) -> None:

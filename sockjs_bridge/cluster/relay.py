@@ -174,6 +174,11 @@ class Relay:
         if not missing.resumable:
             self.ended(missing.base, missing.session_id)
 
+    def restored(self) -> None:
+        """Claims anew what is here: to others this process was dead."""
+        for lasts, sessions in self._claimed.items():
+            self._renew_some(lasts, [*sessions])
+
     def _renew_later(self, lasts: float) -> None:
         self._clock.call_at(self._clock.time() + lasts / 3, partial(self._renew, lasts))
 

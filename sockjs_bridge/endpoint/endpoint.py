@@ -136,8 +136,13 @@ class Endpoint:
             self._manager.ended = homes.ended
         if self.settings.resume_window:
             self._resumable = ResumableUrls(
-                self.settings, hub, self._transports, self._admits, shared, resumption, homes
+                self.settings, hub, self._transports, self._admits, shared
             )
+            manager = self._resumable.manager
+            if resumption is not None:
+                manager.resumption = resumption
+            if homes is not None:
+                manager.home, manager.secret = homes.node, homes.secret
 
     @property
     def manager(self) -> Manager:

@@ -15,7 +15,7 @@ from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import PLAIN, Transport
 from sockjs_bridge.endpoint.cors import cors, preflight_headers
-from sockjs_bridge.endpoint.homes import Homes, Missing
+from sockjs_bridge.endpoint.homes import Missing
 from sockjs_bridge.endpoint.origins import OriginPolicy
 from sockjs_bridge.endpoint.outcomes import (
     COMMON,
@@ -37,7 +37,6 @@ from sockjs_bridge.endpoint.proofs import admits
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.resume import frames, lines
 from sockjs_bridge.resume.arrivals import Upload
-from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.found import DENIED, Found, Limits
 from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.manager import ResumeManager
@@ -268,8 +267,6 @@ class ResumableUrls:
         transports: the names of those that are on.
         admits: tells whether a request with an origin may connect.
         shared: what the sessions of all the process share.
-        resumption: what counts how sessions go on.
-        homes: the other processes of the cluster; None where there is none.
 
     Attributes:
         manager: the sessions.
@@ -282,15 +279,8 @@ class ResumableUrls:
         transports: Collection[str],
         admits: Callable[[str | None, Request], bool],
         shared: Shared | None = None,
-        resumption: ResumeMonitor | None = None,
-        homes: Homes | None = None,
     ) -> None:
-        limits = Limits(
-            settings.resume_window, settings.max_suspended_bytes, settings.max_tombstones
-        )
-        self.manager = ResumeManager(settings, hub, limits, resumption, shared)
-        if homes is not None:
-            self.manager.home, self.manager.secret = homes.node, homes.secret
+        self.manager = ResumeManager(settings, hub, Limits.of(settings), shared=shared)
         hub.add(self.manager)
         self._admits = admits
         self._jsessionid = settings.jsessionid

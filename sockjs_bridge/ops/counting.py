@@ -66,6 +66,7 @@ class Counting(Monitor):
         self._in = _Sums(metrics.messages_received, metrics.received_bytes)
         self._out = _Sums(metrics.messages_sent, metrics.sent_bytes)
         self._broadcasts = self._recipients = 0
+        self._degraded = False
 
     def publish(self) -> None:
         """Hands over what was added up; called on the loop."""
@@ -134,8 +135,10 @@ class Counting(Monitor):
         self._metrics.unpublished.inc(count)
 
     def degraded(self, on: bool) -> None:
-        """Notes whether the engine cannot be reached."""
-        self._metrics.degraded.set(on)
+        """Notes whether the engine cannot be reached; the same once more changes nothing."""
+        # Others of this process may be degraded too.
+        self._metrics.degraded.inc(on - self._degraded)
+        self._degraded = on
 
 
 class CountingResumption(ResumeMonitor):

@@ -59,7 +59,7 @@ class Sampler:
     def finish(self) -> None:
         """Ends: no session is left, and nothing waits."""
         self._finished = True
-        self._metrics.degraded.set(0)
+        self._counting.degraded(False)
         self._counting.publish()
         for gauge in list(self._shares):
             self._set(gauge, 0)
@@ -71,10 +71,10 @@ class Sampler:
     def _turn(self) -> None:
         if self._finished:
             return
-        now, late = self._clock.time(), self._due
+        now, due = self._clock.time(), self._due
         # First: whatever goes wrong below, it goes on.
         self._arm(now)
-        self._metrics.loop_lag_seconds.observe(max(0.0, now - late))
+        self._metrics.loop_lag_seconds.observe(max(0.0, now - due))
         self._counting.publish()
         if self._rest is None and now >= self._round_due:
             self._begin()

@@ -450,6 +450,26 @@ def test_entrants_are_told_of_a_gap(cluster: Cluster) -> None:
         assert lines[-1].endswith('["c"]]')
 
 
+def test_a_client_that_knows_more_than_its_process(cluster: Cluster) -> None:
+    """The process is told of a gap that the client has not."""
+    one, two, _ = cluster.servers
+    stranger = one.stranger("room")
+    cluster.clock.settle()
+    one.store.fail()
+    cluster.broker.forget()
+    first = two.client(join="room")
+    first.read()
+    again = one.client(first.positions, join="room")
+    two.broadcast("a")
+    cluster.clock.settle()
+    one.store.recover()
+    two.broadcast("b")
+    assert again.texts == ["a", "b"]
+    assert messages(stranger) == ["b"]
+    assert one.joined is not None
+    assert one.joined.recovered is True
+
+
 def test_what_cannot_be_published(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     one = cluster.servers[0]
     one.client(join="plain")

@@ -12,7 +12,14 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.pyramid import threads
 from sockjs_bridge.server.options import ServerOptions
-from tests.docs import test_examples, test_kit, test_metrics, test_protocol, test_servers
+from tests.docs import (
+    test_cluster,
+    test_examples,
+    test_kit,
+    test_metrics,
+    test_protocol,
+    test_servers,
+)
 from tests.docs.blocks import OTHER_WAYS, Block, check_javascript, collect, pages
 from tests.interop import test_reconnecting_client
 
@@ -21,6 +28,7 @@ BLOCKS = collect()
 #: Blocks that no test runs, and why.
 NOT_RUN = {
     ("installation", "$ pip install sockjs-bridge"): "it would fetch from the network",
+    ("cluster", '$ pip install "sockjs-bridge[cluster]"'): "it would fetch from the network",
     ("installation", "$ sockjs-bridge init notes"): "tests/scaffold has its steps",
     ("installation", "$ PYTHONPATH=. pserve hello.ini"): "test_servers starts it by its own means",
     ("installation", "$ python client.py http://127.0.0.1:6543/echo"): "so it does with this",
@@ -87,6 +95,7 @@ def test_every_block_is_run_or_excused() -> None:
     """What no test runs is listed with a reason, and nothing is that is run."""
     run = {
         *(example.block.key for example in test_examples.EXAMPLES),
+        *test_cluster.RUN,
         *test_kit.RUN,
         *test_metrics.RUN,
         *test_protocol.RUN,

@@ -203,12 +203,14 @@ async def test_term(tmp_path: Path) -> None:
     """All are told, requests under way are answered, and it ends well."""
     with gunicorn(put(tmp_path), "-w", "2", folder=tmp_path) as process:
         url, pids = await started(process, 2)
-        sockets = await on_each(url, pids)
+        sockets = [*(await on_each(url, pids)).values()]
+        # More than are told in one go.
+        for _ in range(25):
+            sockets += await asyncio.gather(*(connect(f"{url}/echo") for _ in range(10)))
         answer = asyncio.create_task(slow(url, 1))
         await asyncio.to_thread(process.wait_for, "slow view begins")
         process.signal(signal.SIGTERM)
-        for ws in sockets.values():
-            await gone(ws)
+        await asyncio.gather(*map(gone, sockets))
         assert await answer == "slow but sure"
         assert await asyncio.to_thread(process.exit_code) == 0
     assert "SIGKILL" not in process.said
@@ -316,6 +318,27 @@ async def test_ttin_and_ttou(tmp_path: Path) -> None:
         assert (await page(url))[0] == str(second)
 
 
+async def test_usr2(tmp_path: Path) -> None:
+    """A second gunicorn serves on the same socket; then the first one may end."""
+    with gunicorn(put(tmp_path), folder=tmp_path) as process:
+        url, (first,) = await started(process)
+        starts = r"\[(\d+)\] \[INFO\] Starting gunicorn"
+        async with connected(f"{url}/echo", "websocket") as ws:
+            assert (await say(ws))[0] == str(first)
+            process.signal(signal.SIGUSR2)
+            _, found = await asyncio.to_thread(process.wait_for, starts, 2)
+            second = int(found[1])
+            try:
+                _, worker = await asyncio.to_thread(process.workers, 2)
+                process.signal(signal.SIGTERM)
+                await gone(ws)
+                assert await asyncio.to_thread(process.process.wait, PATIENCE) == 0
+                assert (await page(url))[0] == str(worker)
+            finally:
+                os.kill(second, signal.SIGTERM)
+            await asyncio.to_thread(eventually, lambda: not is_there(worker))
+
+
 # Options
 
 
@@ -401,8 +424,9 @@ async def test_options_without_effect(tmp_path: Path) -> None:
         ("shutdown_timeout = 29", "", [], 1, "[server:main] shutdown_timeout = 29 is too long:"),
         ("", "", ["--certfile", __file__], 1, f"certfile = {__file__!r} of gunicorn cannot be"),
         ("", "sockjs.fast = 3", [], 3, "sockjs.fast = '3' cannot be: allowed is true or false"),
+        ("", "sockjs.fast = 3", ["--preload"], 1, "sockjs.fast = '3' cannot be: allowed is true"),
     ],
-    ids=["server", "time", "TLS", "application"],
+    ids=["server", "time", "TLS", "application", "application, loaded before"],
 )
 def test_wrong_setting(
     tmp_path: Path, server: str, app: str, arguments: list[str], code: int, said: str

@@ -115,11 +115,16 @@ def test_messages_are_counted() -> None:
     assert counting.traffic is counting
 
 
-def test_degraded_ends() -> None:
+def test_each_application_is_degraded_by_itself() -> None:
+    """Whoever says it again changes nothing; whoever is not says nothing of others."""
     bench = Bench()
-    bench.counting.degraded(True)
-    bench.counting.degraded(False)
-    assert bench.value("degraded", {}) == 0
+    other = Counting(bench.metrics)
+    for counting, on, value in (
+        *((bench.counting, True, 1), (bench.counting, True, 1), (other, True, 2)),
+        *((bench.counting, False, 1), (bench.counting, False, 1), (other, False, 0)),
+    ):
+        counting.degraded(on)
+        assert bench.value("degraded", {}) == value
 
 
 @pytest.mark.parametrize(

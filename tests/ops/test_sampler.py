@@ -173,8 +173,9 @@ def test_the_end() -> None:
     """What was counted last is published, and nothing turns any more."""
     bench = Bench()
     bench.application.open("a").deliver(["a"], 1)
-    bench.metrics.degraded.set(1)
+    bench.application.endpoints.monitor.degraded(True)
     bench.round()
+    assert bench.value("degraded") == 1
     bench.application.open("b").deliver(["b"], 1)
     bench.application.endpoints.hub.finish()
     assert bench.sessions() == bench.value("degraded") == 0

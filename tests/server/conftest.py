@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 
 import pytest
@@ -28,12 +27,3 @@ def server_log(caplog):
         ]
 
     return read
-
-
-@pytest.fixture
-def collector():
-    """The garbage collector of this process is left as it was."""
-    before = gc.get_threshold()
-    yield
-    gc.set_threshold(*before)
-    gc.unfreeze()
