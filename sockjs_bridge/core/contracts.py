@@ -169,9 +169,9 @@ class Receiver(Protocol):
 class Handler(Protocol):
     """The application's side of a session.
 
-    The framework makes it with the `Channel` that it is for; the session calls it. All but `backlog`
-    may call the channel's ``send_encoded``, ``close``, ``ready``, ``join`` and ``leave`` before they
-    return. What one of them raises comes out of the session's method that led to it.
+    The framework makes it with the `Channel` that it is for; the session calls it. All methods but
+    `backlog` may call the channel's ``send_encoded``, ``close``, ``ready``, ``join`` and ``leave``.
+    What one of them raises comes out of the session's method that led to it.
     """
 
     def opened(self) -> None:
