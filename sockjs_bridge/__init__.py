@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
     from sockjs_bridge.pyramid.notices import MembersGone, Notified
+    from sockjs_bridge.pyramid.presence import PresenceList
     from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
     from sockjs_bridge.pyramid.sessions import WebSocketSession
@@ -35,6 +36,7 @@ __all__ = (
     "NotConfirmed",
     "Notified",
     "Presence",
+    "PresenceList",
     "PresenceUnknown",
     "Session",
     "SessionManager",
@@ -61,6 +63,7 @@ _MODULES = {
     "MembersGone": "pyramid.notices",
     "Notified": "pyramid.notices",
     "Presence": "core.presence",
+    "PresenceList": "pyramid.presence",
     "PresenceUnknown": "errors",
     "NotConfirmed": "errors",
     "Session": "pyramid.compat",
