@@ -120,14 +120,16 @@ def identify(session: Session, sign_in_id: str, timeout: int | None = None) -> I
     row = session.execute(
         select(User.id, User.name)
         .join(SignIn, SignIn.user_id == User.id)
-        .where(SignIn.id == sign_in_id, *fresh)
+        .where(SignIn.id == sign_in_id, User.disabled.is_(False), *fresh)
     ).one_or_none()
     return Identity(row.id, row.name, sign_in_id) if row is not None else None
 
 
 def signed_in(session: Session, sign_in_ids: Collection[str]) -> set[str]:
     """Returns which of some browsers are signed in."""
-    return set(session.scalars(select(SignIn.id).where(SignIn.id.in_(sign_in_ids))))
+    query = select(SignIn.id).join(User, User.id == SignIn.user_id)
+    query = query.where(SignIn.id.in_(sign_in_ids), User.disabled.is_(False))
+    return set(session.scalars(query))
 
 
 def seen(database: Database, sign_in_id: str, timeout: int) -> None:
@@ -149,10 +151,11 @@ def seen(database: Database, sign_in_id: str, timeout: int) -> None:
 
 
 def search(session: Session, words: str) -> list[JSONObject]:
-    """Finds people by a part of their names."""
+    """Finds people who may sign in, by a part of their names."""
     if not visible(words):
         return []
-    query = select(User.id, User.name).order_by(User.folded).limit(MAX_FOUND)
+    query = select(User.id, User.name).where(User.disabled.is_(False))
+    query = query.order_by(User.folded).limit(MAX_FOUND)
     if part := folded(words):
         query = query.where(User.folded.contains(part, autoescape=True))
     return [{"id": row.id, "name": row.name} for row in session.execute(query)]

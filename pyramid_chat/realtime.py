@@ -38,6 +38,7 @@ class ChatSession(Listener):
         super().__init__(request)
         self._present = False
         self._away = False
+        self._watches = False
         self._typed = (0, 0.0)
 
     @property
@@ -116,6 +117,8 @@ class ChatSession(Listener):
     def on_close(self) -> None:
         """Tells the others, if it was the person's last connection."""
         self._go()
+        if self._watches:
+            self.request.registry.chat_watch.leave()
 
     def _go(self) -> None:
         presence = self.live.presence
@@ -128,9 +131,11 @@ class ChatSession(Listener):
     def _mine(self) -> list[JSONObject] | None:
         """Returns the person's rooms; None, and closes, where they have signed out."""
         with self.transaction():
-            if people.identify(self.database, self.user.sign_in) is None:
+            user = people.identify(self.database, self.user.sign_in)
+            if user is None:
                 self.close(*live.SIGNED_OUT)
                 return None
+            self.user = self.request.chat_identity = user
             return rooms.told_to(self.database, [self.user.id]).get(self.user.id, [])
 
     def _come(self, mine: list[JSONObject]) -> None:
@@ -153,6 +158,8 @@ class ChatSession(Listener):
 
     def _listen(self, before: list[JSONObject]) -> None:
         """Hears the rooms, and looks again whether something happened in the meantime."""
+        self.request.registry.chat_watch.enter()
+        self._watches = True
         self.join(live.sign_in_name(self.user.sign_in))
         known = {room["id"]: room for room in before}
         with self.live.user(self.user.id):

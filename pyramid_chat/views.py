@@ -149,9 +149,14 @@ class SignIn:
         with database.session() as session:
             user = people.find(session, name)
             user_id, kept = (user.id, user.password) if user is not None else (0, None)
+            disabled = user is not None and user.disabled
         if not passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1]):
             request.response.status_int = 400
             return self._form("The name or the password is wrong.")
+        if disabled:
+            # Only who knows the password learns it.
+            request.response.status_int = 403
+            return self._form("This account is disabled. Ask who looks after this chat.")
         for bucket, key in buckets:
             bucket.give_back(key)
         if kept is not None and passwords.is_outdated(kept):

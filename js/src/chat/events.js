@@ -18,10 +18,11 @@
  * @param {() => void} parts.welcomed called when the page knows all that a new connection tells.
  * @param {() => void} parts.stranger called when the connection is somebody else's: they signed in
  *   meanwhile, and what this page holds is not theirs to send.
+ * @param {(name: string) => void} parts.renamed called when the user has another name.
  * @param {() => void} parts.refused called when the current room cannot be looked at.
  * @returns {EventTable}
  */
-export function eventTable({ me, store, outbox, presence, typing, welcomed, stranger, refused }) {
+export function eventTable({ me, store, outbox, presence, typing, welcomed, stranger, renamed, refused }) {
   return {
     welcome(event) {
       if (event.user.id !== me.id) {
@@ -31,6 +32,10 @@ export function eventTable({ me, store, outbox, presence, typing, welcomed, stra
       presence.welcome(event.online);
       store.welcome(event);
       welcomed();
+    },
+    person({ user }) {
+      if (user.id === me.id) renamed(user.name);
+      store.renamed(user);
     },
     presence: ({ user, online }) => presence.tell(user.id, online),
     typing({ room, user }) {

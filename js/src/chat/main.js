@@ -81,6 +81,10 @@ const events = eventTable({
     connection.welcomed();
     outbox.welcomed();
   },
+  renamed(name) {
+    me.name = name;
+    showMe();
+  },
   refused: () => navigation.refused(),
 });
 
@@ -148,7 +152,12 @@ async function writeTo(name) {
   }
 }
 
-$("my-face").append(face(me.name));
+function showMe() {
+  setText($("me"), me.name);
+  $("my-face").replaceChildren(face(me.name));
+}
+
+showMe();
 for (const button of [$("new-room"), $("nowhere-new")]) {
   button.addEventListener("click", () => dialogs.newRoom());
 }
