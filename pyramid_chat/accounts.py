@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -146,7 +146,8 @@ def make_reset_link(session: Session, user: User) -> str:
     Returns:
         Its token, which is kept nowhere.
     """
-    session.execute(delete(ResetLink).where(ResetLink.user_id == user.id))
+    over = or_(ResetLink.user_id == user.id, ResetLink.expires < now())
+    session.execute(delete(ResetLink).where(over))
     token = secrets.token_urlsafe(32)
     session.add(ResetLink(digest=digest(token), user_id=user.id, expires=now() + LINK_LIFE))
     session.flush()

@@ -58,14 +58,14 @@ class Watch:
         self._database = database
         self._hear = hear
         self._lock = threading.Lock()
-        self._connections = 0
+        self._connections: set[object] = set()
         self._stop = threading.Event()
 
-    def enter(self) -> None:
-        """Counts a connection: it hears what is changed from now on.
+    def enter(self, connection: object) -> None:
+        """Looks for what is changed from now on, at least until the connection leaves.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database does not answer; it is not counted.
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer; nothing is looked for.
         """
         with self._lock:
             if not self._connections:
@@ -74,12 +74,12 @@ class Watch:
                 threading.Thread(
                     target=self._run, args=(self._stop, newest), name="chat-notices", daemon=True
                 ).start()
-            self._connections += 1
+            self._connections.add(connection)
 
-    def leave(self) -> None:
-        """Counts a connection less."""
+    def leave(self, connection: object) -> None:
+        """Looks for nothing any more where that was the last connection."""
         with self._lock:
-            self._connections -= 1
+            self._connections.discard(connection)
             if not self._connections:
                 self._stop.set()
 

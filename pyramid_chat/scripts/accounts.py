@@ -30,7 +30,7 @@ def add_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     """Adds the commands to those of ``pyramid-chat``."""
     named: dict[str, argparse.ArgumentParser] = {}
     for name, run, text, details in (
-        ("add-user", _add_user, "make an account", ""),
+        ("add-user", _add_user, "make an account", "Its owner is in the first public room."),
         (
             "list",
             _list,

@@ -32,6 +32,13 @@ NOT_RUN = {
         "chat",
         "install the chat",
     ): "it changes the system; tests/proxies/test_deploy.py has its files",
+    ("chat", "install the chat with PostgreSQL"): "as above",
+    ("chat-administration", "a command"): "tests/pyramid_chat/test_accounts.py runs all of them",
+    ("chat-administration", "back up SQLite"): "tests/pyramid_chat/test_backup.py does the same",
+    ("chat-administration", "back up PostgreSQL"): "as above",
+    ("chat-administration", "restore SQLite"): "as above",
+    ("chat-administration", "restore PostgreSQL"): "as above",
+    ("chat-administration", "upgrade the chat"): "it would fetch from the network",
     ("performance", "$ make bench"): "it measures for twenty minutes",
     ("performance", '$ make bench LOADS="ws-echo c500,xhr-echo c100 k4" PEERS=ours,limit'): (
         "it would install a peer; tests/bench tries its arguments"

@@ -1,20 +1,24 @@
-"""What the commands for accounts do to a chat that runs: real commands, beside a real server."""
+"""What the commands for accounts do to a chat that runs."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from pyramid_chat import accounts, rooms
+from pyramid_chat import accounts, people, rooms
 from pyramid_chat.models import PRIVATE, Room, SignIn
 from pyramid_chat.notices import Watch
-from sockjs_bridge.client import ConnectionClosed
+from pyramid_chat.scripts import main
+from sockjs_bridge.client import ConnectionClosed, HandshakeError
 from tests.pyramid_chat.conftest import (
     PASSWORD,
     PATIENCE,
@@ -25,9 +29,23 @@ from tests.pyramid_chat.conftest import (
     both_databases,
 )
 
+NAMED = (
+    *("add-user", "set-password", "reset-link", "rename", "disable", "enable", "remove"),
+    *("sign-out", "make-admin"),
+)
+"""The commands that take a name."""
 OTHER_PASSWORD = "another good password"
 
-Run = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]
+
+class Finished(NamedTuple):
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Awaitable[Finished]]
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +62,8 @@ def chat(start: Start) -> Iterator[Chat]:
 
 
 @pytest.fixture
-def command(database_url: str, tmp_path: Path) -> Run:
-    """Runs ``pyramid-chat COMMAND INI …``."""
+def command(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``pyramid-chat COMMAND INI …``, in this process or as one of its own."""
     ini = tmp_path / "chat.ini"
     ini.write_text(
         "[app:main]\nuse = egg:sockjs-bridge#chat\n"
@@ -53,24 +71,34 @@ def command(database_url: str, tmp_path: Path) -> Run:
     )
     program = Path(sys.executable).with_name("pyramid-chat")
 
-    async def run(name: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-        return await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-W", "ignore", program, name, ini, *arguments],
-            input=text,
+    def run_process(*arguments: str) -> Finished:
+        finished = subprocess.run(
+            [sys.executable, "-W", "ignore", program, *arguments],
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=2 * PATIENCE,
         )
+        return Finished(finished.returncode, finished.stdout, finished.stderr)
+
+    async def run(name: str, *arguments: str, text: str = "", process: bool = False) -> Finished:
+        words = (name, str(ini), *arguments)
+        if process:
+            return await asyncio.to_thread(run_process, *words)
+        out, err = io.StringIO(), io.StringIO()
+        with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr("sys.stdin", io.StringIO(text))
+            status = await asyncio.to_thread(main, words)
+        return Finished(status, out.getvalue(), err.getvalue())
 
     return run
 
 
-async def done(run: Awaitable[subprocess.CompletedProcess[str]]) -> str:
+async def done(run: Awaitable[Finished]) -> str:
     """Return what a command says that must succeed."""
     finished = await run
-    assert (finished.returncode, finished.stderr) == (0, "")
-    return finished.stdout
+    assert (finished.status, finished.err) == (0, "")
+    return finished.out
 
 
 async def closed(person: Person) -> int:
@@ -131,7 +159,7 @@ async def test_another_password_ends_what_the_old_one_began(chat: Chat, command:
         assert (await refused(browser, "Ada", PASSWORD))[0] == 400
         assert (await browser.sign_in("Ada", OTHER_PASSWORD)).status == 303
         bad = await command("set-password", "Ada", "--password-stdin", text="short\n")
-        assert bad.returncode == 1 and "at least 8" in bad.stderr
+        assert bad.status == 1 and "at least 8" in bad.err
 
 
 @both_databases
@@ -139,7 +167,10 @@ async def test_a_new_name_shows_at_once(chat: Chat, command: Run) -> None:
     async with chat.visit("Grace") as grace, chat.browser("Ada") as browser:
         async with browser.connect() as ada:
             await ada.say("before")
-            assert await done(command("rename", "ada", " Lady  Ada")) == "Ada is called Lady Ada now.\n"
+            assert (
+                await done(command("rename", "ada", " Lady  Ada"))
+                == "Ada is called Lady Ada now.\n"
+            )
             person = {"id": ada.id, "name": "Lady Ada"}
             for one in (ada, grace):
                 assert await one.hear("person") == {"type": "person", "user": person}
@@ -153,7 +184,7 @@ async def test_a_new_name_shows_at_once(chat: Chat, command: Run) -> None:
             "Lady Ada is called lady ada now.\n"
         )
         taken = await command("rename", "lady ada", "GRACE")
-        assert taken.returncode == 1 and "has that name" in taken.stderr
+        assert taken.status == 1 and "has that name" in taken.err
         async with browser.connect() as ada:
             assert ada.welcome["user"]["name"] == "lady ada"
 
@@ -190,23 +221,33 @@ async def test_what_a_removed_account_said_stays(chat: Chat, command: Run) -> No
         assert (await refused(browser, "Ada L", PASSWORD))[0] == 400
         assert "Ada L" not in await done(command("list"))
         again = await command("remove", "Ada L")
-        assert (again.returncode, again.stderr) == (
-            3,
-            "pyramid-chat: there is nobody called 'Ada L'\n",
-        )
+        assert again == (3, "", "pyramid-chat: there is nobody called 'Ada L'\n")
         # The name is free, and nobody finds the old account by the one that it has.
         assert chat.add_user("Ada L") != ada_id
         assert chat.add_user(accounts.REMOVED_NAME) != ada_id
-        assert (await command("remove", f" removed {ada_id}")).returncode == 3
+        assert (await command("remove", f" removed {ada_id}")).status == 3
 
 
 @both_databases
-async def test_two_accounts_are_removed_at_once(chat: Chat, command: Run) -> None:
-    for name in ("Mary", "Emmy"):
-        chat.add_user(name)
-    assert sorted(
-        await asyncio.gather(*(done(command("remove", name)) for name in ("Mary", "Emmy")))
-    ) == ["The account of Emmy is removed.\n", "The account of Mary is removed.\n"]
+async def test_accounts_are_removed_at_once(chat: Chat) -> None:
+    """Both are in the same rooms, of which each was made by the other one's owner first."""
+    names = [f"Person {number}" for number in range(8)]
+    ids = [chat.add_user(name) for name in names]
+    with chat.database.writing() as session, session.begin():
+        for one in ids:
+            room = rooms.create(session, one, PRIVATE, "Plans", "")
+            for other in ids:
+                rooms.join(session, room, other)
+
+    def remove(name: str) -> None:
+        with chat.database.writing() as session, session.begin():
+            user = people.find(session, name)
+            assert user is not None
+            accounts.remove(session, user)
+
+    await asyncio.gather(*(asyncio.to_thread(remove, name) for name in names))
+    with chat.database.session() as session:
+        assert people.search(session, "Person") == []
 
 
 async def test_administrators_are_made_and_listed(chat: Chat, command: Run) -> None:
@@ -216,8 +257,14 @@ async def test_administrators_are_made_and_listed(chat: Chat, command: Run) -> N
         await done(command("disable", "Grace"))
         chat.add_user("Mary")
         rows = [line.split("\t") for line in (await done(command("list"))).splitlines()]
-        assert [row[2:4] for row in rows] == [["Ada", "admin"], ["Grace", "disabled"], ["Mary", "-"]]
-        assert await done(command("make-admin", "Ada", "--undo")) == "Ada is no administrator now.\n"
+        assert [row[2:4] for row in rows] == [
+            ["Ada", "admin"],
+            ["Grace", "disabled"],
+            ["Mary", "-"],
+        ]
+        assert (
+            await done(command("make-admin", "Ada", "--undo")) == "Ada is no administrator now.\n"
+        )
     async with chat.browser("Mary"):
         rows = [line.split("\t") for line in (await done(command("list"))).splitlines()]
         assert [row[4] == "-" for row in rows] == [True, True, False]
@@ -237,20 +284,31 @@ async def test_a_name_that_is_not_there_has_a_word_and_a_status_of_its_own(
     chat: Chat, command: Run, arguments: tuple[str, ...]
 ) -> None:
     finished = await command(*arguments, text=f"{PASSWORD}\n")
-    assert (finished.returncode, finished.stdout) == (3, "")
-    assert finished.stderr == "pyramid-chat: there is nobody called 'Nobody'\n"
+    assert finished == (3, "", "pyramid-chat: there is nobody called 'Nobody'\n")
 
 
-async def test_help_says_what_each_command_does(command: Run) -> None:
-    program = Path(sys.executable).with_name("pyramid-chat")
-    shown = await asyncio.to_thread(
-        subprocess.check_output,
-        [sys.executable, "-W", "ignore", program, "remove", "--help"],
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert "for ever" in shown and "INI" in shown and "NAME" in shown
-    assert (await command("remove")).returncode == 2
+@both_databases
+async def test_a_command_is_another_process(chat: Chat, command: Run) -> None:
+    async with chat.visit("Ada") as ada:
+        said = await done(command("rename", "Ada", "Lady Ada", process=True))
+        assert said == "Ada is called Lady Ada now.\n"
+        assert (await ada.hear("person"))["user"]["name"] == "Lady Ada"
+        said = await done(command("disable", "Lady Ada", process=True))
+        assert said == "Lady Ada is disabled.\n"
+        assert await closed(ada) == 4401
+    nobody = await command("disable", "Ada", process=True)
+    assert nobody == (3, "", "pyramid-chat: there is nobody called 'Ada'\n")
+    assert (await command("disable", process=True)).status == 2
+
+
+@pytest.mark.parametrize("name", ["list", *NAMED, "upgrade", "demo", "init"])
+def test_help_says_what_a_command_does(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert len(re.split(r"\n\n", shown)[1]) > 20
+    assert ("NAME" in shown) == (name in NAMED)
 
 
 @both_databases
@@ -260,9 +318,9 @@ async def test_who_signs_in_while_being_disabled_is_not_in(chat: Chat) -> None:
         with chat.database.writing() as session, session.begin():
             sign_in = session.query(SignIn).one()
             kept = sign_in.id, sign_in.user_id
-            accounts.disable(session, accounts.people.find(session, "Ada"))
+            accounts.disable(session, people.find(session, "Ada"))
             session.add(SignIn(id=kept[0], user_id=kept[1]))
         assert (await browser.get("/chat"))[0] == 303
-        with pytest.raises(Exception, match="401|403"):
+        with pytest.raises(HandshakeError, match="401"):
             async with browser.connect():
                 pass

@@ -81,9 +81,12 @@ const events = eventTable({
     connection.welcomed();
     outbox.welcomed();
   },
-  renamed(name) {
-    me.name = name;
-    showMe();
+  renamed({ id, name }) {
+    if (id === me.id) {
+      me.name = name;
+      showMe();
+    }
+    refresh("rooms", "room", "members", "log");
   },
   refused: () => navigation.refused(),
 });

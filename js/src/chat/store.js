@@ -268,16 +268,6 @@ export class Store {
     this.#changed({ kind: "room", room });
   }
 
-  /** @param {Person} person who has another name. */
-  renamed(person) {
-    for (const room of this.rooms.values()) {
-      if (room.members?.has(person.id)) room.members.set(person.id, person);
-      if (room.person?.id === person.id) Object.assign(room, { person, name: person.name });
-      room.timeline.renamed(person);
-    }
-    this.#changed({ kind: "rooms" });
-  }
-
   /** @param {Events["read"]} event */
   readElsewhere({ room: id, number }) {
     const room = this.rooms.get(id);

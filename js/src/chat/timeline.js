@@ -118,11 +118,11 @@ export class Timeline {
   }
 
   /**
-   * Somebody has another name.
+   * Calls an author by another name.
    *
    * @param {Person} person
    */
-  renamed(person) {
+  rename(person) {
     for (const messages of [this.#messages, this.#old]) {
       for (const [number, message] of messages) {
         if (message.author.id === person.id) messages.set(number, { ...message, author: person });
