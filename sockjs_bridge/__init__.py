@@ -6,8 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sockjs_bridge.cluster.publish import publish
+    from sockjs_bridge.cluster.store import StoreError
     from sockjs_bridge.core.joined import Joined
-    from sockjs_bridge.errors import ConnectionClosed
+    from sockjs_bridge.errors import ConnectionClosed, NotConfirmed
     from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session, SessionManager, get_session_manager
     from sockjs_bridge.pyramid.config import (
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
         includeme,
         websocket_view,
     )
+    from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
     from sockjs_bridge.pyramid.notices import Notified
     from sockjs_bridge.pyramid.requests import SockJSRequest
@@ -24,13 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = (
     "AsyncWebSocket",
+    "BroadcastCount",
     "ConnectionClosed",
     "Joined",
+    "NotConfirmed",
     "Notified",
     "Session",
     "SessionManager",
     "SockJS",
     "SockJSRequest",
+    "StoreError",
     "WebSocket",
     "WebSocketSession",
     "add_sockjs_rooms",
@@ -38,19 +44,23 @@ __all__ = (
     "add_websocket_view",
     "get_session_manager",
     "includeme",
+    "publish",
     "websocket_view",
 )
 __version__ = "0.1.0"
 
 _MODULES = {
     "AsyncWebSocket": "pyramid.connections",
+    "BroadcastCount": "pyramid.confirmation",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
     "Notified": "pyramid.notices",
+    "NotConfirmed": "errors",
     "Session": "pyramid.compat",
     "SessionManager": "pyramid.compat",
     "SockJS": "pyramid.application",
     "SockJSRequest": "pyramid.requests",
+    "StoreError": "cluster.store",
     "WebSocket": "pyramid.connections",
     "WebSocketSession": "pyramid.sessions",
     "add_sockjs_rooms": "pyramid.rooms",
@@ -58,6 +68,7 @@ _MODULES = {
     "add_websocket_view": "pyramid.config",
     "get_session_manager": "pyramid.compat",
     "includeme": "pyramid.config",
+    "publish": "cluster.publish",
     "websocket_view": "pyramid.config",
 }
 

@@ -16,3 +16,10 @@ class ConnectionClosed(Exception):
         super().__init__(f"{code} {reason}".rstrip())
         self.code = code
         self.reason = reason
+
+
+class NotConfirmed(Exception):
+    """A broadcast with ``confirm=True`` was not published, or nobody knows: it may have been.
+
+    Code that broadcasts it again may send it twice.
+    """

@@ -127,9 +127,12 @@ CHAT = ("chat", "Settings of the chat")
 #: The defaults that are no numbers.
 WORDS = {
     "127.0.0.1:6543": ("127.0.0.1:6543",),
+    "/health": "/health",
+    "/metrics": "/metrics",
     "all": NAMES,
     "false": False,
     "http": "http",
+    "metrics": "metrics",
     "no subprotocol": (),
     "none": TrustedProxy(),
     "the same origin": (),

@@ -10,6 +10,7 @@ from sockjs_bridge.core.contracts import Recipient
 from sockjs_bridge.core.flusher import Flusher
 from sockjs_bridge.core.hub import Hub, TooManySessions
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.statemachine import TableEnum
 
 logger = logging.getLogger("sockjs_bridge.session")
 
@@ -30,6 +31,21 @@ class Managed(Recipient, Protocol):
     bytes_in: int
     messages_out: int
     bytes_out: int
+
+    @property
+    def state(self) -> TableEnum:
+        """How far its life is."""
+        raise NotImplementedError
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many messages its client lacks, and their bytes."""
+        raise NotImplementedError
+
+    @property
+    def unhandled(self) -> int:
+        """How many messages wait for its application."""
+        raise NotImplementedError
 
     @property
     def messages_in(self) -> int:
@@ -75,7 +91,7 @@ class BaseManager(Generic[S]):
         self.settle = hub.broadcasts.settle
         self.drop = hub.broadcasts.drop
         self.join = hub.join
-        self.leave = hub.rooms.leave
+        self.leave = hub.leave
         self.leave_rooms = hub.leave_rooms
         self.rooms_of = hub.rooms.of
         self._hub = hub

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Protocol
 
 from sockjs_bridge.core.broadcasts import Broadcasts
+from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
@@ -43,6 +44,11 @@ class Capacity:
     def __init__(self, limit: int, places: Places | None = None) -> None:
         self._limit = limit
         self._places = Places() if places is None else places
+
+    @property
+    def taken(self) -> int:
+        """How many sessions the process has."""
+        return self._places.taken
 
     def take(self) -> None:
         """Takes a place.
@@ -90,7 +96,7 @@ class Hub:
         capacity: how many sessions there may be.
         rooms: of the application, where they are there before it is served.
         monitor: what is counted; nothing by default.
-        history: of rooms that have one, None where none has.
+        history: of rooms that are more than lists of sessions; None where none is.
 
     Attributes:
         clock: as given.
@@ -99,6 +105,7 @@ class Hub:
         monitor: as given.
         wheel: the deadlines of the sessions.
         broadcasts: takes messages to many of them.
+        claim: whether resumable sessions may be served.
     """
 
     def __init__(
@@ -115,10 +122,12 @@ class Hub:
         self.monitor = Monitor() if monitor is None else monitor
         self.wheel = DeadlineWheel(clock)
         self.broadcasts = Broadcasts(clock, self.monitor)
+        self.claim = Claim()
         self._history = history
         if history is not None:
             history.start(clock, self.rooms, self.broadcasts)
         self._endpoints: list[Sessions] = []
+        self._at_end: list[Callable[[], object]] = []
 
     def add(self, sessions: Sessions) -> None:
         """Adds the sessions of an endpoint."""
@@ -129,6 +138,10 @@ class Hub:
         if self._history is not None:
             return self._history.join(session, room)
         return IN if self.rooms.join(session, room) else REFUSED
+
+    def leave(self, session: Recipient, room: str) -> bool:
+        """Takes a session out of a room; False when it was not in. In any thread."""
+        return (self._history or self.rooms).leave(session, room)
 
     def introduced(self, session: Recipient) -> None:
         """Hears that a session's client has said what it has of rooms; see `History`."""
@@ -160,7 +173,13 @@ class Hub:
         """Whether every client has heard that its session is over."""
         return all(each.told for each in self._endpoints)
 
+    def when_finished(self, callback: Callable[[], object]) -> None:
+        """Calls back when no session is left: the server has stopped."""
+        self._at_end.append(callback)
+
     def finish(self) -> None:
         """Forgets the sessions that are left: the server has stopped."""
         for each in self._endpoints:
             each.finish()
+        for callback in self._at_end:
+            callback()

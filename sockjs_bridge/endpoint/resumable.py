@@ -15,6 +15,7 @@ from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import PLAIN, Transport
 from sockjs_bridge.endpoint.cors import cors, preflight_headers
+from sockjs_bridge.endpoint.homes import Homes, Missing
 from sockjs_bridge.endpoint.origins import OriginPolicy
 from sockjs_bridge.endpoint.outcomes import (
     COMMON,
@@ -36,6 +37,7 @@ from sockjs_bridge.endpoint.proofs import admits
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.resume import frames, lines
 from sockjs_bridge.resume.arrivals import Upload
+from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.found import DENIED, Found, Limits
 from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.manager import ResumeManager
@@ -46,6 +48,8 @@ from sockjs_bridge.resume.transports import RECEIVING, SEND, STREAM, WEBSOCKET
 
 #: Seconds after which a send is answered with what was taken of it.
 ANSWER_AFTER = 1.0
+#: What is said where it is not sure whose the sessions are.
+NOT_SERVED = "This process is cut off from the others."
 
 
 @dataclass(slots=True)
@@ -86,6 +90,8 @@ class ResumableAction:
             proof: what the application said when the outcome before was `Prove`.
         """
         transport = self.transport
+        if not self.manager.serves:
+            return self._refuse(503, NOT_SERVED)
         try:
             if transport is None:
                 return self._send(frames.parse_send(body), peer, proof)
@@ -262,6 +268,8 @@ class ResumableUrls:
         transports: the names of those that are on.
         admits: tells whether a request with an origin may connect.
         shared: what the sessions of all the process share.
+        resumption: what counts how sessions go on.
+        homes: the other processes of the cluster; None where there is none.
 
     Attributes:
         manager: the sessions.
@@ -274,11 +282,15 @@ class ResumableUrls:
         transports: Collection[str],
         admits: Callable[[str | None, Request], bool],
         shared: Shared | None = None,
+        resumption: ResumeMonitor | None = None,
+        homes: Homes | None = None,
     ) -> None:
         limits = Limits(
             settings.resume_window, settings.max_suspended_bytes, settings.max_tombstones
         )
-        self.manager = ResumeManager(settings, hub, limits, shared=shared)
+        self.manager = ResumeManager(settings, hub, limits, resumption, shared)
+        if homes is not None:
+            self.manager.home, self.manager.secret = homes.node, homes.secret
         hub.add(self.manager)
         self._admits = admits
         self._jsessionid = settings.jsessionid
@@ -305,6 +317,15 @@ class ResumableUrls:
         if RECEIVING.get(target.action) is WEBSOCKET or self._refusal(target, request):
             return None
         return self._action(target, request)
+
+    def missing(self, target: Target, request: Request) -> Missing | None:
+        """Tells which session a request is for that is not here; see `Endpoint.missing`."""
+        place = _decoded(target.base), target.session_id
+        if self._refusal(target, request) is not None or self.manager.knows(place):
+            return None
+        if target.action == "websocket" and request.lacks_upgrade:
+            return None
+        return Missing(*place, target.action != SEND, True, target.home, self.manager.resume_window)
 
     def unread(self, target: Target, request: Request, status: int, text: bytes) -> Answer:
         """Answers a request whose body is not to be had; see `Endpoint.unread`."""
@@ -352,6 +373,8 @@ class ResumableUrls:
         manager, place = self.manager, (_decoded(target.base), target.session_id)
         who = fingerprint(request.headers, jsessionid=self._jsessionid)
         made, alone = None, False
+        if not manager.serves:
+            return _refusal(503, headers, NOT_SERVED.encode())
         try:
             if _asks_for_new(request.query) and not manager.knows(place):
                 made = manager.create(place)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import Any
 
 from sockjs_bridge.core.contracts import Channel, Member, Recipient
+from sockjs_bridge.core.history import EVERYBODY, History
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_message, checked_room
+from sockjs_bridge.pyramid.confirmation import BroadcastCount
 from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.notices import KIND
 from sockjs_bridge.pyramid.sessions import WebSocketSession
@@ -55,39 +58,50 @@ class SockJS:
         message: str,
         room: str | None = None,
         exclude: Iterable[Connection | WebSocketSession] = (),
-    ) -> int:
+        confirm: bool = False,
+    ) -> BroadcastCount:
         """Sends a message to many connections. It is encoded once for all of them.
 
         It goes to the connections that are there when it is called. The order of calls in different
-        threads is not defined.
+        threads is not defined. In a cluster it goes to the connections of all processes that are
+        there when it arrives. All processes hear the messages of one room in the same order.
 
         Args:
             message: any text.
             room: the name of a room; None means all connections of the application.
             exclude: connections that do not get it.
+            confirm: wait until the cluster's store has the message, 5 s at most. Asynchronous code
+                waits with ``await request.sockjs.broadcast(..., confirm=True)``. In one process
+                nothing is waited for.
 
         Returns:
-            How many connections it goes to. Some of them may end before it has left.
+            How many connections of this process it goes to. Some of them may end before it has
+            left. It is 0 while the cluster's store cannot be reached.
 
         Raises:
             TypeError: the message or the room's name is not a string, or `exclude` is not a list of
                 connections.
             ValueError: the room's name is empty.
+            NotConfirmed: the message did not reach the store, or there is no answer.
         """
         checked_message(message)
         if isinstance(exclude, (Connection, WebSocketSession)):
             # A blocking view's can be iterated over: that would wait for its messages.
             raise TypeError("exclude is a list of connections: write exclude=[...]")
         channels = {_channel_of(connection) for connection in exclude}
+        if room is not None:
+            checked_room(room)
+        name = EVERYBODY if room is None else room
+        history = self.endpoints.history
+        if history is not None and self.endpoints.served and history.carries(name):
+            note_act()
+            if not confirm:
+                return BroadcastCount(history.broadcast(name, message, channels))
+            return self._confirmed(history, name, message, channels)
         sessions: list[Recipient]
         if room is None:
             sessions = [session for endpoint in self.endpoints for session in endpoint.sessions]
         else:
-            checked_room(room)
-            history = self.endpoints.history
-            if history is not None and self.endpoints.served and history.keeps(room):
-                note_act()
-                return history.broadcast(room, message, channels)
             sessions = self.endpoints.rooms.members(room)
         left_out = set(sessions).intersection(channels) if channels else frozenset[Recipient]()
         count = len(sessions) - len(left_out)
@@ -95,7 +109,22 @@ class SockJS:
             note_act()
             send = self.endpoints.broadcasts.send
             self.endpoints.clock.call_from_thread(send, sessions, message, left_out)
-        return count
+        return BroadcastCount(count)
+
+    @staticmethod
+    def _confirmed(
+        history: History, room: str, message: str, exclude: set[Channel]
+    ) -> BroadcastCount:
+        confirmed: Future[None] = Future()
+
+        def published(error: Exception | None) -> None:
+            if error is None:
+                confirmed.set_result(None)
+            else:
+                confirmed.set_exception(error)
+
+        count = history.broadcast(room, message, exclude, published)
+        return BroadcastCount(count, confirmed).wait()
 
     def notify(self, topic: str, data: Any = None) -> None:
         """Tells all processes of the application something, this one too.

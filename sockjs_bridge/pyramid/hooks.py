@@ -25,6 +25,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from pyramid.request import Request
@@ -264,8 +265,6 @@ class SessionHandler:
             self._clock.call_from_thread(channel.ready)
         if self._failed and call[0] == "on_message":
             return None
-        if self._count is not None:
-            self._count(call[0])
         if self._progress is not None and call[0] == "on_message":
             self._progress.begin_hook()
         return call
@@ -285,7 +284,7 @@ class SessionHandler:
 
     async def _run_hooks(self, task: asyncio.Task[Any], first: _Hook) -> None:
         turns = 0
-        unit, watch = self._unit, self._watch
+        unit, watch, count = self._unit, self._watch, self._count
         hook: _Hook | None = first
         while hook is not None:
             if turns == self.FAIR:
@@ -294,6 +293,7 @@ class SessionHandler:
             turns += 1
             call = self._take()
             if call is not None:
+                begun = 0.0 if count is None else perf_counter()
                 try:
                     unit.begin(True)
                     awaited = hook(*call[1])
@@ -310,10 +310,12 @@ class SessionHandler:
                     self._failures = 0
                     if self._progress is not None and call[0] == "on_message":
                         self._progress.finish_in_task()
+                if count is not None:
+                    count(call[0], perf_counter() - begun)
             hook = self._async_hook() if self._calls else None
 
     def _run_plain(self) -> None:
-        unit = self._unit
+        unit, count = self._unit, self._count
         with unit.in_thread():
             for _ in range(self.FAIR):
                 if not self._calls or self._async_hook() is not None:
@@ -321,6 +323,7 @@ class SessionHandler:
                 call = self._take()
                 if call is None:
                     continue
+                begun = 0.0 if count is None else perf_counter()
                 try:
                     unit.begin(False)
                     # Looked up here: one that is no function fails as one that raises.
@@ -333,6 +336,8 @@ class SessionHandler:
                     self._failures = 0
                     if self._progress is not None and call[0] == "on_message":
                         self._progress.finish()
+                if count is not None:
+                    count(call[0], perf_counter() - begun)
         self._clock.call_from_thread(self._paused)
 
     def _raised(self, error: BaseException, again: bool) -> None:

@@ -202,6 +202,11 @@ class ResumableSession(Incoming):
         self.close(*protocol.FAILED)
         self.finish()
 
+    def lose(self) -> None:
+        """Ends the session: its client hears that it is lost."""
+        self._drop_kept()
+        self.finish()
+
     def abandon(self) -> None:
         """Forgets a session that never opened: its WebSocket's handshake was refused."""
         if self.state in (State.NEW, State.ADMITTED):

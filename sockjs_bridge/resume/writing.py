@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.core.claim import NEVER
 from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.core.frames import Batch, Frames
 from sockjs_bridge.core.transports import Transport
@@ -133,6 +134,21 @@ class Writing(Run):
 
     # How it is written
 
+    def cut(self) -> None:
+        """Lets go of the receiver, and writes nothing to it: others may have its client by now.
+
+        What there is to say waits for a receive request, as ever.
+        """
+        receiver, link = self._receiver, self._link
+        if receiver is None:
+            return
+        self._let_go()
+        if link is not None:
+            link.end()
+        else:
+            receiver.abort()
+        self._owner.watch(self)
+
     def _begin(
         self,
         request: ReceiveRequest,
@@ -167,6 +183,9 @@ class Writing(Run):
         """
         if self._run is not None:
             self._end_run()
+        claim = self._owner.claim
+        if claim.until != NEVER and not claim.holds(self._owner.clock.time()):
+            self.cut()
         while (receiver := self._receiver) is not None and receiver.writable:
             if self._write_messages(receiver) or not self._write_once(receiver):
                 return

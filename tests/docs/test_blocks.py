@@ -12,7 +12,7 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.pyramid import threads
 from sockjs_bridge.server.options import ServerOptions
-from tests.docs import test_examples, test_kit, test_protocol, test_servers
+from tests.docs import test_examples, test_kit, test_metrics, test_protocol, test_servers
 from tests.docs.blocks import OTHER_WAYS, Block, check_javascript, collect, pages
 from tests.interop import test_reconnecting_client
 
@@ -39,6 +39,11 @@ NOT_RUN = {
     ("chat-administration", "restore SQLite"): "as above",
     ("chat-administration", "restore PostgreSQL"): "as above",
     ("chat-administration", "upgrade the chat"): "it would fetch from the network",
+    (
+        "howto/deployment",
+        "$ pip install 'sockjs-bridge[gunicorn]'",
+    ): "it would fetch from the network; tests/integration/test_gunicorn.py starts the rest",
+    ("howto/deployment", "restart"): "it changes the system; tests/proxies has the unit",
     ("performance", "$ make bench"): "it measures for twenty minutes",
     ("performance", '$ make bench LOADS="ws-echo c500,xhr-echo c100 k4" PEERS=ours,limit'): (
         "it would install a peer; tests/bench tries its arguments"
@@ -90,6 +95,7 @@ def test_every_block_is_run_or_excused() -> None:
     run = {
         *(example.block.key for example in test_examples.EXAMPLES),
         *test_kit.RUN,
+        *test_metrics.RUN,
         *test_protocol.RUN,
         *test_reconnecting_client.RUN,
         *test_servers.RUN,

@@ -144,7 +144,7 @@ class Program(ABC):
         return True
 
 
-class _TLSProgram(Program):
+class TLSProgram(Program):
     """One that has a certificate, which it made itself."""
 
     @property
@@ -190,7 +190,7 @@ def nginx(folder: Path) -> list[str]:
     return [find_program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(main)]
 
 
-class Nginx(_TLSProgram):
+class Nginx(TLSProgram):
     """nginx with one of the sites of docs/deploy.
 
     Args:
@@ -222,7 +222,7 @@ class Nginx(_TLSProgram):
         return nginx(self.folder)
 
 
-class HAProxy(_TLSProgram):
+class HAProxy(TLSProgram):
     """HAProxy with the configuration of docs/deploy, and another patience with idle connections.
 
     Args:
@@ -255,7 +255,7 @@ class HAProxy(_TLSProgram):
         return [find_program("haproxy"), "-db", "-f", str(file)]
 
 
-class Apache(_TLSProgram):
+class Apache(TLSProgram):
     """Apache with the site of docs/deploy, and all that Debian's package switches on."""
 
     def configure(self) -> list[str]:
@@ -296,7 +296,7 @@ class Apache(_TLSProgram):
         return super().log() + (errors.read_text() if errors.exists() else "")
 
 
-class Caddy(_TLSProgram):
+class Caddy(TLSProgram):
     """Caddy with the file of docs/deploy, and a certificate that it need not ask for."""
 
     def configure(self) -> list[str]:
