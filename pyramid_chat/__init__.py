@@ -88,6 +88,9 @@ def add_routes(config: Configurator) -> None:
     config.add_route("sign_in", "/sign-in")
     config.add_route("sign_out", "/sign-out")
     config.add_route("register", "/register")
+    config.add_route("account", "/account")
+    for action in ("name", "password", "sign_out"):
+        config.add_route(f"account_{action}", f"/account/{action.replace('_', '-')}")
     config.add_route("reset", f"/reset/{{token:{TOKEN}}}")
     config.add_route("rooms", "/rooms")
     config.add_route("direct", "/direct")

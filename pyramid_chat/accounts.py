@@ -66,6 +66,31 @@ def set_password(session: Session, user: User, password: str, keep: str | None =
     sign_out(session, user, keep)
 
 
+def sign_ins(session: Session, user_id: int) -> list[SignIn]:
+    """Lists the browsers that somebody is signed in with, the one that was seen last first."""
+    query = select(SignIn).where(SignIn.user_id == user_id)
+    return list(session.scalars(query.order_by(SignIn.seen.desc(), SignIn.id)))
+
+
+def end_sign_in(session: Session, user_id: int, kept_digest: str) -> bool:
+    """Ends one sign-in of somebody.
+
+    Args:
+        session: see above.
+        user_id: who.
+        kept_digest: of the sign-in's id, which no page shows.
+
+    Returns:
+        False where there is none.
+    """
+    for one in sign_ins(session, user_id):
+        if digest(one.id) == kept_digest:
+            session.delete(one)
+            notices.post(session, notices.SIGN_INS, user_id)
+            return True
+    return False
+
+
 def sign_out(session: Session, user: User, keep: str | None = None) -> int:
     """Ends the sign-ins of somebody, and with them their connections.
 
@@ -136,7 +161,7 @@ def remove(session: Session, user: User) -> None:
 
 
 def digest(token: str) -> str:
-    """Returns what is kept of a link's token: who reads the database cannot use it."""
+    """Returns what may be known of a secret: of a link's token, or a sign-in's id."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

@@ -88,6 +88,8 @@ class SignIn(Base):
     Attributes:
         id: random; the cookie holds it.
         seen: when it loaded the page or connected last, give or take a day.
+        created: when they signed in; None: before that was noted.
+        browser: what its owner knows it by, such as "Firefox on Linux"; "" where that is not known.
     """
 
     __tablename__ = "sign_in"
@@ -95,6 +97,8 @@ class SignIn(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
     seen: Mapped[datetime] = mapped_column(default=now, index=True)
+    created: Mapped[datetime | None] = mapped_column(default=now)
+    browser: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class ResetLink(Base):

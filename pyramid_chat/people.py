@@ -85,19 +85,20 @@ def rooms_of(session: Session, user_id: int) -> list[int]:
     return list(session.scalars(select(Membership.room_id).where(Membership.user_id == user_id)))
 
 
-def sign_in(session: Session, user_id: int, timeout: int) -> str:
+def sign_in(session: Session, user_id: int, timeout: int, browser: str = "") -> str:
     """Notes that somebody signs in with a browser, and forgets browsers that were given up.
 
     Args:
         session: that may write.
         user_id: who.
         timeout: seconds after which a browser counts as given up.
+        browser: what its owner knows it by.
 
     Returns:
         The sign-in's id.
     """
     session.execute(delete(SignIn).where(SignIn.seen < now() - timedelta(seconds=timeout)))
-    new = SignIn(id=secrets.token_urlsafe(32), user_id=user_id)
+    new = SignIn(id=secrets.token_urlsafe(32), user_id=user_id, browser=browser)
     session.add(new)
     session.flush()
     return new.id

@@ -13,7 +13,7 @@ from pyramid_chat.decorators import view_config
 from pyramid_chat.errors import Problem
 from pyramid_chat.messages import JSONObject
 from pyramid_chat.names import BadInput
-from pyramid_chat.views import read_only
+from pyramid_chat.views import new_password, read_only
 
 
 @view_defaults(route_name="reset", renderer="pyramid_chat:templates/reset.pt")
@@ -45,7 +45,7 @@ class Reset:
         """Sets the password, and leads to the form to sign in with it."""
         request = self.request
         try:
-            password = checked_twice(request)
+            password = new_password(request)
         except BadInput as bad:
             request.response.status_int = 400
             return self._form(bad.text)
@@ -56,18 +56,6 @@ class Reset:
 
     def _form(self, error: str | None = None) -> JSONObject:
         return read_only(self.request, name=self.name, token=self.token, error=error)
-
-
-def checked_twice(request: Request) -> str:
-    """Returns the new password of a form, which has it twice.
-
-    Raises:
-        BadInput: it cannot be one, or the two are not the same.
-    """
-    password = passwords.checked_password(request.POST.get("password", ""))
-    if password != request.POST.get("password_again", ""):
-        raise BadInput("The two passwords are not the same.", "password_again")
-    return password
 
 
 def _worthless() -> Problem:

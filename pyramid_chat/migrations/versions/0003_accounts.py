@@ -19,6 +19,8 @@ def upgrade() -> None:
         op.add_column(
             "users", sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
         )
+    op.add_column("sign_in", sa.Column("created", MOMENT, nullable=True))
+    op.add_column("sign_in", sa.Column("browser", sa.String(), nullable=False, server_default=""))
     op.create_table(
         "reset_link",
         sa.Column("digest", sa.String(), nullable=False),
@@ -47,5 +49,7 @@ def downgrade() -> None:
     """Drops them."""
     for table in ("notice", "reset_link"):
         op.drop_table(table)
+    for name in ("browser", "created"):
+        op.drop_column("sign_in", name)
     for name in FLAGS:
         op.drop_column("users", name)
