@@ -91,6 +91,9 @@ def add_routes(config: Configurator) -> None:
     config.add_route("account", "/account")
     for action in ("name", "password", "sign_out"):
         config.add_route(f"account_{action}", f"/account/{action.replace('_', '-')}")
+    config.add_route("admin", "/admin")
+    config.add_route("admin_person", r"/admin/people/{id:\d{1,9}}/{action}")
+    config.add_route("admin_room", r"/admin/rooms/{id:\d{1,9}}/{action}")
     config.add_route("reset", f"/reset/{{token:{TOKEN}}}")
     config.add_route("rooms", "/rooms")
     config.add_route("direct", "/direct")

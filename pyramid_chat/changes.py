@@ -36,6 +36,8 @@ class Changes:
             self._name(notice.user_id)
         elif notice.topic == notices.MEMBERSHIP and notice.room_id is not None:
             self._membership(notice.room_id, notice.user_id)
+        elif notice.topic == notices.REMOVED and notice.room_id is not None:
+            self._removed(notice.room_id)
 
     def _sign_ins(self, user_id: int) -> None:
         listeners = self._live.listeners(user_name(user_id))
@@ -60,6 +62,12 @@ class Changes:
                 joined = session.get(Membership, (room_id, user_id)) is not None
             event = {"type": "member", "room": room_id, "user": person, "joined": joined}
             self._tell(event, room_name(room_id))
+
+    def _removed(self, room_id: int) -> None:
+        with self._live.room(room_id):
+            for listener in self._live.listeners(room_name(room_id)):
+                listener.unsubscribe(room_id)
+                listener.send(encode({"type": "left", "room": room_id}))
 
     def _tell(self, event: JSONObject, name: str) -> None:
         # Not `Live.tell`: the connections of other processes are told by these.

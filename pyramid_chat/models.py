@@ -19,6 +19,8 @@ from sqlalchemy.types import TypeDecorator
 
 PUBLIC, PRIVATE, DIRECT = "public", "private", "direct"
 """The kinds of rooms."""
+REMOVED = "removed"
+"""What a room was that is no more: nobody is in it, and no other room gets its number."""
 
 
 class Moment(TypeDecorator[datetime]):
@@ -121,7 +123,7 @@ class Room(Base):
     """A room.
 
     Attributes:
-        kind: public, private or direct.
+        kind: public, private, direct or removed.
         name: "" where it is direct.
         unique_name: the folded name of a public room, the two people of a direct one.
         version: how many changes its messages have seen.

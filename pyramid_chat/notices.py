@@ -21,8 +21,9 @@ from pyramid_chat.models import Notice, now
 
 logger = logging.getLogger("pyramid_chat")
 
-SIGN_INS, NAME, MEMBERSHIP = "sign-ins", "name", "membership"
-"""What a notice is about: somebody's browsers, their name, or that they are in a room."""
+SIGN_INS, NAME, MEMBERSHIP, REMOVED = "sign-ins", "name", "membership", "removed"
+"""What a notice is about: somebody's browsers, their name, that they are in a room, that they have
+removed it."""
 KEPT = timedelta(days=1)
 """How long a notice is kept. A server whose database is away for longer may miss some."""
 
@@ -32,7 +33,7 @@ def post(session: Session, topic: str, user_id: int, room_id: int | None = None)
 
     Args:
         session: that may write.
-        topic: `SIGN_INS`, `NAME` or `MEMBERSHIP`.
+        topic: `SIGN_INS`, `NAME`, `MEMBERSHIP` or `REMOVED`.
         user_id: whose it is.
         room_id: in which room, where it is one's.
     """

@@ -32,11 +32,13 @@ class Identity:
         id: of the user.
         name: of the user.
         sign_in: the browser's.
+        admin: whether they look after the chat.
     """
 
     id: int
     name: str
     sign_in: str
+    admin: bool = False
 
     @property
     def person(self) -> JSONObject:
@@ -119,11 +121,11 @@ def identify(session: Session, sign_in_id: str, timeout: int | None = None) -> I
     """
     fresh = [SignIn.seen > now() - timedelta(seconds=timeout)] if timeout is not None else []
     row = session.execute(
-        select(User.id, User.name)
+        select(User.id, User.name, User.admin)
         .join(SignIn, SignIn.user_id == User.id)
         .where(SignIn.id == sign_in_id, User.disabled.is_(False), *fresh)
     ).one_or_none()
-    return Identity(row.id, row.name, sign_in_id) if row is not None else None
+    return Identity(row.id, row.name, sign_in_id, row.admin) if row is not None else None
 
 
 def signed_in(session: Session, sign_in_ids: Collection[str]) -> set[str]:
