@@ -43,6 +43,7 @@ from sockjs_bridge.endpoint.outcomes import (
 )
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.endpoint.resumable import ResumableAction, ResumableUrls
+from sockjs_bridge.endpoint.users import UserSession
 from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.shared import Shared
 
@@ -141,6 +142,7 @@ class Endpoint:
             if resumption is not None:
                 manager.resumption = resumption
             if homes is not None:
+                self._resumable.homes = homes
                 manager.home, manager.secret = homes.node, homes.secret
 
     @property
@@ -168,6 +170,16 @@ class Endpoint:
             found += self._manager.open_sessions
         if self._resumable is not None:
             found += self._resumable.manager.open_sessions
+        return found
+
+    @property
+    def all_sessions(self) -> list[UserSession]:
+        """The sessions, those that are about to open too; on the loop."""
+        found: list[UserSession] = []
+        if self._manager is not None:
+            found += self._manager
+        if self._resumable is not None:
+            found += self._resumable.manager
         return found
 
     def lapse(self) -> Iterator[None]:
@@ -244,10 +256,7 @@ class Endpoint:
         if target.action not in RECEIVING and target.action not in SENDING:
             return None
         action = self.action(target, request)
-        if not isinstance(action, Action) or action.session is not None:
-            return None
-        lasts, opens = self.settings.disconnect_delay, target.action in RECEIVING
-        return Missing(action.base, target.session_id, opens, False, "", lasts)
+        return None if action is None else action.missing
 
     def unread(
         self, request: Request, status: int, target: protocol.Target | None = None
@@ -357,7 +366,9 @@ class Endpoint:
             shared,
             request.headers.get("Content-Type", ""),
         )
-        return Send(*parts, sending) if sending else Receive(*parts, transport)
+        if sending:
+            return Send(*parts, sending, homes=self.homes)
+        return Receive(*parts, transport, homes=self.homes)
 
     def _websocket(self, target: protocol.Target, request: Request) -> Answer | Attach:
         transport = WEBSOCKET if target.action == "websocket" else RAW_WEBSOCKET

@@ -39,7 +39,12 @@ class Node:
     async def start(self) -> None:
         sockets: list[socket.socket] = self.options.bind()
         self.port = sockets[0].getsockname()[1]
-        await self.runner.start(sockets)
+        try:
+            await self.runner.start(sockets)
+        except SystemExit:
+            for each in sockets:
+                each.close()
+            raise
 
     async def stop(self) -> None:
         await self.runner.stop()
@@ -94,8 +99,8 @@ async def nodes(
     try:
         for _ in range(count):
             node = Node(make(None, **own))
-            started.append(node)
             await node.start()
+            started.append(node)
         yield started
     finally:
         await asyncio.gather(*(node.stop() for node in started), return_exceptions=True)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 
+from sockjs_bridge.client import connect
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.ini import SettingError
 from tests.cluster.application import main
 from tests.cluster.inprocess import Node, nodes
+from tests.server.support import PATIENCE, until
 
 
 @pytest.mark.parametrize(
@@ -117,6 +122,106 @@ async def test_link_that_cannot_be() -> None:
     with pytest.raises(SystemExit, match="cannot be let in at"):
         async with nodes(1, **settings):
             pass
+
+
+async def test_rooms_reach_over_processes() -> None:
+    async with nodes(2) as (one, other), AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(
+                connect(f"http://127.0.0.1:{node.port}/rooms", **options)
+            )
+            for node in (one, other)
+            for options in ({"transport": "websocket"}, {"resume": True})
+        ]
+        for client in clients:
+            await client.send("join kept")
+            assert await client.recv() == "join kept"
+        await clients[0].send("say kept to all of you")
+        for client in clients[1:]:
+            assert await client.recv() == "kept to all of you"
+        heard = {await clients[0].recv(), await clients[0].recv()}
+        assert heard == {"say 2", "kept to all of you"}
+        heard_here: list[object] = []
+        other.app.registry.sockjs.endpoints.signals.on("test", heard_here.append)
+        one.app.registry.sockjs.endpoints.signals.say("test", [1, 2])
+        await until(lambda: heard_here)
+        assert heard_here == [[1, 2]]
+
+
+async def test_processes_know_each_other() -> None:
+    async with nodes(3) as (one, other, third):
+        await until(lambda: len(one.cluster._nodes.others) == 2)
+        await third.stop()
+        await until(lambda: [*one.cluster._nodes.others] == [other.cluster.node])
+        answers: list[bool | None] = []
+        one.cluster._ask(other.cluster.node, answers.append)
+        one.cluster._ask("gone1", answers.append)
+        await until(lambda: len(answers) == 2)
+        assert None in answers
+
+
+async def test_process_that_was_taken_for_dead_ends_its_resumable_sessions(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with nodes(2) as (one, _):
+        url = f"http://127.0.0.1:{one.port}/echo"
+        lost = asyncio.Event()
+        async with connect(
+            url, resume=True, on_event=lambda event: lost.set() if event.name == "lost" else None
+        ) as client:
+            one.cluster.fenced(fenced=True)
+            assert one.app.registry.sockjs.endpoints.readiness.reasons == ("fenced",)
+            one.cluster.fenced(fenced=False)
+            assert one.app.registry.sockjs.endpoints.readiness.reasons == ()
+            ended = asyncio.Event()
+            one.cluster.lapsed(ended.set)
+            await asyncio.wait_for(ended.wait(), PATIENCE)
+            await asyncio.wait_for(lost.wait(), PATIENCE)
+            await client.send("again")
+            assert await client.recv() == "again"
+        assert "others have taken this process for dead" in caplog.text
+
+
+async def test_store_that_is_away_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    async with nodes(2) as (one, _):
+        missed: list[None] = []
+        signals = one.app.registry.sockjs.endpoints.signals
+        signals.on_missed(lambda: missed.append(None))
+        heard: list[object] = []
+        signals.on("test", heard.append)
+        one.cluster._store.fail()
+        await until(lambda: "cannot be reached" in caplog.text)
+        signals.say("test", 1)
+        # By itself, at least.
+        await until(lambda: heard)
+        assert (await one.ask("POST", "/echo/000/abc/xhr")).status == 503
+        one.cluster._store.recover()
+        await until(lambda: missed)
+        assert (await one.ask("POST", "/echo/000/abc/xhr")).status == 200
+
+
+async def test_application_behind_other_wsgi_code_joins_with_its_first_request() -> None:
+    async with nodes(2, behind) as (home, front):
+        assert (await home.ask("POST", "/echo/000/abc/xhr")).body == b"o\n"
+        await front.ask("GET", "/echo/info")
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 204
+        assert (await home.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
+
+
+async def test_application_behind_other_wsgi_code_that_cannot_join(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = {"sockjs.cluster": "redis://127.0.0.1:1"}
+    async with nodes(1, behind, **settings) as (node,):
+        for _ in range(2):
+            assert (await node.ask("POST", "/echo/000/abc/xhr")).status == 404
+        assert "sockjs.cluster: " in caplog.text
+
+
+def behind(config: None, **settings: str) -> Callable[..., Any]:
+    """Returns the application within a filter, which hides it."""
+    app = main(config, **settings)
+    return lambda environ, start_response: app(environ, start_response)
 
 
 async def test_relayed_over_tcp() -> None:
