@@ -27,8 +27,9 @@ from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Hub
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.signals import GONE
 from sockjs_bridge.endpoint.endpoints import Endpoints
-from sockjs_bridge.endpoint.homes import ClusterError
+from sockjs_bridge.endpoint.homes import ClusterError, Missing
 
 logger = logging.getLogger("sockjs_bridge.cluster")
 
@@ -212,6 +213,12 @@ class Cluster:
 
     # Sessions
 
+    def known(self, missing: Missing) -> tuple[str, Link] | None:
+        """Returns which process has a session, and the link to it, if both are there."""
+        home = self.relay.known(missing)
+        link = None if home is None else self._links.get(home.node)
+        return None if home is None or link is None else (home.node, link)
+
     async def link(self, home: Home) -> Link:
         """Returns the link to another process.
 
@@ -283,6 +290,7 @@ class Cluster:
     def swept(self, node: str, left: Left) -> None:
         """Members of rooms went with a process; see `NodeListener.swept`."""
         self._presences.swept(node, left)
+        self._endpoints.signals.hear_alone(GONE, left)
 
     # What follows from the lease of this one
 

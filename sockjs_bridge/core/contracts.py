@@ -2,7 +2,7 @@
 
 Where nothing else is said, everything is called on the loop, and nothing here may block. In the
 order of what a session stands between: time, the server, the application, the place where it
-lives, and the others that hear the same. What is counted stands in `monitor`.
+lives, and the others that hear the same. What is counted: `monitor`.
 """
 
 from __future__ import annotations
@@ -106,10 +106,9 @@ class Peer:
         return self._key
 
     def taken(self, now: float) -> float:
-        """Returns when it was last seen to take some of what is on its way to it; 0 where never.
+        """Returns when it was last seen to take some of what is on its way; 0 where it never was.
 
-        To see that, somebody must have asked before: what is on its way is compared. Both times are
-        seconds of the clock.
+        Somebody must have asked before: it is compared. In seconds of the clock, as `now` is.
         """
         return 0.0
 
@@ -170,10 +169,9 @@ class Receiver(Protocol):
 class Handler(Protocol):
     """The application's side of a session.
 
-    The framework makes it with the `Channel` that it is for; the session calls it. `opened`,
-    `received` and `closed` may call the channel's ``send_encoded``, ``close``, ``ready``, ``join``
-    and ``leave`` before they return; `backlog` calls nothing. What one of them raises comes out of
-    the session's method that led to it.
+    The framework makes it with the `Channel` that it is for; the session calls it. All methods but
+    `backlog` may call the channel's ``send_encoded``, ``close``, ``ready``, ``join`` and ``leave``.
+    What one of them raises comes out of the session's method that led to it.
     """
 
     def opened(self) -> None:
@@ -304,8 +302,7 @@ class Member(Protocol):
 class Recipient(Member, Timed, Protocol):
     """What is written to with many others: a session, as `Broadcasts` and `Flusher` call it.
 
-    `take`, `queue` and `flush` may end it, as `fail` does, and with that lead to the application,
-    which may broadcast anew, or end others, before they return.
+    `take`, `queue` and `flush` may end it, as `fail` does, and with that lead to the application.
 
     Attributes:
         id: for the log.
