@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from sockjs_bridge.cluster.publish import publish
     from sockjs_bridge.cluster.store import StoreError
     from sockjs_bridge.core.joined import Joined
-    from sockjs_bridge.errors import ConnectionClosed, NotConfirmed
+    from sockjs_bridge.core.presence import Presence
+    from sockjs_bridge.errors import ConnectionClosed, NotConfirmed, PresenceUnknown
     from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session, SessionManager, get_session_manager
     from sockjs_bridge.pyramid.config import (
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     )
     from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
-    from sockjs_bridge.pyramid.notices import Notified
+    from sockjs_bridge.pyramid.notices import MembersGone, Notified
+    from sockjs_bridge.pyramid.presence import PresenceList
     from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
     from sockjs_bridge.pyramid.sessions import WebSocketSession
@@ -30,8 +32,12 @@ __all__ = (
     "BroadcastCount",
     "ConnectionClosed",
     "Joined",
+    "MembersGone",
     "NotConfirmed",
     "Notified",
+    "Presence",
+    "PresenceList",
+    "PresenceUnknown",
     "Session",
     "SessionManager",
     "SockJS",
@@ -54,7 +60,11 @@ _MODULES = {
     "BroadcastCount": "pyramid.confirmation",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
+    "MembersGone": "pyramid.notices",
     "Notified": "pyramid.notices",
+    "Presence": "core.presence",
+    "PresenceList": "pyramid.presence",
+    "PresenceUnknown": "errors",
     "NotConfirmed": "errors",
     "Session": "pyramid.compat",
     "SessionManager": "pyramid.compat",

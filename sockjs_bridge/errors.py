@@ -23,3 +23,7 @@ class NotConfirmed(Exception):
 
     Code that broadcasts it again may send it twice.
     """
+
+
+class PresenceUnknown(Exception):
+    """Who is in a room is not known: the cluster's store cannot be reached, or does not answer."""

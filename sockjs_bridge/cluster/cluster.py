@@ -12,12 +12,14 @@ from typing import Any, Final
 
 from sockjs_bridge.cluster.clusterrooms import ClusterRooms
 from sockjs_bridge.cluster.declared import DeclaredRooms
+from sockjs_bridge.cluster.drain import spread
 from sockjs_bridge.cluster.factory import make_store
 from sockjs_bridge.cluster.hub import ClusterHub
 from sockjs_bridge.cluster.link import Link
 from sockjs_bridge.cluster.linkframes import LinkError
 from sockjs_bridge.cluster.links import Links
 from sockjs_bridge.cluster.nodes import About, Left, Nodes, make_name
+from sockjs_bridge.cluster.presence import ClusterPresences
 from sockjs_bridge.cluster.relay import Home, Relay
 from sockjs_bridge.cluster.store import Entry, Position, Store, StoreError
 from sockjs_bridge.cluster.streams import Accept
@@ -25,6 +27,7 @@ from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Hub
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.signals import GONE
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.homes import ClusterError, Missing
 
@@ -50,15 +53,18 @@ class Cluster:
         secret: the same in all processes, once started.
         history: the rooms, once started.
         declared: which of them have a history.
+        drain: see `Homes.drain`.
         relay: finds the homes of sessions, once started.
     """
 
     relay: Relay
+    _presences: ClusterPresences
     _store: Store
     _clock: Clock
 
     def __init__(self, settings: Settings, endpoints: Endpoints, application: str = "") -> None:
         self._settings = settings
+        self.drain = settings.drain
         self._endpoints = endpoints
         self._application = application
         self.node = make_name()
@@ -71,7 +77,7 @@ class Cluster:
             ended=self._suspect,
         )
         self._address = ""
-        self._started = self._connected = False
+        self._started = self._connected = self._leaving = False
         # What there is once the endpoints have started, and others are let in too.
         self._hub: Hub | None = None
         self._rooms: ClusterHub | None = None
@@ -103,6 +109,9 @@ class Cluster:
         rooms = self.history = ClusterRooms(store, self.node, self._everybody, endpoints.monitor)
         for pattern, bounds in self.declared.declared.items():
             rooms.declare(pattern, bounds)
+        self._presences = endpoints.presences = ClusterPresences(
+            endpoints.rooms, endpoints.signals, store, self.node
+        )
         endpoints.signals.carry_by(self._carry)
 
     def _serves(self, hub: Hub) -> None:
@@ -158,8 +167,22 @@ class Cluster:
     def _about(self) -> About:
         if self._hub is None:
             return About(self._address)
-        leaving = bool(self._endpoints.readiness.reasons)
-        return About(self._address, self._hub.capacity.taken, leaving)
+        sessions = self._hub.capacity.taken
+        # As often as the lease is renewed.
+        self._hub.spread = spread(sessions, self.others)
+        return About(self._address, sessions, leaving=self._leaving)
+
+    @property
+    def others(self) -> int:
+        """How many other processes take new sessions."""
+        others = {} if self._nodes is None else self._nodes.others
+        return sum(not about.leaving for about in others.values())
+
+    def leave(self) -> None:
+        """Lets the others know that this process takes no new sessions."""
+        self._leaving = True
+        if self._nodes is not None:
+            self._nodes.tell()
 
     def _everybody(self) -> list[Recipient]:
         return [session for endpoint in self._endpoints for session in endpoint.sessions]
@@ -236,6 +259,7 @@ class Cluster:
             self._nodes.connected(same=same)
         if self._rooms is not None:
             self._rooms.connected(same=same)
+            self._presences.connected()
         if again:
             logger.warning("what the processes share can be reached again")
             self._endpoints.signals.missed()
@@ -265,6 +289,8 @@ class Cluster:
 
     def swept(self, node: str, left: Left) -> None:
         """Members of rooms went with a process; see `NodeListener.swept`."""
+        self._presences.swept(node, left)
+        self._endpoints.signals.hear_alone(GONE, left)
 
     # What follows from the lease of this one
 
@@ -294,6 +320,7 @@ class Cluster:
         """This process has a lease again; see `LeaseHolder.restored`."""
         logger.warning("this process takes part again")
         self.relay.restored()
+        self._presences.restored()
 
     def degraded(self, *, degraded: bool) -> None:
         """Nobody reaches the store, or somebody does again; see `LeaseHolder.degraded`."""

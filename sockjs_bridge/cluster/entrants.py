@@ -89,9 +89,11 @@ class Entrant:
             place: behind which the room goes on.
             name: of the room.
         """
-        if self.place is not None:
-            self.items += [Missed(place.room, name), At(place)]
-            self.recovered = self.continues = False
+        if self.place is None or (self.recovered and self._has(place)):
+            return
+        self.items += [Missed(place.room, name), At(place)]
+        self.recovered = bool(self.recovered)
+        self.continues = False
 
     def found(self, position: str | None, place: Place, missed: list[Message] | None) -> None:
         """Hears what the engine has.

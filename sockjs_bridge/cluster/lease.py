@@ -1,18 +1,4 @@
-"""The lease of this process: what it may do as long as it cannot renew it, as a table.
-
-========= ======================================= ========================================
-state     what holds                              resumable sessions
-========= ======================================= ========================================
-NEW       no lease yet                            are served
-HELD      the lease is renewed                    are served
-ASKING    it was not, and others are asked        are served until the lease would be over
-          whether they reach the store
-FENCED    others may have taken this process for  wait: links end, requests are refused
-          dead; only the store can tell
-LAPSED    they have, or will                      have ended: their clients hear ``lost``
-DEGRADED  nobody reaches the store, so that       are served
-          nobody can take anybody for dead
-========= ======================================= ========================================
+"""The lease of this process: what follows where it cannot renew it; its states: `leasestates`.
 
 Whether it was dead to others is told by the store alone (`Store.sweep`, `Fenced`). Until it has
 told, a process that stood still for as long as its lease does nothing that others could have done
@@ -27,72 +13,15 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Protocol
 
+from sockjs_bridge.cluster.leasestates import FENCING, LeaseEvent, LeaseLife, LeaseState
 from sockjs_bridge.cluster.store import Fenced, Store, StoreError
 from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.contracts import Clock
-from sockjs_bridge.core.statemachine import StateMachine, TableEnum
 
 #: Of the lease: a tick, a renewal, when others are asked, and how long for at most; and from when
 #: on a late tick means that this process stood still.
 TICK, RENEWAL, OVERDUE, PATIENCE, STALL = 0.1, 0.3, 0.6, 0.2, 0.4
 
-
-class LeaseState(TableEnum):
-    """How it stands with the lease of this process."""
-
-    NEW = "new"
-    HELD = "held"
-    ASKING = "asking"
-    FENCED = "fenced"
-    LAPSED = "lapsed"
-    DEGRADED = "degraded"
-
-
-class LeaseEvent(TableEnum):
-    """What changes that.
-
-    Attributes:
-        RENEW: the store has noted it.
-        REFUSE: another process has declared this one dead.
-        MISS: this process ran, and could not renew it for too long.
-        STALL: this process stood still for as long as the lease.
-        REACHED: another process reaches the store.
-        UNREACHED: no other one says that it does.
-    """
-
-    RENEW = "renew"
-    REFUSE = "refuse"
-    MISS = "miss"
-    STALL = "stall"
-    REACHED = "reached"
-    UNREACHED = "unreached"
-
-
-_S, _E = LeaseState, LeaseEvent
-
-LEASE_TRANSITIONS = {
-    (_S.NEW, _E.RENEW): _S.HELD,
-    (_S.HELD, _E.REFUSE): _S.LAPSED,
-    (_S.HELD, _E.MISS): _S.ASKING,
-    (_S.HELD, _E.STALL): _S.FENCED,
-    (_S.ASKING, _E.RENEW): _S.HELD,
-    (_S.ASKING, _E.REFUSE): _S.LAPSED,
-    (_S.ASKING, _E.STALL): _S.FENCED,
-    (_S.ASKING, _E.REACHED): _S.FENCED,
-    (_S.ASKING, _E.UNREACHED): _S.DEGRADED,
-    (_S.FENCED, _E.RENEW): _S.HELD,
-    (_S.FENCED, _E.REFUSE): _S.LAPSED,
-    # Asked once more, when the lease is over.
-    (_S.FENCED, _E.REACHED): _S.LAPSED,
-    (_S.FENCED, _E.UNREACHED): _S.DEGRADED,
-    (_S.LAPSED, _E.RENEW): _S.HELD,
-    (_S.DEGRADED, _E.RENEW): _S.HELD,
-    (_S.DEGRADED, _E.REFUSE): _S.LAPSED,
-    (_S.DEGRADED, _E.STALL): _S.FENCED,
-    (_S.DEGRADED, _E.REACHED): _S.FENCED,
-}
-
-_FENCING = frozenset({_S.FENCED, _S.LAPSED})
 
 #: Asks a process, past the store, whether it reaches that (`Nodes.judges`); None: no answer came.
 Ask = Callable[[str, Callable[[bool | None], object]], object]
@@ -121,14 +50,6 @@ class LeaseHolder(Protocol):
     def degraded(self, *, degraded: bool) -> None:
         """Nobody reaches the store from here on, or somebody does again."""
         raise NotImplementedError
-
-
-class LeaseLife(StateMachine[LeaseState, LeaseEvent]):
-    """What has such a state."""
-
-    __slots__ = ()
-
-    _initial, _table = LeaseState.NEW, LEASE_TRANSITIONS
 
 
 class Lease(LeaseLife):
@@ -200,7 +121,7 @@ class Lease(LeaseLife):
         """Takes the lease."""
         self._ticked = self._clock.time()
         self._claim.doubt = self._doubt
-        self._renew()
+        self.renew()
 
     def tick(self) -> None:
         """Does what is due; to be called each `TICK` of the lease."""
@@ -212,7 +133,7 @@ class Lease(LeaseLife):
             self._claim.until = now + self._seconds
         due = now >= self._renewed + RENEWAL * self._seconds
         if due:
-            self._renew()
+            self.renew()
         missed = ran and now >= self._acked + OVERDUE * self._seconds
         if (missed and self._move(LeaseEvent.MISS)) or (
             due
@@ -245,7 +166,7 @@ class Lease(LeaseLife):
             self._stalled_at = now
             # What others have answered before.
             self._asked, self._waiting = self._asked + 1, 0
-            self._renew()
+            self.renew()
 
     def _doubt(self, now: float) -> bool:
         """Is asked for by `Claim` when the lease may be over."""
@@ -254,7 +175,8 @@ class Lease(LeaseLife):
 
     # The store
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Renews it now, with what others are to know."""
         if not self._ended:
             return
         now = self._renewed = self._clock.time()
@@ -276,7 +198,7 @@ class Lease(LeaseLife):
 
     def _begin_anew(self) -> None:
         self._ended = True
-        self._renew()
+        self.renew()
 
     # The others
 
@@ -316,14 +238,14 @@ class Lease(LeaseLife):
         if before is None:
             return False
         state, holder = self.state, self._holder
-        if state in _FENCING:
+        if state in FENCING:
             self._claim.until = -math.inf
         elif state is LeaseState.DEGRADED:
             self._claim.until = self._clock.time() + self._seconds
         if (before is LeaseState.DEGRADED) != (state is LeaseState.DEGRADED):
             holder.degraded(degraded=state is LeaseState.DEGRADED)
-        if (before in _FENCING) != (state in _FENCING):
-            holder.fenced(fenced=state in _FENCING)
+        if (before in FENCING) != (state in FENCING):
+            holder.fenced(fenced=state in FENCING)
         if state is LeaseState.LAPSED:
             self._ended = False
             holder.lapsed(self._begin_anew)

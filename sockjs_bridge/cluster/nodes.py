@@ -180,6 +180,11 @@ class Nodes:
         self._store.release(lambda result: None)
         self._signals.say(SIGNAL, self._node)
 
+    def tell(self) -> None:
+        """Lets the others know at once what this process says of itself."""
+        self.lease.renew()
+        self._signals.say(SIGNAL, self._node)
+
     def connected(self, *, same: bool) -> None:
         """Hears that the store can be reached; see `Listener.connected`."""
         self._since = math.inf

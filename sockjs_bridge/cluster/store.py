@@ -98,7 +98,9 @@ class Listener(Protocol):
         raise NotImplementedError
 
     def connected(self, *, same: bool) -> None:
-        """The store can be reached, for the first time or again; subscriptions are made anew.
+        """The store can be reached, for the first time or again.
+
+        Subscriptions that were lost are made anew; `subscribed` follows for these.
 
         Args:
             same: it is the store of before, which has lost nothing of its own accord.

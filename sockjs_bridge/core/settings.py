@@ -124,6 +124,8 @@ class Settings:
         max_inbound: messages that wait for one slow handler; beyond: reading stops (WebSocket),
             the send is answered late (HTTP).
         max_sessions: sessions of one process; beyond: 503 with ``Retry-After``.
+        max_presence_info: bytes of what is told of a connection in a room, as JSON
+            (``join(room, info=...)``).
         blocking_threads: connections served by blocking views; beyond: the session is closed
             with 4503.
         max_body_size: bytes of the body of a request of the application's pages; beyond: 413.
@@ -160,6 +162,7 @@ class Settings:
     max_queue_size: int = setting(1048576, count(1, "bytes"))
     max_inbound: int = setting(64, count(1, "messages"))
     max_sessions: int = setting(50000, count(1, "sessions"))
+    max_presence_info: int = setting(1024, count(2, "bytes"))
     blocking_threads: int = setting(1000, count(1, "threads"))
     max_body_size: int | None = setting(None, count(0, "bytes"))
     transports: tuple[str, ...] = setting(NAMES, _transports)

@@ -43,6 +43,7 @@ from sockjs_bridge.endpoint.outcomes import (
 )
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.endpoint.resumable import ResumableAction, ResumableUrls
+from sockjs_bridge.endpoint.users import UserSession
 from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.shared import Shared
 
@@ -169,6 +170,16 @@ class Endpoint:
             found += self._manager.open_sessions
         if self._resumable is not None:
             found += self._resumable.manager.open_sessions
+        return found
+
+    @property
+    def all_sessions(self) -> list[UserSession]:
+        """The sessions, those that are about to open too; on the loop."""
+        found: list[UserSession] = []
+        if self._manager is not None:
+            found += self._manager
+        if self._resumable is not None:
+            found += self._resumable.manager
         return found
 
     def lapse(self) -> Iterator[None]:

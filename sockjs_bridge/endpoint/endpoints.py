@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -12,12 +13,14 @@ from sockjs_bridge.core.contracts import Clock, Recipient, Workers
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.presences import Presences
 from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.core.signals import Signals
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.homes import Homes
 from sockjs_bridge.endpoint.outcomes import Answer
+from sockjs_bridge.endpoint.users import Users
 from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.shared import Shared
 
@@ -43,6 +46,8 @@ class Endpoints:
         cluster: the processes that serve the application together; None where there is one. To be
             set before the server starts.
         signals: what the processes of the application say to each other.
+        presences: who is in the rooms, for the application. To be set before the server starts.
+        users: closes their connections.
     """
 
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
@@ -66,6 +71,10 @@ class Endpoints:
         self.history: History | None = None
         self.cluster: Homes | None = None
         self.signals = Signals()
+        self.presences = Presences(self.rooms, self.signals)
+        self.users = Users(
+            self.signals, lambda: chain.from_iterable(each.all_sessions for each in self)
+        )
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())
@@ -156,7 +165,8 @@ class Endpoints:
         if self.cluster is not None:
             self.history = self.cluster.history
         self.signals.start(clock)
-        self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history)
+        self.presences.start(clock)
+        self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history, self.presences)
         for endpoint in self:
             endpoint.start(self._hub, self._shared, self.resumption, self.cluster)
         for callback in self._when_served:

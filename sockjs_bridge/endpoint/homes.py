@@ -42,8 +42,10 @@ class Homes(Protocol):
         node: the name of this process, in URLs of ``~r1``.
         secret: the same in all processes.
         history: the rooms, once started.
+        drain: seconds over which clients leave a process that ends; None where nothing says that.
     """
 
+    drain: float | None
     node: str
     secret: bytes
     history: History | None
@@ -63,6 +65,15 @@ class Homes(Protocol):
 
     async def stop(self) -> None:
         """Ends; nothing is served any more."""
+        raise NotImplementedError
+
+    @property
+    def others(self) -> int:
+        """How many other processes take new sessions."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Lets the others know that this process takes no new sessions."""
         raise NotImplementedError
 
     def ended(self, base: str, session_id: str) -> None:

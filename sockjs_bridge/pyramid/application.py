@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from sockjs_bridge.core.contracts import Channel, Member, Recipient
 from sockjs_bridge.core.history import EVERYBODY, History
+from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.pyramid.attempt import note_act
-from sockjs_bridge.pyramid.checks import checked_message, checked_room
+from sockjs_bridge.pyramid.checks import checked_close, checked_message, checked_room
 from sockjs_bridge.pyramid.confirmation import BroadcastCount
 from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.notices import KIND
+from sockjs_bridge.pyramid.presence import PresenceList
 from sockjs_bridge.pyramid.sessions import WebSocketSession
 from sockjs_bridge.pyramid.threads import BlockingThreads
 
@@ -144,6 +147,56 @@ class SockJS:
             raise TypeError(f"a topic is a str, not {type(topic).__name__}")
         note_act()
         self.endpoints.signals.say(KIND, [topic, data])
+
+    def presence(self, room: str) -> PresenceList:
+        """Lists who is in a room, in all processes: who it is, since when, what is told of them.
+
+        Asynchronous code writes ``await request.sockjs.presence(room)``. Other code waits for the
+        cluster's store, 5 s at most. In one process nothing is waited for.
+
+        Args:
+            room: the name of the room.
+
+        Returns:
+            A sequence of `Presence`, in the order in which they joined.
+
+        Raises:
+            TypeError: the name is not a string.
+            ValueError: the name is empty.
+            PresenceUnknown: the store did not answer.
+        """
+        checked_room(room)
+        return PresenceList(partial(self.endpoints.presences.present, room))
+
+    def close_user(self, userid: object, code: int = NORMAL[0], reason: str = NORMAL[1]) -> int:
+        """Closes all connections of a user, in all processes.
+
+        Messages that were sent to them before leave first. Connections whose client is away are
+        closed too. A process that cannot be reached hears nothing of it; what a user may do has to
+        be decided elsewhere, by the security policy and by what hooks check.
+
+        Args:
+            userid: the ``authenticated_userid`` of the handshake. It is compared as text.
+            code: 1000, or 3000 to 4999 (RFC 6455, 7.4.2).
+            reason: a few words for the client.
+
+        Returns:
+            How many open connections of this process it closes.
+
+        Raises:
+            TypeError: the user's id is None, or the reason is not a string.
+            ValueError: an application may not use that close code.
+        """
+        if userid is None:
+            raise TypeError("a user's id is not None, which stands for nobody")
+        checked_close(code, reason)
+        user, endpoints = str(userid), self.endpoints
+        if not endpoints.served:
+            return 0
+        sessions = [session for endpoint in endpoints for session in endpoint.sessions]
+        note_act()
+        endpoints.clock.call_from_thread(endpoints.users.close, user, code, reason)
+        return sum(session.userid == user for session in sessions)
 
     def members(self, room: str) -> list[Any]:
         """Lists the connections in a room, in the order in which they joined.

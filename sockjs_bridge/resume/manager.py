@@ -41,7 +41,6 @@ class ResumeManager(BaseManager[ResumableSession]):
         limits: of the sub-protocol.
         resumption: what counts how sessions go on.
         shared: what the sessions of all the process share.
-        spread: seconds over which clients come back after the server has left.
         home: see `home`.
 
     Attributes:
@@ -58,7 +57,6 @@ class ResumeManager(BaseManager[ResumableSession]):
         limits: Limits | None = None,
         resumption: ResumeMonitor | None = None,
         shared: Shared | None = None,
-        spread: float = 5.0,
         home: str = "",
     ) -> None:
         super().__init__(settings, hub)
@@ -69,7 +67,6 @@ class ResumeManager(BaseManager[ResumableSession]):
         self.limits = Limits() if limits is None else limits
         self.resumption = ResumeMonitor() if resumption is None else resumption
         self.shared = Shared() if shared is None else shared
-        self._spread = spread
         self.secret = secrets.token_bytes(16)
         # What tells the sessions of one id apart, over processes too.
         self._boot = secrets.token_urlsafe(6)
@@ -241,7 +238,7 @@ class ResumeManager(BaseManager[ResumableSession]):
         return {
             "window": self.limits.resume_window,
             "heartbeat": self.settings.heartbeat_delay,
-            "spread": self._spread,
+            "spread": self._hub.spread,
             "net": net,
             "limit": self.settings.max_message_size,
             "home": self.home,
@@ -371,7 +368,7 @@ class ResumeManager(BaseManager[ResumableSession]):
             What drains some sessions at each step, so that many cannot hold up the loop.
         """
         until = self.clock.time() + seconds
-        draining = self._end_all(lambda session: session.drain(until, self._spread))
+        draining = self._end_all(lambda session: session.drain(until, self._hub.spread))
         self.muxes.leave()
         # Nobody says hello to a server that leaves.
         for link in [link for links in self._waiting.values() for link in links]:

@@ -371,9 +371,9 @@ class ResumableSession(Incoming):
         """The rooms that it is in; in any thread."""
         return self._owner.rooms_of(self)
 
-    def join(self, room: str) -> Joined:
+    def join(self, room: str, info: str = "", announce: bool = False) -> Joined:
         """Enters a room, where it stays while it is suspended; false when it is over."""
-        return self._owner.join(self, room)
+        return self._owner.join(self, room, info, announce)
 
     def leave(self, room: str) -> bool:
         """Leaves a room; False when it was not in."""

@@ -13,6 +13,7 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.claim import NEVER
 from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.core.frames import Batch, Frames
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.resume import lines
 from sockjs_bridge.resume.arrivals import Arrivals
@@ -37,6 +38,7 @@ class Writing(Run):
         dirty: it will be flushed at the end of the tick.
         over: nothing is sent any more; may be read in any thread.
         connection: what the application knows it by.
+        userid: who opened it; None where nobody is signed in.
         positions: what the client has of rooms with history, by the rooms' keys; None where it
             understands no ``p[…]``.
     """
@@ -47,7 +49,7 @@ class Writing(Run):
         *("_receiver", "_response_bytes", "_say_ack", "_say_busy", "_say_received", "_since"),
         *("_slow", "_spread", "_stalled", "_telling", "_terms", "_told", "_welcomed"),
         *("close_code", "close_reason", "connection", "dirty", "id", "key"),
-        *("over", "positions", "slot", "transport"),
+        *("over", "positions", "slot", "transport", "userid"),
     )
 
     def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
@@ -61,6 +63,7 @@ class Writing(Run):
         self.dirty = False
         self.over = False
         self.connection: Any = None
+        self.userid: str | None = None
         self.positions: dict[str, str] | None = None
         # Its client is told that it is lost, not that it was closed.
         self._lost = False
@@ -92,6 +95,12 @@ class Writing(Run):
         self._pinged: float | None = None
         # Since when the client takes nothing.
         self._stalled: float | None = None
+
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Tells the application of somebody else in a room."""
+        handler = self._arrivals.handler
+        if handler is not None and not self.over:
+            handler.presence_changed(room, presence, joined=joined)
 
     def queue(self, messages: Iterable[Item]) -> None:
         """Sends messages, as long as the session is not over."""

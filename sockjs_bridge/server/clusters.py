@@ -9,6 +9,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from sockjs_bridge.core.basemanager import BaseManager
 from sockjs_bridge.core.contracts import Clock
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.homes import ClusterError, Homes
@@ -17,6 +18,7 @@ from sockjs_bridge.server.connection import Answers
 from sockjs_bridge.server.reader import RequestServer
 
 if TYPE_CHECKING:
+    from sockjs_bridge.cluster.drain import Pace
     from sockjs_bridge.server.relaying import Front
 
 logger = logging.getLogger("sockjs_bridge.server")
@@ -27,14 +29,16 @@ class Clusters:
 
     Args:
         clock: of the loop.
+        timeout: seconds in which the server ends.
 
     Attributes:
         front: relays requests; None where no application has a cluster.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, timeout: float) -> None:
         self.front: Front | None = None
         self._clock = clock
+        self._timeout = timeout
         self._joining: dict[Homes, asyncio.Future[None]] = {}
         self._served: tuple[RequestServer, Activity, Answers | None] | None = None
 
@@ -47,6 +51,11 @@ class Clusters:
         cluster = endpoints.cluster
         if cluster is None:
             return
+        if cluster.drain is not None and cluster.drain > self._timeout:
+            raise ClusterError(
+                f"sockjs.drain = {cluster.drain:g} is longer than shutdown_timeout ="
+                f" {self._timeout:g} of the server, in which all has to end"
+            )
         if cluster not in self._joining:
             self._joining[cluster] = asyncio.ensure_future(self._join(cluster))
         await asyncio.shield(self._joining[cluster])
@@ -97,6 +106,23 @@ class Clusters:
         assert self._served is not None
         self.front = self.front or Front()
         await let_in(cluster, *self._served)
+
+    def drain(self, sessions: int) -> Pace | None:
+        """Returns how fast clients are to leave for other processes; None where there are none.
+
+        Args:
+            sessions: how many there are here.
+        """
+        clusters = list(self._joining)
+        others = min((cluster.others for cluster in clusters), default=0)
+        if not others:
+            return None
+        from sockjs_bridge.cluster.drain import SHARE, pace
+
+        drains = [SHARE * self._timeout if each.drain is None else each.drain for each in clusters]
+        for cluster in clusters:
+            cluster.leave()
+        return pace(sessions, others, min(drains), BaseManager.BATCH)
 
     def leave(self) -> None:
         """Ends what is relayed to other processes: this one ends, not the sessions."""

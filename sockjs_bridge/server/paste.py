@@ -54,11 +54,15 @@ async def _serve(
     loop = asyncio.get_running_loop()
     stop = Stop()
 
-    def on_signal() -> None:
-        (stop.hurry if stop.requested.is_set() else stop.request)()
+    def on_signal(number: signal.Signals) -> None:
+        if stop.requested.is_set():
+            stop.hurry()
+        else:
+            # Who presses Ctrl-C waits for it.
+            stop.request(drain=number != signal.SIGINT)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, on_signal, number)
 
     def tell() -> None:
         for sock in sockets:

@@ -19,14 +19,26 @@ PYTHON_THRESHOLDS = gc.get_threshold()
 
 
 class Stop:
-    """What a process is told about its end; made on the loop."""
+    """What a process is told about its end; made on the loop.
+
+    Attributes:
+        requested: it is to end.
+        hurried: it is to wait for nothing.
+        drain: clients may take their time.
+    """
 
     def __init__(self) -> None:
         self.requested = asyncio.Event()
         self.hurried = asyncio.Event()
+        self.drain = True
 
-    def request(self) -> None:
-        """Has it accept no more, and end when requests, views and hooks have ended."""
+    def request(self, *, drain: bool = True) -> None:
+        """Has it accept no more, and end when requests, views and hooks have ended.
+
+        Args:
+            drain: see `Runner.stop`.
+        """
+        self.drain = drain
         self.requested.set()
 
     def hurry(self) -> None:
@@ -59,7 +71,7 @@ async def serve(
     started()
     await stop.requested.wait()
     logger.info("shutting down, waiting up to %g s for requests", options.shutdown_timeout)
-    stopping = asyncio.create_task(runner.stop())
+    stopping = asyncio.create_task(runner.stop(drain=stop.drain))
     hurrying = asyncio.create_task(stop.hurried.wait())
     await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
     hurrying.cancel()

@@ -128,7 +128,7 @@ class Runner:
         self._workers.prepare()
         loop.set_default_executor(DaemonExecutor())
         clock = LoopClock(loop)
-        clusters = self._clusters = Clusters(clock)
+        clusters = self._clusters = Clusters(clock, self._options.shutdown_timeout)
         try:
             if self._site.direct is not None:
                 await clusters.join(self._site.direct)
@@ -176,12 +176,18 @@ class Runner:
                 serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
             self._servers.append(serving)
 
-    async def stop(self) -> None:
+    async def stop(self, *, drain: bool = True) -> None:
         """Stops accepting, tells every client, waits for requests, views and hooks to end.
+
+        Where other processes take the clients (a cluster), these leave no faster than others can
+        open their sessions. What they ask meanwhile comes by way of the others.
 
         After ``shutdown_timeout`` seconds the rest is dropped: threads are daemons, so a view
         that hangs holds nothing. A tenth of that time is for clients that are between two polls,
         half of it for those whose sessions survive, until they have all that was sent.
+
+        Args:
+            drain: clients may take their time; else they all hear it at once.
         """
         now = asyncio.get_running_loop().time
         timeout = self._options.shutdown_timeout
@@ -192,12 +198,16 @@ class Runner:
             serving.close()
         try:
             assert self._web is not None and self._activity is not None
+            pace = None
             if self._clusters is not None:
                 self._clusters.leave()
-            for _ in self._site.close(*protocol.GO_AWAY, timeout / 2):
+                pace = self._clusters.drain(self._site.sessions) if drain else None
+            seconds, pause = (timeout / 2, 0.0) if pace is None else pace
+            for _ in self._site.close(*protocol.GO_AWAY, seconds):
                 # A crowd takes a while, and who is not told yet is served.
-                await asyncio.sleep(0)
-            await look_until(lambda: self._site.told, start + timeout / 10)
+                await asyncio.sleep(pause)
+            patience = timeout / 10 if pace is None else seconds
+            await look_until(lambda: self._site.told, start + patience)
             left = CUT
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._activity.finish(), start + timeout - now())

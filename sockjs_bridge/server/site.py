@@ -70,6 +70,11 @@ class Site:
         return self._direct
 
     @property
+    def sessions(self) -> int:
+        """How many sessions there are, of all applications."""
+        return self._shared.places.taken
+
+    @property
     def readiness(self) -> Readiness:
         """Whether the process is to get new clients."""
         return self._shared.readiness

@@ -180,13 +180,16 @@ class Broker(MemoryBroker):
 class Cluster:
     """Processes on one store."""
 
+    #: What `start` makes.
+    kind = Process
+
     def __init__(self) -> None:
         self.clock = HandClock()
         self.broker = Broker()
         self.processes: dict[str, Process] = {}
 
     async def start(self, name: str, *, slow: bool = False) -> Process:
-        process = self.processes[name] = Process(self, name, slow=slow)
+        process = self.processes[name] = self.kind(self, name, slow=slow)
         await process.store.start(name, process)
         process.nodes.begin()
         self.clock.settle()

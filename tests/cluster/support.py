@@ -91,6 +91,10 @@ class Client:
     def read(self) -> list[str]:
         """Return what has come since it was looked at last, but for what every stream has."""
         self._server.clock.settle()
+        return self.arrived()
+
+    def arrived(self) -> list[str]:
+        """Return what has arrived so far, like `read`."""
         new = self.stream.frames[self._read :]
         self._read = len(self.stream.frames)
         for line in new:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sockjs_bridge.cluster.lease import LeaseState
+from sockjs_bridge.cluster.leasestates import LeaseState
 from tests.cluster.nodes import LEASE, Cluster, Process
 
 

@@ -76,8 +76,7 @@ async def test_a_server_where_no_process_has_come_back_yet(redis: RedisServer) -
         await raw(store, "HSET", keys.marker, *marker)
         await raw(store, "XADD", keys.stream("news"), f"{before.epoch}-1", "m", "\n1", "t", "1")
         await run(publish, redis.url, "news", "3", name=name)
-        (run_of_marker,) = await raw(store, "HMGET", keys.marker, "run")
-        assert run_of_marker.decode() == store._run
+        assert (await raw(store, "HGET", keys.marker, "lineage")).decode() == store._lineage
         ((last, _),) = await raw(store, "XREVRANGE", keys.stream("news"), "+", "-", "COUNT", "1")
         epoch, number = map(int, last.split(b"-"))
         assert (epoch > before.epoch, number) == (True, 1)

@@ -8,7 +8,7 @@ import pytest
 
 from sockjs_bridge.client.resume.states import TRANSITIONS as OF_CLIENTS
 from sockjs_bridge.client.resume.states import ClientEvent, ClientLife, ClientState
-from sockjs_bridge.cluster.lease import LEASE_TRANSITIONS, LeaseEvent, LeaseLife, LeaseState
+from sockjs_bridge.cluster.leasestates import LEASE_TRANSITIONS, LeaseEvent, LeaseLife, LeaseState
 from sockjs_bridge.core.statemachine import StateMachine
 from sockjs_bridge.core.states import TRANSITIONS as OF_SESSIONS
 from sockjs_bridge.core.states import Event, State, States

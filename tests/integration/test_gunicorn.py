@@ -318,6 +318,27 @@ async def test_ttin_and_ttou(tmp_path: Path) -> None:
         assert (await page(url))[0] == str(second)
 
 
+async def test_usr2(tmp_path: Path) -> None:
+    """A second gunicorn serves on the same socket; then the first one may end."""
+    with gunicorn(put(tmp_path), folder=tmp_path) as process:
+        url, (first,) = await started(process)
+        starts = r"\[(\d+)\] \[INFO\] Starting gunicorn"
+        async with connected(f"{url}/echo", "websocket") as ws:
+            assert (await say(ws))[0] == str(first)
+            process.signal(signal.SIGUSR2)
+            _, found = await asyncio.to_thread(process.wait_for, starts, 2)
+            second = int(found[1])
+            try:
+                _, worker = await asyncio.to_thread(process.workers, 2)
+                process.signal(signal.SIGTERM)
+                await gone(ws)
+                assert await asyncio.to_thread(process.process.wait, PATIENCE) == 0
+                assert (await page(url))[0] == str(worker)
+            finally:
+                os.kill(second, signal.SIGTERM)
+            await asyncio.to_thread(eventually, lambda: not is_there(worker))
+
+
 # Options
 
 

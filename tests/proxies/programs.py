@@ -144,6 +144,20 @@ class Program(ABC):
         return True
 
 
+def make_certificate(certificate: Path, key: Path) -> None:
+    """Make a certificate of 127.0.0.1, which is its own authority."""
+    subprocess.run(
+        [
+            *(find_program("openssl"), "req", "-x509", "-nodes", "-days", "2"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
 class TLSProgram(Program):
     """One that has a certificate, which it made itself."""
 
@@ -158,16 +172,7 @@ class TLSProgram(Program):
         return self.folder / "key.pem"
 
     def configure(self) -> list[str]:
-        subprocess.run(
-            [
-                *(find_program("openssl"), "req", "-x509", "-nodes", "-days", "2"),
-                *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-                *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
-                *("-keyout", self.key, "-out", self.certificate),
-            ],
-            check=True,
-            capture_output=True,
-        )
+        make_certificate(self.certificate, self.key)
         return []
 
 

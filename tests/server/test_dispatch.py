@@ -377,7 +377,7 @@ async def test_peer_that_goes_before_it_is_looked_at():
     host = WSGIHost(lab.app, pool, ServerOptions())
     site = Site(lab.app)
     openings = Openings(Router(site, host), host)
-    handler = Dispatcher(site, host, activity, openings, Clusters(clock))
+    handler = Dispatcher(site, host, activity, openings, Clusters(clock, 10.0))
     try:
         request = make_mocked_request("GET", "/lab/info")
         connection = request.protocol.connection = PeerConnection(asyncio.Protocol, activity)

@@ -19,7 +19,7 @@ from sockjs_bridge.cluster.urls import Address
 logger = logging.getLogger("sockjs_bridge.cluster")
 
 #: Makes the acquaintance of a server. Keys: the marker, all processes. Arguments: the format of
-#: the keys, the application, the server's run, the highest epoch that this process has seen on
+#: the keys, the application, the server's lineage, the highest epoch that this process has seen on
 #: another server or 0, a secret, the prefix of leases, the rooms with history.
 #: Returns ``ok``, the floor of epochs and the cluster's secret; or whose keys these are.
 MEET = Script(
@@ -27,8 +27,8 @@ MEET = Script(
     + """
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'none' and kind ~= 'hash' then return {'foreign', kind} end
-local format, application, run, floor, secret =
-  unpack(redis.call('HMGET', KEYS[1], 'format', 'application', 'run', 'floor', 'secret'))
+local format, application, lineage, floor, secret =
+  unpack(redis.call('HMGET', KEYS[1], 'format', 'application', 'lineage', 'floor', 'secret'))
 if kind == 'hash' and not format then return {'foreign', kind} end
 local other = format and format ~= ARGV[1]
 if application and application ~= '' and ARGV[2] ~= '' and application ~= ARGV[2] then
@@ -40,10 +40,10 @@ if other then
   end
 end
 floor = tonumber(floor or '0')
-if run ~= ARGV[3] then floor = math.max(now, floor + 1) end
+if lineage ~= ARGV[3] then floor = math.max(now, floor + 1) end
 floor = whole(math.max(floor, ARGV[4] + 1))
 secret = secret or ARGV[5]
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'run', ARGV[3], 'floor', floor, 'secret', secret,
+redis.call('HSET', KEYS[1], 'format', ARGV[1], 'lineage', ARGV[3], 'floor', floor, 'secret', secret,
            'rooms', ARGV[7])
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'application', ARGV[2]) end
 return {'ok', floor, secret}
@@ -86,6 +86,8 @@ class Facts:
     Attributes:
         version: of Redis, or that Valkey is compatible with.
         run: another one after each start.
+        lineage: another one after each start, and where it has become a primary: it may have other
+            data, and lack the last ones.
         role: ``master`` or ``slave``.
         mode: ``standalone``, ``sentinel`` or ``cluster``.
         evicts: the policy by which it drops keys when its memory is full; empty where it does not.
@@ -93,6 +95,7 @@ class Facts:
 
     version: tuple[int, ...]
     run: str
+    lineage: str
     role: str
     mode: str
     evicts: str
@@ -108,6 +111,7 @@ def facts(info: bytes) -> Facts:
     return Facts(
         tuple(int(part) for part in version if part.isdecimal()),
         values.get("run_id", ""),
+        f"{values.get('run_id', '')} {values.get('master_replid', '')}",
         values.get("role", ""),
         values.get("redis_mode", ""),
         policy if bounded and policy != "noeviction" else "",
@@ -138,7 +142,10 @@ async def check_server(address: Address, connection: AnyConnection) -> Facts:
     Raises:
         StoreError: it cannot do what is asked of it.
     """
-    found = facts(await call(connection, "INFO"))
+    answer = await call(connection, "INFO")
+    if not isinstance(answer, bytes) or b"redis_version:" not in answer:
+        raise StoreError(f"Redis at {address} is no Redis: it does not say what it is")
+    found = facts(answer)
     check(address, found)
     return found
 
@@ -149,20 +156,20 @@ def noted_rooms(rooms: Iterable[tuple[str, Bounds]]) -> str:
 
 
 def meeting(
-    keys: Keys, application: str, run: str, *, highest: int, secret: bytes, rooms: str
+    keys: Keys, application: str, lineage: str, *, highest: int, secret: bytes, rooms: str
 ) -> tuple[Any, ...]:
     """Returns the command that makes the acquaintance of a server; `met` reads its answer.
 
     Args:
         keys: of the cluster.
         application: see `Lifecycle`.
-        run: of the server.
+        lineage: of the server.
         highest: the highest epoch that was seen on another server; 0: none.
         secret: of the cluster, where it has none yet.
         rooms: see `noted_rooms`.
     """
     names = [keys.marker, keys.nodes]
-    arguments = (FORMAT, application, run, highest, secret, keys.lease_prefix, rooms)
+    arguments = (FORMAT, application, lineage, highest, secret, keys.lease_prefix, rooms)
     return whole(MEET, names, *arguments)
 
 

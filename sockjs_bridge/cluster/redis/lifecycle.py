@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.redis import scripts
@@ -24,6 +26,8 @@ from sockjs_bridge.cluster.urls import Address
 
 #: Seconds until both connections of a process that starts are there.
 START = 10.0
+
+logger = logging.getLogger("sockjs_bridge.cluster")
 
 
 class Lifecycle:
@@ -60,9 +64,11 @@ class Lifecycle:
         self._epochs: dict[str, tuple[int, float]] = {}
         self._floor = 0
         self._highest = 0
-        # The runs of the server that commands go to, that is heard, and that was there last.
+        # The runs of the servers that commands go to, and that is heard.
         self._run = self._heard_run = ""
-        self._last_run: str | None = None
+        # The lineage of the first, and of the one that was there last.
+        self._lineage = ""
+        self._last_lineage: str | None = None
         self._connected = False
 
     async def start(self, node: str, listener: Listener) -> None:
@@ -90,7 +96,13 @@ class Lifecycle:
             raise self._server.explain(error) from None
 
     async def _live(self, connection: AnyConnection) -> None:
-        await first_of(self._commands.run(connection), self._subscriptions.run())
+        try:
+            await first_of(self._commands.run(connection), self._subscriptions.run())
+        except Exception:
+            # Nobody may wait for answers that never come.
+            logger.exception("the connections to Redis have failed")
+            self._commands.end()
+            self._close(StoreError("the connections to Redis have failed: see the log"))
 
     async def stop(self) -> None:
         """Writes what waits, and lets go of the connections; see `Store.stop`."""
@@ -107,16 +119,16 @@ class Lifecycle:
         found = await check_server(self._server.address, connection)
         for script in scripts.ALL:
             await call(connection, "SCRIPT", "LOAD", script.text)
-        same = found.run == self._last_run
+        same = found.lineage == self._last_lineage
         command = meeting(
-            *(self._keys, self._application, found.run),
+            *(self._keys, self._application, found.lineage),
             highest=0 if same else self._highest,
             secret=self.secret,
             rooms=self._rooms,
         )
         answer = await call(connection, *command)
         self._floor, self.secret = met(self._server.address, self._keys, answer)
-        self._run = found.run
+        self._run, self._lineage = found.run, found.lineage
         if not same:
             # A room's life is to be renewed there too.
             self._epochs.clear()
@@ -148,14 +160,22 @@ class Lifecycle:
             return
         self._connected = connected
         if connected:
-            same, self._last_run = self._run == self._last_run, self._run
-            self._listener.connected(same=same)
+            same, self._last_lineage = self._lineage == self._last_lineage, self._lineage
+            self._tell(partial(self._listener.connected, same=same))
             if not self._started.done():
                 self._started.set_result(None)
         else:
-            self._listener.lost(error or StoreError("commands go to another Redis now"))
+            why = error or StoreError("commands go to another Redis now")
+            self._tell(partial(self._listener.lost, why))
+
+    @staticmethod
+    def _tell(call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception:
+            logger.exception("who listens to the store has failed")
 
     def _emptied(self) -> None:
         """Somebody has emptied Redis, while it ran: it is another one now."""
-        self._last_run = None
+        self._last_lineage = None
         self._commands.breaks(StoreError(f"Redis at {self._server.address} was emptied"))

@@ -83,8 +83,8 @@ def _publish(address: Address, keys: Keys, client: Any, room: str, entry: Entry)
 
     found = facts(call("INFO"))
     check(address, found)
-    fields = ("format", "run", "floor", "rooms", "application")
-    format, run, floor, rooms, application = call("HMGET", keys.marker, *fields)
+    fields = ("format", "lineage", "floor", "rooms", "application")
+    format, lineage, floor, rooms, application = call("HMGET", keys.marker, *fields)
     if format is None:
         raise StoreError(
             f"Redis at {address} knows no cluster below {keys.prefix}: no process of the "
@@ -99,11 +99,11 @@ def _publish(address: Address, keys: Keys, client: Any, room: str, entry: Entry)
     if bounds is None:
         call("PUBLISH", keys.channel(room), b"- " + payload(entry))
         return
-    if run.decode() != found.run:
+    if lineage.decode() != found.lineage:
         # No process has come here yet since it is another one: its epochs are over.
         application = (application or b"").decode("utf-8", "replace")
         options = {"highest": 0, "secret": secrets.token_bytes(32), "rooms": rooms.decode()}
-        command = meeting(keys, application, found.run, **options)
+        command = meeting(keys, application, found.lineage, **options)
         floor, _ = met(address, keys, call(*command))
     arguments = add_arguments(keys, room, entry, bounds, epoch=0, floor=int(floor), renew=True)
     call(*scripts.whole(scripts.ADD, [keys.stream(room)], *arguments))

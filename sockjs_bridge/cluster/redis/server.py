@@ -138,7 +138,10 @@ def explain(address: Address, error: BaseException) -> StoreError:
         if isinstance(error, kind) and words in text:
             return StoreError(f"{at} {meaning} ({text})")
     if isinstance(error, TimeoutError | exceptions.TimeoutError):
-        return StoreError(f"{at} does not answer: is the host right, does a firewall drop packets?")
+        return StoreError(
+            f"{at} does not answer: is the host right, does a firewall drop packets, is TLS "
+            "(rediss://) used at both ends or at none?"
+        )
     if isinstance(error, exceptions.ResponseError):
         return StoreError(f"{at} refuses: {text}")
     return StoreError(f"{at} cannot be reached: {text or type(error).__name__}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sockjs_bridge.cluster.redis import commands, subscriptions
+from sockjs_bridge.cluster.redis import store as store_module
 from sockjs_bridge.cluster.store import Entry, Position, Since, StoreError
-from tests.cluster.redis.support import fresh, raw, started
+from tests.cluster.redis.support import fresh, knows_replica, raw, sentinel, started
 from tests.cluster.redisproxy import RedisProxy
 from tests.cluster.redisserver import RedisServer
 from tests.cluster.stores import BOUNDS, Ear, ask, publish
@@ -109,6 +112,8 @@ async def test_what_waits_too_long_is_given_up(
         with pytest.raises(StoreError, match="cannot be reached"):
             await ask(store.leases)
         # Nothing waits any more: it is told at once.
+        with pytest.raises(StoreError, match="cannot be reached"):
+            await ask(store.sweep, "node9")
         with pytest.raises(StoreError, match="cannot be reached"):
             await ask(store.leases)
         await proxy.start()
@@ -221,6 +226,10 @@ async def test_a_listener_that_fails_stops_nothing(shared: RedisServer, caplog: 
             if entry.text == "1":
                 raise RuntimeError("deaf")
 
+        def connected(self, *, same: bool) -> None:
+            super().connected(same=same)
+            raise RuntimeError("cannot connect")
+
     async with started(shared.url, fresh(), ear=Deaf()) as (store, ear):
         store.subscribe(["a"])
         await publish(store, "a", "1", "2")
@@ -232,6 +241,7 @@ async def test_a_listener_that_fails_stops_nothing(shared: RedisServer, caplog: 
         assert await ask(store.leases) == {}
         await ear.hears("heard", 2)
     assert caplog.text.count("RuntimeError: deaf") == 1
+    assert caplog.text.count("RuntimeError: cannot connect") == 1
     assert caplog.text.count("RuntimeError: asked in vain") == 1
 
 
@@ -277,3 +287,127 @@ async def test_who_stops_without_a_server_does_not_hang(proxy: RedisProxy) -> No
         await ear.hears("lost")
         store.leases(answers.append)
     assert [type(answer) for answer in answers] == [StoreError]
+
+
+async def test_who_leaves_and_enters_is_told_when_it_holds(proxy: RedisProxy) -> None:
+    """The confirmation of the first subscription says nothing of the second one."""
+    async with started(proxy.url, fresh()) as (store, ear):
+        proxy.delay = 0.1
+        waiting = store._subscriptions
+        for change in (store.subscribe, store.unsubscribe, store.subscribe):
+            change(["a"])
+            while waiting._enter or waiting._leave:
+                await asyncio.sleep(0)
+        store.unsubscribe(["b"])
+        store.subscribe(["b"])
+        await ear.hears("subscribed", 2)
+        await publish(store, "a", "1")
+        await ear.hears("heard")
+        assert ear.of("subscribed") == [("a",), ("b",)]
+
+
+async def test_commands_that_go_to_another_server(
+    redis: RedisServer, proxy: RedisProxy, shared: RedisServer
+) -> None:
+    """What is heard follows them."""
+    async with started(proxy.url, fresh()) as (store, ear):
+        store.subscribe(["a"])
+        await publish(store, "a", "1")
+        proxy.port = redis.port
+        store._commands.breaks(StoreError("to be broken"))
+        with suppress(StoreError):
+            await ask(store.leases)
+        assert await ear.hears("connected") == [(False,)]
+        top = await publish(store, "a", "2")
+        assert (await ear.hears("heard"))[-1] == ("a", top, Entry("2", "n/1"))
+
+
+async def test_what_is_heard_at_another_server_than_commands_go_to(
+    redis: RedisServer, proxy: RedisProxy, shared: RedisServer
+) -> None:
+    async with started(proxy.url, fresh()) as (_, ear), started(shared.url, fresh()) as (at, _):
+        proxy.port = redis.port
+        before = proxy.connections
+        await raw(at, "CLIENT", "KILL", "TYPE", "pubsub")
+        await ear.hears("lost")
+        while proxy.connections < before + 2:
+            await asyncio.sleep(0.01)
+        assert ear.of("connected") == []
+        proxy.port = shared.port
+        assert await ear.hears("connected") == [(True,)]
+
+
+async def test_out_of_memory_for_a_while(redis: RedisServer) -> None:
+    async with started(redis.url, fresh()) as (store, ear):
+        await raw(store, "CONFIG", "SET", "maxmemory", "1")
+        for bounds in (BOUNDS, BOUNDS):
+            with pytest.raises(StoreError, match="is out of memory"):
+                await publish(store, "a", "1", bounds=bounds)
+        await raw(store, "CONFIG", "SET", "maxmemory", "0")
+        assert (await publish(store, "a", "2")).number == 1
+        assert ear.of("lost") == []
+
+
+async def test_a_primary_that_was_a_replica_for_a_while_is_another_one(
+    redis: RedisServer, shared: RedisServer
+) -> None:
+    """It runs on, and has the data of another one now."""
+    name = fresh()
+    async with started(redis.url, name) as (store, ear), started(redis.url, fresh()) as (other, _):
+        before = await publish(store, "a", "1", "2")
+        await raw(other, "REPLICAOF", "127.0.0.1", str(shared.port))
+        with pytest.raises(StoreError, match="read-only replica"):
+            await publish(store, "a", "3")
+        await ear.hears("lost")
+        while b"role:slave" not in await raw(other, "INFO", "replication"):
+            await asyncio.sleep(0.01)
+        await raw(other, "REPLICAOF", "NO", "ONE")
+        assert await ear.hears("connected") == [(False,)]
+        after = await publish(store, "a", "4")
+        assert (after.number, after.epoch > before.epoch) == (1, True)
+
+
+async def test_a_failover_by_sentinel(server: Callable[..., RedisServer], tmp_path: Path) -> None:
+    primary = server("--repl-diskless-sync-delay", "0")
+    server("--replicaof", f"127.0.0.1 {primary.port}")
+    async with started(primary.url, fresh()) as (store, _):
+        while b"state=online" not in await raw(store, "INFO", "replication"):
+            await asyncio.sleep(0.02)
+    async with sentinel(tmp_path, primary) as url, started(f"{url}/main", fresh()) as (store, ear):
+        store.subscribe(["a"])
+        before = await publish(store, "a", "1", "2")
+        await knows_replica(url)
+        primary.kill()
+        await ear.hears("lost")
+        assert (await ear.hears("connected"))[0] == (False,)
+        await ear.until(lambda: ear.events[-1][0] != "lost")
+        after = await publish(store, "a", "3")
+        assert (after.number, after.epoch > before.epoch) == (1, True)
+        await ear.until(lambda: ("a", after, Entry("3", "n/1")) in ear.of("heard"))
+
+
+async def test_epochs_of_many_rooms_are_not_all_remembered(
+    shared: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "REMEMBERED", 2)
+    async with started(shared.url, fresh()) as (store, _):
+        for _ in range(2):
+            tops = [await publish(store, room, "1") for room in "abcd"]
+        assert [top.number for top in tops] == [2] * 4
+        assert [*store._epochs] == ["c", "d"]
+
+
+async def test_a_fault_of_ours_leaves_nobody_waiting(
+    shared: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def fail(self: Any) -> None:
+        raise RuntimeError("ours")
+
+    async with started(shared.url, fresh()) as (store, ear):
+        monkeypatch.setattr(commands.Commands, "_take", fail)
+        with pytest.raises(StoreError):
+            await ask(store.leases)
+        await ear.hears("lost")
+        with pytest.raises(StoreError):
+            await ask(store.leases)
+    assert caplog.text.count("RuntimeError: ours") == 1

@@ -14,16 +14,18 @@ import pytest
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.factory import make_store
 from sockjs_bridge.cluster.memorystore import MemoryStore
+from sockjs_bridge.cluster.publish import publish as outside
 from sockjs_bridge.cluster.redis import store as store_module
 from sockjs_bridge.cluster.redis.acquaintance import check, facts
 from sockjs_bridge.cluster.redis.store import RedisStore
-from sockjs_bridge.cluster.store import StoreError
+from sockjs_bridge.cluster.store import Entry, StoreError
 from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
-from tests.cluster.redis.support import fresh, raw, started
+from tests.cluster.redis.support import fresh, raw, sentinel, started
 from tests.cluster.redisserver import RedisServer
 from tests.cluster.stores import BOUNDS, ask, publish
-from tests.proxies.programs import find_program, free_port
+from tests.docs.blocks import collect
+from tests.proxies.programs import free_port, make_certificate
 from tests.support import HandClock
 
 Start = Callable[..., RedisServer]
@@ -59,16 +61,20 @@ async def saying(answer: bytes) -> AsyncIterator[str]:
             writer.write(answer)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
+    try:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for writer in writers:
-        writer.close()
-        await writer.wait_closed()
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()
 
 
 async def test_something_else_is_there() -> None:
     async with saying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
         await refused(url, "does not speak Redis's protocol: is the port right")
+    async with saying(3 * b"+OK\r\n") as url:
+        await refused(url, "is no Redis")
     async with saying(b"") as url:
         await refused(url, "does not answer: is the host right")
 
@@ -95,12 +101,8 @@ async def test_databases(shared: RedisServer) -> None:
 
 
 #: What docs/cluster.rst tells to allow.
-ALLOWED = (
-    *("+info", "+ping", "+subscribe", "+unsubscribe", "+publish", "+get", "+eval", "+evalsha"),
-    *("+script|load", "+type", "+exists", "+del", "+pexpire", "+set", "+time", "+hmget"),
-    *("+hset", "+hget", "+hgetall", "+hdel", "+sadd", "+srem", "+spop", "+smembers"),
-    *("+xadd", "+xrange", "+xrevrange"),
-)
+(ACL,) = (block.code.split() for block in collect() if block.key == ("cluster", "users.acl"))
+ALLOWED = [rule for rule in ACL if rule.startswith("+")]
 
 
 async def user(redis: RedisServer, *rules: str) -> str:
@@ -236,38 +238,34 @@ async def test_the_dead_of_before_are_forgotten(
 
 
 async def test_sentinel(server: Start, tmp_path: Path) -> None:
-    primary = server()
-    port = free_port()
-    (tmp_path / "sentinel.conf").write_text(
-        f"port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {primary.port} 1\n"
-    )
-    process = await asyncio.create_subprocess_exec(
-        *(find_program("redis-server"), str(tmp_path / "sentinel.conf"), "--sentinel"),
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        await _until_it_listens(port)
-        await refused(f"redis://127.0.0.1:{port}", "is a Sentinel|lacks a command|refuses")
-        await refused(f"redis+sentinel://127.0.0.1:{port}/other", "No master found for 'other'")
+    async with sentinel(tmp_path, server()) as url:
+        await refused(url.replace("+sentinel", ""), "is a Sentinel: write redis.sentinel://")
+        await refused(f"{url}/other", "No master found for 'other'")
         # The first one cannot be reached.
-        url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main"
-        async with started(url, fresh()) as (store, _):
+        several = url.replace("//", f"//127.0.0.1:{free_port()},")
+        async with started(f"{several}/main", fresh()) as (store, _):
             assert (await publish(store, "a", "1")).number == 1
-    finally:
-        process.kill()
-        await process.wait()
 
 
-async def _until_it_listens(port: int) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                return
+async def test_tls(server: Start, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key)
+    port = free_port()
+    redis = server(
+        *("--tls-port", str(port), "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
+        *("--tls-ca-cert-file", str(certificate)),
+    )
+    url, name = f"rediss://127.0.0.1:{port}", fresh()
+    await refused(url, "cannot be reached.*certificate verify failed")
+    await refused(f"rediss://127.0.0.1:{redis.port}", "does not answer.* is TLS .rediss://. used")
+    await refused(f"redis://127.0.0.1:{port}", "cannot be reached|does not answer")
+    for options in (f"ssl_ca_certs={certificate}", "ssl_cert_reqs=none"):
+        async with started(f"{url}?{options}", name) as (store, ear):
+            store.subscribe(["a"])
+            await ear.hears("subscribed")
+            await asyncio.to_thread(outside, f"{url}?{options}", "a", options, name=name)
+            assert await ear.hears("heard") == [("a", None, Entry(options))]
 
 
 async def test_a_unix_socket(redis: RedisServer) -> None:
