@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 from zope.sqlalchemy import register
 
 from pyramid_chat import demo
-from pyramid_chat.database import Database
+from pyramid_chat.database import Database, alone
 from pyramid_chat.limits import Limits
 from pyramid_chat.live import Live
 from pyramid_chat.models import PUBLIC, Room, User
 from pyramid_chat.settings import CannotStart, Settings
 from pyramid_chat.views import Throttle
-from sockjs_bridge import Notified
+from sockjs_bridge import MembersGone, Notified
 
 FIRST_ROOM = "Lobby"
 """The room that there is at first; whoever makes an account is in it."""
@@ -65,6 +65,7 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.include("sockjs_bridge")
         live = config.registry.chat_live = Live(config.registry.sockjs, database, own, limits)
         config.add_subscriber(live.heard, Notified)
+        config.add_subscriber(live.members_gone, MembersGone)
         config.include("pyramid_chat.security")
         config.include("pyramid_chat.errors")
         config.add_request_method(dbsession, reify=True)
@@ -123,6 +124,7 @@ def open_database(settings: Settings) -> Database:
             nobody = session.scalar(select(User.id).limit(1)) is None
         if empty or (nobody and settings.demo):
             with database.writing() as session, session.begin():
+                alone(session.connection())
                 # Another process may have been quicker.
                 if session.scalar(select(Room.id).limit(1)) is None:
                     unique_name = f"{PUBLIC}:{FIRST_ROOM.casefold()}"

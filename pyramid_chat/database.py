@@ -35,7 +35,7 @@ RETRY_AFTER: Final = 2
 AWAY = (OperationalError, InterfaceError, TimeoutError)
 """What SQLAlchemy raises where the database is locked, away or overloaded."""
 
-# An arbitrary number: of several processes that start at once, one brings the tables up to date.
+# An arbitrary number: of several processes that start at once, one makes the tables and fills them.
 _ADVISORY_LOCK = 7356151
 
 
@@ -44,6 +44,15 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, AWAY) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
+
+
+def alone(connection: Connection) -> None:
+    """Waits until no other process is in a transaction that has called this; ends with its own.
+
+    SQLite has one writer anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
 
 
 class Database:
@@ -135,7 +144,7 @@ class Database:
             if connection.dialect.name == "postgresql":
                 # A large table takes its time.
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+            alone(connection)
             command.upgrade(_config(connection), "head")
 
     def _revision(self) -> str | None:

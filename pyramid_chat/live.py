@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
@@ -23,8 +22,9 @@ from pyramid_chat.limits import Busy, Limits, Locks
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import PUBLIC
 from pyramid_chat.people import Identity
+from pyramid_chat.presence import ONLINE, OwnPresence, Presence, SharedPresence, people_of
 from pyramid_chat.settings import Settings
-from sockjs_bridge import Notified, SockJS, WebSocketSession
+from sockjs_bridge import MembersGone, Notified, SockJS, WebSocketSession
 
 logger = logging.getLogger("pyramid_chat")
 
@@ -100,40 +100,6 @@ class Listener(WebSocketSession):
         self.join(typing_name(room_id))
 
 
-class Presence:
-    """Who is here. Somebody with several tabs comes once, and goes with the last.
-
-    Attributes:
-        lock: held while it changes and while others are told so, so that all hear it in the order
-            in which it happened.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self._connections: dict[int, int] = {}
-
-    def come(self, user_id: int) -> bool:
-        """Counts a connection; tells whether it is the person's first. Under the lock."""
-        self._connections[user_id] = self._connections.get(user_id, 0) + 1
-        return self._connections[user_id] == 1
-
-    def go(self, user_id: int) -> bool:
-        """Counts a connection less; tells whether it was the last. Under the lock."""
-        self._connections[user_id] -= 1
-        if self._connections[user_id]:
-            return False
-        del self._connections[user_id]
-        return True
-
-    def online(self) -> list[int]:
-        """Lists who is here. Under the lock."""
-        return sorted(self._connections)
-
-    def is_online(self, user_id: int) -> bool:
-        """Tells whether somebody is here."""
-        return user_id in self._connections
-
-
 class Live:
     """What the connections of one process share.
 
@@ -165,7 +131,11 @@ class Live:
         self._locks = Locks(settings.database_timeout)
         # SQLite has one writer at a time, and lets others try again and again, in no order.
         self._side_by_side = settings.url.get_backend_name() != "sqlite"
-        self.presence = Presence()
+        self.presence: Presence = (
+            SharedPresence(sockjs, self._tell_presence)
+            if limits.shared
+            else OwnPresence(self._tell_presence)
+        )
         self.messages = limits.make(
             "messages", settings.messages_per_minute, settings.message_burst
         )
@@ -201,6 +171,9 @@ class Live:
             exclude: those that are not told.
         """
         self._sockjs.broadcast(encode(event), room=name, exclude=list(exclude))
+
+    def _tell_presence(self, person: JSONObject, online: bool) -> None:
+        self.tell({"type": "presence", "user": person, "online": online}, EVERYBODY)
 
     def listeners(self, name: str) -> list[Listener]:
         """Lists connections."""
@@ -338,6 +311,11 @@ class Live:
         """Has the other processes do the same for their connections."""
         if self._several:
             self._sockjs.notify(f"chat {topic}", [self._process, *about])
+
+    def members_gone(self, event: MembersGone) -> None:
+        """Hears that a process has died, and who was there."""
+        if isinstance(self.presence, SharedPresence):
+            self.presence.gone(people_of(who for room, who in event.members if room == ONLINE))
 
     def heard(self, notice: Notified) -> None:
         """Hears what a process has to say to all."""

@@ -67,6 +67,8 @@ class ChatSession(Listener):
                 people.seen(self.request.registry.chat_database, self.user.sign_in, timeout)
                 self._come(mine)
                 self._listen(mine)
+                for person, online in self.live.presence.look_again(self):
+                    self._send({"type": "presence", "user": person, "online": online})
         except Exception as error:
             if not (is_away(error) or isinstance(error, Busy)):
                 raise
@@ -108,20 +110,15 @@ class ChatSession(Listener):
         """The page is back."""
         self._away = False
         if self._present:
-            presence = self.live.presence
-            with presence.lock:
-                if presence.come(self.user.id):
-                    self._tell_presence(True)
+            self.live.presence.come(self)
 
     def on_close(self) -> None:
         """Tells the others, if it was the person's last connection."""
         self._go()
 
     def _go(self) -> None:
-        presence = self.live.presence
-        with presence.lock:
-            if self._present and not self._away and presence.go(self.user.id):
-                self._tell_presence(False)
+        if self._present and not self._away:
+            self.live.presence.go(self)
 
     # How it begins.
 
@@ -134,22 +131,15 @@ class ChatSession(Listener):
             return rooms.told_to(self.database, [self.user.id]).get(self.user.id, [])
 
     def _come(self, mine: list[JSONObject]) -> None:
-        presence = self.live.presence
-        with presence.lock:
-            self._present = True
-            first = presence.come(self.user.id)
-            if first:
-                self._tell_presence(True)
+        def welcome(online: list[int]) -> None:
             # The first that it hears; what changes from now on comes behind it.
             self._send(
-                {
-                    "type": "welcome",
-                    "user": self.user.person,
-                    "rooms": mine,
-                    "online": presence.online(),
-                }
+                {"type": "welcome", "user": self.user.person, "rooms": mine, "online": online}
             )
             self.join(EVERYBODY)
+
+        self._present = True
+        self.live.presence.come(self, welcome)
 
     def _listen(self, before: list[JSONObject]) -> None:
         """Hears the rooms, and looks again whether something happened in the meantime."""
@@ -175,10 +165,6 @@ class ChatSession(Listener):
                     told = rooms.told_to(self.database, [self.user.id], room_id)
                     if told:
                         self._send({"type": "room", "room": told[self.user.id][0]})
-
-    def _tell_presence(self, online: bool) -> None:
-        event = {"type": "presence", "user": self.user.person, "online": online}
-        self.live.tell(event, EVERYBODY)
 
     # What a page may ask for.
 

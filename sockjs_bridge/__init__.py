@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
-    from sockjs_bridge.pyramid.notices import Notified
+    from sockjs_bridge.pyramid.notices import MembersGone, Notified
     from sockjs_bridge.pyramid.presence import PresenceList
     from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
@@ -32,6 +32,7 @@ __all__ = (
     "BroadcastCount",
     "ConnectionClosed",
     "Joined",
+    "MembersGone",
     "NotConfirmed",
     "Notified",
     "Presence",
@@ -59,6 +60,7 @@ _MODULES = {
     "BroadcastCount": "pyramid.confirmation",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
+    "MembersGone": "pyramid.notices",
     "Notified": "pyramid.notices",
     "Presence": "core.presence",
     "PresenceList": "pyramid.presence",

@@ -27,6 +27,7 @@ from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Hub
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.signals import GONE
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.homes import ClusterError
 
@@ -283,6 +284,7 @@ class Cluster:
     def swept(self, node: str, left: Left) -> None:
         """Members of rooms went with a process; see `NodeListener.swept`."""
         self._presences.swept(node, left)
+        self._endpoints.signals.hear_alone(GONE, left)
 
     # What follows from the lease of this one
 

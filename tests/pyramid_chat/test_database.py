@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -56,6 +58,26 @@ def test_a_new_database_has_one_room_and_nobody(database: Database) -> None:
         (room,) = session.scalars(select(Room))
         assert (room.name, room.kind, room.version, room.owner_id) == ("Lobby", "public", 0, None)
         assert session.scalar(select(func.count(User.id))) == 0
+
+
+@both_databases
+def test_several_processes_start_at_once_with_an_empty_database(
+    database_url: str, tmp_path: Path
+) -> None:
+    own = settings(tmp_path, sqlalchemy__url=database_url, chat__demo="true")
+    together = Barrier(4)
+
+    def start(number: int) -> Database:
+        together.wait()
+        return open_database(own)
+
+    with ThreadPoolExecutor(4) as pool:
+        databases = list(pool.map(start, range(4)))
+    with databases[0].session() as session:
+        assert session.scalars(select(User.name).order_by(User.name)).all() == ["Ada", "Grace"]
+        assert session.scalars(select(Room.name).where(Room.name == "Lobby")).all() == ["Lobby"]
+    for database in databases:
+        database.engine.dispose()
 
 
 @both_databases
