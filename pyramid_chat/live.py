@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from pyramid.registry import Registry
 from pyramid.request import Request
@@ -65,10 +66,14 @@ class Listener(WebSocketSession):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
-        # The handshake's, as long as the connection lives: it is not asked for at each message.
+        # As long as the connection lives: it is not asked for at each message.
         self.user: Identity = request.identity
         request.chat_identity = self.user
         self.previews: set[int] = set()
+
+    def renamed(self, name: str) -> None:
+        """Knows its person by another name."""
+        self.user = self.request.chat_identity = replace(self.user, name=name)
 
     @property
     def member_of(self) -> set[int]:

@@ -61,8 +61,7 @@ class ChatSession(Listener):
             self.close(*live.SIGNED_OUT)
             return
         try:
-            mine = self._mine()
-            if mine is not None:
+            if (mine := self._mine()) is not None:
                 timeout = self.request.registry.chat_settings.session_timeout
                 people.seen(self.request.registry.chat_database, self.user.sign_in, timeout)
                 self._come(mine)
@@ -115,6 +114,7 @@ class ChatSession(Listener):
     def on_close(self) -> None:
         """Tells the others, if it was the person's last connection."""
         self._go()
+        self.request.registry.chat_watch.leave(self)
 
     def _go(self) -> None:
         if self._present and not self._away:
@@ -125,9 +125,10 @@ class ChatSession(Listener):
     def _mine(self) -> list[JSONObject] | None:
         """Returns the person's rooms; None, and closes, where they have signed out."""
         with self.transaction():
-            if people.identify(self.database, self.user.sign_in) is None:
+            if (user := people.identify(self.database, self.user.sign_in)) is None:
                 self.close(*live.SIGNED_OUT)
                 return None
+            self.user = self.request.chat_identity = user
             return rooms.told_to(self.database, [self.user.id]).get(self.user.id, [])
 
     def _come(self, mine: list[JSONObject]) -> None:
@@ -143,6 +144,7 @@ class ChatSession(Listener):
 
     def _listen(self, before: list[JSONObject]) -> None:
         """Hears the rooms, and looks again whether something happened in the meantime."""
+        self.request.registry.chat_watch.enter(self)
         self.join(live.sign_in_name(self.user.sign_in))
         known = {room["id"]: room for room in before}
         with self.live.user(self.user.id):

@@ -14,6 +14,7 @@ from pyramid.security import forget, remember
 from pyramid.view import view_defaults
 
 from pyramid_chat import passwords, people
+from pyramid_chat.browsers import browser_name
 from pyramid_chat.database import Database
 from pyramid_chat.decorators import view_config
 from pyramid_chat.errors import Problem, secured
@@ -42,6 +43,7 @@ class Throttle:
             elsewhere must not keep the name's owner out.
         addresses: attempts that failed, by where they came from.
         registrations: new accounts, by where they came from.
+        changes: changes of names and passwords, by whose they are.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -49,6 +51,7 @@ class Throttle:
         self.names = limits.make("names", 20, 200)
         self.addresses = limits.make("addresses", 10, 100)
         self.registrations = limits.make("registrations", 2, 30)
+        self.changes = limits.make("changes", 2, 10)
 
 
 def after_commit(
@@ -149,9 +152,14 @@ class SignIn:
         with database.session() as session:
             user = people.find(session, name)
             user_id, kept = (user.id, user.password) if user is not None else (0, None)
+            disabled = user is not None and user.disabled
         if not passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1]):
             request.response.status_int = 400
             return self._form("The name or the password is wrong.")
+        if disabled:
+            # Only who knows the password learns it.
+            request.response.status_int = 403
+            return self._form("This account is disabled. Ask who looks after this chat.")
         for bucket, key in buckets:
             bucket.give_back(key)
         if kept is not None and passwords.is_outdated(kept):
@@ -189,9 +197,7 @@ class Register:
         throttle: Throttle = request.registry.chat_throttle
         try:
             name = checked_name(request.POST.get("name", ""))
-            password = passwords.checked_password(request.POST.get("password", ""))
-            if password != request.POST.get("password_again", ""):
-                raise BadInput("The two passwords are not the same.", "password_again")
+            password = new_password(request)
             if wait := throttle.registrations.take(request.remote_addr):
                 request.response.status_int = 429
                 request.response.headers["Retry-After"] = str(seconds(wait))
@@ -218,11 +224,24 @@ class Register:
         )
 
 
+def new_password(request: Request) -> str:
+    """Returns the new password of a form, which has it twice.
+
+    Raises:
+        BadInput: it cannot be one, or the two are not the same.
+    """
+    password = passwords.checked_password(request.POST.get("password", ""))
+    if password != request.POST.get("password_again", ""):
+        raise BadInput("The two passwords are not the same.", "password_again")
+    return password
+
+
 def signed_in(request: Request, user_id: int) -> Response:
     """Signs somebody in, who was somebody else before, or nobody."""
     sign_out_before(request)
     timeout = _settings(request).session_timeout
-    sign_in = people.sign_in(request.dbsession, user_id, timeout)
+    browser = browser_name(request.user_agent or "")
+    sign_in = people.sign_in(request.dbsession, user_id, timeout, browser)
     after = _next(request)
     remember(request, sign_in)
     new_csrf_token(request)

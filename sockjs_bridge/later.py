@@ -33,6 +33,9 @@ def awaited(future: Future[T]) -> Generator[object, None, T]:
 
 async def _awaited(future: Future[T]) -> T:
     if not future.done():
-        # Whoever gives up waiting does not cancel it: others may wait for it, too.
-        await asyncio.wait([asyncio.wrap_future(future)], timeout=PATIENCE)
+        waiting = asyncio.wrap_future(future)
+        # What it comes to is looked at below, or nobody wants to know any more.
+        waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        # Whoever gives up does not cancel it: others may wait for it, too.
+        await asyncio.wait([waiting], timeout=PATIENCE)
     return future.result(timeout=0)

@@ -145,8 +145,8 @@ WORDS = {
     "true": True,
 }
 
-#: Their defaults are places beside the ini.
-PLACES = {"sqlalchemy.url", "chat.secret_file"}
+#: Their defaults are places beside the ini, or nowhere.
+PLACES = {"sqlalchemy.url", "chat.secret_file", "chat.public_url"}
 
 
 @pytest.mark.parametrize(

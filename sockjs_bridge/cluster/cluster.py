@@ -29,7 +29,7 @@ from sockjs_bridge.core.hub import Hub
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.signals import GONE
 from sockjs_bridge.endpoint.endpoints import Endpoints
-from sockjs_bridge.endpoint.homes import ClusterError
+from sockjs_bridge.endpoint.homes import ClusterError, Missing
 
 logger = logging.getLogger("sockjs_bridge.cluster")
 
@@ -212,6 +212,12 @@ class Cluster:
         task.add_done_callback(self._tasks.discard)
 
     # Sessions
+
+    def known(self, missing: Missing) -> tuple[str, Link] | None:
+        """Returns which process has a session, and the link to it, if both are there."""
+        home = self.relay.known(missing)
+        link = None if home is None else self._links.get(home.node)
+        return None if home is None or link is None else (home.node, link)
 
     async def link(self, home: Home) -> Link:
         """Returns the link to another process.

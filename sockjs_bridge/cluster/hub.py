@@ -302,6 +302,8 @@ class ClusterHub:
 
     def _later(self, ask: Callable[[], object]) -> None:
         """Has the store asked again: when it can be reached, or in a while."""
+        if self._stopped:
+            return
         self._unanswered.append(ask)
         if self._reachable and not self._retrying:
             self._retrying = True
@@ -313,10 +315,9 @@ class ClusterHub:
             self._retry()
 
     def _retry(self) -> None:
-        if not self._stopped:
-            unanswered, self._unanswered = self._unanswered, []
-            for ask in unanswered:
-                ask()
+        unanswered, self._unanswered = self._unanswered, []
+        for ask in unanswered:
+            ask()
 
 
 def _history(room: HeardRoom) -> tuple[RoomPosition, Bounds]:

@@ -31,6 +31,11 @@ class Leases:
         self._read = float("-inf")
         self._waiting: list[tuple[str, Found]] = []
 
+    def known(self, node: str) -> str | None:
+        """Returns what a process says of itself, where it is known by now that it lives."""
+        fresh = self._clock.time() < self._read + LIVES
+        return self._known.get(node) if fresh else None
+
     def look_up(self, node: str, found: Found) -> None:
         """Looks a process up.
 

@@ -124,6 +124,10 @@ class Links:
 
     # This process dials
 
+    def get(self, node: str) -> Link | None:
+        """Returns the link to a process, if it is there."""
+        return self._dialled.get(node)
+
     async def link(self, node: str, address: str) -> Link:
         """Returns the link to a process; dials where there is none.
 

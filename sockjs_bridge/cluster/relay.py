@@ -72,6 +72,23 @@ class Relay:
         self._claimed: dict[float, dict[str, None]] = {}
         self._lasts: dict[str, float] = {}
 
+    def known(self, missing: Missing) -> Home | None:
+        """Returns which other process has a session, where nobody need be asked.
+
+        Args:
+            missing: the session, and what is wanted of it.
+        """
+        node = missing.home
+        if not node:
+            session = _key_of(missing)
+            node, until = self._remembered.get(session, ("", 0.0))
+            if self._clock.time() >= until:
+                return None
+        about = self._leases.known(node)
+        if about is None or node == self._node or node in self._gone:
+            return None
+        return Home(node, about)
+
     def locate(self, missing: Missing, located: Located) -> None:
         """Finds which process has a session that is not here; claims it where none has.
 
@@ -79,7 +96,7 @@ class Relay:
             missing: the session, and what is wanted of it.
             located: called once, before this returns or later.
         """
-        session = key(missing.base, missing.session_id, resumable=missing.resumable)
+        session = _key_of(missing)
         if missing.home in self._gone:
             # Its lease may hold for some seconds more: the client need not wait for that.
             located(None)
@@ -107,6 +124,11 @@ class Relay:
             self._gone[node] = None
             if len(self._gone) > MAX_GONE:
                 self._gone.popitem(last=False)
+
+    def answered(self, missing: Missing, status: int) -> None:
+        """Hears what a home has answered: it may be none any more."""
+        if status in (404, 503):
+            self._remembered.pop(_key_of(missing), None)
 
     def _ask(self, session: str, missing: Missing, located: Located) -> None:
         self._remembered.pop(session, None)
@@ -208,6 +230,10 @@ def key(base: str, session_id: str, *, resumable: bool = False) -> str:
     """
     said = "\0".join(["~r1" if resumable else "", base, session_id])
     return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _key_of(missing: Missing) -> str:
+    return key(missing.base, missing.session_id, resumable=missing.resumable)
 
 
 def _nothing(result: Hashable) -> None:

@@ -142,6 +142,7 @@ class Endpoint:
             if resumption is not None:
                 manager.resumption = resumption
             if homes is not None:
+                self._resumable.homes = homes
                 manager.home, manager.secret = homes.node, homes.secret
 
     @property
@@ -255,10 +256,7 @@ class Endpoint:
         if target.action not in RECEIVING and target.action not in SENDING:
             return None
         action = self.action(target, request)
-        if not isinstance(action, Action) or action.session is not None:
-            return None
-        lasts, opens = self.settings.disconnect_delay, target.action in RECEIVING
-        return Missing(action.base, target.session_id, opens, False, "", lasts)
+        return None if action is None else action.missing
 
     def unread(
         self, request: Request, status: int, target: protocol.Target | None = None
@@ -368,7 +366,9 @@ class Endpoint:
             shared,
             request.headers.get("Content-Type", ""),
         )
-        return Send(*parts, sending) if sending else Receive(*parts, transport)
+        if sending:
+            return Send(*parts, sending, homes=self.homes)
+        return Receive(*parts, transport, homes=self.homes)
 
     def _websocket(self, target: protocol.Target, request: Request) -> Answer | Attach:
         transport = WEBSOCKET if target.action == "websocket" else RAW_WEBSOCKET

@@ -220,6 +220,7 @@ class ResumeManager(BaseManager[ResumableSession]):
         return DENIED
 
     def _end_former(self, place: Place, request: ReceiveRequest) -> None:
+        # One that lives in another process ends by itself, after ``resume_window``.
         former = request.replaces
         if former is None or not request.new or former.session == place[1]:
             return

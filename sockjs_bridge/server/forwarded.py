@@ -44,6 +44,28 @@ class UnderWay(set[Leaving]):
             each.leave()
 
 
+class Asker(Protocol):
+    """Who has asked without aiohttp; hears once what became of the request."""
+
+    def ended(self, status: int, *, last: bool) -> None:
+        """The response is complete.
+
+        Args:
+            status: of it.
+            last: the connection ends with it.
+        """
+        raise NotImplementedError
+
+    def closed(self, status: int, *, broken: bool) -> None:
+        """The home is gone, or has closed the connection.
+
+        Args:
+            status: of the response; 0 where none has begun.
+            broken: it is gone.
+        """
+        raise NotImplementedError
+
+
 class RelaysOfClient:
     """The virtual connections of one client's; fulfils `Relays`.
 
@@ -113,7 +135,7 @@ class Forwarded:
     """
 
     __slots__ = (
-        *("_broken", "_connection", "_flow", "_over", "_response", "_socket", "_started"),
+        *("_asker", "_broken", "_connection", "_flow", "_over", "_response", "_socket", "_status"),
         *("_under_way", "_untaken", "stream"),
     )
 
@@ -124,11 +146,30 @@ class Forwarded:
         self._under_way = under_way
         self._over = asyncio.Event()
         self._response: OwnResponse | None = None
+        self._asker: Asker | None = None
         self._socket: RelayedSocket | None = None
-        self._started = False
+        self._status = 0
         self._broken = False
         # Bytes that were written and that the client did not take.
         self._untaken = 0
+
+    def begin(self, asker: Asker, data: bytes) -> None:
+        """Sends a plain request; the response is written as it comes.
+
+        Args:
+            asker: hears what became of it.
+            data: the request's bytes.
+        """
+        self._asker = asker
+        self._status = 0
+        self._under_way.add(self)
+        self.stream.write(data)
+
+    def _through(self) -> Asker | None:
+        asker, self._asker = self._asker, None
+        if asker is not None:
+            self._under_way.discard(self)
+        return asker
 
     async def ask(
         self, request: web.BaseRequest, data: bytes, upgrade: bool
@@ -144,12 +185,14 @@ class Forwarded:
             None where the home has hung up, and has not read it.
 
         Raises:
-            LinkError: it broke before there was a response.
+            LinkError: it broke before there was a response; or too much waits for the home.
         """
+        if self.stream.paused:
+            raise LinkError("too much waits for it")
         connection = self._connection
         response = self._response = OwnResponse(request, 200)
         self._over.clear()
-        self._started = False
+        self._status = 0
         if upgrade:
             connection.hold_back()
         self._under_way.add(self)
@@ -170,7 +213,7 @@ class Forwarded:
             return web.Response(status=101)
         if connection.lost:
             return gone()
-        if self.stream.over and not self._started:
+        if self.stream.over and not self._status:
             if self._broken:
                 raise LinkError("it was cut")
             if not connection.half_closed:
@@ -192,16 +235,18 @@ class Forwarded:
             self._socket.received(data)
             return
         response = self._response
-        if response is None:
+        if response is None and self._asker is None:
             # The home answers what it was not asked.
             self.stream.close(broken=True)
             return
-        if not self._started:
-            self._started = True
-            response.set_status(int(data[9:12]))
-            response.sent -= data.find(b"\r\n\r\n") + 4
-            response.began()
-        response.sent += len(data)
+        if response is not None:
+            if not self._status:
+                response.set_status(int(data[9:12]))
+                response.sent -= data.find(b"\r\n\r\n") + 4
+                response.began()
+            response.sent += len(data)
+        # A head leaves in one piece.
+        self._status = self._status or int(data[9:12])
         self._flow.write(data)
         self._untaken += len(data)
         if not self._flow.paused:
@@ -214,7 +259,9 @@ class Forwarded:
 
     def said(self, kind: Kind, payload: bytes) -> None:
         """See `StreamEnd.said`."""
-        if kind is Kind.END and self._response is not None:
+        if kind is Kind.END and (asker := self._through()) is not None:
+            asker.ended(self._status, last=bool(payload))
+        elif kind is Kind.END and self._response is not None:
             if payload:
                 self._response.force_close()
             self._over.set()
@@ -230,6 +277,8 @@ class Forwarded:
         if self._socket is not None:
             self._socket.closed(broken=broken)
         self._over.set()
+        if (asker := self._through()) is not None:
+            asker.closed(self._status, broken=broken)
 
     def writable(self) -> None:
         """See `StreamEnd.writable`: requests are sent whole."""
@@ -249,6 +298,7 @@ class Forwarded:
         """The client is gone."""
         self.stream.close(broken=broken)
         self._over.set()
+        self._through()
 
     def leave(self) -> None:
         """Has the home end what waits."""

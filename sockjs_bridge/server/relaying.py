@@ -9,7 +9,6 @@ relayed again.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from aiohttp import web
 
@@ -18,25 +17,28 @@ from sockjs_bridge.cluster.linkframes import LinkError, PeerGone
 from sockjs_bridge.cluster.relay import Home
 from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.endpoint.homes import Homes, Missing
-from sockjs_bridge.endpoint.outcomes import Answer
+from sockjs_bridge.endpoint.outcomes import SOON, UNREACHABLE, Answer
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.connection import Answers, PeerConnection
+from sockjs_bridge.server.fastrelay import FastRelay
 from sockjs_bridge.server.forwarded import Forwarded, UnderWay, as_bytes, gone, relays_of
 from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.relayed import RelayedClients
 from sockjs_bridge.server.responses import EndpointResponse
 from sockjs_bridge.server.routing import Routed
 
-#: Seconds after which a client may try again: the balancer takes another process then.
-SOON: Final = "1"
-
 
 class Front:
-    """Relays the requests of sessions that live in other processes."""
+    """Relays the requests of sessions that live in other processes.
+
+    Attributes:
+        fast: does so for plain ones, where all is known.
+    """
 
     def __init__(self) -> None:
         self._under_way = UnderWay()
+        self.fast = FastRelay(self._under_way)
 
     async def serve(
         self, request: web.BaseRequest, routed: Routed, parts: Request
@@ -66,8 +68,11 @@ class Front:
             home = await _locate(cluster, missing)
             if connection.lost:
                 return gone()
-            if home is None or connection.relayed:
+            if home is None:
                 return None
+            if connection.relayed:
+                # The front remembers what is not so any more.
+                return _unavailable(request, routed, parts)
             if isinstance(home, StoreError):
                 break
             try:
@@ -83,6 +88,7 @@ class Front:
                 break
             if response is not None:
                 monitor.relayed("relayed")
+                cluster.relay.answered(missing, response.status)
                 return response
             # The home has closed what was idle, just before it could read the request.
         monitor.relayed("unreachable")
@@ -148,6 +154,6 @@ async def _locate(cluster: Cluster, missing: Missing) -> Home | StoreError | Non
 def _unavailable(request: web.BaseRequest, routed: Routed, parts: Request) -> EndpointResponse:
     """Answers where the session's home cannot be reached at present."""
     answer = routed.endpoint.unread(parts, 503, routed.target)
-    headers = [(name, SOON if name == "Retry-After" else value) for name, value in answer.headers]
+    headers = [SOON if name == SOON[0] else (name, value) for name, value in answer.headers]
     routed.endpoint.manager.monitor.refused(503)
-    return EndpointResponse(request, Answer(503, headers, b"Try again."))
+    return EndpointResponse(request, Answer(503, headers, UNREACHABLE.encode()))

@@ -158,7 +158,7 @@ class Runner:
                 "max_request_header_size has no effect, aiohttp's own limits apply: %s",
                 aiohttp_parts.HEADS_LACK,
             )
-        fast = FastReader(self._site, router, openings)
+        fast = FastReader(self._site, router, openings, clusters)
         # What is answered past aiohttp is in no log, but for WebSockets' handshakes.
         answer = None if polls else fast.answer
         self.connection = partial(PeerConnection, server, activity, answer)

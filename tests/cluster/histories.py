@@ -59,6 +59,7 @@ class Log:
         missed: the keys of rooms of which a gap was told, each as often as that happened.
         names: of rooms, by their keys, as gaps tell them.
         texts: the messages, by the room's key; those without a place by the empty one.
+        forbidden: messages that are not for this client; it may be told their places alone.
     """
 
     def __init__(self, history: SharedHistory, positions: dict[str, str] | None = None) -> None:
@@ -67,6 +68,7 @@ class Log:
         self.missed: list[str] = []
         self.names: dict[str, str] = {}
         self.texts: dict[str, list[str]] = {}
+        self.forbidden: set[str] = set()
         self._gaps: set[str] = set()
 
     def line(self, line: str) -> None:
@@ -87,10 +89,17 @@ class Log:
         known = self.positions.get(room)
         if known is not None and room not in self._gaps:
             known_epoch, _, known_number = known.rpartition("-")
-            follows = {int(known_number) + 1} | (set() if texts else {int(known_number)})
-            if epoch != known_epoch or number not in follows:
+            follows = int(known_number) + 1
+            if epoch != known_epoch or (number != follows if texts else number < follows - 1):
                 raise WrongHistory(f"{room}: {epoch}-{number} {texts} comes behind {known}")
+            if not texts:
+                for passed_over in range(follows, number + 1):
+                    text = self._history.places.get((room, epoch, passed_over))
+                    if text not in self.forbidden:
+                        raise WrongHistory(f"{room}: {epoch}-{passed_over} {text} is missing")
         self._gaps.discard(room)
+        if self.forbidden.intersection(texts):
+            raise WrongHistory(f"{texts} is not for this client")
         for index, text in enumerate(texts):
             self._history.note(room, epoch, number + index, text)
         self.texts.setdefault(room, []).extend(texts)

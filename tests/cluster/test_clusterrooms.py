@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sockjs_bridge.cluster import hub, subscriptions
+from sockjs_bridge.cluster import hub, places, subscriptions
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.store import Entry, StoreError
 from sockjs_bridge.core.joined import Joined
@@ -107,6 +107,17 @@ def test_excluded_hears_of_the_place(cluster: Cluster) -> None:
     one.broadcast("a", "room", ann.session)
     one.broadcast("b")
     assert told(ann) == ["p[0,[]]", "p[1,[]]", 'p[2,["b"]]']
+
+
+def test_all_are_excluded(cluster: Cluster) -> None:
+    one, two, _ = cluster.servers
+    ann, stranger = one.client(join="room"), one.stranger("room")
+    there = two.client(join="room")
+    cluster.clock.settle()
+    assert one.history.broadcast("room", "a", {*one.rooms.members("room")}) == 0
+    assert told(ann) == ["p[0,[]]", "p[1,[]]"]
+    assert messages(stranger) == []
+    assert told(there) == ["p[0,[]]", 'p[1,["a"]]']
 
 
 def test_excluded_client_elsewhere_and_afterwards(cluster: Cluster) -> None:
@@ -562,20 +573,188 @@ def test_a_store_that_errs_is_asked_again_in_a_while(
             since(room, position, bounds, done)
 
     monkeypatch.setattr(one.store, "since", slow)
-    client = one.client(join="room")
+    client, stranger = one.client(join="room"), one.stranger("room")
+    # The room is heard already: what comes before the answer is not lost.
+    two.broadcast("early")
     cluster.clock.advance(3 * hub.RETRY)
     two.broadcast("a")
-    assert told(client) == ["p[0,[]]", 'p[1,["a"]]']
+    assert told(client) == ["p[0,[]]", 'p[1,["early"]]', 'p[2,["a"]]']
+    assert messages(stranger) == ["early", "a"]
     assert calls == [1000.0, 1000.0 + hub.RETRY, 1000.0 + 2 * hub.RETRY]
+
+
+def test_answers_for_who_has_left(cluster: Cluster) -> None:
+    """The room is heard no more when they come."""
+    one, two, _ = cluster.servers
+    first = one.client(join="room")
+    first.read()
+    one.broadcast("a")
+    kept = two.client(join="room")
+    cluster.clock.settle()
+    two.store.delay = 5
+    again = two.client(first.positions, join="room")
+    two.broadcast("hole")
+    two.history.hub._look(two.history.hub._rooms)
+    for client in (again, kept):
+        client.session.leave("room")
+    cluster.clock.advance(3)
+    assert heard(two) == {""}
+    cluster.clock.advance(5)
+    assert told(again) == []
+    assert told(kept)[0].startswith("p[1,")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_errors_for_who_has_left(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """Nothing is asked for them any more; whoever joins anew has another answer."""
+    one, two, _ = cluster.servers
+    first = one.client(join="room")
+    first.read()
+    one.broadcast("a")
+    kept = two.client(join="room")
+    cluster.clock.settle()
+    asked = []
+
+    def since(room: str, position: Any, bounds: Bounds, done: Any) -> None:
+        asked.append(room)
+        done(StoreError("too slow"))
+
+    with monkeypatch.context() as context:
+        context.setattr(two.store, "since", since)
+        client = two.client(first.positions, join="room")
+        for each in (client, kept):
+            each.session.leave("room")
+        cluster.clock.advance(1.5)
+        assert asked == ["room", "room"]
+        assert heard(two) == {""}
+    if again:
+        kept.session.join("room")
+    cluster.clock.advance(5)
+    one.broadcast("b")
+    assert client.texts == []
+    assert kept.texts == (["b"] if again else [])
+
+
+class HeldAnswers:
+    """Has what one process asks of rooms answered when the test says so."""
+
+    def __init__(self, server: ClusterServer) -> None:
+        self._server = server
+        self._since = server.store.since
+        self._asked: list[Any] = []
+        server.store.since = lambda *asked: self._asked.append(asked)  # type: ignore[method-assign]
+
+    def answer(self, error: StoreError | None = None) -> None:
+        (room, position, bounds, done), *self._asked = self._asked
+        if error is None:
+            self._since(room, position, bounds, done)
+        else:
+            done(error)
+        self._server.clock.settle()
+
+    def publish(self, other: ClusterServer, *texts: str, lost: bool = False) -> None:
+        """Publish in another process; what is lost does not come here."""
+        if lost:
+            self._server.store.hear = lambda *message: None  # type: ignore[method-assign]
+        for text in texts:
+            other.broadcast(text)
+        self._server.clock.settle()
+        if lost:
+            del self._server.store.hear
+
+
+def test_a_hole_in_what_comes_before_the_first_answer(cluster: Cluster) -> None:
+    one, two, _ = cluster.servers
+    answers = HeldAnswers(two)
+    client, stranger = two.client(join="room"), two.stranger("room")
+    answers.publish(one, "a")
+    answers.publish(one, "b", lost=True)
+    answers.publish(one, "c")
+    answers.answer()
+    assert told(client) == []
+    answers.answer()
+    assert told(client) == ["p[0,[]]", 'p[1,["a","b","c"]]']
+    assert messages(stranger) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("error", [None, StoreError("too slow")])
+def test_a_hole_in_a_room_that_nobody_is_in_any_more(
+    cluster: Cluster, error: StoreError | None
+) -> None:
+    one, two, _ = cluster.servers
+    client = two.client(join="room")
+    cluster.clock.settle()
+    answers = HeldAnswers(two)
+    answers.publish(one, "a", lost=True)
+    answers.publish(one, "b")
+    if error is not None:
+        answers.answer(error)
+    client.session.leave("room")
+    cluster.clock.now += subscriptions.LINGER
+    two.history.hub._rooms._end()
+    assert heard(two) == {""}
+    if error is None:
+        answers.answer()
+    cluster.clock.advance(5)
+    assert told(client) == ["p[0,[]]"]
+    assert answers._asked == []
+
+
+def test_left_in_a_thread_before_the_loop_has_heard_of_it(cluster: Cluster) -> None:
+    one = cluster.servers[0]
+    client = one.client()
+    cluster.clock.on_loop = False
+    client.session.join("room")
+    client.session.leave("room")
+    cluster.clock.settle()
+    assert heard(one) == {""}
+    assert one.history._entrants == {}
+
+
+def test_a_retry_that_is_due_while_the_store_is_away(cluster: Cluster) -> None:
+    one, two, _ = cluster.servers
+    since, errs = one.store.since, [True]
+
+    def maybe(room: str, position: Any, bounds: Bounds, done: Any) -> None:
+        if errs.pop():
+            done(StoreError("too slow"))
+        else:
+            since(room, position, bounds, done)
+
+    one.store.since = maybe  # type: ignore[method-assign]
+    client = one.client(join="room")
+    cluster.clock.settle()
+    one.store.fail()
+    cluster.clock.advance(2 * hub.RETRY)
+    errs.append(False)
+    one.store.recover()
+    cluster.clock.settle()
+    two.broadcast("a")
+    assert client.texts == ["a"]
+
+
+def test_keys_of_many_rooms(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "REMEMBERED", 3)
+    one, two, _ = cluster.servers
+    keys = [one.history._places.key(f"room {number}") for number in range(10)]
+    assert len({*keys}) == 10
+    assert keys == [two.history._places.key(f"room {number}") for number in range(10)]
+    assert len(one.history._places._keys) <= 3
 
 
 def test_nothing_is_asked_after_the_end(cluster: Cluster) -> None:
     one = cluster.servers[0]
-    one.client(join="plain")
+    answers = HeldAnswers(one)
+    one.client(join="room")
+    cluster.clock.settle()
     one.history.hub.stop()
+    answers.answer(StoreError("the store was stopped"))
+    one.client(join="room 2")
     cluster.clock.advance(100)
-    assert one.store._rooms.keys() <= {"", "plain"}
-    assert cluster.clock.timers is not None
+    assert heard(one) == {"", "room"}
+    assert answers._asked == []
 
 
 def test_message_without_a_position_in_a_room_with_history(cluster: Cluster) -> None:

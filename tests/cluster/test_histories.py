@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.histories import Log, SharedHistory, WrongHistory, check_order
 
 RIGHT = [
-    ['p["K","m.1-0",[]]', 'p["K","m.1-1",["a","b"]]', 'a["x"]', 'p["K","m.1-3",[]]'],
+    ['p["K","m.1-0",[]]', 'p["K","m.1-1",["a","b"]]', 'a["x"]', 'p["K","m.1-2",[]]'],
     # Everything may come behind a gap that was told.
     [
         'p["K","m.1-0",[]]',
@@ -35,6 +35,21 @@ def test_right(lines: list[str]) -> None:
 def test_wrong(lines: list[str]) -> None:
     with pytest.raises(WrongHistory):
         Log(SharedHistory()).lines(lines)
+
+
+def test_what_is_not_for_a_client() -> None:
+    history = SharedHistory()
+    Log(history).line('p["K","m.1-1",["a","b","c","d"]]')
+    log = Log(history)
+    log.forbidden |= {"b", "c"}
+    log.lines(['p["K","m.1-1",["a"]]', 'p["K","m.1-3",[]]', 'p["K","m.1-4",["d"]]'])
+    with pytest.raises(WrongHistory):
+        log.line('p["K","m.1-5",["b"]]')
+    other = Log(history)
+    other.forbidden |= {"b"}
+    other.line('p["K","m.1-1",["a"]]')
+    with pytest.raises(WrongHistory):
+        other.line('p["K","m.1-3",[]]')
 
 
 def test_two_messages_at_one_place() -> None:

@@ -31,6 +31,12 @@ def test_what_is_heard_before_the_first_answer_counts() -> None:
     assert (position.last, position.asking) == (at(5), False)
 
 
+def test_what_is_heard_before_the_first_answer_may_be_newer() -> None:
+    position = RoomPosition()
+    position.heard(*message(5))
+    assert position.answered(Since(at(4), None)) == Step(at(4), [message(5)], False)
+
+
 def test_next_and_known() -> None:
     position = begun(6)
     assert position.heard(*message(7)) is Heard.NEXT
@@ -60,6 +66,16 @@ def test_a_hole_behind_a_hole() -> None:
         message(3),
         message(4),
     ]
+
+
+def test_a_hole_in_the_midst_of_what_waits() -> None:
+    position = begun()
+    for number in (2, 4, 5):
+        position.heard(*message(number))
+    step = position.answered(Since(at(2), [message(1), message(2)]))
+    assert step == Step(None, [message(1), message(2)], True)
+    step = position.answered(Since(at(4), [message(3), message(4)]))
+    assert step == Step(None, [message(3), message(4), message(5)], False)
 
 
 def test_a_gap_is_told_and_what_was_heard_goes_on() -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from sockjs_bridge.client import connect
-from tests.cluster.inprocess import nodes, request
+from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
+from sockjs_bridge.server.relaying import Front
+from tests.cluster.inprocess import Node, nodes, request
 from tests.cluster.inturn import in_turn
 from tests.server.support import PATIENCE, until
 
@@ -197,3 +201,175 @@ async def test_slow_client_stops_its_home():
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         await until(lambda: receiver.writable or receiver.ended)
         writer.close()
+
+
+# Plain requests, where all is known already
+
+
+class Client:
+    """A client that keeps its connection, and whose requests are plain."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def ask(self, action: str, body: bytes = b"") -> tuple[int, bytes]:
+        self.begin(action, body)
+        return await self.answer()
+
+    def begin(self, action: str, body: bytes = b"") -> None:
+        self.writer.write(request("POST", f"/echo/000/abc/{action}", body))
+
+    async def answer(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(PATIENCE):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+            _, found, rest = head.partition(b"content-length: ")
+            size = int(rest.partition(b"\r\n")[0]) if found else 0
+            return int(head[9:12]), await self.reader.readexactly(size)
+
+
+@asynccontextmanager
+async def known_home() -> AsyncIterator[tuple[Node, Node, Client]]:
+    """Yields a home, a front that knows it, and a client of that."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        reader, writer = await front.connect()
+        client = Client(reader, writer)
+        try:
+            assert await client.ask("xhr_send", b'["first"]') == (204, b"")
+            yield home, front, client
+        finally:
+            writer.close()
+
+
+async def test_plain_requests_go_past_aiohttp(monkeypatch: pytest.MonkeyPatch):
+    async def serve(*arguments: object) -> None:
+        raise AssertionError(arguments)
+
+    async with known_home() as (home, _, client):
+        monkeypatch.setattr(Front, "serve", serve)
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        for number in range(10):
+            assert await client.ask("xhr_send", b'["%d"]' % number) == (204, b"")
+            assert await client.ask("xhr") == (200, b'a["%d"]\n' % number)
+        client.begin("xhr")
+        await until(lambda: home.sessions[0]._receiver is not None)
+        client.writer.transport.abort()
+        await until(lambda: not home.sessions)
+
+
+async def test_pipelined_plain_requests_keep_their_order():
+    async with known_home() as (_, _, client):
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        for number in range(3):
+            client.begin("xhr_send", b'["%d"]' % number)
+        client.begin("xhr")
+        assert [await client.answer() for _ in range(3)] == [(204, b"")] * 3
+        status, body = await client.answer()
+        assert (status, body[:5]) == (200, b'a["0"')
+
+
+async def test_link_that_breaks_in_a_plain_poll():
+    async with known_home() as (home, _, client):
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        client.begin("xhr")
+        await until(lambda: home.sessions[0]._receiver is not None)
+        home.cluster._links.close()
+        assert (await client.answer())[0] == 503
+        # What follows is asked for anew.
+        assert (await client.ask("xhr"))[0] == 503
+
+
+async def test_link_that_breaks_in_a_stream():
+    """The client must not take what it has for all."""
+    async with known_home() as (home, _, client):
+        client.begin("xhr_streaming")
+        await asyncio.wait_for(client.reader.readuntil(b'a["first"]\n\r\n'), PATIENCE)
+        home.cluster._links.close()
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await asyncio.wait_for(client.reader.readuntil(b"0\r\n\r\n"), PATIENCE)
+
+
+async def test_home_that_has_just_closed_what_was_idle(monkeypatch: pytest.MonkeyPatch):
+    """The request was not read: it goes over once more."""
+    async with known_home() as (_, _, client):
+        received = RelayedTransport.received
+        closed: list[RelayedTransport] = []
+
+        def close_once(self: RelayedTransport, data: bytes) -> None:
+            if closed:
+                received(self, data)
+            else:
+                closed.append(self)
+                self.close()
+
+        monkeypatch.setattr(RelayedTransport, "received", close_once)
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        assert closed
+        closed.clear()
+        # aiohttp's way: the header makes it odd.
+        client.writer.write(request("POST", "/echo/000/abc/xhr_send", b'["x"]', ("TE: trailers",)))
+        assert await client.answer() == (204, b"")
+
+
+async def test_client_that_half_closes():
+    """Its poll is over, as at home; what answers by itself is answered."""
+    async with known_home() as (home, front, client):
+        client.begin("xhr_send", b'["x"]')
+        client.writer.write_eof()
+        assert await client.answer() == (204, b"")
+        other = Client(*await front.connect())
+        try:
+            heard = b""
+            while b'"x"' not in heard:
+                # The application takes its time.
+                heard = (await other.ask("xhr"))[1]
+            other.begin("xhr")
+            await until(lambda: home.sessions[0]._receiver is not None)
+            other.writer.write_eof()
+            assert await asyncio.wait_for(other.reader.read(), PATIENCE) == b""
+            await until(lambda: not home.sessions)
+        finally:
+            other.writer.close()
+
+
+async def test_large_message_is_refused_as_at_home():
+    async with known_home() as (_, _, client):
+        status, _ = await client.ask("xhr_send", b'["%s"]' % (b"x" * 70000))
+        assert status == 413
+
+
+async def test_front_that_stops_ends_a_plain_poll():
+    async with known_home() as (home, front, client):
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        client.begin("xhr")
+        await until(lambda: home.sessions[0]._receiver is not None)
+        stopping = asyncio.create_task(front.stop())
+        assert await client.answer() == (200, b"h\n")
+        client.writer.close()
+        await stopping
+
+
+async def test_home_knows_the_client_by_its_own_address():
+    """So a trusted proxy is believed there as here."""
+    async with known_home() as (home, _, client):
+        port = client.writer.get_extra_info("sockname")[1]
+        found = [
+            each.addresses
+            for each in home.runner._activity.connections
+            if isinstance(each, RelayedConnection)
+        ]
+        assert [(each.peer, each.peer_port) for each in found] == [("127.0.0.1", f"{port}")]
+
+
+async def test_front_that_remembers_what_is_not_so_any_more():
+    """Nothing is opened twice: who is asked in vain is forgotten."""
+    async with nodes(3) as (home, front, other):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 204
+        home.sessions[0].finish()
+        await until(lambda: not home.cluster.relay._lasts)
+        assert (await other.ask("POST", "/echo/000/abc/xhr")).body == b"o\n"
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status in (404, 503)
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["y"]')).status == 204
+        assert [len(node.sessions) for node in (home, front, other)] == [0, 0, 1]

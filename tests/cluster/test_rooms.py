@@ -141,6 +141,12 @@ def test_message_for_nobody_is_kept(server: RoomServer) -> None:
     assert again.texts == ["a"]
 
 
+def test_it_is_kept_when_it_is_said_so(server: RoomServer) -> None:
+    published: list[Exception | None] = []
+    assert server.history.broadcast("room", "a", (), published.append) == 0
+    assert published == [None]
+
+
 # Who is excluded
 
 

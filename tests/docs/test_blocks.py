@@ -40,6 +40,13 @@ NOT_RUN = {
         "chat",
         "install the chat",
     ): "it changes the system; tests/proxies/test_deploy.py has its files",
+    ("chat", "install the chat with PostgreSQL"): "as above",
+    ("chat-administration", "a command"): "tests/pyramid_chat/test_accounts.py runs all of them",
+    ("chat-administration", "back up SQLite"): "tests/pyramid_chat/test_backup.py does the same",
+    ("chat-administration", "back up PostgreSQL"): "as above",
+    ("chat-administration", "restore SQLite"): "as above",
+    ("chat-administration", "restore PostgreSQL"): "as above",
+    ("chat-administration", "upgrade the chat"): "it would fetch from the network",
     (
         "howto/deployment",
         "$ pip install 'sockjs-bridge[gunicorn]'",

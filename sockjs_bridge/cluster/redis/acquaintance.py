@@ -143,7 +143,7 @@ async def check_server(address: Address, connection: AnyConnection) -> Facts:
         StoreError: it cannot do what is asked of it.
     """
     answer = await call(connection, "INFO")
-    if not isinstance(answer, bytes):
+    if not isinstance(answer, bytes) or b"redis_version:" not in answer:
         raise StoreError(f"Redis at {address} is no Redis: it does not say what it is")
     found = facts(answer)
     check(address, found)

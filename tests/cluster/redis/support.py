@@ -50,6 +50,7 @@ async def sentinel(folder: Path, primary: RedisServer) -> AsyncIterator[str]:
     path.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
         f"sentinel monitor main 127.0.0.1 {primary.port} 1\n"
+        "sentinel down-after-milliseconds main 500\n"
     )
     process = await asyncio.create_subprocess_exec(
         *(find_program("redis-server"), str(path), "--sentinel"), stdout=asyncio.subprocess.DEVNULL
@@ -64,12 +65,14 @@ async def sentinel(folder: Path, primary: RedisServer) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def failover(url: str) -> None:
-    """Have a Sentinel make a replica the primary, as soon as it knows one."""
+async def knows_replica(url: str) -> None:
+    """Wait until a Sentinel knows a replica that it may make the primary."""
     port = int(url.rpartition(":")[2])
-    async with asyncio.timeout(SOON):
-        while b"OK" not in await told(port, "SENTINEL FAILOVER main"):
-            await asyncio.sleep(0.1)
+    # It looks each 10 seconds which there are, unless it is told otherwise.
+    await told(port, "SENTINEL DEBUG info-period 200 ping-period 200")
+    async with asyncio.timeout(3 * SOON):
+        while b"master-link-status\r\n$2\r\nok" not in await told(port, "SENTINEL REPLICAS main"):
+            await asyncio.sleep(0.05)
 
 
 async def told(port: int, command: str) -> bytes:
@@ -79,7 +82,7 @@ async def told(port: int, command: str) -> bytes:
     except OSError:
         return b""
     writer.write(command.encode() + b"\r\n")
-    answer = await reader.read(1000)
+    answer = await reader.read(4000)
     writer.close()
     await writer.wait_closed()
     return answer

@@ -13,7 +13,7 @@ import pytest
 from sockjs_bridge.cluster.redis import commands, subscriptions
 from sockjs_bridge.cluster.redis import store as store_module
 from sockjs_bridge.cluster.store import Entry, Position, Since, StoreError
-from tests.cluster.redis.support import failover, fresh, raw, sentinel, started
+from tests.cluster.redis.support import fresh, knows_replica, raw, sentinel, started
 from tests.cluster.redisproxy import RedisProxy
 from tests.cluster.redisserver import RedisServer
 from tests.cluster.stores import BOUNDS, Ear, ask, publish
@@ -368,22 +368,22 @@ async def test_a_primary_that_was_a_replica_for_a_while_is_another_one(
 
 
 async def test_a_failover_by_sentinel(server: Callable[..., RedisServer], tmp_path: Path) -> None:
-    primary = server()
+    primary = server("--repl-diskless-sync-delay", "0")
     server("--replicaof", f"127.0.0.1 {primary.port}")
-    async with sentinel(tmp_path, primary) as url:
-        async with started(primary.url, fresh()) as (store, _):
-            while b"state=online" not in await raw(store, "INFO", "replication"):
-                await asyncio.sleep(0.02)
-        async with started(f"{url}/main", fresh()) as (store, ear):
-            store.subscribe(["a"])
-            before = await publish(store, "a", "1", "2")
-            await failover(url)
-            await ear.hears("lost")
-            assert (await ear.hears("connected"))[0] == (False,)
-            await ear.until(lambda: ear.events[-1][0] != "lost")
-            after = await publish(store, "a", "3")
-            assert (after.number, after.epoch > before.epoch) == (1, True)
-            await ear.until(lambda: ("a", after, Entry("3", "n/1")) in ear.of("heard"))
+    async with started(primary.url, fresh()) as (store, _):
+        while b"state=online" not in await raw(store, "INFO", "replication"):
+            await asyncio.sleep(0.02)
+    async with sentinel(tmp_path, primary) as url, started(f"{url}/main", fresh()) as (store, ear):
+        store.subscribe(["a"])
+        before = await publish(store, "a", "1", "2")
+        await knows_replica(url)
+        primary.kill()
+        await ear.hears("lost")
+        assert (await ear.hears("connected"))[0] == (False,)
+        await ear.until(lambda: ear.events[-1][0] != "lost")
+        after = await publish(store, "a", "3")
+        assert (after.number, after.epoch > before.epoch) == (1, True)
+        await ear.until(lambda: ("a", after, Entry("3", "n/1")) in ear.of("heard"))
 
 
 async def test_epochs_of_many_rooms_are_not_all_remembered(
