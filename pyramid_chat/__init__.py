@@ -28,6 +28,8 @@ FIRST_ROOM = "Lobby"
 
 MAX_BODY = 16 * 1024
 """Bytes of a request's body that the server takes; what is too much for a form hears it nicely."""
+PAGE_THREADS = 200
+"""The most threads for pages: a server has more where those that it has wait for the database."""
 
 
 def main(global_config: Mapping[str, str] | None = None, **settings: object) -> WSGIApplication:
@@ -53,6 +55,7 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
     settings.setdefault("tm.manager_hook", "pyramid_tm.explicit_manager")
     settings.setdefault("tm.annotate_user", "false")
     settings.setdefault("sockjs.max_body_size", MAX_BODY)
+    settings.setdefault("sockjs.page_threads", PAGE_THREADS)
     with Configurator(settings=settings) as config:
         config.registry.chat_settings = own
         config.registry.chat_database = database
