@@ -19,7 +19,7 @@ from pyramid_chat.limits import Limits
 from pyramid_chat.live import Live
 from pyramid_chat.models import PUBLIC, Room, User
 from pyramid_chat.settings import CannotStart, Settings
-from pyramid_chat.views import Throttle
+from pyramid_chat.throttle import Throttle
 from sockjs_bridge import Notified
 
 FIRST_ROOM = "Lobby"

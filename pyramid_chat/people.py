@@ -18,6 +18,8 @@ from pyramid_chat.models import PUBLIC, Membership, Room, SignIn, User, now
 from pyramid_chat.names import BadInput, folded, visible
 from pyramid_chat.rooms import join
 
+MAX_SIGN_INS = 50
+"""Browsers that somebody may be signed in with."""
 MAX_FOUND = 50
 """People that a search finds."""
 SEEN_EVERY = timedelta(days=1)
@@ -88,6 +90,8 @@ def rooms_of(session: Session, user_id: int) -> list[int]:
 def sign_in(session: Session, user_id: int, timeout: int) -> str:
     """Notes that somebody signs in with a browser, and forgets browsers that were given up.
 
+    Of one person more than `MAX_SIGN_INS` are not kept: those that were not seen for longest go.
+
     Args:
         session: that may write.
         user_id: who.
@@ -97,6 +101,9 @@ def sign_in(session: Session, user_id: int, timeout: int) -> str:
         The sign-in's id.
     """
     session.execute(delete(SignIn).where(SignIn.seen < now() - timedelta(seconds=timeout)))
+    mine = select(SignIn.id).where(SignIn.user_id == user_id).order_by(SignIn.seen.desc())
+    if old := session.scalars(mine.offset(MAX_SIGN_INS - 1)).all():
+        session.execute(delete(SignIn).where(SignIn.id.in_(old)))
     new = SignIn(id=secrets.token_urlsafe(32), user_id=user_id)
     session.add(new)
     session.flush()

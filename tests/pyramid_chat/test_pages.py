@@ -13,6 +13,7 @@ import pytest
 from yarl import URL
 
 from pyramid_chat import passwords, people
+from pyramid_chat.limits import Busy
 from pyramid_chat.live import Live
 from pyramid_chat.models import SignIn, User, now
 from pyramid_chat.names import MAX_NAME
@@ -471,6 +472,62 @@ async def test_whoever_guesses_elsewhere_keeps_nobody_out(chat: Chat) -> None:
         pass
 
 
+async def test_a_browser_that_signed_in_before_is_known(chat: Chat) -> None:
+    """Its cookie is signed, outlives the sign-in, and opens nothing but a bucket of its own."""
+    throttle = chat.app.registry.chat_throttle
+    async with chat.browser("Ada") as ada, chat.browser("Eve") as eve:
+        for browser in (ada, eve):
+            assert (await browser.post("/sign-out"))[0] == 303
+        while not throttle.addresses.take("127.0.0.1"):
+            pass
+        assert (await ada.sign_in("Ada")).status == 303
+        # Known, but not for Ada.
+        assert (await eve.sign_in("Ada")).status == 429
+        assert (await eve.sign_in("Eve")).status == 303
+        assert (await eve.post("/sign-out"))[0] == 303
+        (cookie,) = [each for each in eve.http.cookie_jar if each.key == "chat_device"]
+        assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+        value = cookie.value
+        forged = value[:10] + ("A" if value[10] != "A" else "B") + value[11:]
+        eve.http.cookie_jar.update_cookies({"chat_device": forged}, URL(chat.url))
+        assert (await eve.sign_in("Eve")).status == 429
+
+
+async def test_a_browser_is_known_for_those_who_signed_in_last(chat: Chat) -> None:
+    throttle = chat.app.registry.chat_throttle
+    async with chat.browser("P0") as browser:
+        for number in range(1, 11):
+            chat.add_user(f"P{number}")
+            assert (await browser.post("/sign-out"))[0] == 303
+            assert (await browser.sign_in(f"P{number}")).status == 303
+        assert (await browser.post("/sign-out"))[0] == 303
+        while not throttle.addresses.take("127.0.0.1"):
+            pass
+        assert (await browser.sign_in("P0")).status == 429
+        assert (await browser.sign_in("P1")).status == 303
+
+
+async def test_too_many_hashes_are_told_as_what_they_are(chat: Chat, monkeypatch) -> None:
+    """Neither form speaks of the database, and none of them was a guess."""
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        with monkeypatch.context() as full:
+            full.setattr(passwords.Pool, "run", _no_room)
+            for done in (
+                *[await browser.sign_in("Ada") for _ in range(20)],
+                await browser.submit(
+                    "/register", name="Eve", password=PASSWORD, password_again=PASSWORD
+                ),
+            ):
+                assert (done.status, done.headers["Retry-After"]) == (503, "2")
+                assert "Too many people sign in" in await done.text()
+        assert (await browser.sign_in("Ada")).status == 303
+
+
+def _no_room(pool: passwords.Pool, function: object) -> None:
+    raise Busy("too many passwords at once")
+
+
 async def test_rooms_and_invitations_are_not_made_by_the_hundred(chat: Chat) -> None:
     async with chat.browser("Ada") as ada, chat.browser("Grace") as grace:
         for path, fields in (("/rooms", {"kind": "private"}), ("/direct", {"name": "Grace"})):
@@ -510,22 +567,6 @@ def test_a_password_of_nobody_is_as_dear_as_a_new_one(monkeypatch) -> None:
     assert not passwords.is_outdated(passwords._NOBODY)
     assert passwords.verify(kept, PASSWORD)
     assert not passwords.verify(kept, "guess")
-
-
-async def test_too_many_passwords_at_once_are_put_off(chat: Chat, monkeypatch) -> None:
-    monkeypatch.setattr(passwords, "PATIENCE", 0.01)
-    chat.add_user("Ada")
-    async with chat.browser() as browser:
-        for _ in range(passwords.AT_ONCE):
-            passwords._turns.acquire()
-        try:
-            done = await browser.sign_in("Ada")
-            assert done.status == 503
-            assert done.headers["Retry-After"]
-        finally:
-            for _ in range(passwords.AT_ONCE):
-                passwords._turns.release()
-        assert (await browser.sign_in("Ada")).status == 303
 
 
 @pytest.mark.parametrize("cookie", ["", "chat_session=forged", "chat_session=" + "A" * 200])
