@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pyramid_chat.database import AWAY, Database
+from pyramid_chat.database import AWAY, Database, alone
 from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import PUBLIC, Membership, Room, SignIn, User, now
-from pyramid_chat.names import BadInput, folded, visible
+from pyramid_chat.names import BadInput, folded, skeleton, visible
 from pyramid_chat.rooms import join
 
 MAX_SIGN_INS = 50
@@ -63,14 +62,16 @@ def add(session: Session, name: str, password: str) -> User:
         password: its hash.
 
     Raises:
-        BadInput: somebody has the name.
+        BadInput: somebody has the name, or one that looks like it.
     """
+    # Else two that look alike could be made at the same time.
+    alone(session.connection())
+    looks = skeleton(name)
+    if any(skeleton(other) == looks for other in session.scalars(select(User.name))):
+        raise BadInput("Somebody has that name already, or one that looks like it.", "name")
     user = User(name=name, folded=folded(name), password=password)
     session.add(user)
-    try:
-        session.flush()
-    except IntegrityError:
-        raise BadInput("Somebody has that name already.", "name") from None
+    session.flush()
     first = session.scalar(select(Room.id).where(Room.kind == PUBLIC).order_by(Room.id).limit(1))
     if first is not None:
         join(session, first, user.id)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import DIRECT, PRIVATE, PUBLIC, Membership, Message, Room, User
-from pyramid_chat.names import BadInput, folded
+from pyramid_chat.names import BadInput, folded, skeleton
 
 MAX_MEMBERS = 500
 """Members of a room that a client is told."""
@@ -30,6 +30,7 @@ _OF_MEMBERS = {
     PRIVATE: ("view", "post", "topic", "invite", "leave"),
     DIRECT: ("view", "post"),
 }
+_TAKEN = "There is a room of that name already, or of one that looks like it."
 _acl = ACLHelper()
 
 
@@ -252,9 +253,10 @@ def create(session: Session, user_id: int, kind: str, name: str, topic: str) -> 
         Its id.
 
     Raises:
-        BadInput: there is a public room of that name.
+        BadInput: there is a public room of that name, or of one that looks like it.
         TooMany: the person is in too many rooms.
     """
+    _check_free(session, kind, name)
     room = Room(kind=kind, name=name, topic=topic, owner_id=user_id)
     room.unique_name = _unique_name(kind, name)
     session.add(room)
@@ -267,12 +269,13 @@ def change(session: Session, room_id: int, name: str | None, topic: str | None) 
     """Gives a room another name or topic; None leaves it.
 
     Raises:
-        BadInput: there is a public room of that name.
+        BadInput: there is a public room of that name, or of one that looks like it.
     """
     room = session.get_one(Room, room_id)
     if topic is not None:
         room.topic = topic
     if name is not None:
+        _check_free(session, room.kind, name, but=room_id)
         room.name = name
         room.unique_name = _unique_name(room.kind, name)
     _flush_room(session)
@@ -283,11 +286,24 @@ def _unique_name(kind: str, name: str) -> str | None:
     return f"{PUBLIC}:{folded(name)}" if kind == PUBLIC else None
 
 
+def _check_free(session: Session, kind: str, name: str, but: int | None = None) -> None:
+    """Sees to it that no other public room looks as if it had a name.
+
+    Raises:
+        BadInput: there is one.
+    """
+    if kind == PUBLIC:
+        looks = skeleton(name)
+        others = select(Room.name).where(Room.kind == PUBLIC, Room.id != (but or 0))
+        if any(skeleton(other) == looks for other in session.scalars(others)):
+            raise BadInput(_TAKEN, "name")
+
+
 def _flush_room(session: Session) -> None:
     try:
         session.flush()
     except IntegrityError:
-        raise BadInput("There is a room of that name already.", "name") from None
+        raise BadInput(_TAKEN, "name") from None
 
 
 def direct(session: Session, user_id: int, other_id: int) -> tuple[int, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from urllib.parse import urljoin, urlsplit
@@ -290,6 +291,11 @@ async def test_whoever_registers_is_signed_in_and_in_the_lobby(chat: Chat) -> No
         ({"name": "A\u200dda"}, "has that name"),
         ({"name": "Ada\ufe0f"}, "has that name"),
         ({"name": "\uff21da"}, "has that name"),
+        ({"name": "\u0430d\u0251"}, "looks like it"),
+        ({"name": "\u0391da"}, "looks like it"),
+        ({"name": "Ada\U0001d159"}, "invisible"),
+        ({"name": "\u0301"}, "at least one character"),
+        ({"name": "a" + "\u0301\u0316\u0302" * 2}, "only a few marks"),
         ({"password": "short", "password_again": "short"}, "at least 8"),
         ({"password": "x" * 201, "password_again": "x" * 201}, "at most 200"),
         ({"password_again": "another one"}, "not the same"),
@@ -406,6 +412,27 @@ async def test_a_form_that_is_no_utf8_breaks_nothing(chat: Chat) -> None:
         for path in ("/people?q=%ff", "/sign-in?next=%ff", "/%ff"):
             assert (await browser.get(URL(chat.url + path, encoded=True)))[0] == 400, path
         assert (await browser.get("/people?q=%00"))[1] == {"people": []}
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "UTF_32", "cp037", "no-such"])
+async def test_a_form_in_another_encoding_is_refused(chat: Chat, charset: str) -> None:
+    """Nothing of it is read, however it comes; UTF-8 may be named."""
+    form = "application/x-www-form-urlencoded; charset="
+    async with chat.browser("Ada") as browser:
+        for path in ("/sign-in", "/rooms", "/register"):
+            for body in (b"name=x", _chunks()):
+                headers = {"Content-Type": form + charset}
+                async with browser.http.post(chat.url + path, data=body, headers=headers) as done:
+                    assert done.status == 400
+                    assert "not UTF-8" in await done.text()
+        headers = {"Content-Type": f"{form}UTF-8", "X-CSRF-Token": browser.token}
+        data = b"name=caf%C3%A9&kind=public"
+        async with browser.http.post(f"{chat.url}/rooms", data=data, headers=headers) as done:
+            assert (done.status, (await done.json())["name"]) == (201, "caf\u00e9")
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    yield b"name=x"
 
 
 async def test_another_keyboards_way_to_write_a_password_is_right(chat: Chat) -> None:

@@ -363,3 +363,16 @@ async def test_what_happens_while_a_connection_opens_is_not_missed(chat: Chat) -
                             versions[event["room"]] += 1
                 assert (versions[LOBBY], versions[secret]) == (2 * number + 2, 1)
             await at_grace.post(f"/rooms/{secret}/leave")
+
+
+async def test_no_public_room_looks_like_another(chat: Chat) -> None:
+    """Neither made nor renamed; a private one may: its members see that it is."""
+    async with chat.browser("Ada") as ada:
+        assert (await ada.post("/rooms", name="L\u043ebby"))[0] == 400
+        assert (await ada.post("/rooms", name="L\u043ebby", kind="private"))[0] == 201
+        status, room = await ada.post("/rooms", name="Kitchen")
+        assert status == 201
+        status, answer = await ada.post(f"/rooms/{room['id']}/edit", name="LOBBY")
+        assert (status, "looks like it" in answer["error"]) == (400, True)
+        status, room = await ada.post(f"/rooms/{room['id']}/edit", name="K\u0456tchen")
+        assert (status, room["name"]) == (200, "K\u0456tchen")
