@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from sqlalchemy import DateTime, Dialect, Double, ForeignKey, MetaData, UniqueConstraint
+from sqlalchemy import DateTime, Dialect, Double, ForeignKey, MetaData, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -111,6 +111,7 @@ class Membership(Base):
 
     Attributes:
         read: the number of the last message that this person has read.
+        invited: somebody else has made it, and the person has not looked into the room yet.
     """
 
     __tablename__ = "membership"
@@ -123,6 +124,7 @@ class Membership(Base):
     )
     read: Mapped[int] = mapped_column(default=0)
     joined: Mapped[datetime] = mapped_column(default=now)
+    invited: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Message(Base):

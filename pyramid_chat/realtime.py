@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -24,8 +23,6 @@ logger = logging.getLogger("pyramid_chat")
 
 MAX_PREVIEWS = 20
 """Rooms that one connection may look at without being in them."""
-TYPING_EVERY = 1.0
-"""Seconds in which it is told once that somebody is typing."""
 
 Change = Callable[[Session, RoomContext, int], tuple[JSONObject, bool]]
 
@@ -38,7 +35,6 @@ class ChatSession(Listener):
         super().__init__(request)
         self._present = False
         self._away = False
-        self._typed = (0, 0.0)
 
     @property
     def live(self) -> Live:
@@ -61,6 +57,10 @@ class ChatSession(Listener):
             self.close(*live.SIGNED_OUT)
             return
         try:
+            if self.live.connections.take(self.user.id):
+                # Its page comes back, later each time.
+                self.close(*live.UNSURE)
+                return
             mine = self._mine()
             if mine is not None:
                 timeout = self.request.registry.chat_settings.session_timeout
@@ -111,7 +111,7 @@ class ChatSession(Listener):
             presence = self.live.presence
             with presence.lock:
                 if presence.come(self.user.id):
-                    self._tell_presence(True)
+                    self.live.presence_changed(self.user.person)
 
     def on_close(self) -> None:
         """Tells the others, if it was the person's last connection."""
@@ -121,7 +121,7 @@ class ChatSession(Listener):
         presence = self.live.presence
         with presence.lock:
             if self._present and not self._away and presence.go(self.user.id):
-                self._tell_presence(False)
+                self.live.presence_changed(self.user.person)
 
     # How it begins.
 
@@ -139,7 +139,7 @@ class ChatSession(Listener):
             self._present = True
             first = presence.come(self.user.id)
             if first:
-                self._tell_presence(True)
+                self.live.presence_changed(self.user.person)
             # The first that it hears; what changes from now on comes behind it.
             self._send(
                 {
@@ -175,10 +175,6 @@ class ChatSession(Listener):
                     told = rooms.told_to(self.database, [self.user.id], room_id)
                     if told:
                         self._send({"type": "room", "room": told[self.user.id][0]})
-
-    def _tell_presence(self, online: bool) -> None:
-        event = {"type": "presence", "user": self.user.person, "online": online}
-        self.live.tell(event, EVERYBODY)
 
     # What a page may ask for.
 
@@ -355,14 +351,13 @@ class ChatSession(Listener):
             self.live.tell(event, live.user_name(self.user.id))
 
     def _typing(self, request: messages.Typing) -> None:
-        room_id, when = self._typed
-        if room_id == request.room and time.monotonic() - when < TYPING_EVERY:
-            return
         with self.transaction():
             context = self._visible(request.room)
             if not self.request.has_permission("post", context):
                 raise Refused("not-member", "Join the room first.")
-        self._typed = request.room, time.monotonic()
+        # Over all of the person's connections.
+        if not self.live.coalescer.first(("typing", self.user.id)):
+            return
         event = {"type": "typing", "room": request.room, "user": self.user.person}
         mine = self.live.listeners(live.user_name(self.user.id))
         self.live.tell(event, live.typing_name(request.room), exclude=mine)
