@@ -669,3 +669,31 @@ async def test_requests_of_one_person_are_limited(start: Start, monkeypatch) -> 
             for status, answer in (await ada.get("/people"), await ada.post("/rooms", name="x")):
                 assert (status, "too much" in answer["error"]) == (429, True)
             assert (await grace.get("/rooms"))[0] == 200
+
+
+async def test_changes_that_others_hear_are_limited_as_messages_are(start: Start) -> None:
+    with start(chat__messages_per_minute="1", chat__message_burst="3") as chat:
+        async with chat.browser("Ada") as ada, chat.browser("Grace") as grace:
+            _, room = await grace.post("/rooms", name="Attic")
+            path = f"/rooms/{room['id']}"
+            for action, fields in (("join", {}), ("edit", {"topic": "x"}), ("leave", {})):
+                assert (await ada.post(f"{path}/{action}", **fields))[0] == 200
+            status, answer = await ada.post(f"{path}/join")
+            assert (status, "too much" in answer["error"]) == (429, True)
+            assert (await grace.post(f"{path}/edit", topic="y"))[0] == 200
+
+
+async def test_connections_of_one_person_are_limited(start: Start, monkeypatch) -> None:
+    """Its page comes back; nobody else notices."""
+    monkeypatch.setattr(Live, "CONNECTIONS", (1, 2))
+    with start() as chat:
+        async with chat.browser("Ada") as ada, chat.visit("Grace") as grace:
+            for _ in range(2):
+                async with ada.connect():
+                    pass
+            headers = {"Cookie": ada.cookie}
+            async with connect(f"{chat.url}/chat", headers=headers) as refused:
+                with pytest.raises(ConnectionClosed) as closed:
+                    await refused.recv()
+            assert closed.value.code == 4503
+            assert (await grace.say("on"))["type"] == "message"
