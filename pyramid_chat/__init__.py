@@ -14,13 +14,16 @@ from sqlalchemy.orm import Session
 from zope.sqlalchemy import register
 
 from pyramid_chat import demo
+from pyramid_chat.accounts import TOKEN
+from pyramid_chat.changes import Changes
 from pyramid_chat.database import Database, alone
 from pyramid_chat.limits import Limits
 from pyramid_chat.live import Live
 from pyramid_chat.models import PUBLIC, Room, User
+from pyramid_chat.notices import Watch
 from pyramid_chat.settings import CannotStart, Settings
 from pyramid_chat.throttle import Throttle
-from sockjs_bridge import Notified
+from sockjs_bridge import MembersGone, Notified
 
 FIRST_ROOM = "Lobby"
 """The room that there is at first; whoever makes an account is in it."""
@@ -68,6 +71,8 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.include("sockjs_bridge")
         live = config.registry.chat_live = Live(config.registry.sockjs, database, own, limits)
         config.add_subscriber(live.heard, Notified)
+        config.add_subscriber(live.members_gone, MembersGone)
+        config.registry.chat_watch = Watch(database, Changes(live, database).hear)
         config.include("pyramid_chat.security")
         config.include("pyramid_chat.errors")
         config.add_request_method(dbsession, reify=True)
@@ -87,6 +92,13 @@ def add_routes(config: Configurator) -> None:
     config.add_route("sign_in", "/sign-in")
     config.add_route("sign_out", "/sign-out")
     config.add_route("register", "/register")
+    config.add_route("account", "/account")
+    for action in ("name", "password", "sign_out"):
+        config.add_route(f"account_{action}", f"/account/{action.replace('_', '-')}")
+    config.add_route("admin", "/admin")
+    config.add_route("admin_person", r"/admin/people/{id:\d{1,9}}/{action}")
+    config.add_route("admin_room", r"/admin/rooms/{id:\d{1,9}}/{action}")
+    config.add_route("reset", f"/reset/{{token:{TOKEN}}}")
     config.add_route("rooms", "/rooms")
     config.add_route("direct", "/direct")
     config.add_route("people", "/people")

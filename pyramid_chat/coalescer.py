@@ -48,21 +48,18 @@ class Coalescer:
             self._keys[key] = now
             return True
 
-    def call(
-        self, key: Hashable, function: Callable[[], None], later: Callable[[], None] | None = None
-    ) -> None:
-        """Calls a function before it returns, or later.
+    def call(self, key: Hashable, function: Callable[[], None]) -> None:
+        """Calls a function before it returns, or later, in another thread.
 
         Args:
             key: what it is about.
-            function: to be called at once.
-            later: to be called later, in another thread; by default ``function``.
+            function: it tells how things are.
         """
         if self.first(key):
             function()
             return
         with self._changed:
-            self._waiting[key] = later or function
+            self._waiting[key] = function
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._work, name="chat-coalescer", daemon=True

@@ -37,7 +37,7 @@ RETRY_AFTER: Final = 2
 AWAY = (OperationalError, InterfaceError, TimeoutError)
 """What SQLAlchemy raises where the database is locked, away or overloaded."""
 
-# An arbitrary number: of several processes that start at once, one makes tables and fills them.
+# An arbitrary number: of several processes that start at once, one makes the tables and fills them.
 _ADVISORY_LOCK = 7356151
 
 

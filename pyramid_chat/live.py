@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 
 from pyramid.registry import Registry
@@ -25,8 +25,9 @@ from pyramid_chat.limits import Busy, Limits, Locks
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import PUBLIC
 from pyramid_chat.people import Identity
+from pyramid_chat.presence import ONLINE, OwnPresence, Presence, SharedPresence, people_of
 from pyramid_chat.settings import Settings
-from sockjs_bridge import Notified, SockJS, WebSocketSession
+from sockjs_bridge import MembersGone, Notified, SockJS, WebSocketSession
 
 logger = logging.getLogger("pyramid_chat")
 
@@ -67,10 +68,14 @@ class Listener(WebSocketSession):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
-        # The handshake's, as long as the connection lives: it is not asked for at each message.
+        # As long as the connection lives: it is not asked for at each message.
         self.user: Identity = request.identity
         request.chat_identity = self.user
         self.previews: set[int] = set()
+
+    def renamed(self, name: str) -> None:
+        """Knows its person by another name."""
+        self.user = self.request.chat_identity = replace(self.user, name=name)
 
     @property
     def member_of(self) -> set[int]:
@@ -100,40 +105,6 @@ class Listener(WebSocketSession):
     def _hear(self, room_id: int) -> None:
         self.join(room_name(room_id))
         self.join(typing_name(room_id))
-
-
-class Presence:
-    """Who is here. Somebody with several tabs comes once, and goes with the last.
-
-    Attributes:
-        lock: held while it changes and while others are told so, so that all hear it in the order
-            in which it happened.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self._connections: dict[int, int] = {}
-
-    def come(self, user_id: int) -> bool:
-        """Counts a connection; tells whether it is the person's first. Under the lock."""
-        self._connections[user_id] = self._connections.get(user_id, 0) + 1
-        return self._connections[user_id] == 1
-
-    def go(self, user_id: int) -> bool:
-        """Counts a connection less; tells whether it was the last. Under the lock."""
-        self._connections[user_id] -= 1
-        if self._connections[user_id]:
-            return False
-        del self._connections[user_id]
-        return True
-
-    def online(self) -> list[int]:
-        """Lists who is here. Under the lock."""
-        return sorted(self._connections)
-
-    def is_online(self, user_id: int) -> bool:
-        """Tells whether somebody is here."""
-        return user_id in self._connections
 
 
 class Live:
@@ -172,14 +143,20 @@ class Live:
         self._locks = Locks(settings.database_timeout)
         # SQLite has one writer at a time, and lets others try again and again, in no order.
         self._side_by_side = settings.url.get_backend_name() != "sqlite"
-        self.presence = Presence()
+        self.presence: Presence = (
+            SharedPresence(sockjs, self._tell_presence)
+            if limits.shared
+            else OwnPresence(self._tell_presence)
+        )
         self.messages = limits.make(
             "messages", settings.messages_per_minute, settings.message_burst
         )
         self.requests = limits.make("requests", *self.REQUESTS)
         self.rooms = limits.make("rooms", *self.ROOMS)
         # As many as messages: others hear them, too.
-        self.changes = limits.make("changes", settings.messages_per_minute, settings.message_burst)
+        self.changes = limits.make(
+            "room-changes", settings.messages_per_minute, settings.message_burst
+        )
         self.connections = limits.make("connections", *self.CONNECTIONS)
         self.coalescer = Coalescer()
         # By room, the version from which on it is not known what others were told.
@@ -212,6 +189,10 @@ class Live:
             exclude: those that are not told.
         """
         self._sockjs.broadcast(encode(event), room=name, exclude=list(exclude))
+
+    def _tell_presence(self, person: JSONObject, online: bool) -> None:
+        event = {"type": "presence", "user": person, "online": online}
+        self.coalescer.call(("presence", person["id"]), partial(self.tell, event, EVERYBODY))
 
     def listeners(self, name: str) -> list[Listener]:
         """Lists connections."""
@@ -328,19 +309,6 @@ class Live:
         except (SQLAlchemyError, Busy) as error:
             self._give_up(self.listeners(room_name(room_id)), error)
 
-    def presence_changed(self, person: JSONObject) -> None:
-        """Tells all whether somebody is here; at most every second. Under the presence's lock."""
-
-        def tell() -> None:
-            online = self.presence.is_online(person["id"])
-            self.tell({"type": "presence", "user": person, "online": online}, EVERYBODY)
-
-        def later() -> None:
-            with self.presence.lock:
-                tell()
-
-        self.coalescer.call(("presence", person["id"]), tell, later)
-
     def signed_out(self, sign_in_id: str) -> None:
         """Closes the connections of a browser."""
         self._others("signed-out", sign_in_id)
@@ -372,6 +340,11 @@ class Live:
         """Has the other processes do the same for their connections."""
         if self._several:
             self._sockjs.notify(f"chat {topic}", [self._process, *about])
+
+    def members_gone(self, event: MembersGone) -> None:
+        """Hears that a process has died, and who was there."""
+        if isinstance(self.presence, SharedPresence):
+            self.presence.gone(people_of(who for room, who in event.members if room == ONLINE))
 
     def heard(self, notice: Notified) -> None:
         """Hears what a process has to say to all."""

@@ -1,16 +1,26 @@
-"""The tables: people and their sign-ins, rooms and their members, messages."""
+"""The tables: people and their sign-ins, rooms and their members, messages, notices."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from sqlalchemy import DateTime, Dialect, Double, ForeignKey, MetaData, UniqueConstraint, false
+from sqlalchemy import (
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    MetaData,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 PUBLIC, PRIVATE, DIRECT = "public", "private", "direct"
 """The kinds of rooms."""
+REMOVED = "removed"
+"""What a room was that is no more: nobody is in it, and no other room gets its number."""
 
 
 class Moment(TypeDecorator[datetime]):
@@ -57,6 +67,9 @@ class User(Base):
         name: as it is shown.
         folded: as it is compared, see `pyramid_chat.names.folded`.
         password: its hash.
+        disabled: they cannot sign in.
+        admin: they look after the chat.
+        removed: the account is gone, and nobody has its name; what they said stays.
     """
 
     __tablename__ = "users"
@@ -66,6 +79,9 @@ class User(Base):
     folded: Mapped[str] = mapped_column(unique=True)
     password: Mapped[str]
     created: Mapped[datetime] = mapped_column(default=now)
+    disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
+    admin: Mapped[bool] = mapped_column(default=False, server_default=false())
+    removed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class SignIn(Base):
@@ -74,6 +90,8 @@ class SignIn(Base):
     Attributes:
         id: random; the cookie holds it.
         seen: when it loaded the page or connected last, give or take a day.
+        created: when they signed in; None: before that was noted.
+        browser: what its owner knows it by, such as "Firefox on Linux"; "" where that is not known.
     """
 
     __tablename__ = "sign_in"
@@ -81,13 +99,31 @@ class SignIn(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
     seen: Mapped[datetime] = mapped_column(default=now, index=True)
+    created: Mapped[datetime | None] = mapped_column(default=now)
+    browser: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class ResetLink(Base):
+    """A link by which somebody sets a new password. Where it is deleted, it is worthless.
+
+    Attributes:
+        digest: of the token that is in the link (`pyramid_chat.accounts.digest`).
+        user_id: whose password; everybody has one link at most.
+        expires: when it is worthless anyway.
+    """
+
+    __tablename__ = "reset_link"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), unique=True)
+    expires: Mapped[datetime]
 
 
 class Room(Base):
     """A room.
 
     Attributes:
-        kind: public, private or direct.
+        kind: public, private, direct or removed.
         name: "" where it is direct.
         unique_name: the folded name of a public room, the two people of a direct one.
         version: how many changes its messages have seen.
@@ -167,3 +203,24 @@ class Bucket(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     full_at: Mapped[float] = mapped_column(Double, index=True)
+
+
+class Notice(Base):
+    """What running servers have to know of a change that was made elsewhere.
+
+    Attributes:
+        id: a later notice has a greater one, and is seen no sooner.
+        topic: what was changed, see `pyramid_chat.notices`.
+        user_id: whose it is.
+        room_id: in which room, where it is one's.
+    """
+
+    __tablename__ = "notice"
+    # Without it SQLite gives the id of the newest one again, when that was deleted.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 (as SQLAlchemy declares it)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    topic: Mapped[str]
+    user_id: Mapped[int]
+    room_id: Mapped[int | None]
+    created: Mapped[datetime] = mapped_column(default=now, index=True)

@@ -33,11 +33,13 @@ class Identity:
         id: of the user.
         name: of the user.
         sign_in: the browser's.
+        admin: whether they look after the chat.
     """
 
     id: int
     name: str
     sign_in: str
+    admin: bool = False
 
     @property
     def person(self) -> JSONObject:
@@ -53,6 +55,25 @@ def find(session: Session, name: str) -> User | None:
     return session.scalar(select(User).where(User.folded == folded(name)))
 
 
+def check_free(session: Session, name: str, but: int | None = None) -> None:
+    """Sees to it that nobody has a name, or one that looks like it, until the transaction's end.
+
+    Args:
+        session: that may write.
+        name: a checked one.
+        but: the id of whose it may be.
+
+    Raises:
+        BadInput: somebody has.
+    """
+    # Else two that look alike could be taken at the same time.
+    alone(session.connection())
+    looks = skeleton(name)
+    others = select(User.name).where(User.removed.is_(False), User.id != (but or 0))
+    if any(skeleton(other) == looks for other in session.scalars(others)):
+        raise BadInput("Somebody has that name already, or one that looks like it.", "name")
+
+
 def add(session: Session, name: str, password: str) -> User:
     """Makes an account; its owner is in the first public room.
 
@@ -64,11 +85,7 @@ def add(session: Session, name: str, password: str) -> User:
     Raises:
         BadInput: somebody has the name, or one that looks like it.
     """
-    # Else two that look alike could be made at the same time.
-    alone(session.connection())
-    looks = skeleton(name)
-    if any(skeleton(other) == looks for other in session.scalars(select(User.name))):
-        raise BadInput("Somebody has that name already, or one that looks like it.", "name")
+    check_free(session, name)
     user = User(name=name, folded=folded(name), password=password)
     session.add(user)
     session.flush()
@@ -88,7 +105,7 @@ def rooms_of(session: Session, user_id: int) -> list[int]:
     return list(session.scalars(select(Membership.room_id).where(Membership.user_id == user_id)))
 
 
-def sign_in(session: Session, user_id: int, timeout: int) -> str:
+def sign_in(session: Session, user_id: int, timeout: int, browser: str = "") -> str:
     """Notes that somebody signs in with a browser, and forgets browsers that were given up.
 
     Of one person more than `MAX_SIGN_INS` are not kept: those that were not seen for longest go.
@@ -97,6 +114,7 @@ def sign_in(session: Session, user_id: int, timeout: int) -> str:
         session: that may write.
         user_id: who.
         timeout: seconds after which a browser counts as given up.
+        browser: what its owner knows it by.
 
     Returns:
         The sign-in's id.
@@ -105,7 +123,7 @@ def sign_in(session: Session, user_id: int, timeout: int) -> str:
     mine = select(SignIn.id).where(SignIn.user_id == user_id).order_by(SignIn.seen.desc())
     if old := session.scalars(mine.offset(MAX_SIGN_INS - 1)).all():
         session.execute(delete(SignIn).where(SignIn.id.in_(old)))
-    new = SignIn(id=secrets.token_urlsafe(32), user_id=user_id)
+    new = SignIn(id=secrets.token_urlsafe(32), user_id=user_id, browser=browser)
     session.add(new)
     session.flush()
     return new.id
@@ -126,16 +144,18 @@ def identify(session: Session, sign_in_id: str, timeout: int | None = None) -> I
     """
     fresh = [SignIn.seen > now() - timedelta(seconds=timeout)] if timeout is not None else []
     row = session.execute(
-        select(User.id, User.name)
+        select(User.id, User.name, User.admin)
         .join(SignIn, SignIn.user_id == User.id)
-        .where(SignIn.id == sign_in_id, *fresh)
+        .where(SignIn.id == sign_in_id, User.disabled.is_(False), *fresh)
     ).one_or_none()
-    return Identity(row.id, row.name, sign_in_id) if row is not None else None
+    return Identity(row.id, row.name, sign_in_id, row.admin) if row is not None else None
 
 
 def signed_in(session: Session, sign_in_ids: Collection[str]) -> set[str]:
     """Returns which of some browsers are signed in."""
-    return set(session.scalars(select(SignIn.id).where(SignIn.id.in_(sign_in_ids))))
+    query = select(SignIn.id).join(User, User.id == SignIn.user_id)
+    query = query.where(SignIn.id.in_(sign_in_ids), User.disabled.is_(False))
+    return set(session.scalars(query))
 
 
 def seen(database: Database, sign_in_id: str, timeout: int) -> None:
@@ -157,10 +177,11 @@ def seen(database: Database, sign_in_id: str, timeout: int) -> None:
 
 
 def search(session: Session, words: str) -> list[JSONObject]:
-    """Finds people by a part of their names."""
+    """Finds people who may sign in, by a part of their names."""
     if not visible(words):
         return []
-    query = select(User.id, User.name).order_by(User.folded).limit(MAX_FOUND)
+    query = select(User.id, User.name).where(User.disabled.is_(False))
+    query = query.order_by(User.folded).limit(MAX_FOUND)
     if part := folded(words):
         query = query.where(User.folded.contains(part, autoescape=True))
     return [{"id": row.id, "name": row.name} for row in session.execute(query)]

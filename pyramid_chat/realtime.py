@@ -61,12 +61,13 @@ class ChatSession(Listener):
                 # Its page comes back, later each time.
                 self.close(*live.UNSURE)
                 return
-            mine = self._mine()
-            if mine is not None:
+            if (mine := self._mine()) is not None:
                 timeout = self.request.registry.chat_settings.session_timeout
                 people.seen(self.request.registry.chat_database, self.user.sign_in, timeout)
                 self._come(mine)
                 self._listen(mine)
+                for person, online in self.live.presence.look_again(self):
+                    self._send({"type": "presence", "user": person, "online": online})
         except Exception as error:
             if not (is_away(error) or isinstance(error, Busy)):
                 raise
@@ -108,51 +109,42 @@ class ChatSession(Listener):
         """The page is back."""
         self._away = False
         if self._present:
-            presence = self.live.presence
-            with presence.lock:
-                if presence.come(self.user.id):
-                    self.live.presence_changed(self.user.person)
+            self.live.presence.come(self)
 
     def on_close(self) -> None:
         """Tells the others, if it was the person's last connection."""
         self._go()
+        self.request.registry.chat_watch.leave(self)
 
     def _go(self) -> None:
-        presence = self.live.presence
-        with presence.lock:
-            if self._present and not self._away and presence.go(self.user.id):
-                self.live.presence_changed(self.user.person)
+        if self._present and not self._away:
+            self.live.presence.go(self)
 
     # How it begins.
 
     def _mine(self) -> list[JSONObject] | None:
         """Returns the person's rooms; None, and closes, where they have signed out."""
         with self.transaction():
-            if people.identify(self.database, self.user.sign_in) is None:
+            if (user := people.identify(self.database, self.user.sign_in)) is None:
                 self.close(*live.SIGNED_OUT)
                 return None
+            self.user = self.request.chat_identity = user
             return rooms.told_to(self.database, [self.user.id]).get(self.user.id, [])
 
     def _come(self, mine: list[JSONObject]) -> None:
-        presence = self.live.presence
-        with presence.lock:
-            self._present = True
-            first = presence.come(self.user.id)
-            if first:
-                self.live.presence_changed(self.user.person)
+        def welcome(online: list[int]) -> None:
             # The first that it hears; what changes from now on comes behind it.
             self._send(
-                {
-                    "type": "welcome",
-                    "user": self.user.person,
-                    "rooms": mine,
-                    "online": presence.online(),
-                }
+                {"type": "welcome", "user": self.user.person, "rooms": mine, "online": online}
             )
             self.join(EVERYBODY)
 
+        self._present = True
+        self.live.presence.come(self, welcome)
+
     def _listen(self, before: list[JSONObject]) -> None:
         """Hears the rooms, and looks again whether something happened in the meantime."""
+        self.request.registry.chat_watch.enter(self)
         self.join(live.sign_in_name(self.user.sign_in))
         known = {room["id"]: room for room in before}
         with self.live.user(self.user.id):

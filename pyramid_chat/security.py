@@ -22,6 +22,10 @@ SIGN_IN = "sign_in"
 """Where the session holds the id of the sign-in."""
 
 
+ADMINS = "group:admins"
+"""What access control lists know administrators by."""
+
+
 class Root:
     """The context of everything but a single room.
 
@@ -29,7 +33,10 @@ class Root:
         request: the current one.
     """
 
-    __acl__ = ((Allow, Authenticated, ("view", "create")),)
+    __acl__ = (
+        (Allow, Authenticated, ("view", "create")),
+        (Allow, ADMINS, "administer"),
+    )
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -77,6 +84,8 @@ class SecurityPolicy:
         """Decides whether who is signed in has a permission on a context."""
         identity = self.identity(request)
         who = rooms.principals(identity.id if identity is not None else None)
+        if identity is not None and identity.admin:
+            who.append(ADMINS)
         return self._acl.permits(context, who, permission)
 
     def remember(self, request: Request, userid: str, **options: object) -> list[tuple[str, str]]:

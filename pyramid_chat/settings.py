@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pyramid.exceptions import ConfigurationError
 from sqlalchemy import URL, make_url
@@ -40,6 +41,19 @@ def _file(value: object) -> Path:
     return Path(text)
 
 
+def public_url(value: object) -> str:
+    """Reads the URL of a chat, without the slash at its end.
+
+    Raises:
+        ValueError: it is none; says what is allowed.
+    """
+    text = str(value).strip()
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("a URL such as https://chat.example.com")
+    return text.rstrip("/")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the ini says.
@@ -56,6 +70,7 @@ class Settings:
         database_timeout: seconds to wait for the database.
         session_timeout: seconds after which somebody who was not here is signed out.
         secure_cookies: cookies are sent over https only.
+        public_url: where people reach the chat, for the links that ``pyramid-chat`` makes.
     """
 
     url: URL
@@ -68,6 +83,7 @@ class Settings:
     database_timeout: float = setting(3, number(0.1, 60))
     session_timeout: int = setting(2592000, count(60, high=10 * 365 * 86400))
     secure_cookies: bool = setting(False, _flag)
+    public_url: str = setting("", public_url)
 
     @classmethod
     def parse(cls, here: Path, raw: Mapping[str, object]) -> Settings:

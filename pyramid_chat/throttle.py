@@ -80,6 +80,7 @@ class Throttle:
         addresses: attempts that failed, by where they came from.
         attempts: all attempts, by where they came from, or those of somebody's own browsers.
         registrations: new accounts, by where they came from.
+        changes: changes of names and passwords, by whose they are.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -89,6 +90,7 @@ class Throttle:
         self.addresses = limits.make("addresses", 10, 100)
         self.attempts = limits.make("attempts", 30, 60)
         self.registrations = limits.make("registrations", 2, 30)
+        self.changes = limits.make("changes", 2, 10)
 
     def attempt(self, name: str, address: str | None, device: str | None) -> Attempt:
         """Counts an attempt. Before the slow look at the password, so that many at once count.

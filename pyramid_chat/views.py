@@ -14,6 +14,7 @@ from pyramid.security import forget, remember
 from pyramid.view import view_defaults
 
 from pyramid_chat import passwords, people
+from pyramid_chat.browsers import browser_name
 from pyramid_chat.database import RETRY_AFTER, Database
 from pyramid_chat.decorators import view_config
 from pyramid_chat.devices import devices_of
@@ -130,6 +131,7 @@ class SignIn:
         with database.session() as session:
             user = people.find(session, name)
             user_id, kept = (user.id, user.password) if user is not None else (0, None)
+            disabled = user is not None and user.disabled
         try:
             right = passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1])
         except Busy:
@@ -139,6 +141,10 @@ class SignIn:
         if not right:
             request.response.status_int = 400
             return self._form("The name or the password is wrong.")
+        if disabled:
+            # Only who knows the password learns it.
+            request.response.status_int = 403
+            return self._form("This account is disabled. Ask who looks after this chat.")
         attempt.take_back()
         if kept is not None and passwords.is_outdated(kept):
             people.set_password(request.dbsession, user_id, passwords.hashed(password))
@@ -175,9 +181,7 @@ class Register:
         throttle: Throttle = request.registry.chat_throttle
         try:
             name = checked_name(request.POST.get("name", ""))
-            password = passwords.checked_password(request.POST.get("password", ""))
-            if password != request.POST.get("password_again", ""):
-                raise BadInput("The two passwords are not the same.", "password_again")
+            password = new_password(request)
             if wait := throttle.register(request.remote_addr):
                 _not_now(request, 429, wait)
                 return self._form(f"Too many accounts at once. Try again in {seconds(wait)} s.")
@@ -207,11 +211,24 @@ class Register:
         )
 
 
+def new_password(request: Request) -> str:
+    """Returns the new password of a form, which has it twice.
+
+    Raises:
+        BadInput: it cannot be one, or the two are not the same.
+    """
+    password = passwords.checked_password(request.POST.get("password", ""))
+    if password != request.POST.get("password_again", ""):
+        raise BadInput("The two passwords are not the same.", "password_again")
+    return password
+
+
 def signed_in(request: Request, user_id: int) -> Response:
     """Signs somebody in, who was somebody else before, or nobody."""
     sign_out_before(request)
     timeout = _settings(request).session_timeout
-    sign_in = people.sign_in(request.dbsession, user_id, timeout)
+    browser = browser_name(request.user_agent or "")
+    sign_in = people.sign_in(request.dbsession, user_id, timeout, browser)
     after = _next(request)
     remember(request, sign_in)
     new_csrf_token(request)

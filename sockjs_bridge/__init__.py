@@ -6,8 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sockjs_bridge.cluster.publish import publish
+    from sockjs_bridge.cluster.store import StoreError
     from sockjs_bridge.core.joined import Joined
-    from sockjs_bridge.errors import ConnectionClosed
+    from sockjs_bridge.core.presence import Presence
+    from sockjs_bridge.errors import ConnectionClosed, NotConfirmed, PresenceUnknown
     from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session, SessionManager, get_session_manager
     from sockjs_bridge.pyramid.config import (
@@ -16,21 +19,30 @@ if TYPE_CHECKING:
         includeme,
         websocket_view,
     )
+    from sockjs_bridge.pyramid.confirmation import BroadcastCount
     from sockjs_bridge.pyramid.connections import AsyncWebSocket, WebSocket
-    from sockjs_bridge.pyramid.notices import Notified
+    from sockjs_bridge.pyramid.notices import MembersGone, Notified
+    from sockjs_bridge.pyramid.presence import PresenceList
     from sockjs_bridge.pyramid.requests import SockJSRequest
     from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
     from sockjs_bridge.pyramid.sessions import WebSocketSession
 
 __all__ = (
     "AsyncWebSocket",
+    "BroadcastCount",
     "ConnectionClosed",
     "Joined",
+    "MembersGone",
+    "NotConfirmed",
     "Notified",
+    "Presence",
+    "PresenceList",
+    "PresenceUnknown",
     "Session",
     "SessionManager",
     "SockJS",
     "SockJSRequest",
+    "StoreError",
     "WebSocket",
     "WebSocketSession",
     "add_sockjs_rooms",
@@ -38,19 +50,27 @@ __all__ = (
     "add_websocket_view",
     "get_session_manager",
     "includeme",
+    "publish",
     "websocket_view",
 )
 __version__ = "0.1.0"
 
 _MODULES = {
     "AsyncWebSocket": "pyramid.connections",
+    "BroadcastCount": "pyramid.confirmation",
     "ConnectionClosed": "errors",
     "Joined": "core.joined",
+    "MembersGone": "pyramid.notices",
     "Notified": "pyramid.notices",
+    "Presence": "core.presence",
+    "PresenceList": "pyramid.presence",
+    "PresenceUnknown": "errors",
+    "NotConfirmed": "errors",
     "Session": "pyramid.compat",
     "SessionManager": "pyramid.compat",
     "SockJS": "pyramid.application",
     "SockJSRequest": "pyramid.requests",
+    "StoreError": "cluster.store",
     "WebSocket": "pyramid.connections",
     "WebSocketSession": "pyramid.sessions",
     "add_sockjs_rooms": "pyramid.rooms",
@@ -58,6 +78,7 @@ _MODULES = {
     "add_websocket_view": "pyramid.config",
     "get_session_manager": "pyramid.compat",
     "includeme": "pyramid.config",
+    "publish": "cluster.publish",
     "websocket_view": "pyramid.config",
 }
 

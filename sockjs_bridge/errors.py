@@ -16,3 +16,14 @@ class ConnectionClosed(Exception):
         super().__init__(f"{code} {reason}".rstrip())
         self.code = code
         self.reason = reason
+
+
+class NotConfirmed(Exception):
+    """A broadcast with ``confirm=True`` was not published, or nobody knows: it may have been.
+
+    Code that broadcasts it again may send it twice.
+    """
+
+
+class PresenceUnknown(Exception):
+    """Who is in a room is not known: the cluster's store cannot be reached, or does not answer."""

@@ -26,15 +26,16 @@ class SettingError(ValueError):
     """A wrong setting. The text names the key, the value and what is allowed."""
 
 
-def setting(default: D, parse: Callable[[Any], T]) -> D | T:
+def setting(default: D, parse: Callable[[Any], T], *, secret: bool = False) -> D | T:
     """Declares a setting, as a field of a dataclass.
 
     Args:
         default: of the field.
         parse: returns the value of a string, or takes a value that has the setting's type already.
             It raises `SettingError`, or ValueError with what is allowed, as the end of a sentence.
+        secret: its value is shown neither with the others nor in an error.
     """
-    return field(default=default, metadata={"parse": parse})
+    return field(default=default, repr=not secret, metadata={"parse": parse, "secret": secret})
 
 
 def parsers(table: type) -> dict[str, Callable[[Any], Any]]:
@@ -67,6 +68,7 @@ def read(
         SettingError: a name is unknown, or a value is wrong.
     """
     known = parsers(table)
+    secret = {item.name for item in fields(table) if item.metadata.get("secret")}
     names = ", ".join(sorted(known))
     keys = ", ".join(prefix + name for name in sorted(known))
     values = {}
@@ -79,7 +81,8 @@ def read(
         except SettingError:
             raise
         except ValueError as error:
-            raise SettingError(wrong.format(key=key, value=value, allowed=error)) from None
+            shown = "..." if name in secret else value
+            raise SettingError(wrong.format(key=key, value=shown, allowed=error)) from None
     return values
 
 

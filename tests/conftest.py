@@ -30,6 +30,7 @@ LONGEST = (
     *("e2e/test_transports.py", "e2e/test_life.py", "e2e/test_resuming_page.py"),
     *("e2e/test_server_trouble.py", "e2e/test_proxies.py", "e2e/test_messages.py"),
     *("packaging/test_build.py", "integration/test_scenarios.py", "integration/test_pserve.py"),
+    *("integration/test_gunicorn.py", "proxies/test_deploy.py"),
     *("interop/test_node_client.py", "pyramid_chat/test_talk.py", "pyramid_chat/test_pages.py"),
     *("integration/test_threads.py", "resume/test_browser_machine.py", "resume/test_machine.py"),
     *("core/test_session_machine.py", "server/test_skins.py"),
@@ -126,6 +127,15 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         yield
     broken = item.stash.get(BROKEN, [])
     assert not broken, f"without a server: {broken}"
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """The garbage collector of this process is left as it was."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 class Scheduling(LoadScopeScheduling):

@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[1]
 
 #: From the ground to the top. Folders side by side on a floor do not know each other.
 FLOORS = (
-    {"errors", "ini", "logs"},
+    {"errors", "ini", "later", "logs"},
     {"core"},
     {"resume"},
     {"endpoint"},
     {"client", "cluster"},
     {"pyramid", "server"},
-    {"ops", "scaffold", "testing"},
+    {"gunicorn", "ops", "scaffold", "testing"},
     {"pytest_plugin"},
     # The package itself: the public door, which nothing within goes through.
     {""},
@@ -144,6 +144,31 @@ def test_the_core_is_free_of_io() -> None:
             named = imports(module, source, package=module in packages)
             found |= {(inner, each.module.partition(".")[0]) for each in named}
     assert {each for each in found if each[1] in IMPURE} == {LOCKED}
+
+
+def test_one_folder_and_scripts_import_redis() -> None:
+    """scale.md: an application without a cluster needs no redis-py."""
+    packages = {name.rpartition(".")[0] for name in SOURCES}
+    found = {
+        module.removeprefix("sockjs_bridge.cluster.").partition(".")[0]
+        for module, source in SOURCES.items()
+        for each in imports(module, source, package=module in packages)
+        if each.module.partition(".")[0] == "redis"
+    }
+    assert found == {"redis"}
+
+
+def test_who_counts_for_prometheus() -> None:
+    """What an application without the include never imports; how a process is needs it neither."""
+    packages = {name.rpartition(".")[0] for name in SOURCES}
+    found = {
+        module.removeprefix("sockjs_bridge.")
+        for module, source in SOURCES.items()
+        for each in imports(module, source, package=module in packages)
+        if each.module.partition(".")[0] == "prometheus_client"
+    }
+    assert {part(f"sockjs_bridge.{module}") for module in found} == {"ops"}
+    assert "ops.health" not in found
 
 
 @pytest.mark.parametrize("package", ["sockjs_bridge", "pyramid_chat"])

@@ -127,18 +127,26 @@ CHAT = ("chat", "Settings of the chat")
 #: The defaults that are no numbers.
 WORDS = {
     "127.0.0.1:6543": ("127.0.0.1:6543",),
+    "a unix socket": "",
+    "/health": "/health",
+    "/metrics": "/metrics",
     "all": NAMES,
+    "default": "default",
     "false": False,
     "http": "http",
+    "most of shutdown_timeout": None,
+    "no secret": "",
+    "metrics": "metrics",
     "no subprotocol": (),
     "none": TrustedProxy(),
+    "one process": "",
     "the same origin": (),
     "the server's": None,
     "true": True,
 }
 
-#: Their defaults are places beside the ini.
-PLACES = {"sqlalchemy.url", "chat.secret_file"}
+#: Their defaults are places beside the ini, or nowhere.
+PLACES = {"sqlalchemy.url", "chat.secret_file", "chat.public_url"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,10 @@ import pytest
 import sockjs_bridge
 
 #: Attributes that hold a session's key, a cookie, a ticket or what somebody said.
-SECRETS = {"body", "form", "head", "headers", "key", "messages", "query"}
+SECRETS = {
+    *("body", "form", "head", "headers", "key", "messages", "query"),
+    *("password", "secret", "sentinel_password"),
+}
 
 #: Whose attribute of such a name holds nothing of the kind: how bodies are written, and a place.
 HARMLESS = {"sockjs_bridge.core.transports.Sending", "sockjs_bridge.resume.tombstones.Tombstone"}

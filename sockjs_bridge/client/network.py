@@ -28,6 +28,8 @@ BROKEN = (aiohttp.ClientError, OSError, TimeoutError, ValueError, RuntimeError)
 class Core(Protocol):
     """What hears of what arrives: `ResumableClient`."""
 
+    home: str
+
     def connected(self, link: Link) -> None:
         """See `Asking.connected`."""
         raise NotImplementedError
@@ -159,7 +161,8 @@ class Network:
     # What moves
 
     def _url(self, session: str, transport: str, *query: str) -> URL:
-        return extend_url(self._base, f"/~r1/{session}/{transport}", *query)
+        home = "" if self._core is None else self._core.home
+        return extend_url(self._base, f"/~r1{home}/{session}/{transport}", *query)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(coroutine)

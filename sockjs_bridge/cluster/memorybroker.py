@@ -11,10 +11,12 @@ from collections import deque
 from typing import Protocol
 
 from sockjs_bridge.cluster.engine import Bounds
-from sockjs_bridge.cluster.store import Entry, Position
+from sockjs_bridge.cluster.store import FENCED_FOR, Entry, Fenced, Position
 
-#: A room's last position outlives its last message, as in Redis.
+#: A room's last position outlives its last message, as in Redis: so many times ``ttl``, and so many
+#: seconds at least.
 POSITION_LASTS = 4
+POSITION_LASTS_AT_LEAST = 60.0
 
 
 class _Connections(Protocol):
@@ -57,8 +59,11 @@ class _Stream:
     def add(self, entry: Entry, bounds: Bounds, now: float) -> Position:
         self.top = Position(self.top.epoch, self.top.number + 1)
         self.entries.append((now, self.top, entry))
-        self.until = now + POSITION_LASTS * bounds.ttl
+        self.touch(bounds, now)
         return self.top
+
+    def touch(self, bounds: Bounds, now: float) -> None:
+        self.until = now + max(POSITION_LASTS * bounds.ttl, POSITION_LASTS_AT_LEAST)
 
     def since(
         self, position: Position, bounds: Bounds, now: float
@@ -100,6 +105,8 @@ class MemoryBroker:
         self.members: dict[str, dict[str, str]] = {}
         self.nodes: dict[str, tuple[str, float]] = {}
         self.homes: dict[str, tuple[str, float]] = {}
+        # Until when it is known that a process was declared dead.
+        self._dead: dict[str, float] = {}
 
     def epoch(self) -> int:
         """Returns an epoch that was never there, also before this process."""
@@ -147,12 +154,18 @@ class MemoryBroker:
 
     def add(self, room: str, entry: Entry, bounds: Bounds, now: float) -> Position:
         """Keeps a message of a room."""
+        stream = self.begun(room, bounds, now)
+        if stream.top.epoch < self.floor:
+            stream.begin(self.epoch())
+        return stream.add(entry, bounds, now)
+
+    def begun(self, room: str, bounds: Bounds, now: float) -> _Stream:
+        """Returns what is kept of a room, from now on where nothing was."""
         stream = self.stream(room, now)
         if stream is None:
             stream = self.streams[room] = _Stream(self.epoch())
-        elif stream.top.epoch < self.floor:
-            stream.begin(self.epoch())
-        return stream.add(entry, bounds, now)
+        stream.touch(bounds, now)
+        return stream
 
     def go(self, room: str, member: str) -> str | None:
         """Forgets a member of a room; returns what was told of it, None where it was not in."""
@@ -168,9 +181,9 @@ class MemoryBroker:
         return node if until > now else None
 
     def claim(self, session: str, node: str, now: float, until: float) -> str:
-        """Returns who has a session: the node that asks, if nobody had it."""
+        """Returns who has a session: the node that asks, if nobody had it who lives."""
         owner = self.home(session, now)
-        if owner is None:
+        if owner is None or not (owner == node or owner in self.living(now)):
             self.homes[session] = (owner := node, until)
         return owner
 
@@ -192,19 +205,35 @@ class MemoryBroker:
             each.hear_told(text)
         return len(heard)
 
-    def top(self, room: str, now: float) -> Position | None:
+    def top(self, room: str, bounds: Bounds, now: float) -> Position | None:
         """Returns the last position of a room."""
         stream = self.stream(room, now)
-        return None if stream is None else stream.top
+        if stream is None:
+            return None
+        stream.touch(bounds, now)
+        return stream.top
+
+    def lease(self, node: str, about: str, now: float, until: float) -> Fenced | None:
+        """Notes that a process lives, unless it was declared dead."""
+        if self._dead.get(node, 0.0) > now:
+            return Fenced(f"{node} was declared dead")
+        self.nodes[node] = (about, until)
+        return None
+
+    def release(self, node: str) -> None:
+        """Notes that a process ends."""
+        self.nodes.pop(node, None)
+        self._dead.pop(node, None)
 
     def living(self, now: float) -> dict[str, str]:
         """Returns what the processes with a lease say of themselves."""
         return {node: about for node, (about, until) in self.nodes.items() if until > now}
 
     def sweep(self, node: str, now: float) -> list[tuple[str, str, str]]:
-        """Forgets the members that a node without a lease had; returns room, member, info."""
+        """Declares a node without a lease dead; returns room, member, info of who was there."""
         if node in self.living(now):
             return []
+        self._dead[node] = now + FENCED_FOR
         every = [(room, who) for room, members in self.members.items() for who in members]
         gone = [(room, who) for room, who in every if node_of(who) == node]
         return [(room, who, self.go(room, who) or "") for room, who in gone]

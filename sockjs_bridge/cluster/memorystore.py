@@ -14,7 +14,15 @@ from typing import Any
 
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.memorybroker import MemoryBroker, node_of
-from sockjs_bridge.cluster.store import Done, Entry, Listener, Position, Since, StoreError
+from sockjs_bridge.cluster.store import (
+    Done,
+    Entry,
+    Fenced,
+    Listener,
+    Position,
+    Since,
+    StoreError,
+)
 from sockjs_bridge.core.contracts import Clock
 
 
@@ -160,21 +168,19 @@ class MemoryStore:
         """Looks up what came behind a position; see `Store.since`."""
 
         def act(now: float) -> Since:
-            stream = self._broker.stream(room, now)
-            if stream is None:
-                return Since(None, None)
+            stream = self._broker.begun(room, bounds, now)
             if position is None:
                 return Since(stream.top, None)
             return Since(stream.top, stream.since(position, bounds, now))
 
         self._answer(done, act)
 
-    def tops(self, rooms: Iterable[str], done: Done[Mapping[str, Position | None]]) -> None:
+    def tops(self, rooms: Mapping[str, Bounds], done: Done[Mapping[str, Position | None]]) -> None:
         """Looks up the last positions of rooms; see `Store.tops`."""
-        names = [*rooms]
+        asked = {**rooms}
 
         def act(now: float) -> dict[str, Position | None]:
-            return {room: self._broker.top(room, now) for room in names}
+            return {room: self._broker.top(room, bounds, now) for room, bounds in asked.items()}
 
         self._answer(done, act)
 
@@ -230,18 +236,14 @@ class MemoryStore:
     def lease(self, about: str, ttl: float, done: Done[None]) -> None:
         """Says that this process lives; see `Store.lease`."""
 
-        def act(now: float) -> None:
-            self._broker.nodes[self.node] = (about, now + ttl)
+        def act(now: float) -> Fenced | None:
+            return self._broker.lease(self.node, about, now, now + ttl)
 
         self._answer(done, act)
 
     def release(self, done: Done[None]) -> None:
         """Says that this process ends; see `Store.release`."""
-
-        def act(now: float) -> None:
-            self._broker.nodes.pop(self.node, None)
-
-        self._answer(done, act)
+        self._answer(done, lambda now: self._broker.release(self.node))
 
     def leases(self, done: Done[Mapping[str, str]]) -> None:
         """Lists the processes that live; see `Store.leases`."""

@@ -22,6 +22,13 @@ class StoreError(Exception):
     """The store cannot be reached, or refuses; the text is one sentence for the log."""
 
 
+class Fenced(StoreError):
+    """Another process has declared this one dead: its sessions are not its own any more."""
+
+
+#: Seconds for which it is known at least that a process was declared dead.
+FENCED_FOR = 3600.0
+
 #: Hears of a result, or why there is none.
 Done = Callable[[T | StoreError], object]
 
@@ -47,7 +54,7 @@ class Position:
 
     Attributes:
         epoch: within one the numbers go up by one; another one has begun from nothing.
-        number: of the message, from 1.
+        number: of the message, from 1; 0 is where an epoch begins.
     """
 
     epoch: int
@@ -62,12 +69,12 @@ class Since:
     """What a room has behind a position.
 
     Attributes:
-        top: of the last message; None where the room has none.
+        top: of the last message.
         entries: all messages behind the position, in order; None where not all are there any more,
             or the position is none of this room (a gap).
     """
 
-    top: Position | None
+    top: Position
     entries: list[tuple[Position, Entry]] | None
 
 
@@ -91,7 +98,9 @@ class Listener(Protocol):
         raise NotImplementedError
 
     def connected(self, *, same: bool) -> None:
-        """The store can be reached, for the first time or again; subscriptions are made anew.
+        """The store can be reached, for the first time or again.
+
+        Subscriptions that were lost are made anew; `subscribed` follows for these.
 
         Args:
             same: it is the store of before, which has lost nothing of its own accord.
@@ -150,12 +159,25 @@ class Store(Protocol):
     ) -> None:
         """Looks up what came behind a position; with None only the top is asked for.
 
-        No entries come then, nor where the room has none.
+        Where nothing is known of the room an epoch begins, so that whoever has heard nothing yet
+        has a position, too: silence is no gap. A top is known for four times ``ttl``, and a minute
+        at least, after it was published or asked for.
+
+        Args:
+            room: its name.
+            position: of the last message that is known.
+            bounds: of the room.
+            done: hears of that.
         """
         raise NotImplementedError
 
-    def tops(self, rooms: Iterable[str], done: Done[Mapping[str, Position | None]]) -> None:
-        """Looks up the last positions of rooms, in one pipeline."""
+    def tops(self, rooms: Mapping[str, Bounds], done: Done[Mapping[str, Position | None]]) -> None:
+        """Looks up the last positions of rooms, in one pipeline; they are known longer then.
+
+        Args:
+            rooms: their names, and how much is kept of each.
+            done: hears of them, None for a room of which nothing is known.
+        """
         raise NotImplementedError
 
     def subscribe(self, rooms: Iterable[str]) -> None:
@@ -188,9 +210,11 @@ class Store(Protocol):
         raise NotImplementedError
 
     def sweep(self, node: str, done: Done[list[tuple[str, str, str]]]) -> None:
-        """Forgets all members that a node without a lease had.
+        """Declares a node without a lease dead, and forgets all members that it had.
 
-        Only one of those who ask at the same time gets them, so that they are told of once.
+        It gets no lease any more (`Fenced`), in the same step: it may only have stood still, and
+        others take it for dead from here on. A node that has a lease stays as it is. Only one of
+        those who ask at the same time gets the members, so that they are told of once.
 
         Args:
             node: its name.
@@ -206,12 +230,13 @@ class Store(Protocol):
         Args:
             about: what others are to know: its address and counts.
             ttl: seconds.
-            done: hears that it is noted.
+            done: hears that it is noted; `Fenced` where this process was declared dead (`sweep`),
+                until it calls `release`.
         """
         raise NotImplementedError
 
     def release(self, done: Done[None]) -> None:
-        """Says that this process ends."""
+        """Says that this process ends; it may begin anew with a lease, also where it was dead."""
         raise NotImplementedError
 
     def leases(self, done: Done[Mapping[str, str]]) -> None:
@@ -231,7 +256,7 @@ class Store(Protocol):
     # Homes of sessions
 
     def claim(self, session: str, ttl: float, done: Done[str]) -> None:
-        """Takes a session, unless another process has it.
+        """Takes a session, unless another process has it that has a lease.
 
         Args:
             session: a hash of it.

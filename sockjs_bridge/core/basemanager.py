@@ -9,7 +9,9 @@ from typing import Generic, Protocol, TypeVar
 from sockjs_bridge.core.contracts import Recipient
 from sockjs_bridge.core.flusher import Flusher
 from sockjs_bridge.core.hub import Hub, TooManySessions
+from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.statemachine import TableEnum
 
 logger = logging.getLogger("sockjs_bridge.session")
 
@@ -30,6 +32,21 @@ class Managed(Recipient, Protocol):
     bytes_in: int
     messages_out: int
     bytes_out: int
+
+    @property
+    def state(self) -> TableEnum:
+        """How far its life is."""
+        raise NotImplementedError
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many messages its client lacks, and their bytes."""
+        raise NotImplementedError
+
+    @property
+    def unhandled(self) -> int:
+        """How many messages wait for its application."""
+        raise NotImplementedError
 
     @property
     def messages_in(self) -> int:
@@ -74,8 +91,7 @@ class BaseManager(Generic[S]):
         self.flush_now = self._flusher.write
         self.settle = hub.broadcasts.settle
         self.drop = hub.broadcasts.drop
-        self.join = hub.join
-        self.leave = hub.rooms.leave
+        self.leave = hub.leave
         self.leave_rooms = hub.leave_rooms
         self.rooms_of = hub.rooms.of
         self._hub = hub
@@ -83,6 +99,26 @@ class BaseManager(Generic[S]):
 
     def __iter__(self) -> Iterator[S]:
         raise NotImplementedError
+
+    def join(self, session: Recipient, room: str, info: str = "", announce: bool = False) -> Joined:
+        """Puts a session into a room; in any thread.
+
+        Args:
+            session: the session.
+            room: its name.
+            info: what is told of the session there, a JSON object; empty where nothing is.
+            announce: members are told that it came, and that it leaves.
+
+        Returns:
+            False when the session is over.
+
+        Raises:
+            ValueError: the info has more than ``max_presence_info`` bytes.
+        """
+        limit = self.settings.max_presence_info
+        if len(info) > limit:
+            raise ValueError(f"info has {len(info)} bytes, and max_presence_info is {limit}")
+        return self._hub.join(session, room, info, announce)
 
     def _take_place(self) -> None:
         """Takes a session's place.

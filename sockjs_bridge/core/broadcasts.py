@@ -93,6 +93,7 @@ class Broadcasts:
         monitor: what is counted.
 
     Attributes:
+        monitor: as given.
         fan_out: the messages that are under way, None where there are none.
     """
 
@@ -101,7 +102,7 @@ class Broadcasts:
 
     def __init__(self, clock: Clock, monitor: Monitor) -> None:
         self._clock = clock
-        self._monitor = monitor
+        self.monitor = monitor
         self.fan_out: FanOut | None = None
 
     def send(
@@ -119,7 +120,7 @@ class Broadcasts:
             exclude: those of them that do not get it.
             place: of the message, in a room with history.
         """
-        self._monitor.broadcast(len(sessions) - len(exclude))
+        self.monitor.broadcast(len(sessions) - len(exclude))
         if self.fan_out is None:
             self.fan_out = FanOut(sessions)
             self.fan_out.add(sessions, text, exclude, place)

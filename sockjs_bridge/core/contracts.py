@@ -2,7 +2,7 @@
 
 Where nothing else is said, everything is called on the loop, and nothing here may block. In the
 order of what a session stands between: time, the server, the application, the place where it
-lives, and the others that hear the same. What is counted stands in `monitor`.
+lives, and the others that hear the same. What is counted: `monitor`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sockjs_bridge.core.frames import Batch, Frames
 from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
 
@@ -105,15 +106,9 @@ class Peer:
         return self._key
 
     def taken(self, now: float) -> float:
-        """Returns when it was last seen to take some of what is on its way to it.
+        """Returns when it was last seen to take some of what is on its way; 0 where it never was.
 
-        To see that, somebody must have asked before: what is on its way is compared.
-
-        Args:
-            now: seconds of the clock.
-
-        Returns:
-            Seconds of the clock; 0 where it was never seen.
+        Somebody must have asked before: it is compared. In seconds of the clock, as `now` is.
         """
         return 0.0
 
@@ -174,10 +169,9 @@ class Receiver(Protocol):
 class Handler(Protocol):
     """The application's side of a session.
 
-    The framework makes it with the `Channel` that it is for; the session calls it. `opened`,
-    `received` and `closed` may call the channel's ``send_encoded``, ``close``, ``ready``, ``join``
-    and ``leave`` before they return; `backlog` calls nothing. What one of them raises comes out of
-    the session's method that led to it.
+    The framework makes it with the `Channel` that it is for; the session calls it. All methods but
+    `backlog` may call the channel's ``send_encoded``, ``close``, ``ready``, ``join`` and ``leave``.
+    What one of them raises comes out of the session's method that led to it.
     """
 
     def opened(self) -> None:
@@ -190,6 +184,10 @@ class Handler(Protocol):
 
     def backlog(self) -> int:
         """Returns how many messages arrived and are not handled yet."""
+        raise NotImplementedError
+
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Somebody else has come to a room that the session is in, or left it."""
         raise NotImplementedError
 
     def closed(self, code: int, reason: str) -> None:
@@ -250,8 +248,8 @@ class Channel(Protocol):
         """The names of the rooms that it is in."""
         raise NotImplementedError
 
-    def join(self, room: str) -> Joined:
-        """Enters a room; false when it is over."""
+    def join(self, room: str, info: str = "", announce: bool = False) -> Joined:
+        """Enters a room; false when it is over. See `BaseManager.join`."""
         raise NotImplementedError
 
     def leave(self, room: str) -> bool:
@@ -304,16 +302,17 @@ class Member(Protocol):
 class Recipient(Member, Timed, Protocol):
     """What is written to with many others: a session, as `Broadcasts` and `Flusher` call it.
 
-    `take`, `queue` and `flush` may end it, as `fail` does, and with that lead to the application,
-    which may broadcast anew, or end others, before they return.
+    `take`, `queue` and `flush` may end it, as `fail` does, and with that lead to the application.
 
     Attributes:
         id: for the log.
+        userid: who opened it, as text; None where nobody is signed in.
         transport: whose ``encode`` makes its messages.
         dirty: it is written at the end of the tick; the flusher's own note.
     """
 
     id: str
+    userid: str | None
     transport: Transport
     dirty: bool
 
@@ -323,6 +322,10 @@ class Recipient(Member, Timed, Protocol):
 
     def queue(self, messages: Iterable[bytes]) -> None:
         """Queues messages that its transport's ``encode`` has made, as long as it is not over."""
+        raise NotImplementedError
+
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Tells its application of somebody else in a room; see `Handler.presence_changed`."""
         raise NotImplementedError
 
     def flush(self, shared: Frames | None = None) -> None:
@@ -380,8 +383,8 @@ class Owner(Protocol[S_contra]):
         """Returns the rooms that a session is in; in any thread."""
         raise NotImplementedError
 
-    def join(self, session: S_contra, room: str) -> Joined:
-        """Puts a session into a room; false when it is over. In any thread."""
+    def join(self, session: S_contra, room: str, info: str = "", announce: bool = False) -> Joined:
+        """Puts a session into a room; see `Channel.join`. In any thread."""
         raise NotImplementedError
 
     def leave(self, session: S_contra, room: str) -> bool:

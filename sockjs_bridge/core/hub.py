@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Protocol
 
 from sockjs_bridge.core.broadcasts import Broadcasts
+from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.joined import IN, REFUSED, Joined
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.presences import Presences
 from sockjs_bridge.core.rooms import Rooms
 
 
@@ -43,6 +45,11 @@ class Capacity:
     def __init__(self, limit: int, places: Places | None = None) -> None:
         self._limit = limit
         self._places = Places() if places is None else places
+
+    @property
+    def taken(self) -> int:
+        """How many there are."""
+        return self._places.taken
 
     def take(self) -> None:
         """Takes a place.
@@ -90,7 +97,9 @@ class Hub:
         capacity: how many sessions there may be.
         rooms: of the application, where they are there before it is served.
         monitor: what is counted; nothing by default.
-        history: of rooms that have one, None where none has.
+        history: of rooms that are more than lists of sessions; None where none is.
+
+        presences: who is in the rooms, for applications; None where nobody asks.
 
     Attributes:
         clock: as given.
@@ -99,6 +108,8 @@ class Hub:
         monitor: as given.
         wheel: the deadlines of the sessions.
         broadcasts: takes messages to many of them.
+        claim: whether resumable sessions may be served.
+        spread: seconds over which clients come back when this process has ended.
     """
 
     def __init__(
@@ -108,6 +119,7 @@ class Hub:
         rooms: Rooms[Recipient] | None = None,
         monitor: Monitor | None = None,
         history: History | None = None,
+        presences: Presences | None = None,
     ) -> None:
         self.clock = clock
         self.capacity = capacity
@@ -115,20 +127,35 @@ class Hub:
         self.monitor = Monitor() if monitor is None else monitor
         self.wheel = DeadlineWheel(clock)
         self.broadcasts = Broadcasts(clock, self.monitor)
+        self.claim = Claim()
+        self.spread = 5.0
+        self._presences = presences
         self._history = history
         if history is not None:
             history.start(clock, self.rooms, self.broadcasts)
         self._endpoints: list[Sessions] = []
+        self._at_end: list[Callable[[], object]] = []
 
     def add(self, sessions: Sessions) -> None:
         """Adds the sessions of an endpoint."""
         self._endpoints.append(sessions)
 
-    def join(self, session: Recipient, room: str) -> Joined:
+    def join(self, session: Recipient, room: str, info: str = "", announce: bool = False) -> Joined:
         """Puts a session into a room; in any thread."""
         if self._history is not None:
-            return self._history.join(session, room)
-        return IN if self.rooms.join(session, room) else REFUSED
+            joined = self._history.join(session, room)
+        else:
+            joined = IN if self.rooms.join(session, room) else REFUSED
+        if joined and self._presences is not None:
+            self._presences.entered(session, room, info, announce)
+        return joined
+
+    def leave(self, session: Recipient, room: str) -> bool:
+        """Takes a session out of a room; False when it was not in. In any thread."""
+        left = (self._history or self.rooms).leave(session, room)
+        if left and self._presences is not None:
+            self._presences.left(session, (room,))
+        return left
 
     def introduced(self, session: Recipient) -> None:
         """Hears that a session's client has said what it has of rooms; see `History`."""
@@ -137,9 +164,10 @@ class Hub:
 
     def leave_rooms(self, session: Recipient) -> frozenset[str]:
         """Takes a session that is over out of all rooms, and returns which those were."""
-        if self._history is not None:
-            return self._history.leave_all(session)
-        return self.rooms.leave_all(session)
+        rooms = (self._history or self.rooms).leave_all(session)
+        if rooms and self._presences is not None:
+            self._presences.left(session, rooms)
+        return rooms
 
     def close(self, code: int, reason: str, within: float = 0.0) -> Iterator[None]:
         """Closes all sessions of all endpoints; none begins any more.
@@ -160,7 +188,13 @@ class Hub:
         """Whether every client has heard that its session is over."""
         return all(each.told for each in self._endpoints)
 
+    def when_finished(self, callback: Callable[[], object]) -> None:
+        """Calls back when no session is left: the server has stopped."""
+        self._at_end.append(callback)
+
     def finish(self) -> None:
         """Forgets the sessions that are left: the server has stopped."""
         for each in self._endpoints:
             each.finish()
+        for callback in self._at_end:
+            callback()

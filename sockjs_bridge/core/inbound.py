@@ -88,6 +88,12 @@ class Inbound(States):
             self._held is not None or handler.backlog() >= self._max_inbound
         )
 
+    @property
+    def unhandled(self) -> int:
+        """How many messages wait for the application."""
+        waiting = 0 if self._handler is None else self._handler.backlog()
+        return waiting + len(self._held or ())
+
     def when_ready(self, callback: Callable[[], object]) -> None:
         """Calls back once, when the session is not `full` any more or is over."""
         if self._ready is None:

@@ -18,11 +18,16 @@ class Joined:
             the room has no history.
     """
 
-    __slots__ = ("_joined", "recovered")
+    __slots__ = ("_joined", "_recovered")
 
     def __init__(self, joined: bool, recovered: bool | None = None) -> None:
         self._joined = joined
-        self.recovered = recovered
+        self._recovered = recovered
+
+    @property
+    def recovered(self) -> bool | None:
+        """See there."""
+        return self._recovered
 
     def __bool__(self) -> bool:
         return self._joined
@@ -36,7 +41,7 @@ class Joined:
     def __repr__(self) -> str:
         return f"<Joined {self._joined} recovered={self.recovered}>"
 
-    def __await__(self) -> Generator[None, None, Joined]:
+    def __await__(self) -> Generator[object, None, Joined]:
         yield from ()
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.basemanager import BaseManager
@@ -25,6 +25,7 @@ class Manager(BaseManager[Session]):
     Attributes:
         rooms: the hub's.
         broadcasts: the hub's.
+        ended: hears of base and id of each session over HTTP that is over; None: nobody does.
     """
 
     def __init__(self, settings: Settings, hub: Hub) -> None:
@@ -34,6 +35,7 @@ class Manager(BaseManager[Session]):
         # WebSocket sessions are in the second set only: an HTTP request cannot find them.
         self._by_id: dict[tuple[str, str], Session] = {}
         self._all: set[Session] = set()
+        self.ended: Callable[[str, str], object] | None = None
         hub.add(self)
 
     def __len__(self) -> int:
@@ -79,6 +81,8 @@ class Manager(BaseManager[Session]):
         key = session.base, session.id
         if self._by_id.get(key) is session:
             del self._by_id[key]
+            if self.ended is not None:
+                self.ended(*key)
         self._let_go(session, reason=f" {session.close_reason!r}")
 
     @property

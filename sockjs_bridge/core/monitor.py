@@ -32,18 +32,20 @@ class Monitor:
             status: of the response.
         """
 
-    def handshake(self, status: int) -> None:
+    def handshake(self, status: int, seconds: float) -> None:
         """The application was asked whether a session may open.
 
         Args:
             status: of its response; below 300 it may.
+            seconds: until that was there; waiting for a thread is a part of it.
         """
 
-    def hook(self, name: str) -> None:
-        """A hook of a session class was called.
+    def hook(self, name: str, seconds: float) -> None:
+        """A hook of a session class has returned, or raised.
 
         Args:
             name: of the hook.
+            seconds: that it took, with its transaction.
         """
 
     def dropped(self, count: int) -> None:

@@ -100,6 +100,11 @@ class Outbound(Inbound):
             self._outbox.clear()
             self._owner.monitor.dropped(dropped)
 
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many messages wait for the client, and their bytes."""
+        return len(self._outbox.messages), self._outbox.size
+
     def when_drained(self, callback: Callable[[], object]) -> None:
         """Calls back once, when little waits for the client (`Outbox.drained`) or it is over."""
         if self.over:

@@ -213,6 +213,7 @@ class Target(NamedTuple):
         script_name: the path at which the application believes to be mounted, percent-decoded.
         resumable: it is for a session of ``~r1``; the action is empty where the URL is none of the
             sub-protocol's.
+        home: the process that has that session, as the URL says; empty where it says nothing.
     """
 
     base: str
@@ -220,6 +221,7 @@ class Target(NamedTuple):
     session_id: str = ""
     script_name: str = ""
     resumable: bool = False
+    home: str = ""
 
 
 _SESSION = re.compile(
@@ -249,10 +251,10 @@ def targets(path: str) -> Iterator[Target]:
         path: the path of a request, percent-encoded, without its query.
     """
     if "r1" in path and (match := _RESUMABLE.fullmatch(path)):
-        home = match["home"]
-        known = home is None or _HOME.fullmatch(home) is not None
+        home = match["home"] or ""
+        known = match["home"] is None or _HOME.fullmatch(home) is not None
         action = match["action"] if known else ""
-        yield Target(match["base"], action, match["session"], resumable=True)
+        yield Target(match["base"], action, match["session"], resumable=True, home=home[1:])
     elif match := _SESSION.fullmatch(path):
         yield Target(match["base"], match["action"], match["session"])
     if match := _STATIC.fullmatch(path):

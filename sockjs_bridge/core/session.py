@@ -16,6 +16,7 @@ from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.core.deadlines import Beat
 from sockjs_bridge.core.joined import Joined
 from sockjs_bridge.core.outbound import Outbound
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.repeats import RepeatMemory
 from sockjs_bridge.core.states import (
     ABSENT,
@@ -57,10 +58,12 @@ class Session(Outbound):
         credentials: what later requests of it must come with; None where none are asked for.
         last_rooms: the rooms that it was in when it ended.
         slot: the wheel's.
+        userid: who opened it; None where nobody is signed in.
     """
 
     __slots__ = (
         *("base", "connection", "credentials", "id", "last_rooms", "slot", "subprotocol"),
+        "userid",
         "__weakref__",
     )
 
@@ -74,6 +77,7 @@ class Session(Outbound):
         self.slot: int | None = None
         self.connection: Any = None
         self.credentials: Credentials | None = None
+        self.userid: str | None = None
         self.last_rooms: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -132,13 +136,18 @@ class Session(Outbound):
         """The names of the rooms that it is in; in any thread."""
         return self._owner.rooms_of(self)
 
-    def join(self, room: str) -> Joined:
+    def join(self, room: str, info: str = "", announce: bool = False) -> Joined:
         """Enters a room; in any thread. False when the session is over."""
-        return self._owner.join(self, room)
+        return self._owner.join(self, room, info, announce)
 
     def leave(self, room: str) -> bool:
         """Leaves a room; in any thread. False when it was not in."""
         return self._owner.leave(self, room)
+
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Tells the application of somebody else in a room."""
+        if self._handler is not None:
+            self._handler.presence_changed(room, presence, joined=joined)
 
     # The end
 

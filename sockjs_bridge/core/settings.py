@@ -11,6 +11,8 @@ from sockjs_bridge.core.protocol import TOKEN
 from sockjs_bridge.core.transports import NAMES
 from sockjs_bridge.ini import count, flag, number, read, setting
 
+# No pattern of a route: the server itself compares it.
+_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 _ORIGIN = re.compile(r"https?://(\*\.)?[^/*@?#\s]+")
 
 
@@ -47,6 +49,59 @@ def _subprotocols(value: Any) -> tuple[str, ...]:
     return names
 
 
+_STORES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "memory")
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+#: Characters that the secret of a cluster has at least: who listens in may try out short ones.
+SHORTEST_SECRET = 16
+
+
+def _store(value: Any) -> str:
+    """Parses the URL of what the processes share; its reader says what is wrong with the rest."""
+    url = str(value).strip()
+    scheme, separator, _ = url.partition("://")
+    if url and (not separator or scheme not in _STORES):
+        raise ValueError("a URL that begins with " + ", ".join(f"{each}://" for each in _STORES))
+    return url
+
+
+def _cluster_name(value: Any) -> str:
+    if not isinstance(value, str) or not _CLUSTER_NAME.fullmatch(value.strip()):
+        raise ValueError("1 to 64 of A-Z a-z 0-9 _ . -")
+    return value.strip()
+
+
+def _listen(value: Any) -> str:
+    where = str(value).strip()
+    host, _, port = where.rpartition(":")
+    if where and not (host and port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise ValueError("an address of this host and a port, as 10.0.0.5:7000 (0: any free port)")
+    if host in ("0.0.0.0", "[::]", "::", "*"):
+        raise ValueError("one address of this host, by which other processes reach it")
+    return where
+
+
+def _secret(value: Any) -> str:
+    if not isinstance(value, str) or 0 < len(value) < SHORTEST_SECRET:
+        raise ValueError(f"a random text of {SHORTEST_SECRET} characters or more")
+    return value
+
+
+def _drain(value: Any) -> float | None:
+    return None if value in (None, "") else number(0, 86400, "seconds")(value)
+
+
+def _path(value: Any) -> str:
+    if value != "" and not (isinstance(value, str) and _PATH.fullmatch(value)):
+        raise ValueError("a path as /metrics, or nothing, for none")
+    return str(value)
+
+
+def _permission(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("the name of a permission, or nothing, for everybody")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one endpoint.
@@ -69,6 +124,8 @@ class Settings:
         max_inbound: messages that wait for one slow handler; beyond: reading stops (WebSocket),
             the send is answered late (HTTP).
         max_sessions: sessions of one process; beyond: 503 with ``Retry-After``.
+        max_presence_info: bytes of what is told of a connection in a room, as JSON
+            (``join(room, info=...)``).
         blocking_threads: connections served by blocking views; beyond: the session is closed
             with 4503.
         max_body_size: bytes of the body of a request of the application's pages; beyond: 413.
@@ -82,8 +139,18 @@ class Settings:
         jsessionid: whether responses set the cookie ``JSESSIONID``, for sticky balancers.
         fast: whether polls and sends of open sessions, and WebSockets, are handled before aiohttp
             makes requests of them (`sockjs_bridge.server.fast`).
+        metrics_path: where `sockjs_bridge.ops` shows metrics; empty: nowhere.
+        metrics_permission: who may see them; empty: everybody.
+        health_path: below which `sockjs_bridge.ops` says how the process is; empty: nowhere.
         debug: whether an asynchronous view or hook that keeps the event loop for more than 100 ms
             is logged.
+        cluster: URL of what the processes of the application share; empty where there is one.
+        cluster_name: tells clusters apart that share a store.
+        cluster_listen: address and port for links from other hosts; empty: a unix socket.
+        cluster_secret: what processes on different hosts know each other by.
+        cluster_lease: seconds after which a process that says nothing is taken for dead.
+        drain: seconds over which clients leave a process that ends; None: most of
+            ``shutdown_timeout``.
     """
 
     heartbeat_delay: float = setting(25.0, number(0.05, 35, "seconds"))
@@ -97,6 +164,7 @@ class Settings:
     max_queue_size: int = setting(1048576, count(1, "bytes"))
     max_inbound: int = setting(64, count(1, "messages"))
     max_sessions: int = setting(50000, count(1, "sessions"))
+    max_presence_info: int = setting(1024, count(2, "bytes"))
     blocking_threads: int = setting(1000, count(1, "threads"))
     max_body_size: int | None = setting(None, count(0, "bytes"))
     page_threads: int | None = setting(None, count(1, "threads"))
@@ -105,7 +173,16 @@ class Settings:
     subprotocols: tuple[str, ...] = setting((), _subprotocols)
     jsessionid: bool = setting(False, flag)
     fast: bool = setting(True, flag)
+    metrics_path: str = setting("/metrics", _path)
+    metrics_permission: str = setting("metrics", _permission)
+    health_path: str = setting("/health", _path)
     debug: bool = setting(False, flag)
+    cluster: str = setting("", _store, secret=True)
+    cluster_name: str = setting("default", _cluster_name)
+    cluster_listen: str = setting("", _listen)
+    cluster_secret: str = setting("", _secret, secret=True)
+    cluster_lease: float = setting(5.0, number(1, 60, "seconds"))
+    drain: float | None = setting(None, _drain)
 
     def override(self, raw: Mapping[str, Any], prefix: str = "") -> Settings:
         """Makes settings that differ from these.

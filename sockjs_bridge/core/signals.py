@@ -9,6 +9,10 @@ from typing import Any
 
 from sockjs_bridge.core.contracts import Clock
 
+#: The kind of signals that tell what a dead process had: room, member and text, of the store. One
+#: process hears them.
+GONE = "gone"
+
 logger = logging.getLogger("sockjs_bridge.server")
 
 
@@ -73,6 +77,13 @@ class Signals:
         """Says that signals of other processes may have been missed; on the loop."""
         self._missed()
 
+    def hear_alone(self, kind: str, data: Any) -> None:
+        """Has a signal heard in this process alone, on the loop."""
+        hearer = self._hearers.get(kind)
+        # A newer release may say more.
+        if hearer is not None:
+            hearer(data)
+
     def hear(self, text: str) -> None:
         """Hears what a process has said, on the loop."""
         try:
@@ -80,7 +91,4 @@ class Signals:
         except (TypeError, ValueError):
             logger.warning("a signal is none: %.100r", text)
             return
-        hearer = self._hearers.get(kind)
-        # A newer release may say more.
-        if hearer is not None:
-            hearer(data)
+        self.hear_alone(kind, data)

@@ -18,8 +18,11 @@ from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.states import NEW
 from sockjs_bridge.core.transports import PLAIN, Sending, Transport
+from sockjs_bridge.endpoint.homes import Homes, Missing
 from sockjs_bridge.endpoint.outcomes import (
     RETRY_AFTER,
+    SOON,
+    UNREACHABLE,
     Answer,
     Attach,
     Headers,
@@ -43,6 +46,7 @@ class Action:
         headers: that responses begin with.
         cors: the headers that responses end with.
         content_type: of the request.
+        homes: the other processes of the cluster; None where there is none.
     """
 
     manager: Manager
@@ -52,12 +56,30 @@ class Action:
     headers: Headers = field(repr=False)
     cors: Headers
     content_type: str
+    homes: Homes | None = field(kw_only=True, repr=False, default=None)
     _usual: Headers | None = field(init=False, repr=False, compare=False, default=None)
 
     @property
     def session(self) -> Session | None:
         """The session, if it exists."""
         return self.manager.get(self.session_id, self.base)
+
+    @property
+    def missing(self) -> Missing | None:
+        """The session, if it is not here."""
+        if self.session is not None:
+            return None
+        lasts = self.manager.settings.disconnect_delay
+        return Missing(self.base, self.session_id, self._opens, False, "", lasts)
+
+    @property
+    def _opens(self) -> bool:
+        """Whether it opens a session where there is none."""
+        return False
+
+    def unreachable(self) -> Answer:
+        """Answers where the session lives in a process that cannot be reached at present."""
+        return self._refuse(503, UNREACHABLE, retry=SOON)
 
     def take_open(self, query: str, body: bytes, peer: Peer) -> Outcome | None:
         """Takes the action with a session that is open.
@@ -136,9 +158,15 @@ class Action:
         """What the response of the action says of itself."""
         raise NotImplementedError
 
-    def _refuse(self, status: int, text: str, proof: Proof | None = None) -> Answer:
-        retry = [RETRY_AFTER] if status == 503 else []
-        headers = self._headers(proof, ("Content-Type", PLAIN), *retry)
+    def _refuse(
+        self,
+        status: int,
+        text: str,
+        proof: Proof | None = None,
+        retry: tuple[str, str] = RETRY_AFTER,
+    ) -> Answer:
+        again = [retry] if status == 503 else []
+        headers = self._headers(proof, ("Content-Type", PLAIN), *again)
         return Answer(status, headers, text.encode())
 
     def _headers(self, proof: Proof | None, *own: tuple[str, str]) -> Headers:
@@ -155,6 +183,10 @@ class Receive(Action):
     """
 
     transport: Transport
+
+    @property
+    def _opens(self) -> bool:
+        return True
 
     def take(
         self,

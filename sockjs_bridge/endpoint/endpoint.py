@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import quote, unquote
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.core.basemanager import BaseManager
 from sockjs_bridge.core.contracts import Recipient
 from sockjs_bridge.core.credentials import JSESSIONID, fingerprint
 from sockjs_bridge.core.hub import Hub, TooManySessions
@@ -24,6 +26,7 @@ from sockjs_bridge.core.transports import (
 )
 from sockjs_bridge.endpoint.actions import Action, Receive, Send
 from sockjs_bridge.endpoint.cors import cached_for_a_year, cors, preflight
+from sockjs_bridge.endpoint.homes import Homes, Missing
 from sockjs_bridge.endpoint.origins import OriginPolicy, RefusedOrigins
 from sockjs_bridge.endpoint.outcomes import (
     COMMON,
@@ -40,6 +43,8 @@ from sockjs_bridge.endpoint.outcomes import (
 )
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.endpoint.resumable import ResumableAction, ResumableUrls
+from sockjs_bridge.endpoint.users import UserSession
+from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.shared import Shared
 
 _IFRAME = """<!DOCTYPE html>
@@ -77,6 +82,9 @@ class Endpoint:
         client_path: the URL path of the browser client, for the iframe page.
         page: returns the path of the route at a base path; they differ where the route's ends with
             a slash, which no base path does.
+
+    Attributes:
+        homes: the other processes of the cluster; None where there is none.
     """
 
     def __init__(
@@ -93,6 +101,7 @@ class Endpoint:
         self.settings = settings
         self.origins = OriginPolicy(settings.allowed_origins)
         self._refused = RefusedOrigins(name, settings.allowed_origins)
+        self.homes: Homes | None = None
         self._client_path = client_path
         self._manager: Manager | None = None
         self._resumable: ResumableUrls | None = None
@@ -106,18 +115,35 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {len(self.sessions)} sessions>"
 
-    def start(self, hub: Hub, shared: Shared | None = None) -> None:
+    def start(
+        self,
+        hub: Hub,
+        shared: Shared | None = None,
+        resumption: ResumeMonitor | None = None,
+        homes: Homes | None = None,
+    ) -> None:
         """Makes it ready to serve.
 
         Args:
             hub: of its application.
             shared: what the resumable sessions of all the process share.
+            resumption: what counts how those go on; nothing by default.
+            homes: see `homes`.
         """
+        self.homes = homes
         self._manager = Manager(self.settings, hub)
+        if homes is not None:
+            self._manager.ended = homes.ended
         if self.settings.resume_window:
             self._resumable = ResumableUrls(
                 self.settings, hub, self._transports, self._admits, shared
             )
+            manager = self._resumable.manager
+            if resumption is not None:
+                manager.resumption = resumption
+            if homes is not None:
+                self._resumable.homes = homes
+                manager.home, manager.secret = homes.node, homes.secret
 
     @property
     def manager(self) -> Manager:
@@ -131,6 +157,12 @@ class Endpoint:
         return self._manager
 
     @property
+    def managers(self) -> list[BaseManager[Any]]:
+        """The managers of its sessions, one for each kind; none while nobody serves it."""
+        found: list[BaseManager[Any]] = [] if self._manager is None else [self._manager]
+        return found if self._resumable is None else [*found, self._resumable.manager]
+
+    @property
     def sessions(self) -> list[Recipient]:
         """The open sessions, none while nobody serves the application; in any thread."""
         found: list[Recipient] = []
@@ -139,6 +171,20 @@ class Endpoint:
         if self._resumable is not None:
             found += self._resumable.manager.open_sessions
         return found
+
+    @property
+    def all_sessions(self) -> list[UserSession]:
+        """The sessions, those that are about to open too; on the loop."""
+        found: list[UserSession] = []
+        if self._manager is not None:
+            found += self._manager
+        if self._resumable is not None:
+            found += self._resumable.manager
+        return found
+
+    def lapse(self) -> Iterator[None]:
+        """Ends all resumable sessions; see `ResumeManager.lapse`."""
+        return iter(()) if self._resumable is None else self._resumable.manager.lapse()
 
     def broadcast(self, text: str) -> None:
         """Sends a message to every open session."""
@@ -194,6 +240,23 @@ class Endpoint:
             return None
         action = self._action(target, request, cors(request, origin))
         return action if isinstance(action, Action) else None
+
+    def missing(self, target: protocol.Target, request: Request) -> Missing | None:
+        """Tells which session a request is for that is not here.
+
+        Args:
+            target: what the request asks for.
+            request: the request.
+
+        Returns:
+            None where the session is here, or the request is for none, or would be refused.
+        """
+        if target.resumable:
+            return None if self._resumable is None else self._resumable.missing(target, request)
+        if target.action not in RECEIVING and target.action not in SENDING:
+            return None
+        action = self.action(target, request)
+        return None if action is None else action.missing
 
     def unread(
         self, request: Request, status: int, target: protocol.Target | None = None
@@ -303,7 +366,9 @@ class Endpoint:
             shared,
             request.headers.get("Content-Type", ""),
         )
-        return Send(*parts, sending) if sending else Receive(*parts, transport)
+        if sending:
+            return Send(*parts, sending, homes=self.homes)
+        return Receive(*parts, transport, homes=self.homes)
 
     def _websocket(self, target: protocol.Target, request: Request) -> Answer | Attach:
         transport = WEBSOCKET if target.action == "websocket" else RAW_WEBSOCKET

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -12,10 +13,15 @@ from sockjs_bridge.core.contracts import Clock, Recipient, Workers
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.presences import Presences
 from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.core.signals import Signals
 from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.homes import Homes
+from sockjs_bridge.endpoint.outcomes import Answer
+from sockjs_bridge.endpoint.users import Users
+from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.shared import Shared
 
 T = TypeVar("T")
@@ -34,8 +40,16 @@ class Endpoints:
         page_threads: as given.
         rooms: of all endpoints together.
         monitor: what is counted; to be set before the server starts.
+        resumption: what is counted of how resumable sessions go on; as `monitor`.
+        answers: what the server itself answers a GET of a path with, on the loop, without the
+            application; by paths within the application, percent-encoded. Where other WSGI code
+            stands in between, such a path is the application's after all.
         history: of rooms that have one; None where none has. To be set before the server starts.
+        cluster: the processes that serve the application together; None where there is one. To be
+            set before the server starts.
         signals: what the processes of the application say to each other.
+        presences: who is in the rooms, for the application. To be set before the server starts.
+        users: closes their connections.
     """
 
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
@@ -59,8 +73,16 @@ class Endpoints:
         self._workers: Workers | None = None
         self.rooms: Rooms[Recipient] = Rooms()
         self.monitor = Monitor()
+        self.resumption = ResumeMonitor()
+        self.answers: dict[str, Callable[[], Answer]] = {}
+        self._when_served: list[Callable[[Hub], object]] = []
         self.history: History | None = None
+        self.cluster: Homes | None = None
         self.signals = Signals()
+        self.presences = Presences(self.rooms, self.signals)
+        self.users = Users(
+            self.signals, lambda: chain.from_iterable(each.all_sessions for each in self)
+        )
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())
@@ -81,7 +103,7 @@ class Endpoints:
         self._matched.clear()
         self._missed.clear()
         if self._hub is not None:
-            endpoint.start(self._hub, self._shared)
+            endpoint.start(self._hub, self._shared, self.resumption, self.cluster)
 
     @property
     def served(self) -> bool:
@@ -133,6 +155,10 @@ class Endpoints:
         """
         return self.hub.broadcasts
 
+    def when_served(self, callback: Callable[[Hub], object]) -> None:
+        """Calls back, on the loop, as a server starts with this application; each time."""
+        self._when_served.append(callback)
+
     def start(self, clock: Clock, workers: Workers, shared: Shared | None = None) -> None:
         """Makes the endpoints ready; called by the server.
 
@@ -144,10 +170,15 @@ class Endpoints:
         self._shared = Shared() if shared is None else shared
         capacity = Capacity(self._max_sessions, self._shared.places)
         self._workers = workers
+        if self.cluster is not None:
+            self.history = self.cluster.history
         self.signals.start(clock)
-        self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history)
+        self.presences.start(clock)
+        self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history, self.presences)
         for endpoint in self:
-            endpoint.start(self._hub, self._shared)
+            endpoint.start(self._hub, self._shared, self.resumption, self.cluster)
+        for callback in self._when_served:
+            callback(self._hub)
 
     def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a path within the application is for.

@@ -31,9 +31,11 @@ class Opening(Channel, Owned, Protocol):
 
     Attributes:
         credentials: what later requests of it must come with; None where none are asked for.
+        userid: who opens it; None where nobody is signed in.
     """
 
     credentials: Credentials | None
+    userid: str | None
 
     def accept(self, handler: ResumableHandler) -> bool:
         """Opens it; False when it was over before, and the handler is not called then."""

@@ -26,6 +26,9 @@ NOSNIFF = ("X-Content-Type-Options", "nosniff")
 COMMON = [NO_CACHE, NOSNIFF, ("X-Accel-Buffering", "no")]
 #: With 503: in how many seconds to come again.
 RETRY_AFTER = ("Retry-After", "5")
+#: The same where another process may do better.
+SOON = ("Retry-After", "1")
+UNREACHABLE = "The session cannot be reached at present."
 
 Headers = list[tuple[str, str]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,10 +14,14 @@ from sockjs_bridge.core.protocol import Target
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import PLAIN, Transport
 from sockjs_bridge.endpoint.cors import cors, preflight_headers
+from sockjs_bridge.endpoint.homes import Homes, Missing
+from sockjs_bridge.endpoint.lateanswer import LateAnswer, as_json
 from sockjs_bridge.endpoint.origins import OriginPolicy
 from sockjs_bridge.endpoint.outcomes import (
     COMMON,
     RETRY_AFTER,
+    SOON,
+    UNREACHABLE,
     Answer,
     Headers,
     Outcome,
@@ -28,14 +31,12 @@ from sockjs_bridge.endpoint.outcomes import (
     Resume,
     Share,
     Upgrade,
-    Wait,
     not_allowed,
     not_found,
 )
 from sockjs_bridge.endpoint.proofs import admits
 from sockjs_bridge.endpoint.request import Request
 from sockjs_bridge.resume import frames, lines
-from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.found import DENIED, Found, Limits
 from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.manager import ResumeManager
@@ -46,6 +47,8 @@ from sockjs_bridge.resume.transports import RECEIVING, SEND, STREAM, WEBSOCKET
 
 #: Seconds after which a send is answered with what was taken of it.
 ANSWER_AFTER = 1.0
+#: What is said where it is not sure whose the sessions are.
+NOT_SERVED = "This process is cut off from the others."
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class ResumableAction:
         headers: that all responses have.
         net: a keyed hash of the client's network.
         transport: of the receiver; None for a send.
+        home: the process that has the session, as the URL says; empty where it says nothing.
+        homes: the other processes of the cluster; None where there is none.
     """
 
     manager: ResumeManager
@@ -69,6 +74,20 @@ class ResumableAction:
     headers: Headers = field(repr=False)
     net: str
     transport: Transport | None
+    home: str = ""
+    homes: Homes | None = field(default=None, repr=False)
+
+    @property
+    def missing(self) -> Missing | None:
+        """The session, if it is not here; see `Action.missing`."""
+        place, opens = (self.base, self.session_id), self.transport is not None
+        if self.manager.knows(place):
+            return None
+        return Missing(*place, opens, True, self.home, self.manager.resume_window)
+
+    def unreachable(self) -> Answer:
+        """Answers where the session lives in a process that cannot be reached at present."""
+        return self._refuse(503, UNREACHABLE, SOON)
 
     def take_open(self, query: str, body: bytes, peer: Peer) -> Outcome | None:
         """Takes the action with a session that is open; see `Action.take_open`."""
@@ -86,6 +105,8 @@ class ResumableAction:
             proof: what the application said when the outcome before was `Prove`.
         """
         transport = self.transport
+        if not self.manager.serves:
+            return self._refuse(503, NOT_SERVED)
         try:
             if transport is None:
                 return self._send(frames.parse_send(body), peer, proof)
@@ -197,7 +218,7 @@ class ResumableAction:
         session = found.session
         if session is None:
             if found.tombstone is not None:
-                return Answer(200, headers, _json(found.tombstone.answer))
+                return Answer(200, headers, as_json(found.tombstone.answer))
             if found.line is not None:
                 return self._refuse(404, "Not found")
             return self._refuse(403, "Forbidden")
@@ -205,52 +226,8 @@ class ResumableAction:
             return self._refuse(503, "Too many sends at once.")
         return LateAnswer(self.manager, session, Answer(200, headers)).outcome(send)
 
-    def _refuse(self, status: int, text: str) -> Answer:
-        return _refusal(status, self.headers, text.encode())
-
-
-class LateAnswer:
-    """The answer to a send: when all of it was taken, or after a second with what was.
-
-    Args:
-        manager: of the sessions.
-        session: that it is for.
-        answer: its body is made at last.
-    """
-
-    def __init__(self, manager: ResumeManager, session: ResumableSession, answer: Answer) -> None:
-        self._clock = manager.clock
-        self._session = session
-        self._answer = answer
-        self._upload: Upload | None = None
-        self._callback: Callable[[], object] | None = None
-        self._finished = False
-
-    def outcome(self, send: frames.Send) -> Outcome:
-        """Has the session take a send."""
-        self._upload = self._session.take_send(send, self._finish)
-        if self._upload is None:
-            self._finish()
-            return self._answer
-        return Wait(self, self._answer)
-
-    def when_ready(self, callback: Callable[[], object]) -> None:
-        """Calls back when the answer is there."""
-        if self._finished:
-            callback()
-            return
-        self._callback = callback
-        self._clock.call_at(self._clock.time() + ANSWER_AFTER, self._finish)
-
-    def _finish(self) -> None:
-        if self._finished:
-            return
-        self._finished = True
-        if self._upload is not None:
-            self._session.withdraw(self._upload)
-        self._answer.body = _json(self._session.answer())
-        if self._callback is not None:
-            self._callback()
+    def _refuse(self, status: int, text: str, retry: tuple[str, str] = RETRY_AFTER) -> Answer:
+        return _refusal(status, self.headers, text.encode(), retry)
 
 
 class ResumableUrls:
@@ -265,6 +242,7 @@ class ResumableUrls:
 
     Attributes:
         manager: the sessions.
+        homes: the other processes of the cluster; None where there is none.
     """
 
     def __init__(
@@ -275,11 +253,9 @@ class ResumableUrls:
         admits: Callable[[str | None, Request], bool],
         shared: Shared | None = None,
     ) -> None:
-        limits = Limits(
-            settings.resume_window, settings.max_suspended_bytes, settings.max_tombstones
-        )
-        self.manager = ResumeManager(settings, hub, limits, shared=shared)
+        self.manager = ResumeManager(settings, hub, Limits.of(settings), shared=shared)
         hub.add(self.manager)
+        self.homes: Homes | None = None
         self._admits = admits
         self._jsessionid = settings.jsessionid
         self._methods = {
@@ -305,6 +281,14 @@ class ResumableUrls:
         if RECEIVING.get(target.action) is WEBSOCKET or self._refusal(target, request):
             return None
         return self._action(target, request)
+
+    def missing(self, target: Target, request: Request) -> Missing | None:
+        """Tells which session a request is for that is not here; see `Endpoint.missing`."""
+        if self._refusal(target, request) is not None or (
+            target.action == "websocket" and request.lacks_upgrade
+        ):
+            return None
+        return self._action(target, request).missing
 
     def unread(self, target: Target, request: Request, status: int, text: bytes) -> Answer:
         """Answers a request whose body is not to be had; see `Endpoint.unread`."""
@@ -343,6 +327,8 @@ class ResumableUrls:
             self._headers(request),
             self.manager.net(request.remote),
             RECEIVING.get(target.action),
+            target.home,
+            self.homes,
         )
 
     def _websocket(self, target: Target, request: Request) -> Outcome:
@@ -352,6 +338,8 @@ class ResumableUrls:
         manager, place = self.manager, (_decoded(target.base), target.session_id)
         who = fingerprint(request.headers, jsessionid=self._jsessionid)
         made, alone = None, False
+        if not manager.serves:
+            return _refusal(503, headers, NOT_SERVED.encode())
         try:
             if _asks_for_new(request.query) and not manager.knows(place):
                 made = manager.create(place)
@@ -373,14 +361,8 @@ def _asks_for_new(query: str) -> bool:
     return any(name == "new" for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
-def _refusal(status: int, headers: Headers, text: bytes) -> Answer:
-    retry = [RETRY_AFTER] if status == 503 else []
-    return Answer(status, [("Content-Type", PLAIN), *headers, *retry], text)
-
-
-# `json.dumps` would make one for each answer.
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def _json(value: dict[str, object]) -> bytes:
-    return _encode(value).encode()
+def _refusal(
+    status: int, headers: Headers, text: bytes, retry: tuple[str, str] = RETRY_AFTER
+) -> Answer:
+    again = [retry] if status == 503 else []
+    return Answer(status, [("Content-Type", PLAIN), *headers, *again], text)

@@ -46,6 +46,8 @@ OLD_PREFIX = "/__sockjs__"
 _PROCESS_WIDE = {
     *("max_sessions", "blocking_threads", "max_body_size", "page_threads"),
     *("max_suspended_bytes", "max_tombstones"),
+    *("cluster", "cluster_name", "cluster_listen", "cluster_secret", "cluster_lease", "drain"),
+    *("metrics_path", "metrics_permission", "health_path"),
 }
 
 V = TypeVar("V", bound=Callable[..., object])
@@ -285,6 +287,11 @@ def _settings(registry: Registry) -> Settings:
         settings = Settings().override(own, prefix)
     except SettingError as error:
         raise WrongSetting(str(error)) from None
+    if settings.cluster_listen and not settings.cluster_secret:
+        raise WrongSetting(
+            f"sockjs.cluster_listen = {settings.cluster_listen!r} needs sockjs.cluster_secret: a"
+            " random text that all processes of the cluster know"
+        )
     try:
         attempts(raw)
     except ValueError as error:
@@ -323,7 +330,14 @@ def includeme(config: Configurator) -> None:
     static = _client_path()
     prefix = f"/{config.route_prefix}" if config.route_prefix else ""
     client_path = f"{prefix}/{static}/{CLIENT}"
-    sockjs = config.registry.sockjs = SockJS(_settings(config.registry), client_path)
+    settings = _settings(config.registry)
+    sockjs = config.registry.sockjs = SockJS(settings, client_path)
+    if settings.cluster:
+        # Here: one process alone imports none of it.
+        from sockjs_bridge.cluster.cluster import Cluster
+
+        endpoints = sockjs.endpoints
+        endpoints.cluster = Cluster(settings, endpoints, config.registry.package_name)
     notices.deliver(sockjs.endpoints, config.registry)
     config.add_directive("add_sockjs_route", add_sockjs_route)
     config.add_directive("add_sockjs_rooms", add_sockjs_rooms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -15,7 +15,7 @@ from sockjs_bridge.core.joined import REFUSED, Joined
 from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.attempt import note_act
-from sockjs_bridge.pyramid.checks import checked_message, checked_room
+from sockjs_bridge.pyramid.checks import checked_close, checked_message, checked_room, encoded_info
 from sockjs_bridge.pyramid.progress import Surviving
 
 
@@ -113,30 +113,34 @@ class Connection(Surviving):
             ValueError: an application may not use that close code.
             TypeError: the reason is not a string.
         """
-        if code != NORMAL[0] and not 3000 <= code <= 4999:
-            raise ValueError(f"a close code is 1000, or 3000 to 4999, not {code}")
-        if not isinstance(reason, str):
-            raise TypeError(f"a reason is a str, not {type(reason).__name__}")
+        checked_close(code, reason)
         self._closing = True
         self._clock.call_from_thread(self._channel.close, code, reason)
 
-    def join(self, room: str) -> Joined:
+    def join(
+        self, room: str, info: Mapping[str, Any] | None = None, announce: bool = False
+    ) -> Joined:
         """Joins a room. When the connection ends, it leaves all its rooms.
 
         Args:
             room: any name; a room exists as long as somebody is in it.
+            info: what `SockJS.presence` tells of the connection, a dict that JSON can hold. If the
+                connection is in the room already, it replaces what was told.
+            announce: tell the other members in all processes that the connection joins, and later
+                that it leaves: `WebSocketSession.on_join`, `WebSocketSession.on_leave`.
 
         Returns:
             A `Joined`: true if the connection is in the room, false if it is over. For a room with
             a history it says whether the client has all of it.
 
         Raises:
-            TypeError: the name is not a string.
-            ValueError: the name is empty.
+            TypeError: the name is not a string, or JSON cannot hold the info.
+            ValueError: the name is empty, or the info is longer than ``max_presence_info``.
         """
         checked_room(room)
+        told = encoded_info(info)
         note_act()
-        return REFUSED if self._closing else self._channel.join(room)
+        return REFUSED if self._closing else self._channel.join(room, told, announce)
 
     def leave(self, room: str) -> bool:
         """Leaves a room.

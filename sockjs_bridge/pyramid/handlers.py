@@ -15,6 +15,7 @@ from pyramid.request import Request
 
 from sockjs_bridge.core.contracts import Workers
 from sockjs_bridge.core.joined import Joined
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.protocol import FAILED
 from sockjs_bridge.errors import ConnectionClosed
 from sockjs_bridge.pyramid.connections import AsyncWebSocket, Connection, WebSocket
@@ -145,6 +146,9 @@ class InboxHandler:
 
     def resumed(self) -> None:
         """Does nothing: a view may look."""
+
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Does nothing: a view may ask who is there."""
 
     def closed(self, code: int, reason: str) -> None:
         """Releases a view that waits in ``receive()``."""

@@ -225,6 +225,8 @@ def note_identity(request: Request, handshake: Handshake) -> None:
     """Notes what tells one user from another, and stays the same from request to request."""
     userid = note_userid(request)
     handshake.identity = request.identity if userid is None else userid
+    if not handshake.renewal:
+        handshake.session.userid = None if userid is None else str(userid)
 
 
 def sockjs_tween_factory(

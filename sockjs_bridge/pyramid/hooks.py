@@ -25,12 +25,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from pyramid.request import Request
 
 from sockjs_bridge.core.contracts import Channel, Clock, Workers
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import Watch, unwatched
 from sockjs_bridge.pyramid.handlers import close_by, declared_async, refuse_unrun, stopped
@@ -59,14 +61,18 @@ from sockjs_bridge.pyramid.unit import Unit
 
 logger = logging.getLogger("sockjs_bridge.views")
 
+#: How many calls may wait before those are passed over that tell of other members of rooms.
+MAX_WAITING_CALLS = 1000
 #: Counts nothing.
 NO_MONITOR = Monitor()
 
 _RUNNING = frozenset({POOL, TASK})
+#: Hooks that are not called any more once one has raised.
+_OF_OTHERS = frozenset({"on_message", "on_join", "on_leave"})
 _WITH_TASK = frozenset({TASK, WAITING, STALE})
 
 #: A hook's name, and what it is called with.
-_Call = tuple[str, tuple[str, ...]]
+_Call = tuple[str, tuple[Any, ...]]
 _Hook = Callable[..., Any]
 
 
@@ -161,6 +167,16 @@ class SessionHandler:
         """Has ``on_resume`` called."""
         self._queue("on_resume")
 
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Has ``on_join`` or ``on_leave`` called."""
+        if self._calls is not None and len(self._calls) >= MAX_WAITING_CALLS:
+            logger.warning(
+                "%s: hooks are too slow for those who come and go, who are passed over",
+                self._unit.request.path,
+            )
+            return
+        self._queue("on_join" if joined else "on_leave", room, presence)
+
     def backlog(self) -> int:
         """Returns how many calls wait."""
         return len(self._calls) if self._calls else 0
@@ -178,11 +194,11 @@ class SessionHandler:
         if self._state not in _RUNNING:
             self._go_on()
 
-    def _queue(self, hook: str) -> None:
+    def _queue(self, hook: str, *arguments: Any) -> None:
         if _has_hook(type(self._instance), hook):
             if self._calls is None:
                 self._calls = deque()
-            self._calls.append((hook, ()))
+            self._calls.append((hook, arguments))
             if self._state not in _RUNNING:
                 self._go_on()
 
@@ -255,17 +271,15 @@ class SessionHandler:
         """Takes the next call out of the queue, which may make room for messages.
 
         Returns:
-            The call; None for a message that came after a hook had raised.
+            The call; None for what others did after a hook had raised.
         """
         assert self._calls is not None
         call = self._current = self._calls.popleft()
         channel = self._channel
         if channel.awaited:
             self._clock.call_from_thread(channel.ready)
-        if self._failed and call[0] == "on_message":
+        if self._failed and call[0] in _OF_OTHERS:
             return None
-        if self._count is not None:
-            self._count(call[0])
         if self._progress is not None and call[0] == "on_message":
             self._progress.begin_hook()
         return call
@@ -285,7 +299,7 @@ class SessionHandler:
 
     async def _run_hooks(self, task: asyncio.Task[Any], first: _Hook) -> None:
         turns = 0
-        unit, watch = self._unit, self._watch
+        unit, watch, count = self._unit, self._watch, self._count
         hook: _Hook | None = first
         while hook is not None:
             if turns == self.FAIR:
@@ -294,6 +308,7 @@ class SessionHandler:
             turns += 1
             call = self._take()
             if call is not None:
+                begun = 0.0 if count is None else perf_counter()
                 try:
                     unit.begin(True)
                     awaited = hook(*call[1])
@@ -310,10 +325,12 @@ class SessionHandler:
                     self._failures = 0
                     if self._progress is not None and call[0] == "on_message":
                         self._progress.finish_in_task()
+                if count is not None:
+                    count(call[0], perf_counter() - begun)
             hook = self._async_hook() if self._calls else None
 
     def _run_plain(self) -> None:
-        unit = self._unit
+        unit, count = self._unit, self._count
         with unit.in_thread():
             for _ in range(self.FAIR):
                 if not self._calls or self._async_hook() is not None:
@@ -321,6 +338,7 @@ class SessionHandler:
                 call = self._take()
                 if call is None:
                     continue
+                begun = 0.0 if count is None else perf_counter()
                 try:
                     unit.begin(False)
                     # Looked up here: one that is no function fails as one that raises.
@@ -333,6 +351,8 @@ class SessionHandler:
                     self._failures = 0
                     if self._progress is not None and call[0] == "on_message":
                         self._progress.finish()
+                if count is not None:
+                    count(call[0], perf_counter() - begun)
         self._clock.call_from_thread(self._paused)
 
     def _raised(self, error: BaseException, again: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the application's processes tell each other: `SockJS.notify`, and the event `Notified`."""
+"""What processes tell each other: `SockJS.notify`, and the events `Notified` and `MembersGone`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 from pyramid.registry import Registry
 
+from sockjs_bridge.core.presence import Presence
+from sockjs_bridge.core.presences import Known
+from sockjs_bridge.core.signals import GONE
 from sockjs_bridge.endpoint.endpoints import Endpoints
 
 logger = logging.getLogger("sockjs_bridge")
@@ -38,6 +41,26 @@ class Notified:
         return f"<{type(self).__name__} {self.topic!r}>"
 
 
+class MembersGone:
+    """An event: a process has died, and with it members of rooms.
+
+    Subscribers are called in one of the processes that live on, in a thread of the pool for hooks,
+    when `SockJS.presence` lists those members no more. It is for applications that tell others who
+    is there by themselves; `WebSocketSession.on_leave` needs none of it.
+
+    Attributes:
+        members: the rooms that they were in, and who they were.
+        registry: of the application.
+    """
+
+    def __init__(self, members: list[tuple[str, Presence]], registry: Registry) -> None:
+        self.members = members
+        self.registry = registry
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {len(self.members)} members>"
+
+
 def deliver(endpoints: Endpoints, registry: Registry) -> None:
     """Has subscribers hear of what the processes of an application say.
 
@@ -46,15 +69,25 @@ def deliver(endpoints: Endpoints, registry: Registry) -> None:
         registry: of it.
     """
 
-    def hear(said: tuple[str | None, Any]) -> None:
-        endpoints.workers.submit(partial(_notify, registry, *said))
+    def tell(event: object) -> None:
+        endpoints.workers.submit(partial(_notify, registry, event))
 
-    endpoints.signals.on(KIND, hear)
-    endpoints.signals.on_missed(lambda: hear((None, None)))
+    def gone(left: list[list[str]]) -> None:
+        known = [(room, Known.parse(member, text)) for room, member, text in left]
+        members = [(room, each.presence) for room, each in known if each is not None]
+        tell(MembersGone(members, registry))
+
+    def notice(said: tuple[str, Any]) -> None:
+        topic, data = said
+        tell(Notified(topic, data, registry))
+
+    endpoints.signals.on(KIND, notice)
+    endpoints.signals.on_missed(lambda: tell(Notified(None, None, registry)))
+    endpoints.signals.on(GONE, gone)
 
 
-def _notify(registry: Registry, topic: str | None, data: Any) -> None:
+def _notify(registry: Registry, event: object) -> None:
     try:
-        registry.notify(Notified(topic, data, registry))
+        registry.notify(event)
     except Exception:
-        logger.exception("a subscriber of Notified failed, topic %r", topic)
+        logger.exception("a subscriber failed: %r", event)

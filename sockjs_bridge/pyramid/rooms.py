@@ -61,13 +61,19 @@ def _wrong(name: str, value: object, allowed: str) -> ConfigurationError:
 
 def _declare(registry: Registry, pattern: str, size: int, ttl: float) -> None:
     # Here: an application without such rooms imports none of it.
+    from sockjs_bridge.cluster.declared import DeclaredRooms
     from sockjs_bridge.cluster.engine import Bounds
-    from sockjs_bridge.cluster.rooms import HistoryRooms
 
     sockjs: SockJS = registry.sockjs
     if sockjs.endpoints.served:
         raise ConfigurationError(f"add_sockjs_rooms: {pattern!r} is declared while the server runs")
-    history = sockjs.endpoints.history
-    if not isinstance(history, HistoryRooms):
-        history = sockjs.endpoints.history = HistoryRooms()
-    history.declare(pattern, Bounds(size, ttl))
+    endpoints = sockjs.endpoints
+    declared: object = endpoints.history
+    if endpoints.cluster is not None:
+        declared = endpoints.cluster.declared
+    elif declared is None:
+        from sockjs_bridge.cluster.rooms import HistoryRooms
+
+        declared = endpoints.history = HistoryRooms()
+    assert isinstance(declared, DeclaredRooms)
+    declared.declare(pattern, Bounds(size, ttl))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 from pyramid.request import Request
 
 from sockjs_bridge.core.joined import Joined
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import dotted_name
@@ -56,6 +57,25 @@ class WebSocketSession:
     def on_resume(self) -> Any:
         """Called when the client is back, after `on_suspend`."""
 
+    def on_join(self, room: str, who: Presence) -> Any:
+        """Called when somebody else joins a room that this session is in, with ``announce=True``.
+
+        They may be in another process. While the cluster's store cannot be reached, it is not
+        called; `SockJS.presence` tells who is in a room.
+
+        Args:
+            room: the name of the room.
+            who: the new member.
+        """
+
+    def on_leave(self, room: str, who: Presence) -> Any:
+        """Called when somebody leaves who was announced, because their connection ended too.
+
+        Args:
+            room: the name of the room.
+            who: the former member.
+        """
+
     def on_close(self) -> Any:
         """Called last, once; `close_code` and `close_reason` are set."""
 
@@ -99,16 +119,20 @@ class WebSocketSession:
         """
         self.websocket.close(code, reason)
 
-    def join(self, room: str) -> Joined:
+    def join(
+        self, room: str, info: Mapping[str, Any] | None = None, announce: bool = False
+    ) -> Joined:
         """Joins a room, like `WebSocket.join`.
 
         Args:
             room: any name.
+            info: what is told of it.
+            announce: tell the other members.
 
         Returns:
             A `Joined`, like `WebSocket.join`.
         """
-        return self.websocket.join(room)
+        return self.websocket.join(room, info, announce)
 
     def leave(self, room: str) -> bool:
         """Leaves a room, like `WebSocket.leave`.

@@ -88,13 +88,13 @@ class LastMinute(Monitor):
         """Passes on that a request was refused."""
         self._other.refused(status)
 
-    def handshake(self, status: int) -> None:
+    def handshake(self, status: int, seconds: float) -> None:
         """Passes on that the application was asked."""
-        self._other.handshake(status)
+        self._other.handshake(status, seconds)
 
-    def hook(self, name: str) -> None:
-        """Passes on that a hook was called."""
-        self._other.hook(name)
+    def hook(self, name: str, seconds: float) -> None:
+        """Passes on that a hook has run."""
+        self._other.hook(name, seconds)
 
     def dropped(self, count: int) -> None:
         """Passes on that messages were thrown away."""

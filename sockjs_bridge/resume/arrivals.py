@@ -81,6 +81,12 @@ class Arrivals:
         return max([self.arrived, *waiting])
 
     @property
+    def unhandled(self) -> int:
+        """How many messages wait for the application, those without room yet among them."""
+        waiting = 0 if self.handler is None else self.handler.backlog()
+        return waiting + sum(len(upload.messages) for upload in self.waiting)
+
+    @property
     def full(self) -> bool:
         """Whether no more messages are taken now."""
         handler = self.handler

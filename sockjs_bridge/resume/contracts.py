@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.contracts import Handler, Owner, Receiver, Recipient
 from sockjs_bridge.core.transports import Transport
 
@@ -110,9 +111,11 @@ class ResumeOwner(Owner[Resident], Protocol):
 
     Attributes:
         resumption: what counts how sessions go on.
+        claim: whether they may be served.
     """
 
     resumption: ResumeMonitor
+    claim: Claim
 
     @property
     def resume_window(self) -> float:

@@ -106,7 +106,7 @@ class Deadlines(Outgoing):
     def _leave_undrained(self) -> None:
         """Tells a client to go although not all is acknowledged: the time is over."""
         receiver = self._receiver
-        if receiver is not None:
+        if receiver is not None and self._owner.claim.holds(self._owner.clock.time()):
             arrivals = self._arrivals
             if arrivals.handled < arrivals.arrived:
                 # What is being handled is doubtful, which `moved` would deny.

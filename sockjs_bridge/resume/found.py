@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.resume.session import ResumableSession
 from sockjs_bridge.resume.tombstones import Tombstone
 
@@ -21,6 +22,11 @@ class Limits:
     resume_window: float = 60.0
     max_suspended_bytes: int = 268435456
     max_tombstones: int = 100000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """Returns what an endpoint's settings say."""
+        return cls(settings.resume_window, settings.max_suspended_bytes, settings.max_tombstones)
 
 
 @dataclass(frozen=True, slots=True)

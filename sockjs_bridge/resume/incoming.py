@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.core.claim import NEVER
 from sockjs_bridge.resume import lines
 from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.contracts import ResumeOwner, WebSocketLink
@@ -108,7 +109,7 @@ class Incoming(Deadlines):
 
     def take_upload(self, upload: Upload) -> None:
         """Takes messages of the client."""
-        if self.state in TAKING and not self._arrivals.overrun:
+        if self.state in TAKING and not self._arrivals.overrun and self._served():
             size, before = sum(map(len, upload.messages)), self._arrivals.arrived
             self.bytes_in += size
             self.awaited = True
@@ -118,6 +119,17 @@ class Incoming(Deadlines):
             self._look_who_waits()
         elif upload.done is not None:
             upload.done()
+
+    def _served(self) -> bool:
+        """Tells whether what comes may be taken; where it may not, what it came over is dropped.
+
+        A message that was passed over would be a gap to those that follow it.
+        """
+        claim = self._owner.claim
+        if claim.until == NEVER or claim.holds(self._owner.clock.time()):
+            return True
+        self.cut()
+        return False
 
     def _take_waiting(self) -> None:
         before = self._arrivals.arrived
@@ -147,7 +159,7 @@ class Incoming(Deadlines):
         """
         if not self._grown:
             self.heard()
-        if self.state not in TAKING:
+        if self.state not in TAKING or (self._owner.claim.until != NEVER and not self._served()):
             return None
         room = self._arrivals.take_next(first, messages)
         if room is None:
@@ -225,6 +237,11 @@ class Incoming(Deadlines):
         return self._arrivals.arrived
 
     @property
+    def unhandled(self) -> int:
+        """How many messages wait for the application."""
+        return self._arrivals.unhandled
+
+    @property
     def full(self) -> bool:
         """Whether no more is to be read from the client now."""
         return self.state in TAKING and self._arrivals.full
@@ -259,7 +276,7 @@ class Incoming(Deadlines):
 
     def ready(self) -> None:
         """Says that messages were handled."""
-        if self.state in TAKING:
+        if self.state in TAKING and self._served():
             self._take_waiting()
         self._look_at_handled()
         self._look_who_waits()

@@ -103,15 +103,21 @@ class Missed(NamedTuple):
     Attributes:
         room: the room's key.
         name: of the room.
+        place: where it goes on, in a session that has been told messages of the room before: what
+            was missed there has this place, and is not taken for the same again.
     """
 
     room: str
     name: str
+    place: Place | None = None
 
     @property
     def line(self) -> bytes:
         """What the client gets."""
-        return _line({"missed": [[self.room, self.name]]})
+        missed = [self.room, self.name]
+        if self.place is not None:
+            missed.append(f"{self.place.epoch}-{self.place.number}")
+        return _line({"missed": [missed]})
 
 
 class At(NamedTuple):

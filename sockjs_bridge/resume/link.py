@@ -241,6 +241,9 @@ class Link(LinkLife):
             self.end_with(*protocol.BROKEN_FRAMING)
 
     def _hello(self, request: ReceiveRequest, *, proved: bool) -> None:
+        if not self._manager.serves:
+            self.end()
+            return
         # Who was let in needs no proof again: with its session this would have ended.
         proved = proved or self.session is not None
         found = self._manager.look(

@@ -41,10 +41,11 @@ class ResumeManager(BaseManager[ResumableSession]):
         limits: of the sub-protocol.
         resumption: what counts how sessions go on.
         shared: what the sessions of all the process share.
-        spread: seconds over which clients come back after the server has left.
-        home: this process, in URLs; empty where there is only one.
+        home: see `home`.
 
     Attributes:
+        home: this process, in URLs; empty where there is only one.
+        secret: keys the hashes of networks; the same in all processes of a cluster.
         shared: what the sessions of all the process share.
         muxes: responses that several sessions share.
     """
@@ -56,22 +57,21 @@ class ResumeManager(BaseManager[ResumableSession]):
         limits: Limits | None = None,
         resumption: ResumeMonitor | None = None,
         shared: Shared | None = None,
-        spread: float = 5.0,
         home: str = "",
     ) -> None:
         super().__init__(settings, hub)
         self.wheel = hub.wheel
+        self.claim = hub.claim
         self.introduced = hub.introduced
         self.tell_soon = Telling(hub.clock).add
         self.limits = Limits() if limits is None else limits
         self.resumption = ResumeMonitor() if resumption is None else resumption
         self.shared = Shared() if shared is None else shared
-        self._spread = spread
+        self.secret = secrets.token_bytes(16)
         # What tells the sessions of one id apart, over processes too.
-        self._secret = secrets.token_bytes(16)
         self._boot = secrets.token_urlsafe(6)
         self._made = 0
-        self._home = home
+        self.home = home
         self._sessions: dict[Place, ResumableSession] = {}
         self.muxes = Muxes(
             hub.clock, settings, self.flush_now, self._take_place, hub.capacity.give_back
@@ -86,6 +86,11 @@ class ResumeManager(BaseManager[ResumableSession]):
 
     def __iter__(self) -> Iterator[ResumableSession]:
         return iter(list(self._sessions.values()))
+
+    @property
+    def serves(self) -> bool:
+        """Whether sessions may be served now: others cannot have taken this process for dead."""
+        return self.claim.holds(self.clock.time())
 
     @property
     def resume_window(self) -> float:
@@ -215,6 +220,7 @@ class ResumeManager(BaseManager[ResumableSession]):
         return DENIED
 
     def _end_former(self, place: Place, request: ReceiveRequest) -> None:
+        # One that lives in another process ends by itself, after ``resume_window``.
         former = request.replaces
         if former is None or not request.new or former.session == place[1]:
             return
@@ -232,10 +238,10 @@ class ResumeManager(BaseManager[ResumableSession]):
         return {
             "window": self.limits.resume_window,
             "heartbeat": self.settings.heartbeat_delay,
-            "spread": self._spread,
+            "spread": self._hub.spread,
             "net": net,
             "limit": self.settings.max_message_size,
-            "home": self._home,
+            "home": self.home,
             "incarnation": session.incarnation,
         }
 
@@ -248,7 +254,7 @@ class ResumeManager(BaseManager[ResumableSession]):
         # A site's own part of an address: three numbers of IPv4, three groups of IPv6.
         separator = ":" if ":" in remote else "."
         network = separator.join(remote.split(separator)[:3])
-        return hashlib.blake2b(network.encode(), digest_size=8, key=self._secret).hexdigest()
+        return hashlib.blake2b(network.encode(), digest_size=8, key=self.secret).hexdigest()
 
     # WebSockets without a hello
 
@@ -321,6 +327,16 @@ class ResumeManager(BaseManager[ResumableSession]):
             limit=self.limits.max_tombstones,
         )
 
+    def lapse(self) -> Iterator[None]:
+        """Ends all sessions: others have told their clients that they are lost, or will.
+
+        Nothing of them may be served meanwhile (`Claim`).
+
+        Returns:
+            What ends some sessions at each step, so that many cannot hold up the loop.
+        """
+        return self._end_each(list(self), ResumableSession.lose)
+
     # The end of the process
 
     def finish(self) -> None:
@@ -352,7 +368,7 @@ class ResumeManager(BaseManager[ResumableSession]):
             What drains some sessions at each step, so that many cannot hold up the loop.
         """
         until = self.clock.time() + seconds
-        draining = self._end_all(lambda session: session.drain(until, self._spread))
+        draining = self._end_all(lambda session: session.drain(until, self._hub.spread))
         self.muxes.leave()
         # Nobody says hello to a server that leaves.
         for link in [link for links in self._waiting.values() for link in links]:

@@ -64,6 +64,9 @@ class Outgoing(Writing):
             batch: the messages.
             now: seconds of the clock.
         """
+        claim = self._owner.claim
+        if now >= claim.until and not claim.holds(now):
+            self.cut()
         if (
             (receiver := self._run) is not None
             and len(self._pieces) % LONGEST
@@ -110,6 +113,11 @@ class Outgoing(Writing):
             self._begin_run(receiver)
         if self._receiver is receiver and not receiver.transport.websocket:
             self._end_where_full(receiver)
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many messages the client has not acknowledged, and their bytes; without the run."""
+        return len(self._kept), self._kept.size
 
     def _drop_kept(self) -> None:
         """Drops all messages that the client does not have."""

@@ -202,6 +202,11 @@ class ResumableSession(Incoming):
         self.close(*protocol.FAILED)
         self.finish()
 
+    def lose(self) -> None:
+        """Ends the session: its client hears that it is lost."""
+        self._drop_kept()
+        self.finish()
+
     def abandon(self) -> None:
         """Forgets a session that never opened: its WebSocket's handshake was refused."""
         if self.state in (State.NEW, State.ADMITTED):
@@ -366,9 +371,9 @@ class ResumableSession(Incoming):
         """The rooms that it is in; in any thread."""
         return self._owner.rooms_of(self)
 
-    def join(self, room: str) -> Joined:
+    def join(self, room: str, info: str = "", announce: bool = False) -> Joined:
         """Enters a room, where it stays while it is suspended; false when it is over."""
-        return self._owner.join(self, room)
+        return self._owner.join(self, room, info, announce)
 
     def leave(self, room: str) -> bool:
         """Leaves a room; False when it was not in."""

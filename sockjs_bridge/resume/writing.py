@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.core.claim import NEVER
 from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.core.frames import Batch, Frames
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.resume import lines
 from sockjs_bridge.resume.arrivals import Arrivals
@@ -36,6 +38,7 @@ class Writing(Run):
         dirty: it will be flushed at the end of the tick.
         over: nothing is sent any more; may be read in any thread.
         connection: what the application knows it by.
+        userid: who opened it; None where nobody is signed in.
         positions: what the client has of rooms with history, by the rooms' keys; None where it
             understands no ``p[…]``.
     """
@@ -46,7 +49,7 @@ class Writing(Run):
         *("_receiver", "_response_bytes", "_say_ack", "_say_busy", "_say_received", "_since"),
         *("_slow", "_spread", "_stalled", "_telling", "_terms", "_told", "_welcomed"),
         *("close_code", "close_reason", "connection", "dirty", "id", "key"),
-        *("over", "positions", "slot", "transport"),
+        *("over", "positions", "slot", "transport", "userid"),
     )
 
     def __init__(self, owner: ResumeOwner, key: tuple[str, str]) -> None:
@@ -60,6 +63,7 @@ class Writing(Run):
         self.dirty = False
         self.over = False
         self.connection: Any = None
+        self.userid: str | None = None
         self.positions: dict[str, str] | None = None
         # Its client is told that it is lost, not that it was closed.
         self._lost = False
@@ -91,6 +95,12 @@ class Writing(Run):
         self._pinged: float | None = None
         # Since when the client takes nothing.
         self._stalled: float | None = None
+
+    def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
+        """Tells the application of somebody else in a room."""
+        handler = self._arrivals.handler
+        if handler is not None and not self.over:
+            handler.presence_changed(room, presence, joined=joined)
 
     def queue(self, messages: Iterable[Item]) -> None:
         """Sends messages, as long as the session is not over."""
@@ -133,6 +143,21 @@ class Writing(Run):
 
     # How it is written
 
+    def cut(self) -> None:
+        """Lets go of the receiver, and writes nothing to it: others may have its client by now.
+
+        What there is to say waits for a receive request, as ever.
+        """
+        receiver, link = self._receiver, self._link
+        if receiver is None:
+            return
+        self._let_go()
+        if link is not None:
+            link.end()
+        else:
+            receiver.abort()
+        self._owner.watch(self)
+
     def _begin(
         self,
         request: ReceiveRequest,
@@ -167,6 +192,9 @@ class Writing(Run):
         """
         if self._run is not None:
             self._end_run()
+        claim = self._owner.claim
+        if claim.until != NEVER and not claim.holds(self._owner.clock.time()):
+            self.cut()
         while (receiver := self._receiver) is not None and receiver.writable:
             if self._write_messages(receiver) or not self._write_once(receiver):
                 return

@@ -29,6 +29,9 @@ class Addresses(NamedTuple):
     @classmethod
     def of(cls, transport: asyncio.BaseTransport) -> Addresses:
         """Asks a transport that has just been made: one whose peer is gone answers differently."""
+        relayed = transport.get_extra_info("addresses")
+        if isinstance(relayed, Addresses):
+            return relayed
         peer = _pair(transport.get_extra_info("peername"))
         if peer is None:
             sock = transport.get_extra_info("socket")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 from aiohttp import web
 
-from sockjs_bridge.endpoint.outcomes import Answer, Source
+from sockjs_bridge.endpoint.outcomes import Answer
 from sockjs_bridge.server import aiohttp_parts, http1
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.addresses import Addresses
+from sockjs_bridge.server.attached import Attached, Relays
 from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD, Flow
 from sockjs_bridge.server.plain import MAX_HELD, Forms, Incomplete, PlainRequest
 from sockjs_bridge.server.states import KEEPING, READING, Event, Ownership, State
@@ -24,19 +25,6 @@ DEFERRALS = 3
 
 # Looked up once: the members of an enumeration take as long as the table itself.
 _TAKEN, _ANSWERED, _LOST = Event.TAKEN, Event.ANSWERED, State.LOST
-
-
-class Attached(Protocol):
-    """What a connection carries for a session."""
-
-    @property
-    def session(self) -> Source:
-        """The session, or what stands in its place."""
-        raise NotImplementedError
-
-    def connection_lost(self) -> None:
-        """Called when the peer is gone."""
-        raise NotImplementedError
 
 
 class PeerConnection(Ownership, asyncio.Protocol):
@@ -59,14 +47,18 @@ class PeerConnection(Ownership, asyncio.Protocol):
         request: aiohttp's, as long as it is being handled.
         answered: how many requests aiohttp has had handled.
         receiver: what is attached to a session at present.
+        relays: its requests to other processes; None where there were none.
+        relayed: it is another process's; its requests came over a link.
         slot: the wheel's.
     """
 
     __slots__ = (
         *("_aiohttp", "_deferrals", "_due", "_answer", "_kept", "_make_aiohttp", "_now"),
         *("activity", "addresses", "answered", "busy", "flow", "forms", "half_closed", "heard"),
-        *("receiver", "request", "slot", "transport"),
+        *("receiver", "relays", "request", "slot", "transport"),
     )
+
+    relayed = False
 
     addresses: Addresses
     flow: Flow
@@ -76,7 +68,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
         self,
         aiohttp: Callable[[], asyncio.Protocol],
         activity: Activity,
-        answer: Callable[[PlainRequest, PeerConnection], bool] | None = None,
+        answer: Answers | None = None,
     ) -> None:
         super().__init__(State.AIOHTTP if answer is None else State.IDLE)
         self.activity = activity
@@ -87,6 +79,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
         self.answered = 0
         self.request: web.BaseRequest | None = None
         self.receiver: Attached | None = None
+        self.relays: Relays | None = None
         self.slot: int | None = None
         self._now = activity.clock.time
         self._make_aiohttp = aiohttp
@@ -138,6 +131,8 @@ class PeerConnection(Ownership, asyncio.Protocol):
         for gone. But a program may say so as soon as it has asked (``nc -N``): what is answered by
         itself still has its answer sent, and the connection closes behind that.
         """
+        if self.relays is not None:
+            self.relays.half_closed()
         if self.state in (State.PARTIAL, State.DEFERRED):
             self._stop_waiting()
         if self.state in (State.ANSWERING, State.CATCHING_UP):
@@ -178,6 +173,8 @@ class PeerConnection(Ownership, asyncio.Protocol):
             self._aiohttp.resume_writing()
         if self.receiver is not None:
             self.receiver.session.flush()
+        if self.relays is not None:
+            self.relays.writable()
         self._let_go(UNREAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -191,6 +188,9 @@ class PeerConnection(Ownership, asyncio.Protocol):
         if self.receiver is not None:
             self.receiver.connection_lost()
             self.receiver = None
+        if self.relays is not None:
+            self.relays.lost(broken=self.flow.broken)
+            self.relays = None
         if self._aiohttp is not None:
             self._aiohttp.connection_lost(exc)
             # It refers to this: a cycle would wait for a collection of all garbage.
@@ -386,3 +386,8 @@ class PeerConnection(Ownership, asyncio.Protocol):
     def fail(self) -> None:
         """Drops the connection: what was due raised an exception."""
         self.abort()
+
+
+#: Answers a plain request, calling `PeerConnection.begin` first; returns False, and has done
+#: nothing, where that is for aiohttp.
+Answers = Callable[[PlainRequest, PeerConnection], bool]

@@ -23,6 +23,7 @@ from sockjs_bridge.endpoint.outcomes import (
 )
 from sockjs_bridge.server.accesslog import GONE, POLL
 from sockjs_bridge.server.activity import Activity
+from sockjs_bridge.server.clusters import Clusters
 from sockjs_bridge.server.flow import SOCKJS_PATIENCE
 from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.proxy import MalformedForwarded
@@ -49,13 +50,22 @@ class Dispatcher:
         host: the WSGI application.
         activity: of the server.
         openings: of sessions.
+        clusters: of the applications.
     """
 
-    def __init__(self, site: Site, host: WSGIHost, activity: Activity, openings: Openings) -> None:
+    def __init__(
+        self,
+        site: Site,
+        host: WSGIHost,
+        activity: Activity,
+        openings: Openings,
+        clusters: Clusters,
+    ) -> None:
         self._site = site
         self._host = host
         self._activity = activity
         self._openings = openings
+        self._clusters = clusters
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request."""
@@ -81,13 +91,17 @@ class Dispatcher:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request)
+        if (answer := self._site.answer(path)) is not None and request.method in ("GET", "HEAD"):
+            return EndpointResponse(request, answer())
         response = await self._serve_endpoint(request, path)
         if response is not None:
             return response
         connection_of(request).flow.carried += 1
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
-        if inquiry.found and self._site.learn(path, inquiry, self._host_of(request)):
+        if inquiry.found is None or not await self._clusters.found(inquiry.found[0]):
+            return response
+        if self._site.learn(path, inquiry, self._host_of(request)):
             request[BODY] = inquiry.body
             return await self._serve_endpoint(request, path) or response
         return response
@@ -136,7 +150,14 @@ class Dispatcher:
                 return _refuse(request, endpoint, endpoint.unread(parts, refused.status, target))
         if connection.lost:
             return _gone()
+        front = self._clusters.front
+        if front is not None and endpoint.homes is not None:
+            response = await front.serve(request, routed, parts)
+            if response is not None:
+                return response
         outcome = endpoint.handle(target, parts)
+        if front is not None and isinstance(outcome, Answer):
+            front.opened_nothing(routed, parts)
         if isinstance(outcome, Prove):
             proof = await self._openings.prove(routed, outcome.session)
             if routed.connection.lost:

@@ -14,6 +14,7 @@ from sockjs_bridge.core.transports import RECEIVING, SENDING
 from sockjs_bridge.endpoint.actions import Action
 from sockjs_bridge.endpoint.outcomes import Prove, Receiving, Wait
 from sockjs_bridge.endpoint.resumable import ResumableAction
+from sockjs_bridge.server.clusters import Clusters
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.plain import MAX_FORMS, Known, PlainRequest
@@ -31,12 +32,14 @@ class FastReader:
         site: where the endpoints are.
         router: finds them.
         openings: of sessions.
+        clusters: of the applications.
     """
 
-    def __init__(self, site: Site, router: Router, openings: Openings) -> None:
+    def __init__(self, site: Site, router: Router, openings: Openings, clusters: Clusters) -> None:
         self._site = site
         self._router = router
         self._openings = openings
+        self._clusters = clusters
 
     def answer(self, request: PlainRequest, connection: PeerConnection) -> bool:
         """Answers a request; see `PeerConnection`."""
@@ -49,6 +52,8 @@ class FastReader:
         if action is None:
             return False
         outcome = action.take_open(request.query, request.body, connection.flow)
+        if outcome is None and action.homes is not None and self._clusters.front is not None:
+            return self._clusters.front.fast.begin(action, request, connection)
         if outcome is None or isinstance(outcome, Prove):
             # The application is to be asked, or aiohttp says what is wrong.
             return False

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Coroutine
+from time import perf_counter
 from typing import Any, Final
 
 from sockjs_bridge.core.credentials import UNKNOWN
@@ -94,7 +95,15 @@ class Openings:
         key = accept_key(head)
         if key is None or routed.target.action not in _WEBSOCKETS:
             return False
-        outcome = routed.endpoint.handle(routed.target, routed.parts())
+        parts = routed.parts()
+        if (
+            routed.target.resumable
+            and routed.endpoint.homes is not None
+            and routed.endpoint.missing(routed.target, parts) is not None
+        ):
+            # Another process may have the session.
+            return False
+        outcome = routed.endpoint.handle(routed.target, parts)
         if not isinstance(outcome, Upgrading):
             return False
         connection.begin()
@@ -119,7 +128,7 @@ class Openings:
             answer = self._abandon(attach, 500, [])
         if answer.status not in (101, GONE):
             routed.connection.respond(answer)
-        if self._log.enabled:
+        if self._log.enabled and not routed.connection.relayed:
             remote, size = routed.client.remote, len(answer.body)
             self._log.write(head, answer.status, size, now() - begun, remote)
 
@@ -251,8 +260,9 @@ class Openings:
             The status, below 300 when the session is open, and the headers for the client.
         """
         handshake = Handshake(routed.endpoint, session)
+        begun = perf_counter()
         status, headers = await self._ask(routed, handshake)
-        routed.endpoint.manager.monitor.handshake(status)
+        routed.endpoint.manager.monitor.handshake(status, perf_counter() - begun)
         # The handler has the request, and that has the handshake in its environ: a cycle would wait
         # for a collection of all garbage, which holds up the loop.
         handler, handshake.handler = handshake.handler, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -12,14 +11,12 @@ from collections.abc import Callable, Mapping
 from wsgiref.types import WSGIApplication
 
 from sockjs_bridge.ini import SettingError
-from sockjs_bridge.server.ending import end_tasks
+from sockjs_bridge.server import process
 from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.process import Stop
 from sockjs_bridge.server.runner import Runner, new_event_loop
 
 logger = logging.getLogger("sockjs_bridge.server")
-
-#: Those that Python begins with.
-PYTHON_THRESHOLDS = gc.get_threshold()
 
 
 def server_factory(
@@ -55,43 +52,23 @@ async def _serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT; a second one ends the waiting for requests."""
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    hurry = asyncio.Event()
+    stop = Stop()
 
-    def on_signal() -> None:
-        (hurry if stop.is_set() else stop).set()
+    def on_signal(number: signal.Signals) -> None:
+        if stop.requested.is_set():
+            stop.hurry()
+        else:
+            # Who presses Ctrl-C waits for it.
+            stop.request(drain=number != signal.SIGINT)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    runner = Runner(app, options)
-    await runner.start(sockets)
-    spare_collections(options.full_gc_after)
-    for sock in sockets:
-        _tell(_address(sock, options.url_scheme))
-    await stop.wait()
-    logger.info("shutting down, waiting up to %g s for requests", options.shutdown_timeout)
-    stopping = asyncio.create_task(runner.stop())
-    hurrying = asyncio.create_task(hurry.wait())
-    await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
-    hurrying.cancel()
-    if stopping.done():
-        stopping.result()
-    await end_tasks()
+        loop.add_signal_handler(number, on_signal, number)
 
+    def tell() -> None:
+        for sock in sockets:
+            _tell(_address(sock, options.url_scheme))
 
-def spare_collections(full_gc_after: int) -> None:
-    """Has Python look less often for garbage among all objects.
-
-    Nothing is changed where the application has set thresholds of its own.
-
-    Args:
-        full_gc_after: see `ServerOptions`.
-    """
-    if full_gc_after and gc.isenabled() and gc.get_threshold() == PYTHON_THRESHOLDS:
-        gc.collect()
-        # What was made at the start stays: no collection has to look at it.
-        gc.freeze()
-        gc.set_threshold(*PYTHON_THRESHOLDS[:2], full_gc_after)
+    await process.serve(Runner(app, options), options, sockets, stop, tell)
 
 
 def _tell(address: str) -> None:

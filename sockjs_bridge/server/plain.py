@@ -93,6 +93,7 @@ class PlainRequest:
         body: complete.
         head: what the parser has read; None where the form was known.
         action: what the form was remembered for.
+        whole: all of it.
     """
 
     form: bytes = field(repr=False)
@@ -100,6 +101,7 @@ class PlainRequest:
     body: bytes = field(repr=False)
     head: Head | None = field(default=None, repr=False)
     action: Action | ResumableAction | None = None
+    whole: bytes = field(default=b"", repr=False)
 
     @classmethod
     def read(cls, data: bytes, forms: Forms) -> PlainRequest | None:
@@ -131,7 +133,9 @@ class PlainRequest:
                 if rest < 0:
                     raise Incomplete
                 query = line[2].decode() if line[2] else ""
-                return None if rest else cls(form, query, data[end:], None, known.action)
+                if rest:
+                    return None
+                return cls(form, query, data[end:], None, known.action, data)
         return cls._parse(data, form)
 
     @classmethod
@@ -180,7 +184,7 @@ class PlainRequest:
         read.method = parser.get_method().decode()
         read.raw_path = read.url.decode()
         read.headers = headers
-        return cls(form, read.raw_path.partition("?")[2], data[end:], read)
+        return cls(form, read.raw_path.partition("?")[2], data[end:], read, None, data)
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -64,8 +65,18 @@ class RequestServer(web.Server):
 
     def __init__(self, handler: Any, *, max_head: int, **options: Any) -> None:
         super().__init__(handler)
-        options = {"loop": asyncio.get_running_loop(), "auto_decompress": False, **options}
-        self._reader = partial(RequestReader, self, max_head, **options)
+        self._options = {"loop": asyncio.get_running_loop(), "auto_decompress": False, **options}
+        self._max_head = max_head
+        self._reader = self.maker(RequestReader)
+
+    def maker(self, kind: type[RequestReader], **options: Any) -> Callable[[], RequestReader]:
+        """Returns what makes readers.
+
+        Args:
+            kind: of them.
+            **options: that differ from those of the others.
+        """
+        return partial(kind, self, self._max_head, **{**self._options, **options})
 
     def __call__(self) -> RequestReader:
         """Makes the protocol of a connection."""

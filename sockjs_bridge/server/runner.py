@@ -17,9 +17,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sockjs_bridge.core import protocol
+from sockjs_bridge.endpoint.homes import ClusterError
 from sockjs_bridge.server import aiohttp_parts
 from sockjs_bridge.server.accesslog import AccessLogger, EveryRequestLogger
 from sockjs_bridge.server.activity import Activity
+from sockjs_bridge.server.clusters import Clusters
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.dispatch import Dispatcher
 from sockjs_bridge.server.ending import LAST_WORDS, DaemonExecutor
@@ -41,6 +43,8 @@ LINGER = 2.0
 #: Seconds that aiohttp gets for requests that ``shutdown_timeout`` was not enough for; to it 0
 #: would mean for ever.
 CUT = 0.05
+#: Since Python 3.13 a loop would remove the file of a Unix socket that other processes serve too.
+KEEP_SOCKET: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 #: Bytes that aiohttp reads of a body before somebody asks for it.
 READ_AHEAD = 65536
 
@@ -98,19 +102,26 @@ class Runner:
             options.threads, "wsgi", self._site.page_threads, options.response_threads
         )
         # A handshake is short, and must not wait behind pages.
-        handshakes = ThreadPool(options.threads, "wsgi-handshakes")
+        self._handshakes = ThreadPool(options.threads, "wsgi-handshakes")
         self._workers = SessionWorkers(options.threads, options.hook_threads)
-        self._host = WSGIHost(app, self._requests, options, handshakes=handshakes)
-        self._pools = self._requests, handshakes, self._host.files
+        self._host = WSGIHost(app, self._requests, options, handshakes=self._handshakes)
+        self._pools = self._requests, self._handshakes, self._host.files
         self._servers: list[asyncio.Server] = []
         self._web: RequestServer | None = None
         self._activity: Activity | None = None
+        self._clusters: Clusters | None = None
+
+    @property
+    def asked(self) -> int:
+        """How often the application was asked so far, for a page or a handshake."""
+        return self._requests.submitted + self._handshakes.submitted
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Begins to accept connections on bound sockets.
 
         Raises:
             RuntimeError: the system gives no thread.
+            SystemExit: the application cannot take part in its cluster; with one sentence.
         """
         loop = asyncio.get_running_loop()
         # Others, blocking views above all, may take the last ones that the system gives.
@@ -119,13 +130,20 @@ class Runner:
         self._workers.prepare()
         loop.set_default_executor(DaemonExecutor())
         clock = LoopClock(loop)
+        clusters = self._clusters = Clusters(clock, self._options.shutdown_timeout)
+        try:
+            if self._site.direct is not None:
+                await clusters.join(self._site.direct)
+        except ClusterError as error:
+            await clusters.stop()
+            raise SystemExit(str(error)) from None
         self._site.start(clock, self._workers)
         activity = self._activity = Activity(clock, self._options.keepalive_timeout)
         router = Router(self._site, self._host)
         openings = Openings(router, self._host)
         polls = self._options.access_log_polls
         server = self._web = RequestServer(
-            Dispatcher(self._site, self._host, activity, openings),
+            Dispatcher(self._site, self._host, activity, openings, clusters),
             max_head=self._options.max_request_header_size,
             access_log=logging.getLogger("sockjs_bridge.access"),
             access_log_class=EveryRequestLogger if polls else AccessLogger,
@@ -142,23 +160,36 @@ class Runner:
                 "max_request_header_size has no effect, aiohttp's own limits apply: %s",
                 aiohttp_parts.HEADS_LACK,
             )
-        fast = FastReader(self._site, router, openings)
+        fast = FastReader(self._site, router, openings, clusters)
         # What is answered past aiohttp is in no log, but for WebSockets' handshakes.
         answer = None if polls else fast.answer
         self.connection = partial(PeerConnection, server, activity, answer)
+        try:
+            await clusters.serve(server, activity, answer)
+        except ClusterError as error:
+            await clusters.stop()
+            raise SystemExit(str(error)) from None
         for sock in sockets:
             if sock.family == socket.AF_UNIX:
-                serving = await loop.create_unix_server(self.connection, sock=sock, backlog=BACKLOG)
+                serving = await loop.create_unix_server(
+                    self.connection, sock=sock, backlog=BACKLOG, **KEEP_SOCKET
+                )
             else:
                 serving = await loop.create_server(self.connection, sock=sock, backlog=BACKLOG)
             self._servers.append(serving)
 
-    async def stop(self) -> None:
+    async def stop(self, *, drain: bool = True) -> None:
         """Stops accepting, tells every client, waits for requests, views and hooks to end.
+
+        Where other processes take the clients (a cluster), these leave no faster than others can
+        open their sessions. What they ask meanwhile comes by way of the others.
 
         After ``shutdown_timeout`` seconds the rest is dropped: threads are daemons, so a view
         that hangs holds nothing. A tenth of that time is for clients that are between two polls,
         half of it for those whose sessions survive, until they have all that was sent.
+
+        Args:
+            drain: clients may take their time; else they all hear it at once.
         """
         now = asyncio.get_running_loop().time
         timeout = self._options.shutdown_timeout
@@ -169,10 +200,16 @@ class Runner:
             serving.close()
         try:
             assert self._web is not None and self._activity is not None
-            for _ in self._site.close(*protocol.GO_AWAY, timeout / 2):
+            pace = None
+            if self._clusters is not None:
+                self._clusters.leave()
+                pace = self._clusters.drain(self._site.sessions) if drain else None
+            seconds, pause = (timeout / 2, 0.0) if pace is None else pace
+            for _ in self._site.close(*protocol.GO_AWAY, seconds):
                 # A crowd takes a while, and who is not told yet is served.
-                await asyncio.sleep(0)
-            await look_until(lambda: self._site.told, start + timeout / 10)
+                await asyncio.sleep(pause)
+            patience = timeout / 10 if pace is None else seconds
+            await look_until(lambda: self._site.told, start + patience)
             left = CUT
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._activity.finish(), start + timeout - now())
@@ -192,6 +229,8 @@ class Runner:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._activity.finish(), end - now())
             await look_until(lambda: not self._requests.busy, end)
+            if self._clusters is not None:
+                await self._clusters.stop()
         finally:
             self._site.finish()
             for pool in self._pools:

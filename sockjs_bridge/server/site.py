@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -13,6 +13,7 @@ from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints, decoded
 from sockjs_bridge.endpoint.handshake import Inquiry
+from sockjs_bridge.endpoint.outcomes import Answer
 from sockjs_bridge.resume.shared import Shared
 
 
@@ -64,6 +65,16 @@ class Site:
             self._direct = endpoints
 
     @property
+    def direct(self) -> Endpoints | None:
+        """The endpoints of the application itself; None where other WSGI code stands before it."""
+        return self._direct
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there are, of all applications."""
+        return self._shared.places.taken
+
+    @property
     def readiness(self) -> Readiness:
         """Whether the process is to get new clients."""
         return self._shared.readiness
@@ -88,6 +99,17 @@ class Site:
     def by_host(self) -> bool:
         """Whether the host that a request names matters to `find`."""
         return self._direct is None or bool(self._mounts)
+
+    def answer(self, path: str) -> Callable[[], Answer] | None:
+        """Returns what a GET of a path is answered with, without the application.
+
+        Args:
+            path: percent-encoded, without the query.
+
+        Returns:
+            None where it is not for the server to answer.
+        """
+        return None if self._direct is None else self._direct.answers.get(path)
 
     def lasting(self, base: str) -> bool:
         """Tells whether no mount can change what `find` says of a session's URL.

@@ -14,7 +14,20 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from sockjs_bridge import WebSocketSession, websocket_view
+from sockjs_bridge import Presence, WebSocketSession, websocket_view
+
+
+class Policy:
+    """Believes who one says to be in ``Authorization``."""
+
+    def identity(self, request: Request) -> str | None:
+        name: str | None = request.headers.get("Authorization")
+        return name
+
+    authenticated_userid = identity
+
+    def permits(self, request: Request, context: object, permission: str) -> bool:
+        return True
 
 
 def whoami(request: Request) -> Response:
@@ -54,6 +67,27 @@ class Rooms(WebSocketSession):
         self.leave(room)
         return room
 
+    def do_come(self, room: str, name: str) -> str:
+        """Joins as somebody, whom the others hear of."""
+        self.join(room, info={"name": name}, announce=True)
+        return room
+
+    def do_present(self, room: str) -> str:
+        """Tells who is in a room, in all processes."""
+        present = self.request.sockjs.presence(room)
+        return " ".join(sorted(who.info.get("name", "-") for who in present))
+
+    def on_join(self, room: str, who: Presence) -> None:
+        self.send(f"joined {room} {who.info['name']}")
+
+    def on_leave(self, room: str, who: Presence) -> None:
+        self.send(f"left {room} {who.info['name']}")
+
+    def do_put_out(self, userid: str) -> int:
+        """Closes a user's connections; returns how many of this process."""
+        closed: int = self.request.sockjs.close_user(userid, 4003, "Bye")
+        return closed
+
     def do_say(self, room: str, *words: str) -> int:
         """Returns how many of this process hear it."""
         heard: int = self.request.sockjs.broadcast(" ".join([room, *words]), room=room)
@@ -75,7 +109,7 @@ def main(global_config: Any = None, **settings: str) -> Any:
         global_config: what PasteDeploy passes; unused.
         settings: the application's settings, ``sockjs.*`` among them.
     """
-    with Configurator(settings=settings) as config:
+    with Configurator(settings=settings, security_policy=Policy()) as config:
         config.include("sockjs_bridge")
         config.add_sockjs_rooms("kept*", history_size=1000)
         config.add_route("whoami", "/whoami")

@@ -35,7 +35,7 @@ def balance(tmp_path: Path) -> Iterator[Callable[[Processes, str], Program]]:
         def start(processes: Processes, name: str = "haproxy") -> Program:
             folder = tmp_path / f"{name}{len([*tmp_path.iterdir()])}"
             folder.mkdir()
-            return stack.enter_context(BALANCERS[name](folder, processes))
+            return stack.enter_context(BALANCERS[name](folder, processes.listens))
 
         yield start
 

@@ -7,17 +7,24 @@ to show where a test failed.
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.integration.pserve import Pserve, write_ini
-from tests.proxies.programs import CERTIFICATE, DEPLOY, KEY, Program, find_program, free_port, nginx
+from tests.proxies.programs import (
+    CERTIFICATE,
+    DEPLOY,
+    KEY,
+    TLSProgram,
+    find_program,
+    free_port,
+    nginx,
+)
 
 APPLICATION = "tests.cluster.application:main"
 
@@ -171,6 +178,11 @@ class Processes:
         return iter(self.servers)
 
     @property
+    def listens(self) -> list[str]:
+        """Where they listen, as their ini has it."""
+        return [server.listen for server in self.servers]
+
+    @property
     def pids(self) -> set[int]:
         """The ids of the processes that run, or ran last."""
         return {server.pid for server in self.servers}
@@ -180,47 +192,45 @@ def _lines(settings: Mapping[str, object]) -> str:
     return "\n".join(f"{name} = {value}" for name, value in settings.items())
 
 
-class _Balancer(Program):
-    """A site of docs/deploy with several instances, over plain HTTP.
+class _Balancer(TLSProgram):
+    """A site of docs/deploy with several instances.
 
     Args:
         folder: for its files.
-        processes: what it distributes connections over, in turn.
+        listens: where the instances listen, as their ini has it; they get connections in turn.
+        tls: browsers speak https to it, as in the file; else plain HTTP.
     """
 
-    scheme = "http"
     #: The file, the line for one instance in it, and how this program writes a Unix socket.
     site: str
     line: str
     unix: str
 
-    def __init__(self, folder: Path, processes: Processes) -> None:
+    def __init__(self, folder: Path, listens: Iterable[str], *, tls: bool = False) -> None:
         super().__init__(folder)
-        self._addresses = [
-            server.listen.replace("unix:", self.unix, 1) for server in processes.servers
-        ]
+        self._addresses = [listen.replace("unix:", self.unix, 1) for listen in listens]
+        self.tls = tls
+        self.scheme = "https" if tls else "http"
 
     def adapted(self, changes: Mapping[str, str]) -> str:
-        """Returns the file with these processes in it, and with changes that have their place."""
+        """Returns the file with these instances in it, and with changes that have their place."""
         text = (DEPLOY / self.site).read_text(encoding="utf-8")
-        for number in itertools.count(1):
-            line = self.line.format(number=number, address=f"{self.unix}{SOCKET.format(number)}")
-            if line not in text:
-                break
-            addresses = enumerate(self._addresses, 1) if number == 1 else ()
-            text = text.replace(
-                line, "".join(self.line.format(number=n, address=at) for n, at in addresses)
-            )
-        assert number > 2, f"{self.site} has no two instances"
+        block = "".join(self._line(number, f"{self.unix}{path}") for number, path in INSTANCES)
+        changes = {
+            block: "".join(self._line(*instance) for instance in enumerate(self._addresses, 1)),
+            **changes,
+        }
         for old, new in changes.items():
             assert old in text, f"{self.site} has no {old!r}"
             text = text.replace(old, new)
         return text
 
+    def _line(self, number: int, address: str) -> str:
+        return self.line.format(number=number, address=address)
 
-HAPROXY_CERTIFICATE = "/etc/haproxy/chat.example.com.pem"
-#: Where the unit of docs/deploy has an instance listen.
-SOCKET = "/run/pyramid-chat/{}/chat.sock"
+
+#: Those in the files of docs/deploy.
+INSTANCES = [(number, f"/run/pyramid-chat/{number}/chat.sock") for number in (1, 2, 3)]
 
 
 class HAProxyInTurn(_Balancer):
@@ -231,17 +241,25 @@ class HAProxyInTurn(_Balancer):
     unix = "unix@"
 
     def configure(self) -> list[str]:
+        certificate = "/etc/haproxy/chat.example.com.pem"
+        listens = f"    bind :443 ssl crt {certificate} alpn h2,http/1.1\n"
+        changes = {
+            "    bind :80\n": f"    bind 127.0.0.1:{self.port}\n",
+            listens: "",
+            "    http-request redirect scheme https code 301 unless { ssl_fc }\n": "",
+            "X-Forwarded-Proto https": "X-Forwarded-Proto http",
+        }
+        if self.tls:
+            super().configure()
+            both = self.folder / "both.pem"
+            both.write_bytes(self.certificate.read_bytes() + self.key.read_bytes())
+            changes = {
+                "bind :80\n": f"bind 127.0.0.1:{free_port()}\n",
+                "bind :443 ": f"bind 127.0.0.1:{self.port} ",
+                certificate: str(both),
+            }
         file = self.folder / "haproxy.cfg"
-        file.write_text(
-            self.adapted(
-                {
-                    "    bind :80\n": f"    bind 127.0.0.1:{self.port}\n",
-                    f"    bind :443 ssl crt {HAPROXY_CERTIFICATE} alpn h2,http/1.1\n": "",
-                    "    http-request redirect scheme https code 301 unless { ssl_fc }\n": "",
-                    "X-Forwarded-Proto https": "X-Forwarded-Proto http",
-                }
-            )
-        )
+        file.write_text(self.adapted(changes))
         return [find_program("haproxy"), "-db", "-f", str(file)]
 
 
@@ -253,20 +271,20 @@ class NginxInTurn(_Balancer):
     unix = "unix:"
 
     def configure(self) -> list[str]:
-        redirect = (
-            "server {\n    listen 80;\n    server_name chat.example.com;\n"
-            "    return 301 https://$host$request_uri;\n}\n"
-        )
-        (self.folder / "site.conf").write_text(
-            self.adapted(
-                {
-                    redirect: "",
-                    "listen 443 ssl http2;": f"listen 127.0.0.1:{self.port};",
-                    f"    ssl_certificate {CERTIFICATE};\n": "",
-                    f"    ssl_certificate_key {KEY};\n": "",
-                }
-            )
-        )
+        changes = {
+            "    listen 80;\n": f"    listen 127.0.0.1:{free_port()};\n",
+            "listen 443 ssl http2;": f"listen 127.0.0.1:{self.port};",
+            f"    ssl_certificate {CERTIFICATE};\n": "",
+            f"    ssl_certificate_key {KEY};\n": "",
+        }
+        if self.tls:
+            super().configure()
+            changes |= {
+                "listen 443 ssl http2;": f"listen 127.0.0.1:{self.port} ssl http2;",
+                f"    ssl_certificate {CERTIFICATE};\n": f"ssl_certificate {self.certificate};\n",
+                f"    ssl_certificate_key {KEY};\n": f"ssl_certificate_key {self.key};\n",
+            }
+        (self.folder / "site.conf").write_text(self.adapted(changes))
         return nginx(self.folder)
 
 

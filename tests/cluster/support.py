@@ -89,8 +89,12 @@ class Client:
         self._server.clock.settle()
 
     def read(self) -> list[str]:
-        """Return what has come since it was looked at last, but for the welcome and counts."""
+        """Return what has come since it was looked at last, but for what every stream has."""
         self._server.clock.settle()
+        return self.arrived()
+
+    def arrived(self) -> list[str]:
+        """Return what has arrived so far, like `read`."""
         new = self.stream.frames[self._read :]
         self._read = len(self.stream.frames)
         for line in new:
@@ -98,7 +102,7 @@ class Client:
                 room, place, texts = json.loads(line[1:])
                 epoch, _, number = place.rpartition("-")
                 self.positions[room] = f"{epoch}-{int(number) + max(0, len(texts) - 1)}"
-        return [line for line in new if not line.startswith(('r{"from"', 'r{"at"'))]
+        return [line for line in new if not line.startswith(('r{"from"', 'r{"at"', "h"))]
 
     @property
     def texts(self) -> list[str]:
@@ -140,13 +144,16 @@ class RoomServer:
         **settings: Any,
     ) -> None:
         self.clock = ThreadClock() if clock is None else clock
-        self.history = HistoryRooms(make_engine)
+        self.history = self.make_history(make_engine)
         self.history.declare("room*", bounds)
         self.rooms: Rooms[Recipient] = Rooms()
         self.hub = Hub(self.clock, Capacity(1000), self.rooms, history=self.history)
         self.resumable = ResumeManager(Settings().override(settings), self.hub)
         self.stock = Manager(Settings(), self.hub)
         self.names = itertools.count()
+
+    def make_history(self, make_engine: Callable[[Callable[[], float]], Engine]) -> Any:
+        return HistoryRooms(make_engine)
 
     def client(
         self, rooms: dict[str, str] | None = None, *, name: str | None = None, join: str = ""

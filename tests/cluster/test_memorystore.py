@@ -64,7 +64,7 @@ async def test_who_is_cut_off_hears_nothing_and_comes_back(cluster: Cluster) -> 
     one.recover()
     cluster.clock.settle()
     assert ear.events[1:] == [("connected", True), *(("subscribed", x) for x in "ab"), ("handled",)]
-    assert cluster.ask(one.tops, ["a"]) == {"a": top}
+    assert cluster.ask(one.tops, {"a": BOUNDS}) == {"a": top}
 
 
 async def test_what_is_on_its_way_is_lost_with_the_connection(cluster: Cluster) -> None:
@@ -80,7 +80,7 @@ async def test_what_is_on_its_way_is_lost_with_the_connection(cluster: Cluster) 
     store.recover()
     cluster.clock.settle()
     # It was done, and nobody knows.
-    assert cluster.ask(store.tops, ["a"])["a"].number == 1
+    assert cluster.ask(store.tops, {"a": BOUNDS})["a"].number == 1
 
 
 async def test_answers_come_late_and_in_order(cluster: Cluster) -> None:
@@ -106,7 +106,9 @@ async def test_a_broker_that_is_empty_begins_other_epochs(cluster: Cluster) -> N
     cluster.clock.settle()
     assert [kind for kind, *_ in ear.events] == ["lost", "connected"]
     assert ear.of("connected") == [(False,)]
-    assert cluster.ask(store.since, "a", before, BOUNDS) == Since(None, None)
+    assert cluster.ask(store.tops, {"a": BOUNDS}) == {"a": None}
+    began = cluster.ask(store.since, "a", before, BOUNDS)
+    assert (began.top.number, began.entries) == (0, None)
     after = cluster.publish(store, "3")
     assert (after.epoch > before.epoch, after.number) == (True, 1)
 
@@ -115,7 +117,7 @@ async def test_a_tail_that_is_lost_breaks_the_epoch(cluster: Cluster) -> None:
     store, _ = await cluster.start("node1")
     before = cluster.publish(store, "1", "2", "3")
     cluster.broker.forget(tail=2)
-    assert cluster.ask(store.tops, ["a"]) == {"a": Position(before.epoch, 1)}
+    assert cluster.ask(store.tops, {"a": BOUNDS}) == {"a": Position(before.epoch, 1)}
     after = cluster.publish(store, "4")
     assert (after.epoch > before.epoch, after.number) == (True, 1)
     assert cluster.ask(store.since, "a", before, BOUNDS) == Since(after, None)
@@ -134,13 +136,19 @@ async def test_a_broker_that_fails_is_lost_to_all(cluster: Cluster) -> None:
     assert [ear.of("connected") for ear in ears] == [[(False,)], [(False,)]]
 
 
-async def test_a_rooms_last_position_outlives_its_messages(cluster: Cluster) -> None:
+@pytest.mark.parametrize(("ttl", "lasts"), [(20, 80), (1, 60)])
+async def test_a_rooms_last_position_outlives_its_messages(
+    cluster: Cluster, ttl: float, lasts: float
+) -> None:
     store, _ = await cluster.start("node1")
-    top = cluster.publish(store, "1", bounds=Bounds(5, 10))
-    cluster.clock.advance(39)
-    assert cluster.publish(store, "2", bounds=Bounds(5, 10)) == Position(top.epoch, 2)
-    cluster.clock.advance(41)
-    assert cluster.ask(store.tops, ["a"]) == {"a": None}
+    bounds = Bounds(5, ttl)
+    top = cluster.publish(store, "1", bounds=bounds)
+    cluster.clock.advance(lasts - 1)
+    assert cluster.ask(store.tops, {"a": bounds}) == {"a": top}
+    cluster.clock.advance(lasts - 1)
+    assert cluster.publish(store, "2", bounds=bounds) == Position(top.epoch, 2)
+    cluster.clock.advance(lasts + 1)
+    assert cluster.ask(store.tops, {"a": bounds}) == {"a": None}
 
 
 async def test_who_stops_gets_answers_still(cluster: Cluster) -> None:

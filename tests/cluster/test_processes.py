@@ -7,13 +7,16 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from sockjs_bridge.client import Connection, ConnectionClosed, ResumableConnection
-from tests.cluster.processes import Processes
+from sockjs_bridge.client import Connection, ConnectionClosed, ResumableConnection, connect
+from tests.cluster.processes import Processes, Server
 from tests.cluster.redisserver import PROGRAMS, RedisServer
+from tests.integration.resume_support import Events
 from tests.integration.support import PATIENCE, connected, get
+from tests.pkgs.ledger_app import Ledger
 from tests.proxies.programs import Program
 
 Start = Callable[..., Processes]
@@ -74,9 +77,47 @@ async def test_one_less(processes: Start, balance: Balance, balancer: str) -> No
         assert await asyncio.to_thread(server.process.exit_code) == 0
 
 
-def start(server) -> None:
+def start(server: Server) -> None:
     server.start()
     server.wait()
+
+
+@pytest.mark.parametrize("balancer", ["haproxy", "nginx"])
+async def test_rolling_restart(
+    processes: Start, balance: Balance, balancer: str, tmp_path: Path
+) -> None:
+    """One after the other is replaced, and a session that survives loses and doubles nothing."""
+    told = Events()
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    two = processes(
+        2,
+        settings={"ledger": tmp_path / "ledger.sqlite"},
+        # Who still has messages on the way is told to move when half of this time is over.
+        server={"shutdown_timeout": 4},
+        unix=True,
+        factory="tests.pkgs.ledger_app:main",
+    )
+    url = f"{balance(two, balancer).url}/ledger"
+    sent = [f"message {number}" for number in range(200)]
+    got: list[str] = []
+    async with connect(url, resume=True, transport="websocket", on_event=told) as ws:
+        for number, text in enumerate(sent):
+            if number in (50, 125):
+                server = two[number // 100]
+                server.terminate()
+            await ws.send(text)
+            while len(got) < number - 10:
+                got.append(await ws.recv())
+            if number in (75, 150):
+                assert await asyncio.to_thread(server.process.exit_code) == 0
+                await asyncio.to_thread(start, server)
+        await ws.handled()
+        got += [await ws.recv() for _ in range(len(sent) - len(got))]
+        ids = [f"{ws.id}-{number}" for number in range(1, len(sent) + 1)]
+    assert got == sent
+    assert ledger.rows("entries") == [*zip(ids, sent, strict=True)]
+    assert ledger.rows("arrivals") == [(known, 0) for known in ids]
+    assert told.names == {"moved"}
 
 
 async def test_one_stands_still(processes: Start) -> None:

@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from sockjs_bridge.cluster.declared import REMEMBERED
 from sockjs_bridge.cluster.engine import Bounds, Message
+from sockjs_bridge.cluster.entrants import Entrant
 from sockjs_bridge.cluster.memory import MemoryEngine
-from sockjs_bridge.cluster.rooms import REMEMBERED, HistoryRooms, _Entry
+from sockjs_bridge.cluster.rooms import HistoryRooms
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.joined import Joined
+from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.resume import frames
 from sockjs_bridge.resume.transports import POLL
 from tests.cluster.support import BOUNDS, Client, RoomServer, ThreadClock
@@ -120,7 +123,7 @@ def test_more_in_a_tick_than_a_response_takes() -> None:
 
 def test_room_without_history(server: RoomServer) -> None:
     client = server.client(join="plain")
-    assert not server.history.keeps("plain")
+    assert not server.history.carries("plain")
     assert server.joined == Joined(True)
     assert server.joined is not None
     assert server.joined.recovered is None
@@ -136,6 +139,12 @@ def test_message_for_nobody_is_kept(server: RoomServer) -> None:
     assert server.broadcast("a") == 0
     again = server.client(first.positions, join="room")
     assert again.texts == ["a"]
+
+
+def test_it_is_kept_when_it_is_said_so(server: RoomServer) -> None:
+    published: list[Exception | None] = []
+    assert server.history.broadcast("room", "a", (), published.append) == 0
+    assert published == [None]
 
 
 # Who is excluded
@@ -210,6 +219,29 @@ def test_gap_is_told(server: RoomServer) -> None:
     assert told(again) == ['r{"missed":[[KEY,"room"]]}', "p[6,[]]", 'p[7,["new"]]']
     assert server.joined is not None
     assert server.joined.recovered is False
+
+
+class Missed(Monitor):
+    """Counts who is told that something is missing."""
+
+    clients = 0
+
+    def missed(self, clients: int) -> None:
+        self.clients += clients
+
+
+def test_gaps_are_counted(server: RoomServer) -> None:
+    """One for each client and room that is told of; none where nothing is missing."""
+    monitor = server.hub.broadcasts.monitor = Missed()
+    first = server.client(join="room")
+    first.read()
+    server.client(first.positions, join="room")
+    assert monitor.clients == 0
+    for number in range(6):
+        server.broadcast(str(number))
+    for clients in (1, 2):
+        server.client(first.positions, join="room")
+        assert monitor.clients == clients
 
 
 def test_more_than_a_client_may_keep(server: RoomServer) -> None:
@@ -432,7 +464,7 @@ def test_what_was_missed_goes_before_what_came_meanwhile(server: RoomServer) -> 
     messages: list[Message] = []
     for text in ("missed", "live"):
         server.history._engine.add("room", text, frozenset(), BOUNDS, messages.append)
-    entry = _Entry(server.client({}).session)
+    entry = Entrant(server.client({}).session)
     entry.items = [messages[1].quoted]
     entry.found("E-0", messages[0].place, messages[:1])
     assert entry.items == [message.quoted for message in messages]
@@ -565,26 +597,26 @@ def test_first_pattern_holds() -> None:
     history = HistoryRooms()
     history.declare("a*c", Bounds(1, 1))
     history.declare("*", Bounds(2, 2))
-    assert history._bounds("abc") == history._bounds("ac") == Bounds(1, 1)
-    assert history._bounds("ab\nc") == Bounds(1, 1)
-    assert history._bounds("abcd") == Bounds(2, 2)
+    assert history.bounds("abc") == history.bounds("ac") == Bounds(1, 1)
+    assert history.bounds("ab\nc") == Bounds(1, 1)
+    assert history.bounds("abcd") == Bounds(2, 2)
 
 
 def test_pattern_is_plain_but_for_the_star() -> None:
     history = HistoryRooms()
     history.declare("room.[1]", Bounds(1, 1))
-    assert history.keeps("room.[1]")
-    assert not history.keeps("room.1")
-    assert not history.keeps("roomx[1]")
-    assert not history.keeps("room.[1]x")
+    assert history.carries("room.[1]")
+    assert not history.carries("room.1")
+    assert not history.carries("roomx[1]")
+    assert not history.carries("room.[1]x")
 
 
 def test_names_are_remembered_within_bounds() -> None:
     history = HistoryRooms()
     history.declare("room", Bounds(1, 1))
     for number in range(REMEMBERED + 2):
-        assert not history.keeps(str(number))
-    assert history.keeps("room")
+        assert not history.carries(str(number))
+    assert history.carries("room")
     assert len(history._found) <= REMEMBERED
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -12,21 +13,46 @@ import pytest
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.memorybroker import MemoryBroker
 from sockjs_bridge.cluster.memorystore import MemoryStore
-from sockjs_bridge.cluster.store import Entry, Position, Since, Store
+from sockjs_bridge.cluster.redis.store import RedisStore
+from sockjs_bridge.cluster.store import Entry, Fenced, Position, Since, Store
+from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
+from tests.cluster.redisserver import PROGRAMS, RedisServer
 from tests.cluster.stores import BOUNDS, Ear, ask, publish
 
 Make = Callable[[str], Awaitable[tuple[Any, Ear]]]
 
 
-@pytest.fixture(params=["memory"])
-async def make() -> AsyncIterator[Make]:
+@pytest.fixture(scope="session", params=["memory", *PROGRAMS])
+def kind(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str | RedisServer]:
+    if request.param == "memory":
+        yield "memory"
+        return
+    server = RedisServer(tmp_path_factory.mktemp("redis"), request.param)
+    server.start()
+    yield server
+    server.end()
+
+
+NAMES = itertools.count()
+
+
+@pytest.fixture
+async def make(kind: str | RedisServer) -> AsyncIterator[Make]:
     """Start stores of processes of one cluster."""
-    broker, stores = MemoryBroker(), []
+    broker, name = MemoryBroker(), f"test{next(NAMES)}"
+    stores: list[Store] = []
 
     async def started(node: str) -> tuple[Store, Ear]:
-        store, ear = MemoryStore(broker, LoopClock(asyncio.get_running_loop())), Ear()
+        store: Store
+        if isinstance(kind, RedisServer):
+            store = RedisStore(parse(kind.url), name)
+        else:
+            store = MemoryStore(broker, LoopClock(asyncio.get_running_loop()))
         stores.append(store)
+        ear = Ear()
         await store.start(node, ear)
         await ear.hears("connected")
         ear.forget()
@@ -66,7 +92,7 @@ async def test_positions_are_consecutive(make: Make) -> None:
     second = await publish(other, "a", "2")
     assert (first.number, second) == (1, Position(first.epoch, 2))
     assert (await publish(one, "b", "1")).number == 1
-    assert await ask(one.tops, ["a", "none"]) == {"a": second, "none": None}
+    assert await ask(one.tops, dict.fromkeys(["a", "none"], BOUNDS)) == {"a": second, "none": None}
 
 
 async def test_since(make: Make) -> None:
@@ -86,7 +112,17 @@ async def test_since(make: Make) -> None:
     assert await since(epoch - 1, 1) == Since(top, None)
     assert await since(epoch + 1, 0) == Since(top, None)
     assert await ask(store.since, "a", None, BOUNDS) == Since(top, None)
-    assert await ask(store.since, "b", top, BOUNDS) == Since(None, None)
+
+
+async def test_an_epoch_begins_where_one_asks(make: Make) -> None:
+    """Whoever has heard nothing yet has a position as well."""
+    store, _ = await make("node1")
+    begin = await ask(store.since, "a", None, BOUNDS)
+    assert begin == Since(Position(begin.top.epoch, 0), None)
+    assert await ask(store.since, "a", begin.top, BOUNDS) == Since(begin.top, [])
+    assert await publish(store, "a", "1") == Position(begin.top.epoch, 1)
+    found = await ask(store.since, "a", begin.top, BOUNDS)
+    assert [entry.text for _, entry in found.entries] == ["1"]
 
 
 async def test_no_more_than_the_size_is_found(make: Make) -> None:
@@ -162,6 +198,23 @@ async def test_the_dead_are_swept_once(make: Make) -> None:
     assert await ask(one.present, "a") == {"node1/s": "stays"}
 
 
+async def test_who_was_declared_dead_gets_no_lease_before_it_begins_anew(make: Make) -> None:
+    one, _ = await make("node1")
+    stalled, _ = await make("node2")
+    await ask(stalled.lease, "here", 60)
+    await ask(one.sweep, "node2")
+    await ask(stalled.lease, "it had one", 60)
+    await ask(stalled.release)
+    await ask(one.sweep, "node2")
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            await ask(stalled.lease, "back", 60)
+    assert await ask(one.leases) == {}
+    await ask(stalled.release)
+    await ask(stalled.lease, "anew", 60)
+    assert await ask(one.leases) == {"node2": "anew"}
+
+
 async def test_leases(make: Make) -> None:
     one, _ = await make("node1")
     other, _ = await make("node2")
@@ -189,6 +242,8 @@ async def test_processes_tell_each_other(make: Make) -> None:
 async def test_homes(make: Make) -> None:
     one, _ = await make("node1")
     other, _ = await make("node2")
+    for store in (one, other):
+        await ask(store.lease, "here", 60)
     assert await ask(one.home, "s") is None
     claims = await asyncio.gather(*(ask(store.claim, "s", 60) for store in (one, other)))
     assert claims[0] == claims[1] == await ask(other.home, "s")
@@ -205,6 +260,37 @@ async def test_homes(make: Make) -> None:
     while await ask(one.home, "s"):
         await asyncio.sleep(0.02)
     assert await ask(one.claim, "s", 60) == "node1"
+
+
+async def test_what_a_dead_process_had_is_free(make: Make) -> None:
+    one, _ = await make("node1")
+    dead, _ = await make("node2")
+    await ask(dead.lease, "here", 60)
+    assert await ask(dead.claim, "s", 60) == "node2"
+    assert await ask(one.claim, "s", 60) == "node2"
+    await ask(dead.release)
+    assert await ask(one.home, "s") == "node2"
+    assert await ask(one.claim, "s", 60) == "node1"
+
+
+async def test_many_at_once(make: Make) -> None:
+    store, ear = await make("node1")
+    rooms = [f"room {number}" for number in range(1100)]
+    assert await ask(store.tops, {}) == {}
+    await publish(store, rooms[-1], "1")
+    found = await ask(store.tops, dict.fromkeys(rooms, BOUNDS))
+    assert [*found] == rooms
+    assert [room for room in rooms if found[room]] == rooms[-1:]
+    await ask(store.lease, "here", 60)
+    await ask(store.keep, rooms, 60)
+    assert await ask(store.home, rooms[700]) == "node1"
+    await ask(store.disclaim, rooms)
+    assert await ask(store.home, rooms[1099]) is None
+    for room in rooms:
+        await ask(store.come, room, "node1/s", "")
+    await ask(store.release)
+    assert sorted(room for room, _, _ in await ask(store.sweep, "node1")) == sorted(rooms)
+    assert ear.of("lost") == []
 
 
 async def test_any_text_goes_through(make: Make) -> None:

@@ -104,6 +104,19 @@ def test_told_and_finished() -> None:
     assert hub.told
 
 
+def test_who_waits_for_the_end() -> None:
+    """Nobody is left by then."""
+    hub = make_hub()
+    manager = Manager(Settings(), hub)
+    manager.create("absent", XHR).accept(RecordingHandler())
+    left: list[int] = []
+    hub.when_finished(lambda: left.append(len(manager)))
+    list(hub.close(3000, "Go away!"))
+    assert left == []
+    hub.finish()
+    assert left == [0]
+
+
 class BareSessions(Sessions):
     pass
 

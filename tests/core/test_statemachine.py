@@ -8,6 +8,7 @@ import pytest
 
 from sockjs_bridge.client.resume.states import TRANSITIONS as OF_CLIENTS
 from sockjs_bridge.client.resume.states import ClientEvent, ClientLife, ClientState
+from sockjs_bridge.cluster.leasestates import LEASE_TRANSITIONS, LeaseEvent, LeaseLife, LeaseState
 from sockjs_bridge.core.statemachine import StateMachine
 from sockjs_bridge.core.states import TRANSITIONS as OF_SESSIONS
 from sockjs_bridge.core.states import Event, State, States
@@ -21,6 +22,7 @@ MACHINES: list[tuple[type[StateMachine[Any, Any]], Any, Any, Any, Any]] = [
         *(LinkLife, link_states.LinkState.WAITING, LINK_TRANSITIONS),
         *(link_states.LinkState, link_states.LinkEvent),
     ),
+    (LeaseLife, LeaseState.NEW, LEASE_TRANSITIONS, LeaseState, LeaseEvent),
     (ClientLife, ClientState.CONNECTING, OF_CLIENTS, ClientState, ClientEvent),
 ]
 

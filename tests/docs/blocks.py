@@ -22,11 +22,11 @@ _DIRECTIVE = re.compile(
 _CAPTION = re.compile(r":caption: *(.*)\n")
 
 #: Other ways to write code, which the tests would not find. What docs/deploy has is run by
-#: tests/proxies and tests/e2e.
+#: tests/proxies, tests/e2e and test_metrics.
 OTHER_WAYS = re.compile(
     r"^(?! *\.\. ).*::$"
     r"|^ *\.\. (code|sourcecode|highlight|include)::"
-    r"|^ *\.\. literalinclude::(?! (\.\./deploy/|middleboxes-))",
+    r"|^ *\.\. literalinclude::(?! ((\.\./)?deploy/|middleboxes-))",
     re.M,
 )
 

@@ -12,7 +12,14 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.pyramid import threads
 from sockjs_bridge.server.options import ServerOptions
-from tests.docs import test_examples, test_kit, test_protocol, test_servers
+from tests.docs import (
+    test_cluster,
+    test_examples,
+    test_kit,
+    test_metrics,
+    test_protocol,
+    test_servers,
+)
 from tests.docs.blocks import OTHER_WAYS, Block, check_javascript, collect, pages
 from tests.interop import test_reconnecting_client
 
@@ -21,6 +28,7 @@ BLOCKS = collect()
 #: Blocks that no test runs, and why.
 NOT_RUN = {
     ("installation", "$ pip install sockjs-bridge"): "it would fetch from the network",
+    ("cluster", '$ pip install "sockjs-bridge[cluster]"'): "it would fetch from the network",
     ("installation", "$ sockjs-bridge init notes"): "tests/scaffold has its steps",
     ("installation", "$ PYTHONPATH=. pserve hello.ini"): "test_servers starts it by its own means",
     ("installation", "$ python client.py http://127.0.0.1:6543/echo"): "so it does with this",
@@ -32,6 +40,18 @@ NOT_RUN = {
         "chat",
         "install the chat",
     ): "it changes the system; tests/proxies/test_deploy.py has its files",
+    ("chat", "install the chat with PostgreSQL"): "as above",
+    ("chat-administration", "a command"): "tests/pyramid_chat/test_accounts.py runs all of them",
+    ("chat-administration", "back up SQLite"): "tests/pyramid_chat/test_backup.py does the same",
+    ("chat-administration", "back up PostgreSQL"): "as above",
+    ("chat-administration", "restore SQLite"): "as above",
+    ("chat-administration", "restore PostgreSQL"): "as above",
+    ("chat-administration", "upgrade the chat"): "it would fetch from the network",
+    (
+        "howto/deployment",
+        "$ pip install 'sockjs-bridge[gunicorn]'",
+    ): "it would fetch from the network; tests/integration/test_gunicorn.py starts the rest",
+    ("howto/deployment", "restart"): "it changes the system; tests/proxies has the unit",
     ("performance", "$ make bench"): "it measures for twenty minutes",
     ("performance", '$ make bench LOADS="ws-echo c500,xhr-echo c100 k4" PEERS=ours,limit'): (
         "it would install a peer; tests/bench tries its arguments"
@@ -82,7 +102,9 @@ def test_every_block_is_run_or_excused() -> None:
     """What no test runs is listed with a reason, and nothing is that is run."""
     run = {
         *(example.block.key for example in test_examples.EXAMPLES),
+        *test_cluster.RUN,
         *test_kit.RUN,
+        *test_metrics.RUN,
         *test_protocol.RUN,
         *test_reconnecting_client.RUN,
         *test_servers.RUN,

@@ -137,6 +137,17 @@ async def typed(site: Site) -> None:
         assert [await ws.recv() for ws in (one, other)] == ["hello", "hello"]
 
 
+@example("metrics", "operated.py")
+async def operated(site: Site) -> None:
+    for name in ("live", "ready"):
+        assert await site.http("GET", f"health/{name}") == f"{name}\n"
+    async with site.connect("echo") as ws:
+        await ws.send("hello")
+        assert await ws.recv() == "hello"
+    opened = f'sockjs_sessions_opened_total{{transport="{site.transport}"}}'
+    assert opened in await site.http("GET", "metrics")
+
+
 @example("index", "echo.py")
 @example("howto/blocking", "lines.py")
 async def echo(site: Site) -> None:

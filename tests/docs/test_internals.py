@@ -165,8 +165,8 @@ def test_each_step_of_a_walk_is_a_function(walk: str) -> None:
             assert declared_in_page(step), step
 
 
-def test_there_are_seven_walks() -> None:
-    assert len(STEPS) == 7
+def test_there_are_nine_walks() -> None:
+    assert len(STEPS) == 9
 
 
 def test_each_contract_has_its_row() -> None:

@@ -825,3 +825,79 @@ def test_the_scheme_that_was_asked_by(scheme: str, status: int) -> None:
     request = Request("GET", "", headers, HOST, scheme=scheme)
     outcome = make_endpoint().handle(protocol.Target("/echo", "info"), request)
     assert Reply.of(outcome).status == status
+
+
+# Sessions of other processes
+
+
+class Alone:
+    """Fulfils `Homes`; nobody else is there."""
+
+    node = "home1"
+    secret = b"x" * 32
+    history = None
+    declared = None
+
+    def __init__(self) -> None:
+        self.gone: list[tuple[str, str]] = []
+
+    async def start(self, clock: object) -> None:
+        raise AssertionError
+
+    async def stop(self) -> None:
+        raise AssertionError
+
+    def ended(self, base: str, session_id: str) -> None:
+        self.gone.append((base, session_id))
+
+
+def wanted(endpoint: Endpoint, target: protocol.Target, method: str, **headers: str) -> Any:
+    return endpoint.missing(target, Request(method, "c=cb", headers, HOST))
+
+
+def test_session_that_is_not_here() -> None:
+    endpoint = make_endpoint(allowed_origins="*")
+    for action in SESSION_ACTIONS:
+        target = protocol.Target("/echo", action, "abc")
+        found = wanted(endpoint, target, method_of(action))
+        assert found == ("/echo", "abc", True, False, "", 5.0)
+        # Refused in any process alike.
+        assert wanted(endpoint, target, "OPTIONS") is None
+        assert wanted(endpoint, target, "DELETE") is None
+    for action in SEND_ACTIONS:
+        found = wanted(endpoint, protocol.Target("/echo", action, "abc"), "POST")
+        assert found == ("/echo", "abc", False, False, "", 5.0)
+    for action in ("websocket", "raw-websocket", "info", "iframe", "greeting"):
+        assert wanted(endpoint, protocol.Target("/echo", action, "abc"), "GET", **UPGRADE) is None
+
+
+def test_resumable_session_that_is_not_here() -> None:
+    endpoint = make_endpoint()
+    session = "a" * 22
+
+    def target(action: str) -> protocol.Target:
+        return protocol.Target("/echo", action, session, resumable=True, home="home1")
+
+    for action in ("xhr", "xhr_streaming"):
+        found = wanted(endpoint, target(action), "POST")
+        assert found == ("/echo", session, True, True, "home1", 60.0)
+        assert wanted(endpoint, target(action), "GET") is None
+    assert wanted(endpoint, target("xhr_send"), "POST").opens is False
+    assert wanted(endpoint, target("websocket"), "GET", **UPGRADE).opens is True
+    assert wanted(endpoint, target("websocket"), "GET") is None
+    assert wanted(endpoint, target("xhr"), "POST", Origin=OTHER) is None
+    off = make_endpoint(resume_window=0)
+    assert wanted(off, target("xhr"), "POST") is None
+
+
+def test_other_processes_hear_of_a_session_s_end() -> None:
+    homes = Alone()
+    endpoint = make_endpoint()
+    endpoint.start(make_hub(HandClock()), homes=homes)
+    ask(endpoint, "xhr")
+    target = protocol.Target("/echo", "xhr", "abc")
+    assert wanted(endpoint, target, "POST") is None
+    [session] = endpoint.manager
+    session.finish()
+    assert homes.gone == [("/echo", "abc")]
+    assert wanted(endpoint, target, "POST") is not None

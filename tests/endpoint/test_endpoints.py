@@ -13,8 +13,9 @@ from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.handshake import Handshake
+from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.shared import Shared
-from tests.support import STREAM, XHR, HandClock, Recorder, RecordingHandler
+from tests.support import STREAM, XHR, HandClock, Recorder, RecordingHandler, make_hub
 
 
 class BareWorkers(Workers):
@@ -162,6 +163,39 @@ def test_readiness_is_that_of_the_process() -> None:
         endpoints.start(HandClock(), BareWorkers(), shared)
     one.readiness.block("draining")
     assert other.readiness.reasons == shared.readiness.reasons == ("draining",)
+
+
+def test_who_waits_for_the_start() -> None:
+    """They hear of each one, when all is there."""
+    endpoints, heard = make("/chat"), []
+    endpoints.when_served(lambda hub: heard.append((hub, len(endpoints["at /chat"].managers))))
+    assert heard == []
+    for times in (1, 2):
+        endpoints.start(HandClock(), BareWorkers())
+        assert len(heard) == times
+        assert heard[-1] == (endpoints.hub, 2)
+
+
+def test_managers() -> None:
+    """One for each kind of sessions that there may be."""
+    endpoint = Endpoint("chat", "/chat".__eq__, Settings())
+    assert endpoint.managers == []
+    endpoint.start(make_hub())
+    assert endpoint.managers[0] is endpoint.manager
+    assert len(endpoint.managers) == 2
+    stock = Endpoint("stock", "/stock".__eq__, Settings(resume_window=0))
+    stock.start(make_hub())
+    assert stock.managers == [stock.manager]
+
+
+def test_what_counts_resumptions() -> None:
+    """Also for an endpoint that comes later."""
+    endpoints = make("/chat")
+    resumption = endpoints.resumption = ResumeMonitor()
+    endpoints.start(HandClock(), BareWorkers())
+    endpoints.add(Endpoint("late", bool, Settings()))
+    for endpoint in endpoints:
+        assert endpoint.managers[1].resumption is resumption
 
 
 def test_added_while_it_is_served() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sockjs_bridge.endpoint.lateanswer import LateAnswer
 from sockjs_bridge.endpoint.outcomes import Answer, Upgrade, Wait
-from sockjs_bridge.endpoint.resumable import LateAnswer
 from sockjs_bridge.resume.frames import Send
 from sockjs_bridge.resume.link import Link
 from sockjs_bridge.resume.link_states import LinkState

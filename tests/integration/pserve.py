@@ -101,18 +101,17 @@ def python(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-class Pserve:
-    """The process, and what it says.
+class ServerProcess:
+    """A process that serves, and what it says.
 
     Args:
-        ini: what it serves.
-        arguments: of the command line.
+        command: by which it is started.
         folder: where it is started, and finds modules beside ours.
     """
 
-    def __init__(self, ini: Path, *arguments: str, folder: Path = ROOT) -> None:
+    def __init__(self, command: list[str], folder: Path = ROOT) -> None:
         self.process = subprocess.Popen(
-            [PSERVE, *arguments, str(ini)],
+            command,
             cwd=folder,
             env={
                 **environment(folder),
@@ -163,10 +162,6 @@ class Pserve:
         assert enough, f"{pattern!r} is not there {count} times:\n{self.said}"
         return found()
 
-    def urls(self, count: int = 1) -> list[str]:
-        """Wait until it serves, and return where."""
-        return [match[1] for match in self.wait_for(r"serving on (\S+)", count)]
-
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process, and to no child of it."""
         self.process.send_signal(number)
@@ -190,6 +185,23 @@ class Pserve:
         self.process.wait(PATIENCE)
         for reader in self._readers:
             reader.join(PATIENCE)
+
+
+class Pserve(ServerProcess):
+    """pserve.
+
+    Args:
+        ini: what it serves.
+        arguments: of the command line.
+        folder: as above.
+    """
+
+    def __init__(self, ini: Path, *arguments: str, folder: Path = ROOT) -> None:
+        super().__init__([str(PSERVE), *arguments, str(ini)], folder)
+
+    def urls(self, count: int = 1) -> list[str]:
+        """Wait until it serves, and return where."""
+        return [match[1] for match in self.wait_for(r"serving on (\S+)", count)]
 
 
 @contextmanager

@@ -144,7 +144,21 @@ class Program(ABC):
         return True
 
 
-class _TLSProgram(Program):
+def make_certificate(certificate: Path, key: Path) -> None:
+    """Make a certificate of 127.0.0.1, which is its own authority."""
+    subprocess.run(
+        [
+            *(find_program("openssl"), "req", "-x509", "-nodes", "-days", "2"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
+class TLSProgram(Program):
     """One that has a certificate, which it made itself."""
 
     @property
@@ -158,16 +172,7 @@ class _TLSProgram(Program):
         return self.folder / "key.pem"
 
     def configure(self) -> list[str]:
-        subprocess.run(
-            [
-                *(find_program("openssl"), "req", "-x509", "-nodes", "-days", "2"),
-                *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-                *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
-                *("-keyout", self.key, "-out", self.certificate),
-            ],
-            check=True,
-            capture_output=True,
-        )
+        make_certificate(self.certificate, self.key)
         return []
 
 
@@ -190,7 +195,7 @@ def nginx(folder: Path) -> list[str]:
     return [find_program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(main)]
 
 
-class Nginx(_TLSProgram):
+class Nginx(TLSProgram):
     """nginx with one of the sites of docs/deploy.
 
     Args:
@@ -222,7 +227,7 @@ class Nginx(_TLSProgram):
         return nginx(self.folder)
 
 
-class HAProxy(_TLSProgram):
+class HAProxy(TLSProgram):
     """HAProxy with the configuration of docs/deploy, and another patience with idle connections.
 
     Args:
@@ -255,7 +260,7 @@ class HAProxy(_TLSProgram):
         return [find_program("haproxy"), "-db", "-f", str(file)]
 
 
-class Apache(_TLSProgram):
+class Apache(TLSProgram):
     """Apache with the site of docs/deploy, and all that Debian's package switches on."""
 
     def configure(self) -> list[str]:
@@ -296,7 +301,7 @@ class Apache(_TLSProgram):
         return super().log() + (errors.read_text() if errors.exists() else "")
 
 
-class Caddy(_TLSProgram):
+class Caddy(TLSProgram):
     """Caddy with the file of docs/deploy, and a certificate that it need not ask for."""
 
     def configure(self) -> list[str]:

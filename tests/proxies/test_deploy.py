@@ -1,18 +1,20 @@
-"""The chat as docs/deploy has it: on PostgreSQL behind nginx, and as a container starts it."""
+"""The chat as docs/deploy has it: on PostgreSQL behind a proxy, in one process or several; and as a
+container starts it.
+"""
 
 from __future__ import annotations
 
 import configparser
-import http.client
 import json
 import re
 import shlex
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -20,7 +22,8 @@ import aiohttp
 import pytest
 
 from sockjs_bridge.client import connect
-from tests.proxies.programs import DEPLOY, PATIENCE, Nginx, adapted, free_port
+from tests.cluster.processes import HAProxyInTurn, NginxInTurn
+from tests.proxies.programs import DEPLOY, PATIENCE, Nginx, TLSProgram, adapted, free_port
 from tests.pyramid_chat.postgresql import Cluster
 
 pytestmark = pytest.mark.integration
@@ -37,12 +40,13 @@ def cluster() -> Iterator[Cluster]:
     cluster.destroy()
 
 
-def unit() -> dict[str, str]:
-    """Return the commands of the systemd unit."""
+def unit(name: str = "pyramid-chat.service") -> dict[str, str]:
+    """Return the commands of a systemd unit."""
     file = configparser.RawConfigParser(strict=False)
     file.optionxform = str  # type: ignore[assignment]
-    file.read(DEPLOY / "pyramid-chat.service", encoding="utf-8")
-    return {key: file["Service"][key] for key in ("ExecStartPre", "ExecStart")}
+    file.read(DEPLOY / name, encoding="utf-8")
+    # A line may go on behind a backslash (systemd.syntax(7)).
+    return {key: text.replace("\\\n", " ") for key, text in file["Service"].items()}
 
 
 def run(command: str, ini: Path, *arguments: str, text: str = "") -> str:
@@ -60,32 +64,56 @@ def run(command: str, ini: Path, *arguments: str, text: str = "") -> str:
     return done.stdout
 
 
-def until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def until_it_answers(where: int | Path, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         try:
-            connection.request("GET", "/sign-in")
-            if connection.getresponse().status == 200:
-                return
+            with closing(connected(where)) as connection:
+                connection.sendall(b"GET /sign-in HTTP/1.0\r\nHost: chat\r\n\r\n")
+                if connection.recv(65536).startswith(b"HTTP/1.0 200 "):
+                    return
         except OSError:
             pass
-        finally:
-            connection.close()
         assert process.poll() is None and time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
 
 
+def connected(where: int | Path) -> socket.socket:
+    """Connect to a port of 127.0.0.1, or to a Unix socket."""
+    if isinstance(where, int):
+        return socket.create_connection(("127.0.0.1", where), PATIENCE)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(PATIENCE)
+    try:
+        connection.connect(str(where))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 @contextmanager
-def served(ini: Path, port: int) -> Iterator[Path]:
-    """Run pserve, which must end well at SIGTERM; the file is its log."""
-    log = ini.with_name("pserve.log")
+def served(command: str, where: int | Path, log: Path, **changes: str) -> Iterator[Path]:
+    """Run the command of a unit, which must end well at SIGTERM.
+
+    Args:
+        command: as the unit has it.
+        where: it serves then: a port of 127.0.0.1, or a Unix socket.
+        log: for what it says.
+        changes: of its words.
+    """
+    program, *words = shlex.split(command)
+    folder, _, name = program.rpartition("/")
+    assert folder in ("", "/opt/pyramid-chat/bin")
+    for old, new in changes.items():
+        assert old in words
+        words = [new if word == old else word for word in words]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("pserve"), ini], stdout=output, stderr=output
+            [Path(sys.executable).with_name(name), *words], stdout=output, stderr=output
         )
     try:
-        until_it_answers(port, process, log)
+        until_it_answers(where, process, log)
         yield log
     finally:
         process.terminate()
@@ -112,39 +140,102 @@ def test_container(tmp_path: Path) -> None:
     ini.write_text(
         adapted(copied, {f"{lines['VOLUME']}/": f"{volume}/", "*:6543": f"127.0.0.1:{port}"})
     )
-    with served(ini, port):
+    with served(f"{program} {ini}", port, tmp_path / "log"):
         pass
     assert {path.name for path in volume.iterdir()} >= {"chat.sqlite", "chat.secret"}
 
 
-async def test_production(cluster: Cluster, tmp_path: Path) -> None:
-    """The unit's commands make the tables and start the chat, where somebody signs in and talks."""
-    port = free_port()
-    ini = tmp_path / "production.ini"
+INI = "/etc/pyramid-chat/production.ini"
+
+
+def set_up(cluster: Cluster, folder: Path, port: int) -> Path:
+    """Write production.ini, make the tables as its unit does, and an account."""
+    ini = folder / "production.ini"
     ini.write_text(
         adapted(
             "production.ini",
             {
                 "postgresql:///pyramid_chat": cluster.url(cluster.create()),
-                "/var/lib/pyramid-chat/": f"{tmp_path}/",
+                "/var/lib/pyramid-chat/": f"{folder}/",
                 "127.0.0.1:6543": f"127.0.0.1:{port}",
             },
         )
     )
-    commands = unit()
-    run(commands["ExecStartPre"], ini)
-    add = commands["ExecStartPre"].replace(" upgrade ", " add-user ")
-    run(add, ini, "Ada", "--password-stdin", text="a good password\n")
-    pserve = shlex.split(commands["ExecStart"])[0]
-    assert pserve == "/opt/pyramid-chat/bin/pserve"
-    with served(ini, port) as log, Nginx(tmp_path, f"http://127.0.0.1:{port}", SITE) as proxy:
-        await sign_in_and_talk(proxy)
-    assert (tmp_path / "chat.secret").stat().st_mode & 0o777 == 0o600
+    upgrade = unit()["ExecStartPre"]
+    run(upgrade, ini)
+    run(
+        upgrade.replace(" upgrade ", " add-user "),
+        *(ini, "Ada", "--password-stdin"),
+        text="a good password\n",
+    )
+    return ini
+
+
+def judge(log: Path) -> None:
+    """See that all went well, and that requests of the client are in the log."""
     assert "Traceback" not in log.read_text()
     assert re.search(r"^127\.0\.0\.1 .*POST /sign-in", log.read_text(), re.MULTILINE)
 
 
-async def sign_in_and_talk(proxy: Nginx) -> None:
+async def test_production(cluster: Cluster, tmp_path: Path) -> None:
+    """The unit's commands make the tables and start the chat, where somebody signs in and talks."""
+    port = free_port()
+    ini = set_up(cluster, tmp_path, port)
+    with (
+        served(unit()["ExecStart"], port, tmp_path / "log", **{INI: str(ini)}) as log,
+        Nginx(tmp_path, f"http://127.0.0.1:{port}", SITE) as proxy,
+    ):
+        await sign_in_and_talk(proxy)
+    assert (tmp_path / "chat.secret").stat().st_mode & 0o777 == 0o600
+    judge(log)
+
+
+async def test_gunicorn(cluster: Cluster, tmp_path: Path) -> None:
+    """The same by gunicorn; all that is said goes to one log."""
+    port = free_port()
+    ini = set_up(cluster, tmp_path, port)
+    commands = unit("pyramid-chat-gunicorn.service")
+    assert commands["ExecStartPre"] == unit()["ExecStartPre"]
+    changes = {INI: str(ini), "127.0.0.1:6543": f"127.0.0.1:{port}"}
+    with (
+        served(commands["ExecStart"], port, tmp_path / "log", **changes) as log,
+        Nginx(tmp_path, f"http://127.0.0.1:{port}", SITE) as proxy,
+    ):
+        await sign_in_and_talk(proxy)
+    judge(log)
+
+
+@pytest.mark.parametrize("balancer", [HAProxyInTurn, NginxInTurn])
+async def test_instances(
+    cluster: Cluster,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    balancer: type[HAProxyInTurn | NginxInTurn],
+) -> None:
+    """Several instances behind a proxy that takes them in turn; one of them may be gone."""
+    set_up(cluster, tmp_path, free_port())
+    sockets = tmp_path_factory.mktemp("s")
+    ini = tmp_path / "instance.ini"
+    ini.write_text(adapted(ini.name, {"/run/pyramid-chat/": f"{sockets}/"}))
+    command = unit("pyramid-chat@.service")["ExecStart"]
+    changes = {"/etc/pyramid-chat/instance.ini": str(ini)}
+
+    def instance(number: int) -> AbstractContextManager[Path]:
+        path = sockets / str(number) / "chat.sock"
+        path.parent.mkdir()
+        log = tmp_path / f"log{number}"
+        return served(command.replace("%i", str(number)), path, log, **changes)
+
+    listens = [f"unix:{sockets}/{number}/chat.sock" for number in (1, 2, 3)]
+    with balancer(tmp_path, listens, tls=True) as proxy, instance(1) as log:
+        with instance(2), instance(3):
+            assert (sockets / "1" / "chat.sock").stat().st_mode & 0o777 == 0o660
+            await sign_in_and_talk(proxy)
+        await sign_in_and_talk(proxy)
+    judge(log)
+
+
+async def sign_in_and_talk(proxy: TLSProgram) -> None:
     context = ssl.create_default_context(cafile=str(proxy.certificate))
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=context), cookie_jar=aiohttp.CookieJar(unsafe=True)

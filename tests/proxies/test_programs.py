@@ -214,14 +214,22 @@ async def test_squid_connects_to_443_only(server: str, tmp_path: Path) -> None:
                 assert (client.recv(100).split(b" ")[1] == b"403") is refused
 
 
-def test_the_unit_is_understood(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "started"),
+    [
+        ("pyramid-chat.service", ("pserve", "pyramid-chat")),
+        ("pyramid-chat@.service", ("pserve",)),
+        ("pyramid-chat-gunicorn.service", ("gunicorn", "pyramid-chat")),
+    ],
+)
+def test_the_unit_is_understood(tmp_path: Path, name: str, started: tuple[str, ...]) -> None:
     """systemd knows every line of it, and calls it well protected."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
-    programs = ("/opt/pyramid-chat/bin/pserve", "/opt/pyramid-chat/bin/pyramid-chat")
-    unit = tmp_path / "pyramid-chat.service"
-    unit.write_text(adapted(unit.name, dict.fromkeys(reversed(programs), "/bin/true")))
+    unit = tmp_path / name.replace("@", "@1")
+    programs = [f"/opt/pyramid-chat/bin/{program}" for program in started]
+    unit.write_text(adapted(name, dict.fromkeys(programs, "/bin/true")))
     for command in (["verify", "--man=no"], ["security", "--offline=true", "--threshold=20"]):
         checked = subprocess.run([analyze, *command, unit], capture_output=True, text=True)
         assert (checked.returncode, checked.stderr) == (0, "")

@@ -9,8 +9,11 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from sockjs_bridge import AsyncWebSocket, Notified, SockJS, WebSocket, WebSocketSession
+from sockjs_bridge import AsyncWebSocket, MembersGone, Notified, SockJS, WebSocket, WebSocketSession
+from sockjs_bridge.core.presence import Presence
+from sockjs_bridge.core.presences import Known
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.signals import GONE
 from sockjs_bridge.endpoint.handshake import HANDSHAKE, Handshake
 from sockjs_bridge.pyramid.application import BlockingThreads
 from sockjs_bridge.pyramid.compat import get_session_manager
@@ -373,7 +376,21 @@ def test_notices_reach_subscribers(application, caplog):
         ("wrong", None),
         (None, None),
     ]
-    assert "topic 'wrong'" in caplog.text
+    assert "a subscriber failed: <Notified 'wrong'>" in caplog.text
+
+
+def test_members_that_a_dead_process_had(application):
+    heard = []
+    application.app.registry.registerHandler(heard.append, (MembersGone,))
+    known = Known(Presence("node/1", "ada", 7.0, {"tab": 1}), announced=False)
+    left = [("room", "node/1", known.text), ("room", "node/2", "of a newer release")]
+    application.sockjs.endpoints.signals.hear_alone(GONE, left)
+    for job in application.workers.jobs:
+        job()
+    (event,) = heard
+    assert event.members == [("room", known.presence)]
+    assert event.registry is application.app.registry
+    assert repr(event) == "<MembersGone 1 members>"
 
 
 @pytest.mark.parametrize(("topic", "data"), [(7, None), (None, None), ("news", object())])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 
 import pytest
@@ -352,18 +353,24 @@ def test_any_order_of_events(kinds, steps):
 # What is counted
 
 
+#: Seconds that a hook takes.
+SLOW = 0.01
+
+
 class Counting(Monitor):
-    """Counts hooks by name."""
+    """Counts hooks by name, and what they take."""
 
     def __init__(self):
         self.hooks = Counter()
+        self.seconds = Counter()
 
-    def hook(self, name):
+    def hook(self, name, seconds):
         self.hooks[name] += 1
+        self.seconds[name] += seconds
 
 
 class Counted(WebSocketSession):
-    """Its hooks of either kind; one message is taken at its second try, another one fails."""
+    """Its hooks of either kind; one message is taken at its second try, another one fails late."""
 
     tries = 0
 
@@ -377,6 +384,7 @@ class Counted(WebSocketSession):
             note_transient(error)
             raise error
         if message == "fail":
+            time.sleep(SLOW)
             raise RuntimeError(message)
 
     async def on_close(self):
@@ -392,12 +400,14 @@ def test_monitor():
     connected = Connected(config.make_wsgi_app(), "/counted", monitor=monitor)
     connected.say("a", "again", "fail", "behind it", "and that")
     assert monitor.hooks == {"on_open": 1, "on_message": 4, "on_close": 1}
+    assert monitor.seconds["on_message"] > SLOW
+    assert monitor.seconds.keys() == monitor.hooks.keys()
 
 
 def test_monitor_that_counts_no_hooks():
     """It is not called for each message, as it does nothing."""
 
-    def fails(name):
+    def fails(name, seconds):
         raise AssertionError(name)
 
     monitor = Monitor()

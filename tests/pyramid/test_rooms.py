@@ -29,7 +29,7 @@ def bounds(config: Any, room: str) -> Bounds | None:
     config.commit()
     history = config.registry.sockjs.endpoints.history
     assert isinstance(history, HistoryRooms)
-    return history._bounds(room)
+    return history.bounds(room)
 
 
 def test_defaults() -> None:

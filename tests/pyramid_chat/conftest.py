@@ -135,7 +135,7 @@ class Browser:
         data = {"csrf_token": token, **fields}
         response = await self.http.post(self.url + path, data=data, allow_redirects=False)
         await response.read()
-        if response.status == 303:
+        if response.status == 303 and not response.headers["Location"].endswith("/sign-in"):
             _, page = await self.get("/chat")
             self.token = re.search(r'data-csrf="([^"]+)"', page)[1]
         return response

@@ -27,7 +27,7 @@ def test_the_first_is_called_at_once_and_the_newest_later() -> None:
     assert called == ["first"]
     for number in range(100):
         coalescer.call("a", lambda number=number: called.append(f"{number}"))
-    coalescer.call("a", lambda: called.append("not at once"), last)
+    coalescer.call("a", last)
     coalescer.call("b", lambda: called.append("b"))
     assert "b" in called
     assert later.wait(PATIENCE)
@@ -48,7 +48,7 @@ def test_a_call_that_fails_is_logged_and_the_next_is_made(
 
     coalescer.call("a", int)
     coalescer.call("b", int)
-    coalescer.call("a", int, fail)
+    coalescer.call("a", fail)
     coalescer.call("b", done.set)
     assert done.wait(PATIENCE)
     assert "could not be told" in caplog.text

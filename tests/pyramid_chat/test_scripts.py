@@ -31,9 +31,12 @@ def test_accounts_are_made_and_listed(ini: Path, capsys, monkeypatch) -> None:
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
     assert main(["add-user", str(ini), "Grace"]) == 0
     capsys.readouterr()
-    assert main(["users", str(ini)]) == 0
+    assert main(["list", str(ini)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("\t")[::2] for line in lines] == [["1", "Ada Lovelace"], ["2", "Grace"]]
+    assert [line.split("\t")[::2] for line in lines] == [
+        ["1", "Ada Lovelace", "-"],
+        ["2", "Grace", "-"],
+    ]
     folder = ini.parent / "build" / "demo"
     assert (folder / "chat.sqlite").exists()
     database = Database(Settings.parse(folder, {}).url, 3)
@@ -48,7 +51,7 @@ def test_the_demo_is_made_once(ini: Path, capsys) -> None:
         assert main(["demo", str(ini)]) == 0
         out = capsys.readouterr().out
         assert out == f"Ada: password {demo.PASSWORD}\nGrace: password {demo.PASSWORD}\n"
-    assert main(["users", str(ini)]) == 0
+    assert main(["list", str(ini)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
@@ -57,7 +60,7 @@ def test_the_demos_people_come_to_a_chat_that_is_in_use(ini: Path, capsys, monke
     main(["add-user", str(ini), "Mary", "--password-stdin"])
     assert main(["demo", str(ini)]) == 0
     capsys.readouterr()
-    main(["users", str(ini)])
+    main(["list", str(ini)])
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
@@ -101,21 +104,21 @@ def test_an_ini_that_is_none_is_told_in_one_sentence(
     file = tmp_path / "chat.ini"
     if content is not None:
         file.write_text(content)
-    assert main(["users", str(file)]) == 1
+    assert main(["list", str(file)]) == 1
     assert str(file) in capsys.readouterr().err
 
 
 def test_a_setting_that_cannot_be_ends_the_command_too(ini: Path) -> None:
     ini.write_text(ini.read_text().replace("[server:main]", "chat.colour = red\n[server:main]"))
     with pytest.raises(CannotStart, match=r"chat\.colour"):
-        main(["users", str(ini)])
+        main(["list", str(ini)])
 
 
 def test_a_database_that_fails_half_way_is_told(ini: Path, capsys, monkeypatch) -> None:
-    def broken(database: Database, arguments: object) -> None:
+    def broken(database: Database, settings: object, arguments: object) -> None:
         with database.engine.connect() as connection:
             connection.exec_driver_sql("SELECT * FROM nothing")
 
-    monkeypatch.setattr(scripts, "_users", broken)
-    assert main(["users", str(ini)]) == 1
+    monkeypatch.setattr(scripts, "_upgrade", broken)
+    assert main(["upgrade", str(ini)]) == 1
     assert "cannot be used" in capsys.readouterr().err

@@ -625,8 +625,12 @@ def test_missed_room_is_told_once_in_a_session() -> None:
     world, link = over_websocket()
     world.answer(link, {"missed": [["K", "notes"]]})
     world.answer(link, {"missed": [["K", "notes"], ["L", "news"]]}, {"missed": [["L", "news"]]})
+    # Another gap in the same session has another place.
+    world.answer(link, {"missed": [["K", "notes", "E-7"]]}, {"missed": [["K", "notes", "E-7"]]})
     missed = [told for told in world.told if told[0] == "missed"]
-    assert missed == [("missed", [("K", "notes")]), ("missed", [("L", "news")])]
+    assert missed == [
+        ("missed", [room]) for room in (("K", "notes"), ("L", "news"), ("K", "notes"))
+    ]
     world.answer(link, {"lost": {}})
     again = world.link(Way.WEBSOCKET)
     world.client.connected(again)

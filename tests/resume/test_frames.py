@@ -181,6 +181,8 @@ def test_lines() -> None:
     assert lines.lost(0) == b'r{"lost":{"received":0}}'
     assert lines.moved(2.5) == b'r{"moved":2.5}'
     assert lines.Missed("KEY", "notes").line == b'r{"missed":[["KEY","notes"]]}'
+    missed = lines.Missed("KEY", "notes", Place("KEY", "E", 7))
+    assert missed.line == b'r{"missed":[["KEY","notes","E-7"]]}'
 
 
 def test_messages_share_a_line() -> None:

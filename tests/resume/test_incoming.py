@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from sockjs_bridge.core.monitor import Monitor
+from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.frames import Send
 from sockjs_bridge.resume.states import State
 from tests.resume.support import KEY, OTHER_KEY, Server, answers
@@ -300,3 +301,23 @@ def test_waiting_until_little_is_kept() -> None:
     server.session.close(1000, "")
     server.session.when_drained(lambda: calls.append(2))
     assert calls == [1, 2]
+
+
+def test_what_waits_on_both_ways() -> None:
+    """For who looks from outside: what is not acknowledged, and what is not handled."""
+    server = started(max_inbound=2)
+    session = server.session
+    assert (session.queued, session.unhandled) == ((0, 0), 0)
+    server.send("one", "two")
+    assert session.queued == (2, len('"one","two",'))
+    server.application.slow = True
+    server.post(first=1, messages=["a"])
+    assert session.unhandled == 1
+    session.take_upload(Upload(2, list("bcd"), lambda: None))
+    assert session.unhandled >= 3, "what has no room yet waits too"
+    while session.unhandled:
+        server.application.handle()
+        server.clock.settle()
+    assert server.application.got == list("abcd")
+    server.poll(received=2)
+    assert (session.queued, session.unhandled) == ((0, 0), 0)

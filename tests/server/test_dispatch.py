@@ -22,6 +22,7 @@ from pyramid.response import Response
 
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.server.activity import Activity
+from sockjs_bridge.server.clusters import Clusters
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.dispatch import Dispatcher, _as_native, _as_text
 from sockjs_bridge.server.loop import LoopClock
@@ -371,10 +372,12 @@ async def test_peer_that_goes_before_it_is_looked_at():
     """The connection was lost between two ticks: nothing is created for it."""
     lab = Lab()
     pool = ThreadPool(1, "test")
-    activity = Activity(LoopClock(asyncio.get_running_loop()), 75.0)
+    clock = LoopClock(asyncio.get_running_loop())
+    activity = Activity(clock, 75.0)
     host = WSGIHost(lab.app, pool, ServerOptions())
     site = Site(lab.app)
-    handler = Dispatcher(site, host, activity, Openings(Router(site, host), host))
+    openings = Openings(Router(site, host), host)
+    handler = Dispatcher(site, host, activity, openings, Clusters(clock, 10.0))
     try:
         request = make_mocked_request("GET", "/lab/info")
         connection = request.protocol.connection = PeerConnection(asyncio.Protocol, activity)

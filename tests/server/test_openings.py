@@ -409,7 +409,8 @@ class Counting(Monitor):
         self.handshakes: list[int] = []
         self.refusals: list[int] = []
 
-    def handshake(self, status: int) -> None:
+    def handshake(self, status: int, seconds: float) -> None:
+        assert 0 < seconds < PATIENCE
         self.handshakes.append(status)
 
     def refused(self, status: int) -> None:

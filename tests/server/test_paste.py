@@ -6,7 +6,6 @@ has the same with pserve around it.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import re
@@ -24,14 +23,8 @@ from sockjs_bridge.server import paste
 from sockjs_bridge.server.options import ServerOptions
 from tests.server.support import PATIENCE, Answer
 
-
-@pytest.fixture(autouse=True)
-def collector():
-    """The garbage collector of this process is left as it was."""
-    before = gc.get_threshold()
-    yield
-    gc.set_threshold(*before)
-    gc.unfreeze()
+# A server that runs in this process changes it.
+pytestmark = pytest.mark.usefixtures("collector")
 
 
 def hello(environ, start_response):
@@ -64,32 +57,6 @@ def test_one_sentence(settings, said):
     assert str(end.value.code).startswith(said)
     assert "\n" not in end.value.code
     assert end.value.__suppress_context__
-
-
-@pytest.mark.parametrize(
-    ("before", "full_gc_after", "after"),
-    [
-        (paste.PYTHON_THRESHOLDS, 500, (*paste.PYTHON_THRESHOLDS[:2], 500)),
-        (paste.PYTHON_THRESHOLDS, 0, paste.PYTHON_THRESHOLDS),
-        ((1000, 20, 20), 500, (1000, 20, 20)),
-    ],
-    ids=["by default", "not wanted", "thresholds of the application"],
-)
-def test_collections(before, full_gc_after, after):
-    gc.set_threshold(*before)
-    paste.spare_collections(full_gc_after)
-    assert gc.get_threshold() == after
-    assert bool(gc.get_freeze_count()) is (before != after)
-
-
-def test_collections_that_are_switched_off():
-    """An application that collects by itself goes on to do so."""
-    gc.disable()
-    try:
-        paste.spare_collections(500)
-    finally:
-        gc.enable()
-    assert gc.get_threshold() == paste.PYTHON_THRESHOLDS
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from sockjs_bridge.core.states import State
 from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.endpoint.endpoints import Endpoints
 from sockjs_bridge.endpoint.handshake import Inquiry
+from sockjs_bridge.endpoint.outcomes import Answer
 from sockjs_bridge.server.site import Mount, Site
 from tests.endpoint.test_endpoints import BareWorkers, make
 from tests.support import XHR, HandClock
@@ -290,6 +291,19 @@ def test_applications_share_what_speaks_against_new_clients() -> None:
     assert here.learn("/x/two/info", inquiry(second, "/x", "/two/info"))
     here.readiness.block("draining")
     assert first.readiness.reasons == second.readiness.reasons == ("draining",)
+
+
+def test_what_the_server_answers_itself() -> None:
+    """Of an application that it calls directly: of another one it knows no paths."""
+    first, second = make("/one"), make("/two")
+    for endpoints in (first, second):
+        endpoints.answers["/state"] = lambda: Answer(200)
+    here = site(application(first))
+    assert here.learn("/x/two/info", inquiry(second, "/x", "/two/info"))
+    assert here.answer("/state") is first.answers["/state"]
+    for path in ("/x/state", "/state/", "/st%61te", "/one"):
+        assert here.answer(path) is None
+    assert site().answer("/state") is None
 
 
 def test_end_of_a_site() -> None:

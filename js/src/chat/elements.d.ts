@@ -41,6 +41,7 @@ export interface Elements {
   "leave-room": HTMLElement;
   "leave-text": HTMLElement;
   "log": HTMLElement;
+  "me": HTMLElement;
   "members": HTMLElement;
   "members-close": HTMLElement;
   "members-count": HTMLElement;

@@ -1,5 +1,7 @@
 // What the server tells, and who is to know of it: the one place where that is said.
 
+import { rename } from "./room.js";
+
 /** @import { Events, Person } from "./protocol.js" */
 
 /**
@@ -18,10 +20,11 @@
  * @param {() => void} parts.welcomed called when the page knows all that a new connection tells.
  * @param {() => void} parts.stranger called when the connection is somebody else's: they signed in
  *   meanwhile, and what this page holds is not theirs to send.
+ * @param {(person: Person) => void} parts.renamed called when somebody has another name.
  * @param {() => void} parts.refused called when the current room cannot be looked at.
  * @returns {EventTable}
  */
-export function eventTable({ me, store, outbox, presence, typing, welcomed, stranger, refused }) {
+export function eventTable({ me, store, outbox, presence, typing, welcomed, stranger, renamed, refused }) {
   return {
     welcome(event) {
       if (event.user.id !== me.id) {
@@ -31,6 +34,10 @@ export function eventTable({ me, store, outbox, presence, typing, welcomed, stra
       presence.welcome(event.online);
       store.welcome(event);
       welcomed();
+    },
+    person({ user }) {
+      for (const room of store.rooms.values()) rename(room, user);
+      renamed(user);
     },
     presence: ({ user, online }) => presence.tell(user.id, online),
     typing({ room, user }) {

@@ -81,6 +81,13 @@ const events = eventTable({
     connection.welcomed();
     outbox.welcomed();
   },
+  renamed({ id, name }) {
+    if (id === me.id) {
+      me.name = name;
+      showMe();
+    }
+    refresh("rooms", "room", "members", "log");
+  },
   refused: () => navigation.refused(),
 });
 
@@ -148,7 +155,12 @@ async function writeTo(name) {
   }
 }
 
-$("my-face").append(face(me.name));
+function showMe() {
+  setText($("me"), me.name);
+  $("my-face").replaceChildren(face(me.name));
+}
+
+showMe();
 for (const button of [$("new-room"), $("nowhere-new")]) {
   button.addEventListener("click", () => dialogs.newRoom());
 }

@@ -84,6 +84,8 @@ export interface Refusal {
 /** The server's events by their type. */
 export interface Events {
   welcome: { type: "welcome"; user: Person; rooms: ToldRoom[]; online: number[] };
+  /** Somebody has another name. */
+  person: { type: "person"; user: Person };
   presence: { type: "presence"; user: Person; online: boolean };
   typing: { type: "typing"; room: number; user: Person };
   error: Refusal;

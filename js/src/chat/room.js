@@ -43,6 +43,18 @@ export function updated(known, told) {
 }
 
 /**
+ * Calls somebody by another name.
+ *
+ * @param {Room} room
+ * @param {Person} person
+ */
+export function rename(room, person) {
+  if (room.members?.has(person.id)) room.members.set(person.id, person);
+  if (room.person?.id === person.id) Object.assign(room, { person, name: person.name });
+  room.timeline.rename(person);
+}
+
+/**
  * Counts a message that came after the server's own count: those of the room may not be loaded.
  *
  * @param {Room} room

@@ -2,7 +2,7 @@
 // page knows what it misses: it is complete up to `version`, and `ahead` of that are the versions
 // that came while others were still missing.
 
-/** @import { HistoryPage, Message, SincePage } from "./protocol.js" */
+/** @import { HistoryPage, Message, Person, SincePage } from "./protocol.js" */
 
 export class Timeline {
   /** @type {Map<number, Message>} */
@@ -115,6 +115,20 @@ export class Timeline {
     for (const message of messages) this.#take(message);
     this.version = Math.max(this.version, version);
     this.#advance();
+  }
+
+  /**
+   * Calls an author by another name.
+   *
+   * @param {Person} person
+   */
+  rename(person) {
+    for (const messages of [this.#messages, this.#old]) {
+      for (const [number, message] of messages) {
+        if (message.author.id === person.id) messages.set(number, { ...message, author: person });
+      }
+    }
+    this.#sorted = null;
   }
 
   /** Forgets everything. */

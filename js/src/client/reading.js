@@ -117,10 +117,10 @@ function readTold(session, link, told) {
   confirm(session, received);
   if (told.pong) pong(session, link);
   if (told.ack) acknowledge(session);
-  for (const [key, room] of missed) {
+  for (const [key, room, place] of missed) {
     // The server repeats it until a message behind it is acknowledged.
-    if (!session._missed.has(key)) session._tell("missed", { room });
-    session._missed.add(key);
+    if (!session._missed.has(key + place)) session._tell("missed", { room });
+    session._missed.add(key + place);
   }
   if (told.stale) stale(session, count(told.stale));
   else if (lost) lose(session, count(lost.received ?? 0));

@@ -32,6 +32,7 @@ beforeEach((t) => {
   tell = teller({
     store, outbox, presence, typing,
     welcomed: call("welcomed"), stranger: call("stranger"), refused: call("refused"),
+    renamed: ({ name }) => called.push(`renamed ${name}`),
   });
 });
 
@@ -59,6 +60,19 @@ test("people come and go", () => {
   tell({ type: "presence", user: GRACE, online: false });
   mock.timers.tick(10_000);
   assert.equal(presence.has(GRACE.id), false);
+});
+
+test("a new name is everywhere at once", () => {
+  const lady = { ...GRACE, name: "Lady Grace" };
+  welcome(room(), room({ id: 4, kind: "direct", name: "Grace", person: GRACE }));
+  tell({ type: "opened", room: room(), members: [ADA, GRACE] });
+  tell({ type: "history", room: 3, before: null, version: 2, messages: [message(1), message(2, { author: ADA })], more: false });
+  tell({ type: "person", user: lady });
+  const { timeline, members } = store.rooms.get(3);
+  assert.deepEqual(timeline.messages.map(({ author }) => author), [lady, ADA]);
+  assert.deepEqual([...members.values()], [ADA, lady]);
+  assert.deepEqual([store.rooms.get(4).name, store.rooms.get(4).person], ["Lady Grace", lady]);
+  assert.deepEqual(called, ["welcomed", "renamed Lady Grace"]);
 });
 
 test("others are typing until they have said it; the user is not told of", () => {

@@ -53,6 +53,17 @@ test("it shows the room's people and messages, and what comes", async () => {
   assert.deepEqual(sent("read"), [{ type: "read", room: 3, number: 2 }]);
 });
 
+test("a new name is shown", async () => {
+  const names = () => [...document.querySelectorAll("#log .name")].map((name) => name.textContent);
+  await tell({ type: "person", user: { ...GRACE, name: "Lady Grace" } });
+  assert.deepEqual(names(), ["Lady Grace", "Lady Grace"]);
+  await tell({ type: "person", user: GRACE });
+  await tell({ type: "person", user: { ...ADA, name: "Lady Ada" } });
+  assert.equal($("me").textContent, "Lady Ada");
+  await tell({ type: "person", user: ADA });
+  assert.equal($("me").textContent, ADA.name);
+});
+
 test("what the user says is shown at once, and confirmed by the server", async () => {
   $("text").value = "hello";
   fire($("say"), "submit");

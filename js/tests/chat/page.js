@@ -76,10 +76,10 @@ export function teller({
   outbox = new Outbox({ sock, memory: new Memory("sessionStorage", "chat"), me: ADA, changed: nothing }),
   presence = new Presence(nothing),
   typing = new Typing(nothing, nothing),
-  welcomed = nothing, stranger = nothing, refused = nothing,
+  welcomed = nothing, stranger = nothing, renamed = nothing, refused = nothing,
 }) {
   const table = eventTable({
-    me: ADA, store, outbox, presence, typing, welcomed, stranger, refused,
+    me: ADA, store, outbox, presence, typing, welcomed, stranger, renamed, refused,
   });
   return (event) => receive(table, event);
 }

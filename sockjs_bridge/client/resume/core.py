@@ -7,6 +7,7 @@ The skin that does I/O fulfils `links.Network`, hands on what arrives (`connecte
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from sockjs_bridge.client.resume import policy
@@ -25,8 +26,8 @@ class ResumableClient(Timing):
 
     _move_at: float | None = None
     _stales = 0
-    # Rooms, by their keys, whose gap was told: a session tells each once.
-    _missed: frozenset[str] = frozenset()
+    # The gaps that were told, by their rooms' keys and where these go on: each is told once.
+    _missed: frozenset[tuple[str, str]] = frozenset()
 
     def start(self) -> None:
         """Begins."""
@@ -120,7 +121,7 @@ class ResumableClient(Timing):
         if told.get("ack"):
             self._acknowledge()
         if "missed" in told:
-            self._miss([(str(key), str(name)) for key, name in told["missed"]])
+            self._miss([(str(key), str(name), *place) for key, name, *place in told["missed"]])
         if "stale" in told:
             self._stale(count_of(told["stale"]))
         elif "lost" in told:
@@ -131,11 +132,12 @@ class ResumableClient(Timing):
         elif "from" in told:
             self._pump()
 
-    def _miss(self, rooms: list[tuple[str, str]]) -> None:
+    def _miss(self, rooms: Iterable[tuple[str, str, *tuple[Any, ...]]]) -> None:
         # The server repeats it until a message behind it is acknowledged, and has no other way to
         # be sure: in a quiet room each poll would have the application load everything again.
-        news = [(key, name) for key, name in rooms if key not in self._missed]
-        self._missed |= {key for key, _ in news}
+        gaps = {(key, str(place)): (key, name) for key, name, *place in rooms}
+        news = [gaps[gap] for gap in gaps if gap not in self._missed]
+        self._missed |= gaps.keys()
         if news:
             self._listener.missed(news)
 
@@ -157,6 +159,8 @@ class ResumableClient(Timing):
             self.limit = int(told["limit"])
             self._heartbeat = float(told["heartbeat"])
             self._incarnation = told.get("incarnation")
+            home = str(told.get("home") or "")
+            self.home = home and f"-{home}"
             self._policy.entered(str(told.get("net")))
         first, self._welcomed = not self._welcomed, True
         if first:
@@ -214,6 +218,7 @@ class ResumableClient(Timing):
         self._acknowledged()
         self.counts.begin_again(doubtful=doubtful)
         self.session, self.key = self._token(), self._token()
+        self.home = ""
         self._request = self._stales = 0
         self._welcomed = False
         self._incarnation = None

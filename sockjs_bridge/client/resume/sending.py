@@ -29,6 +29,7 @@ class Sending(ClientLife):
         counts: what both ends count.
         session: the id of the present session.
         key: what proves that this is its client.
+        home: the process that has it, with a hyphen before it; empty where that is not known.
         limit: bytes of a request that the server takes.
     """
 
@@ -44,6 +45,7 @@ class Sending(ClientLife):
         self.counts = Counts()
         self.session = token()
         self.key = token()
+        self.home = ""
         self.limit = LIMIT
         self._network = network
         self._listener = listener

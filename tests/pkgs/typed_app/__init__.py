@@ -10,6 +10,7 @@ from typing import assert_type
 
 from sockjs_bridge import (
     AsyncWebSocket,
+    BroadcastCount,
     SockJS,
     SockJSRequest,
     WebSocket,
@@ -41,7 +42,9 @@ async def coroutine(request: SockJSRequest) -> None:
     websocket.send(first)
     async for message in websocket:
         assert_type(message, str)
-        assert_type(request.sockjs.broadcast(message, room="lobby", exclude=[websocket]), int)
+        broadcast = request.sockjs.broadcast
+        assert_type(broadcast(message, room="lobby", exclude=[websocket]), BroadcastCount)
+        assert_type(await broadcast(message, confirm=True), int)
 
 
 @websocket_view(route_name="talk")

@@ -1,0 +1,106 @@
+"""Several servers of one application in one process and on one loop, which share a store in memory.
+
+Each is a node of its own: they know each other by links alone, as processes do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sockjs_bridge.server.options import ServerOptions
+from sockjs_bridge.server.runner import Runner
+from tests.cluster.application import main
+from tests.server.support import PATIENCE, Answer
+
+_NAMES = itertools.count()
+
+
+class Node:
+    """A server, and its application.
+
+    Attributes:
+        app: the application.
+        runner: the server.
+        port: where it listens, on 127.0.0.1.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.options = ServerOptions.parse({"listen": "127.0.0.1:0", "shutdown_timeout": 2})
+        self.runner = Runner(app, self.options)
+        self.port = 0
+
+    async def start(self) -> None:
+        sockets: list[socket.socket] = self.options.bind()
+        self.port = sockets[0].getsockname()[1]
+        try:
+            await self.runner.start(sockets)
+        except SystemExit:
+            for each in sockets:
+                each.close()
+            raise
+
+    async def stop(self) -> None:
+        await self.runner.stop()
+
+    @property
+    def cluster(self) -> Any:
+        """What it knows of the others."""
+        return self.app.registry.sockjs.endpoints.cluster
+
+    @property
+    def sessions(self) -> list[Any]:
+        """Of all its endpoints."""
+        return [
+            each for endpoint in self.app.registry.sockjs.endpoints for each in endpoint.sessions
+        ]
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def ask(
+        self, method: str, target: str, body: bytes = b"", headers: tuple[str, ...] = ()
+    ) -> Answer:
+        """Make one request on a connection of its own."""
+        reader, writer = await self.connect()
+        try:
+            writer.write(request(method, target, body, ("Connection: close", *headers)))
+            raw = await asyncio.wait_for(reader.read(), PATIENCE)
+        finally:
+            writer.close()
+        return Answer.parse(raw, method)
+
+
+def request(method: str, target: str, body: bytes = b"", headers: tuple[str, ...] = ()) -> bytes:
+    """Return a request as bytes."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: site.example", *headers]
+    if body or method == "POST":
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+@asynccontextmanager
+async def nodes(
+    count: int, make: Callable[..., Any] = main, **settings: Any
+) -> AsyncIterator[list[Node]]:
+    """Start servers of one cluster; its name is its own."""
+    own = {
+        "sockjs.cluster": "memory://",
+        "sockjs.cluster_name": f"test-{os.getpid()}-{next(_NAMES)}",
+        **settings,
+    }
+    started: list[Node] = []
+    try:
+        for _ in range(count):
+            node = Node(make(None, **own))
+            await node.start()
+            started.append(node)
+        yield started
+    finally:
+        await asyncio.gather(*(node.stop() for node in started), return_exceptions=True)

@@ -1,0 +1,152 @@
+"""Who lives, who has died, and that one process sweeps up what a dead one leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sockjs_bridge.cluster.nodes import About, make_name
+from tests.cluster.nodes import LEASE, Cluster, Process
+
+
+@pytest.fixture
+async def cluster() -> Cluster:
+    return Cluster()
+
+
+def come(process: Process, room: str, member: str) -> None:
+    found: list[Any] = []
+    process.store.come(room, f"{process.name}/{member}", f"{member}!", found.append)
+    process.cluster.clock.settle()
+    assert found == [True]
+
+
+def test_names() -> None:
+    names = {make_name() for _ in range(100)}
+    assert len(names) == 100
+    assert all(len(name) == 10 and name.isascii() and name.isalnum() for name in names)
+    assert not any(name != name.lower() for name in names)
+
+
+def test_what_a_process_says_of_itself() -> None:
+    about = About("unix:/run/a", 7, leaving=True)
+    assert About.parse(about.text) == about
+    for text in ("", "[]", "{}", "null", '{"address":"a","sessions":[]}', "[" * 100000):
+        assert About.parse(text) == About()
+
+
+async def test_they_know_each_other_at_once(cluster: Cluster) -> None:
+    one = await cluster.start("node1")
+    assert one.taken() == []
+    other = await cluster.start("node2")
+    assert (one.taken(), other.taken()) == ([("came", "node2")], [("came", "node1")])
+    assert one.nodes.others == {"node2": About("unix:node2")}
+    assert other.nodes.get("node1") == About("unix:node1")
+    assert other.nodes.get("node2") is None
+
+
+async def test_what_they_say_is_known_soon(cluster: Cluster) -> None:
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    other.sessions = 12
+    cluster.clock.advance(LEASE)
+    assert one.nodes.others["node2"].sessions == 12
+    assert one.taken() == [("came", "node2")]
+
+
+async def test_who_ends_in_good_order_is_gone_at_once(cluster: Cluster) -> None:
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    cluster.settle()
+    other.nodes.end()
+    cluster.clock.settle()
+    assert one.taken() == [("went", "node2")]
+    assert one.nodes.others == {}
+    cluster.clock.advance(3 * LEASE)
+    assert (one.taken(), other.taken()) == ([], [])
+
+
+async def test_one_sweeps_up_what_a_dead_one_leaves(cluster: Cluster) -> None:
+    one, other, third = [await cluster.start(f"node{number}") for number in (1, 2, 3)]
+    come(third, "a", "x")
+    come(third, "b", "y")
+    come(other, "a", "z")
+    cluster.settle()
+    third.kill()
+    cluster.clock.advance(1.5 * LEASE)
+    events = one.taken() + other.taken()
+    left = [("a", "node3/x", "x!"), ("b", "node3/y", "y!")]
+    assert sorted(map(str, events)) == sorted(
+        map(str, [("swept", "node3", left), ("went", "node3"), ("went", "node3")])
+    )
+    assert cluster.broker.members == {"a": {"node2/z": "z!"}}
+
+
+async def test_whose_link_has_ended_is_looked_after_more_often(cluster: Cluster) -> None:
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    cluster.settle()
+    other.kill()
+    one.nodes.suspect("node2")
+    one.nodes.suspect("node2")
+    one.nodes.suspect("nobody")
+    cluster.clock.advance(1.06 * LEASE)
+    assert one.taken() == [("went", "node2")]
+
+
+async def test_a_suspicion_passes(cluster: Cluster) -> None:
+    one, _ = await cluster.start("node1"), await cluster.start("node2")
+    cluster.settle()
+    one.nodes.suspect("node2")
+    cluster.clock.advance(3 * LEASE)
+    assert one.taken() == []
+    timers = cluster.clock.timer_calls
+    cluster.clock.advance(LEASE)
+    # Two processes' ticks, and nothing else.
+    assert cluster.clock.timer_calls - timers <= 22
+
+
+async def test_nobody_is_taken_for_dead_by_who_has_just_come_back(cluster: Cluster) -> None:
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    cluster.settle()
+    cluster.broker.fail()
+    cluster.clock.advance(2 * LEASE)
+    cluster.broker.forget()
+    cluster.broker.reachable = True
+    one.store.recover()
+    cluster.clock.advance(0.9 * LEASE)
+    assert one.nodes.others.keys() == {"node2"}
+    other.store.recover()
+    cluster.clock.advance(3 * LEASE)
+    assert (one.taken(), other.taken()) == (["degraded", "whole"], ["degraded", "whole"])
+    assert one.nodes.others.keys() == {"node2"}
+
+
+async def test_who_never_comes_back_is_dead_in_the_end(cluster: Cluster) -> None:
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    cluster.settle()
+    cluster.broker.fail()
+    other.kill()
+    cluster.clock.advance(2 * LEASE)
+    cluster.broker.recover()
+    cluster.clock.advance(2 * LEASE)
+    assert one.taken() == ["degraded", "whole", ("went", "node2")]
+
+
+async def test_a_sweep_that_fails_is_made_again(cluster: Cluster) -> None:
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    come(other, "a", "x")
+    cluster.settle()
+    other.kill()
+    one.store.delay = 0.5
+    sweep, failed = one.store.sweep, []
+
+    def fail(node: str, done: Any) -> None:
+        failed.append(node)
+        one.store.sweep = sweep  # type: ignore[method-assign]
+        one.store.fail()
+        sweep(node, done)
+        one.store.recover()
+
+    one.store.sweep = fail  # type: ignore[method-assign]
+    cluster.clock.advance(4 * LEASE)
+    assert failed == ["node2"]
+    assert one.taken() == [("swept", "node2", [("a", "node2/x", "x!")]), ("went", "node2")]

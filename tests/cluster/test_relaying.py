@@ -1,0 +1,375 @@
+"""Requests of sessions that live in another process: all of them in this one, over real links."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sockjs_bridge.client import connect
+from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
+from sockjs_bridge.server.relaying import Front
+from tests.cluster.inprocess import Node, nodes, request
+from tests.cluster.inturn import in_turn
+from tests.server.support import PATIENCE, until
+
+#: What the stock clients call their ways over HTTP.
+HTTP = ("xhr-streaming", "xhr-polling", "eventsource", "htmlfile", "jsonp-polling")
+
+
+async def test_polls_and_sends_of_one_session_in_turn():
+    async with nodes(3) as cluster:
+        turn = itertools.cycle(cluster)
+        opened = await next(turn).ask("POST", "/echo/000/abc/xhr")
+        assert (opened.status, opened.body) == (200, b"o\n")
+        for number in range(20):
+            text = f"message {number}"
+            sent = await next(turn).ask(
+                "POST", "/echo/000/abc/xhr_send", json.dumps([text]).encode()
+            )
+            assert sent.status == 204
+            heard = await next(turn).ask("POST", "/echo/000/abc/xhr")
+            assert heard.body == b'a["%s"]\n' % text.encode()
+        assert [len(node.sessions) for node in cluster] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("transport", HTTP)
+async def test_stock_client_whose_connections_go_to_processes_in_turn(transport: str):
+    async with (
+        nodes(3, **{"sockjs.allowed_origins": "*"}) as cluster,
+        in_turn(cluster) as url,
+        connect(f"{url}/echo", transport=transport) as connection,
+    ):
+        for number in range(50):
+            await connection.send(f"{number}")
+        assert [await connection.recv() for _ in range(50)] == [f"{n}" for n in range(50)]
+        assert sum(len(node.sessions) for node in cluster) == 1
+
+
+@pytest.mark.parametrize("transport", ["auto", "websocket", "xhr-streaming", "xhr-polling"])
+async def test_resumable_client_whose_connections_go_to_processes_in_turn(transport: str):
+    async with (
+        nodes(3) as cluster,
+        in_turn(cluster) as url,
+        connect(f"{url}/echo", resume=True, transport=transport) as connection,
+    ):
+        for number in range(50):
+            await connection.send(f"{number}")
+        assert [await connection.recv() for _ in range(50)] == [f"{n}" for n in range(50)]
+        assert sum(len(node.sessions) for node in cluster) == 1
+
+
+async def test_resumable_websocket_at_another_process():
+    """The URL names the home; what follows the 101 goes over in both directions."""
+    async with (
+        nodes(2) as (home, front),
+        connect(
+            f"http://127.0.0.1:{home.port}/echo", resume=True, transport="xhr-polling"
+        ) as first,
+    ):
+        core = first._core
+        target = f"/echo/~r1{core.home}/{core.session}/websocket"
+        reader, writer = await front.connect()
+        upgrade = (
+            *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        )
+        writer.write(request("GET", target, headers=upgrade))
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        writer.write(b"\x88\x80\0\0\0\0")
+        # The home answers the close frame, and closes.
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b"\x88\x02\x03\xe8"
+        writer.close()
+
+
+async def test_client_that_leaves_in_a_relayed_poll():
+    """Its home hears it as if the client were its own: the session ends."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        _, writer = await front.connect()
+        writer.write(request("POST", "/echo/000/abc/xhr"))
+        session = home.sessions[0]
+        await until(lambda: session._receiver is not None)
+        writer.transport.abort()
+        await until(lambda: not home.sessions)
+        heard = await front.ask("POST", "/echo/000/abc/xhr")
+        assert heard.body == b'c[1002,"Connection interrupted"]\n'
+
+
+async def test_two_openings_at_once_are_one_session():
+    async with nodes(3) as cluster:
+        answers = await asyncio.gather(
+            *(node.ask("POST", "/echo/000/abc/xhr") for node in cluster),
+        )
+        bodies = sorted(answer.body for answer in answers)
+        assert b"o\n" in bodies
+        assert sum(len(node.sessions) for node in cluster) == 1
+
+
+async def test_one_connection_for_requests_of_here_and_there():
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/there/xhr")
+        await front.ask("POST", "/echo/000/here/xhr")
+        reader, writer = await front.connect()
+        for session in ("there", "here", "there", "here", "there"):
+            for action, body, status in (
+                ("xhr_send", b'["x"]', b"204"),
+                ("xhr", b"", b"200"),
+            ):
+                writer.write(request("POST", f"/echo/000/{session}/{action}", body))
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+                assert head[9:12] == status
+                if status == b"200":
+                    line = await asyncio.wait_for(reader.readuntil(b"\n"), PATIENCE)
+                    assert line == b'a["x"]\n'
+        writer.close()
+
+
+async def test_session_that_is_nowhere():
+    async with nodes(2) as (one, _):
+        assert (await one.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 404
+
+
+async def test_home_that_is_gone():
+    """Its lease is gone: a stock client begins anew, and is not sent back there."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 204
+        await home.stop()
+        assert (await front.ask("POST", "/echo/000/abc/xhr")).body == b"o\n"
+        assert len(front.sessions) == 1
+
+
+async def test_home_whose_link_is_cut():
+    """It lives, but cannot be reached: another process may reach it."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        home.cluster._links.close()
+        answer = await front.ask(
+            "POST", "/echo/000/abc/xhr", headers=("Origin: http://site.example",)
+        )
+        assert (answer.status, answer["Retry-After"]) == (503, "1")
+        assert answer["Access-Control-Allow-Origin"] == "http://site.example"
+        assert not front.sessions
+
+
+async def test_link_that_breaks_in_a_poll():
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        poll = asyncio.create_task(front.ask("POST", "/echo/000/abc/xhr"))
+        await until(lambda: home.sessions[0]._receiver is not None)
+        home.cluster._links.close()
+        assert (await poll).status == 503
+
+
+async def test_front_that_stops():
+    """What waits there ends in good order; the session goes on elsewhere."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        poll = asyncio.create_task(front.ask("POST", "/echo/000/abc/xhr"))
+        await until(lambda: home.sessions[0]._receiver is not None)
+        await front.stop()
+        answer = await poll
+        assert (answer.status, answer.body) == (200, b"h\n")
+        await home.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')
+        assert (await home.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
+
+
+async def test_slow_client_stops_its_home():
+    """What a client does not read waits at its home, bounded as if it were its own."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        reader, writer = await front.connect()
+        writer.transport.pause_reading()
+        writer.write(request("POST", "/echo/000/abc/xhr_streaming"))
+        session = home.sessions[0]
+        await until(lambda: session._receiver is not None)
+        receiver = session._receiver
+        text = "x" * 60000
+        sent = 0
+        while receiver.writable:
+            assert sent < 400
+            session.send(text)
+            sent += 1
+            await asyncio.sleep(0)
+        writer.transport.resume_reading()
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        await until(lambda: receiver.writable or receiver.ended)
+        writer.close()
+
+
+# Plain requests, where all is known already
+
+
+class Client:
+    """A client that keeps its connection, and whose requests are plain."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def ask(self, action: str, body: bytes = b"") -> tuple[int, bytes]:
+        self.begin(action, body)
+        return await self.answer()
+
+    def begin(self, action: str, body: bytes = b"") -> None:
+        self.writer.write(request("POST", f"/echo/000/abc/{action}", body))
+
+    async def answer(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(PATIENCE):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+            _, found, rest = head.partition(b"content-length: ")
+            size = int(rest.partition(b"\r\n")[0]) if found else 0
+            return int(head[9:12]), await self.reader.readexactly(size)
+
+
+@asynccontextmanager
+async def known_home() -> AsyncIterator[tuple[Node, Node, Client]]:
+    """Yields a home, a front that knows it, and a client of that."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        reader, writer = await front.connect()
+        client = Client(reader, writer)
+        try:
+            assert await client.ask("xhr_send", b'["first"]') == (204, b"")
+            yield home, front, client
+        finally:
+            writer.close()
+
+
+async def test_plain_requests_go_past_aiohttp(monkeypatch: pytest.MonkeyPatch):
+    async def serve(*arguments: object) -> None:
+        raise AssertionError(arguments)
+
+    async with known_home() as (home, _, client):
+        monkeypatch.setattr(Front, "serve", serve)
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        for number in range(10):
+            assert await client.ask("xhr_send", b'["%d"]' % number) == (204, b"")
+            assert await client.ask("xhr") == (200, b'a["%d"]\n' % number)
+        client.begin("xhr")
+        await until(lambda: home.sessions[0]._receiver is not None)
+        client.writer.transport.abort()
+        await until(lambda: not home.sessions)
+
+
+async def test_pipelined_plain_requests_keep_their_order():
+    async with known_home() as (_, _, client):
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        for number in range(3):
+            client.begin("xhr_send", b'["%d"]' % number)
+        client.begin("xhr")
+        assert [await client.answer() for _ in range(3)] == [(204, b"")] * 3
+        status, body = await client.answer()
+        assert (status, body[:5]) == (200, b'a["0"')
+
+
+async def test_link_that_breaks_in_a_plain_poll():
+    async with known_home() as (home, _, client):
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        client.begin("xhr")
+        await until(lambda: home.sessions[0]._receiver is not None)
+        home.cluster._links.close()
+        assert (await client.answer())[0] == 503
+        # What follows is asked for anew.
+        assert (await client.ask("xhr"))[0] == 503
+
+
+async def test_link_that_breaks_in_a_stream():
+    """The client must not take what it has for all."""
+    async with known_home() as (home, _, client):
+        client.begin("xhr_streaming")
+        await asyncio.wait_for(client.reader.readuntil(b'a["first"]\n\r\n'), PATIENCE)
+        home.cluster._links.close()
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await asyncio.wait_for(client.reader.readuntil(b"0\r\n\r\n"), PATIENCE)
+
+
+async def test_home_that_has_just_closed_what_was_idle(monkeypatch: pytest.MonkeyPatch):
+    """The request was not read: it goes over once more."""
+    async with known_home() as (_, _, client):
+        received = RelayedTransport.received
+        closed: list[RelayedTransport] = []
+
+        def close_once(self: RelayedTransport, data: bytes) -> None:
+            if closed:
+                received(self, data)
+            else:
+                closed.append(self)
+                self.close()
+
+        monkeypatch.setattr(RelayedTransport, "received", close_once)
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        assert closed
+        closed.clear()
+        # aiohttp's way: the header makes it odd.
+        client.writer.write(request("POST", "/echo/000/abc/xhr_send", b'["x"]', ("TE: trailers",)))
+        assert await client.answer() == (204, b"")
+
+
+async def test_client_that_half_closes():
+    """Its poll is over, as at home; what answers by itself is answered."""
+    async with known_home() as (home, front, client):
+        client.begin("xhr_send", b'["x"]')
+        client.writer.write_eof()
+        assert await client.answer() == (204, b"")
+        other = Client(*await front.connect())
+        try:
+            heard = b""
+            while b'"x"' not in heard:
+                # The application takes its time.
+                heard = (await other.ask("xhr"))[1]
+            other.begin("xhr")
+            await until(lambda: home.sessions[0]._receiver is not None)
+            other.writer.write_eof()
+            assert await asyncio.wait_for(other.reader.read(), PATIENCE) == b""
+            await until(lambda: not home.sessions)
+        finally:
+            other.writer.close()
+
+
+async def test_large_message_is_refused_as_at_home():
+    async with known_home() as (_, _, client):
+        status, _ = await client.ask("xhr_send", b'["%s"]' % (b"x" * 70000))
+        assert status == 413
+
+
+async def test_front_that_stops_ends_a_plain_poll():
+    async with known_home() as (home, front, client):
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        client.begin("xhr")
+        await until(lambda: home.sessions[0]._receiver is not None)
+        stopping = asyncio.create_task(front.stop())
+        assert await client.answer() == (200, b"h\n")
+        client.writer.close()
+        await stopping
+
+
+async def test_home_knows_the_client_by_its_own_address():
+    """So a trusted proxy is believed there as here."""
+    async with known_home() as (home, _, client):
+        port = client.writer.get_extra_info("sockname")[1]
+        found = [
+            each.addresses
+            for each in home.runner._activity.connections
+            if isinstance(each, RelayedConnection)
+        ]
+        assert [(each.peer, each.peer_port) for each in found] == [("127.0.0.1", f"{port}")]
+
+
+async def test_front_that_remembers_what_is_not_so_any_more():
+    """Nothing is opened twice: who is asked in vain is forgotten."""
+    async with nodes(3) as (home, front, other):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 204
+        home.sessions[0].finish()
+        await until(lambda: not home.cluster.relay._lasts)
+        assert (await other.ask("POST", "/echo/000/abc/xhr")).body == b"o\n"
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status in (404, 503)
+        assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["y"]')).status == 204
+        assert [len(node.sessions) for node in (home, front, other)] == [0, 0, 1]

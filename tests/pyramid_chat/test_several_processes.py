@@ -1,0 +1,182 @@
+"""The chat in several processes: two servers with one PostgreSQL database and one Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyramid_chat import main
+from pyramid_chat.settings import CannotStart
+from sockjs_bridge import ConnectionClosed
+from sockjs_bridge.client import TRANSPORTS
+from tests.cluster.redisserver import RedisServer
+from tests.pyramid_chat.conftest import LOBBY, Browser, Chat, Person, Start
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """What the processes share beside the database."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.end()
+    print(server.log)
+
+
+@pytest.fixture
+def chats(start: Start, redis: RedisServer) -> Iterator[list[Chat]]:
+    """Two processes of a chat."""
+    with ExitStack() as stack:
+        settings: dict[str, Any] = {"sockjs__cluster": redis.url}
+        yield [stack.enter_context(start(**settings)) for _ in range(2)]
+
+
+def elsewhere(browser: Browser, chat: Chat) -> Browser:
+    """Return the same browser, whose next request another process gets, as a balancer chooses."""
+    other = Browser(chat.url, browser.http)
+    other.token = browser.token
+    return other
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_what_is_said_in_one_process_is_heard_in_the_other(
+    chats: list[Chat], transport: str
+) -> None:
+    one, other = chats
+    async with one.visit("Ada", transport) as ada, other.visit("Grace", transport) as grace:
+        for number in range(20):
+            request = {"type": "message", "room": LOBBY, "text": f"message {number}"}
+            await (ada, grace)[number % 2].tell({**request, "key": f"key-{transport}-{number}"})
+            heard = [await person.hear("message") for person in (ada, grace)]
+            assert heard[0] == heard[1]
+            assert heard[0]["text"] == f"message {number}"
+
+
+async def test_many_who_talk_at_once_miss_nothing(chats: list[Chat]) -> None:
+    """Two processes may tell of changes in another order than they were made: pages ask then."""
+    one, other = chats
+    async with one.visit("Ada") as ada, other.visit("Grace") as grace:
+
+        async def talk(person: Person) -> None:
+            for number in range(30):
+                event = await person.say(f"{person.id}: {number}")
+                assert event["type"] == "message"
+
+        await asyncio.gather(talk(ada), talk(grace))
+        for person in (ada, grace):
+            page = await person.ask("since", room=LOBBY, version=0)
+            texts = [message["text"] for message in page["messages"]]
+            if page["more"]:
+                rest = await person.ask("since", room=LOBBY, version=page["version"])
+                texts += [message["text"] for message in rest["messages"]]
+            assert sorted(texts) == sorted(
+                f"{who}: {number}"
+                for who, number in itertools.product((ada.id, grace.id), range(30))
+            )
+
+
+async def test_memberships_reach_all_tabs(chats: list[Chat]) -> None:
+    one, other = chats
+    async with (
+        one.browser("Ada") as browser,
+        browser.connect() as here,
+        elsewhere(browser, other).connect() as there,
+        other.visit("Grace") as grace,
+    ):
+        status, room = await browser.post("/rooms", name="Garden", kind="private")
+        assert status == 201
+        assert (await there.hear("room"))["room"] == room
+        said = await here.say("first", room["id"])
+        assert await there.hear("message") == said
+        status, _ = await elsewhere(browser, other).post(
+            f"/rooms/{room['id']}/invite", name="Grace"
+        )
+        assert status == 200
+        assert (await grace.hear("room"))["room"]["id"] == room["id"]
+        for tab in (here, there):
+            while (await tab.hear("member"))["user"]["name"] != "Grace":
+                pass
+        said = await grace.say("here I am", room["id"])
+        assert await here.hear("message") == said
+        status, _ = await browser.post(f"/rooms/{room['id']}/leave")
+        assert status == 200
+        for tab in (here, there):
+            assert await tab.hear("left") == {"type": "left", "room": room["id"]}
+        await grace.say("alone", room["id"])
+        for tab in (here, there):
+            assert "alone" not in [event.get("text") for event in await tab.heard()]
+
+
+async def test_a_changed_room_is_told_everywhere(chats: list[Chat]) -> None:
+    one, other = chats
+    async with one.browser("Ada") as browser, other.visit("Grace") as grace:
+        status, _ = await browser.post(f"/rooms/{LOBBY}/edit", topic="News")
+        assert status == 200
+        assert (await grace.hear("room"))["room"]["topic"] == "News"
+
+
+async def test_signing_out_ends_the_tabs_of_a_browser_everywhere(chats: list[Chat]) -> None:
+    one, other = chats
+    async with (
+        one.browser("Ada") as browser,
+        browser.connect() as here,
+        elsewhere(browser, other).connect() as there,
+        other.visit("Grace") as grace,
+    ):
+        status, _ = await browser.post("/sign-out")
+        assert status == 303
+        for tab in (here, there):
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    await tab.hear()
+            assert closed.value.code == 4401
+        await grace.say("still here")
+
+
+async def test_presence_counts_people_not_processes(chats: list[Chat]) -> None:
+    one, other = chats
+    async with one.visit("Ada") as ada:
+        async with other.browser("Grace") as browser, browser.connect() as first:
+            assert sorted(first.welcome["online"]) == [ada.id, first.id]
+            come = {"type": "presence", "user": first.welcome["user"], "online": True}
+            assert await ada.hear("presence") == come
+            async with elsewhere(browser, one).connect() as second:
+                assert sorted(second.welcome["online"]) == [ada.id, first.id]
+                status, found = await elsewhere(browser, one).get("/people?q=ada")
+                assert (status, found["people"][0]["online"]) == (200, True)
+            assert not [e for e in await ada.heard() if e["type"] == "presence" and not e["online"]]
+        assert await ada.hear("presence") == come | {"online": False}
+
+
+async def test_limits_are_one_persons_not_one_processs(start: Start, redis: RedisServer) -> None:
+    settings: dict[str, Any] = {
+        "sockjs__cluster": redis.url,
+        "chat__messages_per_minute": "1",
+        "chat__message_burst": "4",
+    }
+    with start(**settings) as one, start(**settings) as other:
+        async with (
+            one.browser("Ada") as browser,
+            browser.connect() as here,
+            elsewhere(browser, other).connect() as there,
+        ):
+            kinds = [(await tab.say("hello"))["type"] for tab in (here, there, here, there)]
+            assert kinds == ["message"] * 4
+            for tab in (here, there):
+                event = await tab.say("too much")
+                assert (event["type"], event["code"]) == ("error", "rate-limited")
+
+
+def test_sqlite_is_for_one_process(tmp_path: Path, database_url: str) -> None:
+    with pytest.raises(CannotStart, match=r"SQLite for one: set sqlalchemy\.url"):
+        main({"here": str(tmp_path)}, **{"sockjs.cluster": "redis://127.0.0.1:1"})
