@@ -22,7 +22,7 @@ from pyramid_chat.live import Live
 from pyramid_chat.models import PUBLIC, Room, User
 from pyramid_chat.notices import Watch
 from pyramid_chat.settings import CannotStart, Settings
-from pyramid_chat.views import Throttle
+from pyramid_chat.throttle import Throttle
 from sockjs_bridge import MembersGone, Notified
 
 FIRST_ROOM = "Lobby"
@@ -31,6 +31,8 @@ FIRST_ROOM = "Lobby"
 
 MAX_BODY = 16 * 1024
 """Bytes of a request's body that the server takes; what is too much for a form hears it nicely."""
+PAGE_THREADS = 200
+"""The most threads for pages: a server has more where those that it has wait for the database."""
 
 
 def main(global_config: Mapping[str, str] | None = None, **settings: object) -> WSGIApplication:
@@ -56,6 +58,7 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
     settings.setdefault("tm.manager_hook", "pyramid_tm.explicit_manager")
     settings.setdefault("tm.annotate_user", "false")
     settings.setdefault("sockjs.max_body_size", MAX_BODY)
+    settings.setdefault("sockjs.page_threads", PAGE_THREADS)
     with Configurator(settings=settings) as config:
         config.registry.chat_settings = own
         config.registry.chat_database = database

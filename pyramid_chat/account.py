@@ -16,7 +16,8 @@ from pyramid_chat.errors import rate_limited
 from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import User
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name
-from pyramid_chat.views import Throttle, new_password, read_only
+from pyramid_chat.throttle import Throttle
+from pyramid_chat.views import new_password, read_only
 
 DONE = {
     "name": "You have another name.",

@@ -51,7 +51,9 @@ class SockJS:
     """
 
     def __init__(self, settings: Settings, client_path: str) -> None:
-        self.endpoints = Endpoints(settings.max_sessions, settings.max_body_size)
+        self.endpoints = Endpoints(
+            settings.max_sessions, settings.max_body_size, settings.page_threads
+        )
         self.settings = settings
         self.threads = BlockingThreads(settings.blocking_threads)
         self.connection_routes: set[str] = set()
