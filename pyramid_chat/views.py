@@ -43,7 +43,6 @@ class Throttle:
             elsewhere must not keep the name's owner out.
         addresses: attempts that failed, by where they came from.
         registrations: new accounts, by where they came from.
-        changes: changes of names and passwords, by whose they are.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -51,7 +50,6 @@ class Throttle:
         self.names = limits.make("names", 20, 200)
         self.addresses = limits.make("addresses", 10, 100)
         self.registrations = limits.make("registrations", 2, 30)
-        self.changes = limits.make("changes", 2, 10)
 
 
 def after_commit(
