@@ -76,8 +76,13 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.include("pyramid_chat.errors")
         config.add_request_method(dbsession, reify=True)
         add_routes(config)
+        if several and own.demo:
+            config.add_route("processes", "/processes")
         config.include("pyramid_chat.assets")
-        config.scan(ignore=["pyramid_chat.migrations", "pyramid_chat.scripts"])
+        ignored = ["pyramid_chat.migrations", "pyramid_chat.scripts"]
+        if not (several and own.demo):
+            ignored.append("pyramid_chat.processes")
+        config.scan(ignore=ignored)
         app: WSGIApplication = config.make_wsgi_app()
         return app
 

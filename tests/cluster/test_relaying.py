@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -373,3 +373,21 @@ async def test_front_that_remembers_what_is_not_so_any_more():
         assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status in (404, 503)
         assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["y"]')).status == 204
         assert [len(node.sessions) for node in (home, front, other)] == [0, 0, 1]
+
+
+async def test_client_that_leaves_before_it_is_known_who_has_its_session():
+    """What was claimed for it is given up."""
+    async with nodes(1) as (node,):
+        store, relay = node.cluster._store, node.cluster.relay
+        claims: list[Callable[[], object]] = []
+        claim = store.claim
+        store.claim = lambda *arguments: claims.append(lambda: claim(*arguments))
+        _, writer = await node.connect()
+        writer.write(request("POST", "/echo/000/abc/xhr"))
+        await until(lambda: claims)
+        writer.transport.abort()
+        await until(lambda: not node.runner._activity.connections)
+        claims[0]()
+        await until(lambda: not node.runner._activity.count)
+        assert not relay._lasts
+        assert not node.sessions

@@ -24,18 +24,6 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """What the processes share beside the database."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder)
-    server.start()
-    yield server
-    server.end()
-    print(server.log)
-
-
-@pytest.fixture
 def chats(start: Start, redis: RedisServer) -> Iterator[list[Chat]]:
     """Two processes of a chat."""
     with ExitStack() as stack:
