@@ -126,7 +126,7 @@ CHAT = ("chat", "Settings of the chat")
 
 #: The defaults that are no numbers.
 WORDS = {
-    "0.8 × shutdown_timeout": None,
+    "most of shutdown_timeout": None,
     "127.0.0.1:6543": ("127.0.0.1:6543",),
     "a unix socket": "",
     "/health": "/health",
