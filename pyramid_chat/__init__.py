@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from zope.sqlalchemy import register
 
 from pyramid_chat import demo
+from pyramid_chat.account import CHANGES
 from pyramid_chat.accounts import TOKEN
 from pyramid_chat.changes import Changes
 from pyramid_chat.database import Database, alone
@@ -22,7 +23,7 @@ from pyramid_chat.live import Live
 from pyramid_chat.models import PUBLIC, Room, User
 from pyramid_chat.notices import Watch
 from pyramid_chat.settings import CannotStart, Settings
-from pyramid_chat.views import Throttle
+from pyramid_chat.throttle import Throttle
 from sockjs_bridge import MembersGone, Notified
 
 FIRST_ROOM = "Lobby"
@@ -31,6 +32,8 @@ FIRST_ROOM = "Lobby"
 
 MAX_BODY = 16 * 1024
 """Bytes of a request's body that the server takes; what is too much for a form hears it nicely."""
+PAGE_THREADS = 200
+"""The most threads for pages: a server has more where those that it has wait for the database."""
 
 
 def main(global_config: Mapping[str, str] | None = None, **settings: object) -> WSGIApplication:
@@ -56,11 +59,13 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
     settings.setdefault("tm.manager_hook", "pyramid_tm.explicit_manager")
     settings.setdefault("tm.annotate_user", "false")
     settings.setdefault("sockjs.max_body_size", MAX_BODY)
+    settings.setdefault("sockjs.page_threads", PAGE_THREADS)
     with Configurator(settings=settings) as config:
         config.registry.chat_settings = own
         config.registry.chat_database = database
         limits = Limits(database, shared=several)
         config.registry.chat_throttle = Throttle(limits)
+        config.registry.chat_account_changes = limits.make("changes", *CHANGES)
         config.include("pyramid_chameleon")
         config.commit()
         config.include("pyramid_chat.rendering")
@@ -74,8 +79,13 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.include("pyramid_chat.errors")
         config.add_request_method(dbsession, reify=True)
         add_routes(config)
+        if several and own.demo:
+            config.add_route("processes", "/processes")
         config.include("pyramid_chat.assets")
-        config.scan(ignore=["pyramid_chat.migrations", "pyramid_chat.scripts"])
+        ignored = ["pyramid_chat.migrations", "pyramid_chat.scripts"]
+        if not (several and own.demo):
+            ignored.append("pyramid_chat.processes")
+        config.scan(ignore=ignored)
         app: WSGIApplication = config.make_wsgi_app()
         return app
 

@@ -11,13 +11,12 @@ import secrets
 from datetime import timedelta
 
 from sqlalchemy import delete, or_, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pyramid_chat import notices, people, rooms
 from pyramid_chat.database import alone
 from pyramid_chat.models import DIRECT, Membership, ResetLink, Room, SignIn, User, now
-from pyramid_chat.names import BadInput, folded
+from pyramid_chat.names import folded
 
 REMOVED_NAME = "Removed account"
 """Under which what somebody said stays, whose account was removed."""
@@ -39,15 +38,13 @@ def rename(session: Session, user: User, name: str) -> bool:
         False where they have it already.
 
     Raises:
-        BadInput: somebody else has the name.
+        BadInput: somebody else has the name, or one that looks like it.
     """
     if user.name == name:
         return False
+    people.check_free(session, name, user.id)
     user.name, user.folded = name, folded(name)
-    try:
-        session.flush()
-    except IntegrityError:
-        raise BadInput("Somebody has that name already.", "name") from None
+    session.flush()
     notices.post(session, notices.NAME, user.id)
     return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyramid.request import Request
 
-from pyramid_chat import people, rooms
+from pyramid_chat import catalog, people, rooms
 from pyramid_chat.decorators import view_config
 from pyramid_chat.errors import Problem, rate_limited
 from pyramid_chat.live import live_of
@@ -14,10 +14,20 @@ from pyramid_chat.names import MAX_ROOM_NAME, BadInput, checked_name, checked_to
 from pyramid_chat.rooms import RoomContext
 from pyramid_chat.views import after_commit
 
+MAX_DIGITS = 6
+"""Fewer digits than that the number of a page has."""
+
 
 def _limit(request: Request) -> None:
     """Lets somebody ask only so much."""
     if wait := live_of(request.registry).requests.take(request.identity.id):
+        raise rate_limited(wait)
+
+
+def _limit_changes(request: Request) -> None:
+    """Lets somebody make only so many changes that others hear of."""
+    _limit(request)
+    if wait := live_of(request.registry).changes.take(request.identity.id):
         raise rate_limited(wait)
 
 
@@ -58,9 +68,13 @@ def _other(request: Request) -> User:
 
 @view_config(route_name="rooms", request_method="GET", renderer="json", permission="view")
 def public_rooms(request: Request) -> JSONObject:
-    """Lists the public rooms."""
+    """Lists public rooms, a page of them, by a part of their names or topics."""
     _limit(request)
-    return {"rooms": rooms.public_rooms(request.dbsession, request.identity.id)}
+    page = request.GET.get("page", "0")
+    if not (page.isascii() and page.isdigit() and len(page) < MAX_DIGITS):
+        raise BadInput("A page is a number.", "page")
+    words = request.GET.get("q", "")
+    return catalog.public_rooms(request.dbsession, request.identity.id, words, int(page))
 
 
 @view_config(route_name="rooms", request_method="POST", renderer="json", permission="create")
@@ -72,7 +86,7 @@ def create(request: Request) -> JSONObject:
         raise BadInput("A room is public or private.", "kind")
     name = checked_name(request.POST.get("name", ""), MAX_ROOM_NAME)
     topic = checked_topic(request.POST.get("topic", ""))
-    room_id = rooms.create(request.dbsession, request.identity.id, kind, name, topic)
+    room_id = catalog.create(request.dbsession, request.identity.id, kind, name, topic)
     _changed(request, room_id, request.identity.id)
     request.response.status_int = 201
     return _room(request, room_id)
@@ -81,14 +95,14 @@ def create(request: Request) -> JSONObject:
 @view_config(route_name="room_edit", request_method="POST", renderer="json")
 def edit(context: RoomContext, request: Request) -> JSONObject:
     """Gives a room another name or topic."""
-    _limit(request)
+    _limit_changes(request)
     name, topic = request.POST.get("name"), request.POST.get("topic")
     for value, permission in ((name, "rename"), (topic, "topic")):
         if value is not None and not request.has_permission(permission, context):
             raise Problem(
                 403, f"You may not change the {permission.replace('re', '')} of this room."
             )
-    rooms.change(
+    catalog.change(
         request.dbsession,
         context.id,
         checked_name(name, MAX_ROOM_NAME) if name is not None else None,
@@ -101,7 +115,7 @@ def edit(context: RoomContext, request: Request) -> JSONObject:
 @view_config(route_name="room_join", request_method="POST", renderer="json", permission="join")
 def join(context: RoomContext, request: Request) -> JSONObject:
     """Makes who asks a member."""
-    _limit(request)
+    _limit_changes(request)
     if rooms.join(request.dbsession, context.id, request.identity.id):
         _changed(request, context.id, request.identity.id)
     return _room(request, context.id)
@@ -110,7 +124,7 @@ def join(context: RoomContext, request: Request) -> JSONObject:
 @view_config(route_name="room_leave", request_method="POST", renderer="json", permission="leave")
 def leave(context: RoomContext, request: Request) -> JSONObject:
     """Ends the membership of who asks."""
-    _limit(request)
+    _limit_changes(request)
     rooms.leave(request.dbsession, context.id, request.identity.id)
     _changed(request, context.id, request.identity.id)
     return {"id": context.id}
@@ -121,7 +135,7 @@ def invite(context: RoomContext, request: Request) -> JSONObject:
     """Makes somebody else a member."""
     _limit_rooms(request)
     user = _other(request)
-    if not rooms.join(request.dbsession, context.id, user.id):
+    if not rooms.join(request.dbsession, context.id, user.id, invited=True):
         raise Problem(409, f"{user.name} is in this room already.", "name")
     _changed(request, context.id, user.id)
     return {"id": user.id, "name": user.name}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy import URL, Connection, Dialect, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     DBAPIError,
@@ -24,6 +25,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.orm import sessionmaker
 
+from pyramid_chat.breaker import CircuitBreaker
 from pyramid_chat.settings import CannotStart
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -95,9 +97,23 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
+            self._breaker = CircuitBreaker(timeout)
+            event.listen(self.engine, "do_connect", self._connect_postgresql)
             event.listen(self.engine, "connect", self._prepare_postgresql)
         self.session = sessionmaker(self.engine)
         self.writing = sessionmaker(self.engine.execution_options(chat_writes=True))
+
+    def _connect_postgresql(
+        self,
+        dialect: Dialect,
+        record: object,
+        arguments: Sequence[object],
+        options: Mapping[str, object],
+    ) -> object:
+        # It needs psycopg, without which SQLite works.
+        from pyramid_chat import postgresql
+
+        return postgresql.connect(self._breaker, self.timeout, *arguments, **options)
 
     def _prepare_postgresql(self, connection: DBAPIConnection, record: object) -> None:
         milliseconds = math.ceil(self.timeout * 1000)
@@ -142,7 +158,10 @@ class Database:
         """Brings the tables up to date, all or nothing."""
         with self.engine.execution_options(chat_writes=True).begin() as connection:
             if connection.dialect.name == "postgresql":
-                # A large table takes its time.
+                # A large table takes its time. The connection is not used again.
+                driver: Any = connection.connection.driver_connection
+                driver.patience = None
+                connection.detach()
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
             alone(connection)
             command.upgrade(_config(connection), "head")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pyramid_chat import conversation, passwords, people, rooms
+from pyramid_chat import catalog, conversation, passwords, people, rooms
 from pyramid_chat.models import PRIVATE, Room, User, now
 
 PASSWORD = "demo-demo"
@@ -46,8 +46,8 @@ def fill(session: Session) -> list[str]:
     if not session.scalar(select(User.id).limit(1)):
         ids = [_add(session, name) for name in NAMES]
         lobby = session.scalars(select(Room.id).order_by(Room.id).limit(1)).one()
-        rooms.change(session, lobby, None, "Everything that concerns everybody")
-        plans = rooms.create(session, ids[0], PRIVATE, "Surprise party", "Not a word to anybody")
+        catalog.change(session, lobby, None, "Everything that concerns everybody")
+        plans = catalog.create(session, ids[0], PRIVATE, "Surprise party", "Not a word to anybody")
         rooms.join(session, plans, ids[1])
         direct, _ = rooms.direct(session, *ids)
         for room_id, said in ((lobby, _LOBBY), (plans, _PLANS), (direct, _DIRECT)):

@@ -222,6 +222,9 @@ def check_form(event: ContextFound) -> None:
         Problem: it is larger, or no form; a file, for example.
     """
     request = event.request
+    # Pages send UTF-8 alone; WebOb would take the body for what the header says.
+    if request.charset.lower() not in ("utf-8", "utf8"):
+        raise Problem(400, "That was not UTF-8.")
     if not request.content_length:
         return
     if request.content_length > MAX_FORM:

@@ -12,12 +12,14 @@ import secrets
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 
 from pyramid.registry import Registry
 from pyramid.request import Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from pyramid_chat import conversation, people, rooms
+from pyramid_chat.coalescer import Coalescer
 from pyramid_chat.database import Database
 from pyramid_chat.limits import Busy, Limits, Locks
 from pyramid_chat.messages import JSONObject, encode
@@ -119,12 +121,17 @@ class Live:
         messages: how many messages somebody may send.
         requests: how much else somebody may ask for.
         rooms: how many rooms somebody may make, and put others into.
+        changes: how many changes of rooms and memberships somebody may make that others hear of.
+        connections: how many connections somebody may open.
+        coalescer: for what is told at most every second.
     """
 
     #: Requests a minute, and at once: a page makes a few when it opens a room.
     REQUESTS = (1200, 200)
     #: New rooms and invitations, a minute and at once: they concern others.
     ROOMS = (10, 30)
+    #: Connections, a minute and at once: a restart brings back all tabs.
+    CONNECTIONS = (120, 60)
 
     def __init__(
         self, sockjs: SockJS, database: Database, settings: Settings, limits: Limits
@@ -146,6 +153,12 @@ class Live:
         )
         self.requests = limits.make("requests", *self.REQUESTS)
         self.rooms = limits.make("rooms", *self.ROOMS)
+        # As many as messages: others hear them, too.
+        self.changes = limits.make(
+            "room-changes", settings.messages_per_minute, settings.message_burst
+        )
+        self.connections = limits.make("connections", *self.CONNECTIONS)
+        self.coalescer = Coalescer()
         # By room, the version from which on it is not known what others were told.
         self._doubts: dict[int, int] = {}
 
@@ -178,7 +191,8 @@ class Live:
         self._sockjs.broadcast(encode(event), room=name, exclude=list(exclude))
 
     def _tell_presence(self, person: JSONObject, online: bool) -> None:
-        self.tell({"type": "presence", "user": person, "online": online}, EVERYBODY)
+        event = {"type": "presence", "user": person, "online": online}
+        self.coalescer.call(("presence", person["id"]), partial(self.tell, event, EVERYBODY))
 
     def listeners(self, name: str) -> list[Listener]:
         """Lists connections."""
@@ -227,14 +241,21 @@ class Live:
             with self.user(user_id), self.room(room_id):
                 with self._database.session() as session:
                     told = rooms.told_to(session, [user_id], room_id)
-                    person = rooms.person(session, user_id)
                 self._hear_membership(room_id, user_id, told)
-                self.tell(
-                    {"type": "member", "room": room_id, "user": person, "joined": bool(told)},
-                    room_name(room_id),
-                )
         except (SQLAlchemyError, Busy) as error:
             self._give_up(self.listeners(name), error)
+        tell = partial(self._tell_member, room_id, user_id)
+        self.coalescer.call(("member", room_id, user_id), tell)
+
+    def _tell_member(self, room_id: int, user_id: int) -> None:
+        """Tells who hears a room whether somebody is in it now."""
+        try:
+            with self.room(room_id):
+                with self._database.session() as session:
+                    event = rooms.told_member(session, room_id, user_id)
+                self.tell(event, room_name(room_id))
+        except (SQLAlchemyError, Busy) as error:
+            self._give_up(self.listeners(room_name(room_id)), error)
 
     def membership_changed_elsewhere(self, room_id: int, user_id: int) -> None:
         """As `membership_changed`, where another process has told the room."""
@@ -264,7 +285,10 @@ class Live:
             listener.send(encode(event))
 
     def room_changed(self, room_id: int) -> None:
-        """Tells all who hear a room what it is like now."""
+        """Tells all who hear a room what it is like now; at most every second."""
+        self.coalescer.call(("room", room_id), partial(self._tell_room, room_id))
+
+    def _tell_room(self, room_id: int) -> None:
         self._others("room", room_id)
         self.room_changed_elsewhere(room_id)
 

@@ -147,6 +147,7 @@ class Membership(Base):
 
     Attributes:
         read: the number of the last message that this person has read.
+        invited: somebody else has made it, and the person has not looked into the room yet.
     """
 
     __tablename__ = "membership"
@@ -159,6 +160,7 @@ class Membership(Base):
     )
     read: Mapped[int] = mapped_column(default=0)
     joined: Mapped[datetime] = mapped_column(default=now)
+    invited: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Message(Base):

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pyramid_chat.database import AWAY, Database
+from pyramid_chat.database import AWAY, Database, alone
 from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import PUBLIC, Membership, Room, SignIn, User, now
-from pyramid_chat.names import BadInput, folded, visible
+from pyramid_chat.names import BadInput, folded, skeleton, visible
 from pyramid_chat.rooms import join
 
+MAX_SIGN_INS = 50
+"""Browsers that somebody may be signed in with."""
 MAX_FOUND = 50
 """People that a search finds."""
 SEEN_EVERY = timedelta(days=1)
@@ -54,6 +55,25 @@ def find(session: Session, name: str) -> User | None:
     return session.scalar(select(User).where(User.folded == folded(name)))
 
 
+def check_free(session: Session, name: str, but: int | None = None) -> None:
+    """Sees to it that nobody has a name, or one that looks like it, until the transaction's end.
+
+    Args:
+        session: that may write.
+        name: a checked one.
+        but: the id of whose it may be.
+
+    Raises:
+        BadInput: somebody has.
+    """
+    # Else two that look alike could be taken at the same time.
+    alone(session.connection())
+    looks = skeleton(name)
+    others = select(User.name).where(User.removed.is_(False), User.id != (but or 0))
+    if any(skeleton(other) == looks for other in session.scalars(others)):
+        raise BadInput("Somebody has that name already, or one that looks like it.", "name")
+
+
 def add(session: Session, name: str, password: str) -> User:
     """Makes an account; its owner is in the first public room.
 
@@ -63,14 +83,12 @@ def add(session: Session, name: str, password: str) -> User:
         password: its hash.
 
     Raises:
-        BadInput: somebody has the name.
+        BadInput: somebody has the name, or one that looks like it.
     """
+    check_free(session, name)
     user = User(name=name, folded=folded(name), password=password)
     session.add(user)
-    try:
-        session.flush()
-    except IntegrityError:
-        raise BadInput("Somebody has that name already.", "name") from None
+    session.flush()
     first = session.scalar(select(Room.id).where(Room.kind == PUBLIC).order_by(Room.id).limit(1))
     if first is not None:
         join(session, first, user.id)
@@ -90,6 +108,8 @@ def rooms_of(session: Session, user_id: int) -> list[int]:
 def sign_in(session: Session, user_id: int, timeout: int, browser: str = "") -> str:
     """Notes that somebody signs in with a browser, and forgets browsers that were given up.
 
+    Of one person more than `MAX_SIGN_INS` are not kept: those that were not seen for longest go.
+
     Args:
         session: that may write.
         user_id: who.
@@ -100,6 +120,9 @@ def sign_in(session: Session, user_id: int, timeout: int, browser: str = "") -> 
         The sign-in's id.
     """
     session.execute(delete(SignIn).where(SignIn.seen < now() - timedelta(seconds=timeout)))
+    mine = select(SignIn.id).where(SignIn.user_id == user_id).order_by(SignIn.seen.desc())
+    if old := session.scalars(mine.offset(MAX_SIGN_INS - 1)).all():
+        session.execute(delete(SignIn).where(SignIn.id.in_(old)))
     new = SignIn(id=secrets.token_urlsafe(32), user_id=user_id, browser=browser)
     session.add(new)
     session.flush()

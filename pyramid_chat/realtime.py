@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -24,8 +23,6 @@ logger = logging.getLogger("pyramid_chat")
 
 MAX_PREVIEWS = 20
 """Rooms that one connection may look at without being in them."""
-TYPING_EVERY = 1.0
-"""Seconds in which it is told once that somebody is typing."""
 
 Change = Callable[[Session, RoomContext, int], tuple[JSONObject, bool]]
 
@@ -38,7 +35,6 @@ class ChatSession(Listener):
         super().__init__(request)
         self._present = False
         self._away = False
-        self._typed = (0, 0.0)
 
     @property
     def live(self) -> Live:
@@ -61,6 +57,10 @@ class ChatSession(Listener):
             self.close(*live.SIGNED_OUT)
             return
         try:
+            if self.live.connections.take(self.user.id):
+                # Its page comes back, later each time.
+                self.close(*live.UNSURE)
+                return
             if (mine := self._mine()) is not None:
                 timeout = self.request.registry.chat_settings.session_timeout
                 people.seen(self.request.registry.chat_database, self.user.sign_in, timeout)
@@ -343,14 +343,13 @@ class ChatSession(Listener):
             self.live.tell(event, live.user_name(self.user.id))
 
     def _typing(self, request: messages.Typing) -> None:
-        room_id, when = self._typed
-        if room_id == request.room and time.monotonic() - when < TYPING_EVERY:
-            return
         with self.transaction():
             context = self._visible(request.room)
             if not self.request.has_permission("post", context):
                 raise Refused("not-member", "Join the room first.")
-        self._typed = request.room, time.monotonic()
+        # Over all of the person's connections.
+        if not self.live.coalescer.first(("typing", self.user.id)):
+            return
         event = {"type": "typing", "room": request.room, "user": self.user.person}
         mine = self.live.listeners(live.user_name(self.user.id))
         self.live.tell(event, live.typing_name(request.room), exclude=mine)

@@ -12,14 +12,15 @@ from sqlalchemy.orm import Session
 
 from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import DIRECT, PRIVATE, PUBLIC, Membership, Message, Room, User
-from pyramid_chat.names import BadInput, folded
 
 MAX_MEMBERS = 500
 """Members of a room that a client is told."""
 MAX_ROOMS = 200
 """Rooms that somebody may be in: a client is told all of them in one message."""
-MAX_LISTED = 500
-"""Public rooms that a client is told."""
+MAX_INVITED = 200
+"""Rooms that others may have somebody in who did not look into them; as many conversations."""
+MAX_INVITED_BY_OWNER = 5
+"""How many of them may belong to the same person."""
 MAX_UNREAD = 999
 """Unread messages that are counted."""
 
@@ -36,9 +37,15 @@ _acl = ACLHelper()
 class TooMany(Exception):
     """Somebody is in as many rooms as there may be."""
 
-    def __init__(self, user_id: int) -> None:
+    def __init__(self) -> None:
         super().__init__(f"Nobody can be in more than {MAX_ROOMS} rooms.")
-        self.user_id = user_id
+
+
+class NotLookedInto(TooMany):
+    """Somebody was put into rooms enough that they have not looked into."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "They have not looked into earlier ones yet.")
 
 
 def principals(user_id: int | None) -> list[str]:
@@ -212,6 +219,13 @@ def person(session: Session, user_id: int) -> JSONObject:
     return {"id": user.id, "name": user.name}
 
 
+def told_member(session: Session, room_id: int, user_id: int) -> JSONObject:
+    """Tells who hears a room whether somebody is in it."""
+    joined = session.get(Membership, (room_id, user_id)) is not None
+    who = person(session, user_id)
+    return {"type": "member", "room": room_id, "user": who, "joined": joined}
+
+
 def members(session: Session, room_id: int) -> list[JSONObject]:
     """Lists who is in a room, by name, the first of them."""
     query = (
@@ -224,70 +238,7 @@ def members(session: Session, room_id: int) -> list[JSONObject]:
     return [{"id": row.id, "name": row.name} for row in session.execute(query)]
 
 
-def public_rooms(session: Session, user_id: int) -> list[JSONObject]:
-    """Lists the public rooms, by name, with the number of their members."""
-    count = (
-        select(func.count()).where(Membership.room_id == Room.id).correlate(Room).scalar_subquery()
-    )
-    mine = select(Membership.room_id).where(Membership.user_id == user_id)
-    query = (
-        select(Room.id, Room.name, Room.topic, count, Room.id.in_(mine))
-        .where(Room.kind == PUBLIC)
-        .order_by(Room.unique_name)
-        .limit(MAX_LISTED)
-    )
-    return [
-        {"id": id_, "name": name, "topic": topic, "members": number, "member": bool(member)}
-        for id_, name, topic, number, member in session.execute(query)
-    ]
-
-
 # Changes. Their sessions have to be such as may write.
-
-
-def create(session: Session, user_id: int, kind: str, name: str, topic: str) -> int:
-    """Makes a public or private room with one member, who owns it.
-
-    Returns:
-        Its id.
-
-    Raises:
-        BadInput: there is a public room of that name.
-        TooMany: the person is in too many rooms.
-    """
-    room = Room(kind=kind, name=name, topic=topic, owner_id=user_id)
-    room.unique_name = _unique_name(kind, name)
-    session.add(room)
-    _flush_room(session)
-    join(session, room.id, user_id)
-    return room.id
-
-
-def change(session: Session, room_id: int, name: str | None, topic: str | None) -> None:
-    """Gives a room another name or topic; None leaves it.
-
-    Raises:
-        BadInput: there is a public room of that name.
-    """
-    room = session.get_one(Room, room_id)
-    if topic is not None:
-        room.topic = topic
-    if name is not None:
-        room.name = name
-        room.unique_name = _unique_name(room.kind, name)
-    _flush_room(session)
-
-
-def _unique_name(kind: str, name: str) -> str | None:
-    # The name of a private room is nobody's business.
-    return f"{PUBLIC}:{folded(name)}" if kind == PUBLIC else None
-
-
-def _flush_room(session: Session) -> None:
-    try:
-        session.flush()
-    except IntegrityError:
-        raise BadInput("There is a room of that name already.", "name") from None
 
 
 def direct(session: Session, user_id: int, other_id: int) -> tuple[int, bool]:
@@ -297,7 +248,7 @@ def direct(session: Session, user_id: int, other_id: int) -> tuple[int, bool]:
         Its id, and whether it is new.
 
     Raises:
-        TooMany: one of them is in too many rooms.
+        TooMany: who makes it is in too many rooms, or the other one was put into too many.
     """
     first, second = sorted((user_id, other_id))
     unique_name = f"{DIRECT}:{first}:{second}"
@@ -311,19 +262,27 @@ def direct(session: Session, user_id: int, other_id: int) -> tuple[int, bool]:
     except IntegrityError:
         # The other one was quicker.
         return session.scalars(found).one(), False
-    for one in (user_id, other_id):
-        join(session, room.id, one)
+    join(session, room.id, user_id)
+    join(session, room.id, other_id, invited=True)
     return room.id, True
 
 
-def join(session: Session, room_id: int, user_id: int) -> bool:
+def join(session: Session, room_id: int, user_id: int, *, invited: bool = False) -> bool:
     """Makes somebody a member, who has read what there is.
+
+    What others do counts apart, so that nobody's own rooms can be used up by invitations.
+
+    Args:
+        session: that may write.
+        room_id: of the room.
+        user_id: who.
+        invited: somebody else wants it.
 
     Returns:
         False where they are one already.
 
     Raises:
-        TooMany: they are in too many rooms.
+        TooMany: they are in too many rooms, or were put into too many.
     """
     # In this order two who join at once are one after the other.
     room = session.scalars(
@@ -332,16 +291,39 @@ def join(session: Session, room_id: int, user_id: int) -> bool:
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
-    if session.get(Membership, (room_id, user_id)) is not None:
+    if (membership := session.get(Membership, (room_id, user_id))) is not None:
+        membership.invited = membership.invited and invited
         return False
-    mine = select(func.count()).where(Membership.user_id == user_id)
-    if session.scalars(mine).one() >= MAX_ROOMS:
-        raise TooMany(user_id)
-    session.add(Membership(room_id=room_id, user_id=user_id, read=room.version))
+    if invited:
+        _check_invited(session, room, user_id)
+    else:
+        _check_rooms(session, user_id)
+    session.add(Membership(room_id=room_id, user_id=user_id, read=room.version, invited=invited))
     if room.owner_id is None and room.kind != DIRECT:
         room.owner_id = user_id
     session.flush()
     return True
+
+
+def _check_rooms(session: Session, user_id: int) -> None:
+    mine = (Membership.user_id == user_id, Membership.invited.is_(False))
+    if session.scalars(select(func.count()).where(*mine)).one() >= MAX_ROOMS:
+        raise TooMany
+
+
+def _check_invited(session: Session, room: Room, user_id: int) -> None:
+    of_kind = Room.kind == DIRECT if room.kind == DIRECT else Room.kind != DIRECT
+    unseen = (
+        select(func.count())
+        .select_from(Membership)
+        .join(Room, Room.id == Membership.room_id)
+        .where(Membership.user_id == user_id, Membership.invited.is_(True), of_kind)
+    )
+    if session.scalars(unseen).one() >= MAX_INVITED:
+        raise NotLookedInto
+    same_owner = unseen.where(Room.owner_id == room.owner_id)
+    if room.kind != DIRECT and session.scalars(same_owner).one() >= MAX_INVITED_BY_OWNER:
+        raise NotLookedInto
 
 
 def leave(session: Session, room_id: int, user_id: int) -> bool:
@@ -373,7 +355,7 @@ def leave(session: Session, room_id: int, user_id: int) -> bool:
 
 
 def mark_read(session: Session, room_id: int, user_id: int, number: int) -> bool:
-    """Notes what a member has read; nobody un-reads.
+    """Notes what a member has read, and that they have looked into the room; nobody un-reads.
 
     Returns:
         False where that is no news, or cannot be.
@@ -387,7 +369,7 @@ def mark_read(session: Session, room_id: int, user_id: int, number: int) -> bool
             Membership.read < number,
             version >= number,
         )
-        .values(read=number)
+        .values(read=number, invited=False)
         .returning(Membership.read)
         .execution_options(synchronize_session=False)
     )

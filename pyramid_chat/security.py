@@ -11,6 +11,7 @@ from pyramid.session import SignedCookieSessionFactory
 
 from pyramid_chat import people, rooms
 from pyramid_chat.database import Database
+from pyramid_chat.devices import Devices
 from pyramid_chat.messages import MAX_ID
 from pyramid_chat.people import Identity
 from pyramid_chat.settings import Settings
@@ -123,9 +124,11 @@ def includeme(config: Configurator) -> None:
     config.set_root_factory(Root)
     config.set_security_policy(SecurityPolicy())
     config.add_request_method(_identity, "chat_identity", reify=True)
+    secret = settings.secret()
+    config.registry.chat_devices = Devices(secret, secure=settings.secure_cookies)
     config.set_session_factory(
         SignedCookieSessionFactory(
-            settings.secret(),
+            secret,
             cookie_name="chat_session",
             max_age=settings.session_timeout,
             timeout=settings.session_timeout,

@@ -15,43 +15,25 @@ from pyramid.view import view_defaults
 
 from pyramid_chat import passwords, people
 from pyramid_chat.browsers import browser_name
-from pyramid_chat.database import Database
+from pyramid_chat.database import RETRY_AFTER, Database
 from pyramid_chat.decorators import view_config
+from pyramid_chat.devices import devices_of
 from pyramid_chat.errors import Problem, secured
-from pyramid_chat.limits import Limits, seconds
+from pyramid_chat.limits import Busy, seconds
 from pyramid_chat.live import live_of
 from pyramid_chat.messages import MAX_TEXT, JSONObject
+from pyramid_chat.models import User
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name, folded
 from pyramid_chat.settings import Settings
+from pyramid_chat.throttle import Throttle
 
 Arguments = TypeVarTuple("Arguments")
+
+TOO_MANY = "Too many people sign in at the moment. Please try again soon."
 
 # A path of this host, in characters that stand in a header as they are. Browsers take a backslash
 # for a slash, and two of them for the beginning of another host.
 _LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")
-
-
-class Throttle:
-    """Slows down who guesses passwords.
-
-    Args:
-        limits: makes its limits.
-
-    Attributes:
-        guesses: attempts that failed, by the name that was tried and where they came from.
-        names: attempts that failed, by the name alone. Far more are allowed: whoever guesses from
-            elsewhere must not keep the name's owner out.
-        addresses: attempts that failed, by where they came from.
-        registrations: new accounts, by where they came from.
-        changes: changes of names and passwords, by whose they are.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self.guesses = limits.make("guesses", 2, 10)
-        self.names = limits.make("names", 20, 200)
-        self.addresses = limits.make("addresses", 10, 100)
-        self.registrations = limits.make("registrations", 2, 30)
-        self.changes = limits.make("changes", 2, 10)
 
 
 def after_commit(
@@ -77,6 +59,12 @@ def _next(request: Request) -> str:
     wanted = request.params.get("next", "")
     home: str = request.route_path("chat")
     return wanted if _LOCAL.fullmatch(wanted) else home
+
+
+def _not_now(request: Request, status: int, wait: float) -> None:
+    """Says that somebody may come again."""
+    request.response.status_int = status
+    request.response.headers["Retry-After"] = str(seconds(wait))
 
 
 def _settings(request: Request) -> Settings:
@@ -133,35 +121,31 @@ class SignIn:
         name = request.POST.get("name", "")
         password = request.POST.get("password", "")
         throttle: Throttle = request.registry.chat_throttle
-        tried, address = folded(name), request.remote_addr
-        buckets = (
-            (throttle.guesses, (tried, address)),
-            (throttle.names, tried),
-            (throttle.addresses, address),
-        )
-        # Before the slow look at the password, so that many attempts at once count as many.
-        waits = [bucket.take(key) for bucket, key in buckets]
-        if wait := max(waits):
-            for (bucket, key), refused in zip(buckets, waits, strict=True):
-                if not refused:
-                    bucket.give_back(key)
-            request.response.status_int = 429
-            request.response.headers["Retry-After"] = str(seconds(wait))
-            return self._form(f"That was wrong too often. Try again in {seconds(wait)} s.")
+        tried = folded(name)
+        device = devices_of(request.registry).known_as(request, tried)
+        attempt = throttle.attempt(tried, request.remote_addr, device)
+        if attempt.wait:
+            _not_now(request, 429, attempt.wait)
+            return self._form(f"That was too often. Try again in {seconds(attempt.wait)} s.")
         database: Database = request.registry.chat_database
         with database.session() as session:
             user = people.find(session, name)
             user_id, kept = (user.id, user.password) if user is not None else (0, None)
             disabled = user is not None and user.disabled
-        if not passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1]):
+        try:
+            right = passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1])
+        except Busy:
+            attempt.take_back()
+            _not_now(request, 503, RETRY_AFTER)
+            return self._form(TOO_MANY)
+        if not right:
             request.response.status_int = 400
             return self._form("The name or the password is wrong.")
         if disabled:
             # Only who knows the password learns it.
             request.response.status_int = 403
             return self._form("This account is disabled. Ask who looks after this chat.")
-        for bucket, key in buckets:
-            bucket.give_back(key)
+        attempt.take_back()
         if kept is not None and passwords.is_outdated(kept):
             people.set_password(request.dbsession, user_id, passwords.hashed(password))
         return signed_in(request, user_id)
@@ -198,9 +182,8 @@ class Register:
         try:
             name = checked_name(request.POST.get("name", ""))
             password = new_password(request)
-            if wait := throttle.registrations.take(request.remote_addr):
-                request.response.status_int = 429
-                request.response.headers["Retry-After"] = str(seconds(wait))
+            if wait := throttle.register(request.remote_addr):
+                _not_now(request, 429, wait)
                 return self._form(f"Too many accounts at once. Try again in {seconds(wait)} s.")
             kept = passwords.hashed(password)
             user = people.add(request.dbsession, name, kept)
@@ -209,6 +192,10 @@ class Register:
             # What was written so far is not kept.
             request.tm.doom()
             return self._form(bad.text)
+        except Busy:
+            _not_now(request, 503, RETRY_AFTER)
+            request.tm.doom()
+            return self._form(TOO_MANY)
         live = live_of(request.registry)
         for room_id in people.rooms_of(request.dbsession, user.id):
             after_commit(request, live.membership_changed, room_id, user.id)
@@ -245,7 +232,10 @@ def signed_in(request: Request, user_id: int) -> Response:
     after = _next(request)
     remember(request, sign_in)
     new_csrf_token(request)
-    return HTTPSeeOther(after)
+    done = HTTPSeeOther(after)
+    name = request.dbsession.get_one(User, user_id).folded
+    devices_of(request.registry).remember(request, done, name)
+    return done
 
 
 def sign_out_before(request: Request) -> None:
@@ -267,4 +257,4 @@ def sign_out(request: Request) -> Response:
     return done
 
 
-__all__ = ("Problem", "Throttle", "after_commit")
+__all__ = ("Problem", "after_commit")

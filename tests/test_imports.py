@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 #: From the ground to the top. Folders side by side on a floor do not know each other.
 FLOORS = (
-    {"errors", "ini", "later"},
+    {"errors", "ini", "later", "logs"},
     {"core"},
     {"resume"},
     {"endpoint"},

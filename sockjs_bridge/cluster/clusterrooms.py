@@ -223,9 +223,7 @@ class ClusterRooms(DeclaredRooms):
         self._clock.call_from_thread(self._publish, room, text, exclude, published)
         if self.hub.failing:
             return 0
-        return (
-            len(sessions) - len(set(sessions).intersection(exclude)) if exclude else len(sessions)
-        )
+        return len(sessions) - (len({*exclude}.intersection(sessions)) if exclude else 0)
 
     def _sessions(self, room: str) -> list[Recipient]:
         return self._everybody() if room == EVERYBODY else self._rooms.members(room)

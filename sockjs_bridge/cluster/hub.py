@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Protocol
 
+from sockjs_bridge.cluster.audience import Audience
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.positions import Heard, RoomPosition, Step
 from sockjs_bridge.cluster.publisher import Publisher
@@ -28,39 +28,6 @@ logger = logging.getLogger("sockjs_bridge.cluster")
 LOOK = 30.0
 #: Seconds until the store is asked again for what it could not say.
 RETRY = 1.0
-
-
-class Audience(Protocol):
-    """Who hears rooms in this process; the hub calls it, on the loop."""
-
-    def occupied(self, room: str) -> bool:
-        """Tells whether somebody is in a room."""
-        raise NotImplementedError
-
-    def began(self, room: str, position: Position) -> None:
-        """A room with history is heard; messages behind a position follow, then `settled`."""
-        raise NotImplementedError
-
-    def settled(self, room: str) -> None:
-        """All that was asked of a room is there: it goes on from `ClusterHub.position`."""
-        raise NotImplementedError
-
-    def hear(
-        self, room: str, position: Position | None, entry: Entry, exclude: Collection[object]
-    ) -> None:
-        """Takes a room's next message.
-
-        Args:
-            room: its name.
-            position: of the message, None in a room without history.
-            entry: the message.
-            exclude: sessions that do not get it.
-        """
-        raise NotImplementedError
-
-    def gap(self, room: str, position: Position) -> None:
-        """Messages of a room are missing for good; it goes on behind a position."""
-        raise NotImplementedError
 
 
 class ClusterHub:

@@ -130,6 +130,8 @@ class Settings:
             with 4503.
         max_body_size: bytes of the body of a request of the application's pages; beyond: 413.
             None leaves it to the server's setting of the same name, of which the smaller counts.
+        page_threads: how many threads there may be for the application's pages where they wait
+            longer than 0.1 s for one; None for as many as the server's ``threads``.
         transports: which are on, by the names that the SockJS client uses.
         allowed_origins: the origins that may connect beside the page's own; ``*`` for all.
         subprotocols: those of raw WebSockets that the application speaks, in the order of its
@@ -165,6 +167,7 @@ class Settings:
     max_presence_info: int = setting(1024, count(2, "bytes"))
     blocking_threads: int = setting(1000, count(1, "threads"))
     max_body_size: int | None = setting(None, count(0, "bytes"))
+    page_threads: int | None = setting(None, count(1, "threads"))
     transports: tuple[str, ...] = setting(NAMES, _transports)
     allowed_origins: tuple[str, ...] = setting((), _origins)
     subprotocols: tuple[str, ...] = setting((), _subprotocols)

@@ -33,9 +33,11 @@ class Endpoints:
     Args:
         max_sessions: of one process, all endpoints and applications together.
         max_body_size: bytes of the body of a request of the application; None for no bound.
+        page_threads: how many threads there may be for its pages; None leaves it to the server.
 
     Attributes:
         max_body_size: as given.
+        page_threads: as given.
         rooms: of all endpoints together.
         monitor: what is counted; to be set before the server starts.
         resumption: what is counted of how resumable sessions go on; as `monitor`.
@@ -53,8 +55,14 @@ class Endpoints:
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
     REMEMBERED = 1000
 
-    def __init__(self, max_sessions: int, max_body_size: int | None = None) -> None:
+    def __init__(
+        self,
+        max_sessions: int,
+        max_body_size: int | None = None,
+        page_threads: int | None = None,
+    ) -> None:
         self.max_body_size = max_body_size
+        self.page_threads = page_threads
         self._endpoints: dict[str, Endpoint] = {}
         self._matched: dict[str, Endpoint] = {}
         # Apart from those: anybody can ask for what there is not.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import partial
@@ -12,6 +14,8 @@ from sockjs_bridge.core.history import EVERYBODY, History
 from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoints import Endpoints
+from sockjs_bridge.endpoint.homes import Process
+from sockjs_bridge.errors import NotConfirmed
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_close, checked_message, checked_room
 from sockjs_bridge.pyramid.confirmation import BroadcastCount
@@ -21,12 +25,15 @@ from sockjs_bridge.pyramid.presence import PresenceList
 from sockjs_bridge.pyramid.sessions import WebSocketSession
 from sockjs_bridge.pyramid.threads import BlockingThreads
 
+logger = logging.getLogger("sockjs_bridge.cluster")
+
 
 class SockJS:
     """The real-time side of an application: ``request.sockjs`` and ``registry.sockjs``.
 
     Its methods may be called from any view, thread or task. Under another server (waitress, a
-    script) there are no connections, and the methods have no effect.
+    script) there are no connections, and the methods have no effect; in a cluster `broadcast` sends
+    to the connections of the processes that serve some, and blocks until the message is published.
 
     Args:
         settings: the defaults of every endpoint.
@@ -44,13 +51,17 @@ class SockJS:
     """
 
     def __init__(self, settings: Settings, client_path: str) -> None:
-        self.endpoints = Endpoints(settings.max_sessions, settings.max_body_size)
+        self.endpoints = Endpoints(
+            settings.max_sessions, settings.max_body_size, settings.page_threads
+        )
         self.settings = settings
         self.threads = BlockingThreads(settings.blocking_threads)
         self.connection_routes: set[str] = set()
         self.page_routes: set[str] = set()
         self.client_path = client_path
         self.hinted = False
+        # When it was logged that a message could not be published.
+        self._complained: float | None = None
         self.warned: set[tuple[str, ...]] = set()
 
     def __repr__(self) -> str:
@@ -101,6 +112,8 @@ class SockJS:
             if not confirm:
                 return BroadcastCount(history.broadcast(name, message, channels))
             return self._confirmed(history, name, message, channels)
+        if self.endpoints.cluster is not None and not self.endpoints.served:
+            return self._publish(room, message, confirm=confirm)
         sessions: list[Recipient]
         if room is None:
             sessions = [session for endpoint in self.endpoints for session in endpoint.sessions]
@@ -113,6 +126,24 @@ class SockJS:
             send = self.endpoints.broadcasts.send
             self.endpoints.clock.call_from_thread(send, sessions, message, left_out)
         return BroadcastCount(count)
+
+    def _publish(self, room: str | None, message: str, *, confirm: bool) -> BroadcastCount:
+        """Publishes where another server serves the application, or none; blocks."""
+        # Here: who has no cluster imports none of it.
+        from sockjs_bridge.cluster.publish import publish
+        from sockjs_bridge.cluster.store import StoreError
+
+        note_act()
+        try:
+            publish(self.settings.cluster, room, message, name=self.settings.cluster_name)
+        except StoreError as error:
+            if confirm:
+                raise NotConfirmed(str(error)) from error
+            now = time.monotonic()
+            if self._complained is None or now - self._complained >= 1:
+                self._complained = now
+                logger.error("a message was not published: %s", error)
+        return BroadcastCount(0)
 
     @staticmethod
     def _confirmed(
@@ -147,6 +178,14 @@ class SockJS:
             raise TypeError(f"a topic is a str, not {type(topic).__name__}")
         note_act()
         self.endpoints.signals.say(KIND, [topic, data])
+
+    def processes(self) -> list[Process]:
+        """Lists the processes that serve the application, the one that is asked first."""
+        cluster = self.endpoints.cluster
+        if cluster is not None:
+            return cluster.processes()
+        sessions = self.endpoints.hub.capacity.taken if self.endpoints.served else 0
+        return [Process("", sessions, own=True)]
 
     def presence(self, room: str) -> PresenceList:
         """Lists who is in a room, in all processes: who it is, since when, what is told of them.

@@ -44,7 +44,7 @@ OLD_PREFIX = "/__sockjs__"
 
 # Bounds of the whole process: no single route can have its own.
 _PROCESS_WIDE = {
-    *("max_sessions", "blocking_threads", "max_body_size"),
+    *("max_sessions", "blocking_threads", "max_body_size", "page_threads"),
     *("max_suspended_bytes", "max_tombstones"),
     *("cluster", "cluster_name", "cluster_listen", "cluster_secret", "cluster_lease", "drain"),
     *("metrics_path", "metrics_permission", "health_path"),

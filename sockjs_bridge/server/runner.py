@@ -98,7 +98,9 @@ class Runner:
         if own is not None:
             # The application knows what its forms need.
             options = replace(options, max_body_size=min(own, options.max_body_size))
-        self._requests = ThreadPool(options.threads, "wsgi", max_lent=options.response_threads)
+        self._requests = ThreadPool(
+            options.threads, "wsgi", self._site.page_threads, options.response_threads
+        )
         # A handshake is short, and must not wait behind pages.
         self._handshakes = ThreadPool(options.threads, "wsgi-handshakes")
         self._workers = SessionWorkers(options.threads, options.hook_threads)

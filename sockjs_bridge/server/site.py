@@ -88,6 +88,14 @@ class Site:
         return self._direct.max_body_size if self._direct is not None else None
 
     @property
+    def page_threads(self) -> int | None:
+        """How many threads there may be for pages, as the application says; None where it does not.
+
+        Of one behind other WSGI code that is not known.
+        """
+        return self._direct.page_threads if self._direct is not None else None
+
+    @property
     def by_host(self) -> bool:
         """Whether the host that a request names matters to `find`."""
         return self._direct is None or bool(self._mounts)

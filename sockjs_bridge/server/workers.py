@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sockjs_bridge.server.loop import look_until
+from sockjs_bridge.server.relief import Relief
 from sockjs_bridge.server.threads import ThreadPool, start_thread
 
 
@@ -22,8 +23,6 @@ class SessionWorkers:
         max_size: how many it may have.
     """
 
-    #: Seconds that a hook may wait for a thread.
-    PATIENCE = 0.1
     #: Seconds between two calls of what is repeated.
     TICK = 1.0
     #: How many of these are called in one go, so that a crowd cannot hold up the loop.
@@ -32,7 +31,7 @@ class SessionWorkers:
     def __init__(self, size: int, max_size: int) -> None:
         # Not the pool of the WSGI application: slow hooks must not keep pages waiting.
         self._pool = ThreadPool(size, "sockjs-hooks", max_size)
-        self._watching = False
+        self._relief = Relief(self._pool)
         self._threads: set[threading.Thread] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._repeated: set[Callable[[], bool]] = set()
@@ -55,20 +54,7 @@ class SessionWorkers:
         if self._stopped:
             return
         self._pool.submit(function)
-        if self._pool.waiting and not self._watching:
-            self._watching = True
-            self._look_again()
-
-    def _look_again(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(self.PATIENCE, self._relieve, self._pool.submitted)
-
-    def _relieve(self, submitted: int) -> None:
-        """Has the pool grow by what was there at the last look and did not begin yet."""
-        self._pool.relieve(submitted - self._pool.begun)
-        self._watching = self._pool.waiting > 0
-        if self._watching:
-            self._look_again()
+        self._relief.watch()
 
     def start(self, function: Callable[[], object], name: str) -> None:
         """Runs a function in a thread of its own, a daemon: it cannot hold the process.

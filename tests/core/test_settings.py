@@ -26,6 +26,7 @@ def test_defaults() -> None:
         max_sessions=50000,
         blocking_threads=1000,
         max_body_size=None,
+        page_threads=None,
         transports=NAMES,
         allowed_origins=(),
         subprotocols=(),

@@ -150,7 +150,9 @@ def test_wrong_keyword(name, value, allowed):
     assert allowed in text
 
 
-@pytest.mark.parametrize("key", ["max_sessions", "blocking_threads", "max_body_size"])
+@pytest.mark.parametrize(
+    "key", ["max_sessions", "blocking_threads", "max_body_size", "page_threads"]
+)
 def test_process_wide_setting_on_a_route(key):
     """What bounds the process cannot be another number for one route: the error says where."""
     config = configurator()

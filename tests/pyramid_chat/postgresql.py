@@ -1,10 +1,11 @@
-"""A PostgreSQL cluster of its own, which may be stopped and started."""
+"""A PostgreSQL cluster of its own, which may be stopped, started and frozen."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -25,16 +26,21 @@ def _tool(name: str) -> str:
 
 
 class Cluster:
-    """A cluster that is reached by a socket in its own folder."""
+    """A cluster that is reached by a socket in its own folder.
+
+    Attributes:
+        folder: that one.
+    """
 
     def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="chat-pg-")
+        self.folder = tempfile.mkdtemp(prefix="chat-pg-")
         # PostgreSQL refuses to run as root.
         self._root = os.geteuid() == 0
         if self._root:
-            shutil.chown(self._folder, "postgres", "postgres")
-        self._data = f"{self._folder}/data"
+            shutil.chown(self.folder, "postgres", "postgres")
+        self._data = f"{self.folder}/data"
         self._numbers = itertools.count()
+        self._frozen: list[int] = []
         try:
             self._run(
                 _tool("initdb"),
@@ -43,14 +49,14 @@ class Cluster:
             )
             self.start()
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
     def _run(self, *command: str) -> None:
         prefix = ("runuser", "-u", "postgres", "--") if self._root else ()
         done = subprocess.run(
             [*prefix, *command],
-            cwd=self._folder,
+            cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -61,28 +67,43 @@ class Cluster:
             raise RuntimeError(f"{command[0]} failed: {done.stderr}")
 
     def _control(self, *arguments: str) -> None:
-        log = f"{self._folder}/log"
+        log = f"{self.folder}/log"
         self._run(_tool("pg_ctl"), "-D", self._data, "-l", log, "-w", *arguments)
 
     def start(self) -> None:
         """Starts it, and waits until it answers."""
-        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off"
+        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off"
         self._control("-o", options, "start")
 
     def stop(self) -> None:
         """Stops it as a crash would."""
         self._control("-m", "immediate", "stop")
 
+    def freeze(self) -> None:
+        """Stops all of its processes in their tracks, as a paused machine does."""
+        master = int(Path(self._data, "postmaster.pid").read_text("ascii").split()[0])
+        # First the one that would make new ones.
+        os.kill(master, signal.SIGSTOP)
+        children = Path(f"/proc/{master}/task/{master}/children").read_text("ascii")
+        self._frozen = [master, *map(int, children.split())]
+        for process in self._frozen[1:]:
+            os.kill(process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Has them go on."""
+        for process in reversed(self._frozen):
+            os.kill(process, signal.SIGCONT)
+
     def destroy(self) -> None:
         """Stops it and removes its folder."""
         try:
             self.stop()
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
         """Connects to a database, in autocommit mode."""
-        return psycopg.connect(host=self._folder, user="postgres", dbname=database, autocommit=True)
+        return psycopg.connect(host=self.folder, user="postgres", dbname=database, autocommit=True)
 
     def create(self) -> str:
         """Makes an empty database, and returns its name."""
@@ -93,4 +114,4 @@ class Cluster:
 
     def url(self, database: str) -> str:
         """Returns the URL of a database, as an ini has it."""
-        return f"postgresql://postgres@/{database}?host={self._folder}"
+        return f"postgresql://postgres@/{database}?host={self.folder}"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from pyramid_chat import accounts, people, rooms
+from pyramid_chat import accounts, catalog, people, rooms
 from pyramid_chat.models import PRIVATE, PUBLIC, Message
 from pyramid_chat.moderation import MAX_SHOWN
 from pyramid_chat.notices import Watch
@@ -92,7 +92,7 @@ async def test_a_link_for_a_new_password_is_shown_once(chat: Chat, admin: Browse
 async def test_a_room_is_removed_for_ever(chat: Chat, admin: Browser) -> None:
     grace_id = chat.add_user("Grace")
     with chat.database.writing() as session, session.begin():
-        room = rooms.create(session, grace_id, PUBLIC, "Spam", "buy this")
+        room = catalog.create(session, grace_id, PUBLIC, "Spam", "buy this")
     async with chat.visit("Grace") as grace, chat.visit("Ada") as ada:
         await grace.say("buy this", room)
         await ada.ask("open", "opened", room=room)
@@ -108,14 +108,14 @@ async def test_a_room_is_removed_for_ever(chat: Chat, admin: Browser) -> None:
     with chat.database.writing() as session, session.begin():
         assert session.query(Message).filter_by(room_id=room).count() == 0
         # The name is free; the number is not: pages may know the old room by it.
-        assert rooms.create(session, grace_id, PUBLIC, "Spam", "") > room
+        assert catalog.create(session, grace_id, PUBLIC, "Spam", "") > room
 
 
 @both_databases
 async def test_a_private_room_is_found_when_everybody_has_left(chat: Chat, admin: Browser) -> None:
     grace_id = chat.add_user("Grace")
     with chat.database.writing() as session, session.begin():
-        room = rooms.create(session, grace_id, PRIVATE, "Plans", "")
+        room = catalog.create(session, grace_id, PRIVATE, "Plans", "")
     chat.add_messages(grace_id, 1, room, "the plan")
     assert shown((await admin.get("/admin"))[1], "rooms") == ["Lobby"]
     for action in ("enter", "remove"):

@@ -100,6 +100,28 @@ def test_a_second_start_changes_nothing(database_url: str, tmp_path: Path) -> No
 
 
 @both_databases
+def test_who_is_in_a_room_already_stays_there(database_url: str, tmp_path: Path) -> None:
+    """A database from before invitations were told apart: nobody counts as invited."""
+    own = settings(tmp_path, sqlalchemy__url=database_url)
+    database = Database(own.url, own.database_timeout)
+    with database.engine.execution_options(chat_writes=True).begin() as connection:
+        command.upgrade(_config(connection), "0002")
+        for statement in (
+            "INSERT INTO users VALUES (1, 'Ada', 'ada', 'hash', '2026-01-02 03:04:05')",
+            "INSERT INTO room VALUES"
+            " (1, 'private', 'Plans', NULL, '', 0, 1, '2026-01-02 03:04:05')",
+            "INSERT INTO membership VALUES (1, 1, 0, '2026-01-02 03:04:05')",
+        ):
+            connection.execute(text(statement))
+    database.engine.dispose()
+    database = open_database(own)
+    with database.session() as session:
+        (membership,) = session.scalars(select(Membership))
+        assert (membership.room_id, membership.user_id, membership.invited) == (1, 1, False)
+    database.engine.dispose()
+
+
+@both_databases
 def test_a_migration_can_be_taken_back(database: Database) -> None:
     with database.engine.begin() as connection:
         command.downgrade(_config(connection), "base")

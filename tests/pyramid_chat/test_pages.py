@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from urllib.parse import urljoin, urlsplit
@@ -13,6 +14,7 @@ import pytest
 from yarl import URL
 
 from pyramid_chat import passwords, people
+from pyramid_chat.limits import Busy
 from pyramid_chat.live import Live
 from pyramid_chat.models import SignIn, User, now
 from pyramid_chat.names import MAX_NAME
@@ -289,6 +291,11 @@ async def test_whoever_registers_is_signed_in_and_in_the_lobby(chat: Chat) -> No
         ({"name": "A\u200dda"}, "has that name"),
         ({"name": "Ada\ufe0f"}, "has that name"),
         ({"name": "\uff21da"}, "has that name"),
+        ({"name": "\u0430d\u0251"}, "looks like it"),
+        ({"name": "\u0391da"}, "looks like it"),
+        ({"name": "Ada\U0001d159"}, "invisible"),
+        ({"name": "\u0301"}, "at least one character"),
+        ({"name": "a" + "\u0301\u0316\u0302" * 2}, "only a few marks"),
         ({"password": "short", "password_again": "short"}, "at least 8"),
         ({"password": "x" * 201, "password_again": "x" * 201}, "at most 200"),
         ({"password_again": "another one"}, "not the same"),
@@ -407,6 +414,27 @@ async def test_a_form_that_is_no_utf8_breaks_nothing(chat: Chat) -> None:
         assert (await browser.get("/people?q=%00"))[1] == {"people": []}
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "UTF_32", "cp037", "no-such"])
+async def test_a_form_in_another_encoding_is_refused(chat: Chat, charset: str) -> None:
+    """Nothing of it is read, however it comes; UTF-8 may be named."""
+    form = "application/x-www-form-urlencoded; charset="
+    async with chat.browser("Ada") as browser:
+        for path in ("/sign-in", "/rooms", "/register"):
+            for body in (b"name=x", _chunks()):
+                headers = {"Content-Type": form + charset}
+                async with browser.http.post(chat.url + path, data=body, headers=headers) as done:
+                    assert done.status == 400
+                    assert "not UTF-8" in await done.text()
+        headers = {"Content-Type": f"{form}UTF-8", "X-CSRF-Token": browser.token}
+        data = b"name=caf%C3%A9&kind=public"
+        async with browser.http.post(f"{chat.url}/rooms", data=data, headers=headers) as done:
+            assert (done.status, (await done.json())["name"]) == (201, "caf\u00e9")
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    yield b"name=x"
+
+
 async def test_another_keyboards_way_to_write_a_password_is_right(chat: Chat) -> None:
     with chat.database.writing() as session, session.begin():
         people.add(session, "Zoë", passwords.hashed("caf\u00e9 caf\u00e9"))
@@ -471,6 +499,62 @@ async def test_whoever_guesses_elsewhere_keeps_nobody_out(chat: Chat) -> None:
         pass
 
 
+async def test_a_browser_that_signed_in_before_is_known(chat: Chat) -> None:
+    """Its cookie is signed, outlives the sign-in, and opens nothing but a bucket of its own."""
+    throttle = chat.app.registry.chat_throttle
+    async with chat.browser("Ada") as ada, chat.browser("Eve") as eve:
+        for browser in (ada, eve):
+            assert (await browser.post("/sign-out"))[0] == 303
+        while not throttle.addresses.take("127.0.0.1"):
+            pass
+        assert (await ada.sign_in("Ada")).status == 303
+        # Known, but not for Ada.
+        assert (await eve.sign_in("Ada")).status == 429
+        assert (await eve.sign_in("Eve")).status == 303
+        assert (await eve.post("/sign-out"))[0] == 303
+        (cookie,) = [each for each in eve.http.cookie_jar if each.key == "chat_device"]
+        assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+        value = cookie.value
+        forged = value[:10] + ("A" if value[10] != "A" else "B") + value[11:]
+        eve.http.cookie_jar.update_cookies({"chat_device": forged}, URL(chat.url))
+        assert (await eve.sign_in("Eve")).status == 429
+
+
+async def test_a_browser_is_known_for_those_who_signed_in_last(chat: Chat) -> None:
+    throttle = chat.app.registry.chat_throttle
+    async with chat.browser("P0") as browser:
+        for number in range(1, 11):
+            chat.add_user(f"P{number}")
+            assert (await browser.post("/sign-out"))[0] == 303
+            assert (await browser.sign_in(f"P{number}")).status == 303
+        assert (await browser.post("/sign-out"))[0] == 303
+        while not throttle.addresses.take("127.0.0.1"):
+            pass
+        assert (await browser.sign_in("P0")).status == 429
+        assert (await browser.sign_in("P1")).status == 303
+
+
+async def test_too_many_hashes_are_told_as_what_they_are(chat: Chat, monkeypatch) -> None:
+    """Neither form speaks of the database, and none of them was a guess."""
+    chat.add_user("Ada")
+    async with chat.browser() as browser:
+        with monkeypatch.context() as full:
+            full.setattr(passwords.Pool, "run", _no_room)
+            for done in (
+                *[await browser.sign_in("Ada") for _ in range(20)],
+                await browser.submit(
+                    "/register", name="Eve", password=PASSWORD, password_again=PASSWORD
+                ),
+            ):
+                assert (done.status, done.headers["Retry-After"]) == (503, "2")
+                assert "Too many people sign in" in await done.text()
+        assert (await browser.sign_in("Ada")).status == 303
+
+
+def _no_room(pool: passwords.Pool, function: object) -> None:
+    raise Busy("too many passwords at once")
+
+
 async def test_rooms_and_invitations_are_not_made_by_the_hundred(chat: Chat) -> None:
     async with chat.browser("Ada") as ada, chat.browser("Grace") as grace:
         for path, fields in (("/rooms", {"kind": "private"}), ("/direct", {"name": "Grace"})):
@@ -510,22 +594,6 @@ def test_a_password_of_nobody_is_as_dear_as_a_new_one(monkeypatch) -> None:
     assert not passwords.is_outdated(passwords._NOBODY)
     assert passwords.verify(kept, PASSWORD)
     assert not passwords.verify(kept, "guess")
-
-
-async def test_too_many_passwords_at_once_are_put_off(chat: Chat, monkeypatch) -> None:
-    monkeypatch.setattr(passwords, "PATIENCE", 0.01)
-    chat.add_user("Ada")
-    async with chat.browser() as browser:
-        for _ in range(passwords.AT_ONCE):
-            passwords._turns.acquire()
-        try:
-            done = await browser.sign_in("Ada")
-            assert done.status == 503
-            assert done.headers["Retry-After"]
-        finally:
-            for _ in range(passwords.AT_ONCE):
-                passwords._turns.release()
-        assert (await browser.sign_in("Ada")).status == 303
 
 
 @pytest.mark.parametrize("cookie", ["", "chat_session=forged", "chat_session=" + "A" * 200])
@@ -601,3 +669,31 @@ async def test_requests_of_one_person_are_limited(start: Start, monkeypatch) -> 
             for status, answer in (await ada.get("/people"), await ada.post("/rooms", name="x")):
                 assert (status, "too much" in answer["error"]) == (429, True)
             assert (await grace.get("/rooms"))[0] == 200
+
+
+async def test_changes_that_others_hear_are_limited_as_messages_are(start: Start) -> None:
+    with start(chat__messages_per_minute="1", chat__message_burst="3") as chat:
+        async with chat.browser("Ada") as ada, chat.browser("Grace") as grace:
+            _, room = await grace.post("/rooms", name="Attic")
+            path = f"/rooms/{room['id']}"
+            for action, fields in (("join", {}), ("edit", {"topic": "x"}), ("leave", {})):
+                assert (await ada.post(f"{path}/{action}", **fields))[0] == 200
+            status, answer = await ada.post(f"{path}/join")
+            assert (status, "too much" in answer["error"]) == (429, True)
+            assert (await grace.post(f"{path}/edit", topic="y"))[0] == 200
+
+
+async def test_connections_of_one_person_are_limited(start: Start, monkeypatch) -> None:
+    """Its page comes back; nobody else notices."""
+    monkeypatch.setattr(Live, "CONNECTIONS", (1, 2))
+    with start() as chat:
+        async with chat.browser("Ada") as ada, chat.visit("Grace") as grace:
+            for _ in range(2):
+                async with ada.connect():
+                    pass
+            headers = {"Cookie": ada.cookie}
+            async with connect(f"{chat.url}/chat", headers=headers) as refused:
+                with pytest.raises(ConnectionClosed) as closed:
+                    await refused.recv()
+            assert closed.value.code == 4503
+            assert (await grace.say("on"))["type"] == "message"

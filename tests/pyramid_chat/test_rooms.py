@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from yarl import URL
 
 from pyramid_chat.names import MAX_ROOM_NAME, MAX_TOPIC
 from sockjs_bridge.client import TRANSPORTS
@@ -99,7 +100,7 @@ async def test_public_rooms_are_listed_and_joined_and_left(chat: Chat) -> None:
         _, listed = await at_grace.get("/rooms")
         lobby = {"id": LOBBY, "name": "Lobby", "topic": "", "members": 2, "member": True}
         attic_listed = {"id": attic, "name": "Attic", "topic": "Old things", "members": 1}
-        assert listed == {"rooms": [attic_listed | {"member": False}, lobby]}
+        assert listed == {"rooms": [lobby, attic_listed | {"member": False}], "more": False}
         for _ in range(2):
             # A second time does no harm.
             status, joined = await at_grace.post(f"/rooms/{attic}/join")
@@ -325,9 +326,80 @@ async def test_nobody_is_in_more_rooms_than_a_welcome_can_hold(chat: Chat, monke
         assert (await ada.post("/rooms", name="A"))[0] == 201
         status, answer = await ada.post("/rooms", name="B")
         assert (status, "2 rooms" in answer["error"]) == (409, True)
+        # What others do takes nothing from that.
         _, room = await grace.post("/rooms", name="C")
-        assert (await grace.post(f"/rooms/{room['id']}/invite", name="Ada"))[0] == 409
+        assert (await grace.post(f"/rooms/{room['id']}/invite", name="Ada"))[0] == 200
         assert len((await ada.get("/rooms"))[1]["rooms"]) == 3
+
+
+@both_databases
+async def test_invitations_do_not_use_up_what_somebody_may_have(chat: Chat, monkeypatch) -> None:
+    """Of one person's rooms only some wait for somebody, of all together so many."""
+    monkeypatch.setattr("pyramid_chat.rooms.MAX_INVITED_BY_OWNER", 2)
+    monkeypatch.setattr("pyramid_chat.rooms.MAX_INVITED", 3)
+    async with (
+        chat.browser("Ada") as ada,
+        chat.browser("Eve") as eve,
+        chat.browser("Mary") as mary,
+    ):
+
+        async def invite(inviter: Browser, name: str) -> tuple[int, int]:
+            _, room = await inviter.post("/rooms", name=name, kind="private")
+            status, answer = await inviter.post(f"/rooms/{room['id']}/invite", name="Ada")
+            assert status == 200 or "earlier ones" in answer["error"]
+            return room["id"], status
+
+        rooms = [await invite(eve, f"Buy {number}") for number in range(4)]
+        assert [status for _, status in rooms] == [200, 200, 409, 409]
+        mine = await invite(mary, "Ours")
+        assert (mine[1], (await invite(mary, "Ours too"))[1]) == (200, 409)
+        for other in (eve, mary):
+            assert (await other.post("/direct", name="Ada"))[0] == 200
+        monkeypatch.setattr("pyramid_chat.rooms.MAX_ROOMS", 2)
+        assert (await ada.post("/rooms", name="Mine"))[0] == 201
+        # Whoever looks into a room is in it like anybody.
+        async with mary.connect() as at_mary, ada.connect() as at_ada:
+            await at_mary.say("hello", mine[0])
+            assert (await at_ada.hear("message"))["room"] == mine[0]
+            assert (await at_ada.ask("read", room=mine[0], number=1))["number"] == 1
+        monkeypatch.setattr("pyramid_chat.rooms.MAX_ROOMS", 10)
+        assert (await invite(mary, "And now"))[1] == 200
+        assert (await eve.post(f"/rooms/{rooms[2][0]}/invite", name="Ada"))[0] == 409
+        await ada.post(f"/rooms/{rooms[0][0]}/leave")
+        assert (await eve.post(f"/rooms/{rooms[2][0]}/invite", name="Ada"))[0] == 200
+
+
+@both_databases
+async def test_the_list_of_rooms_comes_in_pages_and_can_be_searched(
+    chat: Chat, monkeypatch
+) -> None:
+    """One's own are the first, whoever makes how many others."""
+    monkeypatch.setattr("pyramid_chat.catalog.MAX_LISTED", 3)
+    async with chat.browser("Ada") as ada, chat.browser("Eve") as eve:
+        await ada.post("/rooms", name="Zo\u00eb's", topic="For 100% fun")
+        for number in range(5):
+            await eve.post("/rooms", name=f"Buy {number}", topic="Now")
+        pages = [(await ada.get(f"/rooms?page={page}"))[1] for page in range(4)]
+        names = [[room["name"] for room in page["rooms"]] for page in pages]
+        assert names == [
+            ["Lobby", "Zo\u00eb's", "Buy 0"],
+            ["Buy 1", "Buy 2", "Buy 3"],
+            ["Buy 4"],
+            [],
+        ]
+        assert [page["more"] for page in pages] == [True, True, False, False]
+        for words, found in (
+            ("ZOE\u0308", ["Zo\u00eb's"]),
+            ("100%", ["Zo\u00eb's"]),
+            ("uy 4", ["Buy 4"]),
+            ("public", []),
+            ("_", []),
+            ("\x00", []),
+        ):
+            _, page = await ada.get(URL(f"{chat.url}/rooms").with_query(q=words))
+            assert [room["name"] for room in page["rooms"]] == found, words
+        for page in ("-1", "x", "9999999", "\u00b2"):
+            assert (await ada.get(URL(f"{chat.url}/rooms").with_query(page=page)))[0] == 400
 
 
 async def test_what_happens_while_a_connection_opens_is_not_missed(chat: Chat) -> None:
@@ -363,3 +435,16 @@ async def test_what_happens_while_a_connection_opens_is_not_missed(chat: Chat) -
                             versions[event["room"]] += 1
                 assert (versions[LOBBY], versions[secret]) == (2 * number + 2, 1)
             await at_grace.post(f"/rooms/{secret}/leave")
+
+
+async def test_no_public_room_looks_like_another(chat: Chat) -> None:
+    """Neither made nor renamed; a private one may: its members see that it is."""
+    async with chat.browser("Ada") as ada:
+        assert (await ada.post("/rooms", name="L\u043ebby"))[0] == 400
+        assert (await ada.post("/rooms", name="L\u043ebby", kind="private"))[0] == 201
+        status, room = await ada.post("/rooms", name="Kitchen")
+        assert status == 201
+        status, answer = await ada.post(f"/rooms/{room['id']}/edit", name="LOBBY")
+        assert (status, "looks like it" in answer["error"]) == (400, True)
+        status, room = await ada.post(f"/rooms/{room['id']}/edit", name="K\u0456tchen")
+        assert (status, room["name"]) == (200, "K\u0456tchen")

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import select
 
 from pyramid_chat import main, models, passwords, people
 from pyramid_chat.database import Database
@@ -89,3 +90,15 @@ def test_guesses_at_once_are_counted_one_by_one(app: Any) -> None:
                 return Counter(await asyncio.gather(*map(once, range(30))))
 
     assert asyncio.run(guess()) == {400: 10, 429: 20}
+
+
+def test_of_many_browsers_the_oldest_are_forgotten(app: Any) -> None:
+    """Nobody fills the table by signing in again and again."""
+    database = app.registry.chat_database
+    first = signed_in(database, DAY)
+    for _ in range(people.MAX_SIGN_INS):
+        last = signed_in(database, DAY)
+    with database.session() as session:
+        kept = set(session.scalars(select(models.SignIn.id)))
+    assert len(kept) == people.MAX_SIGN_INS
+    assert first not in kept and last in kept

@@ -18,6 +18,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from sockjs_bridge.logs import BoundedStreamHandler
 from sockjs_bridge.server import paste
 from sockjs_bridge.server.options import ServerOptions
 from tests.server.support import PATIENCE, Answer
@@ -129,12 +130,13 @@ def test_log_that_nobody_writes(served, caplog, capsys, monkeypatch):
     assert re.fullmatch(r"serving on http://127\.0\.0\.1:\d+\n", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("stream", ["stderr", "file", "warnings"])
+@pytest.mark.parametrize("stream", ["stderr", "bounded", "file", "warnings"])
 def test_log_of_a_console_and_others(served, caplog, capsys, tmp_path, monkeypatch, stream):
     """The address is told once on the console, and is in each log as well."""
     caplog.set_level("INFO", "sockjs_bridge.server")
     log = tmp_path / "log"
-    handler = logging.FileHandler(log) if stream == "file" else logging.StreamHandler(sys.stderr)
+    kind = BoundedStreamHandler if stream == "bounded" else logging.StreamHandler
+    handler = logging.FileHandler(log) if stream == "file" else kind(sys.stderr)
     if stream == "warnings":
         handler.setLevel(logging.WARNING)
     monkeypatch.setattr(logging.getLogger("sockjs_bridge"), "handlers", [handler])
@@ -144,6 +146,7 @@ def test_log_of_a_console_and_others(served, caplog, capsys, tmp_path, monkeypat
         os.kill(os.getpid(), signal.SIGTERM)
 
     served(hello, client)
+    handler.flush()
     handler.close()
     told = capsys.readouterr()
     assert (told.out + told.err).count("serving on http://127.0.0.1:") == 1

@@ -315,6 +315,37 @@ async def test_an_application_bounds_bodies(own, servers, size, status):
         writer.close()
 
 
+async def test_an_application_has_threads_for_pages_that_wait():
+    """A page that waits for nothing is answered beside more of them than there are threads."""
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def wait(request):
+        entered.release()
+        release.wait(PATIENCE)
+        return Response("late")
+
+    config = Configurator(settings={"sockjs.page_threads": "4"})
+    config.include("sockjs_bridge")
+    config.add_route("wait", "/wait")
+    config.add_view(wait, route_name="wait")
+    config.add_route("page", "/page")
+    config.add_view(lambda request: Response("at once"), route_name="page")
+    async with started(config.make_wsgi_app(), threads="1") as (runner, url):
+        late = [asyncio.create_task(ask(url, "/wait")) for _ in range(3)]
+        for _ in range(3):
+            assert await asyncio.to_thread(entered.acquire, True, PATIENCE)
+        assert (await asyncio.wait_for(ask(url, "/page"), PATIENCE)).body == b"at once"
+        # No more than that.
+        late.append(asyncio.create_task(ask(url, "/wait")))
+        assert await asyncio.to_thread(entered.acquire, True, PATIENCE)
+        last = [asyncio.create_task(ask(url, "/page")) for _ in range(5)]
+        await until(lambda: runner._requests.waiting == 5)
+        release.set()
+        assert [(await each).body for each in last] == [b"at once"] * 5
+        assert [(await each).body for each in late] == [b"late"] * 4
+        assert runner._requests._started == 4
+
+
 @pytest.mark.parametrize("fast", ["true", "false"])
 async def test_bodies_of_sends_count_too(fast):
     """They are held as those of pages are; what there is no room for is 503."""

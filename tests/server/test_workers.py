@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from sockjs_bridge.server.relief import Relief
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.workers import SessionWorkers
 
@@ -116,8 +117,8 @@ async def test_limit_of_growth(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         assert await asyncio.to_thread(running.acquire, True, 20)
     looked = asyncio.Semaphore(0)
-    look = SessionWorkers._look_again
-    monkeypatch.setattr(SessionWorkers, "_look_again", lambda self: (looked.release(), look(self)))
+    look = Relief._look_again
+    monkeypatch.setattr(Relief, "_look_again", lambda self: (looked.release(), look(self)))
     for _ in range(2):
         await asyncio.wait_for(looked.acquire(), 20)
     assert threads(workers) == 3

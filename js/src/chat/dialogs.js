@@ -1,10 +1,11 @@
 // The dialogs. The browser keeps the focus inside of them, and gives it back afterwards.
 
-import { $, make, setText, within } from "./dom.js";
+import { Catalog } from "./catalog.js";
+import { $, setText, within } from "./dom.js";
 import { Refused, messageOf } from "./http.js";
 import { PeopleField } from "./people.js";
 
-/** @import { ListedRoom, ToldRoom } from "./protocol.js" */
+/** @import { ToldRoom } from "./protocol.js" */
 
 /**
  * A dialog with one form: it closes when `submit` is done, and shows why where it is not.
@@ -107,8 +108,7 @@ export class Dialogs {
   /** @type {number | null} */
   #leaving = null;
   #people;
-  /** @type {ListedRoom[]} */
-  #found = [];
+  #catalog;
 
   /**
    * @param {import("./http.js").Api} api
@@ -122,7 +122,7 @@ export class Dialogs {
       topic: $("room-dialog-topic").value.trim(),
       kind: $("room-dialog-private").checked ? "private" : "public",
     }));
-    this.#browse = new FormDialog($("browse-dialog"), async () => this.#found[0]);
+    this.#browse = new FormDialog($("browse-dialog"), () => this.#catalog.first());
     this.#direct = new FormDialog($("direct-dialog"),
       () => api.post("direct", { name: $("direct-name").value.trim() }));
     this.#invite = new FormDialog($("invite-dialog"),
@@ -139,7 +139,10 @@ export class Dialogs {
       new PeopleField($("direct-name"), $("direct-people"), api),
       new PeopleField($("invite-name"), $("invite-people"), api),
     ];
-    $("browse-filter").addEventListener("input", () => this.#showFound());
+    this.#catalog = new Catalog(api, (error) => {
+      if (error) this.#browse.failed(error);
+      else this.#browse.error("");
+    });
     $("browse-list").addEventListener("click", (event) => this.#pick(event));
   }
 
@@ -211,53 +214,10 @@ export class Dialogs {
   }
 
   /** Lists the public rooms. */
-  async browse() {
+  browse() {
     this.#browse.form.reset();
-    this.#found = [];
-    $("browse-list").replaceChildren();
-    this.#note("Loading…");
     this.#browse.open((room) => room && this.#entered(room.id));
-    try {
-      this.#found = (await this.#api.get("rooms")).rooms;
-      this.#showFound();
-    } catch (error) {
-      this.#note("");
-      this.#browse.failed(error);
-    }
-  }
-
-  /** @param {string} text */
-  #note(text) {
-    setText($("browse-dialog").querySelector(".empty-list"), text);
-  }
-
-  #showFound() {
-    const wanted = $("browse-filter").value.trim().toLowerCase();
-    const rooms = this.#found.filter(
-      ({ name, topic }) => `${name} ${topic}`.toLowerCase().includes(wanted),
-    );
-    $("browse-list").replaceChildren(...rooms.map((room) => this.#choice(room)));
-    this.#note(rooms.length ? "" : "There is no such room.");
-  }
-
-  /** @param {ListedRoom} room */
-  #choice({ id, name, topic, members, member }) {
-    const people = `${members} ${members === 1 ? "person" : "people"}`;
-    /**
-     * @param {string} className
-     * @param {string} text
-     * @param {string} label
-     */
-    const button = (className, text, label) => make("button", {
-      type: "button", class: className, "aria-label": `${label} ${name}`,
-    }, text);
-    return make("li", { "data-room": id },
-      make("div", { class: "about" },
-        make("bdi", { class: "room-name" }, name),
-        make("span", { class: "help", dir: "auto" }, topic ? `${people} · ${topic}` : people)),
-      make("div", { class: "row" }, ...(member
-        ? [button("quiet look", "Open", "Open")]
-        : [button("quiet look", "Look", "Look into"), button("primary join", "Join", "Join")])));
+    return this.#catalog.open();
   }
 
   /** @param {Event} event */

@@ -7,6 +7,8 @@ export interface Elements {
   "browse-dialog": HTMLDialogElement;
   "browse-filter": HTMLInputElement;
   "browse-list": HTMLElement;
+  "browse-more": HTMLElement;
+  "browse-note": HTMLElement;
   "browse-rooms": HTMLElement;
   "cancel-edit": HTMLElement;
   "connection": HTMLElement;

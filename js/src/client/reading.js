@@ -118,10 +118,9 @@ function readTold(session, link, told) {
   if (told.pong) pong(session, link);
   if (told.ack) acknowledge(session);
   for (const [key, room, place] of missed) {
-    const gap = key + place;
     // The server repeats it until a message behind it is acknowledged.
-    if (!session._missed.has(gap)) session._tell("missed", { room });
-    session._missed.add(gap);
+    if (!session._missed.has(key + place)) session._tell("missed", { room });
+    session._missed.add(key + place);
   }
   if (told.stale) stale(session, count(told.stale));
   else if (lost) lose(session, count(lost.received ?? 0));

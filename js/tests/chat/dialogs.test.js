@@ -139,12 +139,12 @@ test("only what one may change is changed", async () => {
 });
 
 test("public rooms are listed as text, can be searched, looked into and joined", async () => {
-  answer = (request) => (request.method === "GET" ? [200, {
-    rooms: [
-      { id: 3, name: "Lobby", topic: "", members: 2, member: true },
-      { id: 4, name: "<img src=x>", topic: "<b>x</b>", members: 1, member: false },
-    ],
-  }] : [200, {}]);
+  const all = [
+    { id: 3, name: "Lobby", topic: "", members: 2, member: true },
+    { id: 4, name: "<img src=x>", topic: "<b>x</b>", members: 1, member: false },
+  ];
+  answer = (request) => (request.method === "GET"
+    ? [200, { rooms: request.url.includes("q=IMG") ? all.slice(1) : all, more: false }] : [200, {}]);
   await dialogs.browse();
   const rows = () => [...$("browse-list").children];
   assert.deepEqual(rows().map((row) => row.dataset.room), ["3", "4"]);
@@ -152,11 +152,53 @@ test("public rooms are listed as text, can be searched, looked into and joined",
   assert.equal(rows()[0].querySelector(".join"), null);
   $("browse-filter").value = "IMG";
   fire($("browse-filter"), "input");
+  await until(() => rows().length === 1);
   assert.deepEqual(rows().map((row) => row.dataset.room), ["4"]);
+  assert.equal($("browse-more").hidden, true);
   fire(rows()[0].querySelector(".join"), "click");
   await until(() => entered.length);
   assert.equal(requests.at(-1).line, "POST /rooms/4/join");
   assert.deepEqual(entered, [4]);
+});
+
+test("public rooms come in pages, and one that moved to the next is listed once", async () => {
+  const listed = (id) => ({ id, name: `Room ${id}`, topic: "", members: 1, member: false });
+  answer = (request) => (request.url.endsWith("page=0")
+    ? [200, { rooms: [1, 2].map(listed), more: true }]
+    : [200, { rooms: [2, 3].map(listed), more: false }]);
+  await dialogs.browse();
+  const rows = () => [...$("browse-list").children].map((row) => row.dataset.room);
+  assert.deepEqual(rows(), ["1", "2"]);
+  assert.equal($("browse-more").hidden, false);
+  fire($("browse-more"), "click");
+  await until(() => rows().length > 2);
+  assert.deepEqual(rows(), ["1", "2", "3"]);
+  assert.equal($("browse-more").hidden, true);
+  assert.equal(requests.at(-1).line, "GET /rooms?q=&page=1");
+  await until(() => document.activeElement.getAttribute("aria-label") === "Look into Room 3");
+});
+
+test("Enter goes to the first room of what is written, and no late answer takes its place", async () => {
+  const of = { a: [], garden: [{ id: 7, name: "Garden", topic: "", members: 1, member: true }] };
+  answer = (request) => [200, { rooms: of[new URL(request.url, root).searchParams.get("q")] ?? [], more: false }];
+  await dialogs.browse();
+  assert.equal($("browse-note").textContent, "There is no such room.");
+  $("browse-filter").value = "a";
+  fire($("browse-filter"), "input");
+  $("browse-filter").value = "garden";
+  submit("browse-dialog");
+  await until(() => entered.length);
+  assert.deepEqual(entered, [7]);
+});
+
+test("a list that cannot be had says why, until there is one", async () => {
+  answer = () => [503, { error: "Back soon." }];
+  await dialogs.browse();
+  assert.equal(error("browse-dialog"), "Back soon.");
+  assert.equal($("browse-note").textContent, "");
+  answer = () => [200, { rooms: [], more: false }];
+  fire($("browse-filter"), "input");
+  await until(() => error("browse-dialog") === "");
 });
 
 test("a room that cannot be joined says why", async () => {

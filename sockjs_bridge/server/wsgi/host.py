@@ -23,6 +23,7 @@ from sockjs_bridge.server.accesslog import CLIENT, GONE, REMOTE_USER
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.proxy import Client, MalformedForwarded
 from sockjs_bridge.server.reader import connection_of
+from sockjs_bridge.server.relief import Relief
 from sockjs_bridge.server.threads import ThreadPool
 from sockjs_bridge.server.wsgi.body import Body, BodyRefused, Uploads, on_disk
 from sockjs_bridge.server.wsgi.environ import make_environ, split_target
@@ -67,6 +68,7 @@ class WSGIHost:
     ) -> None:
         self._app = app
         self._pool = pool
+        self._relief = Relief(pool)
         self._handshakes = handshakes or pool
         self._options = options
         self.files = ThreadPool(FILE_THREADS, "sockjs-files")
@@ -162,6 +164,7 @@ class WSGIHost:
         exchange = Exchange(self._app, environ, outlet.send)
         try:
             job = self._pool.submit(_run_exchange, exchange, outlet, environ, body)
+            self._relief.watch()
         except RuntimeError as error:
             _let_go(body)
             logger.error("refused a request: %s", error)

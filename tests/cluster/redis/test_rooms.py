@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from pyramid.config import Configurator
 
+from sockjs_bridge import NotConfirmed
 from sockjs_bridge.cluster.clusterrooms import ClusterRooms
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.redis.store import RedisStore
@@ -66,8 +68,8 @@ class RedisRooms(RoomServer):
 
     history: ClusterRooms
 
-    def __init__(self, store: RedisStore, ear: RoomEar, node: str) -> None:
-        self.store, self.node = store, node
+    def __init__(self, store: RedisStore, ear: RoomEar, node: str, name: str) -> None:
+        self.store, self.node, self.name = store, node, name
         clock: Any = RunningClock(asyncio.get_running_loop())
         super().__init__(clock, BOUNDS, response_max_age=3600, response_limit=10**7)
         ear.rooms = self.history
@@ -92,7 +94,7 @@ async def serve() -> AsyncIterator[Serve]:
         async def start(url: str, node: str) -> tuple[RedisRooms, Ear]:
             ear = RoomEar()
             store, _ = await stack.enter_async_context(started(url, name, node, ear))
-            server = RedisRooms(store, ear, node)
+            server = RedisRooms(store, ear, node, name)
             stack.callback(server.history.hub.stop)
             return server, ear
 
@@ -149,6 +151,32 @@ async def test_a_client_goes_on_in_another_process(serve: Serve, shared: RedisSe
     two.broadcast("c")
     await until(lambda: '"c"' in str(again.stream.frames))
     assert again.texts == ["b", "c"]
+
+
+async def test_a_page_that_another_server_serves(
+    serve: Serve, shared: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its broadcast reaches the connections of the processes that have some."""
+    one, _ = await serve(shared.url, "node1")
+    stranger = one.stranger("plain")
+    await until(lambda: one.history.hub._rooms.get("plain").live)  # type: ignore[union-attr]
+
+    def application(cluster_name: str) -> Any:
+        settings = {"sockjs.cluster": shared.url, "sockjs.cluster_name": cluster_name}
+        with Configurator(settings=settings) as config:
+            config.include("sockjs_bridge")
+        return config.registry.sockjs
+
+    page, wrong = application(one.name), application("nobody")
+    assert await asyncio.to_thread(page.broadcast, "a", "plain") == 0
+    assert await asyncio.to_thread(page.broadcast, "b", confirm=True) == 0
+    await until(lambda: stranger.messages == ["a", "b"])
+    with pytest.raises(NotConfirmed):
+        await asyncio.to_thread(wrong.broadcast, "c", "plain", confirm=True)
+    for _ in range(2):
+        assert await asyncio.to_thread(wrong.broadcast, "d", "plain") == 0
+    assert len(caplog.records) == 1
+    assert caplog.records[0].getMessage().startswith("a message was not published: ")
 
 
 async def test_redis_comes_back_empty(

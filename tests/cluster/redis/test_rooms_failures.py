@@ -20,7 +20,7 @@ from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
 from tests.cluster.clusterserver import ClusterServer, Listening
 from tests.cluster.histories import Log, SharedHistory
-from tests.cluster.redis.support import fresh
+from tests.cluster.redis.support import fresh, raw
 from tests.cluster.redisproxy import RedisProxy
 from tests.cluster.redisserver import RedisServer
 from tests.cluster.stores import SOON
@@ -111,7 +111,7 @@ async def announce(servers: list[RedisServing], heard: Heard, text: str) -> None
 
 
 async def reached(servers: list[RedisServing], yes: bool) -> None:
-    """Wait until all processes behind the proxy reach Redis, or none."""
+    """Wait until all processes but the first one reach Redis, or none."""
     async with asyncio.timeout(SOON):
         while any(each.store._connected is not yes for each in servers[1:]):
             await asyncio.sleep(0.001)
@@ -157,3 +157,19 @@ async def test_a_redis_that_comes_back_empty_is_told(redis: RedisServer) -> None
         for _, log in heard.clients:
             assert len({*log.missed}) == len(ROOMS)
             assert all(log.missed.count(room) <= 2 for room in log.missed)
+
+
+async def test_a_redis_that_drops_who_reads_too_slowly(redis: RedisServer) -> None:
+    """Its limit for what waits for a subscriber; what was dropped is filled in."""
+    async with serving(redis.url, redis.url) as servers:
+        heard = Heard(servers)
+        await announce(servers, heard, "begin")
+        limit, long = "client-output-buffer-limit", "long " + 40_000 * "x"
+        await raw(servers[0].store, "CONFIG", "SET", limit, "pubsub 1024 1024 60")
+        servers[0].broadcast(long, "room 1")
+        await reached(servers, False)
+        await raw(servers[0].store, "CONFIG", "SET", limit, "pubsub 0 0 0")
+        await announce(servers, heard, "end")
+        for _, log in heard.clients:
+            assert log.missed == []
+            assert sum(long in texts for texts in log.texts.values()) == 1

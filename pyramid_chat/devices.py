@@ -1,0 +1,67 @@
+"""Browsers that somebody has signed in with before, by a cookie that this server has signed."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.response import Response
+from webob.cookies import SignedCookieProfile
+
+COOKIE = "chat_device"
+YEAR = 365 * 86400
+"""Seconds that a browser is known."""
+MAX_NAMES = 10
+"""People that one browser is known for: those who signed in last."""
+
+
+class Devices:
+    """Knows browsers. That opens no door: it is worth a bucket of one's own for wrong passwords.
+
+    Args:
+        secret: signs the cookies.
+        secure: they are sent over https only.
+    """
+
+    def __init__(self, secret: str, *, secure: bool) -> None:
+        self._profile = SignedCookieProfile(
+            secret, COOKIE, COOKIE, secure=secure, max_age=YEAR, httponly=True, samesite="Lax"
+        )
+
+    def known_as(self, request: Request, name: str) -> str | None:
+        """Returns the id of a browser that somebody has signed in with before; else None.
+
+        Args:
+            request: of the browser.
+            name: the folded one of the person.
+        """
+        device, names = self._known(request)
+        return device if name in names else None
+
+    def remember(self, request: Request, response: Response, name: str) -> None:
+        """Notes that somebody has signed in.
+
+        Args:
+            request: of the browser.
+            response: gets the cookie.
+            name: the folded one of the person.
+        """
+        device, names = self._known(request)
+        names = [*(other for other in names if other != name), name][-MAX_NAMES:]
+        self._profile.bind(request).set_cookies(response, [device, names])
+
+    def _known(self, request: Request) -> tuple[str, list[str]]:
+        # What is not signed is None. What is, was made here.
+        value: Any = self._profile.bind(request).get_value()
+        if value is None:
+            return secrets.token_urlsafe(16), []
+        device, names = value
+        return device, names
+
+
+def devices_of(registry: Registry) -> Devices:
+    """Returns what knows the browsers of an application."""
+    devices: Devices = registry.chat_devices
+    return devices
