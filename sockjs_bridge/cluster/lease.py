@@ -68,16 +68,8 @@ class Lease(LeaseLife):
 
     __slots__ = (
         *("_about", "_acked", "_ask", "_asked", "_claim", "_clock", "_ended", "_failed"),
-        *(
-            "_holder",
-            "_others",
-            "_renewed",
-            "_seconds",
-            "_stalled_at",
-            "_store",
-            "_ticked",
-            "_waiting",
-        ),
+        *("_holder", "_in_doubt", "_others", "_renewed", "_seconds", "_stalled_at", "_store"),
+        *("_ticked", "_waiting"),
     )
 
     def __init__(
@@ -105,6 +97,8 @@ class Lease(LeaseLife):
         # When one was sent last, and when `tick` was called last.
         self._renewed = self._ticked = -math.inf
         self._stalled_at = -math.inf
+        # It stood still, and has not heard of the store since.
+        self._in_doubt = False
         # The last renewal came to nothing.
         self._failed = False
         # No session of before a lapse is left.
@@ -149,7 +143,7 @@ class Lease(LeaseLife):
         """Hears that the store may have forgotten who was declared dead."""
         now = self._clock.time()
         self._look_for_stall(now)
-        if now < self._stalled_at + self._seconds:
+        if self.state is LeaseState.FENCED or now < self._stalled_at + self._seconds:
             # It may have been, and cannot be told any more.
             self._move(LeaseEvent.REFUSE)
 
@@ -164,6 +158,7 @@ class Lease(LeaseLife):
         if self._stalled(now) and now >= self._claim.until and self._move(LeaseEvent.STALL):
             self._failed = False
             self._stalled_at = now
+            self._in_doubt = True
             # What others have answered before.
             self._asked, self._waiting = self._asked + 1, 0
             self.renew()
@@ -191,7 +186,7 @@ class Lease(LeaseLife):
         elif isinstance(result, StoreError):
             self._failed = True
         elif self._ended and sent + self._seconds > self._clock.time():
-            self._failed = False
+            self._failed = self._in_doubt = False
             self._acked = max(self._acked, sent)
             self._move(LeaseEvent.RENEW)
             self._claim.until = self._acked + self._seconds
@@ -209,7 +204,7 @@ class Lease(LeaseLife):
         others = [] if self._ask is None else self._others()
         self._waiting = len(others)
         if not others or self._ask is None:
-            self._move(LeaseEvent.UNREACHED)
+            self._unreached()
             return
         number = self._asked
         self._clock.call_at(
@@ -223,11 +218,19 @@ class Lease(LeaseLife):
             return
         self._waiting = 0 if reaches else self._waiting - 1
         if not self._waiting:
-            self._move(LeaseEvent.REACHED if reaches else LeaseEvent.UNREACHED)
+            if reaches:
+                self._move(LeaseEvent.REACHED)
+            else:
+                self._unreached()
 
     def _give_up(self, number: int) -> None:
         if number == self._asked and self._waiting:
             self._waiting = 0
+            self._unreached()
+
+    def _unreached(self) -> None:
+        # Who stood still may have been declared dead before the store went: only that can tell.
+        if not (self.state is LeaseState.FENCED and self._in_doubt):
             self._move(LeaseEvent.UNREACHED)
 
     # What follows

@@ -173,9 +173,13 @@ async def test_who_stands_still_while_the_store_is_away_asks_it_first(cluster: C
     assert not one.serves
     assert one.taken() == ["whole", "fenced"]
     one.clock.go_on()
-    # The store is away still: nobody can have taken it for dead.
+    # It may have been back meanwhile, for others: whoever else goes on, this one waits.
+    cluster.clock.advance(2 * LEASE)
+    assert one.taken() == []
+    assert not one.serves
+    cluster.broker.recover()
     cluster.clock.advance(LEASE)
-    assert one.taken() == ["degraded", "free"]
+    assert one.taken() == ["free"]
     assert one.serves
 
 
@@ -244,3 +248,14 @@ async def test_others_are_asked_once_at_a_time(cluster: Cluster) -> None:
         cluster.clock.advance(0.1 * LEASE)
     one.nodes.lease._ask_others()
     assert sorted(asked) == ["node2", "node3"]
+
+
+async def test_who_was_cut_off_alone_and_finds_the_store_empty_gives_up(cluster: Cluster) -> None:
+    one, *_ = await three(cluster)
+    one.store.fail()
+    cluster.clock.advance(0.85 * LEASE)
+    assert one.taken() == ["fenced"]
+    cluster.broker.forget()
+    one.store.recover()
+    cluster.clock.settle()
+    assert one.taken() == ["lapsed", "free", "restored"]
