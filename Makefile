@@ -1,4 +1,5 @@
 # make demo   the chat on http://127.0.0.1:6543
+# make demo-cluster  the same in three processes, behind HAProxy, on Redis and PostgreSQL
 # make check  what needs no server, before each commit: seconds
 # make test   everything that can be checked; COVERAGE=1: and how much of the code ran;
 #             FULL=1: every combination of parameters, over both readers, many more random examples
@@ -44,11 +45,15 @@ BROWSERS =
 # Where it is set, each worker of the tests would compile all of them anew: half of a quick check.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test test-js compiled test-units test-browsers test-python coverage lint format docs bench bench-short bench-stalls proxies browser-files programs dist clean
+.PHONY: demo demo-cluster check test test-js compiled test-units test-browsers test-python coverage lint format docs bench bench-short bench-stalls proxies browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
 	PYTHONWARNINGS='ignore:pkg_resources is deprecated' $(BIN)/pserve demo.ini
+
+# It wants what the tests install: the package's extras, and programs of the system.
+demo-cluster: $(TEST) programs
+	@exec $(BIN)/python -m buildtools.cluster_demo
 
 check: $(TEST) $(NODE_MODULES)
 	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js test-units

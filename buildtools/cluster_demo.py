@@ -1,11 +1,12 @@
 """``make demo-cluster``: the chat in three processes, behind HAProxy, on Redis and PostgreSQL.
 
-It starts all of them, with what they keep in build/demo-cluster, and ends all of them at Ctrl-C. An
-address that somebody has already, or a program that is not installed, is told in one sentence.
+It starts all of them, and ends all of them at Ctrl-C; nothing that was said is kept. An address
+that somebody has already, or a program that is not installed, is told in one sentence.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import signal
@@ -19,9 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-#: Its database and its logs; a second start goes on with what was said.
-FOLDER = ROOT / "build" / "demo-cluster"
-HOST, PORT = "127.0.0.1", 6543
+HOST = "127.0.0.1"
 PROCESSES = 3
 #: Seconds in which each part must have started, and has for its end.
 PATIENCE = 60
@@ -30,7 +29,7 @@ _INI = """\
 [app:main]
 use = config:{demo}
 sqlalchemy.url = postgresql://postgres@/chat?host={sockets}
-chat.secret_file = {folder}/chat.secret
+chat.secret_file = {sockets}/chat.secret
 sockjs.cluster = unix://{sockets}/redis.sock
 
 [server:main]
@@ -116,7 +115,7 @@ def wait(what: str, there: Callable[[], bool], alive: Callable[[], bool] = lambd
     end = time.monotonic() + PATIENCE
     while not there():
         if not alive() or time.monotonic() > end:
-            raise CannotStart(f"{what} did not start: look above, or into {FOLDER}")
+            raise CannotStart(f"{what} did not start: look above, or into its log")
         time.sleep(0.05)
 
 
@@ -174,13 +173,12 @@ def started(
 
 
 @contextmanager
-def postgresql(sockets: Path) -> Iterator[None]:
+def postgresql(folder: Path, sockets: Path) -> Iterator[None]:
     """Starts PostgreSQL, which listens on a Unix socket alone, with a database for the chat."""
-    data, log = FOLDER / "postgresql", FOLDER / "postgresql.log"
+    data, log = sockets / "postgresql", folder / "postgresql.log"
     # It refuses to run as root.
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     if as_user:
-        data = Path("/var/tmp") / f"sockjs-demo-cluster-{os.getuid()}"
         shutil.chown(sockets, "postgres")
         sockets.chmod(0o755)
 
@@ -192,46 +190,37 @@ def postgresql(sockets: Path) -> Iterator[None]:
             raise CannotStart(f"PostgreSQL cannot be used: {done.stderr.strip()}")
 
     server = find("postgres", "postgresql")
-    if not (data / "PG_VERSION").exists():
-        data.mkdir(mode=0o700, exist_ok=True)
-        if as_user:
-            shutil.chown(data, "postgres", "postgres")
-        initdb = find("initdb", "postgresql")
-        run(initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+    data.mkdir(mode=0o700)
+    if as_user:
+        shutil.chown(data, "postgres", "postgres")
+    initdb = find("initdb", "postgresql")
+    run(initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
     command = [*as_user, server, "-D", str(data), "-k", str(sockets), "-c", "listen_addresses="]
     with started("PostgreSQL", command, log) as process:
         ready = sockets / ".s.PGSQL.5432"
         wait("PostgreSQL", lambda: answers(ready), lambda: process.poll() is None)
         psql = [find("psql", "postgresql"), "-h", str(sockets), "-U", "postgres", "-tAc"]
 
-        def there() -> bool:
-            query = [*psql, "SELECT 1 FROM pg_database WHERE datname = 'chat'"]
-            found = subprocess.run(query, capture_output=True, text=True, timeout=PATIENCE)
-            return found.returncode == 0 and found.stdout.strip() == "1"
-
-        if not there():
-            wait(
-                "PostgreSQL",
-                lambda: (
-                    subprocess.run(
-                        [*psql, "CREATE DATABASE chat"], capture_output=True, timeout=PATIENCE
-                    ).returncode
-                    == 0
-                    or there()
-                ),
+        def create() -> bool:
+            made = subprocess.run(
+                [*psql, "CREATE DATABASE chat"], capture_output=True, timeout=PATIENCE
             )
+            return made.returncode == 0
+
+        # Its socket is there before it takes commands.
+        wait("PostgreSQL", create, lambda: process.poll() is None)
         yield
 
 
 @contextmanager
-def redis(sockets: Path) -> Iterator[None]:
+def redis(folder: Path, sockets: Path) -> Iterator[None]:
     """Starts Redis, which listens on a Unix socket alone and writes nothing to disk."""
     path = sockets / "redis.sock"
     command = [
         *(find("redis-server", "redis-server"), "--port", "0", "--unixsocket", str(path)),
         *("--save", "", "--appendonly", "no", "--dir", str(sockets)),
     ]
-    with started("Redis", command, FOLDER / "redis.log") as process:
+    with started("Redis", command, folder / "redis.log") as process:
         wait("Redis", lambda: answers(path), lambda: process.poll() is None)
         yield
 
@@ -241,7 +230,7 @@ def chat(sockets: Path, number: int) -> Iterator[None]:
     """Starts one process of the chat."""
     ini = sockets / f"chat{number}.ini"
     ini.write_text(
-        _INI.format(demo=ROOT / "demo.ini", folder=FOLDER, sockets=sockets, number=number),
+        _INI.format(demo=ROOT / "demo.ini", sockets=sockets, number=number),
         encoding="utf-8",
     )
     path = sockets / f"chat{number}.sock"
@@ -253,20 +242,20 @@ def chat(sockets: Path, number: int) -> Iterator[None]:
 
 
 @contextmanager
-def haproxy(sockets: Path) -> Iterator[None]:
+def haproxy(folder: Path, sockets: Path, port: int) -> Iterator[None]:
     """Starts HAProxy, which gives each request to the next process."""
     file = sockets / "haproxy.cfg"
     servers = "\n".join(
         f"    server chat{number} unix@{sockets}/chat{number}.sock"
         for number in range(1, PROCESSES + 1)
     )
-    file.write_text(_HAPROXY.format(host=HOST, port=PORT, servers=servers), encoding="utf-8")
+    file.write_text(_HAPROXY.format(host=HOST, port=port, servers=servers), encoding="utf-8")
     command = [find("haproxy", "haproxy"), "-db", "-f", str(file)]
-    with started("HAProxy", command, FOLDER / "haproxy.log") as process:
+    with started("HAProxy", command, folder / "haproxy.log") as process:
 
         def listens() -> bool:
             try:
-                socket.create_connection((HOST, PORT), 1).close()
+                socket.create_connection((HOST, port), 1).close()
             except OSError:
                 return False
             return True
@@ -275,7 +264,7 @@ def haproxy(sockets: Path) -> Iterator[None]:
         yield
 
 
-def check_port() -> None:
+def check_port(port: int) -> None:
     """Looks whether the address is free.
 
     Raises:
@@ -284,14 +273,21 @@ def check_port() -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, PORT))
+            probe.bind((HOST, port))
         except OSError as error:
-            raise CannotStart(f"http://{HOST}:{PORT} cannot be had: {error.strerror}") from None
+            raise CannotStart(f"http://{HOST}:{port} cannot be had: {error.strerror}") from None
 
 
 def main() -> int:
     """Starts everything, waits for Ctrl-C, ends everything."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    parser = argparse.ArgumentParser(prog="make demo-cluster", description=__doc__)
+    parser.add_argument("--port", type=int, default=6543)
+    # What its programs log.
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "demo-cluster")
+    options = parser.parse_args()
+    folder: Path = options.folder
+    url = f"http://{HOST}:{options.port}"
+    folder.mkdir(parents=True, exist_ok=True)
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -299,18 +295,18 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         with ExitStack() as stack:
-            check_port()
+            check_port(options.port)
             # The path of a socket has 107 bytes at most (unix(7)).
             sockets = Path(tempfile.mkdtemp(prefix="sockjs-"))
             stack.callback(shutil.rmtree, sockets, ignore_errors=True)
-            stack.enter_context(postgresql(sockets))
-            stack.enter_context(redis(sockets))
+            stack.enter_context(postgresql(folder, sockets))
+            stack.enter_context(redis(folder, sockets))
             for number in range(1, PROCESSES + 1):
                 stack.enter_context(chat(sockets, number))
-            stack.enter_context(haproxy(sockets))
+            stack.enter_context(haproxy(folder, sockets, options.port))
             print(
-                f"The chat, in {PROCESSES} processes: http://{HOST}:{PORT}\n"
-                f"Which process serves what:  http://{HOST}:{PORT}/processes\n"
+                f"The chat, in {PROCESSES} processes: {url}\n"
+                f"Which process serves what:  {url}/processes\n"
                 "Sign in as ada or grace, password demo-demo. Ctrl-C ends all of it.",
                 flush=True,
             )

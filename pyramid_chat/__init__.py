@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from zope.sqlalchemy import register
 
 from pyramid_chat import demo
+from pyramid_chat.account import CHANGES
 from pyramid_chat.accounts import TOKEN
 from pyramid_chat.changes import Changes
 from pyramid_chat.database import Database, alone
@@ -64,6 +65,7 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.registry.chat_database = database
         limits = Limits(database, shared=several)
         config.registry.chat_throttle = Throttle(limits)
+        config.registry.chat_account_changes = limits.make("changes", *CHANGES)
         config.include("pyramid_chameleon")
         config.commit()
         config.include("pyramid_chat.rendering")
@@ -77,8 +79,13 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.include("pyramid_chat.errors")
         config.add_request_method(dbsession, reify=True)
         add_routes(config)
+        if several and own.demo:
+            config.add_route("processes", "/processes")
         config.include("pyramid_chat.assets")
-        config.scan(ignore=["pyramid_chat.migrations", "pyramid_chat.scripts"])
+        ignored = ["pyramid_chat.migrations", "pyramid_chat.scripts"]
+        if not (several and own.demo):
+            ignored.append("pyramid_chat.processes")
+        config.scan(ignore=ignored)
         app: WSGIApplication = config.make_wsgi_app()
         return app
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sockjs_bridge.cluster.store import StoreError
     from sockjs_bridge.core.joined import Joined
     from sockjs_bridge.core.presence import Presence
+    from sockjs_bridge.endpoint.homes import Process
     from sockjs_bridge.errors import ConnectionClosed, NotConfirmed, PresenceUnknown
     from sockjs_bridge.pyramid.application import SockJS
     from sockjs_bridge.pyramid.compat import Session, SessionManager, get_session_manager
@@ -38,6 +39,7 @@ __all__ = (
     "Presence",
     "PresenceList",
     "PresenceUnknown",
+    "Process",
     "Session",
     "SessionManager",
     "SockJS",
@@ -65,6 +67,7 @@ _MODULES = {
     "Presence": "core.presence",
     "PresenceList": "pyramid.presence",
     "PresenceUnknown": "errors",
+    "Process": "endpoint.homes",
     "NotConfirmed": "errors",
     "Session": "pyramid.compat",
     "SessionManager": "pyramid.compat",

@@ -126,6 +126,7 @@ CHAT = ("chat", "Settings of the chat")
 
 #: The defaults that are no numbers.
 WORDS = {
+    "most of shutdown_timeout": None,
     "127.0.0.1:6543": ("127.0.0.1:6543",),
     "a unix socket": "",
     "/health": "/health",
@@ -134,7 +135,6 @@ WORDS = {
     "default": "default",
     "false": False,
     "http": "http",
-    "most of shutdown_timeout": None,
     "no secret": "",
     "metrics": "metrics",
     "no subprotocol": (),

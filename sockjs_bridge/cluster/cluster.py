@@ -29,7 +29,7 @@ from sockjs_bridge.core.hub import Hub
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.signals import GONE
 from sockjs_bridge.endpoint.endpoints import Endpoints
-from sockjs_bridge.endpoint.homes import ClusterError, Missing
+from sockjs_bridge.endpoint.homes import ClusterError, Missing, Process
 
 logger = logging.getLogger("sockjs_bridge.cluster")
 
@@ -177,6 +177,15 @@ class Cluster:
         """How many other processes take new sessions."""
         others = {} if self._nodes is None else self._nodes.others
         return sum(not about.leaving for about in others.values())
+
+    def processes(self) -> list[Process]:
+        """Lists the processes, this one first; see `Homes.processes`."""
+        sessions = 0 if self._hub is None else self._hub.capacity.taken
+        others = {} if self._nodes is None else {**self._nodes.others}
+        return [
+            Process(self.node, sessions, self._leaving, own=True),
+            *(Process(node, it.sessions, it.leaving) for node, it in sorted(others.items())),
+        ]
 
     def leave(self) -> None:
         """Lets the others know that this process takes no new sessions."""

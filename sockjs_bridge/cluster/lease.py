@@ -190,7 +190,7 @@ class Lease(LeaseLife):
             self._move(LeaseEvent.REFUSE)
         elif isinstance(result, StoreError):
             self._failed = True
-        elif sent + self._seconds > self._clock.time():
+        elif self._ended and sent + self._seconds > self._clock.time():
             self._failed = False
             self._acked = max(self._acked, sent)
             self._move(LeaseEvent.RENEW)

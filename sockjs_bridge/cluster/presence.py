@@ -31,6 +31,9 @@ class ClusterPresences(Presences):
     """
 
     thorough = True
+    #: Of how many who left it is remembered that the store was not told: beyond, they stay listed
+    #: until this process ends.
+    MAX_GONE = 100000
 
     def __init__(self, rooms: Rooms[Recipient], signals: Signals, store: Store, node: str) -> None:
         super().__init__(rooms, signals, node)
@@ -67,6 +70,8 @@ class ClusterPresences(Presences):
     def _went(self, room: str, known: Known) -> None:
         key = room, known.presence.id
         self._gone[key] = known
+        if len(self._gone) > self.MAX_GONE:
+            del self._gone[next(iter(self._gone))]
 
         def noted(was_in: bool | StoreError) -> None:
             if isinstance(was_in, StoreError):

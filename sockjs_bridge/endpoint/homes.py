@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sockjs_bridge.core.contracts import Clock
@@ -13,6 +14,24 @@ from sockjs_bridge.core.history import History
 
 class ClusterError(Exception):
     """A process cannot take part in its cluster; the text is one sentence for who starts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that serves the application.
+
+    Attributes:
+        name: which no other process has; empty without a cluster.
+        sessions: how many it has, of all applications that it serves; of another process as it
+            said last, which it does every 1.5 s or so (``cluster_lease`` × 0.3).
+        leaving: it takes no new sessions.
+        own: it is the one that tells this.
+    """
+
+    name: str
+    sessions: int
+    leaving: bool = False
+    own: bool = False
 
 
 class Missing(NamedTuple):
@@ -70,6 +89,10 @@ class Homes(Protocol):
     @property
     def others(self) -> int:
         """How many other processes take new sessions."""
+        raise NotImplementedError
+
+    def processes(self) -> list[Process]:
+        """Lists the processes, this one first; in any thread."""
         raise NotImplementedError
 
     def leave(self) -> None:

@@ -14,6 +14,7 @@ from sockjs_bridge.core.history import EVERYBODY, History
 from sockjs_bridge.core.protocol import NORMAL
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.endpoint.endpoints import Endpoints
+from sockjs_bridge.endpoint.homes import Process
 from sockjs_bridge.errors import NotConfirmed
 from sockjs_bridge.pyramid.attempt import note_act
 from sockjs_bridge.pyramid.checks import checked_close, checked_message, checked_room
@@ -177,6 +178,14 @@ class SockJS:
             raise TypeError(f"a topic is a str, not {type(topic).__name__}")
         note_act()
         self.endpoints.signals.say(KIND, [topic, data])
+
+    def processes(self) -> list[Process]:
+        """Lists the processes that serve the application, the one that is asked first."""
+        cluster = self.endpoints.cluster
+        if cluster is not None:
+            return cluster.processes()
+        sessions = self.endpoints.hub.capacity.taken if self.endpoints.served else 0
+        return [Process("", sessions, own=True)]
 
     def presence(self, room: str) -> PresenceList:
         """Lists who is in a room, in all processes: who it is, since when, what is told of them.

@@ -67,6 +67,8 @@ class Front:
         for _ in range(2):
             home = await _locate(cluster, missing)
             if connection.lost:
+                if home is None:
+                    self.opened_nothing(routed, parts)
                 return gone()
             if home is None:
                 return None

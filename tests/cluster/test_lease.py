@@ -193,3 +193,54 @@ async def test_what_others_said_before_a_stop_counts_no_more(cluster: Cluster) -
     cluster.clock.settle()
     assert one.nodes.lease.state is LeaseState.FENCED
     assert one.taken() == ["fenced"]
+
+
+async def test_who_stood_still_and_finds_the_store_empty_gives_up(cluster: Cluster) -> None:
+    """Whether it was declared dead is known to nobody any more."""
+    one, *_ = await three(cluster)
+    one.clock.stopped = True
+    cluster.clock.advance(2 * LEASE)
+    cluster.broker.forget()
+    one.clock.go_on()
+    cluster.clock.settle()
+    assert one.taken() == ["fenced", "lapsed", "free", "restored"]
+
+
+async def test_without_a_way_past_the_store_nobody_is_asked(cluster: Cluster) -> None:
+    one, *_ = await three(cluster)
+    one.nodes.lease._ask = None
+    one.store.fail()
+    cluster.clock.advance(LEASE)
+    assert one.taken() == ["degraded"]
+
+
+async def test_a_lease_is_not_taken_while_sessions_still_end(cluster: Cluster) -> None:
+    """Not by an answer either that comes late."""
+    one, *_ = await three(cluster, slow=True)
+    one.store.fail()
+    cluster.clock.advance(1.5 * LEASE)
+    assert one.taken() == ["fenced", "lapsed"]
+    one.nodes.lease._answered(cluster.clock.time(), None)
+    assert one.taken() == []
+    one.ends.pop()()
+    one.store.recover()
+    cluster.clock.advance(LEASE)
+    assert one.taken() == ["free", "restored"]
+
+
+async def test_others_are_asked_once_at_a_time(cluster: Cluster) -> None:
+    one, *_ = await three(cluster)
+    one.reached = set()
+    asked, ask = [], one.nodes.lease._ask
+
+    def count(node: str, done: Any) -> None:
+        asked.append(node)
+        assert ask is not None
+        ask(node, done)
+
+    one.nodes.lease._ask = count
+    one.store.fail()
+    while one.nodes.lease.state is not LeaseState.ASKING:
+        cluster.clock.advance(0.1 * LEASE)
+    one.nodes.lease._ask_others()
+    assert sorted(asked) == ["node2", "node3"]

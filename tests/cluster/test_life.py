@@ -86,7 +86,9 @@ async def test_a_user_is_put_out_everywhere(two: Processes) -> None:
 async def hello(ws: aiohttp.ClientWebSocketResponse) -> None:
     await ws.send_json({"key": secrets.token_urlsafe(16), "request": 1, "received": 0, "new": True})
     line = await ws.receive_str()
-    assert json.loads(line[1:])["from"] == 1
+    told = json.loads(line[1:])
+    # Few clients need not take their time to come back.
+    assert (told["from"], told["spread"]) == (1, 1.0)
 
 
 async def lines_of(ws: aiohttp.ClientWebSocketResponse, *parts: str) -> None:

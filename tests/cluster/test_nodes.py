@@ -150,3 +150,11 @@ async def test_a_sweep_that_fails_is_made_again(cluster: Cluster) -> None:
     cluster.clock.advance(4 * LEASE)
     assert failed == ["node2"]
     assert one.taken() == [("swept", "node2", [("a", "node2/x", "x!")]), ("went", "node2")]
+
+
+async def test_what_a_process_tells_is_known_at_once(cluster: Cluster) -> None:
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    other.sessions = 7
+    other.nodes.tell()
+    cluster.clock.settle()
+    assert one.nodes.others["node2"].sessions == 7

@@ -177,3 +177,19 @@ async def test_what_nobody_could_have_noted_is_passed_over(
     one.presences.swept("node9", [("a", "node9/1", "nonsense")])
     cluster.clock.settle()
     assert one.answer("a") == []
+
+
+async def test_who_leaves_while_it_is_away_is_remembered_up_to_a_bound(
+    sites: tuple[Site, Site, Sites], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, cluster = sites
+    monkeypatch.setattr(ClusterPresences, "MAX_GONE", 2)
+    members = [Member(str(number)) for number in range(4)]
+    for member in members:
+        one.join(member, "a")
+    one.store.fail()
+    for member in members:
+        one.leave(member, "a")
+    one.store.recover()
+    cluster.clock.settle()
+    assert other.present("a") == ["0", "1"]

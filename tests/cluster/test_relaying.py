@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -373,3 +375,24 @@ async def test_front_that_remembers_what_is_not_so_any_more():
         assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status in (404, 503)
         assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["y"]')).status == 204
         assert [len(node.sessions) for node in (home, front, other)] == [0, 0, 1]
+
+
+async def test_client_that_leaves_before_it_is_known_who_has_its_session():
+    """What was claimed for it is given up."""
+    async with nodes(1) as (node,):
+        store, relay = node.cluster._store, node.cluster.relay
+        claims: list[Callable[[], object]] = []
+        claim = store.claim
+        store.claim = lambda *arguments: claims.append(lambda: claim(*arguments))
+        _, writer = await node.connect()
+        writer.write(request("POST", "/echo/000/abc/xhr"))
+        await until(lambda: claims)
+        # It resets its connection: one that only ends might take the answer.
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        await until(lambda: not node.runner._activity.connections)
+        claims[0]()
+        await until(lambda: not node.runner._activity.count)
+        assert not relay._lasts
+        assert not node.sessions

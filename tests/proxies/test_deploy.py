@@ -23,6 +23,7 @@ import pytest
 
 from sockjs_bridge.client import connect
 from tests.cluster.processes import HAProxyInTurn, NginxInTurn
+from tests.cluster.redisserver import RedisServer
 from tests.proxies.programs import DEPLOY, PATIENCE, Nginx, TLSProgram, adapted, free_port
 from tests.pyramid_chat.postgresql import Cluster
 
@@ -38,6 +39,16 @@ def cluster() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.destroy()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of its own, to be started."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder)
+    yield server
+    server.end()
 
 
 def unit(name: str = "pyramid-chat.service") -> dict[str, str]:
@@ -208,15 +219,21 @@ async def test_gunicorn(cluster: Cluster, tmp_path: Path) -> None:
 @pytest.mark.parametrize("balancer", [HAProxyInTurn, NginxInTurn])
 async def test_instances(
     cluster: Cluster,
+    redis: RedisServer,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     balancer: type[HAProxyInTurn | NginxInTurn],
 ) -> None:
     """Several instances behind a proxy that takes them in turn; one of them may be gone."""
     set_up(cluster, tmp_path, free_port())
+    redis.start()
     sockets = tmp_path_factory.mktemp("s")
     ini = tmp_path / "instance.ini"
-    ini.write_text(adapted(ini.name, {"/run/pyramid-chat/": f"{sockets}/"}))
+    changed = {
+        "/run/pyramid-chat/": f"{sockets}/",
+        "unix:///run/redis/redis-server.sock": redis.url,
+    }
+    ini.write_text(adapted(ini.name, changed))
     command = unit("pyramid-chat@.service")["ExecStart"]
     changes = {"/etc/pyramid-chat/instance.ini": str(ini)}
 

@@ -9,7 +9,15 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from sockjs_bridge import AsyncWebSocket, MembersGone, Notified, SockJS, WebSocket, WebSocketSession
+from sockjs_bridge import (
+    AsyncWebSocket,
+    MembersGone,
+    Notified,
+    Process,
+    SockJS,
+    WebSocket,
+    WebSocketSession,
+)
 from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.presences import Known
 from sockjs_bridge.core.settings import Settings
@@ -401,3 +409,9 @@ def test_notices_that_are_none(application, topic, data):
 
 def test_notice_shows_its_topic(application):
     assert repr(Notified("news", "secret", application.app.registry)) == "<Notified 'news'>"
+
+
+def test_a_process_alone_lists_itself(application):
+    application.connect("talk")
+    assert application.sockjs.processes() == [Process("", 1, own=True)]
+    assert Application(served=False).sockjs.processes() == [Process("", 0, own=True)]

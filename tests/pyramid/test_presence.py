@@ -28,6 +28,7 @@ def test_a_list_in_a_thread():
     found = PresenceList(partial(at_once, [ANN, BOB]))
     assert (len(found), found[1], found[:1], list(found)) == (2, BOB, [ANN], [ANN, BOB])
     assert ANN in found
+    assert repr(found).startswith("<PresenceList ")
 
 
 def test_it_is_waited_for():

@@ -23,6 +23,7 @@ from pyramid_chat.database import Database
 from pyramid_chat.live import Live
 from sockjs_bridge.client import TRANSPORTS, Connection, connect
 from sockjs_bridge.testing import serve
+from tests.cluster.redisserver import RedisServer
 from tests.pyramid_chat.postgresql import Cluster
 
 PATIENCE = 40.0
@@ -228,6 +229,18 @@ def cluster() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.destroy()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """What the processes share beside the database."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.end()
+    print(server.log)
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from pyramid_chat import main
+from pyramid_chat import accounts, main, people
+from pyramid_chat.models import User
+from pyramid_chat.notices import Watch
 from pyramid_chat.settings import CannotStart
 from sockjs_bridge import ConnectionClosed
 from sockjs_bridge.client import TRANSPORTS
@@ -19,18 +21,6 @@ from tests.cluster.redisserver import RedisServer
 from tests.pyramid_chat.conftest import LOBBY, Browser, Chat, Person, Start
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """What the processes share beside the database."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder)
-    server.start()
-    yield server
-    server.end()
-    print(server.log)
 
 
 @pytest.fixture
@@ -180,3 +170,30 @@ async def test_limits_are_one_persons_not_one_processs(start: Start, redis: Redi
 def test_sqlite_is_for_one_process(tmp_path: Path, database_url: str) -> None:
     with pytest.raises(CannotStart, match=r"SQLite for one: set sqlalchemy\.url"):
         main({"here": str(tmp_path)}, **{"sockjs.cluster": "redis://127.0.0.1:1"})
+
+
+async def test_what_the_operator_changes_is_heard_once_in_each(
+    chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Watch, "EVERY", 0.05)
+    one, other = chats
+    async with one.browser("Ada") as browser, other.visit("Grace") as grace:
+        there = elsewhere(browser, other)
+        async with browser.connect() as here, there.connect() as ada, one.visit("Mary") as mary:
+            with one.database.writing() as session, session.begin():
+                user = people.find(session, "Ada")
+                assert user is not None
+                user_id = user.id
+                accounts.rename(session, user, "Lady Ada")
+            people_here = (here, ada, grace, mary)
+            for person in people_here:
+                assert (await person.hear("person"))["user"]["name"] == "Lady Ada"
+            assert (await ada.say("hello"))["author"]["name"] == "Lady Ada"
+            for person in people_here:
+                assert "person" not in {event["type"] for event in await person.heard()}
+            with one.database.writing() as session, session.begin():
+                accounts.disable(session, session.get_one(User, user_id))
+            for person in (here, ada):
+                with pytest.raises(ConnectionClosed) as closed:
+                    await person.hear("nothing")
+                assert closed.value.code == 4401
