@@ -53,7 +53,7 @@ level = WARNING
 handlers = console
 
 [handler_console]
-class = StreamHandler
+class = sockjs_bridge.logs.BoundedStreamHandler
 args = (sys.stderr,)
 formatter = generic
 

@@ -185,6 +185,7 @@ def test_a_process_ends_while_its_log_is_stuck(pipe: tuple[TextIO, TextIO]) -> N
         "demo.ini",
         "docs/deploy/production.ini",
         "docs/deploy/container.ini",
+        "docs/deploy/instance.ini",
         "sockjs_bridge/scaffold/project/development.ini.txt",
     ],
 )
