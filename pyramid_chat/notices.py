@@ -61,6 +61,7 @@ class Watch:
         self._lock = threading.Lock()
         self._connections: set[object] = set()
         self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def enter(self, connection: object) -> None:
         """Looks for what is changed from now on, at least until the connection leaves.
@@ -72,17 +73,22 @@ class Watch:
             if not self._connections:
                 newest = self._newest()
                 self._stop = threading.Event()
-                threading.Thread(
+                self._thread = threading.Thread(
                     target=self._run, args=(self._stop, newest), name="chat-notices", daemon=True
-                ).start()
+                )
+                self._thread.start()
             self._connections.add(connection)
 
     def leave(self, connection: object) -> None:
         """Looks for nothing any more where that was the last connection."""
         with self._lock:
             self._connections.discard(connection)
-            if not self._connections:
-                self._stop.set()
+            if self._connections or self._thread is None:
+                return
+            self._stop.set()
+            thread, self._thread = self._thread, None
+        # Whoever closes the database after the last connection finds it unused.
+        thread.join(2 * self._database.timeout)
 
     def _newest(self) -> int:
         with self._database.session() as session:

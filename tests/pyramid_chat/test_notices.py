@@ -168,3 +168,14 @@ def test_many_may_come_at_once(database: Database) -> None:
     assert [heard.next()[1], heard.next()[1]] == [1, 2]
     for number in range(8):
         watch.leave(number)
+
+
+def test_nothing_looks_any_more_when_the_last_has_left(database: Database) -> None:
+    watch = Watch(database, Heard().hear)
+    for _ in range(20):
+        watch.enter("here")
+        assert watch._thread is not None
+        thread = watch._thread
+        watch.leave("here")
+        assert not thread.is_alive()
+        assert database.engine.pool.checkedout() == 0
