@@ -81,6 +81,11 @@ def ours(app: str = "main") -> Installed:
     )
 
 
+def _ours_cluster() -> Installed:
+    _program("redis-server", "on Debian: apt-get install redis-server")
+    return Installed([sys.executable, "-m", "bench.clustered", "{port}"], ours().versions)
+
+
 def _sockjs_node() -> Installed:
     node = _program("node", "sockjs-node needs Node (20 or later)")
     npm = _program("npm", "sockjs-node is installed by npm")
@@ -128,6 +133,7 @@ SERVERS = {
         Server("ours", ours, resumable=True),
         Server("ours-reference", partial(ours, "reference")),
         Server("ours-tm", partial(ours, "tm")),
+        Server("ours-cluster", _ours_cluster, resumable=True),
         Server("sockjs-node", _sockjs_node),
         Server("aio-libs", _aio_libs),
         Server("tornado", _tornado),

@@ -81,9 +81,16 @@ def test_our_server_loses_nothing(programs: Path, ours: int, load: str, prefix: 
     is_sound(measure(programs, ours, load, prefix))
 
 
-@pytest.mark.parametrize("load", ["ws-fanout n10", "r1-fanout n10 k4"])
-def test_our_server_loses_no_broadcast(programs: Path, load: str) -> None:
-    is_sound(found(programs, SERVERS["ours"].install(), load, "/broadcast"))
+@pytest.mark.parametrize(
+    ("server", "load"),
+    [
+        ("ours", "ws-fanout n10"),
+        ("ours", "r1-fanout n10 k4"),
+        ("ours-cluster", "ws-fanout n10"),
+    ],
+)
+def test_our_server_loses_no_broadcast(programs: Path, server: str, load: str) -> None:
+    is_sound(found(programs, SERVERS[server].install(), load, "/broadcast"))
 
 
 def is_sound(measured: Measurement) -> None:
