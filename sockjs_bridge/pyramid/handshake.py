@@ -226,7 +226,15 @@ def note_identity(request: Request, handshake: Handshake) -> None:
     userid = note_userid(request)
     handshake.identity = request.identity if userid is None else userid
     if not handshake.renewal:
-        handshake.session.userid = None if userid is None else str(userid)
+        handshake.session.userid = _text_of(userid)
+
+
+def _text_of(userid: object) -> str | None:
+    """Returns what others know a user by; None for nobody, and for who cannot be shown."""
+    try:
+        return None if userid is None else str(userid)
+    except Exception:
+        return None
 
 
 def sockjs_tween_factory(

@@ -157,8 +157,15 @@ class ServerProcess:
                 match for line in (*self.err, *self.out) for match in re.finditer(pattern, line)
             ]
 
+        end = time.monotonic() + PATIENCE
         with self._changed:
-            enough = self._changed.wait_for(lambda: len(found()) >= count, PATIENCE)
+            # One that has ended says no more.
+            while len(found()) < count and self.process.poll() is None and time.monotonic() < end:
+                self._changed.wait(0.1)
+        if self.process.poll() is not None:
+            for reader in self._readers:
+                reader.join(PATIENCE)
+        enough = len(found()) >= count
         assert enough, f"{pattern!r} is not there {count} times:\n{self.said}"
         return found()
 

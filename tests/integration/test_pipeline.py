@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sockjs_bridge.client import HandshakeError, connect
-from tests.integration.pserve import INI, running
+from tests.integration.pserve import running, write_ini
 
 PIPELINE = """
 [pipeline:main]
@@ -20,9 +20,8 @@ paste.filter_factory = tests.pkgs.guard_filter:factory
 
 def write_pipeline(folder: Path) -> Path:
     """Write the usual ini with a filter in front of the application."""
-    ini = INI.format(app="", server="listen = 127.0.0.1:0", level="INFO")
-    path = folder / "test.ini"
-    path.write_text(ini.replace("[app:main]", "[app:app]") + PIPELINE)
+    path = write_ini(folder)
+    path.write_text(path.read_text().replace("[app:main]", "[app:app]") + PIPELINE)
     return path
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
-from pyramid_chat import accounts, main, people
-from pyramid_chat.models import User
+from pyramid_chat import accounts, main, people, rooms
+from pyramid_chat.models import Room, SignIn, User
 from pyramid_chat.notices import Watch
 from pyramid_chat.settings import CannotStart
-from sockjs_bridge import ConnectionClosed
+from sockjs_bridge import ConnectionClosed, MembersGone, Notified, Presence
 from sockjs_bridge.client import TRANSPORTS
 from tests.cluster.redisserver import RedisServer
 from tests.pyramid_chat.conftest import LOBBY, Browser, Chat, Person, Start
@@ -146,6 +147,44 @@ async def test_presence_counts_people_not_processes(chats: list[Chat]) -> None:
                 assert (status, found["people"][0]["online"]) == (200, True)
             assert not [e for e in await ada.heard() if e["type"] == "presence" and not e["online"]]
         assert await ada.hear("presence") == come | {"online": False}
+
+
+async def test_what_may_have_been_missed_is_looked_after(chats: list[Chat]) -> None:
+    """Processes that were out of each other's reach look at what the database says."""
+    _, chat = chats
+    registry = chat.app.registry
+    async with chat.visit("Ada") as ada, chat.visit("Bob") as bob:
+        with chat.database.writing() as session, session.begin():
+            room = Room(kind="public", name="Attic", unique_name="public:attic")
+            session.add(room)
+            session.flush()
+            rooms.join(session, room.id, ada.id)
+            session.execute(delete(SignIn).where(SignIn.user_id == bob.id))
+        await asyncio.to_thread(chat.live.heard, Notified(None, None, registry))
+        assert (await ada.hear("room"))["room"]["name"] == "Attic"
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await bob.hear()
+        assert closed.value.code == 4401
+
+
+async def test_who_went_with_a_process_is_told(chats: list[Chat]) -> None:
+    one, other = chats
+    async with one.visit("Ada") as ada, other.visit("Grace") as grace:
+        await ada.hear("presence")
+        gone = [
+            ("online", Presence("dead/1", "77", 0.0, {"name": "Somebody"})),
+            ("online", Presence("dead/2", str(grace.id), 0.0, {"name": "Grace"})),
+            ("room-1", Presence("dead/3", "78", 0.0, {})),
+        ]
+        event = MembersGone(gone, one.app.registry)
+        await asyncio.to_thread(one.live.members_gone, event)
+        # Who is connected to another process is here.
+        assert await ada.hear("presence") == {
+            "type": "presence",
+            "user": {"id": 77, "name": "Somebody"},
+            "online": False,
+        }
 
 
 async def test_limits_are_one_persons_not_one_processs(start: Start, redis: RedisServer) -> None:

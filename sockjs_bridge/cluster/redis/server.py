@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import random
+import secrets
 import socket
 from collections.abc import Coroutine
 from typing import Any
@@ -181,6 +181,9 @@ _MEANINGS: tuple[tuple[type[Exception], str, str], ...] = (
 )
 
 
+_chance = secrets.SystemRandom()
+
+
 class Backoff:
     """How long to wait until the next attempt to connect: longer each time, at random."""
 
@@ -194,7 +197,7 @@ class Backoff:
     async def wait(self) -> None:
         """Waits."""
         seconds, self._next = self._next, min(2 * self._next, RETRY_AT_MOST)
-        await asyncio.sleep(seconds * random.uniform(0.5, 1))
+        await asyncio.sleep(seconds * _chance.uniform(0.5, 1))
 
 
 async def first_of(*parts: Coroutine[Any, Any, None]) -> None:
