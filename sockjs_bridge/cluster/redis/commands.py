@@ -13,8 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
-
+from sockjs_bridge.cluster.redis import exceptions
 from sockjs_bridge.cluster.redis.server import (
     FAILURES,
     LOOK,
@@ -184,10 +183,10 @@ class Commands:
             result: Any
             try:
                 result = await connection.read_response()
-            except (NoScriptError, ReadOnlyError):
+            except (exceptions.NoScriptError, exceptions.ReadOnlyError):
                 # Another connection loads the scripts, or leads to another server.
                 raise
-            except ResponseError as error:
+            except exceptions.ResponseError as error:
                 result = self._server.explain(error)
             self._progress = self._loop.time()
             self._written.popleft().answer(result)

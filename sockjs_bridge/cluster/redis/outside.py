@@ -7,14 +7,15 @@ import secrets
 from contextlib import closing
 from typing import Any
 
-from redis.backoff import NoBackoff
-from redis.client import Redis
-from redis.retry import Retry
-from redis.sentinel import Sentinel
-
 from sockjs_bridge.cluster.declared import DeclaredRooms
 from sockjs_bridge.cluster.engine import Bounds
-from sockjs_bridge.cluster.redis import scripts
+from sockjs_bridge.cluster.redis import (
+    BlockingRedis,
+    BlockingRetry,
+    BlockingSentinel,
+    NoBackoff,
+    scripts,
+)
 from sockjs_bridge.cluster.redis.acquaintance import check, facts, meeting, met
 from sockjs_bridge.cluster.redis.keys import FORMAT, Keys, add_arguments, payload
 from sockjs_bridge.cluster.redis.server import (
@@ -51,7 +52,7 @@ def publish_to(address: Address, name: str, room: str, text: str) -> None:
 
 
 def _client(address: Address) -> Any:
-    once = Retry(NoBackoff(), 0)
+    once = BlockingRetry(NoBackoff(), 0)
     common: dict[str, Any] = {
         "retry": once,
         "single_connection_client": True,
@@ -60,10 +61,10 @@ def _client(address: Address) -> Any:
         **login(address),
     }
     if address.scheme == "unix":
-        return Redis(unix_socket_path=address.path, **common)
+        return BlockingRedis(unix_socket_path=address.path, **common)
     host, port = address.hosts[0]
     if address.service:
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        sentinel = BlockingSentinel(  # type: ignore[no-untyped-call]
             address.hosts, sentinel_kwargs={**sentinel_login(address), "retry": once}
         )
         try:
@@ -71,7 +72,9 @@ def _client(address: Address) -> Any:
         finally:
             for each in sentinel.sentinels:
                 each.close()
-    return Redis(host=host, port=port, ssl=address.tls is not None, **common, **tcp(address))
+    return BlockingRedis(
+        host=host, port=port, ssl=address.tls is not None, **common, **tcp(address)
+    )
 
 
 def _publish(address: Address, keys: Keys, client: Any, room: str, entry: Entry) -> None:

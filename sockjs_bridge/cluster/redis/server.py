@@ -9,12 +9,15 @@ import socket
 from collections.abc import Coroutine
 from typing import Any
 
-from redis import exceptions
-from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
-
+from sockjs_bridge.cluster.redis import (
+    Connection,
+    NoBackoff,
+    Retry,
+    Sentinel,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    exceptions,
+)
 from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.cluster.urls import Address
 
