@@ -279,6 +279,7 @@ class Cluster:
         logger.warning("what the processes share cannot be reached: %s", error)
         if self._rooms is not None:
             self._rooms.lost(error)
+            self._presences.lost()
 
     # What is heard of other processes
 
