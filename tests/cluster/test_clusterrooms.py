@@ -520,6 +520,24 @@ def test_what_waits_for_a_subscription_does_not_wait_for_the_store(cluster: Clus
     assert [type(result) for result in results] == [StoreError]
 
 
+def test_what_waits_for_a_position_does_not_wait_for_a_store_that_refuses(
+    cluster: Cluster,
+) -> None:
+    """As at a Redis that is out of memory, where no epoch can begin."""
+    one = cluster.servers[0]
+    one.store.refusal = StoreError("out of memory")
+    client = one.client(join="room")
+    results: list[Exception | None] = []
+    one.history.broadcast("room", "a", (), results.append)
+    cluster.clock.advance(3)
+    assert [str(result) for result in results] == ["out of memory"]
+    assert one.broadcast("b", "room") == 0
+    one.store.refusal = None
+    cluster.clock.advance(3)
+    one.broadcast("c", "room")
+    assert client.texts[-1] == "c"
+
+
 def test_rooms_that_are_joined_while_the_store_is_away(cluster: Cluster) -> None:
     one, two, _ = cluster.servers
     one.store.fail()
