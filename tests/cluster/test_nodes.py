@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sockjs_bridge.cluster.nodes import About, make_name
+from sockjs_bridge.cluster.nodes import SUSPICION, About, make_name
 from tests.cluster.nodes import LEASE, Cluster, Process
 
 
@@ -90,6 +90,21 @@ async def test_whose_link_has_ended_is_looked_after_more_often(cluster: Cluster)
     one.nodes.suspect("nobody")
     cluster.clock.advance(1.06 * LEASE)
     assert one.taken() == [("went", "node2")]
+
+
+async def test_who_is_looked_after_is_asked_for_no_more_often_by_what_others_say(
+    cluster: Cluster,
+) -> None:
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    cluster.settle()
+    one.nodes.suspect("node2")
+    for _ in range(20):
+        cluster.clock.advance(SUSPICION * LEASE / 20)
+        other.nodes.tell()
+    timers = cluster.clock.timer_calls
+    cluster.clock.advance(LEASE)
+    # Two processes' ticks, and the looks after the one.
+    assert cluster.clock.timer_calls - timers <= 22 + 1 / SUSPICION
 
 
 async def test_a_suspicion_passes(cluster: Cluster) -> None:
