@@ -253,6 +253,8 @@ class Nodes:
             return
         if left:
             self._listener.swept(node, left)
+            # Once more: it may have failed on the way.
+            self._missing.discard(node)
         self.look()
 
     def suspect(self, node: str) -> None:

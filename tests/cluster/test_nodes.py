@@ -167,6 +167,27 @@ async def test_a_sweep_that_fails_is_made_again(cluster: Cluster) -> None:
     assert one.taken() == [("swept", "node2", [("a", "node2/x", "x!")]), ("went", "node2")]
 
 
+async def test_what_a_sweep_has_left_is_swept_up_too(cluster: Cluster) -> None:
+    """As where the connection breaks while there is more (`RedisStore.sweep`)."""
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    come(other, "a", "x")
+    come(other, "b", "y")
+    cluster.settle()
+    other.kill()
+    sweep = one.store.sweep
+
+    def a_part(node: str, done: Any) -> None:
+        one.store.sweep = sweep  # type: ignore[method-assign]
+        info = cluster.broker.go("a", "node2/x")
+        one.clock.call_soon(lambda: done([("a", "node2/x", info)]))
+
+    one.store.sweep = a_part  # type: ignore[method-assign]
+    cluster.clock.advance(2 * LEASE)
+    left = [("a", "node2/x", "x!"), ("b", "node2/y", "y!")]
+    swept = [("swept", "node2", [each]) for each in left]
+    assert one.taken() == [*swept, ("went", "node2")]
+
+
 async def test_what_a_process_tells_is_known_at_once(cluster: Cluster) -> None:
     one, other = await cluster.start("node1"), await cluster.start("node2")
     other.sessions = 7
