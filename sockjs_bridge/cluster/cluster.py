@@ -19,6 +19,7 @@ from sockjs_bridge.cluster.link import Link
 from sockjs_bridge.cluster.linkframes import LinkError
 from sockjs_bridge.cluster.links import Links
 from sockjs_bridge.cluster.nodes import About, Left, Nodes, make_name
+from sockjs_bridge.cluster.outages import Outages
 from sockjs_bridge.cluster.presence import ClusterPresences
 from sockjs_bridge.cluster.relay import Home, Relay
 from sockjs_bridge.cluster.store import Entry, Position, Store, StoreError
@@ -61,6 +62,7 @@ class Cluster:
     _presences: ClusterPresences
     _store: Store
     _clock: Clock
+    _outages: Outages
 
     def __init__(self, settings: Settings, endpoints: Endpoints, application: str = "") -> None:
         self._settings = settings
@@ -94,6 +96,7 @@ class Cluster:
             ClusterError: that cannot be.
         """
         settings, endpoints = self._settings, self._endpoints
+        self._clock, self._outages = clock, Outages(clock)
         try:
             store = self._store = make_store(
                 *(settings.cluster, settings.cluster_name, clock),
@@ -103,7 +106,7 @@ class Cluster:
             await store.start(self.node, self)
         except StoreError as error:
             raise ClusterError(f"sockjs.cluster: {error}") from None
-        self._started, self._clock = True, clock
+        self._started = True
         self.secret = hashlib.sha256(b"networks\n" + store.secret).digest()
         self.relay = Relay(store, self.node, clock)
         rooms = self.history = ClusterRooms(store, self.node, self._everybody, endpoints.monitor)
@@ -269,16 +272,17 @@ class Cluster:
         if self._rooms is not None:
             self._rooms.connected(same=same)
             self._presences.connected()
+        self._outages.over()
         if again:
-            logger.warning("what the processes share can be reached again")
             self._endpoints.signals.missed()
 
     def lost(self, error: StoreError) -> None:
         """The store cannot be reached; see `Listener.lost`."""
         self._connected = False
-        logger.warning("what the processes share cannot be reached: %s", error)
+        self._outages.lost(error)
         if self._rooms is not None:
             self._rooms.lost(error)
+            self._presences.lost()
 
     # What is heard of other processes
 

@@ -197,8 +197,7 @@ class ClusterRooms(DeclaredRooms):
 
     def _vacate(self, rooms: list[str]) -> None:
         for room in rooms:
-            if not self._rooms.occupied(room):
-                self.hub.vacate(room)
+            self.hub.vacate(room)
 
     def occupied(self, room: str) -> bool:
         """Tells whether somebody of this process is in a room; see `Audience.occupied`."""

@@ -8,7 +8,6 @@ joined hears it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
@@ -21,8 +20,6 @@ from sockjs_bridge.cluster.subscriptions import HeardRoom, Subscriptions
 from sockjs_bridge.core.contracts import Clock
 from sockjs_bridge.core.history import EVERYBODY
 from sockjs_bridge.core.monitor import Monitor
-
-logger = logging.getLogger("sockjs_bridge.cluster")
 
 #: Seconds between two looks at where silent rooms are: what nobody heard may be the last message.
 LOOK = 30.0
@@ -214,6 +211,8 @@ class ClusterHub:
         if not self._rooms.has(room):
             return
         if isinstance(since, StoreError):
+            # What waits would wait for as long as the store refuses, and nobody would know.
+            room.release()
             self._later(partial(self._ask, room))
             return
         where, _ = _history(room)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Protocol
 
 from sockjs_bridge.cluster.leasestates import FENCING, LeaseEvent, LeaseLife, LeaseState
-from sockjs_bridge.cluster.store import Fenced, Store, StoreError
+from sockjs_bridge.cluster.store import FENCED_FOR, Fenced, Store, StoreError
 from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.contracts import Clock
 
@@ -161,7 +161,11 @@ class Lease(LeaseLife):
             self._in_doubt = True
             # What others have answered before.
             self._asked, self._waiting = self._asked + 1, 0
-            self.renew()
+            if now >= self._ticked + FENCED_FOR:
+                # It may have been declared dead, and cannot be told any more.
+                self._move(LeaseEvent.REFUSE)
+            else:
+                self.renew()
 
     def _doubt(self, now: float) -> bool:
         """Is asked for by `Claim` when the lease may be over."""

@@ -1,8 +1,9 @@
 """The store of a cluster whose processes are all in this one: for tests, and ``memory://``.
 
 `MemoryBroker` stands for the server, `MemoryStore` for one process's connections to it. A test can
-have connections cut, and answers come late. What was asked for is done at once; what comes of it
-is told later, in order, as over a network: it is lost with the connection.
+have connections cut, answers come late, and what is asked for refused. What was asked for is done
+at once; what comes of it is told later, in order, as over a network: it is lost with the
+connection.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ class MemoryStore:
         connected: what is asked for is done.
         node: the name of this process.
         delay: seconds until it is known what came of it, and until something is heard.
+        refusal: what all that is asked for comes to, as at a Redis that is out of memory; or None.
     """
 
     def __init__(self, broker: MemoryBroker, clock: Clock) -> None:
         self.connected = False
         self.delay = 0.0
+        self.refusal: StoreError | None = None
         self._broker = broker
         self._clock = clock
         self.node = ""
@@ -128,7 +131,7 @@ class MemoryStore:
             error = StoreError("the store in memory cannot be reached")
             self._clock.call_soon(partial(done, error))
             return
-        result = act(self._clock.time())
+        result = act(self._clock.time()) if self.refusal is None else self.refusal
 
         def tell(error: StoreError | None) -> None:
             done(result if error is None else error)

@@ -138,6 +138,7 @@ class Nodes:
         self._looked = -math.inf
         # Those that may have died, and until when is looked after them.
         self._suspects: dict[str, float] = {}
+        self._looking_after = False
         self._running = False
         self.lease = Lease(
             store, clock, seconds, lambda: about().text, holder, claim, self._names, ask
@@ -252,6 +253,8 @@ class Nodes:
             return
         if left:
             self._listener.swept(node, left)
+            # Once more: it may have failed on the way.
+            self._missing.discard(node)
         self.look()
 
     def suspect(self, node: str) -> None:
@@ -267,5 +270,10 @@ class Nodes:
             for node, until in self._suspects.items()
             if node in self._others and now < until
         }
-        if self._suspects:
-            self._clock.call_at(now + SUSPICION * self._seconds, self.look)
+        if self._suspects and not self._looking_after:
+            self._looking_after = True
+            self._clock.call_at(now + SUSPICION * self._seconds, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking_after = False
+        self.look()

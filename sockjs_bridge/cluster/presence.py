@@ -1,14 +1,15 @@
 """Who is in which room, in all processes: each notes its own members in the store.
 
 What the store is told follows from what is so (`Presences._look`), so that nothing has to come in
-an order. What may have been lost with a connection is told again; what a dead process has left is
-told of by the one that sweeps it up.
+an order. What may have been lost with a connection is told again, and what the store has refused
+as well, for it may have been short of memory; what a dead process has left is told of by the one
+that sweeps it up.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from sockjs_bridge.cluster.nodes import Left
@@ -34,12 +35,16 @@ class ClusterPresences(Presences):
     #: Of how many who left it is remembered that the store was not told: beyond, they stay listed
     #: until this process ends.
     MAX_GONE = 100000
+    #: Seconds until the store is told again what it has refused.
+    RETRY = 1.0
 
     def __init__(self, rooms: Rooms[Recipient], signals: Signals, store: Store, node: str) -> None:
         super().__init__(rooms, signals, node)
         self._store = store
-        # Who left while the store could not be told.
+        # Who came and who left while the store could not be told.
+        self._refused: dict[tuple[str, str], Known] = {}
         self._gone: dict[tuple[str, str], Known] = {}
+        self._reachable, self._retrying = True, False
         self._goes: deque[Iterator[object]] = deque()
 
     def start(self, clock: Clock) -> None:
@@ -57,24 +62,34 @@ class ClusterPresences(Presences):
         new = before is None or not before.announced
         self._note(room, present, announce=present.announced and new)
 
-    def _note(self, room: str, known: Known, *, announce: bool) -> None:
-        self._gone.pop((room, known.presence.id), None)
+    def _note(self, room: str, known: Known, *, announce: bool = False) -> None:
+        """Tells the store of a member, and others too: where it is new to it, or ``announce``."""
+        key = room, known.presence.id
+        self._gone.pop(key, None)
+        self._refused.pop(key, None)
 
         def noted(new: bool | StoreError) -> None:
-            # Where the store was not told, it will be: others hear of it then.
-            if announce and not isinstance(new, StoreError):
+            if isinstance(new, StoreError):
+                if key not in self._gone:
+                    self._refused[key] = known
+                    self._retry_later()
+                return
+            self._refused.pop(key, None)
+            if known.announced and (new or announce):
                 self._say(room, known, joined=True)
 
-        self._store.come(room, known.presence.id, known.text, noted)
+        self._store.come(*key, known.text, noted)
 
     def _went(self, room: str, known: Known) -> None:
         key = room, known.presence.id
+        self._refused.pop(key, None)
         self._gone[key] = known
         if len(self._gone) > self.MAX_GONE:
             del self._gone[next(iter(self._gone))]
 
         def noted(was_in: bool | StoreError) -> None:
             if isinstance(was_in, StoreError):
+                self._retry_later()
                 return
             self._gone.pop(key, None)
             if was_in and known.announced:
@@ -82,14 +97,39 @@ class ClusterPresences(Presences):
 
         self._store.go(*key, noted)
 
+    def _retry_later(self) -> None:
+        if self._reachable and not self._retrying:
+            self._retrying = True
+            self._loop.call_at(self._loop.time() + self.RETRY, self._retry)
+
+    def _retry(self) -> None:
+        self._retrying = False
+        if self._reachable:
+            self._in_goes(self._tell_refused())
+
+    def _tell_refused(self) -> Iterator[object]:
+        for key, known in list(self._refused.items()):
+            if key in self._refused:
+                self._note(key[0], known)
+            yield None
+        for key, known in list(self._gone.items()):
+            if key in self._gone:
+                self._went(key[0], known)
+            yield None
+
     # What happens to the store, and to other processes
+
+    def lost(self) -> None:
+        """Hears that the store cannot be reached: nothing is retried until it can be."""
+        self._reachable = False
 
     def connected(self) -> None:
         """Hears that the store can be reached: it may not know what it was told meanwhile."""
-        self._in_goes(self._tell_again())
+        self._reachable = True
+        self.restored()
 
     def restored(self) -> None:
-        """Hears that others have swept up what this process had, and told so."""
+        """Hears that others may have swept up what this process had, and told so."""
         self._in_goes(self._tell_again())
 
     def swept(self, node: str, left: Left) -> None:
@@ -97,23 +137,13 @@ class ClusterPresences(Presences):
         self._in_goes(self._tell_of(left))
 
     def _tell_again(self) -> Iterator[object]:
-        for room, known in [(key[0], known) for key, known in self._gone.items()]:
-            self._went(room, known)
-            yield None
+        yield from self._tell_refused()
         for session, rooms in list(self._known.items()):
             for room in list(rooms):
                 here = self._known.get(session, {}).get(room)
                 if here is not None:
-                    noted = self._told_again(room, here)
-                    self._store.come(room, here.presence.id, here.text, noted)
+                    self._note(room, here)
                 yield None
-
-    def _told_again(self, room: str, known: Known) -> Callable[[bool | StoreError], object]:
-        def noted(new: bool | StoreError) -> None:
-            if new is True and known.announced:
-                self._say(room, known, joined=True)
-
-        return noted
 
     def _tell_of(self, left: Left) -> Iterator[object]:
         for room, member, text in left:

@@ -218,7 +218,7 @@ class Store(Protocol):
 
         Args:
             node: its name.
-            done: hears who they were: room, member, info.
+            done: hears who they were: room, member, info; of some only where it failed on the way.
         """
         raise NotImplementedError
 

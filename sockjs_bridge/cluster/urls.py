@@ -158,9 +158,11 @@ def _host(scheme: str, text: str, default: int) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
+        if port == 0:
+            raise ValueError(port)
     except ValueError:
-        raise _wrong(scheme, "a port is a number up to 65535, an IPv6 address is in []") from None
-    if not host or port == 0:
+        raise _wrong(scheme, "a port is a number, 1 to 65535, an IPv6 address is in []") from None
+    if not host:
         raise _wrong(scheme, "a host is missing")
     return host, port or default
 

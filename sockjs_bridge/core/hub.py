@@ -98,7 +98,6 @@ class Hub:
         rooms: of the application, where they are there before it is served.
         monitor: what is counted; nothing by default.
         history: of rooms that are more than lists of sessions; None where none is.
-
         presences: who is in the rooms, for applications; None where nobody asks.
 
     Attributes:

@@ -98,7 +98,7 @@ class Monitor:
         """
 
     def engine(self, seconds: float) -> None:
-        """The engine has answered.
+        """The engine has answered that it has a message for many; of those under way one is told.
 
         Args:
             seconds: from the call to the answer.

@@ -101,20 +101,21 @@ class Presences:
 
     def _look(self, session: Recipient, room: str) -> None:
         """Looks whether a session is in a room: threads may have changed that several times."""
+        # Before it is looked: who leaves meanwhile finds the session here (`left`).
+        rooms = self._known.setdefault(session, {})
         stay = self._rooms.stay(session, room)
-        rooms = self._known.get(session, {})
         known = rooms.get(room)
         if known is not None and (stay is None or known.presence.id != self._id(stay)):
             del rooms[room]
-            if not rooms:
-                del self._known[session]
             self._went(room, known)
             known = None
         if stay is not None:
             present = Known(self._presence(session, stay), stay.announced)
             if present != known:
-                self._known.setdefault(session, {})[room] = present
+                rooms[room] = present
                 self._came(room, present, known)
+        if not rooms:
+            del self._known[session]
 
     def _came(self, room: str, present: Known, before: Known | None) -> None:
         """Notes that somebody is in a room; ``before`` is what was known of them."""

@@ -11,12 +11,17 @@ from sockjs_bridge.core.contracts import Member
 
 M = TypeVar("M", bound=Member)
 
+#: Seconds between the beginnings of two stays, at least: more than a microsecond today, of which a
+#: float has four steps, so that they differ in whole ones too (`Presences`).
+APART = 2e-6
+
 
 class Stay(NamedTuple):
     """A session's stay in a room.
 
     Attributes:
-        since: when it began, in seconds since 1970; no two stays of a process have the same.
+        since: when it began, in seconds since 1970; no two of a process are in the
+            same microsecond.
         info: what is told of it, a JSON object; empty where nothing is.
         announced: members are told of its beginning and its end.
     """
@@ -55,7 +60,7 @@ class Rooms(Generic[M]):
                 return False
             members = self._members.setdefault(room, {})
             if session not in members:
-                self._latest = members[session] = max(self._now(), self._latest + 1e-6)
+                self._latest = members[session] = max(self._now(), self._latest + APART)
             self._rooms.setdefault(session, set()).add(room)
             return True
 

@@ -90,7 +90,7 @@ class SockJS:
 
         Returns:
             How many connections of this process it goes to. Some of them may end before it has
-            left. It is 0 while the cluster's store cannot be reached.
+            left. It is 0 while messages cannot be published to the cluster's store.
 
         Raises:
             TypeError: the message or the room's name is not a string, or `exclude` is not a list of

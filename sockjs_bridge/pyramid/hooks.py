@@ -33,6 +33,7 @@ from pyramid.request import Request
 from sockjs_bridge.core.contracts import Channel, Clock, Workers
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.presence import Presence
+from sockjs_bridge.endpoint.loglimit import LogLimit
 from sockjs_bridge.pyramid.connections import Connection
 from sockjs_bridge.pyramid.debug import Watch, unwatched
 from sockjs_bridge.pyramid.handlers import close_by, declared_async, refuse_unrun, stopped
@@ -65,6 +66,9 @@ logger = logging.getLogger("sockjs_bridge.views")
 MAX_WAITING_CALLS = 1000
 #: Counts nothing.
 NO_MONITOR = Monitor()
+
+# Many sessions may be too slow for as many who come and go.
+_log_limit = LogLimit()
 
 _RUNNING = frozenset({POOL, TASK})
 #: Hooks that are not called any more once one has raised.
@@ -170,10 +174,11 @@ class SessionHandler:
     def presence_changed(self, room: str, presence: Presence, *, joined: bool) -> None:
         """Has ``on_join`` or ``on_leave`` called."""
         if self._calls is not None and len(self._calls) >= MAX_WAITING_CALLS:
-            logger.warning(
-                "%s: hooks are too slow for those who come and go, who are passed over",
-                self._unit.request.path,
-            )
+            path = self._unit.request.path
+            if _log_limit.allows(path, perf_counter()):
+                logger.warning(
+                    "%s: hooks are too slow for those who come and go, who are passed over", path
+                )
             return
         self._queue("on_join" if joined else "on_leave", room, presence)
 

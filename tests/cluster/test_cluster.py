@@ -67,7 +67,7 @@ def test_no_secret_is_shown() -> None:
     }
     shown = repr(Settings().override(given))
     assert "password" not in shown
-    assert "what nobody is shown" not in shown
+    assert "the secret of all of them" not in shown
     for name, value in (("cluster_secret", "too short"), ("cluster", "nonsense:password")):
         with pytest.raises(SettingError) as raised:
             Settings().override({name: value})
@@ -197,6 +197,7 @@ async def test_store_that_is_away_for_a_while(caplog: pytest.LogCaptureFixture) 
         assert (await one.ask("POST", "/echo/000/abc/xhr")).status == 503
         one.cluster._store.recover()
         await until(lambda: missed)
+        await until(lambda: "can be reached again" in caplog.text)
         assert (await one.ask("POST", "/echo/000/abc/xhr")).status == 200
 
 

@@ -13,6 +13,7 @@ from sockjs_bridge.cluster import hub, places, subscriptions
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.store import Entry, StoreError
 from sockjs_bridge.core.joined import Joined
+from sockjs_bridge.core.monitor import Monitor
 from tests.cluster.clusterserver import Cluster, ClusterServer
 from tests.cluster.support import Client
 
@@ -509,6 +510,34 @@ def test_what_cannot_be_published(cluster: Cluster, caplog: pytest.LogCaptureFix
     assert results[3:] == [None]
 
 
+class Timed(Monitor):
+    """Remembers how long the store took."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def engine(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+def test_how_long_the_store_takes_is_told_of_one_of_those_under_way(cluster: Cluster) -> None:
+    one = cluster.servers[0]
+    monitor = one.history.hub._publisher._monitor = Timed()
+    one.store.delay = 0.25
+    for _ in range(3):
+        one.broadcast("a", "plain")
+        one.broadcast("b", "plain")
+        cluster.clock.advance(1)
+    assert monitor.seconds == pytest.approx([0.25] * 3)
+    one.store.refusal = StoreError("out of memory")
+    one.broadcast("c", "plain")
+    cluster.clock.advance(1)
+    one.store.refusal = None
+    one.broadcast("d", "plain")
+    cluster.clock.advance(1)
+    assert monitor.seconds == pytest.approx([0.25] * 4)
+
+
 def test_what_waits_for_a_subscription_does_not_wait_for_the_store(cluster: Cluster) -> None:
     one = cluster.servers[0]
     one.store.delay = 1
@@ -518,6 +547,24 @@ def test_what_waits_for_a_subscription_does_not_wait_for_the_store(cluster: Clus
     one.store.fail()
     cluster.clock.settle()
     assert [type(result) for result in results] == [StoreError]
+
+
+def test_what_waits_for_a_position_does_not_wait_for_a_store_that_refuses(
+    cluster: Cluster,
+) -> None:
+    """As at a Redis that is out of memory, where no epoch can begin."""
+    one = cluster.servers[0]
+    one.store.refusal = StoreError("out of memory")
+    client = one.client(join="room")
+    results: list[Exception | None] = []
+    one.history.broadcast("room", "a", (), results.append)
+    cluster.clock.advance(3)
+    assert [str(result) for result in results] == ["out of memory"]
+    assert one.broadcast("b", "room") == 0
+    one.store.refusal = None
+    cluster.clock.advance(3)
+    one.broadcast("c", "room")
+    assert client.texts[-1] == "c"
 
 
 def test_rooms_that_are_joined_while_the_store_is_away(cluster: Cluster) -> None:

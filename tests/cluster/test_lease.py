@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sockjs_bridge.cluster.leasestates import LeaseState
+from sockjs_bridge.cluster.store import FENCED_FOR
 from tests.cluster.nodes import LEASE, Cluster, Process
 
 
@@ -81,6 +82,18 @@ async def test_who_stood_still_alone_keeps_its_sessions(cluster: Cluster) -> Non
     one.clock.go_on()
     cluster.clock.settle()
     assert one.taken() == ["fenced", "free"]
+    assert one.serves
+
+
+async def test_who_stood_still_for_longer_than_the_dead_are_known_takes_itself_for_dead(
+    cluster: Cluster,
+) -> None:
+    one, *_ = await three(cluster)
+    one.clock.stopped = True
+    cluster.clock.advance(FENCED_FOR + 2 * LEASE)
+    one.clock.go_on()
+    cluster.clock.settle()
+    assert one.taken() == ["fenced", "lapsed", "free", "restored"]
     assert one.serves
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sockjs_bridge.cluster.nodes import About, make_name
+from sockjs_bridge.cluster.nodes import SUSPICION, About, make_name
 from tests.cluster.nodes import LEASE, Cluster, Process
 
 
@@ -92,6 +92,21 @@ async def test_whose_link_has_ended_is_looked_after_more_often(cluster: Cluster)
     assert one.taken() == [("went", "node2")]
 
 
+async def test_who_is_looked_after_is_asked_for_no_more_often_by_what_others_say(
+    cluster: Cluster,
+) -> None:
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    cluster.settle()
+    one.nodes.suspect("node2")
+    for _ in range(20):
+        cluster.clock.advance(SUSPICION * LEASE / 20)
+        other.nodes.tell()
+    timers = cluster.clock.timer_calls
+    cluster.clock.advance(LEASE)
+    # Two processes' ticks, and the looks after the one.
+    assert cluster.clock.timer_calls - timers <= 22 + 1 / SUSPICION
+
+
 async def test_a_suspicion_passes(cluster: Cluster) -> None:
     one, _ = await cluster.start("node1"), await cluster.start("node2")
     cluster.settle()
@@ -150,6 +165,27 @@ async def test_a_sweep_that_fails_is_made_again(cluster: Cluster) -> None:
     cluster.clock.advance(4 * LEASE)
     assert failed == ["node2"]
     assert one.taken() == [("swept", "node2", [("a", "node2/x", "x!")]), ("went", "node2")]
+
+
+async def test_what_a_sweep_has_left_is_swept_up_too(cluster: Cluster) -> None:
+    """As where the connection breaks while there is more (`RedisStore.sweep`)."""
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    come(other, "a", "x")
+    come(other, "b", "y")
+    cluster.settle()
+    other.kill()
+    sweep = one.store.sweep
+
+    def a_part(node: str, done: Any) -> None:
+        one.store.sweep = sweep  # type: ignore[method-assign]
+        info = cluster.broker.go("a", "node2/x")
+        one.clock.call_soon(lambda: done([("a", "node2/x", info)]))
+
+    one.store.sweep = a_part  # type: ignore[method-assign]
+    cluster.clock.advance(2 * LEASE)
+    left = [("a", "node2/x", "x!"), ("b", "node2/y", "y!")]
+    swept = [("swept", "node2", [each]) for each in left]
+    assert one.taken() == [*swept, ("went", "node2")]
 
 
 async def test_what_a_process_tells_is_known_at_once(cluster: Cluster) -> None:

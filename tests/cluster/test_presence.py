@@ -28,6 +28,9 @@ class Site(Process):
         super().connected(same=same)
         self.presences.connected()
 
+    def lost(self, error: StoreError) -> None:
+        self.presences.lost()
+
     def restored(self) -> None:
         super().restored()
         self.presences.restored()
@@ -149,6 +152,44 @@ async def test_who_came_and_left_while_it_was_away(sites: tuple[Site, Site, Site
     cluster.clock.settle()
     assert other.present("a") == ["bob", "eve"]
     assert sorted(eve.heard) == [("a", "ann", False), ("a", "bob", True)]
+
+
+async def test_what_the_store_has_refused_it_is_told_again(
+    sites: tuple[Site, Site, Sites],
+) -> None:
+    """Its connections hold: it was out of memory for a while."""
+    one, other, cluster = sites
+    ann, bob, eve = Member("ann"), Member("bob"), Member("eve")
+    other.join(eve, "a")
+    one.join(ann, "a")
+    eve.heard.clear()
+    one.store.refusal = StoreError("out of memory")
+    one.join(bob, "a")
+    one.join(bob, "a", {"name": "Bob"}, announce=False)
+    gone = Member("gone")
+    one.join(gone, "a")
+    one.leave(gone, "a")
+    one.leave(ann, "a")
+    cluster.clock.advance(3)
+    assert (other.present("a"), eve.heard) == (["ann", "eve"], [])
+    one.store.refusal = None
+    cluster.clock.advance(3)
+    assert other.present("a") == ["bob", "eve"]
+    assert sorted(eve.heard) == [("a", "ann", False), ("a", "bob", True)]
+    assert [who.info for who in other.answer("a") if who.userid == "bob"] == [{"name": "Bob"}]
+
+
+async def test_nothing_is_retried_while_it_is_away(
+    sites: tuple[Site, Site, Sites], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _, cluster = sites
+    one.store.fail()
+    one.join(Member("ann"), "a")
+    cluster.clock.advance(1)
+    told: list[str] = []
+    monkeypatch.setattr(one.store, "come", lambda room, *rest: told.append(room))
+    cluster.clock.advance(5)
+    assert told == []
 
 
 async def test_who_was_taken_for_dead_and_is_not_has_its_members_back(

@@ -74,7 +74,7 @@ def test_what_a_url_says(url: str, address: Address, shown: str) -> None:
         ("http://:secret@host", "http:// is no URL"),
         ("redis://", "a host is missing"),
         ("redis://:secret@", "a host is missing"),
-        ("redis://host:0", "a host is missing"),
+        ("redis://host:0", "a port is a number"),
         ("redis://host:secret", "a port is a number"),
         ("redis://host:65536", "a port is a number"),
         ("redis://[::1", "IPv6 address is in"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.presences import KIND, Known, Presences
-from sockjs_bridge.core.rooms import Rooms
+from sockjs_bridge.core.rooms import Rooms, Stay
 from sockjs_bridge.core.signals import Signals
 from tests.support import HandClock
 
@@ -98,6 +98,8 @@ def test_who_joins_again_stays_as_long_and_may_have_more_to_tell() -> None:
 def test_no_two_stays_are_one() -> None:
     """The clock stands still, and they come in one go."""
     app = Application()
+    # A float has about four steps in a microsecond then.
+    app.now = 1.8e9 + 0.3
     for _ in range(1000):
         app.join(Member(), "a")
     ids = [who.id for who in app.present("a")]
@@ -168,6 +170,26 @@ def test_who_leaves_and_comes_back_in_one_tick_is_another_stay() -> None:
     app.join(bob, "a", announce=True)
     app.clock.settle()
     assert ann.heard == [("a", "bob", True), ("a", "bob", False), ("a", "bob", True)]
+
+
+def test_who_leaves_in_a_thread_while_it_is_looked_leaves_all_the_same() -> None:
+    class Hasty(Rooms[Any]):
+        def stay(self, session: Any, room: str) -> Stay | None:
+            stay = super().stay(session, room)
+            if stay is not None and session is bob:
+                app.leave(session, room)
+            return stay
+
+    app = Application()
+    app.rooms = Hasty()
+    app.presences = Presences(app.rooms, app.signals)
+    app.presences.start(app.clock)
+    ann, bob = Member("ann"), Member("bob")
+    app.join(ann, "a")
+    app.join(bob, "a", announce=True)
+    app.clock.settle()
+    assert ann.heard == [("a", "bob", True), ("a", "bob", False)]
+    assert not app.presences._known
 
 
 def test_a_crowd_hears_in_goes_and_in_order() -> None:

@@ -173,3 +173,36 @@ async def test_a_redis_that_drops_who_reads_too_slowly(redis: RedisServer) -> No
         for _, log in heard.clients:
             assert log.missed == []
             assert sum(long in texts for texts in log.texts.values()) == 1
+
+
+async def test_a_redis_that_is_out_of_memory_for_a_while(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rooms with history fail and say so, those without go on; connections hold, nothing hangs."""
+    async with serving(redis.url, redis.url) as servers:
+        heard = Heard(servers)
+        await announce(servers, heard, "begin")
+        plain = servers[1].stranger("plain")
+        await raw(servers[0].store, "CONFIG", "SET", "maxmemory", "1")
+        refused: list[Exception | None] = []
+        for room in ("room 1", "room new"):
+            servers[0].client().session.join(room)
+            for _ in range(20):
+                servers[0].history.broadcast(room, "refused", (), refused.append)
+        async with asyncio.timeout(SOON):
+            while len(refused) < 40:
+                await asyncio.sleep(0.01)
+        assert all("is out of memory" in str(each) for each in refused)
+        assert servers[0].broadcast("refused", "room 1") == 0
+        async with asyncio.timeout(SOON):
+            while "plain" not in plain.messages:
+                servers[0].broadcast("plain", "plain")
+                await asyncio.sleep(0.01)
+        await raw(servers[0].store, "CONFIG", "SET", "maxmemory", "0")
+        await announce(servers, heard, "end")
+        for _, log in heard.clients:
+            assert log.missed == []
+            assert not any("refused" in text for texts in log.texts.values() for text in texts)
+        lines = [line for line in caplog.messages if "were not published" in line]
+        assert len(lines) <= 1 + SOON
+        assert "is out of memory: raise its maxmemory" in lines[0]
