@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -37,7 +38,8 @@ def start_redis(path: Path) -> None:
     others = set(range(os.cpu_count() or 1)) - os.sched_getaffinity(0)
 
     def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # By this it removes its socket.
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if others:
             os.sched_setaffinity(0, others)
 
@@ -66,7 +68,7 @@ def _answers(path: Path) -> bool:
 def main() -> None:
     """Does so."""
     (port,) = sys.argv[1:]
-    path = Path(tempfile.mkdtemp(prefix="sockjs-bench-")) / "redis.sock"
+    path = Path(tempfile.gettempdir()) / f"sockjs-bench-{secrets.token_hex(8)}.sock"
     start_redis(path)
     pserve = str(Path(sys.executable).with_name("pserve"))
     ini = str(Path(__file__).with_name("ours.ini"))

@@ -124,7 +124,12 @@ class BoundedStreamHandler(logging.Handler):
                 "args": (self.dropped,),
             }
         )
-        return f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+        try:
+            line = self.format(record)
+        except Exception:
+            # The format names what a filter adds; without this thread nothing would be written.
+            line = record.getMessage()
+        return f"{line}\n".encode("utf-8", "backslashreplace")
 
     def _write(self, data: bytes) -> bool:
         """Writes to the stream; tells whether that was possible."""

@@ -76,6 +76,22 @@ def test_a_log_that_nobody_reads_is_not_waited_for(pipe: tuple[TextIO, TextIO]) 
     assert handler.dropped == 0
 
 
+def test_a_format_that_wants_more_than_a_record_has(pipe: tuple[TextIO, TextIO]) -> None:
+    """What was dropped is told without it, and the log goes on."""
+    reader, writer = pipe
+    logger, handler = log_to(writer)
+    handler.setFormatter(logging.Formatter("%(request)s %(message)s"))
+    for number in range(2000):
+        logger.info("line %d %s", number, "x" * 80, extra={"request": "GET"})
+    dropped = handler.dropped
+    for _ in range(2000 - dropped):
+        reader.readline()
+    told = f"{dropped} log records were dropped: the log was not read in time\n"
+    assert reader.readline() == told
+    logger.info("on it goes", extra={"request": "GET"})
+    assert reader.readline() == "GET on it goes\n"
+
+
 def test_a_pipe_that_does_not_block_is_waited_for(pipe: tuple[TextIO, TextIO]) -> None:
     """Whoever shares it may have made it so."""
     reader, writer = pipe

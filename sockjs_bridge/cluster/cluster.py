@@ -50,7 +50,7 @@ class Cluster:
         application: its name, by which others are told apart that use the same store.
 
     Attributes:
-        node: the name of this process.
+        node: the name of this process, once started: it may be a fork of the one that made this.
         secret: the same in all processes, once started.
         history: the rooms, once started.
         declared: which of them have a history.
@@ -59,6 +59,7 @@ class Cluster:
     """
 
     relay: Relay
+    _links: Links
     _presences: ClusterPresences
     _store: Store
     _clock: Clock
@@ -69,15 +70,10 @@ class Cluster:
         self.drain = settings.drain
         self._endpoints = endpoints
         self._application = application
-        self.node = make_name()
+        self.node = ""
         self.secret = b""
         self.history: History | None = None
         self.declared = DeclaredRooms()
-        self._links = Links(
-            *(self.node, settings.cluster_secret, settings.cluster_name),
-            judges=lambda: self._nodes is not None and self._nodes.judges,
-            ended=self._suspect,
-        )
         self._address = ""
         self._started = self._connected = self._leaving = False
         # What there is once the endpoints have started, and others are let in too.
@@ -96,6 +92,7 @@ class Cluster:
             ClusterError: that cannot be.
         """
         settings, endpoints = self._settings, self._endpoints
+        self.node = make_name()
         self._clock, self._outages = clock, Outages(clock)
         try:
             store = self._store = make_store(
@@ -107,6 +104,11 @@ class Cluster:
         except StoreError as error:
             raise ClusterError(f"sockjs.cluster: {error}") from None
         self._started = True
+        self._links = Links(
+            *(self.node, settings.cluster_secret, settings.cluster_name),
+            judges=lambda: self._nodes is not None and self._nodes.judges,
+            ended=self._suspect,
+        )
         self.secret = hashlib.sha256(b"networks\n" + store.secret).digest()
         self.relay = Relay(store, self.node, clock)
         rooms = self.history = ClusterRooms(store, self.node, self._everybody, endpoints.monitor)
@@ -159,10 +161,10 @@ class Cluster:
             self._nodes.end()
         if self._rooms is not None:
             self._rooms.stop()
-        self._links.close()
         for task in self._tasks:
             task.cancel()
         if self._started:
+            self._links.close()
             await self._store.stop()
 
     # What others know and ask

@@ -112,7 +112,8 @@ class Links:
                 address = f"tcp:{host}:{self._server.sockets[0].getsockname()[1]}"
         except OSError as error:
             raise LinkError(
-                f"other processes cannot be let in at {where or self._path}: {error.strerror}"
+                "sockjs.cluster_listen: other processes cannot be let in at"
+                f" {where or self._path}: {error.strerror}"
             ) from None
         self._tick()
         return address

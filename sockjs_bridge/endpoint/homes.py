@@ -21,7 +21,7 @@ class Process:
     """A process that serves the application.
 
     Attributes:
-        name: which no other process has; empty without a cluster.
+        name: which no other process has; empty without a cluster, and under another server.
         sessions: how many it has, of all applications that it serves; of another process as it
             said last, which it does every 1.5 s or so (``cluster_lease`` × 0.3).
         leaving: it takes no new sessions.

@@ -41,8 +41,9 @@ class Users:
     def __init__(self, signals: Signals, sessions: Callable[[], Iterable[UserSession]]) -> None:
         self._signals = signals
         self._sessions = sessions
-        # Its own signals come back to a process, which has done it at once.
-        self._origin = secrets.token_hex(8)
+        # Its own signals come back to a process, which has done it at once. Not drawn here: the
+        # process may be forked.
+        self._origin = ""
         signals.on(KIND, self._hear)
 
     def close(self, userid: str, code: int, reason: str) -> None:
@@ -53,6 +54,7 @@ class Users:
             code: the close code (RFC 6455, 7.4.2).
             reason: a few words for the client.
         """
+        self._origin = self._origin or secrets.token_hex(8)
         self._close(userid, code, reason)
         self._signals.say(KIND, [self._origin, userid, code, reason])
 

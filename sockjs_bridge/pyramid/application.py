@@ -132,7 +132,11 @@ class SockJS:
         # Here: who has no cluster imports none of it.
         from sockjs_bridge.cluster.publish import publish
         from sockjs_bridge.cluster.store import StoreError
+        from sockjs_bridge.cluster.urls import parse
 
+        if parse(self.settings.cluster).scheme == "memory":
+            # It is within one process, where nobody serves the application.
+            return BroadcastCount(0)
         note_act()
         try:
             publish(self.settings.cluster, room, message, name=self.settings.cluster_name)
@@ -164,7 +168,8 @@ class SockJS:
         """Tells all processes of the application something, this one too.
 
         Connections hear nothing: the subscribers of `Notified` are called, in each process.
-        It is how processes do what each has to do for its own connections.
+        It is how processes do what each has to do for its own connections. Under another server
+        nobody hears of it.
 
         Args:
             topic: what it is about.
@@ -191,7 +196,8 @@ class SockJS:
         """Lists who is in a room, in all processes: who it is, since when, what is told of them.
 
         Asynchronous code writes ``await request.sockjs.presence(room)``. Other code waits for the
-        cluster's store, 5 s at most. In one process nothing is waited for.
+        cluster's store, 5 s at most. In one process nothing is waited for. Under another server it
+        is empty.
 
         Args:
             room: the name of the room.
@@ -212,7 +218,8 @@ class SockJS:
 
         Messages that were sent to them before leave first. Connections whose client is away are
         closed too. A process that cannot be reached hears nothing of it; what a user may do has to
-        be decided elsewhere, by the security policy and by what hooks check.
+        be decided elsewhere, by the security policy and by what hooks check. Under another server
+        nobody hears of it.
 
         Args:
             userid: the ``authenticated_userid`` of the handshake. It is compared as text.

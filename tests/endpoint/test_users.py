@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 
 import pytest
 
@@ -64,4 +65,25 @@ def test_what_another_process_says_is_heard() -> None:
     signals, session = Signals(), Session("bob")
     Users(signals, lambda: [session])
     signals.hear(json.dumps([KIND, ["another", "bob", 4000, "Out"]]))
+    assert session.closed == [(4000, "Out")]
+
+
+def test_processes_that_are_forked_from_one_hear_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What tells their signals apart is not drawn where an application is loaded."""
+
+    def drawn(size: int) -> str:
+        raise AssertionError("all of its forks would have the same")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(secrets, "token_hex", drawn)
+        signals, session = Signals(), Session("bob")
+        users = Users(signals, lambda: [session])
+    said: list[str] = []
+    signals.start(clock := HandClock())
+    signals.carry_by(said.append)
+    users.close("bob", 4000, "Out")
+    clock.settle()
+    signals.hear(said[0])
     assert session.closed == [(4000, "Out")]

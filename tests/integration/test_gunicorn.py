@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from sockjs_bridge.client import Connection, ConnectionClosed, ResumableConnection, connect
+from tests.cluster.redisserver import RedisServer
 from tests.integration.gunicorn import Gunicorn, gunicorn
 from tests.integration.pserve import PATIENCE, write_ini
 from tests.integration.resume_support import Events
@@ -159,6 +160,29 @@ async def test_preload(tmp_path: Path) -> None:
         for ws in (await on_each(url, pids)).values():
             await ws.close()
     assert process.out.count("loaded") == 1
+
+
+@pytest.mark.parametrize("preload", [False, True])
+async def test_workers_are_a_cluster(tmp_path: Path, preload: bool) -> None:
+    """Any of them answers a request of any session, also where all are forks of a loaded one."""
+    redis = RedisServer(tmp_path)
+    redis.start()
+    ini = put(tmp_path, app=f"sockjs.cluster = {redis.url}")
+    options = ["-w", "3", *(["--preload"] if preload else [])]
+    try:
+        with gunicorn(ini, *options, folder=tmp_path) as process:
+            url, pids = await started(process, 3)
+            # Each has seen the two others.
+            await asyncio.to_thread(process.wait_for, r"process \w+ takes part", 6)
+            homes = set()
+            while homes != {*pids}:
+                async with connect(f"{url}/echo", transport="xhr-polling") as ws:
+                    answers = [await say(ws, str(number)) for number in range(20)]
+                    assert [text for _, _, text in answers] == [*map(str, range(20))]
+                    (home,) = {int(pid) for pid, _, _ in answers}
+                    homes.add(home)
+    finally:
+        redis.end()
 
 
 async def test_a_worker_is_killed(tmp_path: Path) -> None:

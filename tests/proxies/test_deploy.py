@@ -201,13 +201,20 @@ async def test_production(cluster: Cluster, tmp_path: Path) -> None:
     judge(log)
 
 
-async def test_gunicorn(cluster: Cluster, tmp_path: Path) -> None:
-    """The same by gunicorn; all that is said goes to one log."""
+async def test_gunicorn(cluster: Cluster, redis: RedisServer, tmp_path: Path) -> None:
+    """The same by gunicorn, whose workers are a cluster; all that is said goes to one log."""
     port = free_port()
     ini = set_up(cluster, tmp_path, port)
     commands = unit("pyramid-chat-gunicorn.service")
     assert commands["ExecStartPre"] == unit()["ExecStartPre"]
-    changes = {INI: str(ini), "127.0.0.1:6543": f"127.0.0.1:{port}"}
+    redis.start()
+    own = tmp_path / "gunicorn.ini"
+    own.write_text(adapted(own.name, {"unix:///run/redis/redis-server.sock": redis.url}))
+    changes = {
+        INI: str(ini),
+        f"/etc/pyramid-chat/{own.name}": str(own),
+        "127.0.0.1:6543": f"127.0.0.1:{port}",
+    }
     with (
         served(commands["ExecStart"], port, tmp_path / "log", **changes) as log,
         Nginx(tmp_path, f"http://127.0.0.1:{port}", SITE) as proxy,

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from pyramid.config import Configurator
 
 from sockjs_bridge import BroadcastCount, NotConfirmed, later
 from sockjs_bridge.cluster.store import StoreError
@@ -49,6 +50,15 @@ def sockjs(rooms: Rooms) -> Any:
     made = dummy_sockjs()
     made.endpoints.history = rooms  # type: ignore[assignment]
     return made
+
+
+def test_a_cluster_for_tests_that_no_server_of_ours_serves() -> None:
+    """It is as without a cluster: an application's own tests by WebTest see its pages work."""
+    with Configurator(settings={"sockjs.cluster": "memory://"}) as config:
+        config.include("sockjs_bridge")
+    made = config.registry.sockjs
+    assert made.broadcast("a", room="plain") == 0
+    assert made.broadcast("a", confirm=True) == 0
 
 
 def in_thread(sockjs: Any) -> tuple[threading.Thread, list[Any]]:

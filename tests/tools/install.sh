@@ -33,18 +33,22 @@ if [ -z "$missing" ] && ! lacks_valkey; then
     exit 0
 fi
 
-by_hand="the tests need them: install$missing, then run make test again."
-if ! command -v apt-get >/dev/null 2>&1; then
-    echo "warning: no apt-get here; $by_hand" >&2
+# Without Valkey nothing fails.
+by_hand() {
+    if [ -n "$missing" ]; then
+        echo "warning: $1; the tests need them: install$missing, then run make test again." >&2
+    fi
     exit 0
+}
+if ! command -v apt-get >/dev/null 2>&1; then
+    by_hand "no apt-get here"
 fi
 if [ "$(id -u)" -eq 0 ]; then
     as_root=
 elif sudo -n true 2>/dev/null; then
     as_root="sudo -n"
 else
-    echo "warning: neither root nor sudo; $by_hand" >&2
-    exit 0
+    by_hand "neither root nor sudo"
 fi
 
 # Asked before a package starts its service; 101 is no (deb-systemd-invoke(1p), invoke-rc.d(8)).
