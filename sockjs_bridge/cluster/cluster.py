@@ -189,9 +189,10 @@ class Cluster:
 
     def leave(self) -> None:
         """Lets the others know that this process takes no new sessions."""
+        # Who has others to leave to knows them.
+        assert self._nodes is not None
         self._leaving = True
-        if self._nodes is not None:
-            self._nodes.tell()
+        self._nodes.tell()
 
     def _everybody(self) -> list[Recipient]:
         return [session for endpoint in self._endpoints for session in endpoint.sessions]
@@ -244,8 +245,9 @@ class Cluster:
 
     def heard(self, room: str, position: Position | None, entry: Entry) -> None:
         """A message was published; see `Listener.heard`."""
-        if self._rooms is not None:
-            self._rooms.heard(room, position, entry)
+        # Nothing is subscribed before there are rooms.
+        assert self._rooms is not None
+        self._rooms.heard(room, position, entry)
 
     def handled(self) -> None:
         """All of one read was handed over; see `Listener.handled`."""
@@ -254,8 +256,8 @@ class Cluster:
 
     def subscribed(self, room: str) -> None:
         """A room is heard; see `Listener.subscribed`."""
-        if self._rooms is not None:
-            self._rooms.subscribed(room)
+        assert self._rooms is not None
+        self._rooms.subscribed(room)
 
     def told(self, text: str) -> None:
         """Another process has something to say; see `Listener.told`."""
