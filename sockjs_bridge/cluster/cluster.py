@@ -291,6 +291,8 @@ class Cluster:
     def came(self, node: str, about: About) -> None:
         """A process lives that was not known; see `NodeListener.came`."""
         logger.info("process %s takes part, at %s", node, about.address)
+        # Who looked just before has taken it for none.
+        self.relay.doubt(node, gone=False)
 
     def went(self, node: str) -> None:
         """A process has ended; see `NodeListener.went`."""

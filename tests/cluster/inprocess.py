@@ -16,7 +16,7 @@ from typing import Any
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
 from tests.cluster.application import main
-from tests.server.support import PATIENCE, Answer
+from tests.server.support import PATIENCE, Answer, until
 
 _NAMES = itertools.count()
 
@@ -83,6 +83,15 @@ def request(method: str, target: str, body: bytes = b"", headers: tuple[str, ...
     if body or method == "POST":
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+@asynccontextmanager
+async def one_more(node: Node) -> AsyncIterator[Node]:
+    """Start another server of a node's cluster; the node knows it."""
+    name = node.app.registry.settings["sockjs.cluster_name"]
+    async with nodes(1, **{"sockjs.cluster_name": name}) as (other,):
+        await until(lambda: other.cluster.node in node.cluster._nodes.others)
+        yield other
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ import pytest
 from sockjs_bridge.client import connect
 from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
 from sockjs_bridge.server.relaying import Front
-from tests.cluster.inprocess import Node, nodes, request
+from tests.cluster.inprocess import Node, nodes, one_more, request
 from tests.cluster.inturn import in_turn
 from tests.server.support import PATIENCE, until
 
@@ -135,6 +135,17 @@ async def test_one_connection_for_requests_of_here_and_there():
 async def test_session_that_is_nowhere():
     async with nodes(2) as (one, _):
         assert (await one.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 404
+
+
+async def test_home_that_has_just_come():
+    """Who looked for homes a moment before does not take it for none."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/first/xhr")
+        assert (await front.ask("POST", "/echo/000/first/xhr_send", b'["x"]')).status == 204
+        async with one_more(front) as third:
+            await third.ask("POST", "/echo/000/abc/xhr")
+            assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 204
+            assert (await front.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
 
 
 async def test_home_that_is_gone():
