@@ -194,9 +194,10 @@ class Cluster:
 
     def leave(self) -> None:
         """Lets the others know that this process takes no new sessions."""
+        # Who has others to leave to knows them.
+        assert self._nodes is not None
         self._leaving = True
-        if self._nodes is not None:
-            self._nodes.tell()
+        self._nodes.tell()
 
     def _everybody(self) -> list[Recipient]:
         return [session for endpoint in self._endpoints for session in endpoint.sessions]
@@ -249,8 +250,9 @@ class Cluster:
 
     def heard(self, room: str, position: Position | None, entry: Entry) -> None:
         """A message was published; see `Listener.heard`."""
-        if self._rooms is not None:
-            self._rooms.heard(room, position, entry)
+        # Nothing is subscribed before there are rooms.
+        assert self._rooms is not None
+        self._rooms.heard(room, position, entry)
 
     def handled(self) -> None:
         """All of one read was handed over; see `Listener.handled`."""
@@ -259,8 +261,8 @@ class Cluster:
 
     def subscribed(self, room: str) -> None:
         """A room is heard; see `Listener.subscribed`."""
-        if self._rooms is not None:
-            self._rooms.subscribed(room)
+        assert self._rooms is not None
+        self._rooms.subscribed(room)
 
     def told(self, text: str) -> None:
         """Another process has something to say; see `Listener.told`."""
@@ -295,6 +297,8 @@ class Cluster:
     def came(self, node: str, about: About) -> None:
         """A process lives that was not known; see `NodeListener.came`."""
         logger.info("process %s takes part, at %s", node, about.address)
+        # Who looked just before has taken it for none.
+        self.relay.doubt(node, gone=False)
 
     def went(self, node: str) -> None:
         """A process has ended; see `NodeListener.went`."""

@@ -53,7 +53,7 @@ class Leases:
             self._store.leases(self._hear)
 
     def doubt(self) -> None:
-        """Says that somebody may have gone: the next one to look hears what the store says."""
+        """Says that somebody may have come or gone: the next one to look hears what the store says."""
         self._read = float("-inf")
 
     def _hear(self, leases: Mapping[str, str] | StoreError) -> None:

@@ -147,10 +147,11 @@ class MemoryStore:
     def _read(self) -> None:
         heard, self._heard = self._heard, deque()
         listener = self._listener
-        if listener is not None:
-            for tell in heard:
-                tell(listener)
-            listener.handled()
+        # Who stops loses what is on its way.
+        assert listener is not None
+        for tell in heard:
+            tell(listener)
+        listener.handled()
 
     # Rooms
 

@@ -113,7 +113,7 @@ class Relay:
             again()
 
     def doubt(self, node: str, *, gone: bool) -> None:
-        """Says that a process cannot be reached.
+        """Says that what is known of a process may not be so any more.
 
         Args:
             node: its name.

@@ -101,7 +101,7 @@ class RelaysOfClient:
     def half_closed(self) -> None:
         """The client sends no more."""
         for each in self._homes.values():
-            each.stream.say(Kind.EOF)
+            each.half_closed()
 
     def writable(self) -> None:
         """The client has taken what it was sent."""
@@ -293,6 +293,11 @@ class Forwarded:
             self._untaken = tell_taken(self._connection, self.stream, self._untaken)
 
     # What the client does
+
+    def half_closed(self) -> None:
+        """The client sends no more; a home that is asked later hears that behind the request."""
+        if self._asker is not None or self._response is not None:
+            self.stream.say(Kind.EOF)
 
     def lost(self, *, broken: bool) -> None:
         """The client is gone."""

@@ -108,10 +108,9 @@ class RelayedTransport(asyncio.Transport):
             asyncio.get_running_loop().call_soon(self._lose, None)
 
     def _lose(self, error: Exception | None) -> None:
-        protocol, self._protocol = self._protocol, None
+        protocol, self._protocol = cast(asyncio.Protocol, self.get_protocol()), None
         self._unread = []
-        if protocol is not None:
-            protocol.connection_lost(error)
+        protocol.connection_lost(error)
 
     # What the front says
 

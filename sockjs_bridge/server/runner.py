@@ -200,10 +200,9 @@ class Runner:
             serving.close()
         try:
             assert self._web is not None and self._activity is not None
-            pace = None
-            if self._clusters is not None:
-                self._clusters.leave()
-                pace = self._clusters.drain(self._site.sessions) if drain else None
+            assert self._clusters is not None
+            self._clusters.leave()
+            pace = self._clusters.drain(self._site.sessions) if drain else None
             seconds, pause = (timeout / 2, 0.0) if pace is None else pace
             for _ in self._site.close(*protocol.GO_AWAY, seconds):
                 # A crowd takes a while, and who is not told yet is served.
@@ -229,8 +228,7 @@ class Runner:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._activity.finish(), end - now())
             await look_until(lambda: not self._requests.busy, end)
-            if self._clusters is not None:
-                await self._clusters.stop()
+            await self._clusters.stop()
         finally:
             self._site.finish()
             for pool in self._pools:

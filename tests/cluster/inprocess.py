@@ -16,7 +16,7 @@ from typing import Any
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
 from tests.cluster.application import main
-from tests.server.support import PATIENCE, Answer
+from tests.server.support import PATIENCE, Answer, until
 
 _NAMES = itertools.count()
 
@@ -86,6 +86,15 @@ def request(method: str, target: str, body: bytes = b"", headers: tuple[str, ...
 
 
 @asynccontextmanager
+async def one_more(node: Node) -> AsyncIterator[Node]:
+    """Start another server of a node's cluster; the node knows it."""
+    name = node.app.registry.settings["sockjs.cluster_name"]
+    async with nodes(1, **{"sockjs.cluster_name": name}) as (other,):
+        await until(lambda: other.cluster.node in node.cluster._nodes.others)
+        yield other
+
+
+@asynccontextmanager
 async def nodes(
     count: int, make: Callable[..., Any] = main, **settings: Any
 ) -> AsyncIterator[list[Node]]:
@@ -104,3 +113,47 @@ async def nodes(
         yield started
     finally:
         await asyncio.gather(*(node.stop() for node in started), return_exceptions=True)
+
+
+class Client:
+    """A client that keeps its connection, and whose requests are plain."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def ask_aiohttp(self, action: str, body: bytes = b"") -> tuple[int, bytes]:
+        """Ask in a way that is left to aiohttp."""
+        self.begin_odd(action, body)
+        return await self.answer()
+
+    def begin_odd(self, action: str, body: bytes = b"") -> None:
+        self.writer.write(request("POST", f"/echo/000/abc/{action}", body, ("TE: trailers",)))
+
+    async def ask(self, action: str, body: bytes = b"") -> tuple[int, bytes]:
+        self.begin(action, body)
+        return await self.answer()
+
+    def begin(self, action: str, body: bytes = b"") -> None:
+        self.writer.write(request("POST", f"/echo/000/abc/{action}", body))
+
+    async def answer(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(PATIENCE):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+            _, found, rest = head.partition(b"content-length: ")
+            size = int(rest.partition(b"\r\n")[0]) if found else 0
+            return int(head[9:12]), await self.reader.readexactly(size)
+
+
+@asynccontextmanager
+async def known_home(**settings: Any) -> AsyncIterator[tuple[Node, Node, Client]]:
+    """Yields a home, a front that knows it, and a client of that."""
+    async with nodes(2, **settings) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        reader, writer = await front.connect()
+        client = Client(reader, writer)
+        try:
+            assert await client.ask("xhr_send", b'["first"]') == (204, b"")
+            yield home, front, client
+        finally:
+            writer.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,10 +14,15 @@ from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 
 from sockjs_bridge.client import connect
+from sockjs_bridge.cluster.cluster import Cluster
+from sockjs_bridge.cluster.links import Links
+from sockjs_bridge.cluster.memorystore import MemoryStore
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.ini import SettingError
+from sockjs_bridge.server.loop import LoopClock
 from tests.cluster.application import main
 from tests.cluster.inprocess import Node, nodes
+from tests.pyramid.support import HandWorkers
 from tests.server.support import PATIENCE, until
 
 
@@ -124,6 +129,105 @@ async def test_link_that_cannot_be() -> None:
             pass
 
 
+async def test_lease_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store was reached, and is gone when the process says that it lives."""
+    lease = MemoryStore.lease
+
+    def lost(self: MemoryStore, *arguments: Any) -> None:
+        self.fail()
+        lease(self, *arguments)
+
+    monkeypatch.setattr(MemoryStore, "lease", lost)
+    with pytest.raises(SystemExit, match=r"sockjs\.cluster: .*cannot be reached"):
+        async with nodes(1):
+            pass
+
+
+@asynccontextmanager
+async def joined() -> AsyncIterator[tuple[Cluster, Any]]:
+    """Yields a process's part in a cluster, and its endpoints: nobody serves the application."""
+    app = main(None, **{"sockjs.cluster": "memory://", "sockjs.cluster_name": "joined"})
+    endpoints = app.registry.sockjs.endpoints
+    cluster = endpoints.cluster
+    assert isinstance(cluster, Cluster)
+    clock = LoopClock(asyncio.get_running_loop())
+    await cluster.start(clock)
+    endpoints.signals.start(clock)
+    try:
+        yield cluster, endpoints
+    finally:
+        await cluster.stop()
+
+
+async def test_what_comes_before_the_application_is_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with joined() as (cluster, endpoints):
+        heard: list[object] = []
+        endpoints.signals.on("test", heard.append)
+        endpoints.signals.say("test", 1)
+        await until(lambda: heard)
+        cluster._store.fail()
+        await until(lambda: "cannot be reached" in caplog.text)
+        # Its rooms know that nothing comes yet.
+        endpoints.start(cluster._clock, HandWorkers())
+        assert cluster._rooms is not None and not cluster._rooms._reachable
+        cluster._store.recover()
+        await until(lambda: cluster._rooms is not None and cluster._rooms._reachable)
+        endpoints.hub.finish()
+    assert "can be reached again" in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_link_that_ends_before_the_application_is_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with joined() as (cluster, _):
+        await cluster.serve(lambda stream, addresses: pytest.fail("opened"))
+        other = Links("dials1", "", "joined")
+        link = await other.link(cluster.node, cluster._address)
+        answers: list[bool | None] = []
+        link.ask(answers.append)
+        await until(lambda: answers)
+        # Who takes no part yet cannot say who reaches the store.
+        assert answers == [False]
+        other.close()
+        await until(lambda: not cluster._links._accepted and not cluster._links._strangers)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_start_that_is_given_up_while_the_lease_is_asked_for() -> None:
+    failed: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: failed.append(context))
+    async with joined() as (cluster, _):
+        leases: list[Callable[[], object]] = []
+        lease = cluster._store.lease
+        cluster._store.lease = lambda *arguments: leases.append(  # type: ignore[method-assign]
+            lambda: lease(*arguments)
+        )
+        serving = asyncio.ensure_future(cluster.serve(lambda stream, addresses: pytest.fail("")))
+        await until(lambda: leases)
+        serving.cancel()
+        leases[0]()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        answered: list[object] = []
+        cluster._store.leases(answered.append)
+        await until(lambda: answered)
+    assert failed == []
+
+
+async def test_process_that_ends_has_asked_nobody() -> None:
+    async with nodes(2) as (one, other):
+        answers: list[bool | None] = []
+        one.cluster._ask(other.cluster.node, answers.append)
+        [task] = one.cluster._tasks
+        await one.cluster.stop()
+        await until(task.done)
+        assert task.cancelled() and answers == []
+
+
 async def test_rooms_reach_over_processes() -> None:
     async with nodes(2) as (one, other), AsyncExitStack() as stack:
         clients = [
@@ -162,6 +266,7 @@ async def test_processes_know_each_other() -> None:
 
 async def test_process_that_was_taken_for_dead_ends_its_resumable_sessions(
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with nodes(2) as (one, _):
         url = f"http://127.0.0.1:{one.port}/echo"
@@ -173,6 +278,13 @@ async def test_process_that_was_taken_for_dead_ends_its_resumable_sessions(
             assert one.app.registry.sockjs.endpoints.readiness.reasons == ("fenced",)
             one.cluster.fenced(fenced=False)
             assert one.app.registry.sockjs.endpoints.readiness.reasons == ()
+            told: list[bool] = []
+            monitor = one.app.registry.sockjs.endpoints.monitor
+            monkeypatch.setattr(type(monitor), "degraded", lambda self, on: told.append(on))
+            for degraded in (True, False):
+                one.cluster.degraded(degraded=degraded)
+            assert told == [True, False]
+            assert caplog.text.count("no process reaches what they share") == 1
             ended = asyncio.Event()
             one.cluster.lapsed(ended.set)
             await asyncio.wait_for(ended.wait(), PATIENCE)
@@ -204,7 +316,8 @@ async def test_store_that_is_away_for_a_while(caplog: pytest.LogCaptureFixture) 
 async def test_application_behind_other_wsgi_code_joins_with_its_first_request() -> None:
     async with nodes(2, behind) as (home, front):
         assert (await home.ask("POST", "/echo/000/abc/xhr")).body == b"o\n"
-        await front.ask("GET", "/echo/info")
+        # Two requests show the application at once: it joins once.
+        await asyncio.gather(*(front.ask("GET", "/echo/info") for _ in range(2)))
         assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 204
         assert (await home.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
 

@@ -194,3 +194,15 @@ async def test_what_a_process_tells_is_known_at_once(cluster: Cluster) -> None:
     other.nodes.tell()
     cluster.clock.settle()
     assert one.nodes.others["node2"].sessions == 7
+
+
+async def test_who_has_not_begun_looks_for_nobody(cluster: Cluster) -> None:
+    """The store is reached before the application is served."""
+    await cluster.start("node1")
+    early = cluster.kind(cluster, "node2")
+    await early.store.start("node2", early)
+    cluster.clock.settle()
+    assert (early.taken(), early.nodes.others) == ([], {})
+    early.nodes.begin()
+    cluster.clock.settle()
+    assert early.taken() == [("came", "node1")]

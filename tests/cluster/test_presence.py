@@ -234,3 +234,23 @@ async def test_who_leaves_while_it_is_away_is_remembered_up_to_a_bound(
     one.store.recover()
     cluster.clock.settle()
     assert other.present("a") == ["0", "1"]
+
+
+async def test_who_leaves_while_the_store_is_told_again(sites: tuple[Site, Site, Sites]) -> None:
+    one, other, cluster = sites
+    bob = Member("bob")
+    other.join(bob, "a")
+    members = [Member(str(number)) for number in range(2 * ClusterPresences.BATCH)]
+    for member in members:
+        one.join(member, "a")
+    cluster.settle()
+    bob.heard.clear()
+    # For two reasons at once.
+    one.presences.restored()
+    one.presences.connected()
+    one.rooms.leave(members[-1], "a")
+    one.presences.left(members[-1], ("a",))
+    cluster.clock.settle()
+    # The others are there as before: nobody hears of them.
+    assert bob.heard == [("a", members[-1].userid, False)]
+    assert len(other.present("a")) == len(members)

@@ -174,6 +174,34 @@ def test_claim_of_what_was_not_opened_is_given_up() -> None:
     assert site.locate("two", SESSION) is None
 
 
+def test_claim_that_is_made_again_is_the_same_one() -> None:
+    site = Site("one")
+    for _ in range(2):
+        assert site.locate("one", SESSION) is None
+    site.relays["one"].ended("/echo", "abc")
+    site.clock.settle()
+    assert not site.homes
+    site.clock.advance(1000)
+    assert "keep" not in site.stores["one"].asked
+
+
+def test_who_was_taken_for_dead_claims_anew_what_it_still_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "BATCH", 2)
+    site = Site("one")
+    for number in range(5):
+        site.locate("one", SESSION._replace(session_id=f"{number}"))
+    site.broker.homes.clear()
+    site.relays["one"].restored()
+    # They end before it is their turn.
+    for number in (2, 3):
+        site.relays["one"].ended("/echo", f"{number}")
+    site.clock.settle()
+    assert site.homes.keys() == {key("/echo", f"{number}") for number in (0, 1, 4)}
+    assert site.stores["one"].asked.count("keep") == 2
+
+
 def test_home_that_died() -> None:
     """A session of a dead process is opened anew, by one of the others."""
     site = Site("one", "two", "three")

@@ -6,16 +6,23 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 import aiohttp
 
+from sockjs_bridge.cluster.link import Link
 from sockjs_bridge.cluster.streams import WINDOW
-from sockjs_bridge.server.relayed import RelayedTransport
+from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
 from sockjs_bridge.server.relayedsocket import RelayedSocket
-from tests.cluster.inprocess import Node, nodes, request
+from tests.cluster.inprocess import Node, nodes, one_more, request
 from tests.conformance.resumable import token
 from tests.server.support import PATIENCE, until
+
+UPGRADE = (
+    *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+)
 
 
 class Relayed:
@@ -97,12 +104,7 @@ async def test_slow_application_stops_its_client() -> None:
         assert not transport.is_reading()
         text = "x" * 10_000
         count = 2 * WINDOW // len(text)
-
-        async def send() -> None:
-            for _ in range(count):
-                await client.websocket.send_json([text])
-
-        sending = asyncio.create_task(send())
+        sending = asyncio.create_task(send(client, text, count))
         await until(lambda: stream.paused)
         assert client.socket._flow._holds
         transport.resume_reading()
@@ -127,6 +129,112 @@ async def test_slow_client_stops_its_session() -> None:
         texts = await client.texts(count)
         assert [len(text) for text in texts] == [60_000] * count
         await until(lambda: transport.get_write_buffer_size() == 0)
+
+
+async def test_client_that_reads_nothing_for_a_while() -> None:
+    """More than its system takes: its front holds some, and reads nothing of it meanwhile."""
+    async with relayed() as client:
+        session, socket = client.home.sessions[0], client.socket
+        connection = client.websocket._response.connection
+        connection.transport.pause_reading()
+        for transport, option in (
+            (socket._flow._transport, SO_SNDBUF),
+            (connection.transport, SO_RCVBUF),
+        ):
+            transport.get_extra_info("socket").setsockopt(SOL_SOCKET, option, 16384)
+        text, count = "x" * 60_000, 0
+        while not socket._flow.paused:
+            if not client.transport.get_write_buffer_size():
+                session.send(text)
+                count += 1
+                assert count < 1000
+            await asyncio.sleep(0)
+        await client.websocket.send_json(["meanwhile"])
+        await until(lambda: socket._flow._holds)
+        # As it does by itself from time to time.
+        link = socket._stream._link
+        assert isinstance(link, Link)
+        link.tick()
+        connection.transport.resume_reading()
+        texts = await client.texts(count)
+        assert [len(each) for each in texts] == [60_000] * count
+        assert await client.texts(1) == ["meanwhile"]
+        await until(lambda: not socket._flow._holds)
+        # All of it was taken, and the home knows, but for what it is told later.
+        link.tick()
+        await until(lambda: not socket._untaken)
+        assert client.transport._stream.waiting < WINDOW
+
+
+async def test_home_that_has_taken_too_little_yet() -> None:
+    async with relayed() as client:
+        transport, stream = client.transport, client.socket._stream
+        transport.pause_reading()
+        text, count = "x" * 10_000, 2 * WINDOW // 10_000
+        sending = asyncio.create_task(send(client, text, count))
+        await until(lambda: stream.paused)
+        # It hears of a byte, and goes on to wait.
+        stream.acknowledged(1)
+        assert stream.paused and client.socket._flow._holds
+        stream.waiting += 1
+        transport.resume_reading()
+        await sending
+        assert await client.texts(count) == [text] * count
+
+
+async def send(client: Relayed, text: str, count: int) -> None:
+    for _ in range(count):
+        await client.websocket.send_json([text])
+
+
+async def test_front_that_drops_its_client() -> None:
+    """The session waits for it, as after any other end."""
+    async with relayed() as client:
+        client.socket.abort()
+        message = await client.websocket.receive(timeout=PATIENCE)
+        assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+        await until(lambda: not client.home.runner._activity.count)
+        assert len(client.home.sessions) == 1
+
+
+async def test_frames_that_come_with_the_handshake() -> None:
+    async with relayed() as client:
+        reader, writer = await client.front.connect()
+        try:
+            # A close frame, masked with zeros.
+            writer.write(request("GET", client.target, headers=UPGRADE) + b"\x88\x80\0\0\0\0")
+            heard = await asyncio.wait_for(reader.read(), PATIENCE)
+            assert heard.startswith(b"HTTP/1.1 101 ")
+            assert heard.endswith(b"\r\n\r\n\x88\x02\x03\xe8")
+        finally:
+            writer.close()
+
+
+async def test_requests_to_other_homes_end_with_the_handshake() -> None:
+    """The connection is the WebSocket's alone then."""
+    async with relayed() as client:
+        other = client.home
+        async with one_more(client.front) as third:
+            await third.ask("POST", "/echo/000/abc/xhr")
+            reader, writer = await client.front.connect()
+            try:
+                writer.write(request("POST", "/echo/000/abc/xhr_send", b'["x"]'))
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+                assert head[9:12] == b"204"
+                assert relayed_connections(third) == 1
+                before = relayed_connections(other)
+                writer.write(request("GET", client.target, headers=UPGRADE))
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+                assert head[9:12] == b"101"
+                await until(lambda: not relayed_connections(third))
+                assert relayed_connections(other) == before
+            finally:
+                writer.close()
+
+
+def relayed_connections(node: Node) -> int:
+    """How many connections a process has whose sockets are another one's; WebSockets' are not."""
+    return sum(type(each) is RelayedConnection for each in node.runner._activity.connections)
 
 
 async def test_slow_client_is_seen_to_take_some() -> None:
@@ -204,11 +312,7 @@ async def test_client_that_half_closes_before_the_handshake_is_answered() -> Non
     async with relayed() as client:
         reader, writer = await client.front.connect()
         try:
-            upgrade = (
-                *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
-                "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-            )
-            writer.write(request("GET", client.target, headers=upgrade))
+            writer.write(request("GET", client.target, headers=UPGRADE))
             writer.write_eof()
             try:
                 heard = await asyncio.wait_for(reader.read(), PATIENCE)

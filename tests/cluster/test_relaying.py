@@ -7,15 +7,14 @@ import itertools
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 
 from sockjs_bridge.client import connect
 from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
 from sockjs_bridge.server.relaying import Front
-from tests.cluster.inprocess import Node, nodes, request
+from tests.cluster.inprocess import Client, known_home, nodes, one_more, request
 from tests.cluster.inturn import in_turn
 from tests.server.support import PATIENCE, until
 
@@ -137,6 +136,17 @@ async def test_session_that_is_nowhere():
         assert (await one.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 404
 
 
+async def test_home_that_has_just_come():
+    """Who looked for homes a moment before does not take it for none."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/first/xhr")
+        assert (await front.ask("POST", "/echo/000/first/xhr_send", b'["x"]')).status == 204
+        async with one_more(front) as third:
+            await third.ask("POST", "/echo/000/abc/xhr")
+            assert (await front.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 204
+            assert (await front.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
+
+
 async def test_home_that_is_gone():
     """Its lease is gone: a stock client begins anew, and is not sent back there."""
     async with nodes(2) as (home, front):
@@ -206,42 +216,6 @@ async def test_slow_client_stops_its_home():
 
 
 # Plain requests, where all is known already
-
-
-class Client:
-    """A client that keeps its connection, and whose requests are plain."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def ask(self, action: str, body: bytes = b"") -> tuple[int, bytes]:
-        self.begin(action, body)
-        return await self.answer()
-
-    def begin(self, action: str, body: bytes = b"") -> None:
-        self.writer.write(request("POST", f"/echo/000/abc/{action}", body))
-
-    async def answer(self) -> tuple[int, bytes]:
-        async with asyncio.timeout(PATIENCE):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
-            _, found, rest = head.partition(b"content-length: ")
-            size = int(rest.partition(b"\r\n")[0]) if found else 0
-            return int(head[9:12]), await self.reader.readexactly(size)
-
-
-@asynccontextmanager
-async def known_home() -> AsyncIterator[tuple[Node, Node, Client]]:
-    """Yields a home, a front that knows it, and a client of that."""
-    async with nodes(2) as (home, front):
-        await home.ask("POST", "/echo/000/abc/xhr")
-        reader, writer = await front.connect()
-        client = Client(reader, writer)
-        try:
-            assert await client.ask("xhr_send", b'["first"]') == (204, b"")
-            yield home, front, client
-        finally:
-            writer.close()
 
 
 async def test_plain_requests_go_past_aiohttp(monkeypatch: pytest.MonkeyPatch):

@@ -231,3 +231,29 @@ def test_what_is_no_presence_is_passed_over(text: Any) -> None:
 def test_what_is_told_comes_back() -> None:
     known = Known(Presence("n/1", "ann", 1.5, {"ä": ["\ud800"]}), True)
     assert Known.parse("n/1", known.text) == known
+
+
+def test_who_is_announced_already_and_has_more_to_tell_is_not_heard_of_again() -> None:
+    app = Application()
+    ann, bob = Member("ann"), Member("bob")
+    app.join(ann, "a")
+    app.join(bob, "a", announce=True)
+    app.clock.settle()
+    app.join(bob, "a", {"mood": "good"}, announce=True)
+    app.clock.settle()
+    assert ann.heard == [("a", "bob", True)]
+    assert [who.info for who in app.present("a")] == [{}, {"mood": "good"}]
+
+
+def test_who_is_announced_in_one_room_is_not_in_another() -> None:
+    app = Application()
+    ann, bob = Member("ann"), Member("bob")
+    app.join(ann, "a")
+    app.join(bob, "b", announce=True)
+    app.join(bob, "a")
+    app.leave(bob, "a")
+    app.join(bob, "a")
+    app.clock.settle()
+    app.leave(bob, "a")
+    app.clock.settle()
+    assert ann.heard == []

@@ -57,6 +57,17 @@ def party() -> Party:
 # Who is in
 
 
+def test_what_is_told_of_who_is_not_in(party: Party) -> None:
+    """It may have left meanwhile, in another thread."""
+    session = party.enter()
+    party.rooms.note(session, "lobby", "{}", True)
+    assert party.rooms.stays("lobby") == []
+    party.rooms.join(session, "lobby")
+    party.rooms.note(session, "other", "{}", True)
+    [(_, stay)] = party.rooms.stays("lobby")
+    assert (stay.info, stay.announced) == ("", False)
+
+
 def test_join(party: Party) -> None:
     """Members are listed in the order in which they joined; a second join changes nothing."""
     one, two, three = party.enter(), party.enter(), party.enter()

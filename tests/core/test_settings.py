@@ -131,6 +131,8 @@ def test_value(name: str, raw: Any, value: Any) -> None:
         ("jsessionid", "maybe", "true or false"),
         ("jsessionid", None, "true or false"),
         ("jsessionid", 2, "true or false"),
+        ("metrics_permission", None, "the name of a permission"),
+        ("metrics_path", None, "a path as /metrics"),
     ],
     ids=lambda value: repr(value)[:20],
 )

@@ -99,6 +99,16 @@ def test_not_served() -> None:
     endpoint = Endpoint("echo", bool, Settings())
     with pytest.raises(RuntimeError, match="endpoint echo is not served"):
         _ = endpoint.manager
+    assert endpoint.sessions == endpoint.all_sessions == []
+
+
+@pytest.mark.parametrize("resume_window", [0, 60])
+def test_sessions_that_are_about_to_open(resume_window: int) -> None:
+    endpoint = make_endpoint(resume_window=resume_window)
+    new = endpoint.manager.create("new", RECEIVING["xhr"])
+    assert (endpoint.sessions, endpoint.all_sessions) == ([], [new])
+    new.accept(RecordingHandler())
+    assert endpoint.sessions == endpoint.all_sessions == [new]
 
 
 def test_its_parts() -> None:

@@ -415,3 +415,7 @@ def test_a_process_alone_lists_itself(application):
     application.connect("talk")
     assert application.sockjs.processes() == [Process("", 1, own=True)]
     assert Application(served=False).sockjs.processes() == [Process("", 0, own=True)]
+
+
+def test_users_of_an_application_that_nobody_serves():
+    assert Application(served=False).sockjs.close_user("bob", 4003, "Bye") == 0

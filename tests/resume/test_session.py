@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sockjs_bridge.core.frames import Place, placed
+from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.resume.frames import ReceiveRequest, Replaced
 from sockjs_bridge.resume.manager import Limits
 from sockjs_bridge.resume.session import digest
@@ -792,3 +793,16 @@ def test_nothing_is_left_behind() -> None:
     assert server.clock.timers == []
     for _ in range(1000):
         server.capacity.take()
+
+
+def test_who_is_over_hears_of_nobody() -> None:
+    server = started()
+    heard: list[str] = []
+    server.application.presence_changed = (  # type: ignore[attr-defined]
+        lambda room, presence, *, joined: heard.append(room)
+    )
+    who, session = Presence("node/1", "bob", 1000.0, {}), server.session
+    session.presence_changed("a", who, joined=True)
+    session.finish()
+    session.presence_changed("b", who, joined=True)
+    assert heard == ["a"]

@@ -306,6 +306,30 @@ async def test_who_leaves_and_enters_is_told_when_it_holds(proxy: RedisProxy) ->
         assert ear.of("subscribed") == [("a",), ("b",)]
 
 
+async def test_who_has_left_hears_nothing_that_is_on_its_way(
+    shared: RedisServer, proxy: RedisProxy
+) -> None:
+    name = fresh()
+    async with (
+        started(proxy.url, name) as (store, ear),
+        started(shared.url, name, "node2") as (other, _),
+    ):
+        store.subscribe(["a", "b"])
+        await ear.hears("subscribed", 2)
+        ear.forget()
+        proxy.delay = 0.1
+        # A confirmation, and a message.
+        store.subscribe(["c"])
+        waiting = store._subscriptions
+        while waiting._enter:
+            await asyncio.sleep(0)
+        await publish(other, "a", "1")
+        store.unsubscribe(["a", "c"])
+        await publish(other, "b", "2")
+        assert [entry.text for _, _, entry in await ear.hears("heard")] == ["2"]
+        assert ear.of("subscribed") == []
+
+
 async def test_commands_that_go_to_another_server(
     redis: RedisServer, proxy: RedisProxy, shared: RedisServer
 ) -> None:

@@ -1,0 +1,337 @@
+"""Relayed requests whose client, home or link does what it should not, or at a bad moment."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sockjs_bridge.client import connect
+from sockjs_bridge.cluster.cluster import Cluster
+from sockjs_bridge.cluster.link import Link
+from sockjs_bridge.cluster.linkframes import Kind
+from sockjs_bridge.cluster.relay import Home
+from sockjs_bridge.cluster.streams import WINDOW
+from sockjs_bridge.endpoint.homes import Missing
+from sockjs_bridge.server.connection import PeerConnection
+from sockjs_bridge.server.forwarded import Forwarded
+from sockjs_bridge.server.relayed import RelayedTransport
+from sockjs_bridge.server.relaying import Front, _locate
+from tests.cluster.inprocess import Client, Node, known_home, nodes, request
+from tests.server.support import PATIENCE, until
+from tests.support import XHR
+
+
+def forwarded(home: Node, front: Node) -> Forwarded:
+    """Return the only client's virtual connection."""
+    [found] = [
+        each.relays.to(home.cluster.node)
+        for each in front.runner._activity.connections
+        if each.relays is not None
+    ]
+    assert isinstance(found, Forwarded)
+    return found
+
+
+async def test_home_that_says_what_nobody_has_asked():
+    async with known_home() as (home, front, client):
+        stream = forwarded(home, front).stream
+        [there] = [each for each in home.runner._activity.connections if each.relayed]
+        there._stream.say(Kind.END)
+        link, answers = front.cluster._links.get(home.cluster.node), list[bool | None]()
+        link.ask(answers.append)
+        await until(lambda: answers)
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        assert not stream.over
+        there._stream.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await until(lambda: stream.over)
+        # Nothing of it has reached the client, which goes on.
+        assert await client.ask("xhr_send", b'["x"]') == (204, b"")
+        assert await client.ask("xhr") == (200, b'a["x"]\n')
+
+
+async def test_too_much_waits_for_a_home():
+    """Neither way adds to it."""
+    async with known_home() as (home, front, client):
+        stream = forwarded(home, front).stream
+        stream.waiting += WINDOW + 1
+        assert (await client.ask("xhr"))[0] == 503
+        stream.waiting -= WINDOW + 1
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+
+
+async def test_large_sends_are_taken():
+    """More of them than wait for a home at once."""
+    async with known_home() as (home, front, client):
+        await client.ask("xhr")
+        for _ in range(WINDOW // 60_000 + 2):
+            assert await client.ask("xhr_send", b'["%s"]' % (b"x" * 60_000)) == (204, b"")
+            assert len((await client.ask("xhr"))[1]) == 60_006
+        assert forwarded(home, front).stream.waiting < WINDOW
+
+
+async def test_link_that_is_cut_when_it_is_needed(monkeypatch: pytest.MonkeyPatch):
+    """It is had anew."""
+    async with known_home() as (home, front, client):
+        forwarded(home, front).stream.close()
+        known = Cluster.known
+
+        def cut(self: Cluster, missing: Missing) -> tuple[str, Link] | None:
+            found = known(self, missing)
+            monkeypatch.undo()
+            assert found is not None
+            found[1].abort()
+            return found
+
+        monkeypatch.setattr(Cluster, "known", cut)
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        assert Cluster.known is known
+
+
+async def test_home_that_closes_and_cannot_be_reached_again(monkeypatch: pytest.MonkeyPatch):
+    async with known_home() as (_, front, client):
+
+        def close(self: RelayedTransport, data: bytes) -> None:
+            front.cluster.relay.doubt("", gone=False)
+            self.close()
+
+        monkeypatch.setattr(RelayedTransport, "received", close)
+        assert (await client.ask("xhr"))[0] == 503
+
+
+async def test_resumable_session_whose_home_cannot_be_reached(monkeypatch: pytest.MonkeyPatch):
+    """A plain poll of one is told when to come again."""
+    async with (
+        nodes(2) as (home, front),
+        connect(
+            f"http://127.0.0.1:{home.port}/echo", resume=True, transport="xhr-polling"
+        ) as first,
+    ):
+        core = first._core
+        target = f"/echo/~r1{core.home}/{core.session}/xhr"
+        reader, writer = await front.connect()
+        client = Client(reader, writer)
+        try:
+            for _ in range(2):
+                writer.write(request("POST", target, b"{}"))
+                assert (await client.answer())[0] == 400
+            monkeypatch.setattr(RelayedTransport, "received", lambda self, data: self.abort())
+            writer.write(request("POST", target, b"{}"))
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+            assert head.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 1\r\n" in head
+        finally:
+            monkeypatch.undo()
+            writer.close()
+
+
+async def test_session_that_opens_here_while_its_poll_is_relayed():
+    """The poll is answered, and nobody is sent elsewhere for it any more."""
+    async with known_home() as (home, front, client):
+        await client.ask("xhr")
+        client.begin("xhr")
+        await until(lambda: home.sessions[0]._receiver is not None)
+        manager = front.app.registry.sockjs.endpoints["echo"].manager
+        here = manager.create("abc", XHR, base="/echo")
+        home.sessions[0].send("there")
+        assert await client.answer() == (200, b'a["there"]\n')
+        here.abandon()
+
+
+async def test_session_that_is_about_to_open_here():
+    """A poll of one that is known already is aiohttp's."""
+    async with known_home() as (_, front, client):
+        await client.ask("xhr")
+        manager = front.app.registry.sockjs.endpoints["echo"].manager
+        here = manager.create("abc", XHR, base="/echo")
+        status, _ = await client.ask("xhr_send", b'["x"]')
+        assert status == 404
+        here.abandon()
+
+
+async def test_home_that_stops():
+    """The client's connection ends with the answer, as at home."""
+    async with known_home() as (home, _, client):
+        await home.runner._activity.finish()
+        assert await client.ask("xhr") == (200, b'a["first"]\n')
+        assert await asyncio.wait_for(client.reader.read(), PATIENCE) == b""
+
+
+async def test_client_that_half_closes_in_a_stream():
+    """That is the end of it, and of its session."""
+    async with known_home() as (home, _, client):
+        client.begin("xhr_streaming")
+        await asyncio.wait_for(client.reader.readuntil(b'a["first"]\n\r\n'), PATIENCE)
+        client.writer.write_eof()
+        assert await asyncio.wait_for(client.reader.read(), PATIENCE) == b""
+        await until(lambda: not home.sessions)
+
+
+async def test_front_that_leaves_takes_what_comes_yet():
+    async with known_home() as (_, front, client):
+        front.runner._clusters.leave()
+        assert await client.ask("xhr_send", b'["x"]') == (204, b"")
+        status, body = await client.ask("xhr")
+        assert (status, body[:10]) == (200, b'a["first",')
+
+
+async def test_front_that_stops_ends_a_plain_stream():
+    async with known_home() as (home, front, client):
+        client.begin("xhr_streaming")
+        await asyncio.wait_for(client.reader.readuntil(b'a["first"]\n\r\n'), PATIENCE)
+        stopping = asyncio.create_task(front.stop())
+        heard = await asyncio.wait_for(client.reader.read(), PATIENCE)
+        assert heard == b"0\r\n\r\n"
+        assert len(home.sessions) == 1
+        await stopping
+
+
+async def test_link_that_breaks_in_a_stream_by_way_of_aiohttp():
+    async with known_home() as (home, _, client):
+        client.begin_odd("xhr_streaming")
+        await asyncio.wait_for(client.reader.readuntil(b'a["first"]\n\r\n'), PATIENCE)
+        home.cluster._links.close()
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await asyncio.wait_for(client.reader.readuntil(b"0\r\n\r\n"), PATIENCE)
+
+
+@pytest.mark.parametrize("odd", [False, True], ids=["plain", "aiohttp"])
+async def test_client_that_takes_nothing_of_a_stream_for_a_while(odd: bool):
+    """Its front holds some of it, and tells the home how much it has taken."""
+    async with known_home(**{"sockjs.response_limit": "10000000"}) as (home, front, client):
+        await client.ask("xhr")
+        sock = client.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        client.writer.transport.pause_reading()
+        client.begin_odd("xhr_streaming") if odd else client.begin("xhr_streaming")
+        session = home.sessions[0]
+        await until(lambda: session._receiver is not None)
+        there = forwarded(home, front)
+        sock = there._connection.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+        count = 0
+        while not there._flow.paused:
+            if session._receiver.writable:
+                session.send("x" * 10_000)
+                count += 1
+                assert count < 1000
+            await asyncio.sleep(0)
+        assert there._untaken
+        link = front.cluster._links.get(home.cluster.node)
+        link.tick()
+        client.writer.transport.resume_reading()
+        heard = b""
+        while heard.count(b"x") < count * 10_000:
+            heard += await asyncio.wait_for(client.reader.read(65536), PATIENCE)
+
+        def all_taken() -> bool:
+            link.tick()
+            return not there._untaken
+
+        await until(all_taken)
+
+
+def gated(monkeypatch: pytest.MonkeyPatch, ready: Callable[[PeerConnection], object]) -> None:
+    """Has requests wait, once their home is found, until something is so of their connection."""
+    reach = Front._reach
+
+    async def wait(self: Front, connection: PeerConnection, *arguments: Any) -> Forwarded:
+        await until(lambda: ready(connection))
+        return await reach(self, connection, *arguments)
+
+    monkeypatch.setattr(Front, "_reach", wait)
+
+
+async def test_client_that_half_closes_while_its_home_is_reached(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with known_home() as (_, _, client):
+        gated(monkeypatch, lambda connection: connection.half_closed)
+        client.begin_odd("xhr_send", b'["x"]')
+        client.writer.write_eof()
+        assert await client.answer() == (204, b"")
+        assert await asyncio.wait_for(client.reader.read(), PATIENCE) == b""
+
+
+async def test_front_that_stops_while_a_home_is_reached(monkeypatch: pytest.MonkeyPatch):
+    async with known_home() as (_, front, client):
+        await client.ask("xhr")
+        gated(monkeypatch, lambda connection: front.runner._clusters.front._under_way.leaving)
+        client.begin_odd("xhr")
+        await until(lambda: front.runner._activity.count)
+        stopping = asyncio.create_task(front.stop())
+        assert await client.answer() == (200, b"h\n")
+        await stopping
+
+
+async def test_client_that_leaves_while_its_home_is_dialled(monkeypatch: pytest.MonkeyPatch):
+    async with known_home() as (home, front, client):
+        forwarded(home, front).stream.close()
+        link = Cluster.link
+        asked: list[Home] = []
+
+        async def late(self: Cluster, home: Home) -> Link:
+            asked.append(home)
+            await until(lambda: not front.runner._activity.connections)
+            return await link(self, home)
+
+        monkeypatch.setattr(Cluster, "link", late)
+        client.begin_odd("xhr_send", b'["x"]')
+        await until(lambda: asked)
+        reset(client.writer)
+        await until(lambda: not front.runner._activity.count)
+        # It was not sent.
+        monkeypatch.undo()
+        assert (await front.ask("POST", "/echo/000/abc/xhr")).body == b'a["first"]\n'
+
+
+async def test_client_that_leaves_while_its_home_is_looked_up():
+    async with known_home() as (_, front, client):
+        relay = front.cluster.relay
+        located: list[Callable[[], object]] = []
+        locate = relay.locate
+        relay.locate = lambda *arguments: located.append(lambda: locate(*arguments))
+        client.begin_odd("xhr_send", b'["x"]')
+        await until(lambda: located)
+        reset(client.writer)
+        await until(lambda: not front.runner._activity.connections)
+        located[0]()
+        await until(lambda: not front.runner._activity.count)
+        relay.locate = locate
+        assert (await front.ask("POST", "/echo/000/abc/xhr")).body == b'a["first"]\n'
+
+
+async def test_request_that_is_given_up_while_its_home_is_looked_up():
+    """By the end of the server; the answer is nobody's then."""
+    found: list[Callable[[Home | None], object]] = []
+
+    class Waiting:
+        relay = SimpleNamespace(locate=lambda missing, located: found.append(located))
+
+    locating = asyncio.ensure_future(_locate(Waiting(), None))
+    await until(lambda: found)
+    locating.cancel()
+    found[0](None)
+    with pytest.raises(asyncio.CancelledError):
+        await locating
+
+
+async def test_client_that_resets_in_a_relayed_poll_by_way_of_aiohttp():
+    async with known_home() as (home, front, client):
+        await client.ask("xhr")
+        client.begin_odd("xhr")
+        await until(lambda: home.sessions[0]._receiver is not None)
+        reset(client.writer)
+        await until(lambda: not home.sessions)
+        await until(lambda: not front.runner._activity.count)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Reset a connection: one that only ends might take the answer."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
