@@ -18,8 +18,8 @@ from pyramid_chat.browsers import browser_name
 from pyramid_chat.database import RETRY_AFTER, Database
 from pyramid_chat.decorators import view_config
 from pyramid_chat.devices import devices_of
-from pyramid_chat.errors import Problem, secured
-from pyramid_chat.limits import Busy, seconds
+from pyramid_chat.errors import TOO_MANY, Problem, secured
+from pyramid_chat.limits import seconds
 from pyramid_chat.live import live_of
 from pyramid_chat.messages import MAX_TEXT, JSONObject
 from pyramid_chat.models import User
@@ -28,8 +28,6 @@ from pyramid_chat.settings import Settings
 from pyramid_chat.throttle import Throttle
 
 Arguments = TypeVarTuple("Arguments")
-
-TOO_MANY = "Too many people sign in at the moment. Please try again soon."
 
 # A path of this host, in characters that stand in a header as they are. Browsers take a backslash
 # for a slash, and two of them for the beginning of another host.
@@ -134,7 +132,7 @@ class SignIn:
             disabled = user is not None and user.disabled
         try:
             right = passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1])
-        except Busy:
+        except passwords.PoolFull:
             attempt.take_back()
             _not_now(request, 503, RETRY_AFTER)
             return self._form(TOO_MANY)
@@ -192,7 +190,7 @@ class Register:
             # What was written so far is not kept.
             request.tm.doom()
             return self._form(bad.text)
-        except Busy:
+        except passwords.PoolFull:
             _not_now(request, 503, RETRY_AFTER)
             request.tm.doom()
             return self._form(TOO_MANY)
