@@ -144,8 +144,12 @@ class SignIn:
             request.response.status_int = 403
             return self._form("This account is disabled. Ask who looks after this chat.")
         attempt.take_back()
-        if kept is not None and passwords.is_outdated(kept):
-            people.set_password(request.dbsession, user_id, passwords.hashed(password))
+        assert kept is not None
+        new = passwords.hashed(password) if passwords.is_outdated(kept) else kept
+        if not people.has_password(request.dbsession, user_id, kept):
+            request.response.status_int = 400
+            return self._form("The name or the password is wrong.")
+        people.set_password(request.dbsession, user_id, new)
         return signed_in(request, user_id)
 
     def _form(self, error: str | None = None) -> JSONObject:

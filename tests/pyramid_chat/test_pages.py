@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import pytest
+from sqlalchemy.orm import Session
 from yarl import URL
 
 from pyramid_chat import accounts, passwords, people
@@ -453,6 +454,39 @@ async def test_an_old_hash_is_made_anew_at_the_next_sign_in(chat: Chat, monkeypa
             assert ",t=2," in user.password
     async with chat.browser("Ada"):
         pass
+
+
+@both_databases
+async def test_who_signs_in_while_the_password_is_changed_stays_out(
+    chat: Chat, monkeypatch
+) -> None:
+    """Whoever sets another one, or disables somebody, signs out who has the one before."""
+    ada_id = chat.add_user("Ada")
+    verify = passwords.verify
+
+    def change(session: Session) -> None:
+        accounts.set_password(session, session.get_one(User, ada_id), "a hash")
+
+    def disable(session: Session) -> None:
+        accounts.disable(session, session.get_one(User, ada_id))
+
+    for meanwhile in (disable, change):
+
+        def slow(kept: str | None, password: str, meanwhile=meanwhile) -> bool:
+            right = verify(kept, password)
+            with chat.database.writing() as session, session.begin():
+                meanwhile(session)
+            return right
+
+        async with chat.browser() as browser:
+            with monkeypatch.context() as patch:
+                patch.setattr(passwords, "verify", slow)
+                assert (await browser.sign_in("Ada")).status == 400
+        with chat.database.writing() as session, session.begin():
+            assert session.query(SignIn).count() == 0
+            accounts.enable(session, session.get_one(User, ada_id))
+    with chat.database.session() as session:
+        assert session.get_one(User, ada_id).password == "a hash"
 
 
 async def test_who_guesses_has_to_wait_and_the_others_do_not(chat: Chat) -> None:
