@@ -22,7 +22,6 @@ from pyramid_chat.errors import TOO_MANY, Problem, secured
 from pyramid_chat.limits import seconds
 from pyramid_chat.live import live_of
 from pyramid_chat.messages import MAX_TEXT, JSONObject
-from pyramid_chat.models import User
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name, folded
 from pyramid_chat.settings import Settings
 from pyramid_chat.throttle import Throttle
@@ -119,17 +118,16 @@ class SignIn:
         name = request.POST.get("name", "")
         password = request.POST.get("password", "")
         throttle: Throttle = request.registry.chat_throttle
-        tried = folded(name)
-        device = devices_of(request.registry).known_as(request, tried)
-        attempt = throttle.attempt(tried, request.remote_addr, device)
-        if attempt.wait:
-            _not_now(request, 429, attempt.wait)
-            return self._form(f"That was too often. Try again in {seconds(attempt.wait)} s.")
         database: Database = request.registry.chat_database
         with database.session() as session:
             user = people.find(session, name)
             user_id, kept = (user.id, user.password) if user is not None else (0, None)
             disabled = user is not None and user.disabled
+        device = devices_of(request.registry).known_as(request, user_id)
+        attempt = throttle.attempt(folded(name), request.remote_addr, device)
+        if attempt.wait:
+            _not_now(request, 429, attempt.wait)
+            return self._form(f"That was too often. Try again in {seconds(attempt.wait)} s.")
         try:
             right = passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1])
         except passwords.PoolFull:
@@ -235,8 +233,7 @@ def signed_in(request: Request, user_id: int) -> Response:
     remember(request, sign_in)
     new_csrf_token(request)
     done = HTTPSeeOther(after)
-    name = request.dbsession.get_one(User, user_id).folded
-    devices_of(request.registry).remember(request, done, name)
+    devices_of(request.registry).remember(request, done, user_id)
     return done
 
 

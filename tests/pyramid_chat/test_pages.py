@@ -559,6 +559,20 @@ async def test_a_browser_that_signed_in_before_is_known(chat: Chat) -> None:
         assert (await eve.sign_in("Eve")).status == 429
 
 
+async def test_a_browser_is_known_for_the_person_and_not_for_the_name(chat: Chat) -> None:
+    """Else whoever had a name before could guess at, and lock out, whoever has it now."""
+    throttle = chat.app.registry.chat_throttle
+    async with chat.browser("Ada") as eve:
+        with chat.database.writing() as session, session.begin():
+            accounts.rename(session, people.find(session, "Ada"), "Eve")
+        chat.add_user("Ada")
+        assert (await eve.post("/sign-out"))[0] == 303
+        while not throttle.addresses.take("127.0.0.1"):
+            pass
+        assert (await eve.sign_in("Ada")).status == 429
+        assert (await eve.sign_in("Eve")).status == 303
+
+
 async def test_a_browser_is_known_for_those_who_signed_in_last(chat: Chat) -> None:
     throttle = chat.app.registry.chat_throttle
     async with chat.browser("P0") as browser:
