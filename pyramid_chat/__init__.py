@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from zope.sqlalchemy import register
 
 from pyramid_chat import demo
-from pyramid_chat.account import CHANGES
 from pyramid_chat.accounts import TOKEN
 from pyramid_chat.changes import Changes
 from pyramid_chat.database import Database, alone
@@ -65,7 +64,6 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.registry.chat_database = database
         limits = Limits(database, shared=several)
         config.registry.chat_throttle = Throttle(limits)
-        config.registry.chat_account_changes = limits.make("changes", *CHANGES)
         config.include("pyramid_chameleon")
         config.commit()
         config.include("pyramid_chat.rendering")

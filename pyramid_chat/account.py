@@ -13,14 +13,12 @@ from pyramid_chat import accounts, passwords
 from pyramid_chat.database import Database
 from pyramid_chat.decorators import view_config
 from pyramid_chat.errors import rate_limited
-from pyramid_chat.limits import Limit
 from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import User
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name
+from pyramid_chat.throttle import Throttle
 from pyramid_chat.views import new_password, read_only
 
-CHANGES = (2, 10)
-"""Changes of a name or password, and guesses at one's current password: a minute, and at once."""
 DONE = {
     "name": "You have another name.",
     "password": "You have another password. All other browsers are signed out.",
@@ -88,8 +86,8 @@ class Account:
         return user
 
     def _limit(self) -> None:
-        changes: Limit = self.request.registry.chat_account_changes
-        if wait := changes.take(self.request.identity.id):
+        throttle: Throttle = self.request.registry.chat_throttle
+        if wait := throttle.changes.take(self.request.identity.id):
             raise rate_limited(wait)
 
     def _done(self, what: str) -> Response:

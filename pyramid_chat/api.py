@@ -158,9 +158,9 @@ def direct(request: Request) -> JSONObject:
 def search(request: Request) -> JSONObject:
     """Finds people by a part of their names."""
     _limit(request)
-    presence = live_of(request.registry).presence
+    here = live_of(request.registry).presence.online() or set()
     found = people.search(request.dbsession, request.GET.get("q", ""))
-    return {"people": [one | {"online": presence.is_online(one["id"])} for one in found]}
+    return {"people": [one | {"online": one["id"] in here} for one in found]}
 
 
 @view_config(route_name="session", request_method="GET", renderer="json", permission="view")

@@ -13,7 +13,7 @@ from webob.cookies import SignedCookieProfile
 COOKIE = "chat_device"
 YEAR = 365 * 86400
 """Seconds that a browser is known."""
-MAX_NAMES = 10
+MAX_PEOPLE = 10
 """People that one browser is known for: those who signed in last."""
 
 
@@ -30,35 +30,35 @@ class Devices:
             secret, COOKIE, COOKIE, secure=secure, max_age=YEAR, httponly=True, samesite="Lax"
         )
 
-    def known_as(self, request: Request, name: str) -> str | None:
+    def known_as(self, request: Request, user_id: int) -> str | None:
         """Returns the id of a browser that somebody has signed in with before; else None.
 
         Args:
             request: of the browser.
-            name: the folded one of the person.
+            user_id: the person's. Their name may be another one's later.
         """
-        device, names = self._known(request)
-        return device if name in names else None
+        device, user_ids = self._known(request)
+        return device if user_id in user_ids else None
 
-    def remember(self, request: Request, response: Response, name: str) -> None:
+    def remember(self, request: Request, response: Response, user_id: int) -> None:
         """Notes that somebody has signed in.
 
         Args:
             request: of the browser.
             response: gets the cookie.
-            name: the folded one of the person.
+            user_id: the person's.
         """
-        device, names = self._known(request)
-        names = [*(other for other in names if other != name), name][-MAX_NAMES:]
-        self._profile.bind(request).set_cookies(response, [device, names])
+        device, user_ids = self._known(request)
+        user_ids = [*(other for other in user_ids if other != user_id), user_id][-MAX_PEOPLE:]
+        self._profile.bind(request).set_cookies(response, [device, user_ids])
 
-    def _known(self, request: Request) -> tuple[str, list[str]]:
+    def _known(self, request: Request) -> tuple[str, list[int]]:
         # What is not signed is None. What is, was made here.
         value: Any = self._profile.bind(request).get_value()
         if value is None:
             return secrets.token_urlsafe(16), []
-        device, names = value
-        return device, names
+        device, user_ids = value
+        return device, user_ids
 
 
 def devices_of(registry: Registry) -> Devices:

@@ -24,6 +24,7 @@ from pyramid_chat.decorators import (
 )
 from pyramid_chat.limits import Busy, seconds
 from pyramid_chat.names import BadInput
+from pyramid_chat.passwords import PoolFull
 from pyramid_chat.rooms import TooMany
 
 logger = logging.getLogger("pyramid_chat")
@@ -57,6 +58,7 @@ JSON_ROUTES = frozenset(
 MAX_FORM = 10 * 1024
 """Bytes of a form: the longest password twice, each character percent-encoded."""
 NOT_FOUND = "There is no such page, or it is not yours."
+TOO_MANY = "Too many people sign in at the moment. Please try again soon."
 
 
 class Problem(Exception):
@@ -183,6 +185,12 @@ def unavailable(request: Request) -> Response:
     """Says that the database does not answer."""
     sentence = "The chat cannot reach its database at the moment. Please try again soon."
     return answer(request, 503, "Back soon", sentence, retry_after=RETRY_AFTER)
+
+
+@exception_view_config(context=PoolFull)
+def too_many_hashes(request: Request) -> Response:
+    """Says that others come first."""
+    return answer(request, 503, "Back soon", TOO_MANY, retry_after=RETRY_AFTER)
 
 
 class Unavailable(HTTPServiceUnavailable):  # type: ignore[misc]

@@ -192,7 +192,23 @@ class Live:
 
     def _tell_presence(self, person: JSONObject, online: bool) -> None:
         event = {"type": "presence", "user": person, "online": online}
-        self.coalescer.call(("presence", person["id"]), partial(self.tell, event, EVERYBODY))
+        key = ("presence", person["id"])
+        if self.coalescer.first(key):
+            self.tell(event, EVERYBODY)
+        else:
+            self.coalescer.call(key, partial(self._tell_presence_later, event))
+
+    def _tell_presence_later(self, event: JSONObject) -> None:
+        """Tells how things are by now, which another process may have told meanwhile."""
+        told = self._presence_now(event)
+        self.tell(told, EVERYBODY)
+        # It may have changed while that was told.
+        if (now := self._presence_now(told)) != told:
+            self._tell_presence(now["user"], now["online"])
+
+    def _presence_now(self, event: JSONObject) -> JSONObject:
+        here = self.presence.online()
+        return event if here is None else event | {"online": event["user"]["id"] in here}
 
     def listeners(self, name: str) -> list[Listener]:
         """Lists connections."""

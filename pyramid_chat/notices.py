@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from pyramid_chat.database import Database, alone
+from pyramid_chat.database import Database, alone, is_away
 from pyramid_chat.limits import Busy
 from pyramid_chat.models import Notice, now
 
@@ -102,7 +102,7 @@ class Watch:
                     query = select(Notice).where(Notice.id > heard).order_by(Notice.id)
                     notices = list(session.scalars(query))
                 for notice in notices:
-                    self._hear(notice)
+                    self._hear_one(notice)
                     heard = notice.id
                 away = False
             except (SQLAlchemyError, Busy) as error:
@@ -110,3 +110,12 @@ class Watch:
                 if not away:
                     logger.warning("changes of accounts cannot be looked for: %s", error)
                 away = True
+
+    def _hear_one(self, notice: Notice) -> None:
+        try:
+            self._hear(notice)
+        except Exception as error:
+            if is_away(error) or isinstance(error, Busy):
+                raise
+            # It would fail each time, and the next ones have to be heard.
+            logger.exception("a change of the account %d could not be told", notice.user_id)

@@ -14,7 +14,6 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
-from pyramid_chat.limits import Busy
 from pyramid_chat.names import BadInput
 
 MIN_PASSWORD = 8
@@ -55,7 +54,7 @@ def hashed(password: str) -> str:
     """Returns what is kept of a password.
 
     Raises:
-        Busy: too many want that at the moment.
+        PoolFull: too many want that at the moment.
     """
     return _pool.run(lambda: _hasher.hash(_bytes(password)))
 
@@ -64,7 +63,7 @@ def verify(kept: str | None, password: str) -> bool:
     """Tells whether a password is the one that was kept; None stands for nobody's.
 
     Raises:
-        Busy: too many want that at the moment.
+        PoolFull: too many want that at the moment.
     """
 
     def look() -> bool:
@@ -86,6 +85,10 @@ def _bytes(password: str) -> bytes:
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
 
 
+class PoolFull(Exception):
+    """Too many hashes wait to be computed."""
+
+
 class Pool:
     """The threads for hashes. Those of requests and of the event loop go before them."""
 
@@ -97,10 +100,10 @@ class Pool:
         """Runs a function, and waits for it.
 
         Raises:
-            Busy: too many wait already.
+            PoolFull: too many wait already.
         """
         if not self._places.acquire(blocking=False):
-            raise Busy("too many passwords at once")
+            raise PoolFull("too many passwords at once")
         try:
             return self._threads.submit(function).result()
         finally:

@@ -100,6 +100,20 @@ def set_password(session: Session, user_id: int, password: str) -> None:
     session.get_one(User, user_id).password = password
 
 
+def has_password(session: Session, user_id: int, password: str) -> bool:
+    """Tells whether somebody may sign in by a hash, which is theirs until the transaction ends.
+
+    To look at a password takes a while, in which it may be changed, and all be signed out.
+
+    Args:
+        session: that may write.
+        user_id: who.
+        password: the hash that was looked at.
+    """
+    query = select(User.password).where(User.id == user_id, User.disabled.is_(False))
+    return session.scalar(query.with_for_update()) == password
+
+
 def rooms_of(session: Session, user_id: int) -> list[int]:
     """Lists the rooms that somebody is in."""
     return list(session.scalars(select(Membership.room_id).where(Membership.user_id == user_id)))

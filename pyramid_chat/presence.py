@@ -50,8 +50,8 @@ class Presence(Protocol):
         """Counts a connection less; others are told if it was the person's last."""
         raise NotImplementedError
 
-    def is_online(self, user_id: int) -> bool:
-        """Tells whether somebody is here."""
+    def online(self) -> set[int] | None:
+        """Returns who is here; None where that cannot be known at present."""
         raise NotImplementedError
 
 
@@ -93,9 +93,9 @@ class OwnPresence:
                 del self._connections[user_id]
                 self._tell(visitor.user.person, False)
 
-    def is_online(self, user_id: int) -> bool:
-        """Tells whether somebody is here."""
-        return user_id in self._connections
+    def online(self) -> set[int]:
+        """Returns who is here."""
+        return set(self._connections)
 
 
 class SharedPresence:
@@ -168,9 +168,10 @@ class SharedPresence:
             if person["id"] in back:
                 self._tell(person, True)
 
-    def is_online(self, user_id: int) -> bool:
-        """Tells whether somebody is here."""
-        return user_id in _by_id(self._here() or ())
+    def online(self) -> set[int] | None:
+        """Returns who is here; None where that cannot be known at present."""
+        here = self._here()
+        return set(_by_id(here)) if here is not None else None
 
 
 def people_of(members: Iterable[Member]) -> list[JSONObject]:

@@ -219,6 +219,10 @@ class ChatSession(Listener):
                 if len(self.previews) >= MAX_PREVIEWS:
                     raise Refused("too-many", f"You look at {MAX_PREVIEWS} rooms already.")
                 self.preview(request.room)
+        if context.invited:
+            # SQLite lets nobody write who has looked before, in the same transaction.
+            with self.transaction():
+                rooms.look_into(self.database, request.room, self.user.id)
         # Only now: what it hears already cannot be missing here.
         with self.transaction():
             context = self._visible(request.room)

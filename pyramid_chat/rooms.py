@@ -68,6 +68,7 @@ class RoomContext:
         owner_id: who may rename it.
         user_id: who finds it.
         read: the number of the last message that they have read; None: they are no member.
+        invited: others have put them into it, and they have not looked into it yet.
     """
 
     id: int
@@ -78,6 +79,7 @@ class RoomContext:
     owner_id: int | None
     user_id: int
     read: int | None
+    invited: bool
 
     @property
     def member(self) -> bool:
@@ -121,10 +123,9 @@ class RoomContext:
         return told | ({"person": person} if person is not None else {})
 
 
-def _context(room: Room, user_id: int, read: int | None) -> RoomContext:
-    return RoomContext(
-        room.id, room.kind, room.name, room.topic, room.version, room.owner_id, user_id, read
-    )
+def _context(room: Room, user_id: int, read: int | None, invited: bool | None) -> RoomContext:
+    about = (room.id, room.kind, room.name, room.topic, room.version, room.owner_id)
+    return RoomContext(*about, user_id, read, bool(invited))
 
 
 def load(session: Session, room_id: int, user_id: int, *, lock: bool = False) -> RoomContext | None:
@@ -137,7 +138,7 @@ def load(session: Session, room_id: int, user_id: int, *, lock: bool = False) ->
         lock: nobody else changes the room in the meantime.
     """
     query = (
-        select(Room, Membership.read)
+        select(Room, Membership.read, Membership.invited)
         .outerjoin(Membership, and_(Membership.room_id == Room.id, Membership.user_id == user_id))
         .where(Room.id == room_id)
         .execution_options(populate_existing=True)
@@ -145,7 +146,7 @@ def load(session: Session, room_id: int, user_id: int, *, lock: bool = False) ->
     if lock:
         query = query.with_for_update(of=Room)
     row = session.execute(query).one_or_none()
-    return _context(row[0], user_id, row[1]) if row is not None else None
+    return _context(row[0], user_id, *row[1:]) if row is not None else None
 
 
 def told_to(
@@ -176,7 +177,7 @@ def told_to(
     )
     unread = select(func.count()).select_from(others).scalar_subquery()
     query = (
-        select(Room, Membership.user_id, Membership.read, unread)
+        select(Room, Membership.user_id, Membership.read, Membership.invited, unread)
         .join(Membership, Membership.room_id == Room.id)
         .where(Membership.user_id.in_(user_ids))
         .order_by(Room.id)
@@ -186,9 +187,10 @@ def told_to(
     rows = session.execute(query).all()
     people = _people(session, [row[0].id for row in rows if row[0].kind == DIRECT])
     told: dict[int, list[JSONObject]] = {}
-    for room, user_id, read, count in rows:
+    for room, user_id, read, invited, count in rows:
         person = next((one for one in people.get(room.id, ()) if one["id"] != user_id), None)
-        told.setdefault(user_id, []).append(_context(room, user_id, read).told(count, person))
+        context = _context(room, user_id, read, invited)
+        told.setdefault(user_id, []).append(context.told(count, person))
     return told
 
 
@@ -352,6 +354,12 @@ def leave(session: Session, room_id: int, user_id: int) -> bool:
         )
         session.flush()
     return bool(gone)
+
+
+def look_into(session: Session, room_id: int, user_id: int) -> None:
+    """Notes that somebody has looked into a room into which others have put them."""
+    mine = (Membership.room_id == room_id, Membership.user_id == user_id)
+    session.execute(update(Membership).where(*mine, Membership.invited).values(invited=False))
 
 
 def mark_read(session: Session, room_id: int, user_id: int, number: int) -> bool:

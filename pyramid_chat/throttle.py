@@ -80,7 +80,7 @@ class Throttle:
         addresses: attempts that failed, by where they came from.
         attempts: all attempts, by where they came from, or those of somebody's own browsers.
         registrations: new accounts, by where they came from.
-        changes: changes of names and passwords, by whose they are.
+        changes: changes of names and passwords, and guesses at one's own, by whose they are.
     """
 
     def __init__(self, limits: Limits) -> None:

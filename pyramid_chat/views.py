@@ -18,18 +18,15 @@ from pyramid_chat.browsers import browser_name
 from pyramid_chat.database import RETRY_AFTER, Database
 from pyramid_chat.decorators import view_config
 from pyramid_chat.devices import devices_of
-from pyramid_chat.errors import Problem, secured
-from pyramid_chat.limits import Busy, seconds
+from pyramid_chat.errors import TOO_MANY, Problem, secured
+from pyramid_chat.limits import seconds
 from pyramid_chat.live import live_of
 from pyramid_chat.messages import MAX_TEXT, JSONObject
-from pyramid_chat.models import User
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name, folded
 from pyramid_chat.settings import Settings
 from pyramid_chat.throttle import Throttle
 
 Arguments = TypeVarTuple("Arguments")
-
-TOO_MANY = "Too many people sign in at the moment. Please try again soon."
 
 # A path of this host, in characters that stand in a header as they are. Browsers take a backslash
 # for a slash, and two of them for the beginning of another host.
@@ -121,20 +118,19 @@ class SignIn:
         name = request.POST.get("name", "")
         password = request.POST.get("password", "")
         throttle: Throttle = request.registry.chat_throttle
-        tried = folded(name)
-        device = devices_of(request.registry).known_as(request, tried)
-        attempt = throttle.attempt(tried, request.remote_addr, device)
-        if attempt.wait:
-            _not_now(request, 429, attempt.wait)
-            return self._form(f"That was too often. Try again in {seconds(attempt.wait)} s.")
         database: Database = request.registry.chat_database
         with database.session() as session:
             user = people.find(session, name)
             user_id, kept = (user.id, user.password) if user is not None else (0, None)
             disabled = user is not None and user.disabled
+        device = devices_of(request.registry).known_as(request, user_id)
+        attempt = throttle.attempt(folded(name), request.remote_addr, device)
+        if attempt.wait:
+            _not_now(request, 429, attempt.wait)
+            return self._form(f"That was too often. Try again in {seconds(attempt.wait)} s.")
         try:
             right = passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1])
-        except Busy:
+        except passwords.PoolFull:
             attempt.take_back()
             _not_now(request, 503, RETRY_AFTER)
             return self._form(TOO_MANY)
@@ -146,8 +142,12 @@ class SignIn:
             request.response.status_int = 403
             return self._form("This account is disabled. Ask who looks after this chat.")
         attempt.take_back()
-        if kept is not None and passwords.is_outdated(kept):
-            people.set_password(request.dbsession, user_id, passwords.hashed(password))
+        assert kept is not None
+        new = passwords.hashed(password) if passwords.is_outdated(kept) else kept
+        if not people.has_password(request.dbsession, user_id, kept):
+            request.response.status_int = 400
+            return self._form("The name or the password is wrong.")
+        people.set_password(request.dbsession, user_id, new)
         return signed_in(request, user_id)
 
     def _form(self, error: str | None = None) -> JSONObject:
@@ -192,7 +192,7 @@ class Register:
             # What was written so far is not kept.
             request.tm.doom()
             return self._form(bad.text)
-        except Busy:
+        except passwords.PoolFull:
             _not_now(request, 503, RETRY_AFTER)
             request.tm.doom()
             return self._form(TOO_MANY)
@@ -233,8 +233,7 @@ def signed_in(request: Request, user_id: int) -> Response:
     remember(request, sign_in)
     new_csrf_token(request)
     done = HTTPSeeOther(after)
-    name = request.dbsession.get_one(User, user_id).folded
-    devices_of(request.registry).remember(request, done, name)
+    devices_of(request.registry).remember(request, done, user_id)
     return done
 
 

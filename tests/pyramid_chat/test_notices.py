@@ -10,7 +10,7 @@ from threading import Barrier, Thread
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import NoResultFound, OperationalError
 
 from pyramid_chat import notices, open_database
 from pyramid_chat.database import Database
@@ -95,6 +95,21 @@ def test_what_was_not_heard_comes_again(
     assert [record.levelname for record in caplog.records if "looked for" in record.message] == [
         "WARNING"
     ]
+
+
+@pytest.mark.parametrize("error", [NoResultFound(), ValueError("x")])
+def test_one_that_fails_holds_up_no_other(
+    database: Database, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    heard = Heard()
+    heard.trouble = [error]
+    watch = Watch(database, heard.hear)
+    watch.enter("here")
+    post(database, NAME, 1)
+    post(database, NAME, 2)
+    assert heard.next()[1] == 2
+    watch.leave("here")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

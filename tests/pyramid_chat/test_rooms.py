@@ -370,6 +370,18 @@ async def test_invitations_do_not_use_up_what_somebody_may_have(chat: Chat, monk
 
 
 @both_databases
+async def test_a_room_with_nothing_to_read_is_looked_into_too(chat: Chat, monkeypatch) -> None:
+    """Who has opened all that they were invited to can be invited to more."""
+    monkeypatch.setattr("pyramid_chat.rooms.MAX_INVITED_BY_OWNER", 1)
+    async with chat.browser("Eve") as eve, chat.browser("Ada") as browser, browser.connect() as ada:
+        for number in range(3):
+            room = await private_room(eve, f"Room {number}")
+            assert (await eve.post(f"/rooms/{room}/invite", name="Ada"))[0] == 200
+            opened = await ada.ask("open", "opened", room=room)
+            assert (opened["type"], opened["room"]["unread"]) == ("opened", 0)
+
+
+@both_databases
 async def test_the_list_of_rooms_comes_in_pages_and_can_be_searched(
     chat: Chat, monkeypatch
 ) -> None:

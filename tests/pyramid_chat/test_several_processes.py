@@ -19,7 +19,7 @@ from pyramid_chat.settings import CannotStart
 from sockjs_bridge import ConnectionClosed, MembersGone, Notified, Presence
 from sockjs_bridge.client import TRANSPORTS
 from tests.cluster.redisserver import RedisServer
-from tests.pyramid_chat.conftest import LOBBY, Browser, Chat, Person, Start
+from tests.pyramid_chat.conftest import LOBBY, PATIENCE, Browser, Chat, Person, Start
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -147,6 +147,22 @@ async def test_presence_counts_people_not_processes(chats: list[Chat]) -> None:
                 assert (status, found["people"][0]["online"]) == (200, True)
             assert not [e for e in await ada.heard() if e["type"] == "presence" and not e["online"]]
         assert await ada.hear("presence") == come | {"online": False}
+
+
+async def test_what_is_told_late_of_who_is_here_is_so_by_then(chats: list[Chat]) -> None:
+    """Somebody who has left one process, which tells so a second later, may be in another."""
+    one, other = chats
+    async with one.visit("Ada") as ada, one.browser("Grace") as browser:
+        async with browser.connect() as grace:
+            pass
+        there = elsewhere(browser, other)
+        async with there.connect():
+            async with asyncio.timeout(PATIENCE):
+                while one.live.coalescer._waiting or one.live.coalescer._thread is not None:
+                    await asyncio.sleep(0.05)
+            told = [event for event in await ada.heard() if event["type"] == "presence"]
+            assert told[-1]["user"]["id"] == grace.id
+            assert told[-1]["online"] is True
 
 
 async def test_what_may_have_been_missed_is_looked_after(chats: list[Chat]) -> None:

@@ -241,8 +241,8 @@ async def test_presence_is_right_after_a_storm_of_tabs(chat: Chat) -> None:
 
         await asyncio.gather(*(tab() for _ in range(20)))
         # The last of them may be noticed late.
-        while (event := await ada.hear("presence"))["online"] or chat.live.presence.is_online(
-            event["user"]["id"]
+        while (event := await ada.hear("presence"))["online"] or (
+            event["user"]["id"] in chat.live.presence.online()
         ):
             pass
         events = [e for e in await ada.heard() if e["type"] == "presence"]

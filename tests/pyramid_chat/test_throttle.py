@@ -10,7 +10,7 @@ import pytest
 
 from pyramid_chat import limits, passwords
 from pyramid_chat.database import Database
-from pyramid_chat.limits import Buckets, Busy, Limits
+from pyramid_chat.limits import Buckets, Limits
 from pyramid_chat.settings import Settings
 from pyramid_chat.throttle import Throttle, network_of
 from tests.support import HandClock
@@ -147,7 +147,7 @@ def test_hashes_wait_in_a_short_queue(monkeypatch: pytest.MonkeyPatch) -> None:
         assert begun.acquire(timeout=40)
     while pool._threads._work_queue.qsize() < passwords.WAITING:
         threading.Event().wait(0.01)
-    with pytest.raises(Busy):
+    with pytest.raises(passwords.PoolFull):
         passwords.hashed("one more")
     assert not begun.acquire(blocking=False)
     gate.set()
