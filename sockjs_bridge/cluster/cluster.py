@@ -266,6 +266,8 @@ class Cluster:
         again, self._connected = self._rooms is not None, True
         if self._nodes is not None:
             self._nodes.connected(same=same)
+            living = {node: about.text for node, about in self._nodes.others.items()}
+            self.relay.reconnected(living, self._settings.cluster_lease)
         if self._rooms is not None:
             self._rooms.connected(same=same)
             self._presences.connected()

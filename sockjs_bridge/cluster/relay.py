@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -196,8 +196,18 @@ class Relay:
         if not missing.resumable:
             self.ended(missing.base, missing.session_id)
 
+    def reconnected(self, living: Mapping[str, str], seconds: float) -> None:
+        """Hears that the store can be reached again; it may have forgotten homes and leases.
+
+        Args:
+            living: the other processes, as far as is known; see `Leases.spare`.
+            seconds: see `Leases.spare`.
+        """
+        self._leases.spare(living, seconds)
+        self.restored()
+
     def restored(self) -> None:
-        """Claims anew what is here: to others this process was dead."""
+        """Claims anew what is here: others may take it for free."""
         for lasts, sessions in self._claimed.items():
             self._renew_some(lasts, [*sessions])
 

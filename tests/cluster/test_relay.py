@@ -260,6 +260,19 @@ def test_store_that_cannot_be_reached() -> None:
     assert isinstance(site.locate("two", RESUMABLE._replace(home="never")), StoreError)
 
 
+def test_process_whose_lease_the_store_forgot_lives_for_a_while() -> None:
+    site = Site("one", "two")
+    named = RESUMABLE._replace(home="one")
+    site.locate("one", SESSION)
+    site.broker._empty()
+    site.relays["one"].reconnected({}, 5.0)
+    site.relays["two"].reconnected({"one": "about one"}, 5.0)
+    site.clock.settle()
+    assert site.locate("two", named) == site.locate("two", SEND) == Home("one", "about one")
+    site.clock.advance(5)
+    assert site.locate("two", named) is None
+
+
 def test_look_ups_at_once_are_one() -> None:
     site = Site("one", "two")
     found: list[Any] = []

@@ -17,6 +17,7 @@ from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
 from sockjs_bridge.server.relaying import Front
 from tests.cluster.inprocess import Node, nodes, request
 from tests.cluster.inturn import in_turn
+from tests.conformance.resumable import token
 from tests.server.support import PATIENCE, until
 
 #: What the stock clients call their ways over HTTP.
@@ -203,6 +204,26 @@ async def test_slow_client_stops_its_home():
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         await until(lambda: receiver.writable or receiver.ended)
         writer.close()
+
+
+async def test_store_that_comes_back_empty():
+    """No session is lost: who lives and where sessions are is known again at once."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        await home.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')
+        session, key = token(), token()
+        hello = {"key": key, "request": 1, "received": 0, "new": True}
+        await home.ask("POST", f"/echo/~r1/{session}/xhr", json.dumps(hello).encode())
+        # It is known that both live, as after some time.
+        await until(lambda: front.cluster.others and home.cluster.others)
+        home.cluster._store._broker.forget()
+        send = {"key": key, "received": 1, "first": 1, "messages": ["y"]}
+        sent = await front.ask(
+            "POST", f"/echo/~r1-{home.cluster.node}/{session}/xhr_send", json.dumps(send).encode()
+        )
+        assert sent.status == 200
+        assert (await front.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
+        assert not front.sessions
 
 
 # Plain requests, where all is known already
