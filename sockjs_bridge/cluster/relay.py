@@ -195,6 +195,9 @@ class Relay:
         """Gives up what was claimed for a request that has opened nothing."""
         if not missing.resumable:
             self.ended(missing.base, missing.session_id)
+        elif missing.opens:
+            # Else whoever asks for made-up sessions fills the store.
+            self._store.disclaim([_key_of(missing)], _nothing)
 
     def reconnected(self, living: Mapping[str, str], seconds: float) -> None:
         """Hears that the store can be reached again; it may have forgotten homes and leases.

@@ -174,6 +174,15 @@ def test_claim_of_what_was_not_opened_is_given_up() -> None:
     assert site.locate("two", SESSION) is None
 
 
+def test_claim_of_another_is_not_given_up() -> None:
+    site = Site("one", "two")
+    for missing in (SESSION, RESUMABLE):
+        site.locate("one", missing)
+        site.relays["two"].not_opened(missing)
+        site.clock.settle()
+        assert site.locate("two", missing) == Home("one", "about one")
+
+
 def test_home_that_died() -> None:
     """A session of a dead process is opened anew, by one of the others."""
     site = Site("one", "two", "three")

@@ -138,6 +138,17 @@ async def test_session_that_is_nowhere():
         assert (await one.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')).status == 404
 
 
+@pytest.mark.parametrize("home", ["", "-nobody"])
+async def test_made_up_sessions_leave_nothing_behind(home: str):
+    """Neither what is no request of ``~r1``, nor one for a session that is lost."""
+    async with nodes(2) as (one, _):
+        lost = json.dumps({"key": token(), "request": 1, "received": 0}).encode()
+        for body, status in ((b"nonsense", 400), (lost, 200)):
+            answer = await one.ask("POST", f"/echo/~r1{home}/{token()}/xhr", body)
+            assert answer.status == status
+        assert not one.cluster._store._broker.homes
+
+
 async def test_home_that_is_gone():
     """Its lease is gone: a stock client begins anew, and is not sent back there."""
     async with nodes(2) as (home, front):
