@@ -26,6 +26,7 @@ from sockjs_bridge.cluster.streams import Accept
 from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Hub
+from sockjs_bridge.core.protocol import GO_AWAY
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.signals import GONE
 from sockjs_bridge.endpoint.endpoints import Endpoints
@@ -105,7 +106,7 @@ class Cluster:
             raise ClusterError(f"sockjs.cluster: {error}") from None
         self._started, self._clock = True, clock
         self.secret = hashlib.sha256(b"networks\n" + store.secret).digest()
-        self.relay = Relay(store, self.node, clock)
+        self.relay = Relay(store, self.node, clock, self._taken)
         rooms = self.history = ClusterRooms(store, self.node, self._everybody, endpoints.monitor)
         for pattern, bounds in self.declared.declared.items():
             rooms.declare(pattern, bounds)
@@ -239,6 +240,14 @@ class Cluster:
     def ended(self, base: str, session_id: str) -> None:
         """Hears that a stock session over HTTP is over; see `Homes.ended`."""
         self.relay.ended(base, session_id)
+
+    def _taken(self, base: str, session_id: str) -> None:
+        """Ends a session that another process has: of this one nothing reaches its client."""
+        for endpoint in self._endpoints:
+            session = endpoint.manager.get(session_id, base)
+            if session is not None:
+                session.close(*GO_AWAY)
+                session.finish()
 
     # What the store says by itself
 

@@ -76,10 +76,12 @@ class Site:
         self.broker = MemoryBroker()
         self.stores: dict[str, CountingStore] = {}
         self.relays: dict[str, Relay] = {}
+        self.taken: list[tuple[str, ...]] = []
         for name in names:
             store = self.stores[name] = CountingStore(self.broker, self.clock)
             asyncio.run(store.start(name, Deaf()))
-            self.relays[name] = Relay(store, name, self.clock)
+            relay = Relay(store, name, self.clock, lambda *place: self.taken.append(place))
+            self.relays[name] = relay
             self.live(name)
 
     def live(self, name: str, ttl: float = 1e6) -> None:
@@ -164,6 +166,27 @@ def test_many_claims_are_renewed_in_goes(monkeypatch: pytest.MonkeyPatch) -> Non
     site.clock.advance(13)
     assert site.stores["one"].asked.count("keep") == 3
     assert {until for _, until in site.homes.values()} == {1000.0 + 35.0 / 3 + 35.0}
+
+
+def test_what_another_process_has_taken_ends() -> None:
+    """It saw no lease of this one, which stood still; a claim is renewed, or made anew."""
+    site = Site("one", "two")
+    site.live("one", 5)
+    for session in ("abc", "kept"):
+        site.locate("one", SESSION._replace(session_id=session))
+    site.clock.advance(6)
+    assert site.locate("two", SESSION) is None
+    site.live("one")
+    assert site.taken == []
+    site.relays["one"].restored()
+    site.clock.settle()
+    assert site.taken == [("/echo", "abc")]
+    site.relays["one"].restored()
+    site.stores["one"].fail()
+    site.relays["one"].restored()
+    site.clock.settle()
+    assert site.taken == [("/echo", "abc")]
+    assert site.homes[key("/echo", "abc")][0] == "two"
 
 
 def test_claim_of_what_was_not_opened_is_given_up() -> None:

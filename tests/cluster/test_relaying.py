@@ -237,6 +237,23 @@ async def test_store_that_comes_back_empty():
         assert not front.sessions
 
 
+async def test_session_that_another_process_has_taken():
+    """Its first home was dead to that one: nothing of it reaches the client."""
+    async with nodes(2) as (first, second):
+        await first.ask("POST", "/echo/000/abc/xhr")
+        poll = asyncio.create_task(first.ask("POST", "/echo/000/abc/xhr"))
+        await until(lambda: first.sessions[0]._receiver is not None)
+        del first.cluster._store._broker.nodes[first.cluster.node]
+        assert (await second.ask("POST", "/echo/000/abc/xhr")).body == b"o\n"
+        first.cluster._nodes.lease.renew()
+        first.cluster.restored()
+        with pytest.raises((ConnectionError, ValueError)):
+            await poll
+        await until(lambda: not first.sessions)
+        await second.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')
+        assert (await first.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
+
+
 # Plain requests, where all is known already
 
 
