@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -382,6 +383,43 @@ async def test_client_that_half_closes():
             await until(lambda: not home.sessions)
         finally:
             other.writer.close()
+
+
+_SEND = "POST /echo/000/abc/xhr_send HTTP/1.1\r\nHost: site.example\r\n"
+_LAST = f'{_SEND}Connection: close\r\nContent-Length: 5\r\n\r\n["z"]'
+_CHUNKED = '5\r\n["x"]\r\n0\r\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        (f"{_SEND}Transfer-Encoding: chunked\r\n\r\n{_CHUNKED}\r\n{_LAST}", 2),
+        (
+            f"{_SEND}Transfer-Encoding: chunked\r\nTrailer: a\r\n\r\n{_CHUNKED}a: b\r\n\r\n{_LAST}",
+            2,
+        ),
+        (f'{_SEND}Expect: 100-continue\r\nContent-Length: 5\r\n\r\n["x"]{_LAST}', 3),
+        (f'{_SEND}TE: trailers\r\nContent-Length: 5\r\n\r\n["x"]' * 3 + _LAST, 4),
+        (_LAST.replace("HTTP/1.1", "HTTP/1.0"), 1),
+        ("POST /echo/000/abc/xhr HTTP/1.0\r\nHost: site.example\r\n\r\n", 1),
+        (f"HEAD /echo/000/abc/eventsource HTTP/1.1\r\nHost: site.example\r\n\r\n{_LAST}", 2),
+    ],
+    ids=["chunked", "trailer", "Expect", "pipelined", "HTTP/1.0", "HTTP/1.0 poll", "HEAD"],
+)
+async def test_odd_requests_are_answered_as_at_home(said: str, count: int):
+    answers: list[bytes] = []
+    for at_home in (True, False):
+        async with known_home() as (home, front, client):
+            reader, writer = await (home if at_home else front).connect()
+            writer.write(said.encode())
+            answer = await asyncio.wait_for(reader.read(), PATIENCE)
+            writer.close()
+            if "xhr_send" in said:
+                # Each has arrived once.
+                answer += (await client.ask("xhr"))[1]
+            answers.append(re.sub(rb"Date: [^\r]*", b"", answer))
+    assert answers[0] == answers[1]
+    assert answers[0].count(b"HTTP/1.") == count
 
 
 async def test_large_message_is_refused_as_at_home():
