@@ -27,6 +27,7 @@ from sockjs_bridge.cluster.streams import Accept
 from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.history import History
 from sockjs_bridge.core.hub import Hub
+from sockjs_bridge.core.protocol import GO_AWAY
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.signals import GONE
 from sockjs_bridge.endpoint.endpoints import Endpoints
@@ -110,7 +111,7 @@ class Cluster:
             ended=self._suspect,
         )
         self.secret = hashlib.sha256(b"networks\n" + store.secret).digest()
-        self.relay = Relay(store, self.node, clock)
+        self.relay = Relay(store, self.node, clock, self._taken)
         rooms = self.history = ClusterRooms(store, self.node, self._everybody, endpoints.monitor)
         for pattern, bounds in self.declared.declared.items():
             rooms.declare(pattern, bounds)
@@ -246,6 +247,14 @@ class Cluster:
         """Hears that a stock session over HTTP is over; see `Homes.ended`."""
         self.relay.ended(base, session_id)
 
+    def _taken(self, base: str, session_id: str) -> None:
+        """Ends a session that another process has: of this one nothing reaches its client."""
+        for endpoint in self._endpoints:
+            session = endpoint.manager.get(session_id, base)
+            if session is not None:
+                session.close(*GO_AWAY)
+                session.finish()
+
     # What the store says by itself
 
     def heard(self, room: str, position: Position | None, entry: Entry) -> None:
@@ -273,6 +282,8 @@ class Cluster:
         again, self._connected = self._rooms is not None, True
         if self._nodes is not None:
             self._nodes.connected(same=same)
+            living = {node: about.text for node, about in self._nodes.others.items()}
+            self.relay.reconnected(living, self._settings.cluster_lease)
         if self._rooms is not None:
             self._rooms.connected(same=same)
             self._presences.connected()

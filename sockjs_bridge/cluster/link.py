@@ -121,8 +121,7 @@ class Link(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Called by the loop."""
         self.paused = False
-        for stream in list(self._streams.values()):
-            stream.end.writable()
+        self._tell(self._streams, lambda stream: stream.end.writable())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
@@ -130,8 +129,7 @@ class Link(asyncio.Protocol):
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(LinkError("it hung up"))
         streams, self._streams = self._streams, {}
-        for stream in streams.values():
-            stream.lost(broken=True)
+        self._tell(streams, lambda stream: stream.lost(broken=True))
         asked, self._asked = self._asked, {}
         for done in asked.values():
             done(None)
@@ -246,8 +244,10 @@ class Link(asyncio.Protocol):
     def _begin(self, ref: int, payload: bytes) -> None:
         if self._accept is None or ref in self._streams:
             raise LinkError("it opens what it may not")
-        stream = self._streams[ref] = Stream(self, ref)
+        stream = Stream(self, ref)
         stream.end = self._accept(stream, addresses_of(payload))
+        # One without an end could not be told that the link is over.
+        self._streams[ref] = stream
 
     def _hear(self, stream: Stream, kind: Kind, ref: int, payload: bytes) -> None:
         try:
@@ -261,18 +261,28 @@ class Link(asyncio.Protocol):
             else:
                 stream.end.said(kind, payload)
         except Exception:
-            # The other streams go on.
-            logger.exception("a relayed connection failed")
-            if not stream.over:
-                stream.close(broken=True)
-                stream.end.closed(broken=True)
+            self._failed(stream)
+
+    def _tell(self, streams: dict[int, Stream], tell: Callable[[Stream], object]) -> None:
+        for stream in list(streams.values()):
+            try:
+                tell(stream)
+            except Exception:
+                self._failed(stream)
+
+    @staticmethod
+    def _failed(stream: Stream) -> None:
+        """Ends a stream whose end here has raised an exception; the others go on."""
+        logger.exception("a relayed connection failed")
+        if not stream.over:
+            stream.close(broken=True)
+            stream.end.closed(broken=True)
 
     # The end
 
     def tick(self) -> None:
         """Called each `TICK` seconds: sees whether the other side is there."""
-        for stream in list(self._streams.values()):
-            stream.end.ticked()
+        self._tell(self._streams, lambda stream: stream.end.ticked())
         self._quiet += 1
         if self._quiet == QUIET:
             self.send(Kind.PING, 0)

@@ -115,7 +115,7 @@ def addresses_of(payload: bytes) -> tuple[str, ...]:
     """
     try:
         found = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise LinkError("a stream begins with nonsense") from None
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise LinkError("a stream begins with nonsense")

@@ -275,14 +275,16 @@ class MemoryStore:
         """Looks up which process has a session; see `Store.home`."""
         self._answer(done, partial(self._broker.home, session))
 
-    def keep(self, sessions: Iterable[str], ttl: float, done: Done[None]) -> None:
+    def keep(self, sessions: Iterable[str], ttl: float, done: Done[list[str]]) -> None:
         """Has it known longer that this process has sessions; see `Store.keep`."""
         kept = [*sessions]
 
-        def act(now: float) -> None:
-            for session in kept:
-                if self._broker.claim(session, self.node, now, now + ttl) == self.node:
-                    self._broker.homes[session] = (self.node, now + ttl)
+        def act(now: float) -> list[str]:
+            owners = [self._broker.home(session, now) or self.node for session in kept]
+            for session, owner in zip(kept, owners, strict=True):
+                if owner == self.node:
+                    self._broker.homes[session] = (owner, now + ttl)
+            return [each for each, owner in zip(kept, owners, strict=True) if owner != self.node]
 
         self._answer(done, act)
 

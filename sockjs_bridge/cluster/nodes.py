@@ -192,6 +192,8 @@ class Nodes:
         if not same:
             self.lease.forgotten()
         if self._running:
+            # It may be gone: others must not have to wait for the next tick.
+            self.lease.renew()
             self.look()
 
     def _tick_later(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -46,6 +46,8 @@ class Home:
     about: str
 
 
+#: Of a session: the URL path of its endpoint, percent-decoded, and its id.
+Place = tuple[str, str]
 #: Hears who has a session; None: it is handled here.
 Located = Callable[[Home | StoreError | None], object]
 
@@ -57,9 +59,13 @@ class Relay:
         store: what the processes share.
         node: the name of this process.
         clock: of the loop.
+        taken: hears base and id of a session that is here and that another process has now.
     """
 
-    def __init__(self, store: Store, node: str, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, node: str, clock: Clock, taken: Callable[[str, str], object]
+    ) -> None:
+        self._taken = taken
         self._store = store
         self._node = node
         self._clock = clock
@@ -69,7 +75,7 @@ class Relay:
         # Processes that do not run any more; no other one gets such a name.
         self._gone: OrderedDict[str, None] = OrderedDict()
         # Sessions of this process, by how long their claims last.
-        self._claimed: dict[float, dict[str, None]] = {}
+        self._claimed: dict[float, dict[str, Place]] = {}
         self._lasts: dict[str, float] = {}
 
     def known(self, missing: Missing) -> Home | None:
@@ -140,7 +146,7 @@ class Relay:
                 located(None)
             elif node == self._node:
                 if missing.opens and not missing.resumable:
-                    self._keep(session, lasts)
+                    self._keep(session, (missing.base, missing.session_id), lasts)
                 located(None)
             else:
                 self._remember(session, node)
@@ -172,14 +178,14 @@ class Relay:
 
     # Sessions of this process
 
-    def _keep(self, session: str, lasts: float) -> None:
+    def _keep(self, session: str, place: Place, lasts: float) -> None:
         if session in self._lasts:
             return
         self._lasts[session] = lasts
         if lasts not in self._claimed:
             self._claimed[lasts] = {}
             self._renew_later(lasts)
-        self._claimed[lasts][session] = None
+        self._claimed[lasts][session] = place
 
     def ended(self, base: str, session_id: str) -> None:
         """Gives up a stock session that is over."""
@@ -195,9 +201,22 @@ class Relay:
         """Gives up what was claimed for a request that has opened nothing."""
         if not missing.resumable:
             self.ended(missing.base, missing.session_id)
+        elif missing.opens:
+            # Else whoever asks for made-up sessions fills the store.
+            self._store.disclaim([_key_of(missing)], _nothing)
+
+    def reconnected(self, living: Mapping[str, str], seconds: float) -> None:
+        """Hears that the store can be reached again; it may have forgotten homes and leases.
+
+        Args:
+            living: the other processes, as far as is known; see `Leases.spare`.
+            seconds: see `Leases.spare`.
+        """
+        self._leases.spare(living, seconds)
+        self.restored()
 
     def restored(self) -> None:
-        """Claims anew what is here: to others this process was dead."""
+        """Claims anew what is here: others may take it for free."""
         for lasts, sessions in self._claimed.items():
             self._renew_some(lasts, [*sessions])
 
@@ -215,9 +234,16 @@ class Relay:
     def _renew_some(self, lasts: float, sessions: list[str]) -> None:
         some = [each for each in sessions[:BATCH] if each in self._lasts]
         if some:
-            self._store.keep(some, lasts, _nothing)
+            self._store.keep(some, lasts, self._kept)
         if rest := sessions[BATCH:]:
             self._clock.call_soon(partial(self._renew_some, lasts, rest))
+
+    def _kept(self, taken: list[str] | StoreError) -> None:
+        if isinstance(taken, StoreError):
+            return
+        for session in taken:
+            if (lasts := self._lasts.pop(session, None)) is not None:
+                self._taken(*self._claimed[lasts].pop(session))
 
 
 def key(base: str, session_id: str, *, resumable: bool = False) -> str:

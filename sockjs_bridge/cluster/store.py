@@ -269,8 +269,15 @@ class Store(Protocol):
         """Looks up which process has a session; None where none has."""
         raise NotImplementedError
 
-    def keep(self, sessions: Iterable[str], ttl: float, done: Done[None]) -> None:
-        """Has it known for ``ttl`` seconds more that this process has sessions."""
+    def keep(self, sessions: Iterable[str], ttl: float, done: Done[list[str]]) -> None:
+        """Has it known for ``ttl`` seconds more that this process has sessions.
+
+        Args:
+            sessions: hashes of them.
+            ttl: seconds.
+            done: hears which of them another process has taken: it may have seen no lease of this
+                one, or the store has forgotten who had them.
+        """
         raise NotImplementedError
 
     def disclaim(self, sessions: Iterable[str], done: Done[None]) -> None:

@@ -174,8 +174,8 @@ async def test_what_comes_before_the_application_is_served(
         assert cluster._rooms is not None and not cluster._rooms._reachable
         cluster._store.recover()
         await until(lambda: cluster._rooms is not None and cluster._rooms._reachable)
+        await until(lambda: "can be reached again" in caplog.text)
         endpoints.hub.finish()
-    assert "can be reached again" in caplog.text
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

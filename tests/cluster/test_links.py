@@ -8,6 +8,7 @@ import socket
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,33 @@ async def test_end_that_fails_breaks_its_stream_alone(caplog: pytest.LogCaptureF
         assert "a relayed connection failed" in caplog.text
 
 
+@pytest.mark.parametrize("word", ["writable", "ticked", "closed"])
+async def test_end_that_fails_keeps_nothing_from_the_others(
+    word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with pair() as (one, dial, ends, _):
+        link = await dial()
+        fronts = [link.open((), End) for _ in range(3)]
+        await until(lambda: len(ends) == 3)
+        heard: list[int] = []
+
+        def fail(number: int, **keywords: bool) -> None:
+            heard.append(number)
+            raise ZeroDivisionError
+
+        for number, front in enumerate(fronts):
+            setattr(front, word, partial(fail, number))
+        if word == "writable":
+            link.resume_writing()
+        elif word == "ticked":
+            link.tick()
+        else:
+            one.close()
+        await until(lambda: heard == [0, 1, 2])
+        assert caplog.text.count("a relayed connection failed") == 3
+        assert all(front.stream.over for front in fronts)
+
+
 # Strangers
 
 
@@ -282,17 +310,20 @@ async def test_many_strangers_keep_nobody_out() -> None:
         b"\xff" * 9,
         frame(Kind.DATA, 1)[:5] + b"\xff\xff\xff\xff",
         frame(Kind.OPEN, 1, b"{"),
+        frame(Kind.OPEN, 1, b"[" * 100_000),
         frame(Kind.OPEN, 1, b'{"a": 1}'),
         frame(Kind.OPEN, 1, b"[]") * 2,
     ],
-    ids=["kind", "size", "addresses", "no list", "twice"],
+    ids=["kind", "size", "addresses", "depth", "no list", "twice"],
 )
-async def test_nonsense_cuts_the_link(nonsense: bytes) -> None:
+async def test_nonsense_cuts_the_link(nonsense: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async with pair() as (_, dial, _, _):
         link = await dial()
         assert link._transport is not None
         link._transport.write(nonsense)
         await until(lambda: link._transport is None)
+        [record] = caplog.records
+        assert record.getMessage().startswith("the link with process dials1 is cut: ")
 
 
 async def test_who_was_dialled_opens_nothing() -> None:

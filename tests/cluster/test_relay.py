@@ -76,10 +76,12 @@ class Site:
         self.broker = MemoryBroker()
         self.stores: dict[str, CountingStore] = {}
         self.relays: dict[str, Relay] = {}
+        self.taken: list[tuple[str, ...]] = []
         for name in names:
             store = self.stores[name] = CountingStore(self.broker, self.clock)
             asyncio.run(store.start(name, Deaf()))
-            self.relays[name] = Relay(store, name, self.clock)
+            relay = Relay(store, name, self.clock, lambda *place: self.taken.append(place))
+            self.relays[name] = relay
             self.live(name)
 
     def live(self, name: str, ttl: float = 1e6) -> None:
@@ -166,6 +168,27 @@ def test_many_claims_are_renewed_in_goes(monkeypatch: pytest.MonkeyPatch) -> Non
     assert {until for _, until in site.homes.values()} == {1000.0 + 35.0 / 3 + 35.0}
 
 
+def test_what_another_process_has_taken_ends() -> None:
+    """It saw no lease of this one, which stood still; a claim is renewed, or made anew."""
+    site = Site("one", "two")
+    site.live("one", 5)
+    for session in ("abc", "kept"):
+        site.locate("one", SESSION._replace(session_id=session))
+    site.clock.advance(6)
+    assert site.locate("two", SESSION) is None
+    site.live("one")
+    assert site.taken == []
+    site.relays["one"].restored()
+    site.clock.settle()
+    assert site.taken == [("/echo", "abc")]
+    site.relays["one"].restored()
+    site.stores["one"].fail()
+    site.relays["one"].restored()
+    site.clock.settle()
+    assert site.taken == [("/echo", "abc")]
+    assert site.homes[key("/echo", "abc")][0] == "two"
+
+
 def test_claim_of_what_was_not_opened_is_given_up() -> None:
     site = Site("one", "two")
     site.locate("one", SESSION)
@@ -200,6 +223,15 @@ def test_who_was_taken_for_dead_claims_anew_what_it_still_has(
     site.clock.settle()
     assert site.homes.keys() == {key("/echo", f"{number}") for number in (0, 1, 4)}
     assert site.stores["one"].asked.count("keep") == 2
+
+
+def test_claim_of_another_is_not_given_up() -> None:
+    site = Site("one", "two")
+    for missing in (SESSION, RESUMABLE):
+        site.locate("one", missing)
+        site.relays["two"].not_opened(missing)
+        site.clock.settle()
+        assert site.locate("two", missing) == Home("one", "about one")
 
 
 def test_home_that_died() -> None:
@@ -286,6 +318,19 @@ def test_store_that_cannot_be_reached() -> None:
     assert site.locate("two", SEND) == Home("one", "about one")
     assert isinstance(site.locate("two", SESSION._replace(session_id="new")), StoreError)
     assert isinstance(site.locate("two", RESUMABLE._replace(home="never")), StoreError)
+
+
+def test_process_whose_lease_the_store_forgot_lives_for_a_while() -> None:
+    site = Site("one", "two")
+    named = RESUMABLE._replace(home="one")
+    site.locate("one", SESSION)
+    site.broker._empty()
+    site.relays["one"].reconnected({}, 5.0)
+    site.relays["two"].reconnected({"one": "about one"}, 5.0)
+    site.clock.settle()
+    assert site.locate("two", named) == site.locate("two", SEND) == Home("one", "about one")
+    site.clock.advance(5)
+    assert site.locate("two", named) is None
 
 
 def test_look_ups_at_once_are_one() -> None:

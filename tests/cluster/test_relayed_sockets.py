@@ -10,9 +10,10 @@ from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 import aiohttp
+import pytest
 
 from sockjs_bridge.cluster.link import Link
-from sockjs_bridge.cluster.streams import WINDOW
+from sockjs_bridge.cluster.streams import WINDOW, Stream
 from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
 from sockjs_bridge.server.relayedsocket import RelayedSocket
 from tests.cluster.inprocess import Node, nodes, one_more, request
@@ -251,6 +252,22 @@ async def test_slow_client_is_seen_to_take_some() -> None:
             return not socket._untaken and transport._stream.waiting <= waiting - 1000
 
         await until(all_seen)
+
+
+async def test_front_that_says_nothing_of_what_its_client_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The home drops the connection in time, and holds no more than a window for it."""
+    async with relayed() as client:
+        session, stream = client.home.sessions[0], client.transport._stream
+        monkeypatch.setattr(Stream, "acknowledged", lambda self, size: None)
+        client.transport.get_protocol()._flow.patience = 0.2
+        for _ in range(12):
+            session.send("x" * 60_000)
+            await asyncio.sleep(0)
+        assert WINDOW < stream.waiting < 2 * WINDOW + 60_000
+        await until(lambda: stream.over)
+        assert client.home.sessions == [session]
 
 
 async def test_client_that_leaves() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import socket
 import struct
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
 from sockjs_bridge.server.relaying import Front
 from tests.cluster.inprocess import Client, known_home, nodes, one_more, request
 from tests.cluster.inturn import in_turn
+from tests.conformance.resumable import token
 from tests.server.support import PATIENCE, until
 
 #: What the stock clients call their ways over HTTP.
@@ -147,6 +149,17 @@ async def test_home_that_has_just_come():
             assert (await front.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
 
 
+@pytest.mark.parametrize("home", ["", "-nobody"])
+async def test_made_up_sessions_leave_nothing_behind(home: str):
+    """Neither what is no request of ``~r1``, nor one for a session that is lost."""
+    async with nodes(2) as (one, _):
+        lost = json.dumps({"key": token(), "request": 1, "received": 0}).encode()
+        for body, status in ((b"nonsense", 400), (lost, 200)):
+            answer = await one.ask("POST", f"/echo/~r1{home}/{token()}/xhr", body)
+            assert answer.status == status
+        assert not one.cluster._store._broker.homes
+
+
 async def test_home_that_is_gone():
     """Its lease is gone: a stock client begins anew, and is not sent back there."""
     async with nodes(2) as (home, front):
@@ -213,6 +226,43 @@ async def test_slow_client_stops_its_home():
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         await until(lambda: receiver.writable or receiver.ended)
         writer.close()
+
+
+async def test_store_that_comes_back_empty():
+    """No session is lost: who lives and where sessions are is known again at once."""
+    async with nodes(2) as (home, front):
+        await home.ask("POST", "/echo/000/abc/xhr")
+        await home.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')
+        session, key = token(), token()
+        hello = {"key": key, "request": 1, "received": 0, "new": True}
+        await home.ask("POST", f"/echo/~r1/{session}/xhr", json.dumps(hello).encode())
+        # It is known that both live, as after some time.
+        await until(lambda: front.cluster.others and home.cluster.others)
+        home.cluster._store._broker.forget()
+        send = {"key": key, "received": 1, "first": 1, "messages": ["y"]}
+        sent = await front.ask(
+            "POST", f"/echo/~r1-{home.cluster.node}/{session}/xhr_send", json.dumps(send).encode()
+        )
+        assert sent.status == 200
+        assert (await front.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
+        assert not front.sessions
+
+
+async def test_session_that_another_process_has_taken():
+    """Its first home was dead to that one: nothing of it reaches the client."""
+    async with nodes(2) as (first, second):
+        await first.ask("POST", "/echo/000/abc/xhr")
+        poll = asyncio.create_task(first.ask("POST", "/echo/000/abc/xhr"))
+        await until(lambda: first.sessions[0]._receiver is not None)
+        del first.cluster._store._broker.nodes[first.cluster.node]
+        assert (await second.ask("POST", "/echo/000/abc/xhr")).body == b"o\n"
+        first.cluster._nodes.lease.renew()
+        first.cluster.restored()
+        with pytest.raises((ConnectionError, ValueError)):
+            await poll
+        await until(lambda: not first.sessions)
+        await second.ask("POST", "/echo/000/abc/xhr_send", b'["x"]')
+        assert (await first.ask("POST", "/echo/000/abc/xhr")).body == b'a["x"]\n'
 
 
 # Plain requests, where all is known already
@@ -307,6 +357,43 @@ async def test_client_that_half_closes():
             await until(lambda: not home.sessions)
         finally:
             other.writer.close()
+
+
+_SEND = "POST /echo/000/abc/xhr_send HTTP/1.1\r\nHost: site.example\r\n"
+_LAST = f'{_SEND}Connection: close\r\nContent-Length: 5\r\n\r\n["z"]'
+_CHUNKED = '5\r\n["x"]\r\n0\r\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        (f"{_SEND}Transfer-Encoding: chunked\r\n\r\n{_CHUNKED}\r\n{_LAST}", 2),
+        (
+            f"{_SEND}Transfer-Encoding: chunked\r\nTrailer: a\r\n\r\n{_CHUNKED}a: b\r\n\r\n{_LAST}",
+            2,
+        ),
+        (f'{_SEND}Expect: 100-continue\r\nContent-Length: 5\r\n\r\n["x"]{_LAST}', 3),
+        (f'{_SEND}TE: trailers\r\nContent-Length: 5\r\n\r\n["x"]' * 3 + _LAST, 4),
+        (_LAST.replace("HTTP/1.1", "HTTP/1.0"), 1),
+        ("POST /echo/000/abc/xhr HTTP/1.0\r\nHost: site.example\r\n\r\n", 1),
+        (f"HEAD /echo/000/abc/eventsource HTTP/1.1\r\nHost: site.example\r\n\r\n{_LAST}", 2),
+    ],
+    ids=["chunked", "trailer", "Expect", "pipelined", "HTTP/1.0", "HTTP/1.0 poll", "HEAD"],
+)
+async def test_odd_requests_are_answered_as_at_home(said: str, count: int):
+    answers: list[bytes] = []
+    for at_home in (True, False):
+        async with known_home() as (home, front, client):
+            reader, writer = await (home if at_home else front).connect()
+            writer.write(said.encode())
+            answer = await asyncio.wait_for(reader.read(), PATIENCE)
+            writer.close()
+            if "xhr_send" in said:
+                # Each has arrived once.
+                answer += (await client.ask("xhr"))[1]
+            answers.append(re.sub(rb"Date: [^\r]*", b"", answer))
+    assert answers[0] == answers[1]
+    assert answers[0].count(b"HTTP/1.") == count
 
 
 async def test_large_message_is_refused_as_at_home():

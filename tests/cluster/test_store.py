@@ -250,11 +250,11 @@ async def test_homes(make: Make) -> None:
     winner, loser = (one, other) if claims[0] == "node1" else (other, one)
     assert await ask(winner.claim, "s", 60) == claims[0]
     await ask(loser.disclaim, ["s"])
-    await ask(loser.keep, ["s"], 0.01)
+    assert await ask(loser.keep, ["free", "s", "free too"], 0.01) == ["s"]
     assert await ask(one.home, "s") == claims[0]
     await ask(winner.disclaim, ["s", "none"])
     assert await ask(one.home, "s") is None
-    await ask(other.keep, ["s"], 60)
+    assert await ask(other.keep, ["s"], 60) == []
     assert await ask(one.home, "s") == "node2"
     await ask(other.keep, ["s"], 0.1)
     while await ask(one.home, "s"):

@@ -230,12 +230,16 @@ return ARGV[1]
 
 #: Keeps sessions for a process, where no other one has them.
 #: Keys: of the sessions. Arguments: the process, milliseconds.
+#: Returns a number for each: 1 where another process has it.
 KEEP = Script(
     """
-for _, key in ipairs(KEYS) do
+local taken = {}
+for i, key in ipairs(KEYS) do
   local home = redis.call('GET', key)
-  if not home or home == ARGV[1] then redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
+  taken[i] = (home and home ~= ARGV[1]) and 1 or 0
+  if taken[i] == 0 then redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
 end
+return taken
 """
 )
 

@@ -224,10 +224,16 @@ class RedisStore(Asking):
         """Looks up which process has a session; see `Store.home`."""
         self._ask(done, optional_text, "GET", self._keys.session(session))
 
-    def keep(self, sessions: Iterable[str], ttl: float, done: Done[None]) -> None:
+    def keep(self, sessions: Iterable[str], ttl: float, done: Done[list[str]]) -> None:
         """Has it known longer that this process has sessions; see `Store.keep`."""
-        keys, node = map(self._keys.session, sessions), encode(self._node)
-        self._run_for_each(done, nothing, scripts.KEEP, keys, (), node, milliseconds(ttl))
+        kept = [*sessions]
+
+        def convert(answers: list[list[int]]) -> list[str]:
+            taken = [flag for answer in answers for flag in answer]
+            return [session for session, flag in zip(kept, taken, strict=True) if flag]
+
+        keys, node = map(self._keys.session, kept), encode(self._node)
+        self._run_for_each(done, convert, scripts.KEEP, keys, (), node, milliseconds(ttl))
 
     def disclaim(self, sessions: Iterable[str], done: Done[None]) -> None:
         """Gives up sessions of this process; see `Store.disclaim`."""

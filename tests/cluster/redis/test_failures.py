@@ -336,14 +336,16 @@ async def test_commands_that_go_to_another_server(
     """What is heard follows them."""
     async with started(proxy.url, fresh()) as (store, ear):
         store.subscribe(["a"])
+        await ear.hears("subscribed")
         await publish(store, "a", "1")
+        await ear.hears("heard")
         proxy.port = redis.port
         store._commands.breaks(StoreError("to be broken"))
         with suppress(StoreError):
             await ask(store.leases)
         assert await ear.hears("connected") == [(False,)]
         top = await publish(store, "a", "2")
-        assert (await ear.hears("heard"))[-1] == ("a", top, Entry("2", "n/1"))
+        assert (await ear.hears("heard", 2))[-1] == ("a", top, Entry("2", "n/1"))
 
 
 async def test_what_is_heard_at_another_server_than_commands_go_to(
