@@ -232,6 +232,7 @@ async def test_a_listener_that_fails_stops_nothing(shared: RedisServer, caplog: 
 
     async with started(shared.url, fresh(), ear=Deaf()) as (store, ear):
         store.subscribe(["a"])
+        await ear.hears("subscribed")
         await publish(store, "a", "1", "2")
 
         def fail(answer: Any) -> None:
