@@ -291,6 +291,8 @@ class Incoming(Deadlines):
         elif self._told < self._arrivals.arrived:
             if not self._telling and self._streams:
                 self._telling = True
+                # `tell` looks at it again.
+                self._slow = False
                 self._owner.tell_soon(self)
             self._busy_soon()
 

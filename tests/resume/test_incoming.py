@@ -220,6 +220,21 @@ def test_thread_that_waits_for_room_is_called() -> None:
     assert calls == [1, 2]
 
 
+def test_application_that_was_slow_once_is_asked_no_longer_than_until_it_has_handled() -> None:
+    """It costs a third of an echo: of clients whose message is on its way there are many."""
+    server = started()
+    link, websocket = server.websocket()
+    server.application.slow = True
+    link.deliver(['["a"]'], 5)
+    server.clock.advance(1)
+    assert server.session.awaited
+    server.application.handle()
+    assert not server.session.awaited
+    server.clock.advance(1)
+    assert answers(websocket)[-1] == {"at": 0, "received": 1}
+    assert not server.session.awaited
+
+
 def test_gap_in_a_receive_request_ends_the_session() -> None:
     server = started()
     assert answers(server.poll(first=2, messages=["b"]))[-1] == "c[3000,Broken framing.]"
