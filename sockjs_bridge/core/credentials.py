@@ -49,10 +49,12 @@ class Credentials:
         settled: the handshake is over.
     """
 
-    __slots__ = ("_known", "identity", "settled")
+    __slots__ = ("_last", "_others", "identity", "settled")
 
     def __init__(self, opened_with: bytes) -> None:
-        self._known: tuple[bytes, ...] = (opened_with,)
+        # Apart: a tuple for one takes as much memory as all else here.
+        self._last = opened_with
+        self._others: tuple[bytes, ...] = ()
         self.identity: object = None
         self.settled = False
 
@@ -70,7 +72,7 @@ class Credentials:
         if self.settled and self.identity is None:
             # Nobody is signed in: the session's id is all there is to compare.
             return True
-        return digest in self._known
+        return digest == self._last or digest in self._others
 
     def renew(self, digest: bytes) -> None:
         """Remembers headers in which the application saw the same identity.
@@ -79,5 +81,6 @@ class Credentials:
             digest: their `fingerprint`.
         """
         # Requests that came at once were asked about one by one.
-        others = [known for known in self._known if known != digest]
-        self._known = (*others, digest)[-KNOWN:]
+        if digest != self._last:
+            known = (*(other for other in self._others if other != digest), self._last)
+            self._last, self._others = digest, known[1 - KNOWN :]

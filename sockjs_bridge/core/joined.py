@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Final
+
+#: Of who was in none. Each ``frozenset()`` is another object, of 216 bytes.
+NO_ROOMS: Final[frozenset[str]] = frozenset()
 
 
 class Joined:

@@ -14,7 +14,7 @@ from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Handler, Owner, Receiver
 from sockjs_bridge.core.credentials import Credentials
 from sockjs_bridge.core.deadlines import Beat
-from sockjs_bridge.core.joined import Joined
+from sockjs_bridge.core.joined import NO_ROOMS, Joined
 from sockjs_bridge.core.outbound import Outbound
 from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.repeats import RepeatMemory
@@ -78,7 +78,7 @@ class Session(Outbound):
         self.connection: Any = None
         self.credentials: Credentials | None = None
         self.userid: str | None = None
-        self.last_rooms: frozenset[str] = frozenset()
+        self.last_rooms = NO_ROOMS
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.transport.name} {self.state.value}>"

@@ -81,8 +81,7 @@ class Link(LinkLife):
         self._base: int | None = None
         self._since = manager.clock.time()
         self._asked: ReceiveRequest | None = None
-        # What came while nothing more is taken, and who waits for that to end.
-        # No deque while there is nothing: an empty one takes as much memory as all else here.
+        # What came while nothing is taken, and who waits for its end. Empty deques are large.
         self._held: deque[str] | None = None
         self._ready: tuple[Callable[[], object], ...] = ()
 
@@ -112,11 +111,12 @@ class Link(LinkLife):
         if before is None:
             return None
         state = self.state
-        if state is LinkState.REPLACED:
-            self._since = self._manager.clock.time()
         if state in (LinkState.ATTACHED, LinkState.OVER):
+            # Another number takes memory, and of silent sessions there are many.
+            self._since = 0.0
             self._manager.said_hello(self, self._place)
         elif state is LinkState.REPLACED:
+            self._since = self._manager.clock.time()
             self._manager.wait_for_hello(self, self._place)
         self._manager.wheel.update(self)
         return before

@@ -15,7 +15,7 @@ from typing import Any
 from sockjs_bridge.core import protocol
 from sockjs_bridge.core.contracts import Receiver
 from sockjs_bridge.core.credentials import Credentials
-from sockjs_bridge.core.joined import Joined
+from sockjs_bridge.core.joined import NO_ROOMS, Joined
 from sockjs_bridge.resume import lines
 from sockjs_bridge.resume.arrivals import Upload
 from sockjs_bridge.resume.contracts import ResumableHandler, ResumeOwner, WebSocketLink
@@ -67,7 +67,7 @@ class ResumableSession(Incoming):
         self.subprotocol: str | None = None
         self.opened_at = self._since
         self.credentials: Credentials | None = None
-        self.last_rooms: frozenset[str] = frozenset()
+        self.last_rooms = NO_ROOMS
         self.links: tuple[WebSocketLink, ...] = ()
         # Its application's side, which opens when the key is there.
         self._waiting_handler: ResumableHandler | None = None
