@@ -26,7 +26,7 @@ BAD_REQUEST = (4400, "Bad Request")
 NO_HELLO = (3000, "No hello")
 
 # Which needs no parser of JSON.
-_ACKNOWLEDGEMENT = re.compile(r'\{"received":([1-9][0-9]{0,14})\}')
+_ACKNOWLEDGEMENT = re.compile(r'\{"received": ?([1-9][0-9]{0,14})\}')
 
 
 class Link(LinkLife):
