@@ -28,10 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 STATIC = "sockjs_bridge/static"
 CLIENT = f"{STATIC}/sockjs.min.js"
 OWN = f"{STATIC}/sockjs-bridge-client.js"
+CONNECTION = f"{STATIC}/sockjs-bridge-connection.js"
 SHARE = f"{STATIC}/sockjs-bridge-share.js"
 BRIDGE_FILES = {
     *(CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE"),
     *(OWN, f"{OWN}.map", SHARE, f"{SHARE}.map"),
+    *(CONNECTION, f"{CONNECTION}.map"),
 }
 CHAT = "pyramid_chat/static/dist"
 #: Of each of the three builds, one.
