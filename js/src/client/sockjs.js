@@ -67,7 +67,7 @@ class Connection extends EventTarget {
   constructor(url, protocols, options) {
     super();
     if (!arguments.length) throw new TypeError("Invalid URL");
-    const own = options ?? {};
+    const own = { ...options };
     if (!/^[nf]/.test(typeof (own.sessionId || 8))) throw new TypeError("Invalid sessionId");
     const address = addressOf(url);
     // None is empty, or there twice.
