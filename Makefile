@@ -3,6 +3,7 @@
 # make check  what needs no server, before each commit: seconds
 # make test   everything that can be checked; COVERAGE=1: and how much of the code ran;
 #             FULL=1: every combination of parameters, over both readers, many more random examples
+# make test-pythons  the tests that need no server, by each later Python that is there
 # make docs   the documentation, in build/docs
 # make bench  how this server compares with others; make bench-short: a first look;
 #             make bench-stalls: what holds up its loop
@@ -31,6 +32,9 @@ UNITS = -n 2 --dist loadscope -m 'not server' --hypothesis-profile=check
 FULL =
 COVERAGE =
 
+# Those that setup.cfg names beside the one of .venv.
+PYTHONS = python3.12 python3.13
+
 # A part of the benchmark: make bench LOADS="ws-echo c100,open c32" PEERS=ours,limit REPS=1
 LOADS =
 PEERS =
@@ -45,7 +49,7 @@ BROWSERS =
 # Where it is set, each worker of the tests would compile all of them anew: half of a quick check.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-cluster check test test-js compiled test-units test-browsers test-python coverage lint format docs bench bench-short bench-stalls proxies browser-files programs dist clean
+.PHONY: demo demo-cluster check test test-js compiled test-units test-pythons test-browsers test-python coverage lint format docs bench bench-short bench-stalls proxies browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
@@ -82,6 +86,15 @@ compiled: $(TEST)
 
 test-units: $(TEST)
 	$(BIN)/python -m pytest $(UNITS)
+
+# Each in an environment of its own, below build.
+test-pythons: | browser-files
+	@set -e; for python in $(PYTHONS); do \
+	  $$python -c '' 2>/dev/null || { echo "$$python is not here"; continue; }; \
+	  $$python -m venv build/$$python; \
+	  build/$$python/bin/python -m pip --disable-pip-version-check --quiet install -e '.[chat,test]'; \
+	  build/$$python/bin/python -m pytest $(UNITS); \
+	done
 
 # Of the run before, branches too. What no test can reach has a comment beside it. The aim is 100 for the library: what
 # runs in the processes of a cluster alone is not all counted yet.

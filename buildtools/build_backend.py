@@ -1,7 +1,7 @@
-"""The PEP 517 backend: setuptools, with the files for browsers built before.
+"""The PEP 517 backend: setuptools, with the files for browsers and the description built before.
 
-A wheel, an sdist and an editable install of a checkout all need them. An sdist contains them, so a
-build from an sdist runs no npm.
+A wheel, an sdist and an editable install of a checkout all need them. An sdist contains the files
+for browsers, so a build from an sdist runs no npm.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+import long_description
 from browser_files import ROOT, build_or_exit
 from setuptools import build_meta
 from setuptools.build_meta import (
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 Settings = dict[str, Any] | None
+
+# Each of setuptools' hooks reads setup.cfg, which names it.
+long_description.write()
 
 
 def build_wheel(

@@ -81,13 +81,14 @@ function fieldsOf(text, sources, known) {
 /** The names of the files that a build wrote. */
 export const written = ({ outputs }) => Object.keys(outputs).map((file) => path.basename(file));
 
-// What is loaded where it is asked for: the built file beside the main one.
-const SHARE = "sockjs-bridge-share.js";
+// What is loaded where it is asked for: built files beside the main one.
+const LATER = ["connection", "share"];
+const fileOf = (name) => `sockjs-bridge-${name}.js`;
 const later = {
   name: "later",
   setup: ({ onResolve }) =>
-    onResolve({ filter: /\/share\.js$/ }, ({ kind }) =>
-      kind === "dynamic-import" ? { path: `./${SHARE}`, external: true } : undefined,
+    onResolve({ filter: /^\.\/\w+\.js$/ }, ({ kind, path: source }) =>
+      kind === "dynamic-import" ? { path: `./${fileOf(path.parse(source).name)}`, external: true } : undefined,
     ),
 };
 
@@ -96,11 +97,13 @@ const later = {
  * better.
  */
 export async function buildClient(outdir) {
-  // Both work on the same objects.
+  // They work on the same objects.
   const fields = { known: {} };
-  const client = await buildFile(outdir, "src/client/index.js", "sockjs-bridge-client.js", fields);
-  const share = await buildFile(outdir, "src/client/share.js", SHARE, fields);
-  return [...client, ...share];
+  const built = await buildFile(outdir, "src/client/index.js", fileOf("client"), fields);
+  for (const name of LATER) {
+    built.push(...(await buildFile(outdir, `src/client/${name}.js`, fileOf(name), fields)));
+  }
+  return built;
 }
 
 /** Returns the names of the files that it wrote. */
@@ -124,7 +127,6 @@ async function buildFile(outdir, source, name, fields) {
     pure_getters: true,
     unsafe: true,
     unsafe_arrows: true,
-    unsafe_comps: true,
     unsafe_methods: true,
   };
   // Twice: only then it is known which names there are.

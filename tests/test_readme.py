@@ -112,7 +112,7 @@ def test_it_is_short_and_its_links_work_elsewhere() -> None:
     assert README.count("\n") <= 120
     targets = re.findall(r"\[[^]]*\]\(([^)]+)\)", README)
     assert targets
-    # The picture has no address of its own yet.
+    # A build rewrites it: buildtools/long_description.py.
     assert [target for target in targets if not target.startswith("https://")] == [PICTURE]
     assert (ROOT / PICTURE).stat().st_size < 200_000
     for name in re.findall(r"`([A-Z]+\.md)`", README):

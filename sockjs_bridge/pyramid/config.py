@@ -37,7 +37,8 @@ logger = logging.getLogger("sockjs_bridge")
 STATIC = f"{Path(__file__).parent.parent / 'static'}/"
 CLIENT = "sockjs.min.js"
 BRIDGE_CLIENT = "sockjs-bridge-client.js"
-# It loads this one, from beside itself.
+# It loads these from beside itself.
+BRIDGE_CONNECTION = "sockjs-bridge-connection.js"
 BRIDGE_SHARE = "sockjs-bridge-share.js"
 #: Where pyramid_sockjs had its endpoint when nothing else was said.
 OLD_PREFIX = "/__sockjs__"
@@ -301,7 +302,7 @@ def _settings(registry: Registry) -> Settings:
 
 
 def _client_path() -> str:
-    for name in (CLIENT, BRIDGE_CLIENT, BRIDGE_SHARE):
+    for name in (CLIENT, BRIDGE_CLIENT, BRIDGE_CONNECTION, BRIDGE_SHARE):
         if not Path(STATIC, name).is_file():
             raise ConfigurationError(
                 f"the SockJS browser client {Path(STATIC, name)} is missing: install the project"

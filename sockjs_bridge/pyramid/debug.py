@@ -30,7 +30,7 @@ def watch_of(name: str) -> Watch:
     """
 
     @coroutine
-    def watched(awaited: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    def stepped(awaited: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
         step: Callable[[Any], Any] = awaited.send
         argument: Any = None
         while True:
@@ -52,6 +52,10 @@ def watch_of(name: str) -> Watch:
                 step, argument = awaited.send, (yield waits_for)
             except BaseException as error:
                 step, argument = awaited.throw, error
+
+    async def watched(awaited: Coroutine[Any, Any, Any]) -> Any:
+        # Since Python 3.12 a task takes no generator.
+        return await stepped(awaited)
 
     return watched
 

@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import pytest
 
+from buildtools.long_description import standing_alone
+
 # Each build fetches and installs what it needs.
 pytestmark = pytest.mark.timeout(600)
 
@@ -28,10 +30,12 @@ ROOT = Path(__file__).resolve().parents[2]
 STATIC = "sockjs_bridge/static"
 CLIENT = f"{STATIC}/sockjs.min.js"
 OWN = f"{STATIC}/sockjs-bridge-client.js"
+CONNECTION = f"{STATIC}/sockjs-bridge-connection.js"
 SHARE = f"{STATIC}/sockjs-bridge-share.js"
 BRIDGE_FILES = {
     *(CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE"),
     *(OWN, f"{OWN}.map", SHARE, f"{SHARE}.map"),
+    *(CONNECTION, f"{CONNECTION}.map"),
 }
 CHAT = "pyramid_chat/static/dist"
 #: Of each of the three builds, one.
@@ -177,7 +181,9 @@ def test_sdist_contains_what_a_build_and_a_test_run_need(built: Built) -> None:
     needed = (
         "LICENSE Makefile demo.ini js/package-lock.json js/build.mjs js/client.mjs js/README.md"
     )
-    tools = {"buildtools/browser_files.py", "buildtools/build_backend.py"}
+    tools = {
+        f"buildtools/{name}.py" for name in ("browser_files", "build_backend", "long_description")
+    }
     assert names >= {*needed.split(), *tools, "tests/packaging"}
     assert not [name for name in names if re.search(r"node_modules|__pycache__|js/dist", name)]
 
@@ -194,6 +200,24 @@ def test_name_version_and_python_of_the_metadata(metadata: Message) -> None:
     assert minors == {"11", "12", "13"}
     systems = {line for line in classifiers if line.startswith("Operating System")}
     assert systems == {"Operating System :: POSIX", "Operating System :: POSIX :: Linux"}
+
+
+def test_the_description_stands_alone(metadata: Message) -> None:
+    """What indexes show is the README, without links to files beside it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = metadata.get_payload()
+    assert isinstance(said, str)
+    assert said.strip() == standing_alone(readme, "").strip()
+    targets = re.findall(r"\]\(([^)]+)\)", said)
+    assert targets
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
+def test_pictures_are_shown_where_the_repository_has_an_address() -> None:
+    text = "[a](https://a.example) ![two](docs/two.png), ![one](https://b.example/one.png)"
+    there = text.replace("(docs/", "(https://c.example/d/raw/HEAD/docs/")
+    assert standing_alone(text, "https://c.example/d") == there
+    assert standing_alone(text, "") == text.replace("![two](docs/two.png)", "*two*")
 
 
 def test_every_requirement_has_an_upper_bound_or_is_a_tool(metadata: Message) -> None:

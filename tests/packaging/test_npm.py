@@ -56,7 +56,7 @@ def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_contents(tarball: Path) -> None:
-    """Two files, their maps and types, readme and licence; nothing of the chat or the tools."""
+    """Three files, their maps and types, readme and licence; nothing of the chat or the tools."""
     with tarfile.open(tarball) as archive:
         names = {name.removeprefix("package/") for name in archive.getnames()}
         manifest = json.loads(archive.extractfile("package/package.json").read())  # type: ignore[union-attr]
@@ -66,6 +66,7 @@ def test_contents(tarball: Path) -> None:
     assert names - types == {
         *("package.json", "README.md", "dist/LICENSE"),
         *("dist/sockjs-bridge-client.js", "dist/sockjs-bridge-client.js.map"),
+        *("dist/sockjs-bridge-connection.js", "dist/sockjs-bridge-connection.js.map"),
         *("dist/sockjs-bridge-share.js", "dist/sockjs-bridge-share.js.map"),
     }
     assert not manifest.keys() & {"private", "dependencies"}

@@ -135,7 +135,7 @@ def served(command: str, where: int | Path, log: Path, **changes: str) -> Iterat
 def test_container(tmp_path: Path) -> None:
     """What the image starts serves the chat, and keeps all that lasts in the volume.
 
-    The image itself is not built: its base would have to be fetched.
+    The image itself is not built: there is no container engine.
     """
     lines = dict(
         line.split(" ", 1) for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line

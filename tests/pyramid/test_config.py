@@ -505,7 +505,7 @@ def test_included_twice():
     assert endpoints["late"].settings.max_inbound == 7
 
 
-@pytest.mark.parametrize("name", ["CLIENT", "BRIDGE_CLIENT", "BRIDGE_SHARE"])
+@pytest.mark.parametrize("name", ["CLIENT", "BRIDGE_CLIENT", "BRIDGE_CONNECTION", "BRIDGE_SHARE"])
 def test_without_the_browser_client(monkeypatch, name):
     """A checkout without the clients says what to do."""
     monkeypatch.setattr(configuration, name, "missing.js")

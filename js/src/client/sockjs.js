@@ -1,12 +1,11 @@
 // SockJS for a page: the constructor of sockjs-client 1.6, over three transports.
 
-import { connect } from "./attempts.js";
 import { checkClose, refusal } from "./checks.js";
-import { draw, network } from "./network.js";
-import { WAYS } from "./policy.js";
+import { network } from "./network.js";
 import { addressOf, trimmed } from "./urls.js";
 
 /** @import { Handlers, Listened, SockJSEvents } from "./events.js" */
+/** @import { Link } from "./transports.js" */
 
 /**
  * @typedef {object} SockJSOptions
@@ -53,6 +52,7 @@ class Connection extends EventTarget {
   /** Of the endpoint: absolute, without a slash at the end of its path. @type {string} */
   url;
 
+  /** @type {Link | undefined} */
   #connection;
 
   /**
@@ -67,9 +67,8 @@ class Connection extends EventTarget {
   constructor(url, protocols, options) {
     super();
     if (!arguments.length) throw new TypeError("Invalid URL");
-    const { transports, timeout = 0, credentials, info, ...own } = options ?? {};
-    const sessionId = own.sessionId || 8;
-    if (!/^[nf]/.test(typeof sessionId)) throw new TypeError("Invalid sessionId");
+    const own = { ...options };
+    if (!/^[nf]/.test(typeof (own.sessionId || 8))) throw new TypeError("Invalid sessionId");
     const address = addressOf(url);
     // None is empty, or there twice.
     const all = ["", protocols || []].flat();
@@ -81,18 +80,16 @@ class Connection extends EventTarget {
       self[handler] = null;
       this.addEventListener(type, (event) => self[handler]?.(event));
     }
-    const host = network(credentials);
-    const server = own.server || Math.floor(1000 * host._random());
-    const wanted = [transports || []].flat();
-    this.#connection = connect(
-      host,
-      this.url,
-      WAYS.filter((name) => !wanted.length || wanted.includes(name)),
-      timeout,
-      info ?? address.origin !== globalThis.location?.origin,
-      () => `/${server}/${typeof sessionId === "function" ? sessionId() : draw(host, sessionId)}`,
-      (frame, name) => this.#take(frame, name),
-      (code, reason) => this.#end(code, reason),
+    // What else there is to do stands in a file of its own.
+    import("./connection.js").then(
+      ({ open }) => {
+        // The page may have closed it meanwhile.
+        if (this.readyState) return;
+        const sock = /** @type {SockJS} */ (/** @type {unknown} */ (this));
+        const host = network(own.credentials);
+        this.#connection = open(host, sock, own, (...values) => this.#end(...values));
+      },
+      () => this.#end(1002, "Cannot connect to server"),
     );
   }
 
@@ -104,7 +101,7 @@ class Connection extends EventTarget {
    */
   send(data) {
     if (!this.readyState) throw refusal("InvalidStateError", "not open yet");
-    if (this.readyState === 1) this.#connection.send(`${data}`);
+    if (this.readyState === 1) this.#connection?.send(`${data}`);
   }
 
   /**
@@ -134,38 +131,6 @@ class Connection extends EventTarget {
   }
 
   /**
-   * @param {string} frame
-   * @param {string} name Of the transport.
-   */
-  #take(frame, name) {
-    const [type] = frame;
-    if (this.readyState > 1) return;
-    if (type === "o") {
-      if (this.readyState) {
-        this.#end(1006, "Server lost session");
-        return;
-      }
-      this.readyState = 1;
-      this.transport = name;
-      this.dispatchEvent({ type: "open" });
-    }
-    if (frame === "h") this.dispatchEvent({ type: "heartbeat" });
-    let content;
-    try {
-      content = JSON.parse(frame.slice(1));
-    } catch {
-      return;
-    }
-    if (type === "m") content = [content];
-    if (!Array.isArray(content)) return;
-    if (type === "c") this.#end(content[0], content[1], true);
-    if (type !== "a" && type !== "m") return;
-    for (const data of content) {
-      if (this.readyState === 1) this.dispatchEvent({ type: "message", data });
-    }
-  }
-
-  /**
    * @param {number} code
    * @param {string} reason
    * @param {boolean} [wasClean]
@@ -175,7 +140,7 @@ class Connection extends EventTarget {
     if (this.readyState > 1) return;
     this.readyState = 2;
     this.transport = null;
-    this.#connection.close(flush);
+    this.#connection?.close(flush);
     setTimeout(() => {
       this.readyState = 3;
       if (code === 1002 && !wasClean) this.dispatchEvent({ type: "error" });

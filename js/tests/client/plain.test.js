@@ -10,12 +10,22 @@ const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
 /** The WebSockets that SockJS makes. */
 class FakeSocket {
   static made = [];
+  static #tell = () => {};
   sent = [];
   closed = false;
 
   constructor(url) {
     this.url = url;
     FakeSocket.made.push(this);
+    FakeSocket.#tell(this);
+  }
+
+  /** Has one be made: what SockJS needs is loaded before. */
+  static making(cause) {
+    return new Promise((resolve) => {
+      FakeSocket.#tell = resolve;
+      cause();
+    });
   }
 
   send(text) {
@@ -44,9 +54,9 @@ function connected(t, options) {
   t.after(() => (globalThis.WebSocket = former));
   const all = client({ transports: ["websocket", "xhr-polling"], ...options });
   /** Has ~r1 be refused, and SockJS open. */
-  const open = () => {
+  const open = async () => {
     while (!all.host.open("xhr").length) all.host.tick(50);
-    all.host.refuse(all.host.newest("xhr"), 404);
+    await FakeSocket.making(() => all.host.refuse(all.host.newest("xhr"), 404));
     FakeSocket.newest.frame("o");
   };
   const lose = async (frame) => {
@@ -65,7 +75,7 @@ describe("plain SockJS", () => {
       const early = sock.send("early");
       host.tick(150);
       assert.equal(FakeSocket.made.length, 0);
-      host.refuse(host.newest("xhr"), status);
+      await FakeSocket.making(() => host.refuse(host.newest("xhr"), status));
       assert.deepEqual(host.open("websocket"), []);
       assert.match(FakeSocket.newest.url, /^ws:\/\/host\/chat\/\d+\/\w+\/websocket$/);
       assert.deepEqual([sock.state, sock.transport], ["connecting", null]);
@@ -83,19 +93,21 @@ describe("plain SockJS", () => {
     });
   }
 
-  test("it is used where a session of SockJS opens in place of one of ~r1", (t) => {
+  test("it is used where a session of SockJS opens in place of one of ~r1", async (t) => {
     const { host, sock } = connected(t);
     host.newest("websocket").on.open();
-    host.newest("websocket").on.text("o");
+    await FakeSocket.making(() => host.newest("websocket").on.text("o"));
     FakeSocket.newest.frame("o");
     assert.equal(sock.state, "open");
   });
 
-  test("it is tried where handshakes are refused, and there is no other way", (t) => {
+  test("it is tried where handshakes are refused, and there is no other way", async (t) => {
     const { host, sock } = connected(t, { transports: ["websocket"] });
     for (let n = 0; n < 3; n += 1) {
       assert.equal(sock.state, "connecting");
-      host.fail(host.newest("websocket"));
+      const failed = () => host.fail(host.newest("websocket"));
+      if (n === 2) await FakeSocket.making(failed);
+      else failed();
       if (n < 2) while (!host.open("websocket").length) host.tick(1000);
     }
     FakeSocket.newest.frame("o");
@@ -104,15 +116,17 @@ describe("plain SockJS", () => {
 
   test("its requests carry cookies as the page says", async (t) => {
     const { host } = connected(t, { transports: ["xhr-polling"], credentials: "omit" });
-    const fetched = t.mock.method(globalThis, "fetch", () => new Promise(() => {}));
+    const fetched = new Promise((resolve) => {
+      t.mock.method(globalThis, "fetch", (_, init) => new Promise(() => resolve(init)));
+    });
     host.refuse(host.newest("xhr"), 404);
-    assert.deepEqual(fetched.mock.calls.map(({ arguments: [, init] }) => init.credentials), ["omit"]);
+    assert.equal((await fetched).credentials, "omit");
   });
 
   test("a break ends the session, and ~r1 is asked for again", async (t) => {
     const { host, sock, open, lose, events, last } = connected(t);
     sock.subscribe("key", "said");
-    open();
+    await open();
     sock.send("one");
     await lose();
     assert.deepEqual(events(), ["connecting", "open", "suspended", "lost", "connecting"]);
@@ -154,12 +168,12 @@ describe("plain SockJS", () => {
       await lose();
       return host.open("xhr").length + host.open("websocket").length === 0;
     };
-    open();
+    await open();
     host.tick(4999);
     assert.equal(await waits(), false);
-    open();
+    await open();
     assert.equal(await waits(), true);
-    open();
+    await open();
     host.tick(5000);
     assert.equal(await waits(), false);
   });
@@ -167,7 +181,7 @@ describe("plain SockJS", () => {
   test("what does not open is tried again", async (t) => {
     const { host, sock, events } = connected(t, { transports: ["websocket"] });
     host.newest("websocket").on.open();
-    host.newest("websocket").on.text("o");
+    await FakeSocket.making(() => host.newest("websocket").on.text("o"));
     t.mock.method(globalThis, "fetch", () => Promise.reject(new TypeError("no network")));
     for (const asked of [1, 0]) {
       host.tick(6000);
@@ -179,14 +193,14 @@ describe("plain SockJS", () => {
       assert.equal(host.open("websocket").length, asked);
       if (!asked) break;
       host.newest("websocket").on.open();
-      host.newest("websocket").on.text("o");
+      await FakeSocket.making(() => host.newest("websocket").on.text("o"));
     }
     assert.deepEqual(events(), ["connecting"]);
   });
 
   test("silence is an end", async (t) => {
     const { host, open, sock } = connected(t);
-    open();
+    await open();
     host.tick(80e3);
     FakeSocket.newest.frame("h");
     host.tick(80e3);
@@ -209,7 +223,7 @@ describe("plain SockJS", () => {
       ['c[2010,"Another connection still open"]', "connecting"],
     ]) {
       const { sock, open, lose, last } = connected(t);
-      open();
+      await open();
       await lose(frame);
       assert.equal(sock.state, state, frame);
       if (state === "stopped") assert.equal(last("stopped").code, JSON.parse(frame.slice(1))[0]);
@@ -219,7 +233,7 @@ describe("plain SockJS", () => {
 
   test("a connection that breaks by such a code is not closed by the application", async (t) => {
     const { sock, open } = connected(t);
-    open();
+    await open();
     FakeSocket.newest.onclose({ code: 4321, reason: "" });
     await turn();
     assert.equal(sock.state, "connecting");
@@ -227,7 +241,7 @@ describe("plain SockJS", () => {
 
   test("close() closes what is open, or waits for what is to be sent", async (t) => {
     const { sock, open, last, host } = connected(t);
-    open();
+    await open();
     sock.close(3001, "Bye");
     assert.deepEqual([sock.state, last("stopped")], ["closed", { code: 3001, reason: "Bye" }]);
     assert.equal(FakeSocket.newest.closed, true);
@@ -236,26 +250,26 @@ describe("plain SockJS", () => {
     sock.send("last");
     sock.close();
     assert.equal(sock.state, "closing");
-    open();
+    await open();
     assert.deepEqual([FakeSocket.newest.sent, sock.state], [["last"], "closed"]);
   });
 
   test("reconnect() begins another session", async (t) => {
     const { sock, open, events } = connected(t);
-    open();
+    await open();
     const first = FakeSocket.newest;
     sock.reconnect();
     assert.equal(first.closed, true);
     // What SockJS tells of the end is not heard.
     await turn();
-    open();
+    await open();
     assert.deepEqual(events(), ["connecting", "open", "suspended", "lost", "connecting", "open"]);
   });
 
   test("it is left when the browser is offline, and else let alone", async (t) => {
     const { say, show } = browse(t);
     const { sock, open, host } = connected(t);
-    open();
+    await open();
     say("online");
     show("visible");
     assert.equal(sock.state, "open");
@@ -263,26 +277,26 @@ describe("plain SockJS", () => {
     assert.deepEqual([sock.state, FakeSocket.newest.closed], ["connecting", true]);
     host.fail(host.newest("websocket"));
     say("online");
-    open();
+    await open();
     assert.equal(sock.state, "open");
   });
 
   test("a page out of the cache begins another session", async (t) => {
     const { say } = browse(t);
     const { sock, open, events } = connected(t);
-    open();
+    await open();
     say("pagehide", { persisted: true });
     assert.equal(FakeSocket.newest.closed, true);
     say("pageshow", { persisted: true });
     assert.deepEqual(events(), ["connecting", "open", "suspended", "lost", "connecting"]);
-    open();
+    await open();
     assert.equal(sock.state, "open");
   });
 
-  test("a reload leaves what could not be sent", (t) => {
+  test("a reload leaves what could not be sent", async (t) => {
     const { say } = browse(t);
     const { sock, open, host } = connected(t);
-    open();
+    await open();
     sock.send("sent");
     say("offline");
     const { id } = sock.send("not sent");
@@ -295,7 +309,7 @@ describe("plain SockJS", () => {
   test("a listener that closes when it hears of the loss ends it", async (t) => {
     const { sock, open, lose, host } = connected(t);
     sock.addEventListener("lost", () => sock.close());
-    open();
+    await open();
     await lose();
     assert.equal(sock.state, "closed");
     assert.deepEqual([host.open("websocket"), host.open("xhr")], [[], []]);
