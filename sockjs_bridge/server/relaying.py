@@ -9,6 +9,7 @@ relayed again.
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 
@@ -27,6 +28,10 @@ from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.relayed import RelayedClients
 from sockjs_bridge.server.responses import EndpointResponse
 from sockjs_bridge.server.routing import Routed
+
+#: How often a request is sent: over a link that breaks, to an address where nobody is, and where
+#: it lives then.
+ATTEMPTS: Final = 3
 
 
 class Front:
@@ -64,7 +69,7 @@ class Front:
             # No frame can come, not even a pong.
             connection.abort()
             return gone()
-        for _ in range(2):
+        for _ in range(ATTEMPTS):
             home = await _locate(cluster, missing)
             if connection.lost:
                 if home is None:
@@ -87,6 +92,10 @@ class Front:
                 response = await forwarded.ask(request, as_bytes(routed.head, parts.body), upgrade)
             except LinkError:
                 cluster.relay.doubt(home.node, gone=False)
+                if missing.resumable and forwarded.stream.over:
+                    # What comes twice does no harm there; and who is killed is seen by its links
+                    # before it is known to be gone.
+                    continue
                 break
             if response is not None:
                 monitor.relayed("relayed")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +25,9 @@ from sockjs_bridge.endpoint.homes import Missing
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.forwarded import Forwarded
 from sockjs_bridge.server.relayed import RelayedTransport
-from sockjs_bridge.server.relaying import Front, _locate
+from sockjs_bridge.server.relaying import ATTEMPTS, Front, _locate
 from tests.cluster.inprocess import Client, Node, known_home, nodes, request
+from tests.conformance.resumable import token
 from tests.server.support import PATIENCE, until
 from tests.support import XHR
 
@@ -127,6 +132,85 @@ async def test_resumable_session_whose_home_cannot_be_reached(monkeypatch: pytes
         finally:
             monkeypatch.undo()
             writer.close()
+
+
+@asynccontextmanager
+async def resumable(home: Node, front: Node) -> AsyncIterator[tuple[Client, Callable[..., bytes]]]:
+    """Yields a client of the front, and what makes its polls of a session that is at home."""
+    session, key, numbers = token(), token(), itertools.count(1)
+
+    def poll(where: str, *headers: str, **fields: bool) -> bytes:
+        said = {"key": key, "request": next(numbers), "received": 0, **fields}
+        return request("POST", f"/echo/{where}/{session}/xhr", json.dumps(said).encode(), headers)
+
+    reader, writer = await home.connect()
+    writer.write(poll("~r1", new=True))
+    assert (await Client(reader, writer).answer())[0] == 200
+    writer.close()
+    reader, writer = await front.connect()
+    client = Client(reader, writer)
+    where = f"~r1-{home.cluster.node}"
+    try:
+        writer.write(poll(where, now=True))
+        assert (await client.answer())[0] == 200
+        yield client, partial(poll, where)
+    finally:
+        writer.close()
+
+
+#: What a poll has that is read by the front itself, and one that aiohttp reads.
+PLAIN_OR_ODD = pytest.mark.parametrize("headers", [(), ("TE: trailers",)], ids=["plain", "odd"])
+
+
+@PLAIN_OR_ODD
+async def test_resumable_session_whose_link_breaks(
+    monkeypatch: pytest.MonkeyPatch, headers: tuple[str, ...]
+):
+    """What comes twice does no harm: the front asks again over another link."""
+    async with nodes(2) as (home, front), resumable(home, front) as (client, poll):
+        received = RelayedTransport.received
+
+        def cut(self: RelayedTransport, data: bytes) -> None:
+            monkeypatch.undo()
+            self._stream.close(broken=True)
+            front.cluster._links.get(home.cluster.node).abort()
+
+        monkeypatch.setattr(RelayedTransport, "received", cut)
+        client.writer.write(poll(*headers, now=True))
+        # What comes behind waits for the answer.
+        client.writer.write(request("GET", "/whoami"))
+        status, body = await client.answer()
+        assert (status, body[:9]) == (200, b'r{"from":')
+        assert (await client.answer())[0] == 200
+        assert RelayedTransport.received is received
+
+
+@PLAIN_OR_ODD
+async def test_resumable_session_whose_home_dies_in_a_poll(headers: tuple[str, ...]):
+    """Its client hears at once that it is lost, whatever its lease says."""
+    async with nodes(2) as (home, front), resumable(home, front) as (client, poll):
+        client.writer.write(poll(*headers))
+        [session] = home.sessions
+        await until(lambda: session._receiver is not None)
+        home.cluster._links.close()
+        assert front.cluster._nodes.get(home.cluster.node) is not None
+        status, body = await client.answer()
+        assert (status, body) == (200, b'r{"lost":{}}\n')
+
+
+async def test_resumable_session_whose_home_is_away_for_longer(monkeypatch: pytest.MonkeyPatch):
+    """The front does not ask for ever."""
+    async with nodes(2) as (home, front), resumable(home, front) as (client, poll):
+        asked: list[RelayedTransport] = []
+
+        def cut(self: RelayedTransport, data: bytes) -> None:
+            asked.append(self)
+            front.cluster._links.get(home.cluster.node).abort()
+
+        monkeypatch.setattr(RelayedTransport, "received", cut)
+        client.writer.write(poll("TE: trailers", now=True))
+        assert (await client.answer())[0] == 503
+        assert len(asked) == ATTEMPTS
 
 
 async def test_session_that_opens_here_while_its_poll_is_relayed():
