@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from sockjs_bridge.cluster.cluster import Cluster
-from sockjs_bridge.cluster.linkframes import LinkError, PeerGone
+from sockjs_bridge.cluster.linkframes import LinkError
 from sockjs_bridge.cluster.relay import Home
 from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.endpoint.homes import Homes, Missing
@@ -86,7 +86,7 @@ class Front:
                 forwarded = await self._reach(connection, cluster, home)
             except LinkError as error:
                 # It may have gone just now: who is sure is asked once more.
-                cluster.relay.doubt(home.node, gone=isinstance(error, PeerGone))
+                cluster.relay.doubt(home.node, gone=await cluster.died(home.node, error))
                 continue
             try:
                 response = await forwarded.ask(request, as_bytes(routed.head, parts.body), upgrade)

@@ -12,7 +12,15 @@ from sockjs_bridge.cluster import relay as relay_module
 from sockjs_bridge.cluster.leases import LIVES
 from sockjs_bridge.cluster.memorybroker import MemoryBroker
 from sockjs_bridge.cluster.memorystore import MemoryStore
-from sockjs_bridge.cluster.relay import FIRST_REQUESTS, REMEMBERED, SPARE, Home, Relay, key
+from sockjs_bridge.cluster.relay import (
+    FIRST_REQUESTS,
+    GONE_FOR,
+    REMEMBERED,
+    SPARE,
+    Home,
+    Relay,
+    key,
+)
 from sockjs_bridge.cluster.store import Entry, Position, StoreError
 from sockjs_bridge.endpoint.homes import Missing
 from tests.support import HandClock
@@ -292,6 +300,9 @@ def test_home_that_runs_no_more_is_not_waited_for() -> None:
     named = RESUMABLE._replace(home="one")
     site.relays["two"].doubt("one", gone=True)
     assert site.locate("two", named) is None
+    site.clock.advance(GONE_FOR)
+    # A lease that holds still is a living one's.
+    assert site.locate("two", named) == Home("one", "about one")
 
 
 def test_only_so_many_are_known_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from sockjs_bridge.client import connect
 from sockjs_bridge.cluster.cluster import Cluster
 from sockjs_bridge.cluster.link import Link
 from sockjs_bridge.cluster.linkframes import Kind
+from sockjs_bridge.cluster.nodes import Nodes
 from sockjs_bridge.cluster.relay import Home
 from sockjs_bridge.cluster.streams import WINDOW
 from sockjs_bridge.endpoint.homes import Missing
@@ -196,6 +197,34 @@ async def test_resumable_session_whose_home_dies_in_a_poll(headers: tuple[str, .
         assert front.cluster._nodes.get(home.cluster.node) is not None
         status, body = await client.answer()
         assert (status, body) == (200, b'r{"lost":{}}\n')
+
+
+@pytest.mark.parametrize(
+    ("heard", "judges", "told"),
+    [(False, True, True), (True, True, False), (False, False, False)],
+    ids=["two witnesses", "the store has it", "the store was away"],
+)
+async def test_resumable_session_whose_home_dies_on_another_host(
+    monkeypatch: pytest.MonkeyPatch, heard: bool, judges: bool, told: bool
+):
+    """Where nobody listens any more, and the store has no connection of it, it is dead."""
+    monkeypatch.setattr(Nodes, "judges", judges)
+    far = {
+        "sockjs.cluster_listen": "127.0.0.1:0",
+        "sockjs.cluster_secret": "s" * 40,
+        "sockjs.cluster_lease": 60,
+    }
+    async with nodes(2, **far) as (home, front), resumable(home, front) as (client, poll):
+        if not heard:
+            home.cluster._store.fail()
+        home.cluster._links.close()
+        client.writer.write(poll(now=True))
+        status, body = await client.answer()
+        assert home.cluster.node in front.cluster._nodes.others
+        if told:
+            assert (status, body) == (200, b'r{"lost":{}}\n')
+        else:
+            assert status == 503
 
 
 async def test_resumable_session_whose_home_is_away_for_longer(monkeypatch: pytest.MonkeyPatch):
