@@ -161,7 +161,8 @@ class Nodes:
     def judges(self) -> bool:
         """Whether this process has seen the store for so long that others may be dead to it soon.
 
-        It is what another one asks that does not reach the store (`lease.Ask`).
+        It is what another one asks that does not reach the store (`lease.Ask`), and since when the
+        store can be a witness of a death (`Cluster.died`): those that live have come back to it.
         """
         return self.lease.held and self._clock.time() >= self._since + self._seconds
 

@@ -23,6 +23,7 @@ from sockjs_bridge.cluster.relay import (
 )
 from sockjs_bridge.cluster.store import Entry, Position, StoreError
 from sockjs_bridge.endpoint.homes import Missing
+from tests.cluster.nodes import LEASE
 from tests.support import HandClock
 
 SESSION = Missing("/echo", "abc", True, False, "", 5.0)
@@ -303,6 +304,18 @@ def test_home_that_runs_no_more_is_not_waited_for() -> None:
     site.clock.advance(GONE_FOR)
     # A lease that holds still is a living one's.
     assert site.locate("two", named) == Home("one", "about one")
+
+
+def test_home_that_is_silent_is_gone_with_its_lease() -> None:
+    """One lease after its last renewal, whoever has just failed to reach it hears so."""
+    site = Site("one", "two")
+    site.locate("one", RESUMABLE)
+    site.live("one", LEASE)
+    named = RESUMABLE._replace(home="one")
+    for passed, home in ((LEASE - 0.1, Home("one", "about one")), (0.1, None)):
+        site.clock.advance(passed)
+        site.relays["two"].doubt("one", gone=False)
+        assert site.locate("two", named) == home
 
 
 def test_only_so_many_are_known_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
