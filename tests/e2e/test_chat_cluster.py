@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
@@ -18,6 +19,10 @@ from tests.e2e.page import ChatPage
 from tests.e2e.server import PATIENCE, PLENTY
 from tests.proxies.programs import find_program
 from tests.pyramid_chat.postgresql import Cluster
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("SOCKJS_SKIP_POSTGRESQL") == "1", reason="SOCKJS_SKIP_POSTGRESQL is set"
+)
 
 
 class Chat:
