@@ -73,6 +73,8 @@ class Client:
         self._listen()
         self._tasks.add(asyncio.create_task(self._receive()))
         await self.join()
+        # Each room tells where it is once this client is heard there.
+        await until(lambda: len(self.log.positions) == len(self.rooms))
 
     async def _receive(self) -> None:
         with suppress(ConnectionClosed):
