@@ -31,6 +31,7 @@ LONGEST = (
     *("e2e/test_server_trouble.py", "e2e/test_proxies.py", "e2e/test_messages.py"),
     *("packaging/test_build.py", "integration/test_scenarios.py", "integration/test_pserve.py"),
     *("integration/test_gunicorn.py", "proxies/test_deploy.py"),
+    *("e2e/test_cluster.py", "e2e/test_chat_cluster.py", "cluster/test_histories_processes.py"),
     *("interop/test_node_client.py", "pyramid_chat/test_talk.py", "pyramid_chat/test_pages.py"),
     *("integration/test_threads.py", "resume/test_browser_machine.py", "resume/test_machine.py"),
     *("core/test_session_machine.py", "server/test_skins.py"),

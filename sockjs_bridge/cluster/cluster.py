@@ -16,7 +16,7 @@ from sockjs_bridge.cluster.drain import spread
 from sockjs_bridge.cluster.factory import make_store
 from sockjs_bridge.cluster.hub import ClusterHub
 from sockjs_bridge.cluster.link import Link
-from sockjs_bridge.cluster.linkframes import LinkError
+from sockjs_bridge.cluster.linkframes import LinkError, PeerGone, Refused
 from sockjs_bridge.cluster.links import Links
 from sockjs_bridge.cluster.nodes import About, Left, Nodes, make_name
 from sockjs_bridge.cluster.outages import Outages
@@ -37,6 +37,8 @@ logger = logging.getLogger("sockjs_bridge.cluster")
 
 #: Why a balancer is to send nobody here (`Readiness`).
 FENCED: Final = "fenced"
+#: Is told to a process to see whether it hears the store: a signal of a kind that nobody knows.
+PROBE: Final = '["probe",0]'
 
 
 class Cluster:
@@ -242,6 +244,25 @@ class Cluster:
             LinkError: it cannot be had.
         """
         return await self._links.link(home.node, About.parse(home.about).address)
+
+    async def died(self, node: str, error: LinkError) -> bool:
+        """Tells whether a process has died to which no link could be had, whatever its lease says.
+
+        Between hosts it takes two witnesses: nobody listens at its address, and the store has no
+        connection of it.
+
+        Args:
+            node: its name.
+            error: of the link.
+        """
+        if not isinstance(error, Refused):
+            return isinstance(error, PeerGone)
+        if self._nodes is None or not self._nodes.judges:
+            # Where the store was away, those that live are about to come back to it, too.
+            return False
+        heard: asyncio.Future[int | StoreError] = asyncio.get_running_loop().create_future()
+        self._store.tell(node, PROBE, partial(_set, heard))
+        return await heard == 0
 
     def ended(self, base: str, session_id: str) -> None:
         """Hears that a stock session over HTTP is over; see `Homes.ended`."""

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from sockjs_bridge.cluster.linkframes import (
     Frames,
+    HungUp,
     Kind,
     LinkError,
     addresses_as_bytes,
@@ -127,7 +128,7 @@ class Link(asyncio.Protocol):
         """Called by the loop."""
         self._transport = None
         if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(LinkError("it hung up"))
+            self._ready.set_exception(HungUp("it hung up"))
         streams, self._streams = self._streams, {}
         self._tell(streams, lambda stream: stream.lost(broken=True))
         asked, self._asked = self._asked, {}
@@ -141,7 +142,7 @@ class Link(asyncio.Protocol):
         """Waits until both sides have proved that they know the secret.
 
         Raises:
-            LinkError: the other one does not, or is gone.
+            LinkError: the other one does not, or is gone; `HungUp` among them.
         """
         if not self.proved:
             self._ready = asyncio.get_running_loop().create_future()

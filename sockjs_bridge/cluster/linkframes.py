@@ -20,6 +20,14 @@ class LinkError(Exception):
     """A link cannot be had, or is cut; the text is for the log."""
 
 
+class HungUp(LinkError):
+    """The other end has closed the connection before both had proved anything."""
+
+
+class Refused(LinkError):
+    """Nobody listens at its address; it may be somebody between the hosts who says so."""
+
+
 class PeerGone(LinkError):
     """The process does not run any more, whatever its lease says."""
 

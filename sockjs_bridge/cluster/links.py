@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from sockjs_bridge.cluster.link import TICK, Link
-from sockjs_bridge.cluster.linkframes import LinkError, PeerGone
+from sockjs_bridge.cluster.linkframes import HungUp, LinkError, PeerGone, Refused
 from sockjs_bridge.cluster.streams import Accept
 
 logger = logging.getLogger("sockjs_bridge.cluster")
@@ -25,6 +25,9 @@ logger = logging.getLogger("sockjs_bridge.cluster")
 #: Seconds that a link has to begin, and after which one that could not be had is tried again.
 DIAL_TIMEOUT: Final = 2.0
 RETRY_AFTER: Final = 1.0
+#: Seconds after which a process on this host is dialled again that has hung up: of one that is
+#: killed the sockets end one after the other, and the last tells that it is gone.
+DYING: Final = (0.05, 0.2)
 #: Links that others have dialled and have not proved anything; with one more the oldest is cut.
 MAX_STRANGERS: Final = 32
 #: Bytes that a unix socket's path may have (unix(7): 108 with the NUL).
@@ -162,8 +165,25 @@ class Links:
             raise
 
     async def _dial(self, node: str, address: str) -> Link:
-        loop = asyncio.get_running_loop()
         kind, _, where = address.partition(":")
+        for pause in DYING:
+            try:
+                link = await self._connect(node, kind, where)
+                break
+            except HungUp:
+                if kind != "unix":
+                    raise
+                await asyncio.sleep(pause)
+        else:
+            link = await self._connect(node, kind, where)
+        if self._closed:
+            link.abort()
+            raise LinkError("this process ends")
+        self._dialled[node] = link
+        return link
+
+    async def _connect(self, node: str, kind: str, where: str) -> Link:
+        loop = asyncio.get_running_loop()
         link = Link(self._secret, self._node, self._over, peer=node)
         try:
             async with asyncio.timeout(DIAL_TIMEOUT):
@@ -180,13 +200,9 @@ class Links:
             raise LinkError("it does not answer") from None
         except (FileNotFoundError, ConnectionRefusedError) as error:
             # On this host nobody stands between.
-            raise (PeerGone if kind == "unix" else LinkError)(str(error)) from None
+            raise (PeerGone if kind == "unix" else Refused)(str(error)) from None
         except (OSError, ValueError) as error:
             raise LinkError(str(error)) from None
-        if self._closed:
-            link.abort()
-            raise LinkError("this process ends")
-        self._dialled[node] = link
         return link
 
     def _complain(self, node: str, address: str, error: LinkError) -> None:

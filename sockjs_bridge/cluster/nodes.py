@@ -28,6 +28,8 @@ SUSPICION = 0.05
 #: Of the lease: for how long a process has seen the store before it declares others dead. Before
 #: that it says that it may (`Nodes.judges`), so that who does not reach the store knows in time.
 CERTAINTY = 1.5
+#: How many processes are remembered that were declared dead.
+MAX_DEPARTED = 100
 #: The kind of signals by which a process says that it has begun, or ends.
 SIGNAL = "node"
 
@@ -129,6 +131,9 @@ class Nodes:
         self._signals = signals
         self._listener = listener
         self._others: dict[str, About] = {}
+        # Declared dead, the oldest first: they may be back when this process does not see the
+        # store, and declare it dead in their turn.
+        self._departed: dict[str, About] = {}
         # Missing at the last look; they are declared dead by then, where that may be.
         self._missing: set[str] = set()
         # Since when the store can be seen, and when it was last.
@@ -146,7 +151,7 @@ class Nodes:
         signals.on(SIGNAL, lambda node: self.look())
 
     def _names(self) -> list[str]:
-        return list(self._others)
+        return [*self._others, *self._departed]
 
     @property
     def others(self) -> Mapping[str, About]:
@@ -154,14 +159,15 @@ class Nodes:
         return self._others
 
     def get(self, node: str) -> About | None:
-        """Returns what another process says of itself; None where it does not live."""
-        return self._others.get(node)
+        """Returns what another process says of itself, or said last; None where it is not known."""
+        return self._others.get(node) or self._departed.get(node)
 
     @property
     def judges(self) -> bool:
         """Whether this process has seen the store for so long that others may be dead to it soon.
 
-        It is what another one asks that does not reach the store (`lease.Ask`).
+        It is what another one asks that does not reach the store (`lease.Ask`), and since when the
+        store can be a witness of a death (`Cluster.died`): those that live have come back to it.
         """
         return self.lease.held and self._clock.time() >= self._since + self._seconds
 
@@ -232,13 +238,16 @@ class Nodes:
             if node != self._node and self._others.get(node) != about:
                 new = node not in self._others
                 self._others[node] = about
+                self._departed.pop(node, None)
                 if new:
                     self._listener.came(node, about)
         missing = self._others.keys() - leases.keys()
         if now >= self._since + CERTAINTY * self._seconds:
             for node in missing & self._missing:
                 # It was declared dead after the look before.
-                del self._others[node]
+                self._departed[node] = self._others.pop(node)
+                if len(self._departed) > MAX_DEPARTED:
+                    del self._departed[next(iter(self._departed))]
                 self._listener.went(node)
             self._missing = missing - self._missing
             for node in self._missing:

@@ -23,8 +23,10 @@ from sockjs_bridge.endpoint.homes import Missing
 #: Seconds for which it is remembered which process has a session, and of how many sessions.
 REMEMBERED: Final = 60.0
 MAX_REMEMBERED: Final = 100_000
-#: How many processes are remembered that do not run any more.
+#: How many processes are remembered that do not run any more, and for how many seconds: by then
+#: their leases are over.
 MAX_GONE: Final = 100
+GONE_FOR: Final = 60.0
 #: Seconds that a claim outlives its session's ``disconnect_delay``: until others may have it.
 SPARE: Final = 30.0
 #: Seconds for which a session of ``~r1`` is claimed.
@@ -72,8 +74,8 @@ class Relay:
         self._leases = Leases(store, clock)
         # The oldest first: who has a session, and until when that is believed.
         self._remembered: OrderedDict[str, tuple[str, float]] = OrderedDict()
-        # Processes that do not run any more; no other one gets such a name.
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        # Processes that do not run any more, and until when that is remembered.
+        self._gone: OrderedDict[str, float] = OrderedDict()
         # Sessions of this process, by how long their claims last.
         self._claimed: dict[float, dict[str, Place]] = {}
         self._lasts: dict[str, float] = {}
@@ -91,7 +93,7 @@ class Relay:
             if self._clock.time() >= until:
                 return None
         about = self._leases.known(node)
-        if about is None or node == self._node or node in self._gone:
+        if about is None or node == self._node or self._is_gone(node):
             return None
         return Home(node, about)
 
@@ -103,7 +105,7 @@ class Relay:
             located: called once, before this returns or later.
         """
         session = _key_of(missing)
-        if missing.home in self._gone:
+        if self._is_gone(missing.home):
             # Its lease may hold for some seconds more: the client need not wait for that.
             located(None)
             return
@@ -127,9 +129,12 @@ class Relay:
         """
         self._leases.doubt()
         if gone:
-            self._gone[node] = None
+            self._gone[node] = self._clock.time() + GONE_FOR
             if len(self._gone) > MAX_GONE:
                 self._gone.popitem(last=False)
+
+    def _is_gone(self, node: str) -> bool:
+        return self._clock.time() < self._gone.get(node, 0.0)
 
     def answered(self, missing: Missing, status: int) -> None:
         """Hears what a home has answered: it may be none any more."""

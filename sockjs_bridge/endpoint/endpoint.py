@@ -121,6 +121,7 @@ class Endpoint:
         shared: Shared | None = None,
         resumption: ResumeMonitor | None = None,
         homes: Homes | None = None,
+        end_elsewhere: Callable[[tuple[str, str], bytes], object] | None = None,
     ) -> None:
         """Makes it ready to serve.
 
@@ -129,6 +130,7 @@ class Endpoint:
             shared: what the resumable sessions of all the process share.
             resumption: what counts how those go on; nothing by default.
             homes: see `homes`.
+            end_elsewhere: see `ResumeManager.end_elsewhere`.
         """
         self.homes = homes
         self._manager = Manager(self.settings, hub)
@@ -144,6 +146,7 @@ class Endpoint:
             if homes is not None:
                 self._resumable.homes = homes
                 manager.home, manager.secret = homes.node, homes.secret
+                manager.end_elsewhere = end_elsewhere
 
     @property
     def manager(self) -> Manager:
@@ -181,6 +184,11 @@ class Endpoint:
         if self._resumable is not None:
             found += self._resumable.manager
         return found
+
+    def end_former(self, place: tuple[str, str], proof: bytes) -> None:
+        """Ends a resumable session that another one replaces; see `ResumeManager.end_former`."""
+        if self._resumable is not None:
+            self._resumable.manager.end_former(place, proof)
 
     def lapse(self) -> Iterator[None]:
         """Ends all resumable sessions; see `ResumeManager.lapse`."""

@@ -18,6 +18,7 @@ from sockjs_bridge.core.readiness import Readiness
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.core.signals import Signals
 from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.former import FormerSessions
 from sockjs_bridge.endpoint.homes import Homes
 from sockjs_bridge.endpoint.outcomes import Answer
 from sockjs_bridge.endpoint.users import Users
@@ -83,6 +84,7 @@ class Endpoints:
         self.users = Users(
             self.signals, lambda: chain.from_iterable(each.all_sessions for each in self)
         )
+        self._former = FormerSessions(self.signals, lambda: self)
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())
@@ -103,7 +105,7 @@ class Endpoints:
         self._matched.clear()
         self._missed.clear()
         if self._hub is not None:
-            endpoint.start(self._hub, self._shared, self.resumption, self.cluster)
+            self._start(endpoint, self._hub)
 
     @property
     def served(self) -> bool:
@@ -176,9 +178,12 @@ class Endpoints:
         self.presences.start(clock)
         self._hub = Hub(clock, capacity, self.rooms, self.monitor, self.history, self.presences)
         for endpoint in self:
-            endpoint.start(self._hub, self._shared, self.resumption, self.cluster)
+            self._start(endpoint, self._hub)
         for callback in self._when_served:
             callback(self._hub)
+
+    def _start(self, endpoint: Endpoint, hub: Hub) -> None:
+        endpoint.start(hub, self._shared, self.resumption, self.cluster, self._former.end)
 
     def find(self, path: str) -> tuple[Endpoint, protocol.Target] | None:
         """Finds the endpoint that a path within the application is for.

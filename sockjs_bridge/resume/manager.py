@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import logging
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sockjs_bridge.core.basemanager import BaseManager
@@ -48,6 +49,7 @@ class ResumeManager(BaseManager[ResumableSession]):
         secret: keys the hashes of networks; the same in all processes of a cluster.
         shared: what the sessions of all the process share.
         muxes: responses that several sessions share.
+        end_elsewhere: has other processes do as `end_former`; None where there are none.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ResumeManager(BaseManager[ResumableSession]):
         self._boot = secrets.token_urlsafe(6)
         self._made = 0
         self.home = home
+        self.end_elsewhere: Callable[[Place, bytes], object] | None = None
         self._sessions: dict[Place, ResumableSession] = {}
         self.muxes = Muxes(
             hub.clock, settings, self.flush_now, self._take_place, hub.capacity.give_back
@@ -220,12 +223,24 @@ class ResumeManager(BaseManager[ResumableSession]):
         return DENIED
 
     def _end_former(self, place: Place, request: ReceiveRequest) -> None:
-        # One that lives in another process ends by itself, after ``resume_window``.
         former = request.replaces
         if former is None or not request.new or former.session == place[1]:
             return
-        session = self._sessions.get((place[0], former.session))
-        if session is not None and session.proof is not None and session.proves(former.key):
+        before, proof = (place[0], former.session), digest(former.key)
+        if before in self._sessions:
+            self.end_former(before, proof)
+        elif self.end_elsewhere is not None:
+            self.end_elsewhere(before, proof)
+
+    def end_former(self, place: Place, proof: bytes) -> None:
+        """Ends a session that another one of its client's replaces, if it is here.
+
+        Args:
+            place: the base URL and the session's id.
+            proof: the `digest` of its key; one of another key is passed over.
+        """
+        session = self._sessions.get(place)
+        if session is not None and hmac.compare_digest(session.proof or b"", proof):
             session.close(*REPLACED)
 
     def terms(self, session: ResumableSession, net: str) -> Mapping[str, Any]:

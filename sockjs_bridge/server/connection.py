@@ -276,6 +276,13 @@ class PeerConnection(Ownership, asyncio.Protocol):
         self.flow.patience = SOCKJS_PATIENCE
         self.activity.begin()
 
+    def pass_on(self, whole: bytes) -> None:
+        """Leaves to aiohttp, as its bytes, what was to be answered here; nothing was written."""
+        self.activity.end()
+        self.move(Event.PASSED)
+        self._ask_aiohttp(whole)
+        self._read_kept()
+
     def respond(self, answer: Answer) -> None:
         """Answers the request, if anybody is left to hear it."""
         head = http1.known_head(answer.status, answer.headers, len(answer.body))

@@ -118,8 +118,14 @@ class _Asked:
             connection.abort()
         elif broken or self._again or not self._try_again():
             monitor, cluster = self.action.manager.monitor, self.action.homes
+            missing = self.action.missing
             assert isinstance(cluster, Cluster)
             cluster.relay.doubt(self._node, gone=False)
+            again = broken and missing is not None and missing.resumable
+            if again and not connection.half_closed:
+                # What comes twice does no harm there: its home is looked for anew.
+                connection.pass_on(self.request.whole)
+                return
             monitor.relayed("unreachable")
             monitor.refused(503)
             connection.respond(self.action.unreachable())

@@ -9,11 +9,12 @@ relayed again.
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 
 from sockjs_bridge.cluster.cluster import Cluster
-from sockjs_bridge.cluster.linkframes import LinkError, PeerGone
+from sockjs_bridge.cluster.linkframes import LinkError
 from sockjs_bridge.cluster.relay import Home
 from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.endpoint.homes import Homes, Missing
@@ -27,6 +28,10 @@ from sockjs_bridge.server.reader import RequestServer
 from sockjs_bridge.server.relayed import RelayedClients
 from sockjs_bridge.server.responses import EndpointResponse
 from sockjs_bridge.server.routing import Routed
+
+#: How often a request is sent: over a link that breaks, to an address where nobody is, and where
+#: it lives then.
+ATTEMPTS: Final = 3
 
 
 class Front:
@@ -64,7 +69,7 @@ class Front:
             # No frame can come, not even a pong.
             connection.abort()
             return gone()
-        for _ in range(2):
+        for _ in range(ATTEMPTS):
             home = await _locate(cluster, missing)
             if connection.lost:
                 if home is None:
@@ -81,12 +86,16 @@ class Front:
                 forwarded = await self._reach(connection, cluster, home)
             except LinkError as error:
                 # It may have gone just now: who is sure is asked once more.
-                cluster.relay.doubt(home.node, gone=isinstance(error, PeerGone))
+                cluster.relay.doubt(home.node, gone=await cluster.died(home.node, error))
                 continue
             try:
                 response = await forwarded.ask(request, as_bytes(routed.head, parts.body), upgrade)
             except LinkError:
                 cluster.relay.doubt(home.node, gone=False)
+                if missing.resumable and forwarded.stream.over:
+                    # What comes twice does no harm there; and who is killed is seen by its links
+                    # before it is known to be gone.
+                    continue
                 break
             if response is not None:
                 monitor.relayed("relayed")

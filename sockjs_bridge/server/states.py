@@ -116,6 +116,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         Event.ANSWERED: State.IDLE,
         Event.ANSWERED_AND_MORE: State.CATCHING_UP,
         Event.ENDED: State.CLOSING,
+        # It cannot be answered here after all.
+        Event.PASSED: State.LENT,
         Event.ACCEPTED: State.UPGRADED,
         Event.LOST: State.LOST,
     },

@@ -176,6 +176,23 @@ async def test_who_hears_later_that_others_reach_it_gives_up_then(cluster: Clust
     assert one.taken() == ["degraded", "whole", "fenced", "lapsed"]
 
 
+async def test_who_was_dead_to_a_process_may_be_back_where_that_one_is_cut_off(
+    cluster: Cluster,
+) -> None:
+    """The last one that reached the store asks those, too, that it has declared dead."""
+    one, other, third = await three(cluster)
+    one.store.fail()
+    third.store.fail()
+    cluster.clock.advance(3 * LEASE)
+    assert {("went", "node1"), ("went", "node3")} <= {*other.taken()}
+    other.store.fail()
+    one.store.recover()
+    while "node2" not in cluster.broker.declared_dead:
+        cluster.clock.advance(LEASE / 20)
+        assert not ("node2" in cluster.broker.declared_dead and other.serves)
+    assert other.taken()[-2:] == ["fenced", "lapsed"]
+
+
 async def test_who_stands_still_while_the_store_is_away_asks_it_first(cluster: Cluster) -> None:
     one, *_ = await three(cluster)
     cluster.broker.fail()

@@ -16,7 +16,15 @@ import pytest
 from sockjs_bridge.cluster import link as link_module
 from sockjs_bridge.cluster import links as links_module
 from sockjs_bridge.cluster.link import DEAD, Link
-from sockjs_bridge.cluster.linkframes import MAX_FRAME, Frames, Kind, LinkError, PeerGone, frame
+from sockjs_bridge.cluster.linkframes import (
+    MAX_FRAME,
+    Frames,
+    HungUp,
+    Kind,
+    LinkError,
+    PeerGone,
+    frame,
+)
 from sockjs_bridge.cluster.linkproof import CHALLENGE, INTRODUCTION, Introduction
 from sockjs_bridge.cluster.links import MAX_PATH, MAX_STRANGERS, Links, private_directory
 from sockjs_bridge.cluster.streams import WINDOW, Stream
@@ -346,6 +354,31 @@ async def test_dialling_again_waits_a_while() -> None:
     with pytest.raises(LinkError):
         await links.link("gone2", "carrier pigeon")
     links.close()
+
+
+@pytest.mark.parametrize("dies", [True, False], ids=["dies", "lives"])
+async def test_process_on_this_host_that_hangs_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    """It may be about to die: that is seen when it is dialled again."""
+    monkeypatch.setattr(links_module, "DYING", (0.0, 0.0))
+    path, dialled = tmp_path / "dies.sock", list[asyncio.StreamWriter]()
+
+    def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dialled.append(writer)
+        if dies:
+            server.close()
+        writer.close()
+
+    server = await asyncio.start_unix_server(hang_up, path)
+    links = Links("dials1", SECRET, "test")
+    try:
+        with pytest.raises(PeerGone if dies else HungUp):
+            await links.link("dies1", f"unix:{path}")
+        assert len(dialled) == (1 if dies else 3)
+    finally:
+        server.close()
+        links.close()
 
 
 def test_frames_however_they_are_cut() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sockjs_bridge.cluster import nodes as nodes_module
 from sockjs_bridge.cluster.nodes import SUSPICION, About, make_name
 from tests.cluster.nodes import LEASE, Cluster, Process
 
@@ -63,6 +64,18 @@ async def test_who_ends_in_good_order_is_gone_at_once(cluster: Cluster) -> None:
     assert one.nodes.others == {}
     cluster.clock.advance(3 * LEASE)
     assert (one.taken(), other.taken()) == ([], [])
+
+
+async def test_only_so_many_dead_ones_are_remembered(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes_module, "MAX_DEPARTED", 1)
+    one = await cluster.start("node1")
+    for name in ("node2", "node3"):
+        (await cluster.start(name)).kill()
+        cluster.settle()
+    assert not one.nodes.others
+    assert (one.nodes.get("node2"), one.nodes.get("node3")) == (None, About("unix:node3"))
 
 
 async def test_one_sweeps_up_what_a_dead_one_leaves(cluster: Cluster) -> None:

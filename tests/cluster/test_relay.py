@@ -12,9 +12,18 @@ from sockjs_bridge.cluster import relay as relay_module
 from sockjs_bridge.cluster.leases import LIVES
 from sockjs_bridge.cluster.memorybroker import MemoryBroker
 from sockjs_bridge.cluster.memorystore import MemoryStore
-from sockjs_bridge.cluster.relay import FIRST_REQUESTS, REMEMBERED, SPARE, Home, Relay, key
+from sockjs_bridge.cluster.relay import (
+    FIRST_REQUESTS,
+    GONE_FOR,
+    REMEMBERED,
+    SPARE,
+    Home,
+    Relay,
+    key,
+)
 from sockjs_bridge.cluster.store import Entry, Position, StoreError
 from sockjs_bridge.endpoint.homes import Missing
+from tests.cluster.nodes import LEASE
 from tests.support import HandClock
 
 SESSION = Missing("/echo", "abc", True, False, "", 5.0)
@@ -292,6 +301,21 @@ def test_home_that_runs_no_more_is_not_waited_for() -> None:
     named = RESUMABLE._replace(home="one")
     site.relays["two"].doubt("one", gone=True)
     assert site.locate("two", named) is None
+    site.clock.advance(GONE_FOR)
+    # A lease that holds still is a living one's.
+    assert site.locate("two", named) == Home("one", "about one")
+
+
+def test_home_that_is_silent_is_gone_with_its_lease() -> None:
+    """One lease after its last renewal, whoever has just failed to reach it hears so."""
+    site = Site("one", "two")
+    site.locate("one", RESUMABLE)
+    site.live("one", LEASE)
+    named = RESUMABLE._replace(home="one")
+    for passed, home in ((LEASE - 0.1, Home("one", "about one")), (0.1, None)):
+        site.clock.advance(passed)
+        site.relays["two"].doubt("one", gone=False)
+        assert site.locate("two", named) == home
 
 
 def test_only_so_many_are_known_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.chromium import Chromium
+from tests.e2e.firefox import Firefox
 from tests.e2e.page import ChatPage
 from tests.e2e.server import PATIENCE, ROOT, Server
+from tests.proxies.programs import find_program
 from tests.selection import folders
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -44,6 +46,21 @@ def drivers(tmp_path_factory) -> Iterator[list[Chromium]]:
     finally:
         for driver in started:
             driver.quit()
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def browser(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Chromium | Firefox]:
+    """One of the browsers; it serves all tests of a file."""
+    profile = tmp_path_factory.mktemp(f"profile-{request.param}")
+    driver: Chromium | Firefox
+    if request.param == "chromium":
+        driver = Chromium(profile, PATIENCE)
+    else:
+        driver = Firefox(find_program("firefox-esr"), profile, PATIENCE)
+    yield driver
+    driver.quit()
 
 
 Serve = Callable[..., Server]

@@ -22,7 +22,6 @@ from tests.e2e.server import PATIENCE
 from tests.pkgs import conformance_app
 from tests.proxies.behaviour import Behaviour
 from tests.proxies.middlebox import Middlebox
-from tests.proxies.programs import find_program
 from tests.proxies.tcp import in_thread
 
 PEERS = Path(__file__).parents[2] / "js" / "tests" / "client" / "peers.js"
@@ -94,20 +93,6 @@ def client_path(app: Any) -> str:
     """Return the path of the client, as a view of the application would."""
     folder, _, _ = app.registry.sockjs.client_path.rpartition("/")
     return f"{folder}/sockjs-bridge-client.js"
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def browser(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Chromium | Firefox]:
-    profile = tmp_path_factory.mktemp(f"profile-{request.param}")
-    driver: Chromium | Firefox
-    if request.param == "chromium":
-        driver = Chromium(profile, PATIENCE)
-    else:
-        driver = Firefox(find_program("firefox-esr"), profile, PATIENCE)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
 import pytest
 
 from tests.e2e.chromium import Chromium
-from tests.e2e.firefox import Firefox
+from tests.e2e.reconnecting import (
+    Browser,
+    events,
+    messages,
+    send,
+    until,
+    until_handled,
+    until_told,
+    visit,
+)
 from tests.e2e.server import PATIENCE, start_pserve
 from tests.integration.pserve import write_ini
 from tests.pkgs.ledger_app import KILL
 from tests.pkgs.page_app import CLOSE, WAIT, Ledger
-from tests.proxies.programs import find_program
-
-Browser = Chromium | Firefox
 
 
 class Site:
@@ -93,20 +97,6 @@ class Site:
             assert response.status == 200
 
 
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def browser(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Browser]:
-    profile = tmp_path_factory.mktemp(f"profile-{request.param}")
-    driver: Browser
-    if request.param == "chromium":
-        driver = Chromium(profile, PATIENCE)
-    else:
-        driver = Firefox(find_program("firefox-esr"), profile, PATIENCE)
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
 def site(tmp_path: Path, browser: Browser) -> Iterator[Site]:
     site = Site(tmp_path)
@@ -124,35 +114,6 @@ def quiet(browser: Browser, site: Site) -> Iterator[None]:
     assert browser.errors() == []
 
 
-def visit(browser: Browser, site: Site, to: str = "/ledger", **options: Any) -> None:
-    """Load the page, and wait until its session is open, or will never be."""
-    browser.get(f"{site.url}/page?{urlencode({'to': to, 'with': json.dumps(options)})}")
-    until(browser, "return ['open', 'stopped'].includes(window.sock?.state)")
-
-
-def until(browser: Browser, script: str) -> Any:
-    """Wait until a script of the page returns something true, and return it."""
-    end = time.monotonic() + PATIENCE
-    pause = 0.02
-    while not (value := browser.execute_script(script)):
-        if time.monotonic() > end:
-            pytest.fail(f"{script}: {browser.execute_script('return window.told')}")
-        time.sleep(pause)
-        pause = min(1.2 * pause, 0.2)
-    return value
-
-
-def until_told(browser: Browser, event: str) -> Any:
-    """Wait until the page was told of an event, and return its detail, or true."""
-    script = f"return window.told.filter(([type]) => type === '{event}').at(-1)"
-    return until(browser, script)[1]
-
-
-def until_handled(browser: Browser) -> None:
-    """Wait until all that the page sent is handled."""
-    until(browser, "return window.sock.outbox.length === 0")
-
-
 def until_ended(site: Site, *ends: str) -> None:
     """Wait until one session has ended, in one of these ways."""
     limit = time.monotonic() + PATIENCE
@@ -163,38 +124,12 @@ def until_ended(site: Site, *ends: str) -> None:
     assert found[0] in ends
 
 
-def send(browser: Browser, texts: list[str], then: str = "") -> list[str]:
-    """Send texts, do something in the same breath, and return the texts' ids."""
-    script = f"""
-    const receipts = arguments[0].map((text) => window.sock.send(text));
-    window.sure = [];
-    for (const {{ handled }} of receipts) handled.then((sure) => window.sure.push(sure));
-    {then};
-    return receipts.map(({{ id }}) => id)
-    """
-    ids: list[str] = browser.execute_script(script, texts)
-    return ids
-
-
-def messages(browser: Browser) -> list[str]:
-    """Return what came."""
-    told = browser.execute_script("return window.told")
-    return [detail for event, detail in told if event == "message"]
-
-
-def events(browser: Browser) -> list[str]:
-    """Return the names of what else was told, in order."""
-    told = browser.execute_script("return window.told")
-    passing = ("message", "transport", "rtt", "pageshow")
-    return [event for event, _ in told if event not in passing]
-
-
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling"])
 def test_both_ways(browser, site, transport: str) -> None:
     """All comes once, in order, and is known to be handled."""
     site.start()
-    visit(browser, site, transports=[transport])
+    visit(browser, site.url, transports=[transport])
     texts = [f"{number} ümläut \U0001f680" for number in range(200)]
     ids = send(browser, texts)
     until_handled(browser)
@@ -213,7 +148,7 @@ def test_both_ways(browser, site, transport: str) -> None:
 def test_the_server_is_killed(browser, site) -> None:
     """The page hears what is not known, and what was not confirmed comes again under its ids."""
     site.start()
-    visit(browser, site)
+    visit(browser, site.url)
     texts = [f"message {number}" for number in range(100)]
     texts[50] = f"{KILL} 50"
     ids = send(browser, texts)
@@ -234,7 +169,7 @@ def test_the_server_is_killed(browser, site) -> None:
 def test_reload(browser, site) -> None:
     """What is not handled goes on from the next page, once and in order; the old session ends."""
     site.start()
-    visit(browser, site)
+    visit(browser, site.url)
     texts = [WAIT, *(f"{number} before" for number in range(100))]
     ids = send(browser, texts, "window.before = true; location.reload()")
     until(browser, "return !window.before && window.sock?.state === 'open'")
@@ -253,7 +188,7 @@ def test_reload(browser, site) -> None:
 def test_resume_over_reload(browser, site) -> None:
     """The same session goes on in the next page, which has kept what came."""
     site.start()
-    visit(browser, site, resumeOverReload=True)
+    visit(browser, site.url, resumeOverReload=True)
     texts = [WAIT, *(f"{number} before" for number in range(100))]
     ids = send(browser, texts, "window.before = true; location.reload()")
     until(browser, "return !window.before && window.sock?.state === 'open'")
@@ -270,7 +205,7 @@ def test_resume_over_reload(browser, site) -> None:
 def test_duplicated_tab(browser, site) -> None:
     """It has a copy of sessionStorage, and shares nothing; when it is closed its session ends."""
     site.start()
-    visit(browser, site)
+    visit(browser, site.url)
     (own,) = send(browser, ["own"])
     browser.execute_script("window.other = window.open(location.href); return true")
     until(browser, "return window.other.sock?.state === 'open'")
@@ -293,7 +228,7 @@ def test_back_forward_cache(browser, site) -> None:
     if not isinstance(browser, Chromium):
         pytest.skip("Firefox keeps no page that WebDriver drives")
     site.start()
-    visit(browser, site)
+    visit(browser, site.url)
     send(browser, ["before"])
     until_handled(browser)
     browser.execute_script("location.href = '/elsewhere'; return true")
@@ -314,7 +249,7 @@ def test_offline(browser, site) -> None:
     if not isinstance(browser, Chromium):
         pytest.skip("Firefox has no such switch")
     site.start()
-    visit(browser, site, transports=["xhr-streaming"])
+    visit(browser, site.url, transports=["xhr-streaming"])
     browser.go_offline()
     until_told(browser, "suspended")
     ids = send(browser, ["offline"])
@@ -327,7 +262,7 @@ def test_offline(browser, site) -> None:
 def test_older_server(browser, site) -> None:
     """Without `~r1` it is SockJS that comes back; and `~r1` as soon as the server knows it."""
     site.start(**{"sockjs.resume_window": "0"})
-    visit(browser, site)
+    visit(browser, site.url)
     send(browser, ["one"])
     assert until_told(browser, "message") == "one"
     assert browser.execute_script("return window.sure") == [False]
@@ -345,11 +280,11 @@ def test_older_server(browser, site) -> None:
 def test_final(browser, site) -> None:
     """What the application closes stays closed; who is refused is told so."""
     site.start()
-    visit(browser, site)
+    visit(browser, site.url)
     send(browser, [CLOSE])
     assert until_told(browser, "stopped") == {"code": 4321, "reason": "Enough"}
     assert browser.execute_script("return window.sock.state") == "stopped"
-    visit(browser, site, "/denied")
+    visit(browser, site.url, "/denied")
     assert until_told(browser, "stopped") == {"code": 4403, "reason": ""}
     assert until_told(browser, "denied") == {"status": 403}
     assert events(browser) == ["connecting", "denied", "stopped"]

@@ -497,6 +497,29 @@ def test_replaces_a_former_session() -> None:
     assert (former.close_code, former.close_reason) == (1000, "Replaced")
 
 
+def test_replaces_what_is_elsewhere() -> None:
+    """Others hear of it, but not its key; nobody need be asked of what is here."""
+    server = started()
+    heard: list[tuple[tuple[str, str], bytes]] = []
+    server.manager.end_elsewhere = lambda *said: heard.append(said)
+    other = ("/echo", "t" * 22)
+    request = ReceiveRequest("n" * 22, 1, 0, new=True, replaces=Replaced("e" * 22, KEY))
+    for each in (
+        replace(request, replaces=Replaced(PLACE[1], OTHER_KEY)),
+        replace(request, replaces=Replaced(other[1], KEY)),
+        replace(request, new=False),
+    ):
+        server.manager.look(other, each, POLL, b"")
+    assert not heard
+    server.manager.look(other, request, POLL, b"")
+    assert heard == [(("/echo", "e" * 22), digest(KEY))]
+    server.manager.end_former(*heard[0])
+    server.manager.end_former(PLACE, digest(OTHER_KEY))
+    assert server.session.close_code is None
+    server.manager.end_former(PLACE, digest(KEY))
+    assert server.session.close_code == 1000
+
+
 def test_replaces_of_itself_or_without_new_is_passed_over() -> None:
     server = started()
     itself = Replaced(PLACE[1], KEY)

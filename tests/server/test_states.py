@@ -187,6 +187,17 @@ async def a_websocket(server: Server) -> None:
 # aiohttp too
 
 
+@meets((State.ANSWERING, Event.PASSED))
+async def a_page_that_cannot_be_answered_here_after_all(server: Server) -> None:
+    """As a relayed request is whose home dies."""
+    wire = server.connect()
+    wire.protocol.begin()
+    wire.feed(PAGE)
+    wire.protocol.pass_on(PAGE)
+    await until(lambda: wire.written.count(b"HTTP/1.1 200 ") == 2)
+    assert server.runner._activity.count == 0
+
+
 @meets((State.IDLE, Event.PASSED))
 async def a_page(server: Server) -> None:
     await server.lent()

@@ -5,6 +5,7 @@ The page has the client as ``window.sock``, and what it was told as ``window.tol
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import closing
 
@@ -20,6 +21,9 @@ CLOSE = "close"
 
 WAIT = "wait"
 """What a message begins with that is handled when ``/release`` was asked for."""
+
+WHERE = "where"
+"""The message that is answered with the id of the process that has the session."""
 
 HOLD_LIMIT = 20.0
 """Seconds after which it is handled all the same, so that a failed test cannot hang."""
@@ -78,6 +82,8 @@ class Session(ledger_app.Session):
             self.request.registry.gate.wait(HOLD_LIMIT)
         if message == CLOSE:
             self.close(4321, "Enough")
+        elif message == WHERE:
+            self.send(str(os.getpid()))
         else:
             super().on_message(message)
 
