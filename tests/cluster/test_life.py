@@ -48,16 +48,22 @@ async def until(ws: Any, command: str, answer: str) -> None:
 
 async def test_who_is_there_and_who_was(two: Processes) -> None:
     first, second = two
+
+    async def ask_bob(bob: Any, command: str) -> str:
+        # Who has just come may hear of who came just before.
+        answer = await ask(bob, command)
+        return await heard(bob) if answer == "joined a ann" else answer
+
     async with connected(f"{first.url}/rooms", "websocket") as ann:
         await ask(ann, "come a ann")
         async with connected(f"{second.url}/rooms", "xhr-polling") as bob:
-            await ask(bob, "come a bob")
+            await ask_bob(bob, "come a bob")
             assert await heard(ann) == "joined a bob"
             assert await ask(ann, "present a") == "ann bob"
-            assert await ask(bob, "present a") == "ann bob"
-            await ask(bob, "leave a")
+            assert await ask_bob(bob, "present a") == "ann bob"
+            await ask_bob(bob, "leave a")
             assert await heard(ann) == "left a bob"
-            await ask(bob, "come a bob")
+            await ask_bob(bob, "come a bob")
             assert await heard(ann) == "joined a bob"
             await asyncio.to_thread(second.kill)
             assert await heard(ann) == "left a bob"
