@@ -46,25 +46,10 @@ class Stream:
     """A response that goes on, line by line."""
 
     response: Response
-    buffer: str = ""
-
-    def __post_init__(self) -> None:
-        # What is over with its first line may have a length.
-        if self.response["Content-Length"] is not None:
-            self.buffer = self.response.text
 
     def line(self) -> str:
         """Reads the next line; empty at the end of the response."""
-        while "\n" not in self.buffer:
-            if self.response["Content-Length"] is not None:
-                return self.buffer
-            chunk = self.response.chunk().decode()
-            if not chunk:
-                assert not self.buffer, "a line without its line end"
-                return ""
-            self.buffer += chunk
-        line, _, self.buffer = self.buffer.partition("\n")
-        return line
+        return self.response.part(b"\n").decode().removesuffix("\n")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.line, "")

@@ -206,9 +206,8 @@ def release(request: Request) -> Response:
 
 def waiting(request: Request) -> Response:
     """Answer with the transports whose receiver a session has."""
-    endpoints = request.registry.sockjs.endpoints.values()
-    sessions = [session for endpoint in endpoints for session in endpoint.manager]
     # Nothing public tells it, as nothing but a test can use it.
+    sessions = [each for endpoint in request.registry.sockjs.endpoints for each in endpoint.manager]
     found = [one._receiver for one in sessions if one.id == request.GET["session"]]
     return Response(json.dumps([one.transport.name for one in found if one is not None]))
 
