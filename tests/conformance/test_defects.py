@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import tests.conformance
-from tests.conformance.conftest import Launch
+from tests.conformance.conftest import STOPS, Launch
 from tests.conformance.wire import (
     HTTP_TRANSPORTS,
     PATIENCE,
@@ -255,6 +255,7 @@ def test_11_a_bare_string_is_one_message(client: Client) -> None:
 
 @ours
 @pytest.mark.parametrize("leap", [86400.0, -86400.0])
+@pytest.mark.direct("the clock of this process leaps")
 def test_12_the_wall_clock_does_not_matter(
     client: Client, monkeypatch: pytest.MonkeyPatch, leap: float
 ) -> None:
@@ -274,6 +275,7 @@ def test_12_the_wall_clock_does_not_matter(
 
 
 @ours
+@pytest.mark.direct(STOPS)
 def test_13_shutdown_waits_for_nobody(launch: Launch) -> None:
     """13: at shutdown every receiver gets its close frame, and the server is gone in seconds."""
     with launch(allowed_origins="*") as starting:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.conftest import Launch
+from tests.conformance.conftest import STOPS, Launch
 from tests.conformance.rawclient import CLOSE, TEXT, Connection, WebSocket, encode_frame
 from tests.conformance.wire import (
     Client,
@@ -93,6 +93,7 @@ def test_expectation_of_a_body_that_is_too_large(client: Client) -> None:
     assert connection.response("POST").status == 413
 
 
+@pytest.mark.direct(STOPS)
 def test_stop_in_the_middle_of_a_handshake(launch: Launch) -> None:
     """A client whose handshake the stop of the server overtakes may come again: 503."""
     tag = new_tag()
@@ -122,6 +123,7 @@ def test_stop_in_the_middle_of_a_handshake(launch: Launch) -> None:
     assert answers == [503]
 
 
+@pytest.mark.direct(STOPS)
 def test_stop_between_two_polls(launch: Launch) -> None:
     """A client that is between two polls when the server stops hears it at its next one."""
     frames: list[str] = []
