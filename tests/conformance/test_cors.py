@@ -119,6 +119,7 @@ def test_header_injection_is_refused(client: Client) -> None:
 
 @pytest.mark.ours
 @pytest.mark.parametrize("name", HTTP_TRANSPORTS)
+@pytest.mark.direct("nginx obeys it, and keeps it to itself", "nginx")
 def test_buffering_is_declined(client: Client, name: str) -> None:
     """Receivers carry ``X-Accel-Buffering: no``, so that nginx passes each frame on at once."""
     assert client.session("/echo", name).attach()["X-Accel-Buffering"] == "no"

@@ -82,6 +82,7 @@ def test_upload_that_breaks_off(client: Client, reset: bool) -> None:
     assert session.receive() == 'a["whole"]'
 
 
+@pytest.mark.direct("nginx itself answers 100", "nginx")
 def test_expectation_of_a_body_that_is_too_large(client: Client) -> None:
     """RFC 9110, 10.1.1: who waits for 100 Continue is spared the sending of what is refused."""
     session = client.session("/small_messages").open()
@@ -191,6 +192,7 @@ def test_session_of_another_base_url(client: Client) -> None:
     assert session.receive() == 'a["mine"]'
 
 
+@pytest.mark.direct("nginx asks for it over HTTP/1.1", "nginx")
 def test_websocket_over_http_1_0(client: Client) -> None:
     """RFC 6455, 4.1: the handshake is HTTP/1.1 or higher."""
     answer = client.connect().request(

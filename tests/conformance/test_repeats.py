@@ -15,8 +15,9 @@ from tests.conformance.wire import (
 )
 
 pytestmark = pytest.mark.ours
-#: It also resets connections of its own that it has used, as a network that fails does.
 connection_seen = pytest.mark.direct("a balancer hides the client's connection, and how it ends")
+#: As a network that fails does.
+closed_connections = pytest.mark.direct("HAProxy resets connections that it has used", "haproxy")
 INTERRUPTED = quoted(1002, "Connection interrupted")
 
 
@@ -230,7 +231,7 @@ BLURRED = ["1700000000100", "1700000000166", "1700000000133"]
 
 
 @pytest.mark.parametrize("t", BLURRED)
-@connection_seen
+@closed_connections
 def test_blurred_clock_is_no_repeat(client: Client, t: str) -> None:
     """With a blurred clock, and a connection each behind a proxy, other requests share a ``t``."""
     session = client.session("/script")
@@ -289,7 +290,7 @@ def test_repeat_after_a_loss_that_nobody_saw(client: Client, t: str) -> None:
     assert receive_messages(echo, 3) == ["first", t, "end"]
 
 
-@connection_seen
+@closed_connections
 def test_number_of_the_application(client: Client) -> None:
     """A ``t`` in the application's own query, which each request has, makes none a repeat."""
     session = client.session("/script", query="t=token")
