@@ -104,6 +104,7 @@ class Resumable:
         key: its key.
         number: of the newest receive request.
         headers: sent with every request.
+        home: the process that has it, as its welcome told; empty where there is one.
     """
 
     def __init__(self, client: Client, endpoint: str = "/echo", tag: str = "") -> None:
@@ -114,9 +115,12 @@ class Resumable:
         self.key = token()
         self.number = 0
         self.headers: Headers = []
+        self.home = ""
 
-    def url(self, transport: str, query: str = "", prefix: str = "~r1") -> str:
+    def url(self, transport: str, query: str = "", prefix: str | None = None) -> str:
         """Returns the target of one of the session's URLs."""
+        if prefix is None:
+            prefix = f"~r1-{self.home}" if self.home else "~r1"
         queries = "&".join(part for part in (query, self.tag and f"tag={self.tag}") if part)
         path = f"{self.endpoint}/{prefix}/{self.session}/{transport}"
         return f"{path}?{queries}" if queries else path
@@ -168,8 +172,13 @@ class Resumable:
 
     def open(self) -> Resumable:
         """Opens the session by a poll."""
-        assert told(self.poll(new=True)[0])["from"] == 1
+        self.enter(told(self.poll(new=True)[0]))
         return self
+
+    def enter(self, welcome: dict[str, Any]) -> None:
+        """Takes the first welcome."""
+        assert welcome["from"] == 1
+        self.home = welcome["home"]
 
     def grown(self) -> Resumable:
         """Opens the session, and proves that the welcome came.
@@ -225,7 +234,7 @@ class Resumable:
     def websocket(self) -> Link:
         """Opens the session by a WebSocket."""
         link = self.link("new")
-        assert self.hello(link, new=True)["from"] == 1
+        self.enter(self.hello(link, new=True))
         return link
 
     def attach(self, way: str, **fields: Any) -> Link | Stream:
@@ -243,6 +252,7 @@ class Resumable:
         other = Resumable(self.client, self.endpoint, self.tag)
         other.session = self.session
         other.number = 100
+        other.home = self.home
         return other
 
 
