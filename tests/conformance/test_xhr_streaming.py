@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.conformance.wire import (
@@ -42,6 +44,19 @@ def test_messages_of_one_tick_leave_in_one_frame(client: Client, name: str) -> N
     assert session.first_frame(answer) == "o"
     session.run(["send", "y"], ["send", "z"])
     assert session.next_frame(answer) == 'a["y","z"]'
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_no_frame_waits_for_the_next(client: Client, name: str) -> None:
+    """A frame comes at once: what stands between may wait for more of a response, for 200 ms."""
+    session = client.session("/script", name).open()
+    waited = []
+    for number in range(10):
+        begun = time.monotonic()
+        session.run(["send", str(number)])
+        assert session.receive() == f'a["{number}"]'
+        waited.append(time.monotonic() - begun)
+    assert min(waited) < 0.2
 
 
 def test_response_limit(client: Client) -> None:
