@@ -26,7 +26,7 @@ pytestmark = pytest.mark.ours
 
 @pytest.fixture
 def no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fails the test if the server has logged an error: a client that leaves is none."""
+    """Fails the test if a server of this process has logged an error: who leaves is none."""
     with caplog.at_level(logging.INFO):
         yield
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
