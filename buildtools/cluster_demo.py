@@ -69,6 +69,8 @@ defaults
     timeout server 60s
     timeout tunnel 60s
     option redispatch 1
+    option http-no-delay
+    option abortonclose
 
 frontend public
     bind {host}:{port}

@@ -39,6 +39,10 @@ LONGEST = (
 #: Files that are more than one scope, by what the name of a test begins with.
 PARTS = {"test_proxies.py": ("test_behind[frames", "test_behind[")}
 
+#: What begins the parameters of cases of conformance that have processes of their own, which cost
+#: more than a case does: those of stock sessions have one worker, and those of `~r1`.
+BALANCED = ("[haproxy", "[nginx")
+
 # No deadline: how quick the machine is says nothing of the code.
 hypothesis.settings.register_profile("check", max_examples=10, deadline=None)
 hypothesis.settings.register_profile("test", max_examples=50, deadline=None)
@@ -89,7 +93,14 @@ def _turn(item: pytest.Item) -> tuple[int, int]:
     rank = LONGEST.index(file) if file in LONGEST else len(LONGEST)
     if BROWSERS in found:
         return 0, rank
+    if _balanced(file, item.name):
+        return 1, -1
     return (2 if found.isdisjoint(FOLDERS | {"server"}) and rank == len(LONGEST) else 1), rank
+
+
+def _balanced(file: str, test: str) -> bool:
+    """Tells whether a test is a case of conformance behind a balancer."""
+    return "conformance/" in file and any(part in test for part in BALANCED)
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -144,6 +155,8 @@ class Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
+        if _balanced(file, test):
+            return "conformance, resumable" if "resumable" in file else "conformance, stock"
         starts = PARTS.get(Path(file).name, ())
         return file + next((start for start in starts if test.startswith(start)), "")
 

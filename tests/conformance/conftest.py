@@ -1,27 +1,45 @@
-"""The server under test: ours, or any other whose URL is in ``SOCKJS_TEST_URL``."""
+"""The server under test: ours, or any other whose URL is in ``SOCKJS_TEST_URL``.
+
+Ours is reached in several ways, and every case runs over each: one process with either reader of
+requests, and three processes of a cluster, behind HAProxy and behind nginx, which give each request
+to the next one. A case that cannot be there is marked ``direct``, with the reason.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
 
 import pytest
 
+from tests.cluster.processes import BALANCERS
+from tests.conformance.balanced import Balanced
 from tests.conformance.wire import Client
 from tests.selection import folders
 
 FOREIGN_URL = os.environ.get("SOCKJS_TEST_URL", "").rstrip("/")
 
+#: How the server is reached: one process, by the fast reader of requests alone or not at all, or
+#: several, by a balancer.
+DEPLOYMENTS = ["foreign"] if FOREIGN_URL else ["fast", "reference", *BALANCERS]
+
+# Why cases are marked ``direct``.
+STOPS = "one process stops: tests/cluster/test_processes.py has one of several"
+PLACES = "max_sessions is of one process"
+LOG = "the log of this process is read"
+
 Launch = Callable[..., AbstractContextManager[Client]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "ours: behaviour beyond the protocol text, skipped for a foreign server"
-    )
+    for marker in (
+        "ours: behaviour beyond the protocol text, skipped for a foreign server",
+        "direct(reason, *balancers): skipped behind these balancers, by default behind all",
+    ):
+        config.addinivalue_line("markers", marker)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,6 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.conformance)
             if FOREIGN_URL and item.get_closest_marker("ours"):
                 item.add_marker(pytest.mark.skip(reason="not required of a foreign server"))
+            deployment = getattr(item, "callspec", None) and item.callspec.params.get("deployment")
+            for marker in item.iter_markers("direct"):
+                reason, *balancers = marker.args
+                if deployment in (balancers or BALANCERS):
+                    item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @contextmanager
@@ -55,24 +78,40 @@ def launch_application(
             client.close()
 
 
-@pytest.fixture(scope="session", params=["fast", "reference"])
-def fast(request: pytest.FixtureRequest) -> str:
-    """Whether the second skin is on, as the setting has it."""
-    if FOREIGN_URL and request.param == "reference":
-        pytest.skip("a foreign server has one skin")
-    return str(request.param == "fast")
+@pytest.fixture(scope="session", params=DEPLOYMENTS)
+def deployment(request: pytest.FixtureRequest) -> str:
+    """How the server under test is reached."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
-def server(fast: str) -> Iterator[str]:
+def balanced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Balanced]:
+    """What stands behind balancers; it is kept while other deployments have their turns."""
+    with ExitStack() as stack:
+        yield Balanced(tmp_path_factory.mktemp("balanced"), stack)
+
+
+@contextmanager
+def serve_for_all(package: str, deployment: str, balanced: Balanced) -> Iterator[str]:
+    """Serve one of the test applications to every origin; the URL of that."""
+    if deployment in BALANCERS:
+        yield balanced.url(package, deployment)
+    else:
+        # Nobody who makes a few requests between two polls is given up, however busy the machine.
+        settings = {"allowed_origins": "*", "disconnect_delay": "20"}
+        fast = str(deployment == "fast")
+        with launch_application(package=package, fast=fast, **settings) as client:
+            yield client.url
+
+
+@pytest.fixture(scope="session")
+def server(deployment: str, balanced: Balanced) -> Iterator[str]:
     """The URL of the server under test, where every origin is allowed."""
     if FOREIGN_URL:
         yield FOREIGN_URL
     else:
-        # Nobody who makes a few requests between two polls is given up, however busy the machine.
-        settings = {"allowed_origins": "*", "disconnect_delay": "20"}
-        with launch_application(**settings, fast=fast) as client:
-            yield client.url
+        with serve_for_all("conformance_app", deployment, balanced) as url:
+            yield url
 
 
 @pytest.fixture
@@ -84,22 +123,25 @@ def client(server: str) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def launch(fast: str) -> Launch:
-    """Starts a further server with other settings: ``with launch(max_sessions="2") as client``."""
-    return partial(launch_application, fast=fast)
+def launch(deployment: str) -> Launch:
+    """Starts a further server with other settings: ``with launch(max_sessions="2") as client``.
+
+    Of one process, which no balancer is before.
+    """
+    return partial(launch_application, fast=str(deployment == "fast"))
 
 
 @pytest.fixture(scope="session")
-def launch_resumable(fast: str) -> Launch:
+def launch_resumable(launch: Launch) -> Launch:
     """Starts a further server of sessions that survive, with other settings."""
-    return partial(launch_application, package="resumable_app", fast=fast)
+    return partial(launch, package="resumable_app")
 
 
 @pytest.fixture(scope="session")
-def resumable_server(launch_resumable: Launch) -> Iterator[str]:
+def resumable_server(deployment: str, balanced: Balanced) -> Iterator[str]:
     """The URL of a server of sessions that survive."""
-    with launch_resumable(allowed_origins="*", disconnect_delay="20") as client:
-        yield client.url
+    with serve_for_all("resumable_app", deployment, balanced) as url:
+        yield url
 
 
 @pytest.fixture

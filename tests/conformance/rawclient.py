@@ -169,6 +169,7 @@ class Response:
     headers: list[tuple[str, str]]
     reason: str = ""
     _body: bytes | None = None
+    _unread: bytes = b""
 
     def all(self, name: str) -> list[str]:
         """Return every value of a header field, in order."""
@@ -188,6 +189,26 @@ class Response:
         assert self.connection.read_line() == b""
         return data
 
+    def part(self, end: bytes) -> bytes:
+        """Read the next part of the body, up to and with what ends it, whatever its chunks are.
+
+        Between a server and its client a stream may be cut into other chunks (RFC 9112, 7.1).
+
+        Args:
+            end: what ends the part.
+
+        Returns:
+            The part; empty at the end of the body.
+        """
+        while end not in self._unread:
+            data = self._more()
+            if not data:
+                assert not self._unread, f"the body ends within a part: {self._unread!r}"
+                return b""
+            self._unread += data
+        part, _, self._unread = self._unread.partition(end)
+        return part + end
+
     @property
     def body(self) -> bytes:
         """The whole body, framed as RFC 9112 section 6.3 says."""
@@ -199,6 +220,11 @@ class Response:
     def text(self) -> str:
         """The whole body as text."""
         return self.body.decode()
+
+    def _more(self) -> bytes:
+        if self["Transfer-Encoding"]:
+            return self.chunk()
+        return self.body if self._body is None else b""
 
     def _read_body(self) -> bytes:
         if self.method == "HEAD" or self.status in (204, 304) or self.status < 200:

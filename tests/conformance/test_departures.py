@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.conftest import Launch
+from tests.conformance.conftest import STOPS, Launch
 from tests.conformance.rawclient import CLOSE, TEXT, Connection, WebSocket, encode_frame
 from tests.conformance.wire import (
     Client,
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.ours
 
 @pytest.fixture
 def no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fails the test if the server has logged an error: a client that leaves is none."""
+    """Fails the test if a server of this process has logged an error: who leaves is none."""
     with caplog.at_level(logging.INFO):
         yield
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
@@ -82,6 +82,7 @@ def test_upload_that_breaks_off(client: Client, reset: bool) -> None:
     assert session.receive() == 'a["whole"]'
 
 
+@pytest.mark.direct("nginx itself answers 100", "nginx")
 def test_expectation_of_a_body_that_is_too_large(client: Client) -> None:
     """RFC 9110, 10.1.1: who waits for 100 Continue is spared the sending of what is refused."""
     session = client.session("/small_messages").open()
@@ -93,6 +94,7 @@ def test_expectation_of_a_body_that_is_too_large(client: Client) -> None:
     assert connection.response("POST").status == 413
 
 
+@pytest.mark.direct(STOPS)
 def test_stop_in_the_middle_of_a_handshake(launch: Launch) -> None:
     """A client whose handshake the stop of the server overtakes may come again: 503."""
     tag = new_tag()
@@ -122,6 +124,7 @@ def test_stop_in_the_middle_of_a_handshake(launch: Launch) -> None:
     assert answers == [503]
 
 
+@pytest.mark.direct(STOPS)
 def test_stop_between_two_polls(launch: Launch) -> None:
     """A client that is between two polls when the server stops hears it at its next one."""
     frames: list[str] = []
@@ -189,6 +192,7 @@ def test_session_of_another_base_url(client: Client) -> None:
     assert session.receive() == 'a["mine"]'
 
 
+@pytest.mark.direct("nginx asks for it over HTTP/1.1", "nginx")
 def test_websocket_over_http_1_0(client: Client) -> None:
     """RFC 6455, 4.1: the handshake is HTTP/1.1 or higher."""
     answer = client.connect().request(

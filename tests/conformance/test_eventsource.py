@@ -8,6 +8,8 @@ import pytest
 
 from tests.conformance.wire import Client, assert_cors, assert_not_cached, messages_of
 
+END = b"\r\n\r\n"
+
 
 @pytest.mark.parametrize("endpoint", ["/echo", "/blocking_echo"])
 def test_transport(client: Client, endpoint: str) -> None:
@@ -21,10 +23,10 @@ def test_transport(client: Client, endpoint: str) -> None:
     assert answer["Content-Type"] == "text/event-stream"
     assert_cors(answer)
     assert_not_cached(answer)
-    assert answer.chunk() == b"\r\n"
-    assert answer.chunk() == b"data: o\r\n\r\n"
+    assert answer.part(b"\r\n") == b"\r\n"
+    assert answer.part(END) == b"data: o\r\n\r\n"
     session.send("x")
-    assert answer.chunk() == b'data: a["x"]\r\n\r\n'
+    assert answer.part(END) == b'data: a["x"]\r\n\r\n'
 
 
 def test_control_characters(client: Client) -> None:
@@ -33,7 +35,7 @@ def test_control_characters(client: Client) -> None:
     answer = session.attach()
     assert session.first_frame(answer) == "o"
     session.send("  \0\n\r ")
-    assert answer.chunk() == b'data: a["  \\u0000\\n\\r "]\r\n\r\n'
+    assert answer.part(END) == b'data: a["  \\u0000\\n\\r "]\r\n\r\n'
 
 
 @pytest.mark.parametrize("text", ["100%", "%41", "%80", "%", "%25", "%%", "%E4%F6", "50%\r\n%0"])
@@ -43,6 +45,6 @@ def test_percent_signs(client: Client, text: str) -> None:
     answer = session.attach()
     assert session.first_frame(answer) == "o"
     session.send(text)
-    data = answer.chunk().decode().removeprefix("data: ").removesuffix("\r\n\r\n")
+    data = answer.part(END).decode().removeprefix("data: ").removesuffix(END.decode())
     assert messages_of(unquote(data, errors="strict")) == [text]
     assert data.count("%") == data.count("%25")

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conformance.wire import Client, assert_content_type, assert_not_cached, messages_of
 
+PRELUDE_END, FRAME_END = b"\r\n\r\n", b"</script>\r\n"
+
 
 @pytest.mark.parametrize("endpoint", ["/echo", "/blocking_echo"])
 def test_transport(client: Client, endpoint: str) -> None:
@@ -15,7 +17,7 @@ def test_transport(client: Client, endpoint: str) -> None:
     assert answer.status == 200
     assert_content_type(answer, "text/html;charset=UTF-8")
     assert_not_cached(answer)
-    prelude = answer.chunk()
+    prelude = answer.part(PRELUDE_END)
     assert len(prelude) > 1024
     page = prelude.decode()
     assert page.lower().startswith("<!doctype html>")
@@ -24,9 +26,9 @@ def test_transport(client: Client, endpoint: str) -> None:
     assert "c.start();" in page
     assert "function p(d) {c.message(d);}" in page
     assert "window.onload = function() {c.stop();}" in page
-    assert answer.chunk() == b'<script>\np("o");\n</script>\r\n'
+    assert answer.part(FRAME_END) == b'<script>\np("o");\n</script>\r\n'
     session.send("x")
-    assert answer.chunk() == b'<script>\np("a[\\"x\\"]");\n</script>\r\n'
+    assert answer.part(FRAME_END) == b'<script>\np("a[\\"x\\"]");\n</script>\r\n'
 
 
 @pytest.mark.ours
@@ -46,7 +48,7 @@ def test_script_injection(client: Client, text: str) -> None:
     answer = session.attach()
     assert session.first_frame(answer) == "o"
     session.send(text)
-    data = answer.chunk()
-    inner = data.removeprefix(b"<script>").removesuffix(b"</script>\r\n")
+    data = answer.part(FRAME_END)
+    inner = data.removeprefix(b"<script>").removesuffix(FRAME_END)
     assert b"</" not in inner
     assert messages_of(session.transport.unwrap(data)) == [text]

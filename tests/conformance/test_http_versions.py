@@ -70,6 +70,7 @@ def test_http11_synchronous(client: Client) -> None:
 
 
 @ENDPOINTS
+@pytest.mark.direct("balancers make chunks of their own")
 def test_http11_streaming(client: Client, endpoint: str) -> None:
     """Http11: a stream is chunked and ends with a proper zero chunk; the connection stays."""
     connection = client.connect()
@@ -86,6 +87,7 @@ def test_http11_streaming(client: Client, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("name", STREAMING)
+@pytest.mark.direct("balancers make chunks of their own")
 def test_frames_are_chunks(client: Client, name: str) -> None:
     """The prelude, ``o`` and each frame arrive as separate chunks on one connection."""
     session = client.session("/close", name)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.conformance.conftest import Launch
+from tests.conformance.conftest import PLACES, Launch
 from tests.conformance.rawclient import CONTINUATION, TEXT
 from tests.conformance.wire import (
     FORM,
@@ -143,6 +143,7 @@ def test_queue_of_a_reader_that_stopped(client: Client, name: str) -> None:
 
 
 @ours
+@pytest.mark.direct(PLACES)
 def test_max_sessions(launch: Launch) -> None:
     """Beyond ``max_sessions`` a new one is 503 with Retry-After; the others go on."""
     with launch(allowed_origins="*", max_sessions="3") as client:
@@ -166,6 +167,7 @@ def test_max_sessions(launch: Launch) -> None:
 
 
 @ours
+@pytest.mark.direct(PLACES)
 def test_a_place_is_given_back(launch: Launch) -> None:
     """When a session ends, or was never opened, another one may come."""
     with launch(allowed_origins="*", max_sessions="1") as client:

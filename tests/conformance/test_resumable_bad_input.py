@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Launch
+from tests.conformance.conftest import LOG, PLACES, Launch
 from tests.conformance.resumable import BROKEN, Resumable, lines_of, texts, token, told
 from tests.conformance.wire import Client, eventually
 
@@ -237,6 +237,7 @@ def test_reads_injects_and_ends_nothing(one: Resumable) -> None:
     assert one.send(2, "fine")["arrived"] == 2
 
 
+@pytest.mark.direct(LOG)
 def test_wrong_keys_log_a_line_a_second_at_most(
     launch_resumable: Launch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -255,6 +256,7 @@ def test_wrong_keys_log_a_line_a_second_at_most(
     assert all(later - sooner > 0.9 for sooner, later in pairwise(times))
 
 
+@pytest.mark.direct(PLACES)
 def test_flood_of_new_holds_no_place_for_longer_than_the_disconnect_delay(
     launch_resumable: Launch,
 ) -> None:
@@ -271,6 +273,7 @@ def test_flood_of_new_holds_no_place_for_longer_than_the_disconnect_delay(
 # What is written down
 
 
+@pytest.mark.direct(LOG)
 def test_keys_and_bodies_are_in_no_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         one = Resumable(client).grown()
@@ -307,6 +310,7 @@ def test_application_sees_a_handshake_without_a_body(client: Client, way: str) -
     assert one.key not in shown
 
 
+@pytest.mark.direct(LOG)
 def test_reason_of_a_client_is_in_no_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         one = Resumable(client, "/lost")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.conformance.conftest import Launch
+from tests.conformance.conftest import STOPS, Launch
 from tests.conformance.rawclient import PING, PONG, WebSocket
 from tests.conformance.resumable import Resumable, lines_of, texts, told
 from tests.conformance.wire import Client
@@ -26,9 +26,9 @@ def client(resumable_client: Client) -> Client:
 # Links
 
 
-def test_links_that_time_ends(client: Client, fast: str) -> None:
+def test_links_that_time_ends(client: Client, deployment: str) -> None:
     """No hello for 10 s; a probe for 5 s. All at once, since these waits are the protocol's."""
-    if fast == "False":
+    if deployment == "reference":
         pytest.skip("what a session does is no matter of who has read the request")
     one = Resumable(client).open()
     probe = one.stream(probe=1)
@@ -83,12 +83,14 @@ def leaving(launch: Launch, seconds: float) -> Iterator[tuple[Client, threading.
         thread.join()
 
 
+@pytest.mark.direct(STOPS)
 def test_server_that_leaves(launch_resumable: Launch) -> None:
     """It asks for what is missing, and goes as soon as both have everything."""
     with leaving(launch_resumable, 20) as (client, leave):
         leaves_in_good_order(client, leave)
 
 
+@pytest.mark.direct(STOPS)
 def test_server_that_leaves_before_all_is_acknowledged(launch_resumable: Launch) -> None:
     """The time is over, and ``moved`` is told all the same."""
     with leaving(launch_resumable, 1) as (client, leave):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.conformance.conftest import Launch
+from tests.conformance.conftest import PLACES, Launch
 from tests.conformance.resumable import Resumable, texts, token, told
 from tests.conformance.wire import Client, eventually
 
@@ -160,6 +160,7 @@ def is_lost(one: Resumable) -> bool:
 
 
 @pytest.mark.parametrize("endpoints", [("/echo", "/echo"), ("/echo", "/away")])
+@pytest.mark.direct("max_suspended_bytes is of one process")
 def test_oldest_suspended_go_first_over_all_of_the_process(
     launch_resumable: Launch, endpoints: tuple[str, str]
 ) -> None:
@@ -173,6 +174,7 @@ def test_oldest_suspended_go_first_over_all_of_the_process(
         assert [len(texts(one.poll())[0]) for one in (newer, newest)] == [4000, 4000]
 
 
+@pytest.mark.direct("max_suspended_bytes is of one process")
 def test_attached_sessions_do_not_count(launch_resumable: Launch) -> None:
     with launch_resumable(max_suspended_bytes="5000") as client:
         attached = Resumable(client).open()
@@ -184,6 +186,7 @@ def test_attached_sessions_do_not_count(launch_resumable: Launch) -> None:
         assert told(attached.poll(now=True)[0])["from"] == 1
 
 
+@pytest.mark.direct("max_suspended_bytes is of one process")
 def test_session_that_alone_keeps_too_much_ends(launch_resumable: Launch) -> None:
     with launch_resumable(max_suspended_bytes="1000") as client:
         one = Resumable(client, tag=token()).grown()
@@ -209,6 +212,7 @@ def ended(client: Client, endpoint: str = "/lost", code: int = 4321) -> Resumabl
     return one
 
 
+@pytest.mark.direct("max_tombstones is of one process")
 def test_tombstones_are_bounded_over_all_of_the_process(launch_resumable: Launch) -> None:
     with launch_resumable(
         max_tombstones="2", resume_window="0.3", disconnect_delay="0.1"
@@ -217,6 +221,7 @@ def test_tombstones_are_bounded_over_all_of_the_process(launch_resumable: Launch
         assert [one.poll()[0] for one in ones] == ['r{"lost":{}}', *['c[4321,"x"]'] * 2]
 
 
+@pytest.mark.direct("max_tombstones is of one process")
 def test_without_tombstones_nothing_is_known(launch_resumable: Launch) -> None:
     with launch_resumable(
         max_tombstones="0", resume_window="0.2", disconnect_delay="0.1"
@@ -229,6 +234,7 @@ def test_without_tombstones_nothing_is_known(launch_resumable: Launch) -> None:
         assert one.poll() == ['r{"lost":{}}']
 
 
+@pytest.mark.direct("max_tombstones is of one process")
 def test_a_flood_of_new_pushes_out_nobodys_tombstone(launch_resumable: Launch) -> None:
     with launch_resumable(max_tombstones="5") as client:
         one = ended(client)
@@ -243,6 +249,7 @@ def test_a_flood_of_new_pushes_out_nobodys_tombstone(launch_resumable: Launch) -
 # Places
 
 
+@pytest.mark.direct(PLACES)
 def test_sessions_are_bounded(launch_resumable: Launch) -> None:
     """Stock ones and those of ``~r1`` together, WebSockets of unknown sessions among them."""
     with launch_resumable(max_sessions="3") as client:
@@ -265,6 +272,7 @@ def test_sessions_are_bounded(launch_resumable: Launch) -> None:
         assert "from" in other.hello(other.link("new"))
 
 
+@pytest.mark.direct(PLACES)
 def test_handshakes_of_new_sessions_need_one_place_each(launch_resumable: Launch) -> None:
     with launch_resumable(max_sessions="2") as client:
         ones = [Resumable(client, endpoint) for endpoint in ("/echo", "/async")]

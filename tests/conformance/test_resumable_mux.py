@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Launch
+from tests.conformance.conftest import PLACES, Launch
 from tests.conformance.rawclient import Response
 from tests.conformance.resumable import Resumable, Stream, assert_common, lines_of, token, told
 from tests.conformance.wire import Client
 
 pytestmark = pytest.mark.ours
 
+#: A session that is there is asked for as where no mux is known; `test_unknown_one` has that.
+one_process = pytest.mark.direct("mux and session may be in two processes")
 SHARED = 'r{"mux":true}'
 
 
@@ -46,6 +48,7 @@ def go_on(session: Resumable, mux: Mux, port: int, transport: str = "xhr_streami
     return lines_of(session.post(transport, session.fields(mux=mux.port(port))))
 
 
+@one_process
 @pytest.mark.parametrize("transport", ["xhr", "xhr_streaming"])
 def test_several_sessions_over_one_stream(client: Client, mux: Mux, transport: str) -> None:
     """Each asks by a request of its own, which is answered at once."""
@@ -65,6 +68,7 @@ def test_several_sessions_over_one_stream(client: Client, mux: Mux, transport: s
         assert (following == f"{port} ") == (transport == "xhr")
 
 
+@one_process
 def test_over_polls(client: Client, mux: Mux) -> None:
     assert lines_of(mux.ask("xhr")) == [SHARED]
     session = Resumable(client).open()
@@ -98,6 +102,7 @@ def test_wrong_key(client: Client, mux: Mux) -> None:
     assert thief.post("xhr_streaming", thief.fields(mux=mux.port(1))).status == 403
 
 
+@one_process
 def test_repeated_poll_takes_over(client: Client, mux: Mux) -> None:
     """So a client says that it receives no more over what it shares."""
     shared = Stream(mux.ask())
@@ -109,6 +114,7 @@ def test_repeated_poll_takes_over(client: Client, mux: Mux) -> None:
     assert shared.line() == "3 "
 
 
+@one_process
 def test_response_that_is_lost(client: Client, mux: Mux) -> None:
     """Its sessions go on elsewhere, and have what was written to it."""
     shared = Stream(mux.ask())
@@ -152,6 +158,7 @@ def test_passed_over_by_websockets(client: Client, mux: Mux) -> None:
     assert session.hello(session.link(), mux={"key": token(), "port": 2})["from"] == 1
 
 
+@pytest.mark.direct(PLACES)
 def test_as_many_as_there_are_places(launch_resumable: Launch) -> None:
     with launch_resumable(max_sessions="2") as client:
         Resumable(client).open()

@@ -48,12 +48,7 @@ def test_one_open_frame(client: Client, name: str) -> None:
 def test_second_receiver(client: Client, first: str, newcomer: str) -> None:
     """HandlingClose: the newcomer gets 2010 with status 200, its response ends; the first stays."""
     session = client.session("/echo", first).open()
-    if session.stream is not None:
-        waiting = session.stream.connection
-    else:
-        waiting = session.start()
-        # Only an answered request proves that the poll before it was read.
-        eventually(lambda: _turned_away(client, session.id, newcomer))
+    waiting = session.wait() if session.stream is None else session.stream.connection
     assert _turned_away(client, session.id, newcomer)
     assert waiting.is_quiet(0.05)
     session.send("for the first")
@@ -67,7 +62,7 @@ def _turned_away(client: Client, session_id: str, transport: str) -> bool:
     answer = newcomer.attach()
     frame = newcomer.first_frame(answer)
     if newcomer.transport.streaming:
-        assert answer.chunk() == b""
+        assert newcomer.next_frame(answer) == ""
     return frame == ALREADY_OPEN
 
 
@@ -120,7 +115,7 @@ def test_expiry(client: Client, endpoint: str, name: str) -> None:
     if session.stream is not None:
         session.run(["repeat", 1, 131072])
         assert session.receive().startswith("a")
-        assert session.stream.chunk() == b""
+        assert session.next_frame(session.stream) == ""
         session.stream = None
         expected.insert(1, "message")
     eventually(lambda: not session.exists())

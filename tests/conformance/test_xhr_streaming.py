@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.conformance.wire import (
@@ -18,19 +20,19 @@ from tests.conformance.wire import (
 
 @pytest.mark.parametrize("endpoint", ["/echo", "/blocking_echo"])
 def test_transport(client: Client, endpoint: str) -> None:
-    """XhrStreaming: 2048 bytes of prelude, then each frame, each in a chunk of its own."""
+    """XhrStreaming: 2048 bytes of prelude, then each frame."""
     session = client.session(endpoint, "xhr_streaming")
     answer = session.attach()
     assert answer.status == 200
     assert_content_type(answer, JAVASCRIPT)
     assert_cors(answer)
     assert_not_cached(answer)
-    assert answer.chunk() == b"h" * 2048 + b"\n"
-    assert answer.chunk() == b"o\n"
+    assert answer.part(b"\n") == b"h" * 2048 + b"\n"
+    assert answer.part(b"\n") == b"o\n"
     session.send("x")
-    assert answer.chunk() == b'a["x"]\n'
+    assert answer.part(b"\n") == b'a["x"]\n'
     session.send("y")
-    assert answer.chunk() == b'a["y"]\n'
+    assert answer.part(b"\n") == b'a["y"]\n'
 
 
 @pytest.mark.ours
@@ -41,7 +43,20 @@ def test_messages_of_one_tick_leave_in_one_frame(client: Client, name: str) -> N
     answer = session.attach()
     assert session.first_frame(answer) == "o"
     session.run(["send", "y"], ["send", "z"])
-    assert session.transport.unwrap(answer.chunk()) == 'a["y","z"]'
+    assert session.next_frame(answer) == 'a["y","z"]'
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_no_frame_waits_for_the_next(client: Client, name: str) -> None:
+    """A frame comes at once: what stands between may wait for more of a response, for 200 ms."""
+    session = client.session("/script", name).open()
+    waited = []
+    for number in range(10):
+        begun = time.monotonic()
+        session.run(["send", str(number)])
+        assert session.receive() == f'a["{number}"]'
+        waited.append(time.monotonic() - begun)
+    assert min(waited) < 0.2
 
 
 def test_response_limit(client: Client) -> None:
@@ -51,8 +66,8 @@ def test_response_limit(client: Client) -> None:
     assert session.first_frame(answer) == "o"
     for _ in range(31):
         session.send("x" * 128)
-        assert answer.chunk() == b'a["' + b"x" * 128 + b'"]\n'
-    assert answer.chunk() == b""
+        assert answer.part(b"\n") == b'a["' + b"x" * 128 + b'"]\n'
+    assert session.next_frame(answer) == ""
     session.stream = None
     session.send("next")
     assert session.receive() == 'a["next"]'
@@ -65,8 +80,8 @@ def test_frames_are_never_split_by_the_limit(client: Client, name: str) -> None:
     answer = session.attach()
     assert session.first_frame(answer) == "o"
     session.send("x" * 4096)
-    assert messages_of(session.transport.unwrap(answer.chunk())) == ["x" * 4096]
-    assert answer.chunk() == b""
+    assert messages_of(session.next_frame(answer)) == ["x" * 4096]
+    assert session.next_frame(answer) == ""
 
 
 @pytest.mark.parametrize("name", STREAMING)
@@ -76,9 +91,9 @@ def test_prelude_counts_not_towards_the_limit(client: Client, name: str) -> None
     answer = session.attach()
     assert session.first_frame(answer) == "o"
     session.send("x" * 3900)
-    messages_of(session.transport.unwrap(answer.chunk()))
+    assert messages_of(session.next_frame(answer)) == ["x" * 3900]
     session.send("more")
-    assert messages_of(session.transport.unwrap(answer.chunk())) == ["more"]
+    assert messages_of(session.next_frame(answer)) == ["more"]
 
 
 @pytest.mark.parametrize("name", HTTP_TRANSPORTS)
@@ -101,11 +116,11 @@ def test_response_max_age(client: Client, name: str) -> None:
     session = client.session("/short_responses", name)
     answer = session.attach()
     assert session.first_frame(answer) == "o"
-    assert answer.chunk() == b""
+    assert session.next_frame(answer) == ""
     session.run(["send", "between"])
     assert session.receive() == 'a["between"]'
     assert session.stream is not None
-    assert session.stream.chunk() == b""
+    assert session.next_frame(session.stream) == ""
 
 
 @pytest.mark.ours
@@ -116,6 +131,6 @@ def test_max_age_ends_no_poll(client: Client) -> None:
     poll = session.start()
     answer = stream.attach()
     assert stream.first_frame(answer) == "o"
-    assert answer.chunk() == b""
+    assert stream.next_frame(answer) == ""
     session.run(["send", "late"])
     assert session.finish(poll) == 'a["late"]'

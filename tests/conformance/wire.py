@@ -48,7 +48,9 @@ class HttpTransport:
         method: the method that receives.
         query: what its URL must carry.
         content_type: without spaces.
-        prelude: what the first chunk must match; empty without a prelude.
+        prelude: what a response must begin with; empty without a prelude.
+        prelude_end: what the prelude ends with, and has nowhere else.
+        frame_end: what each frame ends with, and has nowhere else.
         unwrap: takes a frame out of its framing, as the browser's client does.
         send_path: the last segment of the URL that sends.
     """
@@ -58,6 +60,8 @@ class HttpTransport:
     query: str
     content_type: str
     prelude: str
+    prelude_end: bytes
+    frame_end: bytes
     unwrap: Callable[[bytes], str]
     send_path: str = "xhr_send"
 
@@ -69,14 +73,25 @@ class HttpTransport:
 HTTP_TRANSPORTS = {
     row.path: row
     for row in (
-        HttpTransport("xhr", "POST", "", JAVASCRIPT, "", _between("", "\n")),
-        HttpTransport("xhr_streaming", "POST", "", JAVASCRIPT, "h{2048}\n", _between("", "\n")),
+        HttpTransport("xhr", "POST", "", JAVASCRIPT, "", b"", b"\n", _between("", "\n")),
+        HttpTransport(
+            "xhr_streaming",
+            "POST",
+            "",
+            JAVASCRIPT,
+            "h{2048}\n",
+            b"\n",
+            b"\n",
+            _between("", "\n"),
+        ),
         HttpTransport(
             "eventsource",
             "GET",
             "",
             "text/event-stream",
             "\r\n",
+            b"\r\n",
+            b"\r\n\r\n",
             lambda data: unquote(_between("data: ", "\r\n\r\n")(data), errors="strict"),
         ),
         HttpTransport(
@@ -85,6 +100,8 @@ HTTP_TRANSPORTS = {
             "c=callback",
             "text/html;charset=UTF-8",
             r"(?is)<!doctype html>.{1009,}",
+            b"\r\n\r\n",
+            b"</script>\r\n",
             _called("<script>\np(", ");\n</script>\r\n"),
         ),
         HttpTransport(
@@ -93,6 +110,8 @@ HTTP_TRANSPORTS = {
             "c=callback",
             JAVASCRIPT,
             "",
+            b"",
+            b"\r\n",
             _called("/**/callback(", ");\r\n"),
             "jsonp_send",
         ),
@@ -163,12 +182,14 @@ class Client:
     def until_waiting(self, session_id: str, connection: Connection) -> None:
         """Wait until a session has a receiver, whose connection brings nothing yet.
 
-        A foreign server does not tell, and is given a tenth of a second.
+        A foreign server may not tell, and is given a tenth of a second. Of several processes the
+        one that has the session tells, when it is asked in its turn.
         """
 
         def is_waiting() -> bool:
             answer = self.get(f"/waiting?session={session_id}")
-            return answer.status != 200 or bool(json.loads(answer.body))
+            assert answer.status in (200, 404), answer.text
+            return answer.status == 404 or bool(json.loads(answer.body))
 
         eventually(is_waiting)
         assert connection.is_quiet(0.1)
@@ -242,16 +263,21 @@ class Session:
         assert response.status == 200, (response.status, response.text)
         if not self.transport.streaming:
             return self.transport.unwrap(response.body)
-        prelude = response.chunk().decode()
+        prelude = response.part(self.transport.prelude_end).decode()
         assert re.fullmatch(self.transport.prelude, prelude), prelude
-        return self.transport.unwrap(response.chunk())
+        return self.next_frame(response)
+
+    def next_frame(self, response: Response) -> str:
+        """Return the next frame of a stream; empty where the response has ended."""
+        data = response.part(self.transport.frame_end)
+        return self.transport.unwrap(data) if data else ""
 
     def receive(self) -> str:
         """Return the next frame: of a new poll, or of a stream that is renewed when it ends."""
         if self.transport.streaming and self.stream is not None:
-            data = self.stream.chunk()
-            if data:
-                return self.transport.unwrap(data)
+            frame = self.next_frame(self.stream)
+            if frame:
+                return frame
         response = self.attach()
         frame = self.first_frame(response)
         self.stream = response if self.transport.streaming else None

@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from pyramid.config import Configurator
@@ -30,6 +32,10 @@ BRIEF_DELAY = 0.2
 
 HOLD_LIMIT = 20.0
 """Seconds after which a held handler goes on by itself, so that a failed test cannot hang."""
+
+
+PAUSE = 0.01
+"""Seconds after which somebody looks again for what another process may have done."""
 
 
 class Recorder:
@@ -60,7 +66,66 @@ class Recorder:
             return self._gates[tag]
 
 
-def recorder_of(request: Request) -> Recorder:
+class SharedGate:
+    """A gate at which handlers of several processes wait: it is open when a file is there."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def set(self) -> None:
+        """Open it."""
+        self._file.touch()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until it is open, or `timeout` seconds have passed."""
+        end = time.monotonic() + timeout
+        while not self._file.exists() and time.monotonic() < end:
+            time.sleep(PAUSE)
+
+
+class SharedRecorder:
+    """The same for several processes: a file of each tag, in a folder that they share."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def record(self, tag: str | None, *event: Any) -> None:
+        """Append an event, in one write."""
+        if tag is not None:
+            with (self._folder / f"{tag}.events").open("ab", buffering=0) as file:
+                file.write(json.dumps(event).encode() + b"\n")
+
+    def wait(self, tag: str, count: int, timeout: float) -> list[list[Any]]:
+        """Return the events of a tag as soon as there are `count`, or after `timeout` seconds."""
+        end = time.monotonic() + timeout
+        while len(events := self._events(tag)) < count and time.monotonic() < end:
+            time.sleep(PAUSE)
+        return events
+
+    def _events(self, tag: str) -> list[list[Any]]:
+        try:
+            data = (self._folder / f"{tag}.events").read_bytes()
+        except FileNotFoundError:
+            return []
+        # What follows the last line end is being written.
+        return [json.loads(line) for line in data.split(b"\n")[:-1]]
+
+    def gate(self, tag: str) -> SharedGate:
+        """Return the gate at which the handlers of a tag wait."""
+        return SharedGate(self._folder / f"{tag}.open")
+
+
+def make_recorder(settings: dict[str, str]) -> Recorder | SharedRecorder:
+    """Return the recorder of an application.
+
+    Args:
+        settings: the application's; ``conformance.shared`` is a folder that all its processes have.
+    """
+    folder = settings.get("conformance.shared")
+    return SharedRecorder(Path(folder)) if folder else Recorder()
+
+
+def recorder_of(request: Request) -> Recorder | SharedRecorder:
     return request.registry.conformance_recorder  # type: ignore[no-any-return]
 
 
@@ -107,6 +172,7 @@ class RecordingSession(WebSocketSession):
 @websocket_view(route_name="disabled_websocket_echo")
 @websocket_view(route_name="small_messages")
 @websocket_view(route_name="listed_origins")
+@websocket_view(route_name="same_origin")
 @websocket_view(route_name="slow_open")
 @websocket_view(route_name="forbidden")
 @websocket_view(route_name="patterned")
@@ -206,9 +272,8 @@ def release(request: Request) -> Response:
 
 def waiting(request: Request) -> Response:
     """Answer with the transports whose receiver a session has."""
-    endpoints = request.registry.sockjs.endpoints.values()
-    sessions = [session for endpoint in endpoints for session in endpoint.manager]
     # Nothing public tells it, as nothing but a test can use it.
+    sessions = [each for endpoint in request.registry.sockjs.endpoints for each in endpoint.manager]
     found = [one._receiver for one in sessions if one.id == request.GET["session"]]
     return Response(json.dumps([one.transport.name for one in found if one is not None]))
 
@@ -240,7 +305,7 @@ def main(global_config: Any = None, **settings: str) -> Any:
     """
     with Configurator(settings=settings) as config:
         config.include("sockjs_bridge")
-        config.registry.conformance_recorder = Recorder()
+        config.registry.conformance_recorder = make_recorder(settings)
         add = config.add_sockjs_route
         http_only = ["xhr-streaming", "xhr-polling", "eventsource", "htmlfile", "jsonp-polling"]
         add("echo", "/echo", response_limit=4096)
@@ -265,6 +330,7 @@ def main(global_config: Any = None, **settings: str) -> Any:
             "/listed_origins",
             allowed_origins=["https://app.example.com", "https://*.example.org"],
         )
+        add("same_origin", "/same_origin", allowed_origins=[])
         add("slow_open", "/slow_open", factory=slow_factory)
         add("forbidden", "/forbidden", factory=forbidden_factory)
         add("patterned", "/rooms/{room}")

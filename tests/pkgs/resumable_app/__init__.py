@@ -18,9 +18,9 @@ from pyramid.security import forget
 
 from tests.pkgs.conformance_app import (
     HOLD_LIMIT,
-    Recorder,
     RecordingSession,
     events,
+    make_recorder,
     recorder_of,
     release,
     tag_of,
@@ -144,7 +144,7 @@ def main(global_config: Any = None, **settings: str) -> Any:
     with Configurator(settings=settings) as config:
         config.set_security_policy(Names())
         config.include("sockjs_bridge")
-        config.registry.conformance_recorder = Recorder()
+        config.registry.conformance_recorder = make_recorder(settings)
         views = {"blocking": blocking, "async": asynchronous}
         for name, options in ROUTES.items():
             config.add_sockjs_route(name, f"/{name}", **options)
