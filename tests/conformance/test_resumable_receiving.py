@@ -356,7 +356,6 @@ def test_a_heartbeat_ends_a_poll(client: Client) -> None:
 # Replaces
 
 
-@pytest.mark.direct("a former session of another process ends when its window is over")
 def test_replaces_ends_the_former_session(client: Client) -> None:
     former = Resumable(client, tag=token()).grown()
     one = Resumable(client)
