@@ -283,15 +283,15 @@ def started(
             redis = stack.enter_context(running_redis(cpus[0]))
             path = redis.path
             told += ["--redis-pid", redis.pid]
-        port = free_port()
-        log = BUILD / "server.log"
-        home = stack.enter_context(running(installed, port, log, cpus[0], path))
-        told += ["--server-pid", home.pid]
         if load.fronted and server.clustered:
+            # First: what a start leaves to do is done when something is measured.
             front_port, log = free_port(), BUILD / "front.log"
             front = stack.enter_context(running(installed, front_port, log, cpus[1], path))
             told += ["--front-pid", front.pid, "--front-port", front_port]
-        elif load.fronted:
+        port, log = free_port(), BUILD / "server.log"
+        home = stack.enter_context(running(installed, port, log, cpus[0], path))
+        told += ["--server-pid", home.pid]
+        if load.fronted and not server.clustered:
             # The same clients with as many connections.
             told += ["--front-port", port]
         if load.mode == "cluster-fanout":

@@ -190,10 +190,8 @@ def _cluster_tables(rows: list[Measurement]) -> list[str]:
     ]
 
 
-def _stall_tables(stalls: list[Stall]) -> list[str]:
-    """Returns the table of what held up our loop, if that was measured."""
-    if not stalls:
-        return []
+def stall_table(stalls: list[Stall]) -> list[str]:
+    """Returns the lines of a table of what held up our loop."""
     lines = [["meanwhile", "stall ms", "wanted", "late ms", "gc ms", "full", "MiB", ""]]
     for stall in stalls:
         allowed = stall["allowed_ms"]
@@ -206,7 +204,14 @@ def _stall_tables(stalls: list[Stall]) -> list[str]:
             f"{stall['rss_kb'] / 1024:.0f}",
         ]
         lines.append([stall["what"], *cells, ""])
-    table = ["what held up our loop", *aligned(lines)]
+    return ["what held up our loop", *aligned(lines)]
+
+
+def _stall_tables(stalls: list[Stall]) -> list[str]:
+    """Returns the table of what held up our loop, if that was measured."""
+    if not stalls:
+        return []
+    table = stall_table(stalls)
     growth = memory_growth(stalls)
     if growth is not None:
         table.append(
