@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from aiohttp import web
@@ -204,7 +205,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
 
     # Reading
 
-    def _read(self, data: bytes) -> None:
+    def _read(self, data: bytes, turn: bool = False) -> None:
         assert self._answer is not None
         begun = self._kept
         whole = begun + data if begun else data
@@ -219,30 +220,37 @@ class PeerConnection(Ownership, asyncio.Protocol):
         waits = self._aiohttp is None or aiohttp_parts.waits(self._aiohttp)
         if request is not None and not waits and self._deferrals < DEFERRALS:
             self._deferrals += 1
-            self._kept = whole
-            self._due = None
-            self.move(Event.EARLY)
+            self._defer(whole)
             self.activity.clock.call_soon(self._look_again)
             return
-        self._kept = b""
-        self._deferrals = 0
-        if request is not None and waits and self._answer(request, self):
-            return
+        self._kept, self._deferrals = b"", 0
+        if request is not None and waits:
+            opens = request.head is not None and request.head.upgrades
+            if not opens and self._answer(request, self):
+                return
+            if not turn and not self.activity.turns.take(partial(self._look_again, turn=True)):
+                self._defer(whole)
+                return
+            if opens and self._answer(request, self):
+                return
         self.move(Event.ODD if request is None else Event.PASSED)
         if begun:
             # As it came: what is wrong behind a request does not take that one along.
             self._ask_aiohttp(begun)
         self._ask_aiohttp(data)
 
-    def _look_again(self) -> None:
+    def _defer(self, whole: bytes) -> None:
+        self._kept, self._due = whole, None
+        self.move(Event.EARLY)
+
+    def _look_again(self, turn: bool = False) -> None:
         if self.state is State.DEFERRED:
             deferred, self._kept = self._kept, b""
-            self._read(deferred)
+            self._read(deferred, turn)
 
     def _stop_waiting(self) -> None:
         """Leaves what has begun to aiohttp."""
-        begun, self._kept = self._kept, b""
-        self._deferrals = 0
+        begun, self._kept, self._deferrals = self._kept, b"", 0
         self.move(Event.ODD)
         self._ask_aiohttp(begun)
 
@@ -322,8 +330,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
         if self.state is State.AIOHTTP:
             # It is aiohttp's for good: what came behind the handshake is, whole or not.
             self._answer = None
-        self._due = None
-        self._deferrals = 0
+        self._due, self._deferrals = None, 0
         self.move(Event.ASKED)
 
     def given_back(self) -> None:
