@@ -81,6 +81,7 @@ class Crowd:
         self.count = Count()
         self.loop = asyncio.get_running_loop()
         self._telling = False
+        self._steps = 0
         others = [index for index in range(len(ports)) if index != victim]
         at_victim = round(count / 2 * share / 100)
         self._clients: list[Client] = []
@@ -116,6 +117,11 @@ class Crowd:
             if not count.half and count.back >= count.affected / 2:
                 count.half = now
         self.tell()
+
+    def step(self) -> int:
+        """Returns how many servers farther goes who goes elsewhere: to each other one by turns."""
+        self._steps += 1
+        return 1 + self._steps % (len(self.ports) - 1)
 
     def broke(self) -> None:
         """Hears that a client has lost its connection."""
@@ -178,7 +184,8 @@ class Client(asyncio.Protocol):
             self.crowd.loop.call_later(RETRY, self.begin)
 
     def _elsewhere(self) -> None:
-        self._at = self._by = (self._at + 1) % len(self.crowd.ports)
+        # As a balancer: it may take a while until nobody is sent to a process that is gone.
+        self._at = self._by = (self._at + self.crowd.step()) % len(self.crowd.ports)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Those of uvloop are no subclass.

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock
-from sockjs_bridge.server.turns import Turns
+from sockjs_bridge.server.turns import BEGINNINGS, READS, Turns
 
 
 class Abortable(Protocol):
@@ -30,7 +30,8 @@ class Activity:
         keepalive_timeout: as given.
         wheel: the deadlines of the connections.
         connections: all that are open.
-        turns: of requests that take long.
+        reads: the turns of what is read.
+        beginnings: the turns of what takes longer than a poll.
         count: how many requests are being handled, and WebSockets open.
         stopping: the requests that are being handled are the last ones of their connections.
     """
@@ -40,7 +41,8 @@ class Activity:
         self.keepalive_timeout = keepalive_timeout
         self.wheel = DeadlineWheel(clock)
         self.connections: set[Abortable] = set()
-        self.turns = Turns(clock)
+        self.reads = Turns(clock, READS)
+        self.beginnings = Turns(clock, BEGINNINGS)
         self.count = 0
         self.stopping = False
         self._idle = asyncio.Event()

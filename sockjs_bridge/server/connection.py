@@ -74,10 +74,9 @@ class PeerConnection(Ownership, asyncio.Protocol):
         super().__init__(State.AIOHTTP if answer is None else State.IDLE)
         self.activity = activity
         self.forms: Forms = {}
-        self.busy = False
+        self.busy = self.half_closed = False
         self.heard = 0.0
-        self.half_closed = False
-        self.answered = 0
+        self.answered = self._deferrals = 0
         self.request: web.BaseRequest | None = None
         self.receiver: Attached | None = None
         self.relays: Relays | None = None
@@ -89,7 +88,6 @@ class PeerConnection(Ownership, asyncio.Protocol):
         # What has arrived and is not handed on: a part of a request, one that is deferred, or what
         # came behind one.
         self._kept = b""
-        self._deferrals = 0
         self._due: float | None = None
 
     @property
@@ -115,7 +113,10 @@ class PeerConnection(Ownership, asyncio.Protocol):
         """Called by the loop."""
         self.heard = self._now()
         if self.state in READING:
-            self._read(data)
+            if self.activity.reads.take(self._look_again):
+                self._read(data)
+            else:
+                self._defer(self._kept + data)
         elif self.state in KEEPING:
             self._kept += data
             if len(self._kept) > MAX_HELD:
@@ -228,7 +229,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
             opens = request.head is not None and request.head.upgrades
             if not opens and self._answer(request, self):
                 return
-            if not turn and not self.activity.turns.take(partial(self._look_again, turn=True)):
+            if not (turn or self.activity.beginnings.take(partial(self._look_again, turn=True))):
                 self._defer(whole)
                 return
             if opens and self._answer(request, self):
@@ -339,8 +340,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
         if self.state is State.ANSWERING:
             # What came behind the handshake is read when that is answered.
             return
-        more = bool(self._kept) or self._answer is None
-        self.move(Event.REFUSED_AND_MORE if more else Event.REFUSED)
+        self.move(Event.REFUSED_AND_MORE if self._kept or not self._answer else Event.REFUSED)
         self._read_kept()
 
     def hand_over(self) -> bytes:

@@ -1,8 +1,9 @@
-"""So that a crowd does not hold up the loop: so many requests begin in a tick, others wait.
+"""So that a crowd does not hold up the loop: so many requests are read in a tick, others wait.
 
-A session that opens, a page, and whatever else is aiohttp's take a hundred times what a poll takes.
-When a process of a cluster has died, all of its clients ask the others at the same moment, and a
-tick in which the loop began with all of them would last for as long as they take together.
+When a process of a cluster has died, all of its clients ask the others at the same moment. A tick
+in which the loop began with all of them would last for as long as they take together. A session
+that opens, a page, and whatever else is aiohttp's take ten times what a poll takes: these wait
+apart, so that nobody's poll waits behind them.
 """
 
 from __future__ import annotations
@@ -13,39 +14,44 @@ from typing import Final
 
 from sockjs_bridge.core.contracts import Clock
 
-#: Requests that begin in a tick. Each takes up to a millisecond, in this tick and the next ones.
-BATCH: Final = 16
+#: Requests of which the loop reads the first bytes in a tick: a poll takes 0.1 ms at most.
+READS: Final = 100
+#: Of them, how many are no poll and no send of an open session. Each takes up to a millisecond, in
+#: this tick and the next ones.
+BEGINNINGS: Final = 16
 
 
 class Turns:
-    """Has requests begin in the order of their coming; used on the loop.
+    """Lets so many have their turn in a tick, in the order of their coming; used on the loop.
 
     Args:
         clock: of the loop.
+        most: how many.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, most: int) -> None:
         self._clock = clock
-        self._left = BATCH
+        self._most = self._left = most
         self._waiting: deque[Callable[[], object]] = deque()
 
     def take(self, begin: Callable[[], object]) -> bool:
-        """Asks whether a request may begin now.
+        """Asks whether it is somebody's turn now.
 
         Args:
-            begin: called when its turn comes, where it may not.
+            begin: called when it is, where it is not yet.
         """
         if not self._left:
             self._waiting.append(begin)
             return False
-        if self._left == BATCH:
+        if self._left == self._most:
             self._clock.call_soon(self._tick)
         self._left -= 1
         return True
 
     def _tick(self) -> None:
-        self._left = BATCH - min(BATCH, len(self._waiting))
-        if self._left < BATCH:
+        some = min(self._most, len(self._waiting))
+        self._left = self._most - some
+        if some:
             self._clock.call_soon(self._tick)
-        for _ in range(BATCH - self._left):
+        for _ in range(some):
             self._waiting.popleft()()

@@ -1,15 +1,17 @@
-"""So many requests begin in a tick, the others in their order."""
+"""So many have their turn in a tick, the others in their order."""
 
 from __future__ import annotations
 
-from sockjs_bridge.server.turns import BATCH, Turns
+from sockjs_bridge.server.turns import Turns
 from tests.support import HandClock
+
+BATCH = 6
 
 
 def test_few_begin_at_once() -> None:
     """Tick after tick, and nothing is left to do afterwards."""
     clock = HandClock()
-    turns = Turns(clock)
+    turns = Turns(clock, BATCH)
     for _ in range(3):
         assert all(turns.take(nobody) for _ in range(BATCH))
         clock.tick()
@@ -20,7 +22,7 @@ def test_few_begin_at_once() -> None:
 def test_a_crowd_begins_in_goes() -> None:
     """In its order; who comes later waits behind it."""
     clock = HandClock()
-    turns = Turns(clock)
+    turns = Turns(clock, BATCH)
     begun: list[int] = []
     crowd = range(2 * BATCH + BATCH // 2)
     now = [turns.take(lambda number=number: begun.append(number)) for number in crowd]
@@ -40,7 +42,7 @@ def test_a_crowd_begins_in_goes() -> None:
 def test_who_begins_may_ask_again() -> None:
     """It has its turn behind all others."""
     clock = HandClock()
-    turns = Turns(clock)
+    turns = Turns(clock, BATCH)
     begun: list[str] = []
 
     def begin() -> None:
