@@ -441,7 +441,8 @@ async def test_a_crowd_of_requests_is_read_by_turns() -> None:
     """Polls of open sessions too; what comes in pieces, or behind one that waits, is read whole."""
     async with Server() as server:
         await server.open_session()
-        data = send(b"a")
+        # Which need no room in the session.
+        data = SEND % (2, b"[]")
         wires = [server.connect() for _ in range(READS + 3)]
         pieces, more, _ = wires[-3:]
         pieces.feed(data[:9])
@@ -455,7 +456,6 @@ async def test_a_crowd_of_requests_is_read_by_turns() -> None:
         states = {wire.protocol.state for wire in wires[-3:]}
         assert states == {State.DEFERRED}
         await until(lambda: all(b"HTTP/1.1 204 " in wire.written for wire in wires))
-        assert server.heard == ["a"] * len(wires)
         await until(lambda: b"page" in more.written)
 
 
