@@ -243,9 +243,13 @@ class Client(asyncio.Protocol):
         if line[:1] == b"h" or line.startswith(b'p["'):
             return False
         if line[:1] != b"r":
-            self.crowd.wrong(line[:200].decode())
+            self.crowd.wrong(line[:200].decode(errors="replace"))
             return False
-        told = json.loads(line[1:])
+        try:
+            told = json.loads(line[1:])
+        except ValueError:
+            self.crowd.wrong(line[:200].decode(errors="replace"))
+            return False
         if "lost" in told:
             self.crowd.count.lost += 1
             self._broken()

@@ -293,9 +293,9 @@ def text(report: Report) -> str:
     lines = [
         f"{report['date']}, {where}",
         f"{report['sessions']} sessions of ~r1 at {report['processes']} processes, of which one was"
-        f" killed: {report['affected']} were",
-        f"there, or polled through it. {report['lost']} began anew, {report['refused']} requests"
-        " were refused meanwhile.",
+        f" killed: {report['affected']} were there, or",
+        f"polled through it. {report['lost']} began anew, {report['refused']} requests were refused"
+        " meanwhile.",
         f"Half of them were back after {report['half_s']:.1f} s, all after"
         f" {report['all_s']:.1f} s.",
     ]

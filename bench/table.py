@@ -96,22 +96,22 @@ def _load_table(load: str, rows: list[Measurement]) -> str:
 
 
 def _message_columns(sound: dict[str, list[Measurement]]) -> dict[str, Cell]:
-    node, limit = (_cost(sound.get(server, [])) for server in (NODE, LIMIT))
+    node, limit = (cost(sound.get(server, [])) for server in (NODE, LIMIT))
     return {
         "rate/s": lambda rows: f"{_median(row['rate'] for row in rows):.0f}",
         "p50 ms": lambda rows: f"{_median(row['p50_us'] for row in rows) / 1000:.2f}",
         "p99 ms": lambda rows: f"{_median(row['p99_us'] for row in rows) / 1000:.2f}",
         "core %": lambda rows: f"{_median(row['server_cpu_pct'] for row in rows):.0f}",
-        "us/message": lambda rows: f"{_cost(rows):.2f}",
+        "us/message": lambda rows: f"{cost(rows):.2f}",
         "spread %": _spread,
-        "node=1": lambda rows: _ratio(node, _cost(rows)),
-        "limit=1": lambda rows: _ratio(limit, _cost(rows)),
+        "node=1": lambda rows: _ratio(node, cost(rows)),
+        "limit=1": lambda rows: _ratio(limit, cost(rows)),
     }
 
 
 def _idle_columns() -> dict[str, Cell]:
     return {
-        "KiB/conn": lambda rows: f"{_median(map(_memory, rows)):.1f}",
+        "KiB/conn": lambda rows: f"{memory(rows):.1f}",
         "MiB in all": lambda rows: f"{_median(row['server_rss_kb'] / 1024 for row in rows):.0f}",
     }
 
@@ -124,10 +124,10 @@ def _growth_tables(rows: list[Measurement]) -> list[str]:
     sound = {load: _sound(row for row in rows if row["load"] == load) for load in loads}
     lines = [["server", *loads, ""]]
     for server in sound[loads[0]]:
-        costs = [_cost(sound[load].get(server, [])) for load in loads]
+        costs = [cost(sound[load].get(server, [])) for load in loads]
         lines.append([server, *(_ratio(cost, costs[0]) for cost in costs), ""])
     table = [f"CPU time for a message; {loads[0]} is 1", *aligned(lines)]
-    first, last = (_cost(sound.get(load, {}).get("ours", [])) for load in (LOADS[0], GROWTH[-1]))
+    first, last = (cost(sound.get(load, {}).get("ours", [])) for load in (LOADS[0], GROWTH[-1]))
     if first and last:
         table.append(
             f"ours: {GROWTH[-1]} / {LOADS[0]} = {last / first:.2f}, at most {MOST_GROWTH:g} wanted"
@@ -142,22 +142,22 @@ def _resumable_tables(rows: list[Measurement]) -> list[str]:
         for load in (dict.fromkeys(row["load"] for row in rows))
     }
     costs = [["load", "stock", "~r1", "ratio", "wanted", ""]]
-    memory = [["load", "stock", "~r1", "more", "wanted", ""]]
+    sizes = [["load", "stock", "~r1", "more", "wanted", ""]]
     for name, found in sound.items():
         load = Load.parse(name)
         stock = sound.get(name.replace(load.mode, load.shape))
         if not load.resumable or not found or not stock:
             continue
         if load.shape == "idle":
-            before, after = (_median(map(_memory, each)) for each in (stock, found))
+            before, after = map(memory, (stock, found))
             cells = [f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}", f"{MORE_MEMORY:g}"]
-            memory.append([name, *cells, ""])
+            sizes.append([name, *cells, ""])
         else:
-            before, after = _cost(stock), _cost(found)
+            before, after = cost(stock), cost(found)
             wanted = f"{DEARER[load.mode]:.2f}" if load.mode in DEARER else "-"
             cells = [f"{before:.2f}", f"{after:.2f}", _ratio(after, before), wanted]
             costs.append([name, *cells, ""])
-    tables = {"us/message": costs, "KiB/conn": memory}
+    tables = {"us/message": costs, "KiB/conn": sizes}
     return [
         "\n".join([f"{unit} of our resumable sessions, beside stock ones", *aligned(lines)])
         for unit, lines in tables.items()
@@ -174,10 +174,10 @@ def _cluster_tables(rows: list[Measurement]) -> list[str]:
         one, cluster = sound.get("ours"), sound.get("ours-cluster")
         if not one or not cluster:
             continue
-        home, front = _cost(cluster), front_cost(cluster)
-        cells = [f"{_cost(one):.2f}", f"{home:.2f}", f"{front:.2f}" if front else "-"]
+        home, front = cost(cluster), front_cost(cluster)
+        cells = [f"{cost(one):.2f}", f"{home:.2f}", f"{front:.2f}" if front else "-"]
         wanted = f"{CLUSTER_DEARER[name]:.2f}" if name in CLUSTER_DEARER else "-"
-        costs.append([name, *cells, _ratio(home + front, _cost(one)), wanted, ""])
+        costs.append([name, *cells, _ratio(home + front, cost(one)), wanted, ""])
         before, after = (_median(row["p50_us"] / 1000 for row in each) for each in (one, cluster))
         cells = [f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"]
         wanted = f"{CLUSTER_LATER[name]:.2f}" if name in CLUSTER_LATER else "-"
@@ -252,13 +252,19 @@ def _notes(rows: list[Measurement]) -> str:
     return "; ".join(notes)
 
 
-def _cost(rows: list[Measurement]) -> float:
+def cost(rows: list[Measurement]) -> float:
+    """Returns the microseconds of the server's CPU time that a message takes."""
     return _median(row["server_us_per_msg"] for row in rows)
 
 
 def front_cost(rows: Iterable[Measurement]) -> float:
     """Returns what a message takes at the front, in microseconds; 0 where there is none."""
     return _median(row["front_us_per_msg"] for row in rows if "front_us_per_msg" in row)
+
+
+def memory(rows: Iterable[Measurement]) -> float:
+    """Returns the KiB that a connection takes."""
+    return _median(map(_memory, rows))
 
 
 def _memory(row: Measurement) -> float:

@@ -22,7 +22,7 @@ BEGINNINGS: Final = 16
 
 
 class Turns:
-    """Lets so many have their turn in a tick, in the order of their coming; used on the loop.
+    """Lets so many have their turn in a tick at most, in the order of their coming; on the loop.
 
     Args:
         clock: of the loop.
@@ -37,21 +37,24 @@ class Turns:
     def take(self, begin: Callable[[], object]) -> bool:
         """Asks whether it is somebody's turn now.
 
+        It costs the loop no callback, but for one in so many turns: those of several ticks are
+        counted together, until there are as many as one may have.
+
         Args:
             begin: called when it is, where it is not yet.
         """
         if not self._left:
             self._waiting.append(begin)
             return False
-        if self._left == self._most:
-            self._clock.call_soon(self._tick)
         self._left -= 1
+        if not self._left:
+            self._clock.call_soon(self._tick)
         return True
 
     def _tick(self) -> None:
         some = min(self._most, len(self._waiting))
         self._left = self._most - some
-        if some:
+        if not self._left:
             self._clock.call_soon(self._tick)
         for _ in range(some):
             self._waiting.popleft()()

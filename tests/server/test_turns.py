@@ -9,13 +9,14 @@ BATCH = 6
 
 
 def test_few_begin_at_once() -> None:
-    """Tick after tick, and nothing is left to do afterwards."""
+    """The loop is called back once in so many turns."""
     clock = HandClock()
     turns = Turns(clock, BATCH)
     for _ in range(3):
-        assert all(turns.take(nobody) for _ in range(BATCH))
-        clock.tick()
-    clock.settle()
+        for left in reversed(range(BATCH)):
+            assert turns.take(nobody)
+            assert bool(clock.soon) == (not left)
+        clock.settle()
     assert clock.soon_calls == 3
 
 
@@ -27,6 +28,7 @@ def test_a_crowd_begins_in_goes() -> None:
     crowd = range(2 * BATCH + BATCH // 2)
     now = [turns.take(lambda number=number: begun.append(number)) for number in crowd]
     assert now == [True] * BATCH + [False] * (len(crowd) - BATCH)
+    assert not begun
     clock.tick()
     assert begun == [*crowd[BATCH : 2 * BATCH]]
     assert not turns.take(lambda: begun.append(-1))
