@@ -163,12 +163,9 @@ def text(report: table.Report) -> str:
         ),
     }
     heads = [f"rooms of {plan.members}" for plan in plans]
+    made_of = report["machine"], report["versions"].get("ours-cluster", {})
     parts = [
-        [
-            f"{report['date']}",
-            ", ".join(map(" ".join, report["machine"].items())),
-            ", ".join(map(" ".join, report["versions"].get("ours-cluster", {}).items())),
-        ],
+        [report["date"], *(", ".join(map(" ".join, each.items())) for each in made_of if each)],
         table.aligned(
             [
                 ["us of CPU time, measured", "", ""],

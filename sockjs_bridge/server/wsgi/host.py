@@ -126,6 +126,9 @@ class WSGIHost:
         """
         exchange = Exchange(self._app, environ, lambda head, block: None)
         async with self._turns:
+            if self._handshakes.closed:
+                # It is dropped like those that wait in the pool.
+                raise asyncio.CancelledError
             head = await self._handshakes.run(exchange.drain)
         return head.status, head.reason, head.headers
 
