@@ -121,7 +121,7 @@ bench-killed: $(DEMO)
 	@$(BIN)/python -m bench.killed $(if $(SESSIONS),--sessions '$(SESSIONS)') \
 	  $(if $(SHARE),--share '$(SHARE)')
 
-# What the docs have: make -s bench-capacity >docs/capacity.txt
+# What the docs have: make bench-capacity >docs/capacity.txt
 bench-capacity: $(DEMO)
 	@$(BIN)/python -m bench.capacity $(REPORT)
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import resource
 import sys
-from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,7 @@ import pytest
 from bench import crowd, killed
 from bench.servers import Lacking
 from tests.bench.test_table import stall
-from tests.server.support import PATIENCE
-
-Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from tests.server.support import PATIENCE, until
 
 
 @pytest.mark.parametrize(
@@ -123,23 +121,29 @@ def test_clients_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 404 Not Found\r\n\r\n", b"r", b'c[3000,"Go away!"]'])
 async def test_what_no_client_expects_is_told(
-    capsys: pytest.CaptureFixture[str], answer: bytes
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     """It is not taken for a process that is gone."""
+    monkeypatch.setattr(crowd, "RETRY", 10 * PATIENCE)
+    open_connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_connections
+        open_connections += 1
         await reader.readuntil(b"\r\n\r\n")
-        if not answer.startswith(b"HTTP"):
+        if answer.startswith(b"HTTP"):
+            writer.write(answer)
+        else:
             head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
             writer.write(head + b"\x81" + bytes([len(answer)]) + answer)
-        else:
-            writer.write(answer)
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        open_connections -= 1
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         clients = crowd.Crowd(1, 0, 50, "/member", [port, port])
-        async with asyncio.timeout(PATIENCE):
-            while not clients.count.wrong:
-                await asyncio.sleep(0.01)
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
+        await until(lambda: clients.count.wrong)
+        clients._clients[0]._leave()
+        await until(lambda: not open_connections)
