@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
@@ -69,10 +69,11 @@ def running_redis(avoided: int | None = None) -> Iterator[Redis]:
         if cpus:
             os.sched_setaffinity(0, cpus)
 
-    folder = Path(tempfile.mkdtemp(prefix="sockjs-bench-"))
-    path = folder / "redis.sock"
+    path = Path(tempfile.gettempdir()) / f"sockjs-bench-{secrets.token_hex(8)}.sock"
     command = (program, "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no")
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, preexec_fn=prepare)
+    process = subprocess.Popen(
+        command, cwd=path.parent, stdout=subprocess.DEVNULL, preexec_fn=prepare
+    )
     try:
         end = time.monotonic() + _START_TIME
         while not _answers(path):
@@ -83,7 +84,6 @@ def running_redis(avoided: int | None = None) -> Iterator[Redis]:
     finally:
         process.terminate()
         process.wait()
-        shutil.rmtree(folder)
 
 
 def _answers(path: Path) -> bool:
