@@ -6,7 +6,9 @@
 # make test-pythons  the tests that need no server, by each later Python that is there
 # make docs   the documentation, in build/docs
 # make bench  how this server compares with others; make bench-short: a first look;
-#             make bench-stalls: what holds up its loop
+#             make bench-stalls: what holds up its loop; make bench-killed: how soon the clients
+#             of a process that is killed are back; make bench-capacity: what a million connections
+#             take, computed from the last make bench
 # make proxies  what the browser's clients make of what may stand between: half an hour;
 #             a part: make proxies WAYS='cut after|HTTP/1.0' CLIENTS=stock BROWSERS=chromium
 
@@ -41,6 +43,12 @@ PEERS =
 REPS =
 SECONDS =
 
+# How many clients there are: make bench-killed SESSIONS=5000 SHARE=100 (%, at the process that is
+# killed). And from which file of a run the capacity is computed; the last one.
+SESSIONS =
+SHARE =
+REPORT =
+
 # A part of the table of middleboxes.
 WAYS =
 CLIENTS =
@@ -49,7 +57,7 @@ BROWSERS =
 # Where it is set, each worker of the tests would compile all of them anew: half of a quick check.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-cluster check test test-js compiled test-units test-pythons test-browsers test-python coverage lint format docs bench bench-short bench-stalls proxies browser-files programs dist clean
+.PHONY: demo demo-cluster check test test-js compiled test-units test-pythons test-browsers test-python coverage lint format docs bench bench-short bench-stalls bench-killed bench-capacity proxies browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
@@ -121,6 +129,14 @@ bench bench-short bench-stalls: $(DEMO)
 	@$(BIN)/python -m bench.run $(patsubst bench-%,--%,$(filter-out bench,$@)) \
 	  $(if $(LOADS),--loads '$(LOADS)') $(if $(PEERS),--peers '$(PEERS)') \
 	  $(if $(REPS),--reps '$(REPS)') $(if $(SECONDS),--seconds '$(SECONDS)')
+
+bench-killed: $(DEMO)
+	@$(BIN)/python -m bench.killed $(if $(SESSIONS),--sessions '$(SESSIONS)') \
+	  $(if $(SHARE),--share '$(SHARE)')
+
+# What the docs have: make bench-capacity >docs/capacity.txt
+bench-capacity: $(DEMO)
+	@$(BIN)/python -m bench.capacity $(REPORT)
 
 # Kept in build/proxies/table.txt.
 proxies: $(TEST) programs

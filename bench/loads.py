@@ -19,9 +19,20 @@ RESUMABLE = {
 }
 """The modes with sessions of ``~r1``, and those that do the same with stock ones."""
 
+CLUSTERED = {
+    "cluster-fanout": "ws-fanout",
+    "cluster-poll": "xhr-echo",
+    "cluster-open": "open",
+}
+"""The modes for processes of a cluster, and those that the generator has for it."""
+
+FRONTED = ("cluster-fanout", "cluster-poll")
+"""Those with two processes: the home of the sessions, and another one, the front."""
+
 MODES = (
     *("ws-echo", "ws-fanout", "xhr-echo", "xhr-fanout", "stream-fanout", "open", "idle"),
     *RESUMABLE,
+    *CLUSTERED,
 )
 
 # What is compared follows each other, so that what else happens on the machine meets both.
@@ -45,6 +56,9 @@ LOADS = (
 
 GROWTH = ("ws-echo c1000", "ws-echo c10000")
 """What shows, beside the first of `LOADS`, how the cost of a message grows with the connections."""
+
+CLUSTER = ("cluster-fanout n1000", "cluster-fanout n2", "cluster-poll c100", "cluster-open c32")
+"""What a cluster costs, beside one process."""
 
 OPEN_TIME = 60
 """Seconds that the connections of a load may take to open."""
@@ -77,6 +91,8 @@ class Measurement(TypedDict, total=False):
     server_us_per_msg: float
     server_rss_kb: int
     server_rss0_kb: int
+    front_us_per_msg: float
+    redis_us_per_msg: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +133,25 @@ class Load:
         return self.mode in RESUMABLE
 
     @property
+    def clustered(self) -> bool:
+        """Whether it shows what a cluster costs: it is measured with one and without."""
+        return self.mode in CLUSTERED
+
+    @property
+    def fronted(self) -> bool:
+        """Whether its clients use two processes, where it is measured with a cluster."""
+        return self.mode in FRONTED
+
+    @property
     def shape(self) -> str:
-        """What its clients do, whichever sessions they have: a mode of stock ones."""
-        return RESUMABLE.get(self.mode, self.mode)
+        """What its clients do, whichever sessions they have, and wherever: a mode of stock ones."""
+        return RESUMABLE.get(self.mode) or CLUSTERED.get(self.mode, self.mode)
 
     @property
     def files(self) -> int:
         """The files that the generator or the server has open."""
-        return 100 + self.connections * (2 if self.shape == "xhr-echo" else 1)
+        each = 1 if self.shape != "xhr-echo" else 4 if self.fronted else 2
+        return 100 + self.connections * each
 
     @property
     def warmup(self) -> float:
@@ -139,7 +166,9 @@ class Load:
 
     def duration(self, seconds: float) -> float:
         """Estimates how long a measurement takes, with the start of the server and all openings."""
-        return 0.7 + self.connections / 1000 + self.warmup + self.seconds(seconds)
+        # With a cluster there is more to start.
+        start = 1.5 if self.clustered else 0.7
+        return start + self.connections / 1000 + self.warmup + self.seconds(seconds)
 
 
 def generator_command(
@@ -154,8 +183,9 @@ def generator_command(
         seconds: that count.
         *arguments: further ones for the generator, which override those that follow from the load.
     """
+    mode = load.shape if load.clustered else load.mode
     command = (
-        *(generator, "--mode", load.mode, "--connections", load.connections, "--port", port),
+        *(generator, "--mode", mode, "--connections", load.connections, "--port", port),
         *("--inflight", load.inflight, "--seconds", load.seconds(seconds)),
         *("--warmup", load.warmup, "--open-timeout", OPEN_TIME, *arguments),
     )

@@ -3,9 +3,12 @@
     PYTHONPATH=. pserve bench/ours.ini http_port=6543
 
 ``/echo`` and ``/broadcast`` are session classes. ``/view``, ``/coroutine`` and ``/plain`` are the
-same echo in the other styles, for what a connection of each costs. ``/probe`` is a page that tells
-what held up the loop.
+same echo in the other styles, for what a connection of each costs. Connections of ``/member`` and
+``/announced`` are in rooms, and say nothing (`bench.killed`). ``/probe`` is a page that tells what
+held up the loop.
 """
+
+import random
 
 from pyramid.config import Configurator
 from pyramid.request import Request
@@ -32,6 +35,24 @@ class Broadcast(WebSocketSession):
 
     async def on_message(self, message: str) -> None:
         self.request.sockjs.broadcast(message, room="all")
+
+
+@websocket_view(route_name="member")
+class Member(WebSocketSession):
+    """Is in a room, and listed there; others are not told."""
+
+    announced = False
+
+    async def on_open(self) -> None:
+        room = random.randrange(int(self.request.registry.settings["rooms"]))
+        self.join(f"room-{room}", announce=self.announced)
+
+
+@websocket_view(route_name="announced")
+class Announced(Member):
+    """Is in a room, whose other members hear that it came, and that it left."""
+
+    announced = True
 
 
 @websocket_view(route_name="view")
@@ -65,7 +86,7 @@ def probe(request: Request) -> Found:
 def main(global_config: dict[str, str], **settings: str) -> Router:
     """Makes the application."""
     with Configurator(settings=settings) as config:
-        for name in ("echo", "broadcast", "view", "coroutine", "plain"):
+        for name in ("echo", "broadcast", "member", "announced", "view", "coroutine", "plain"):
             config.add_sockjs_route(name, f"/{name}")
         config.registry.probe = Probe(config.registry.sockjs.endpoints)
         config.add_route("probe", "/probe")

@@ -63,7 +63,7 @@ class Probe:
             collection_ms=self._longest * 1000,
             full_collections=self._full,
             rss_kb=pages * os.sysconf("SC_PAGE_SIZE") // 1024,
-            sessions=sum(len(endpoint.manager) for endpoint in self._endpoints),
+            sessions=sum(len(endpoint.all_sessions) for endpoint in self._endpoints),
         )
         self._late = self._own = self._longest = 0.0
         self._full = 0

@@ -12,13 +12,15 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from bench import stalls, table
-from bench.loads import GROWTH, LOADS, Load, Measurement, run_generator
+from bench.clustered import redis_cost, running_redis
+from bench.loads import CLUSTER, GROWTH, LOADS, Load, Measurement, run_generator
 from bench.servers import (
     BENCH,
     BUILD,
@@ -55,26 +57,38 @@ class Plan:
     @property
     def once(self) -> list[tuple[Load, Server]]:
         """The measurements of one repetition."""
-        loads, servers = map(Load.parse, self.loads), [SERVERS[name] for name in self.peers]
+        servers = [SERVERS[name] for name in self.peers]
+        # With a cluster and without, whichever of the two is named.
+        pair = [SERVERS[name] for name in PAIR] if {*PAIR} & {*self.peers} else []
         return [
             (load, server)
-            for load in loads
-            for server in servers
+            for load in map(Load.parse, self.loads)
+            for server in (pair if load.clustered else servers)
             if server.resumable or not load.resumable
         ]
+
+    @property
+    def redis(self) -> bool:
+        """Whether it is measured what a message takes of Redis, once."""
+        return any(load.clustered for load, _ in self.once)
 
     @property
     def duration(self) -> float:
         """The seconds that it takes, roughly."""
         once = sum(load.duration(self.seconds) for load, _ in self.once)
-        return once * self.reps + stalls.DURATION * self.stalls
+        return once * self.reps + stalls.DURATION * self.stalls + REDIS_TIME * self.redis
 
+
+PAIR = ("ours", "ours-cluster")
+"""Our server, alone and in a cluster."""
+REDIS_TIME = 5
+"""Seconds in which it is measured what a message takes of Redis."""
 
 RESUMABLE = ", ".join(server.name for server in SERVERS.values() if server.resumable)
 
 FULL = Plan(
     peers=("ours", "ours-reference", "sockjs-node", "aio-libs", "tornado", "limit"),
-    loads=(*LOADS, *GROWTH),
+    loads=(*LOADS, *GROWTH, *CLUSTER),
     reps=3,
     seconds=2,
     stalls=True,
@@ -155,7 +169,10 @@ def planned(options: argparse.Namespace) -> Plan:
         if peer not in SERVERS:
             raise Lacking(f"no such peer: {peer!r}; there are {', '.join(SERVERS)}")
     if plan.loads and not plan.once:
-        raise Lacking(f"no peer is measured with resumable sessions, except for {RESUMABLE}")
+        raise Lacking(
+            f"no peer is measured with resumable sessions, except for {RESUMABLE}, nor with a"
+            f" cluster, except for {' and '.join(PAIR)}"
+        )
     if plan.reps < 1 or not 0.1 <= plan.seconds <= 600:
         raise Lacking("there is at least 1 repetition, of 0.1 to 600 seconds")
     return plan
@@ -190,7 +207,10 @@ def measure_all(plan: Plan, cpus: tuple[int, int]) -> table.Report:
     """
     allow_files([*map(Load.parse, plan.loads), *([stalls.FANOUT] if plan.stalls else [])])
     generator = compile_c(BENCH / "sockjs_load.c")
-    installed = {name: SERVERS[name].install() for name in plan.peers}
+    todo = plan.once * plan.reps
+    # Where nothing is to be measured, the one of what holds up its loop.
+    names = dict.fromkeys(server.name for _, server in todo) or plan.peers
+    installed = {name: SERVERS[name].install() for name in names}
     now = datetime.now().astimezone()
     report = table.Report(
         date=f"{now:%Y-%m-%d %H:%M}",
@@ -199,7 +219,6 @@ def measure_all(plan: Plan, cpus: tuple[int, int]) -> table.Report:
         options={"reps": plan.reps, "seconds": plan.seconds},
         measurements=[],
     )
-    todo = plan.once * plan.reps
     _say(f"{len(todo)} measurements, about {plan.duration / 60:.0f} minutes")
     try:
         with pinned(cpus[1]):
@@ -207,6 +226,8 @@ def measure_all(plan: Plan, cpus: tuple[int, int]) -> table.Report:
                 row = measure(server, installed[server.name], load, plan.seconds, generator, cpus)
                 report["measurements"].append(row)
                 _say(f"{number}/{len(todo)} {load.name}, {server.name}: {_outcome(row)}")
+            if plan.redis:
+                report["redis"] = redis_cost()
             if plan.stalls:
                 report["stalls"] = []
                 measure_stalls(report["stalls"], generator, cpus[0])
@@ -227,18 +248,56 @@ def measure(
     cpus: tuple[int, int],
 ) -> Measurement:
     """Measures one server with one load, in a process of its own."""
-    port = free_port()
     row = Measurement(server=server.name, load=load.name)
     try:
-        with running(installed, port, BUILD / "server.log", cpus[0]) as process:
+        with started(server, installed, load, cpus) as (port, told):
             arguments = (
-                *("--prefix", "/broadcast" if load.mode.endswith("fanout") else server.echo),
-                *("--server-pid", process.pid, "--server-core", cpus[0], "--core", cpus[1]),
+                *("--prefix", "/broadcast" if load.shape.endswith("fanout") else server.echo),
+                *("--server-core", cpus[0], "--core", cpus[1], *told),
             )
             row.update(run_generator(generator, load, port, seconds, *arguments))
     except Lacking as error:
         row["failed"] = str(error)
     return row
+
+
+@contextmanager
+def started(
+    server: Server, installed: Installed, load: Load, cpus: tuple[int, int]
+) -> Iterator[tuple[int, list[object]]]:
+    """Starts what a load needs, and ends it at the end of the block.
+
+    The home of the sessions has the server's CPU to itself. A front and Redis share the other one
+    with the generator.
+
+    Returns:
+        The server's port, and arguments of the generator that tell of all processes.
+
+    Raises:
+        Lacking: it does not start.
+    """
+    told: list[object] = []
+    with ExitStack() as stack:
+        path = None
+        if server.clustered:
+            redis = stack.enter_context(running_redis(cpus[0]))
+            path = redis.path
+            told += ["--redis-pid", redis.pid]
+        if load.fronted and server.clustered:
+            # First: what a start leaves to do is done when something is measured.
+            front_port, log = free_port(), BUILD / "front.log"
+            front = stack.enter_context(running(installed, front_port, log, cpus[1], path))
+            told += ["--front-pid", front.pid, "--front-port", front_port]
+        port, log = free_port(), BUILD / "server.log"
+        home = stack.enter_context(running(installed, port, log, cpus[0], path))
+        told += ["--server-pid", home.pid]
+        if load.fronted and not server.clustered:
+            # The same clients with as many connections.
+            told += ["--front-port", port]
+        if load.mode == "cluster-fanout":
+            # Else a publisher at the front, who hears itself, is faster than the home.
+            told += ["--ack", "all"]
+        yield port, told
 
 
 def measure_stalls(rows: list[stalls.Stall], generator: Path, cpu: int) -> None:

@@ -38,7 +38,8 @@ class Installed:
     """A server that can be started.
 
     Attributes:
-        command: what starts it; ``{port}`` stands for the port.
+        command: what starts it; ``{port}`` stands for the port, and ``{redis}`` for the socket of a
+            Redis.
         versions: what it is made of.
     """
 
@@ -55,12 +56,14 @@ class Server:
         install: installs what is missing.
         echo: the path of its echo; ``/broadcast`` is where messages go to all.
         resumable: whether it is measured with the sessions of ``~r1`` too.
+        clustered: whether it needs a Redis, and shares it with others.
     """
 
     name: str
     install: Callable[[], Installed]
     echo: str = "/echo"
     resumable: bool = False
+    clustered: bool = False
 
 
 def ours(app: str = "main") -> Installed:
@@ -82,13 +85,16 @@ def ours(app: str = "main") -> Installed:
 
 
 def _ours_cluster() -> Installed:
-    _program("redis-server", "on Debian: apt-get install redis-server")
-    return Installed([sys.executable, "-m", "bench.clustered", "{port}"], ours().versions)
+    redis = find_program("redis-server", "on Debian: apt-get install redis-server")
+    installed = ours("cluster")
+    version = _output(redis, "--version").partition("v=")[2].partition(" ")[0]
+    command = [*installed.command, "redis={redis}"]
+    return Installed(command, {**installed.versions, "redis": version})
 
 
 def _sockjs_node() -> Installed:
-    node = _program("node", "sockjs-node needs Node (20 or later)")
-    npm = _program("npm", "sockjs-node is installed by npm")
+    node = find_program("node", "sockjs-node needs Node (20 or later)")
+    npm = find_program("npm", "sockjs-node is installed by npm")
     source = PEERS / "sockjs_node"
     folder = _installed(
         "sockjs-node",
@@ -123,7 +129,7 @@ def _python_peer(name: str, *requirements: str) -> Installed:
 
 
 def _limit() -> Installed:
-    versions = {"compiled by": _output(_program("cc", NO_COMPILER), "--version")}
+    versions = {"compiled by": _output(find_program("cc", NO_COMPILER), "--version")}
     return Installed([compile_c(PEERS / "limit.c"), "{port}"], versions)
 
 
@@ -133,7 +139,7 @@ SERVERS = {
         Server("ours", ours, resumable=True),
         Server("ours-reference", partial(ours, "reference")),
         Server("ours-tm", partial(ours, "tm")),
-        Server("ours-cluster", _ours_cluster, resumable=True),
+        Server("ours-cluster", _ours_cluster, resumable=True, clustered=True),
         Server("sockjs-node", _sockjs_node),
         Server("aio-libs", _aio_libs),
         Server("tornado", _tornado),
@@ -154,13 +160,22 @@ def compile_c(source: Path, folder: Path = BUILD) -> Path:
     """
     program = folder / source.stem
     if not program.is_file() or program.stat().st_mtime < source.stat().st_mtime:
-        cc = _program("cc", NO_COMPILER)
+        cc = find_program("cc", NO_COMPILER)
         folder.mkdir(parents=True, exist_ok=True)
         _run(folder, cc, "-O2", "-o", program, source)
     return program
 
 
-def _program(name: str, why: str) -> str:
+def find_program(name: str, why: str) -> str:
+    """Returns where a program is.
+
+    Args:
+        name: of the program.
+        why: it is needed, or how one gets it.
+
+    Raises:
+        Lacking: it is not installed.
+    """
     found = shutil.which(name)
     if found is None:
         raise Lacking(f"there is no {name} here: {why}")
@@ -200,7 +215,7 @@ def _run(folder: Path, *command: str | Path) -> None:
 
 @contextmanager
 def running(
-    installed: Installed, port: int, log: Path, cpu: int | None = None
+    installed: Installed, port: int, log: Path, cpu: int | None = None, redis: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a server in a process of its own until the end of the block.
 
@@ -209,6 +224,7 @@ def running(
         port: where it shall listen.
         log: the file that gets what it says.
         cpu: the only CPU that it may use, if there is one.
+        redis: the socket of the Redis that it uses, if it does.
 
     Raises:
         Lacking: it does not listen in time.
@@ -223,7 +239,7 @@ def running(
     }
     with log.open("wb") as output, pinned(cpu):
         process = subprocess.Popen(
-            [str(part).format(port=port) for part in installed.command],
+            [str(part).format(port=port, redis=redis) for part in installed.command],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

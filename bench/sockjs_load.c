@@ -16,12 +16,16 @@
  *                  count, acknowledge after 512 messages, 64 KiB or when asked, and compare their
  *                  counts with the server's; they do not ping, nor acknowledge after a time
  *
+ * With --front-port the clients of xhr-echo take turns between two processes of a cluster: all open
+ * their sessions at --port, then each poll goes elsewhere than the one before, and each send
+ * elsewhere than the poll that waits. With *-fanout the publisher is there, and nobody else.
+ *
  * The server answers at /echo, and at /broadcast, where each message goes to all sessions, the
  * sender's too (--prefix names another path). Every message carries a sequence number and a tag, so
  * that loss, doubles and wrong order are counted for each session. A run is opening, warm-up, the
  * seconds that count, and the wait for what is still under way. The result is one line of JSON on
- * stdout; with --server-pid it has the server's CPU time and memory. The exit status is 1 when a
- * message was lost, doubled, out of order or wrong, or a connection failed.
+ * stdout; with --server-pid it has the server's CPU time and memory, with --front-pid and --redis-pid
+ * the CPU time of these. The exit status is 1 when a message was lost, doubled, out of order or wrong, or a connection failed.
  *
  * It must cost less than the server that it measures: messages are templates in which only number
  * and tag change, responses are parsed in the receive buffer, nothing is allocated per message.
@@ -82,7 +86,7 @@ struct Sess;
 typedef struct Conn {
     int fd;
     u32 idx, gen;
-    u8 role, st, ws, hs, close_after, got_bytes, want_out;
+    u8 role, st, ws, hs, close_after, got_bytes, want_out, front, used;
     int status;
     u64 rem;  /* body / chunk bytes still to come */
     char *ib; /* unparsed input */
@@ -101,7 +105,8 @@ typedef struct Sess {
     u8 open, is_pub, send_busy;
     Trk trk;
     u64 *ts;
-    Conn *a, *b; /* a: ws or poll connection, b: xhr_send connection */
+    Conn *a, *b;           /* a: ws or poll connection, b: xhr_send connection */
+    Conn *turn_a, *turn_b; /* the same at the other process */
     char sid[24];
     char *preq; /* poll / streaming request */
     u32 preq_n;
@@ -116,7 +121,7 @@ typedef struct Sess {
 static int o_mode = -1, o_resumable, o_port = 8080, o_conns = 100, o_inflight = 0, o_payload = 64, o_ramp = 64;
 static int o_check, o_addrs = 16, o_browser, o_unicode, o_ackall = -1;
 static int o_core[2] = {-1, -1}; /* where the server runs, and we */
-static int o_server_pid;
+static int o_server_pid, o_front_pid, o_redis_pid, o_front_port;
 static double o_seconds = 5, o_warmup = 1, o_pace, o_open_timeout = 60;
 static const char *o_host = "127.0.0.1", *o_prefix, *o_name;
 
@@ -429,7 +434,7 @@ static int conn_connect(Conn *c)
         }
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    a.sin_port = htons((uint16_t)o_port);
+    a.sin_port = htons((uint16_t)(c->front ? o_front_port : o_port));
     inet_pton(AF_INET, o_host, &a.sin_addr);
     c->fd = fd;
     c->gen++;
@@ -570,7 +575,8 @@ static void ws_start(Conn *c)
 static void http_request(Conn *c, const char *req, size_t n)
 {
     if (c->fd < 0) {
-        C.reconnects++;
+        C.reconnects += c->used;
+        c->used = 1;
         if (conn_connect(c) < 0)
             return;
     }
@@ -665,7 +671,6 @@ static void start_one(void)
     else {
         sess_http_prepare(s);
         s->a->st = S_CLOSED;
-        C.reconnects--; /* the first connect is not a reconnect */
         poll_request(s);
     }
 }
@@ -740,6 +745,13 @@ static void echo_fill(Sess *s)
         s->sent++;
     }
 }
+static void take_turns(Conn **one, Conn **other)
+{
+    Conn *was = *one;
+    *one = *other;
+    *other = was;
+    (*one)->ws = was->ws;
+}
 static void xhr_send_next(Sess *s)
 {
     if (o_resumable)
@@ -752,6 +764,8 @@ static void xhr_send_next(Sess *s)
         s->sent++;
     }
     s->send_busy = 1;
+    if (o_front_port && s->b->front == s->a->front)
+        take_turns(&s->b, &s->turn_b);
     http_request(s->b, s->sreq, s->sreq_n);
 }
 static void xhr_next(Sess *s)
@@ -1213,6 +1227,8 @@ static void http_done(Conn *c)
         }
         if (phase == PH_END)
             return;
+        if (s->turn_a)
+            take_turns(&s->a, &s->turn_a);
         poll_request(s);
         if (!s->open && c->ws == W_OPEN) {
             if (o_mode != M_XHRECHO)
@@ -1220,7 +1236,6 @@ static void http_done(Conn *c)
             else if (!s->sent) {
                 /* The session counts as open after one complete echo: a connect() that has succeeded
                  * may still sit in the accept queue (libuv accepts one connection per loop turn). */
-                C.reconnects--;
                 xhr_send_next(s);
             }
         }
@@ -1456,11 +1471,30 @@ static void conn_readable(Conn *c)
 
 /* ------------------------------------------------------------- measurements */
 typedef struct {
-    double self, server, server_sys;
+    double self, server, server_sys, front, redis;
     long rss, hwm;
     u64 cpu_tot[2], cpu_idle[2], cpu_steal[2];
 } Snap;
 static Snap sn0, sn1, sn_begin;
+/* the seconds that a process has had, and of these the kernel's; 0 for no process */
+static double cpu_time(int pid, double *sys)
+{
+    char fn[64], b[4096];
+    unsigned long ut = 0, st = 0;
+    snprintf(fn, sizeof fn, "/proc/%d/stat", pid);
+    FILE *f = pid ? fopen(fn, "r") : NULL;
+    if (f) {
+        b[fread(b, 1, sizeof b - 1, f)] = 0;
+        fclose(f);
+        char *p = strrchr(b, ')');
+        if (p)
+            sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &ut, &st);
+    }
+    double hz = (double)sysconf(_SC_CLK_TCK);
+    if (sys)
+        *sys = (double)st / hz;
+    return (double)(ut + st) / hz;
+}
 static void snap(Snap *s)
 {
     char b[4096];
@@ -1469,23 +1503,14 @@ static void snap(Snap *s)
     getrusage(RUSAGE_SELF, &ru);
     s->self = (double)ru.ru_utime.tv_sec + (double)ru.ru_utime.tv_usec / 1e6 +
               (double)ru.ru_stime.tv_sec + (double)ru.ru_stime.tv_usec / 1e6;
+    s->server = cpu_time(o_server_pid, &s->server_sys);
+    s->front = cpu_time(o_front_pid, NULL);
+    s->redis = cpu_time(o_redis_pid, NULL);
     if (o_server_pid) {
         char fn[64];
-        snprintf(fn, sizeof fn, "/proc/%d/stat", o_server_pid);
+        snprintf(fn, sizeof fn, "/proc/%d/status", o_server_pid);
         FILE *f = fopen(fn, "r");
         if (f) {
-            size_t n = fread(b, 1, sizeof b - 1, f);
-            b[n] = 0;
-            fclose(f);
-            char *p = strrchr(b, ')');
-            unsigned long ut = 0, st = 0;
-            if (p &&
-                sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &ut, &st) == 2)
-                s->server = (double)(ut + st) / (double)sysconf(_SC_CLK_TCK),
-                s->server_sys = (double)st / (double)sysconf(_SC_CLK_TCK);
-        }
-        snprintf(fn, sizeof fn, "/proc/%d/status", o_server_pid);
-        if ((f = fopen(fn, "r"))) {
             while (fgets(b, sizeof b, f)) {
                 sscanf(b, "VmRSS: %ld", &s->rss);
                 sscanf(b, "VmHWM: %ld", &s->hwm);
@@ -1613,6 +1638,12 @@ static int report(void)
            srv, s > 0 ? 100 * srv / s : 0, C.msgs ? srv * 1e6 / (double)C.msgs : 0,
            C.msgs ? (sn1.server_sys - sn0.server_sys) * 1e6 / (double)C.msgs : 0, sn1.rss,
            sn_begin.rss, sn1.hwm);
+    if (o_front_pid)
+        printf("\"front_us_per_msg\":%.3f,",
+               C.msgs ? (sn1.front - sn0.front) * 1e6 / (double)C.msgs : 0);
+    if (o_redis_pid)
+        printf("\"redis_us_per_msg\":%.3f,",
+               C.msgs ? (sn1.redis - sn0.redis) * 1e6 / (double)C.msgs : 0);
     printf("\"server_core_busy_pct\":%.1f,\"core_busy_pct\":%.1f,\"steal_pct\":%.2f,", busy[0], busy[1],
            steal);
     printf("\"first_error\":\"%s\"}\n", first_error);
@@ -1646,7 +1677,8 @@ static void usage(void)
           "MSG_PER_S]\n"
           "  [--ack own|all] [--ramp N] [--addresses N] [--browser-headers] [--unicode] "
           "[--server-pid PID]\n"
-          "  [--server-core N] [--core N] [--open-timeout S]\n"
+          "  [--server-core N] [--core N] [--open-timeout S] [--front-port P] [--front-pid PID]\n"
+          "  [--redis-pid PID]\n"
           "modes: ws-echo ws-fanout xhr-echo xhr-fanout stream-fanout open idle\n"
           "  r1-echo r1-fanout r1-poll r1-idle\n",
           stderr);
@@ -1701,6 +1733,12 @@ static void options(int argc, char **argv)
             o_addrs = atoi(v);
         else if (!strcmp(a, "--server-pid"))
             o_server_pid = atoi(v);
+        else if (!strcmp(a, "--front-pid"))
+            o_front_pid = atoi(v);
+        else if (!strcmp(a, "--redis-pid"))
+            o_redis_pid = atoi(v);
+        else if (!strcmp(a, "--front-port"))
+            o_front_port = atoi(v);
         else if (!strcmp(a, "--server-core"))
             o_core[0] = atoi(v);
         else if (!strcmp(a, "--core"))
@@ -1725,6 +1763,8 @@ static void options(int argc, char **argv)
         die("option out of range");
     if (o_pace > 0 && o_mode != M_WSECHO && !fan)
         die("--pace works with ws-echo and the fanout modes");
+    if (o_front_port && o_mode != M_XHRECHO && !fan)
+        die("--front-port works with xhr-echo and the fanout modes");
 }
 
 int main(int argc, char **argv)
@@ -1736,7 +1776,8 @@ int main(int argc, char **argv)
     getrlimit(RLIMIT_NOFILE, &rl);
     rl.rlim_cur = rl.rlim_max;
     setrlimit(RLIMIT_NOFILE, &rl);
-    u32 need = (u32)o_conns * (o_mode == M_XHRECHO ? 2 : 1) + 32;
+    u32 each = o_mode != M_XHRECHO ? 1 : o_front_port ? 4 : 2; /* connections of a session */
+    u32 need = (u32)o_conns * each + 32;
     if (need > rl.rlim_cur)
         die("needs %u descriptors, the limit is %lu", need, (unsigned long)rl.rlim_cur);
     rng_state = clock_ns() ^ ((u64)getpid() << 40) ^ 0x9e3779b97f4a7c15ull;
@@ -1750,7 +1791,7 @@ int main(int argc, char **argv)
 
     int fan = o_mode == M_WSFAN || o_mode == M_XHRFAN || o_mode == M_STRFAN;
     nsess = (u32)o_conns + (u32)fan;
-    nconns = nsess + (o_mode == M_XHRECHO ? nsess : 0);
+    nconns = nsess * each;
     sess = calloc(nsess, sizeof *sess);
     conns = calloc(nconns, sizeof *conns);
     u32 ring = 1;
@@ -1780,11 +1821,18 @@ int main(int argc, char **argv)
             s->b = &conns[nsess + i];
             s->b->s = s;
             s->b->role = R_SEND;
+            if (o_front_port) {
+                s->turn_a = &conns[2 * nsess + i];
+                s->turn_b = &conns[3 * nsess + i];
+                *s->turn_a = (Conn){.fd = -1, .idx = 2 * nsess + i, .role = R_POLL, .s = s, .front = 1};
+                *s->turn_b = (Conn){.fd = -1, .idx = 3 * nsess + i, .role = R_SEND, .s = s, .front = 1};
+            }
         }
     }
     if (fan) {
         pub = &sess[nsess - 1];
         pub->is_pub = 1;
+        pub->a->front = o_front_port != 0;
     }
     if (o_pace > 0) {
         double iv = 1e9 / o_pace;

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from typing import NotRequired, TypedDict
 
+from bench.clustered import RedisCost
 from bench.loads import GROWTH, LOADS, Load, Measurement
 from bench.stalls import MEMORY_PCT, Stall, memory_growth
 
@@ -23,6 +24,10 @@ DEARER = {"r1-echo": 1.15, "r1-fanout": 1.06}
 """How many times as much CPU time a message of a resumable session may take as a stock one's."""
 MORE_MEMORY = 1.2
 """How many KiB a silent resumable session may take beside a stock one."""
+CLUSTER_DEARER = {"cluster-fanout n1000": 1.05}
+"""How many times as much CPU time a message may take with a cluster as in one process."""
+CLUSTER_LATER = {"cluster-poll c100": 1.0}
+"""How many milliseconds later half of the messages may arrive with a cluster."""
 
 LEGEND = """\
 rate/s      messages delivered, or sessions opened, in a second
@@ -35,7 +40,9 @@ limit=1     the same beside a minimal server in C
 KiB/conn    what the server's memory grew by for each connection
 stall ms    the longest that the loop was held up by our own process, in which other programs
             had no part; with them: late ms
-gc ms       the longest run of the garbage collector; full: how many of its runs were full ones"""
+gc ms       the longest run of the garbage collector; full: how many of its runs were full ones
+home        of a cluster: the process that has the sessions; front: the other one, to which their
+            requests go by turns, or where a message to all is sent"""
 
 Cell = Callable[[list[Measurement]], str]
 
@@ -49,6 +56,7 @@ class Report(TypedDict):
     options: dict[str, float]
     measurements: list[Measurement]
     stalls: NotRequired[list[Stall]]
+    redis: NotRequired[RedisCost]
 
 
 def text(report: Report) -> str:
@@ -57,7 +65,7 @@ def text(report: Report) -> str:
     loads = dict.fromkeys(row["load"] for row in rows)
     tables = [_load_table(load, [row for row in rows if row["load"] == load]) for load in loads]
     stalls = _stall_tables(report.get("stalls", []))
-    compared = [*_growth_tables(rows), *_resumable_tables(rows)]
+    compared = [*_growth_tables(rows), *_resumable_tables(rows), *_cluster_tables(rows)]
     return "\n\n".join([_heading(report), *tables, *compared, *stalls, LEGEND])
 
 
@@ -84,26 +92,26 @@ def _load_table(load: str, rows: list[Measurement]) -> str:
         mine = sound.get(server, [])
         cells = [cell(mine) if mine else "-" for cell in columns.values()]
         lines.append([server, *cells, _notes([row for row in rows if row["server"] == server])])
-    return "\n".join([load, *_aligned(lines)])
+    return "\n".join([load, *aligned(lines)])
 
 
 def _message_columns(sound: dict[str, list[Measurement]]) -> dict[str, Cell]:
-    node, limit = (_cost(sound.get(server, [])) for server in (NODE, LIMIT))
+    node, limit = (cost(sound.get(server, [])) for server in (NODE, LIMIT))
     return {
         "rate/s": lambda rows: f"{_median(row['rate'] for row in rows):.0f}",
         "p50 ms": lambda rows: f"{_median(row['p50_us'] for row in rows) / 1000:.2f}",
         "p99 ms": lambda rows: f"{_median(row['p99_us'] for row in rows) / 1000:.2f}",
         "core %": lambda rows: f"{_median(row['server_cpu_pct'] for row in rows):.0f}",
-        "us/message": lambda rows: f"{_cost(rows):.2f}",
+        "us/message": lambda rows: f"{cost(rows):.2f}",
         "spread %": _spread,
-        "node=1": lambda rows: _ratio(node, _cost(rows)),
-        "limit=1": lambda rows: _ratio(limit, _cost(rows)),
+        "node=1": lambda rows: _ratio(node, cost(rows)),
+        "limit=1": lambda rows: _ratio(limit, cost(rows)),
     }
 
 
 def _idle_columns() -> dict[str, Cell]:
     return {
-        "KiB/conn": lambda rows: f"{_median(map(_memory, rows)):.1f}",
+        "KiB/conn": lambda rows: f"{memory(rows):.1f}",
         "MiB in all": lambda rows: f"{_median(row['server_rss_kb'] / 1024 for row in rows):.0f}",
     }
 
@@ -116,10 +124,10 @@ def _growth_tables(rows: list[Measurement]) -> list[str]:
     sound = {load: _sound(row for row in rows if row["load"] == load) for load in loads}
     lines = [["server", *loads, ""]]
     for server in sound[loads[0]]:
-        costs = [_cost(sound[load].get(server, [])) for load in loads]
+        costs = [cost(sound[load].get(server, [])) for load in loads]
         lines.append([server, *(_ratio(cost, costs[0]) for cost in costs), ""])
-    table = [f"CPU time for a message; {loads[0]} is 1", *_aligned(lines)]
-    first, last = (_cost(sound.get(load, {}).get("ours", [])) for load in (LOADS[0], GROWTH[-1]))
+    table = [f"CPU time for a message; {loads[0]} is 1", *aligned(lines)]
+    first, last = (cost(sound.get(load, {}).get("ours", [])) for load in (LOADS[0], GROWTH[-1]))
     if first and last:
         table.append(
             f"ours: {GROWTH[-1]} / {LOADS[0]} = {last / first:.2f}, at most {MOST_GROWTH:g} wanted"
@@ -134,33 +142,56 @@ def _resumable_tables(rows: list[Measurement]) -> list[str]:
         for load in (dict.fromkeys(row["load"] for row in rows))
     }
     costs = [["load", "stock", "~r1", "ratio", "wanted", ""]]
-    memory = [["load", "stock", "~r1", "more", "wanted", ""]]
+    sizes = [["load", "stock", "~r1", "more", "wanted", ""]]
     for name, found in sound.items():
         load = Load.parse(name)
         stock = sound.get(name.replace(load.mode, load.shape))
         if not load.resumable or not found or not stock:
             continue
         if load.shape == "idle":
-            before, after = (_median(map(_memory, each)) for each in (stock, found))
+            before, after = map(memory, (stock, found))
             cells = [f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}", f"{MORE_MEMORY:g}"]
-            memory.append([name, *cells, ""])
+            sizes.append([name, *cells, ""])
         else:
-            before, after = _cost(stock), _cost(found)
+            before, after = cost(stock), cost(found)
             wanted = f"{DEARER[load.mode]:.2f}" if load.mode in DEARER else "-"
             cells = [f"{before:.2f}", f"{after:.2f}", _ratio(after, before), wanted]
             costs.append([name, *cells, ""])
-    tables = {"us/message": costs, "KiB/conn": memory}
+    tables = {"us/message": costs, "KiB/conn": sizes}
     return [
-        "\n".join([f"{unit} of our resumable sessions, beside stock ones", *_aligned(lines)])
+        "\n".join([f"{unit} of our resumable sessions, beside stock ones", *aligned(lines)])
         for unit, lines in tables.items()
         if len(lines) > 1
     ]
 
 
-def _stall_tables(stalls: list[Stall]) -> list[str]:
-    """Returns the table of what held up our loop, if that was measured."""
-    if not stalls:
-        return []
+def _cluster_tables(rows: list[Measurement]) -> list[str]:
+    """Returns the tables of what a cluster costs, beside one process of the same run."""
+    costs = [["load", "one", "home", "front", "ratio", "wanted", ""]]
+    times = [["load", "one", "cluster", "more", "wanted", ""]]
+    for name in dict.fromkeys(row["load"] for row in rows if Load.parse(row["load"]).clustered):
+        sound = _sound(row for row in rows if row["load"] == name)
+        one, cluster = sound.get("ours"), sound.get("ours-cluster")
+        if not one or not cluster:
+            continue
+        home, front = cost(cluster), front_cost(cluster)
+        cells = [f"{cost(one):.2f}", f"{home:.2f}", f"{front:.2f}" if front else "-"]
+        wanted = f"{CLUSTER_DEARER[name]:.2f}" if name in CLUSTER_DEARER else "-"
+        costs.append([name, *cells, _ratio(home + front, cost(one)), wanted, ""])
+        before, after = (_median(row["p50_us"] / 1000 for row in each) for each in (one, cluster))
+        cells = [f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"]
+        wanted = f"{CLUSTER_LATER[name]:.2f}" if name in CLUSTER_LATER else "-"
+        times.append([name, *cells, wanted, ""])
+    tables = {"us/message": costs, "p50 ms": times}
+    return [
+        "\n".join([f"{unit} in a cluster, beside one process", *aligned(lines)])
+        for unit, lines in tables.items()
+        if len(lines) > 1
+    ]
+
+
+def stall_table(stalls: list[Stall]) -> list[str]:
+    """Returns the lines of a table of what held up our loop."""
     lines = [["meanwhile", "stall ms", "wanted", "late ms", "gc ms", "full", "MiB", ""]]
     for stall in stalls:
         allowed = stall["allowed_ms"]
@@ -173,7 +204,14 @@ def _stall_tables(stalls: list[Stall]) -> list[str]:
             f"{stall['rss_kb'] / 1024:.0f}",
         ]
         lines.append([stall["what"], *cells, ""])
-    table = ["what held up our loop", *_aligned(lines)]
+    return ["what held up our loop", *aligned(lines)]
+
+
+def _stall_tables(stalls: list[Stall]) -> list[str]:
+    """Returns the table of what held up our loop, if that was measured."""
+    if not stalls:
+        return []
+    table = stall_table(stalls)
     growth = memory_growth(stalls)
     if growth is not None:
         table.append(
@@ -214,8 +252,19 @@ def _notes(rows: list[Measurement]) -> str:
     return "; ".join(notes)
 
 
-def _cost(rows: list[Measurement]) -> float:
+def cost(rows: list[Measurement]) -> float:
+    """Returns the microseconds of the server's CPU time that a message takes."""
     return _median(row["server_us_per_msg"] for row in rows)
+
+
+def front_cost(rows: Iterable[Measurement]) -> float:
+    """Returns what a message takes at the front, in microseconds; 0 where there is none."""
+    return _median(row["front_us_per_msg"] for row in rows if "front_us_per_msg" in row)
+
+
+def memory(rows: Iterable[Measurement]) -> float:
+    """Returns the KiB that a connection takes."""
+    return _median(map(_memory, rows))
 
 
 def _memory(row: Measurement) -> float:
@@ -237,7 +286,7 @@ def _ratio(one: float, other: float) -> str:
     return f"{one / other:.2f}" if one and other else "-"
 
 
-def _aligned(lines: list[list[str]]) -> list[str]:
+def aligned(lines: list[list[str]]) -> list[str]:
     """Sets cells below each other: the first and the last to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [

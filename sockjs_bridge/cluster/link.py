@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from sockjs_bridge.cluster.linkframes import (
+    Frame,
     Frames,
     HungUp,
     Kind,
@@ -33,6 +35,8 @@ LINK_BUFFER: Final = 2**23
 #: Seconds between two looks at a link. What is counted are looks, not seconds: a process that was
 #: stopped itself must not take the other one for dead.
 TICK: Final = 0.5
+#: Frames, or streams, that are handled in a go: a crowd must not hold up the loop.
+BATCH: Final = 100
 #: Looks without a byte after which the other side is pinged, and after which it is cut off.
 QUIET: Final = 3
 DEAD: Final = 9
@@ -78,6 +82,10 @@ class Link(asyncio.Protocol):
         self._ready: asyncio.Future[None] | None = None
         self._frames = Frames()
         self._streams: dict[int, Stream] = {}
+        # What was read and is not handled; and what does not know yet that the link is over.
+        self._unread: deque[Frame] = deque()
+        self._orphans: deque[Stream] = deque()
+        self._going = self._holds = self._ended = False
         self._last = 0
         self._asked: dict[int, Callable[[bool | None], object]] = {}
         self._last_asked = 0
@@ -122,15 +130,16 @@ class Link(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Called by the loop."""
         self.paused = False
-        self._tell(self._streams, lambda stream: stream.end.writable())
+        self._tell(self._streams.values(), lambda stream: stream.end.writable())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self._transport = None
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(HungUp("it hung up"))
-        streams, self._streams = self._streams, {}
-        self._tell(streams, lambda stream: stream.lost(broken=True))
+        self._ended = True
+        if not self._going:
+            self._go_on()
         asked, self._asked = self._asked, {}
         for done in asked.values():
             done(None)
@@ -178,6 +187,7 @@ class Link(asyncio.Protocol):
             self._ready.set_result(None)
 
     def _fail(self, error: LinkError) -> None:
+        self._unread.clear()
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(error)
         elif self.proved:
@@ -228,19 +238,63 @@ class Link(asyncio.Protocol):
         self._streams.pop(ref, None)
 
     def _read(self, data: bytes) -> None:
-        for kind, ref, payload in self._frames.feed(data):
-            if kind is Kind.PING:
-                self.send(Kind.PONG, 0)
-            elif kind is Kind.ASK:
-                self.send(Kind.ANSWER, ref, b"1" if self._judges() else b"")
-            elif kind is Kind.ANSWER:
-                if (done := self._asked.pop(ref, None)) is not None:
-                    done(bool(payload))
-            elif kind is Kind.OPEN:
-                self._begin(ref, payload)
-            elif (stream := self._streams.get(ref)) is not None:
-                # Others are over here, which their other ends do not know yet.
-                self._hear(stream, kind, ref, payload)
+        self._unread += self._frames.feed(data)
+        if not self._going:
+            self._go()
+
+    def _go_later(self) -> None:
+        if not self._going:
+            self._going = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._going = False
+        try:
+            self._go()
+        except LinkError as error:
+            self._fail(error)
+
+    def _go(self) -> None:
+        """Handles what was read, as much as one go may; then tells streams that the link is over.
+
+        Raises:
+            LinkError: the other process sent what it may not.
+        """
+        for _ in range(min(BATCH, len(self._unread))):
+            self._handle(*self._unread.popleft())
+        if self._unread:
+            self._go_later()
+        elif self._ended:
+            self._orphans += self._streams.values()
+            self._streams = {}
+            some = [self._orphans.popleft() for _ in range(min(BATCH, len(self._orphans)))]
+            # Some have ended by themselves meanwhile.
+            some = [stream for stream in some if not stream.over]
+            self._tell(some, lambda stream: stream.lost(broken=True))
+            if self._orphans:
+                self._go_later()
+        self._hold()
+
+    def _hold(self) -> None:
+        """Has no more read as long as something waits that was."""
+        transport, holds = self._transport, bool(self._unread)
+        if transport is not None and not transport.is_closing() and holds is not self._holds:
+            self._holds = holds
+            (transport.pause_reading if holds else transport.resume_reading)()
+
+    def _handle(self, kind: Kind, ref: int, payload: bytes) -> None:
+        if kind is Kind.PING:
+            self.send(Kind.PONG, 0)
+        elif kind is Kind.ASK:
+            self.send(Kind.ANSWER, ref, b"1" if self._judges() else b"")
+        elif kind is Kind.ANSWER:
+            if (done := self._asked.pop(ref, None)) is not None:
+                done(bool(payload))
+        elif kind is Kind.OPEN:
+            self._begin(ref, payload)
+        elif (stream := self._streams.get(ref)) is not None:
+            # Others are over here, which their other ends do not know yet.
+            self._hear(stream, kind, ref, payload)
 
     def _begin(self, ref: int, payload: bytes) -> None:
         if self._accept is None or ref in self._streams:
@@ -264,8 +318,8 @@ class Link(asyncio.Protocol):
         except Exception:
             self._failed(stream)
 
-    def _tell(self, streams: dict[int, Stream], tell: Callable[[Stream], object]) -> None:
-        for stream in list(streams.values()):
+    def _tell(self, streams: Iterable[Stream], tell: Callable[[Stream], object]) -> None:
+        for stream in list(streams):
             try:
                 tell(stream)
             except Exception:
@@ -283,7 +337,7 @@ class Link(asyncio.Protocol):
 
     def tick(self) -> None:
         """Called each `TICK` seconds: sees whether the other side is there."""
-        self._tell(self._streams, lambda stream: stream.end.ticked())
+        self._tell(self._streams.values(), lambda stream: stream.end.ticked())
         self._quiet += 1
         if self._quiet == QUIET:
             self.send(Kind.PING, 0)

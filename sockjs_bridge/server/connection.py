@@ -15,13 +15,7 @@ from sockjs_bridge.server.addresses import Addresses
 from sockjs_bridge.server.attached import Attached, Relays
 from sockjs_bridge.server.flow import BEHIND, SOCKJS_PATIENCE, UNREAD, Flow
 from sockjs_bridge.server.plain import MAX_HELD, Forms, Incomplete, PlainRequest
-from sockjs_bridge.server.states import KEEPING, READING, Event, Ownership, State
-
-#: Seconds that the rest of a request may take: browsers send head and body one after the other.
-HOLD = 0.25
-#: How many ticks of the loop aiohttp has, after the last byte of a response, to say that it waits
-#: for the next request.
-DEFERRALS = 3
+from sockjs_bridge.server.states import DEFERRALS, HOLD, KEEPING, READING, Event, Ownership, State
 
 # Looked up once: the members of an enumeration take as long as the table itself.
 _TAKEN, _ANSWERED, _LOST = Event.TAKEN, Event.ANSWERED, State.LOST
@@ -73,10 +67,9 @@ class PeerConnection(Ownership, asyncio.Protocol):
         super().__init__(State.AIOHTTP if answer is None else State.IDLE)
         self.activity = activity
         self.forms: Forms = {}
-        self.busy = False
+        self.busy = self.half_closed = False
         self.heard = 0.0
-        self.half_closed = False
-        self.answered = 0
+        self.answered = self._deferrals = 0
         self.request: web.BaseRequest | None = None
         self.receiver: Attached | None = None
         self.relays: Relays | None = None
@@ -88,7 +81,6 @@ class PeerConnection(Ownership, asyncio.Protocol):
         # What has arrived and is not handed on: a part of a request, one that is deferred, or what
         # came behind one.
         self._kept = b""
-        self._deferrals = 0
         self._due: float | None = None
 
     @property
@@ -114,7 +106,10 @@ class PeerConnection(Ownership, asyncio.Protocol):
         """Called by the loop."""
         self.heard = self._now()
         if self.state in READING:
-            self._read(data)
+            if self.activity.reads.take(self._look_again):
+                self._read(data)
+            else:
+                self._defer(self._kept + data)
         elif self.state in KEEPING:
             self._kept += data
             if len(self._kept) > MAX_HELD:
@@ -204,7 +199,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
 
     # Reading
 
-    def _read(self, data: bytes) -> None:
+    def _read(self, data: bytes, turn: bool = False) -> None:
         assert self._answer is not None
         begun = self._kept
         whole = begun + data if begun else data
@@ -219,30 +214,37 @@ class PeerConnection(Ownership, asyncio.Protocol):
         waits = self._aiohttp is None or aiohttp_parts.waits(self._aiohttp)
         if request is not None and not waits and self._deferrals < DEFERRALS:
             self._deferrals += 1
-            self._kept = whole
-            self._due = None
-            self.move(Event.EARLY)
+            self._defer(whole)
             self.activity.clock.call_soon(self._look_again)
             return
-        self._kept = b""
-        self._deferrals = 0
-        if request is not None and waits and self._answer(request, self):
-            return
+        self._kept, self._deferrals = b"", 0
+        if request is not None and waits:
+            opens = request.head is not None and request.head.upgrades
+            if not opens and self._answer(request, self):
+                return
+            if not (turn or self.activity.beginnings.take(lambda: self._look_again(turn=True))):
+                self._defer(whole)
+                return
+            if opens and self._answer(request, self):
+                return
         self.move(Event.ODD if request is None else Event.PASSED)
         if begun:
             # As it came: what is wrong behind a request does not take that one along.
             self._ask_aiohttp(begun)
         self._ask_aiohttp(data)
 
-    def _look_again(self) -> None:
+    def _defer(self, whole: bytes) -> None:
+        self._kept, self._due = whole, None
+        self.move(Event.EARLY)
+
+    def _look_again(self, turn: bool = False) -> None:
         if self.state is State.DEFERRED:
             deferred, self._kept = self._kept, b""
-            self._read(deferred)
+            self._read(deferred, turn)
 
     def _stop_waiting(self) -> None:
         """Leaves what has begun to aiohttp."""
-        begun, self._kept = self._kept, b""
-        self._deferrals = 0
+        begun, self._kept, self._deferrals = self._kept, b"", 0
         self.move(Event.ODD)
         self._ask_aiohttp(begun)
 
@@ -329,8 +331,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
         if self.state is State.AIOHTTP:
             # It is aiohttp's for good: what came behind the handshake is, whole or not.
             self._answer = None
-        self._due = None
-        self._deferrals = 0
+        self._due, self._deferrals = None, 0
         self.move(Event.ASKED)
 
     def given_back(self) -> None:
@@ -339,8 +340,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
         if self.state is State.ANSWERING:
             # What came behind the handshake is read when that is answered.
             return
-        more = bool(self._kept) or self._answer is None
-        self.move(Event.REFUSED_AND_MORE if more else Event.REFUSED)
+        self.move(Event.REFUSED_AND_MORE if self._kept or not self._answer else Event.REFUSED)
         self._read_kept()
 
     def hand_over(self) -> bytes:

@@ -10,7 +10,7 @@ The rules:
    the connection again when the next one is, which needs two certainties. All that it got were
    whole requests; and it has answered them, so that responses keep their order. It says the second
    only some ticks of the loop behind the last byte, and a quick client's next request is there
-   before: that one is deferred.
+   before: that one is deferred. So is one whose turn has not come (`turns`).
 2. Once aiohttp got what was not read to its end here, where requests begin is known to it alone,
    and the connection is its own for good. So a request that is never completed meets aiohttp's
    own limits.
@@ -35,7 +35,8 @@ class State(enum.IntEnum):
     IDLE = enum.auto()
     #: A request has begun; the rest of it is awaited here.
     PARTIAL = enum.auto()
-    #: A request has come, which may be answered here when aiohttp is through with the one before.
+    #: A request has come, which may be answered here when aiohttp is through with the one before;
+    #: or one whose turn has not come.
     DEFERRED = enum.auto()
     #: A request is being answered here.
     ANSWERING = enum.auto()
@@ -60,7 +61,8 @@ class Event(enum.IntEnum):
 
     #: The beginning of a plain request has arrived, and no more.
     BEGUN = enum.auto()
-    #: A plain request has arrived, and aiohttp may be answering the one before.
+    #: A plain request has arrived, and aiohttp may be answering the one before, or too many are
+    #: beginning.
     EARLY = enum.auto()
     #: A plain request is answered here.
     TAKEN = enum.auto()
@@ -88,6 +90,12 @@ class Event(enum.IntEnum):
     LOST = enum.auto()
 
 
+#: Seconds that the rest of a request may take: browsers send head and body one after the other.
+HOLD: Final = 0.25
+#: How many ticks of the loop aiohttp has, after the last byte of a response, to say that it waits
+#: for the next request.
+DEFERRALS: Final = 3
+
 #: Where what arrives is read.
 READING: Final = frozenset({State.IDLE, State.PARTIAL, State.DEFERRED, State.LENT})
 #: Where it is kept until something else is through.
@@ -109,7 +117,12 @@ _SHARED: Final = {
 
 #: What follows from an event in a state. A pair that is missing is impossible.
 TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
-    State.IDLE: {**_READ, Event.BEGUN: State.PARTIAL, Event.ENDED: State.CLOSING},
+    State.IDLE: {
+        **_READ,
+        Event.BEGUN: State.PARTIAL,
+        Event.EARLY: State.DEFERRED,
+        Event.ENDED: State.CLOSING,
+    },
     State.PARTIAL: _SHARED,
     State.DEFERRED: {**_READ, Event.EARLY: State.DEFERRED, Event.ASKED: State.HANDSHAKE},
     State.ANSWERING: {

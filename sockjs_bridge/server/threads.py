@@ -97,6 +97,11 @@ class ThreadPool:
         self._next_warning = self._next_failure = 0.0
 
     @property
+    def closed(self) -> bool:
+        """Whether it takes no more jobs."""
+        return self._closed
+
+    @property
     def busy(self) -> int:
         """How many threads are at work."""
         return min(self._unfinished, self._threads)

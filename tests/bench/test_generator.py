@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from bench import run
 from bench.loads import Load, Measurement, run_generator
 from bench.servers import (
     BENCH,
@@ -86,11 +92,91 @@ def test_our_server_loses_nothing(programs: Path, ours: int, load: str, prefix: 
     [
         ("ours", "ws-fanout n10"),
         ("ours", "r1-fanout n10 k4"),
-        ("ours-cluster", "ws-fanout n10"),
     ],
 )
 def test_our_server_loses_no_broadcast(programs: Path, server: str, load: str) -> None:
     is_sound(found(programs, SERVERS[server].install(), load, "/broadcast"))
+
+
+@pytest.mark.parametrize(
+    ("server", "load", "front"),
+    [
+        ("ours-cluster", "ws-fanout n10", False),
+        ("ours-cluster", "cluster-fanout n10", True),
+        ("ours-cluster", "cluster-poll c10", True),
+        ("ours-cluster", "cluster-open c3", False),
+        ("ours", "cluster-poll c10", False),
+        ("ours", "cluster-fanout n10", False),
+    ],
+)
+def test_a_cluster_loses_nothing(programs: Path, server: str, load: str, front: bool) -> None:
+    """Its processes are told apart; in one process the clients do the same."""
+    installed, (cpu, *_) = SERVERS[server].install(), os.sched_getaffinity(0)
+    measured = run.measure(
+        SERVERS[server], installed, Load.parse(load), 0.5, programs / "sockjs_load", (cpu, cpu)
+    )
+    is_sound(measured)
+    assert ("front_us_per_msg" in measured, "redis_us_per_msg" in measured) == (
+        front,
+        server == "ours-cluster",
+    )
+
+
+def test_requests_go_elsewhere_by_turns(programs: Path) -> None:
+    """A poll to another process than the one before, a send to another one than the poll."""
+    counts: list[Counter[str]] = [Counter(), Counter()]
+    port = free_port()
+    with (
+        running(SERVERS["ours"].install(), port, programs / f"{port}.log"),
+        counting(port, counts[0]) as home,
+        counting(port, counts[1]) as front,
+    ):
+        is_sound(measure(programs, home, "xhr-echo c3", "/echo", "--front-port", front))
+    polls, sends = ([count[kind] for count in counts] for kind in ("xhr", "xhr_send"))
+    # Nearly as many here as there: each of the three sessions may have one more.
+    assert abs(polls[0] - polls[1]) <= 3
+    assert abs(sends[0] - sends[1]) <= 3
+    assert min(polls) > 3
+
+
+@contextmanager
+def counting(port: int, counts: Counter[str]) -> Iterator[int]:
+    """Pass connections on to a server, and count what is asked over them."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+
+        async def answers() -> None:
+            while data := await there.read(65536):
+                writer.write(data)
+
+        answering = asyncio.ensure_future(answers())
+        try:
+            while data := await reader.read(65536):
+                # One request at a time, in one piece.
+                counts[data.split(b" ")[1].rpartition(b"/")[2].decode()] += 1
+                back.write(data)
+        finally:
+            answering.cancel()
+            back.close()
+            writer.close()
+
+    started: Future[tuple[int, asyncio.AbstractEventLoop]] = Future()
+
+    async def main() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            started.set_result((server.sockets[0].getsockname()[1], asyncio.get_running_loop()))
+            with suppress(asyncio.CancelledError):
+                await server.serve_forever()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    own, loop = started.result()
+    try:
+        yield own
+    finally:
+        loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
+        thread.join()
 
 
 def is_sound(measured: Measurement) -> None:

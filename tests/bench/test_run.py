@@ -48,7 +48,8 @@ def measurements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[
     monkeypatch.setattr(run, "measure", measure)
     monkeypatch.setattr(run, "BUILD", tmp_path)
     monkeypatch.setattr(run, "compile_c", lambda source: source)
-    for name in ("ours", "limit"):
+    monkeypatch.setattr(run, "redis_cost", lambda: {"publish": 9.0, "push": 0.3})
+    for name in ("ours", "ours-cluster", "limit"):
         server = dataclasses.replace(servers.SERVERS[name], install=lambda: installed)
         monkeypatch.setitem(servers.SERVERS, name, server)
     return order
@@ -57,10 +58,11 @@ def measurements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[
 def test_everything_in_full() -> None:
     """The loads of the figures to reach, those that show growth, and all peers."""
     plan = planned()
-    assert (plan, plan.peers[0], len(plan.loads)) == (run.FULL, "ours", 16)
+    assert (plan, plan.peers[0], len(plan.loads)) == (run.FULL, "ours", 20)
+    assert plan.redis and not planned("--short").redis
 
 
-@pytest.mark.parametrize(("plan", "minutes"), [(run.FULL, 25), (run.SHORT, 3)])
+@pytest.mark.parametrize(("plan", "minutes"), [(run.FULL, 28), (run.SHORT, 3)])
 def test_it_ends_in_time(plan: run.Plan, minutes: float) -> None:
     """With a tenth to spare."""
     assert plan.duration < 0.9 * 60 * minutes
@@ -180,6 +182,34 @@ def test_only_ours_has_resumable_sessions(measurements: list[tuple[str, str]]) -
     )
 
 
+@pytest.mark.parametrize("peers", ["ours", "ours-cluster", "limit,ours"])
+def test_a_cluster_is_measured_beside_one_process(
+    measurements: list[tuple[str, str]], tmp_path: Path, peers: str
+) -> None:
+    """Whichever of the two is named; and once, what a message takes of Redis."""
+    run.main(["--peers", peers, "--loads", "cluster-poll c100", "--reps", "1"])
+    assert measurements == [("cluster-poll c100", name) for name in ("ours", "ours-cluster")]
+    (file,) = tmp_path.glob("*.json")
+    assert json.loads(file.read_text())["redis"] == {"publish": 9.0, "push": 0.3}
+    assert "nor with a cluster, except for ours and ours-cluster" in refusal(
+        "--peers", "limit", "--loads", "cluster-poll c100"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "files", "fronted"),
+    [
+        ("cluster-fanout n1000", "ws-fanout", 1100, True),
+        ("cluster-poll c100", "xhr-echo", 500, True),
+        ("cluster-open c32", "open", 132, False),
+    ],
+)
+def test_loads_of_a_cluster(name: str, shape: str, files: int, fronted: bool) -> None:
+    """The generator has modes for them; polls go to two processes."""
+    load = Load.parse(name)
+    assert (load.clustered, load.shape, load.files, load.fronted) == (True, shape, files, fronted)
+
+
 def test_servers_take_turns(measurements: list[tuple[str, str]]) -> None:
     run.main(["--peers", "ours,limit", "--loads", "open c32,ws-echo c1", "--reps", "2"])
     once = [(load, server) for load in ("open c32", "ws-echo c1") for server in ("ours", "limit")]
@@ -284,6 +314,8 @@ def test_peers_are_installed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         ("bench", ""),
         ("bench-short", "--short"),
         ("bench-stalls", "--stalls"),
+        ("bench-killed SESSIONS=90 SHARE=100", "--sessions '90' --share '100'"),
+        ("bench-capacity REPORT=file", "file"),
         (
             "bench LOADS='ws-echo c500,xhr-echo c100 k4' PEERS=ours,limit REPS=2 SECONDS=5",
             "--loads 'ws-echo c500,xhr-echo c100 k4' --peers 'ours,limit' --reps '2' --seconds '5'",
@@ -300,5 +332,5 @@ def test_make_passes_arguments_on(command: str, arguments: str) -> None:
         text=True,
         check=True,
     )
-    (wanted,) = re.findall(r"python -m bench.run((?:.*\\\n)*.*)\n", done.stdout)
+    (wanted,) = re.findall(r"python -m bench\.\w+((?:.*\\\n)*.*)\n", done.stdout)
     assert wanted.replace("\\\n", "").split() == arguments.split()

@@ -201,6 +201,29 @@ def test_resumable_sessions_beside_stock_ones() -> None:
     assert "beside stock ones" not in table.text(report(*rows[2:4], rows[5]))
 
 
+def test_a_cluster_beside_one_process() -> None:
+    """Home and front are told apart; what was not measured twice is not there."""
+    rows = [
+        measured("ours", "cluster-fanout n1000", 10),
+        measured("ours-cluster", "cluster-fanout n1000", 10.2, front_us_per_msg=0.2, p50_us=1500.0),
+        measured("ours", "cluster-open c32", 400),
+        measured("ours-cluster", "cluster-open c32", 500),
+        measured("ours", "cluster-poll c100", 80),
+        measured("ours-cluster", "cluster-poll c9", 80),
+    ]
+    assert paragraph("us/message in a cluster, beside one process", *rows) == [
+        "load                     one    home  front  ratio  wanted",
+        "cluster-fanout n1000   10.00   10.20   0.20   1.04    1.05",
+        "cluster-open c32      400.00  500.00      -   1.25       -",
+    ]
+    assert paragraph("p50 ms in a cluster, beside one process", *rows) == [
+        "load                   one  cluster   more  wanted",
+        "cluster-fanout n1000  1.00     1.50  +0.50       -",
+        "cluster-open c32      1.00     1.00  +0.00       -",
+    ]
+    assert "in a cluster, beside" not in table.text(report(*rows[4:]))
+
+
 def test_what_held_up_our_loop() -> None:
     stalls = [
         stall("opening 10000 WebSockets", allowed_ms=None, own_ms=376.41, late_ms=1160.8),

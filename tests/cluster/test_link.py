@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sockjs_bridge.cluster import link as link_module
 from sockjs_bridge.cluster import links as links_module
 from sockjs_bridge.cluster.link import Link
 from sockjs_bridge.cluster.linkframes import Kind, LinkError
@@ -172,6 +173,75 @@ async def test_what_waits_when_the_link_ends(caplog: pytest.LogCaptureFixture) -
         assert (answers, front.ends) == ([None], [True])
         await until(lambda: not link._out)
     assert not caplog.records
+
+
+@pytest.fixture
+def goes_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "BATCH", 3)
+
+
+@pytest.mark.usefixtures("goes_of_three")
+async def test_a_crowd_is_told_in_goes_that_the_link_is_over() -> None:
+    """What the loop has to do meanwhile is done; who has ended by itself hears nothing."""
+    async with pair() as (_, dial, ends, _):
+        link = await dial()
+        fronts = [link.open((), End) for _ in range(8)]
+        await until(lambda: len(ends) == 8)
+        goes: list[int] = []
+
+        def count() -> None:
+            goes.append(sum(map(len, (front.ends for front in fronts))))
+            if goes[-1] and not fronts[7].stream.over:
+                fronts[7].stream.close()
+            if goes[-1] < 7:
+                asyncio.get_running_loop().call_soon(count)
+
+        link.abort()
+        count()
+        await until(lambda: goes[-1] == 7)
+        assert list(dict.fromkeys(goes)) == [0, 3, 6, 7]
+        assert [front.ends for front in fronts] == [[True]] * 7 + [[]]
+
+
+@pytest.mark.usefixtures("goes_of_three")
+async def test_what_comes_at_once_is_heard_in_goes() -> None:
+    """In order, with other work of the loop in between, and all of it before the end."""
+    async with pair() as (_, dial, ends, _):
+        link = await dial()
+        front = link.open((), End)
+        await until(lambda: ends)
+        accepted: Any = ends[0].stream._link
+        heard: list[bytes] = []
+
+        def look() -> None:
+            heard.append(ends[0].heard)
+            if not ends[0].ends:
+                asyncio.get_running_loop().call_soon(look)
+
+        for number in range(8):
+            front.stream.write(b"%d" % number)
+        link._flush()
+        link._transport.close()
+        look()
+        await until(lambda: ends[0].ends)
+        assert list(dict.fromkeys(heard)) == [b"", b"012", b"012345", b"01234567"]
+        assert (ends[0].ends, accepted._holds) == ([True], False)
+
+
+@pytest.mark.usefixtures("goes_of_three")
+async def test_link_that_breaks_its_rules_late_in_a_crowd() -> None:
+    """It is cut in a later go; what came behind is not heard."""
+    async with pair() as (_, dial, ends, _):
+        link = await dial()
+        front = link.open((), End)
+        await until(lambda: ends)
+        for number in range(4):
+            front.stream.write(b"%d" % number)
+        # A number that is taken.
+        link.send(Kind.OPEN, 1, b"[]")
+        front.stream.write(b"late")
+        await until(lambda: ends[0].ends and front.ends)
+        assert ends[0].heard == b"0123"
 
 
 async def test_answer_to_what_nobody_has_asked() -> None:

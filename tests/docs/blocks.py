@@ -26,7 +26,7 @@ _CAPTION = re.compile(r":caption: *(.*)\n")
 OTHER_WAYS = re.compile(
     r"^(?! *\.\. ).*::$"
     r"|^ *\.\. (code|sourcecode|highlight|include)::"
-    r"|^ *\.\. literalinclude::(?! ((\.\./)?deploy/|middleboxes-))",
+    r"|^ *\.\. literalinclude::(?! ((\.\./)?deploy/|middleboxes-|capacity\.))",
     re.M,
 )
 

@@ -60,6 +60,14 @@ NOT_RUN = {
         "performance",
         '$ make bench PEERS=ours LOADS="ws-echo c100,r1-echo c100,idle n5000,r1-idle n5000"',
     ): "it measures for minutes",
+    (
+        "performance",
+        '$ make bench PEERS=ours LOADS="cluster-fanout n1000,cluster-poll c100,cluster-open c32"',
+    ): "it measures for minutes; tests/bench tries its loads",
+    (
+        "performance",
+        "$ make bench-killed SESSIONS=5000 SHARE=100",
+    ): "it measures for minutes; tests/bench tries it in small",
     ("performance", "make bench"): "what that printed",
     (
         "performance",

@@ -17,7 +17,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from sockjs_bridge.core import protocol, transports
 from sockjs_bridge.pyramid.hooks import SessionHandler
-from sockjs_bridge.server import aiohttp_parts, connection
+from sockjs_bridge.server import aiohttp_parts
+from sockjs_bridge.server.states import HOLD
 from sockjs_bridge.server.workers import SessionWorkers
 from tests.server.support import PATIENCE
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
@@ -178,7 +179,7 @@ async def test_head_that_does_not_go_on() -> None:
         wire.feed(send("two")[:20])
         assert not server.runner._web.connections
         await until_closed(wire)
-        assert time.monotonic() - begun >= connection.HOLD
+        assert time.monotonic() - begun >= HOLD
         assert server.heard == ["one"]
 
 

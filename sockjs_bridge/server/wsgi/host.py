@@ -36,6 +36,10 @@ logger = logging.getLogger("sockjs_bridge.server")
 #: Bytes of a file that are read at once for a client that takes them within so many seconds.
 QUICK_BLOCK = 4 * BLOCK
 QUICK = 0.1
+#: For each thread of `WSGIHost.call`, how many calls are in the pool at a time. Threads that have
+#: no end of work leave the loop the interpreter only every few milliseconds, for one event each
+#: time; so a crowd waits here.
+AT_A_TIME = 2
 #: Threads that read and write files, whose systems answer at once: none of them waits for a client.
 FILE_THREADS = 4
 
@@ -70,6 +74,7 @@ class WSGIHost:
         self._pool = pool
         self._relief = Relief(pool)
         self._handshakes = handshakes or pool
+        self._turns = asyncio.Semaphore(AT_A_TIME * self._handshakes.size)
         self._options = options
         self.files = ThreadPool(FILE_THREADS, "sockjs-files")
         self._outflow = Outflow(pool, options.max_response_memory)
@@ -120,7 +125,11 @@ class WSGIHost:
             Exception: whatever the application raised.
         """
         exchange = Exchange(self._app, environ, lambda head, block: None)
-        head = await self._handshakes.run(exchange.drain)
+        async with self._turns:
+            if self._handshakes.closed:
+                # It is dropped like those that wait in the pool.
+                raise asyncio.CancelledError
+            head = await self._handshakes.run(exchange.drain)
         return head.status, head.reason, head.headers
 
     async def serve(

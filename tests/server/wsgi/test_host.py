@@ -593,6 +593,51 @@ async def test_call():
     assert closed == ["test-1"]
 
 
+async def test_a_crowd_of_calls_waits_beside_the_pool():
+    """Two for each thread are in there at a time: threads with no end of work starve the loop."""
+    gate = threading.Event()
+
+    def app(environ, start_response):
+        gate.wait(PATIENCE)
+        start_response("200 OK", [])
+        return []
+
+    async with serving(app, threads=2) as served:
+        calls = [
+            asyncio.ensure_future(served.host.call({"REQUEST_METHOD": "GET"})) for _ in range(9)
+        ]
+        await until(lambda: served.pool.submitted == 4)
+        # Who gives up leaves its turn to others, wherever it waits.
+        calls[8].cancel()
+        calls[3].cancel()
+        await until(lambda: served.pool.submitted == 5)
+        assert served.pool.waiting <= 3
+        gate.set()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert results.count((200, "OK", [])) == 7
+        assert served.pool.submitted == 8
+
+
+async def test_calls_that_wait_are_dropped_when_the_pool_closes():
+    gate = threading.Event()
+
+    def app(environ, start_response):
+        gate.wait(PATIENCE)
+        start_response("200 OK", [])
+        return []
+
+    async with serving(app, threads=1) as served:
+        calls = [
+            asyncio.ensure_future(served.host.call({"REQUEST_METHOD": "GET"})) for _ in range(4)
+        ]
+        await until(lambda: (served.pool.begun, served.pool.submitted) == (1, 2))
+        served.pool.close()
+        gate.set()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert results[0] == (200, "OK", [])
+        assert [type(each) for each in results[1:]] == [asyncio.CancelledError] * 3
+
+
 async def test_call_ignores_lengths_and_takes_what_is_written():
     def app(environ, start_response):
         start_response("200 OK", [("Content-Length", "99")])(b"written")
