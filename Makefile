@@ -44,6 +44,8 @@ BROWSERS =
 
 # Where it is set, each worker of the tests would compile all of them anew: half of a quick check.
 unexport PYTHONDONTWRITEBYTECODE
+# Trio has one for Hypothesis, and each worker would import all of it for nothing.
+export HYPOTHESIS_NO_PLUGINS = 1
 
 .PHONY: demo demo-cluster check test test-js compiled test-units test-browsers test-python coverage lint format docs bench bench-short bench-stalls proxies browser-files programs dist clean
 

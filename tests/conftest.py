@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import linecache
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -155,6 +156,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 # is everything in it, in a checkout the tests too. Pyramid finds templates by pkg_resources, which
 # does not know that loader.
 pkg_resources.register_loader_type(AssertionRewritingHook, pkg_resources.DefaultProvider)
+
+# For each declaration of an application Pyramid keeps the line of code, for which the standard
+# library looks each time whether four files have changed: a tenth of what an application takes.
+linecache.checkcache = lambda filename=None: None
 
 # Each test has an application of its own, and compiling its templates took half of the time.
 # Chameleon reads this when it is imported; servers in other processes have it too.
