@@ -190,8 +190,8 @@ async def test_slow_handler(transport: str, endpoint: str, monkeypatch: pytest.M
                 sending = asyncio.create_task(send_all(ws, texts))
                 (session,) = server.sessions(endpoint)
                 await asyncio.to_thread(server.eventually, lambda: session.awaited)
-                # Another session of the same age tells when time-outs have had their time. Only over
-                # a WebSocket a pong is due.
+                # Another session of the same age tells when time-outs have had their time. Over
+                # HTTP no pong is due.
                 beats = 2 if transport in HTTP else 20
                 async with asyncio.timeout(PATIENCE):
                     while other.heartbeats < beats:
