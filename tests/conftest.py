@@ -144,7 +144,7 @@ class Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        starts = PARTS.get(Path(file).name, ())
+        starts = PARTS.get(file.rpartition("/")[2], ())
         return file + next((start for start in starts if test.startswith(start)), "")
 
 
