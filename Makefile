@@ -22,7 +22,7 @@ BUILD = setup.cfg pyproject.toml buildtools/build_backend.py
 DEMO = $(VENV)/.installed-demo
 TEST = $(VENV)/.installed-test
 
-# Tests mostly wait, those with browsers most of all: seven workers keep two cores busy. Those with
+# Tests mostly wait, those with browsers most of all: eight workers keep two cores busy. Those with
 # browsers are a run of their own, beside all others: no worker collects what the other run has, and
 # coverage costs nothing where it finds nothing new. tests/conftest.py says what stays together.
 TESTS = $(if $(FULL),SOCKJS_TEST_FULL=1) $(BIN)/python -m pytest --dist loadscope \
@@ -71,7 +71,7 @@ test-browsers: $(TEST)
 	@$(TESTS) -n 4 tests/e2e >build/browsers.txt 2>&1; status=$$?; cat build/browsers.txt; exit $$status
 
 test-python: $(TEST)
-	$(TESTS) -n 3 --ignore=tests/e2e $(if $(COVERAGE),--cov --cov-report=)
+	$(TESTS) -n 4 --ignore=tests/e2e $(if $(COVERAGE),--cov --cov-report=)
 
 # Some of them talk to our server.
 test-js: $(TEST) $(NODE_MODULES)

@@ -30,11 +30,15 @@ WITHOUT_SERVER = "not server"
 LONGEST = (
     *("e2e/test_transports.py", "e2e/test_life.py", "e2e/test_resuming_page.py"),
     *("e2e/test_server_trouble.py", "e2e/test_proxies.py", "e2e/test_messages.py"),
-    *("packaging/test_build.py", "integration/test_scenarios.py", "integration/test_pserve.py"),
-    *("integration/test_gunicorn.py", "proxies/test_deploy.py"),
-    *("interop/test_node_client.py", "pyramid_chat/test_talk.py", "pyramid_chat/test_pages.py"),
-    *("integration/test_threads.py", "resume/test_browser_machine.py", "resume/test_machine.py"),
-    *("core/test_session_machine.py", "server/test_skins.py"),
+    *("packaging/test_build.py", "integration/test_scenarios.py", "pyramid_chat/test_talk.py"),
+    *("pyramid_chat/test_pages.py", "pyramid_chat/test_accounts.py", "proxies/test_deploy.py"),
+    *("interop/test_reconnecting_client.py", "proxies/test_programs.py", "docs/test_template.py"),
+    *("integration/test_gunicorn.py", "server/test_flow.py", "cluster/test_processes.py"),
+    *("cluster/test_relay_processes.py", "cluster/test_relaying.py", "pyramid/test_types.py"),
+    *("integration/test_threads.py", "server/test_aiohttp_parts.py", "docs/test_built.py"),
+    *("interop/test_node_client.py", "integration/test_pserve.py", "cluster/test_life.py"),
+    *("resume/test_browser_machine.py", "resume/test_machine.py", "core/test_session_machine.py"),
+    *("server/test_skins.py",),
 )
 #: Files that are more than one scope, by what the name of a test begins with.
 PARTS = {"test_proxies.py": ("test_behind[frames", "test_behind[")}
