@@ -50,6 +50,10 @@ hypothesis.settings.register_profile("night", max_examples=2000, deadline=None)
 # Unless --hypothesis-profile names another one.
 hypothesis.settings.load_profile("test")
 
+# Thousands of applications are made, and each is full of circles: Python would look for garbage all
+# the time.
+gc.set_threshold(10_000, 10, 10)
+
 BROKEN = pytest.StashKey[list[str]]()
 
 
