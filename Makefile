@@ -25,7 +25,7 @@ BUILD = setup.cfg pyproject.toml buildtools/build_backend.py
 DEMO = $(VENV)/.installed-demo
 TEST = $(VENV)/.installed-test
 
-# Tests mostly wait, those with browsers most of all: seven workers keep two cores busy. Those with
+# Tests mostly wait, those with browsers most of all: eight workers keep two cores busy. Those with
 # browsers are a run of their own, beside all others: no worker collects what the other run has, and
 # coverage costs nothing where it finds nothing new. tests/conftest.py says what stays together.
 TESTS = $(if $(FULL),SOCKJS_TEST_FULL=1) $(BIN)/python -m pytest --dist loadscope \
@@ -56,6 +56,8 @@ BROWSERS =
 
 # Where it is set, each worker of the tests would compile all of them anew: half of a quick check.
 unexport PYTHONDONTWRITEBYTECODE
+# Trio has one for Hypothesis, and each worker would import all of it for nothing.
+export HYPOTHESIS_NO_PLUGINS = 1
 
 .PHONY: demo demo-cluster check test test-js compiled test-units test-pythons test-browsers test-python coverage lint format docs bench bench-short bench-stalls bench-killed bench-capacity proxies browser-files programs dist clean
 
@@ -81,7 +83,7 @@ test-browsers: $(TEST)
 	@$(TESTS) -n 4 tests/e2e >build/browsers.txt 2>&1; status=$$?; cat build/browsers.txt; exit $$status
 
 test-python: $(TEST)
-	$(TESTS) -n 3 --ignore=tests/e2e $(if $(COVERAGE),--cov --cov-report=)
+	$(TESTS) -n 4 --ignore=tests/e2e $(if $(COVERAGE),--cov --cov-report=)
 
 # Some of them talk to our server.
 test-js: $(TEST) $(NODE_MODULES)

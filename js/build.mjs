@@ -53,5 +53,6 @@ async function buildChat() {
   await removeOthers(chat, ["manifest.json", ...written(result.metafile)]);
 }
 
-await buildBridge();
+// What is wrong in a script of the page shows at once.
 await buildChat();
+await buildBridge();

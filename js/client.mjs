@@ -152,20 +152,25 @@ async function buildFile(outdir, source, name, fields) {
   return written(metafile);
 }
 
+/** Makes the types of the client into a folder that is there. */
+export async function buildTypes(outdir) {
+  // The compiler makes types of the sources, and leaves those alone that are written by hand.
+  const compiler = path.join(js, "node_modules", "typescript", "bin", "tsc");
+  const project = path.join(js, "tsconfig.types.json");
+  await promisify(execFile)(process.execPath, [compiler, "-p", project, "--outDir", outdir]);
+  const sources = path.join(js, "src", "client");
+  for (const name of await readdir(sources)) {
+    if (name.endsWith(".d.ts")) await copyFile(path.join(sources, name), path.join(outdir, name));
+  }
+}
+
 /** Builds what npm packs into a folder, and nothing else is left in it. */
 export async function buildPackage(outdir) {
   await rm(outdir, { recursive: true, force: true });
   await buildClient(outdir);
   const types = path.join(outdir, "types");
   await mkdir(types);
-  // The compiler makes types of the sources, and leaves those alone that are written by hand.
-  const compiler = path.join(js, "node_modules", "typescript", "bin", "tsc");
-  const project = path.join(js, "tsconfig.types.json");
-  await promisify(execFile)(process.execPath, [compiler, "-p", project, "--outDir", types]);
-  const sources = path.join(js, "src", "client");
-  for (const name of await readdir(sources)) {
-    if (name.endsWith(".d.ts")) await copyFile(path.join(sources, name), path.join(types, name));
-  }
+  await buildTypes(types);
   await copyFile(path.join(js, "..", "LICENSE"), path.join(outdir, "LICENSE"));
 }
 

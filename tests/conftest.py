@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import linecache
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,12 +30,16 @@ WITHOUT_SERVER = "not server"
 LONGEST = (
     *("e2e/test_transports.py", "e2e/test_life.py", "e2e/test_resuming_page.py"),
     *("e2e/test_server_trouble.py", "e2e/test_proxies.py", "e2e/test_messages.py"),
-    *("packaging/test_build.py", "integration/test_scenarios.py", "integration/test_pserve.py"),
-    *("integration/test_gunicorn.py", "proxies/test_deploy.py"),
     *("e2e/test_cluster.py", "e2e/test_chat_cluster.py", "cluster/test_histories_processes.py"),
-    *("interop/test_node_client.py", "pyramid_chat/test_talk.py", "pyramid_chat/test_pages.py"),
-    *("integration/test_threads.py", "resume/test_browser_machine.py", "resume/test_machine.py"),
-    *("core/test_session_machine.py", "server/test_skins.py"),
+    *("packaging/test_build.py", "integration/test_scenarios.py", "pyramid_chat/test_talk.py"),
+    *("pyramid_chat/test_pages.py", "pyramid_chat/test_accounts.py", "proxies/test_deploy.py"),
+    *("interop/test_reconnecting_client.py", "proxies/test_programs.py", "docs/test_template.py"),
+    *("integration/test_gunicorn.py", "server/test_flow.py", "cluster/test_processes.py"),
+    *("cluster/test_relay_processes.py", "cluster/test_relaying.py", "pyramid/test_types.py"),
+    *("integration/test_threads.py", "server/test_aiohttp_parts.py", "docs/test_built.py"),
+    *("interop/test_node_client.py", "integration/test_pserve.py", "cluster/test_life.py"),
+    *("resume/test_browser_machine.py", "resume/test_machine.py", "core/test_session_machine.py"),
+    *("server/test_skins.py",),
 )
 #: Files that are more than one scope, by what the name of a test begins with.
 PARTS = {"test_proxies.py": ("test_behind[frames", "test_behind[")}
@@ -49,6 +54,10 @@ hypothesis.settings.register_profile("test", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("night", max_examples=2000, deadline=None)
 # Unless --hypothesis-profile names another one.
 hypothesis.settings.load_profile("test")
+
+# Thousands of applications are made, and each is full of circles: Python would look for garbage all
+# the time.
+gc.set_threshold(10_000, 10, 10)
 
 BROKEN = pytest.StashKey[list[str]]()
 
@@ -157,7 +166,7 @@ class Scheduling(LoadScopeScheduling):
         file, _, test = nodeid.partition("::")
         if _balanced(file, test):
             return "conformance, resumable" if "resumable" in file else "conformance, stock"
-        starts = PARTS.get(Path(file).name, ())
+        starts = PARTS.get(file.rpartition("/")[2], ())
         return file + next((start for start in starts if test.startswith(start)), "")
 
 
@@ -169,6 +178,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 # is everything in it, in a checkout the tests too. Pyramid finds templates by pkg_resources, which
 # does not know that loader.
 pkg_resources.register_loader_type(AssertionRewritingHook, pkg_resources.DefaultProvider)
+
+# For each declaration of an application Pyramid keeps the line of code, for which the standard
+# library looks each time whether four files have changed: a tenth of what an application takes.
+linecache.checkcache = lambda filename=None: None
 
 # Each test has an application of its own, and compiling its templates took half of the time.
 # Chameleon reads this when it is imported; servers in other processes have it too.

@@ -53,6 +53,10 @@ def needs_server(item: pytest.Function) -> bool:
     return any(_reaches(function) for function in (item.function, *fixtures))
 
 
+#: What is known to use none of them, whatever names it.
+_harmless: set[object] = set()
+
+
 @functools.cache
 def _reaches(start: Callable[..., object]) -> bool:
     """Tells whether a function, or one of these tests' that it names, uses one of `NAMES`."""
@@ -60,7 +64,7 @@ def _reaches(start: Callable[..., object]) -> bool:
     waiting: list[object] = [start]
     while waiting:
         found = waiting.pop()
-        if found in seen:
+        if found in seen or found in _harmless:
             continue
         seen.add(found)
         if isinstance(found, type):
@@ -80,6 +84,7 @@ def _reaches(start: Callable[..., object]) -> bool:
             if (getattr(known[name], "__module__", None) or "").startswith("tests.")
             and (inspect.isroutine(known[name]) or isinstance(known[name], type))
         ]
+    _harmless.update(seen)
     return False
 
 

@@ -47,6 +47,11 @@ def log_to(
     return logger, handler
 
 
+def filler(number: int) -> str:
+    """Makes the first line longer than the pipe: nothing is written to its end before one reads."""
+    return "x" * (80 if number else 2 * PIPE)
+
+
 def test_what_is_logged_is_written_in_order(pipe: tuple[TextIO, TextIO]) -> None:
     """As a StreamHandler writes it."""
     reader, writer = pipe
@@ -61,7 +66,7 @@ def test_a_log_that_nobody_reads_is_not_waited_for(pipe: tuple[TextIO, TextIO]) 
     reader, writer = pipe
     logger, handler = log_to(writer)
     for number in range(2000):
-        logger.info("line %d %s", number, "x" * 80)
+        logger.info("line %d %s", number, filler(number))
     dropped = handler.dropped
     assert dropped > 1000
     # Nobody reads, and yet an exit goes on.
@@ -82,7 +87,7 @@ def test_a_format_that_wants_more_than_a_record_has(pipe: tuple[TextIO, TextIO])
     logger, handler = log_to(writer)
     handler.setFormatter(logging.Formatter("%(request)s %(message)s"))
     for number in range(2000):
-        logger.info("line %d %s", number, "x" * 80, extra={"request": "GET"})
+        logger.info("line %d %s", number, filler(number), extra={"request": "GET"})
     dropped = handler.dropped
     for _ in range(2000 - dropped):
         reader.readline()

@@ -141,7 +141,11 @@ def _all(code: CodeType) -> Iterator[CodeType]:
 
 def _asks(code: CodeType, kept: Collection[str] = ()) -> bool:
     """Tells whether a code takes the connection of a request, or one of these off its ``self``."""
+    wanted = _CONNECTION.union(kept)
     for each in _all(code):
+        # Few have such a name, and to take code apart is slow.
+        if wanted.isdisjoint(each.co_names):
+            continue
         for owner, step in pairwise(get_instructions(each)):
             if step.opname not in _LOADS_ATTRIBUTE:
                 continue
@@ -154,6 +158,8 @@ def _asks(code: CodeType, kept: Collection[str] = ()) -> bool:
 
 def _kept(code: CodeType) -> set[str]:
     """Returns the attributes that ``__init__`` sets to the connection as it is."""
+    if _CONNECTION.isdisjoint(code.co_names):
+        return set()
     steps = [*get_instructions(code)]
     return {
         last.argval

@@ -32,7 +32,7 @@ class Node:
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self.options = ServerOptions.parse({"listen": "127.0.0.1:0", "shutdown_timeout": 2})
+        self.options = ServerOptions.parse({"listen": "127.0.0.1:0", "shutdown_timeout": 1})
         self.runner = Runner(app, self.options)
         self.port = 0
 

@@ -23,13 +23,18 @@ Balance = Callable[[Processes, str], Program]
 
 pytestmark = pytest.mark.integration
 
-#: Seconds of a lease: short, so that tests are.
-LEASE = 1
+#: Seconds of a lease, and between heartbeats, without which a client takes its server for gone some
+#: seconds later: short, so that tests are.
+LEASE = HEARTBEAT = 1
 
 
 @pytest.fixture
 def two(processes: Start, redis: RedisServer) -> Processes:
-    settings = {"sockjs.cluster": redis.url, "sockjs.cluster_lease": LEASE}
+    settings = {
+        "sockjs.cluster": redis.url,
+        "sockjs.cluster_lease": LEASE,
+        "sockjs.heartbeat_delay": HEARTBEAT,
+    }
     return processes(2, settings=settings, server={"shutdown_timeout": 10})
 
 

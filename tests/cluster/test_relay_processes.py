@@ -16,6 +16,7 @@ from tests.cluster.redisserver import RedisServer
 from tests.cluster.test_processes import ask, start
 from tests.integration.support import PATIENCE, connected
 from tests.proxies.programs import Program
+from tests.selection import FULL
 
 Start = Callable[..., Processes]
 Balance = Callable[[Processes, str], Program]
@@ -52,12 +53,13 @@ async def exchange(ws, count: int) -> None:
 async def test_all_ways(three: Processes, balance: Balance, balancer: str) -> None:
     """Messages of each transport arrive once and in order, whoever gets the requests."""
     url = balance(three, balancer).url
+    count = 200 if FULL else 40
     for transport in STOCK:
         async with connected(f"{url}/echo", transport) as ws:
-            await exchange(ws, 200)
+            await exchange(ws, count)
     for transport in RESUMABLE:
         async with connect(f"{url}/echo", resume=True, transport=transport) as ws:
-            await exchange(ws, 200)
+            await exchange(ws, count)
 
 
 async def home_of(three: Processes, ws) -> Server:

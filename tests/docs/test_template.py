@@ -12,6 +12,7 @@ import pytest
 
 from tests.docs.test_tutorial import STARTER, STEPS, Project, starter_page
 from tests.integration.support import connected, get, outcome
+from tests.selection import FULL
 
 PARTS = Path(__file__).with_name("template")
 """What the template writes for other answers than the tutorial's, and what an author adds to it."""
@@ -194,7 +195,8 @@ class Variant(Project):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("language", "database"), [("chameleon", False), ("jinja2", True), ("chameleon", True)]
+    ("language", "database"),
+    [("chameleon", False), ("jinja2", True), *([("chameleon", True)] if FULL else [])],
 )
 def test_variant(tmp_path: Path, language: str, database: bool) -> None:
     """It is made, changed as the documentation says, tested by its own tests, and served."""

@@ -287,11 +287,16 @@ def test_checkout_without_npm_says_what_to_do(tmp_path: Path, no_npm: str) -> No
 
 
 @pytest.fixture
-def checkout(built: Built, tmp_path: Path) -> Path:
+def checkout(built: Built, tmp_path: Path) -> Iterator[Path]:
     """A checkout in which all is built, to be changed."""
-    target = tmp_path / "checkout"
-    shutil.copytree(built.checkout, target, symlinks=True)
-    return target
+    target, packages = tmp_path / "checkout", Path("js/node_modules")
+    shutil.copytree(built.checkout, target, ignore=shutil.ignore_patterns(packages.name))
+    # Nothing writes into them, and they are many.
+    shutil.copytree(
+        built.checkout / packages, target / packages, symlinks=True, copy_function=os.link
+    )
+    yield target
+    shutil.rmtree(target)
 
 
 def test_what_is_built_is_not_built_again(checkout: Path, no_npm: str) -> None:

@@ -26,7 +26,7 @@ def run(*command: str | Path, cwd: Path) -> str:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=230,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

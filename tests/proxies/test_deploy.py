@@ -7,6 +7,7 @@ from __future__ import annotations
 import configparser
 import json
 import re
+import secrets
 import shlex
 import socket
 import ssl
@@ -34,11 +35,25 @@ SCRIPT = "from pyramid_chat.scripts import main; raise SystemExit(main())"
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL of its own."""
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database in a PostgreSQL of its own, with tables and an account.
+
+    The commands are those of the unit.
+    """
     cluster = Cluster()
-    yield cluster
-    cluster.destroy()
+    try:
+        url = cluster.url(cluster.create())
+        ini = production(url, tmp_path_factory.mktemp("commands"), free_port())
+        upgrade = unit()["ExecStartPre"]
+        run(upgrade, ini)
+        run(
+            upgrade.replace(" upgrade ", " add-user "),
+            *(ini, "Ada", "--password-stdin"),
+            text="a good password\n",
+        )
+        yield url
+    finally:
+        cluster.destroy()
 
 
 @pytest.fixture
@@ -159,25 +174,18 @@ def test_container(tmp_path: Path) -> None:
 INI = "/etc/pyramid-chat/production.ini"
 
 
-def set_up(cluster: Cluster, folder: Path, port: int) -> Path:
-    """Write production.ini, make the tables as its unit does, and an account."""
+def production(database: str, folder: Path, port: int) -> Path:
+    """Write production.ini."""
     ini = folder / "production.ini"
     ini.write_text(
         adapted(
             "production.ini",
             {
-                "postgresql:///pyramid_chat": cluster.url(cluster.create()),
+                "postgresql:///pyramid_chat": database,
                 "/var/lib/pyramid-chat/": f"{folder}/",
                 "127.0.0.1:6543": f"127.0.0.1:{port}",
             },
         )
-    )
-    upgrade = unit()["ExecStartPre"]
-    run(upgrade, ini)
-    run(
-        upgrade.replace(" upgrade ", " add-user "),
-        *(ini, "Ada", "--password-stdin"),
-        text="a good password\n",
     )
     return ini
 
@@ -188,10 +196,10 @@ def judge(log: Path) -> None:
     assert re.search(r"^127\.0\.0\.1 .*POST /sign-in", log.read_text(), re.MULTILINE)
 
 
-async def test_production(cluster: Cluster, tmp_path: Path) -> None:
+async def test_production(database: str, tmp_path: Path) -> None:
     """The unit's commands make the tables and start the chat, where somebody signs in and talks."""
     port = free_port()
-    ini = set_up(cluster, tmp_path, port)
+    ini = production(database, tmp_path, port)
     with (
         served(unit()["ExecStart"], port, tmp_path / "log", **{INI: str(ini)}) as log,
         Nginx(tmp_path, f"http://127.0.0.1:{port}", SITE) as proxy,
@@ -201,10 +209,10 @@ async def test_production(cluster: Cluster, tmp_path: Path) -> None:
     judge(log)
 
 
-async def test_gunicorn(cluster: Cluster, redis: RedisServer, tmp_path: Path) -> None:
+async def test_gunicorn(database: str, redis: RedisServer, tmp_path: Path) -> None:
     """The same by gunicorn, whose workers are a cluster; all that is said goes to one log."""
     port = free_port()
-    ini = set_up(cluster, tmp_path, port)
+    ini = production(database, tmp_path, port)
     commands = unit("pyramid-chat-gunicorn.service")
     assert commands["ExecStartPre"] == unit()["ExecStartPre"]
     redis.start()
@@ -225,14 +233,14 @@ async def test_gunicorn(cluster: Cluster, redis: RedisServer, tmp_path: Path) ->
 
 @pytest.mark.parametrize("balancer", [HAProxyInTurn, NginxInTurn])
 async def test_instances(
-    cluster: Cluster,
+    database: str,
     redis: RedisServer,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     balancer: type[HAProxyInTurn | NginxInTurn],
 ) -> None:
     """Several instances behind a proxy that takes them in turn; one of them may be gone."""
-    set_up(cluster, tmp_path, free_port())
+    production(database, tmp_path, free_port())
     redis.start()
     sockets = tmp_path_factory.mktemp("s")
     ini = tmp_path / "instance.ini"
@@ -287,7 +295,10 @@ async def sign_in_and_talk(proxy: TLSProgram) -> None:
             welcome = json.loads(await ws.recv())
             assert welcome["user"]["name"] == "Ada"
             (room,) = welcome["rooms"]
-            message = {"type": "message", "room": room["id"], "key": "first", "text": "hello"}
+            # The tests share a database, in which a key stands for one message.
+            message = {
+                "type": "message", "room": room["id"], "key": secrets.token_hex(8), "text": "hello",
+            }  # fmt: skip
             await ws.send(json.dumps({"type": "open", "room": room["id"]}))
             await ws.send(json.dumps(message))
             async for text in ws:

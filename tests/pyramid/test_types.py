@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,11 +46,24 @@ def chat(request: object) -> None:
     pass
 """
 
+Check = Callable[[str, str], tuple[int, str]]
+
 each_checker = pytest.mark.parametrize("checker", CLEAN)
 
 
-def check(checker: str, directory: Path, code: str) -> tuple[int, str]:
-    """Run a checker over a module, and return its status and what it says."""
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy keeps of the modules that each application imports."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def check(tmp_path: Path, cache: Path) -> Check:
+    """Runs a checker over a module, and returns its status and what it says."""
+    return functools.partial(_check, tmp_path, cache)
+
+
+def _check(directory: Path, cache: Path, checker: str, code: str) -> tuple[int, str]:
     path = directory / "application.py"
     path.write_text(code)
     environ = dict(os.environ)
@@ -56,7 +71,7 @@ def check(checker: str, directory: Path, code: str) -> tuple[int, str]:
         config = directory / "mypy.ini"
         config.write_text(MYPY)
         environ["MYPYPATH"] = str(ROOT)
-        command = [sys.executable, "-m", "mypy", "--cache-dir", os.devnull, "--config-file"]
+        command = [sys.executable, "-m", "mypy", "--cache-dir", str(cache), "--config-file"]
         command += [str(config), str(path)]
     else:
         (directory / "pyrightconfig.json").write_text(json.dumps(PYRIGHT))
@@ -69,24 +84,24 @@ def check(checker: str, directory: Path, code: str) -> tuple[int, str]:
 
 
 @each_checker
-def test_an_application_is_typed(tmp_path, checker):
+def test_an_application_is_typed(check, checker):
     """Strictly, with no type of Pyramid's known; a misuse is told, and nothing else."""
-    assert check(checker, tmp_path, Path(typed_app.__file__).read_text()) == CLEAN[checker]
+    assert check(checker, Path(typed_app.__file__).read_text()) == CLEAN[checker]
 
 
 @each_checker
-def test_the_example_of_the_reference_is_typed(tmp_path, checker):
+def test_the_example_of_the_reference_is_typed(check, checker):
     (code,) = [block.code for block in collect() if block.key == ("api", "typed.py")]
-    assert check(checker, tmp_path, code) == CLEAN[checker]
+    assert check(checker, code) == CLEAN[checker]
 
 
 @pytest.mark.parametrize(
     ("checker", "said"), [("mypy", "untyped-decorator"), ("pyright", "UntypedFunctionDecorator")]
 )
-def test_a_decorator_without_types_would_be_seen(tmp_path, checker, said):
+def test_a_decorator_without_types_would_be_seen(check, checker, said):
     """What these tests are for: so it was for whoever uses Pyramid's own."""
     code = f"from pyramid.view import view_config\n\n\n{DECORATED}"
-    status, told = check(checker, tmp_path, code)
+    status, told = check(checker, code)
     assert (status, said in told) == (1, True)
 
 

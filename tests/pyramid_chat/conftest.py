@@ -8,6 +8,8 @@ import itertools
 import json
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy.engine import make_url
 from yarl import URL
 
 from pyramid_chat import conversation, main, passwords, people
@@ -29,6 +32,7 @@ from tests.pyramid_chat.postgresql import Cluster
 PATIENCE = 40.0
 """Seconds after which a test gives up waiting for what must happen."""
 PASSWORD = "correct horse"
+MEMORY = Path("/dev/shm")
 LOBBY = 1
 """The room that there is at first."""
 
@@ -244,17 +248,32 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database of its own: SQLite's, where a test does not ask for another one."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        return f"sqlite:///{tmp_path / 'chat.sqlite'}"
-    cluster: Cluster = request.getfixturevalue("cluster")
-    return cluster.url(cluster.create())
+    if getattr(request, "param", "sqlite") != "sqlite":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        yield cluster.url(cluster.create())
+        return
+    # In memory where that can be had: a disk takes its time for what is to survive a power cut.
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else tmp_path) as folder:
+        yield f"sqlite:///{folder}/chat.sqlite"
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of SQLite that has its tables, and nothing in them: making them takes long."""
+    path = tmp_path_factory.mktemp("tables") / "chat.sqlite"
+    database = Database(make_url(f"sqlite:///{path}"), timeout=10)
+    database.start(migrate=True)
+    database.engine.dispose()
+    return path
 
 
 @pytest.fixture
-def start(database_url: str, tmp_path: Path) -> Start:
+def start(database_url: str, tables: Path, tmp_path: Path) -> Start:
     """Starts a chat: ``with start(**settings) as chat``; again, with the same database."""
+    if (url := make_url(database_url)).get_backend_name() == "sqlite":
+        shutil.copy(tables, str(url.database))
 
     @contextlib.contextmanager
     def start(**settings: Any) -> Iterator[Chat]:

@@ -28,8 +28,8 @@ async def has_only_what_was_said_before(start: Start) -> None:
             assert (await ada.say("after"))["version"] == 2
 
 
-async def test_sqlite(start: Start, tmp_path: Path) -> None:
-    backup, database = tmp_path / "backup.sqlite", tmp_path / "chat.sqlite"
+async def test_sqlite(start: Start, tmp_path: Path, database_url: str) -> None:
+    backup, database = tmp_path / "backup.sqlite", Path(str(make_url(database_url).database))
     _, _, statement = shlex.split(BLOCKS["back up SQLite"].splitlines()[0])
     with start() as chat:
         async with chat.visit("Ada") as ada:
@@ -40,7 +40,7 @@ async def test_sqlite(start: Start, tmp_path: Path) -> None:
             await ada.say("too late")
     for name in ("chat.sqlite-wal", "chat.sqlite-shm"):
         assert f"/var/lib/pyramid-chat/{name}" in BLOCKS["restore SQLite"]
-        (tmp_path / name).unlink(missing_ok=True)
+        database.with_name(name).unlink(missing_ok=True)
     shutil.copyfile(backup, database)
     await has_only_what_was_said_before(start)
 

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from pyramid_chat.coalescer import Coalescer
+from tests.integration.support import eventually
 
 PATIENCE = 40.0
 
@@ -51,7 +52,8 @@ def test_a_call_that_fails_is_logged_and_the_next_is_made(
     coalescer.call("a", fail)
     coalescer.call("b", done.set)
     assert done.wait(PATIENCE)
-    assert "could not be told" in caplog.text
+    # Where the machine is slow, the other key's call is made at once.
+    eventually(lambda: "could not be told" in caplog.text)
 
 
 def test_keys_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

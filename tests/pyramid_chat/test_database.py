@@ -132,7 +132,7 @@ def test_a_migration_can_be_taken_back(database: Database) -> None:
         assert "message" in inspect(connection).get_table_names()
 
 
-def test_sqlite_writes_ahead_and_keeps_its_promises(database: Database, tmp_path: Path) -> None:
+def test_sqlite_writes_ahead_and_keeps_its_promises(database: Database) -> None:
     with database.engine.connect() as connection:
         for pragma, value in (
             ("journal_mode", "wal"),
@@ -143,7 +143,7 @@ def test_sqlite_writes_ahead_and_keeps_its_promises(database: Database, tmp_path
         ):
             assert connection.scalar(text(f"PRAGMA {pragma}")) == value
     # The file itself, whoever opens it.
-    with sqlite3.connect(tmp_path / "chat.sqlite") as other:
+    with sqlite3.connect(str(database.url.database)) as other:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     other.close()
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -27,9 +26,9 @@ def chat(start: Start) -> Iterator[Chat]:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[sqlite3.Connection]:
+def locked(chat: Chat) -> Iterator[sqlite3.Connection]:
     """Locks SQLite's file as another process would."""
-    other = sqlite3.connect(path / "chat.sqlite", isolation_level=None)
+    other = sqlite3.connect(str(chat.database.url.database), isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
         yield other
@@ -56,7 +55,7 @@ async def until_said(person: Person, key: str) -> dict:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_locked_database_refuses_messages_and_keeps_the_rest_going(
-    chat: Chat, tmp_path: Path, transport: str
+    chat: Chat, transport: str
 ) -> None:
     async with (
         chat.browser("Ada") as browser,
@@ -64,7 +63,7 @@ async def test_a_locked_database_refuses_messages_and_keeps_the_rest_going(
         chat.visit("Grace") as grace,
     ):
         confirmed = [await ada.say(f"before {number}") for number in range(3)]
-        with locked(tmp_path) as lock:
+        with locked(chat) as lock:
             for _ in range(3):
                 await refusal(ada, "k1")
             await refusal(grace, "g1")
@@ -83,21 +82,21 @@ async def test_a_locked_database_refuses_messages_and_keeps_the_rest_going(
         assert [message["version"] for message in page["messages"]] == [1, 2, 3, 4, 5]
 
 
-async def test_a_whole_room_that_meets_a_lock_is_refused_soon(chat: Chat, tmp_path: Path) -> None:
+async def test_a_whole_room_that_meets_a_lock_is_refused_soon(chat: Chat) -> None:
     """They wait for each other, and the last of them does not wait for all the others."""
     async with contextlib.AsyncExitStack() as stack:
         crowd = [await stack.enter_async_context(chat.visit(f"P{index}")) for index in range(8)]
-        with locked(tmp_path):
+        with locked(chat):
             await asyncio.gather(*(refusal(p, f"k{index}") for index, p in enumerate(crowd)))
         said = await asyncio.gather(*(until_said(p, f"k{index}") for index, p in enumerate(crowd)))
         assert sorted(message["version"] for message in said) == list(range(1, 9))
         assert len(chat.live._locks) == 0
 
 
-async def test_forms_meet_a_locked_database_with_a_page(chat: Chat, tmp_path: Path) -> None:
+async def test_forms_meet_a_locked_database_with_a_page(chat: Chat) -> None:
     chat.add_user("Ada")
     async with chat.browser() as browser:
-        with locked(tmp_path):
+        with locked(chat):
             done = await browser.sign_in("Ada")
             assert done.status == 503
             assert int(done.headers["Retry-After"]) > 0

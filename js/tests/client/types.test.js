@@ -8,7 +8,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { buildPackage } from "../../client.mjs";
+import { buildTypes } from "../../client.mjs";
 
 const js = fileURLToPath(new URL("../../", import.meta.url));
 const compiler = path.join(js, "node_modules", "typescript", "bin", "tsc");
@@ -19,9 +19,10 @@ let folder;
 before(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "types-"));
   const installed = path.join(folder, "node_modules", "sockjs-bridge-client");
-  await mkdir(installed, { recursive: true });
+  const types = path.join(installed, "dist", "types");
+  await mkdir(types, { recursive: true });
   await copyFile(path.join(js, "package.json"), path.join(installed, "package.json"));
-  await buildPackage(path.join(installed, "dist"));
+  await buildTypes(types);
   await writeFile(path.join(folder, "package.json"), '{ "type": "module" }');
   await copyFile(new URL("usage.ts", import.meta.url), path.join(folder, "usage.ts"));
 });
