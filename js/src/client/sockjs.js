@@ -25,6 +25,17 @@ import { addressOf, trimmed } from "./urls.js";
  *   `include` where nothing is said.
  */
 
+// Where the next try finds it: Firefox remembers for the life of a page which URL it could not load.
+let again = "./sockjs-bridge-connection.js?1";
+
+/**
+ * Loads what else a SockJS needs. Bundlers know the first of its names alone.
+ *
+ * @returns {Promise<typeof import("./connection.js")>}
+ */
+const load = () =>
+  import("./connection.js").catch(() => import(/* webpackIgnore: true */ /* @vite-ignore */ again));
+
 /**
  * A connection to a SockJS server, with the interface of a WebSocket.
  *
@@ -80,8 +91,7 @@ class Connection extends EventTarget {
       self[handler] = null;
       this.addEventListener(type, (event) => self[handler]?.(event));
     }
-    // What else there is to do stands in a file of its own.
-    import("./connection.js").then(
+    load().then(
       ({ open }) => {
         // The page may have closed it meanwhile.
         if (this.readyState) return;
@@ -89,7 +99,10 @@ class Connection extends EventTarget {
         const host = network(own.credentials);
         this.#connection = open(host, sock, own, (...values) => this.#end(...values));
       },
-      () => this.#end(1002, "Cannot connect to server"),
+      () => {
+        again += 1;
+        this.#end(1002, "Cannot connect to server");
+      },
     );
   }
 
