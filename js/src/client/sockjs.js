@@ -25,8 +25,10 @@ import { addressOf, trimmed } from "./urls.js";
  *   `include` where nothing is said.
  */
 
-// Where the next try finds it: Firefox remembers for the life of a page which URL it could not load.
-let again = "./sockjs-bridge-connection.js?1";
+// The URL of the next try: Firefox remembers for the life of a page which one it could not load. It is in two parts,
+// as bundlers would look for a file of that name.
+/** @type {[string, number]} */
+const again = ["./sockjs-bridge-connection.js?", 1];
 
 /**
  * Loads what else a SockJS needs. Bundlers know the first of its names alone.
@@ -34,7 +36,7 @@ let again = "./sockjs-bridge-connection.js?1";
  * @returns {Promise<typeof import("./connection.js")>}
  */
 const load = () =>
-  import("./connection.js").catch(() => import(/* webpackIgnore: true */ /* @vite-ignore */ again));
+  import("./connection.js").catch(() => import(/* webpackIgnore: true */ /* @vite-ignore */ again.join("")));
 
 /**
  * A connection to a SockJS server, with the interface of a WebSocket.
@@ -100,7 +102,7 @@ class Connection extends EventTarget {
         this.#connection = open(host, sock, own, (...values) => this.#end(...values));
       },
       () => {
-        again += 1;
+        again[1]++;
         this.#end(1002, "Cannot connect to server");
       },
     );
