@@ -78,6 +78,9 @@ function fieldsOf(text, sources, known) {
   return Object.fromEntries(all.flatMap((names) => shortNames(names)));
 }
 
+// What tells bundlers to leave an import alone.
+const FOR_BUNDLERS = /^ (webpackIgnore: true|@vite-ignore) $/;
+
 /** The names of the files that a build wrote. */
 export const written = ({ outputs }) => Object.keys(outputs).map((file) => path.basename(file));
 
@@ -134,7 +137,7 @@ async function buildFile(outdir, source, name, fields) {
     ...options,
     compress: { ...compress, join_vars: false },
     mangle: false,
-    format: { beautify: true },
+    format: { beautify: true, comments: FOR_BUNDLERS },
     sourceMap: { content: map.text, includeSources: true },
   });
   fields.known = fieldsOf(long.code, sources, fields.known);
@@ -143,7 +146,7 @@ async function buildFile(outdir, source, name, fields) {
     compress,
     mangle: { nth_identifier: { get: nameOf }, properties: { regex: /^_/ } },
     nameCache: { props: { props: fields.known }, vars: { props: topNames(long.code) } },
-    format: { preamble: "/* sockjs_bridge, MIT license */" },
+    format: { preamble: "/* sockjs_bridge, MIT license */", comments: FOR_BUNDLERS },
     sourceMap: { content: long.map, includeSources: true, filename: name, url: `${name}.map` },
   });
   await mkdir(outdir, { recursive: true });

@@ -80,7 +80,8 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         if several and own.demo:
             config.add_route("processes", "/processes")
         config.include("pyramid_chat.assets")
-        ignored = ["pyramid_chat.migrations", "pyramid_chat.scripts"]
+        # The scan imports all others. SQLite works without psycopg.
+        ignored = [f"pyramid_chat.{name}" for name in ("migrations", "postgresql", "scripts")]
         if not (several and own.demo):
             ignored.append("pyramid_chat.processes")
         config.scan(ignore=ignored)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from inspect import signature
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pyramid.config import PHASE2_CONFIG, Configurator
 from pyramid.config.actions import action_method
@@ -253,12 +253,23 @@ def sockjs_client_url(request: Request) -> str:
     return path
 
 
-def sockjs_bridge_client_url(request: Request) -> str:
+def sockjs_bridge_client_url(
+    request: Request, part: Literal["client", "connection", "share"] = "client"
+) -> str:
     """Returns the URL path of the bridge's own client, which the application serves itself.
 
     It is an ES module, from which a page imports `ReconnectingSockJS` or `SockJS`.
+
+    Args:
+        request: of the application.
+        part: ``connection``, what the first `SockJS` of a page loads, or ``share``, what
+            ``share: true`` loads: a page may load them earlier by ``<link rel="modulepreload">``.
+
+    Raises:
+        KeyError: there is no such part.
     """
-    path: str = request.static_path(STATIC + BRIDGE_CLIENT)
+    names = {"client": BRIDGE_CLIENT, "connection": BRIDGE_CONNECTION, "share": BRIDGE_SHARE}
+    path: str = request.static_path(STATIC + names[part])
     return path
 
 

@@ -517,20 +517,22 @@ def test_without_the_browser_client(monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("method", "name"),
+    ("method", "part", "name"),
     [
-        ("sockjs_client_url", "sockjs.min.js"),
-        ("sockjs_bridge_client_url", "sockjs-bridge-client.js"),
-        ("reconnecting_sockjs_url", "sockjs-bridge-client.js"),
+        ("sockjs_client_url", [], "sockjs.min.js"),
+        ("sockjs_bridge_client_url", [], "sockjs-bridge-client.js"),
+        ("sockjs_bridge_client_url", ["connection"], "sockjs-bridge-connection.js"),
+        ("sockjs_bridge_client_url", ["share"], "sockjs-bridge-share.js"),
+        ("reconnecting_sockjs_url", [], "sockjs-bridge-client.js"),
     ],
 )
-def test_client_url(method, name):
+def test_client_url(method, part, name):
     """Section 9: served by the application itself, with a content hash and long caching."""
     config = configurator()
     urls = []
 
     def page(request):
-        urls.append(getattr(request, method)())
+        urls.append(getattr(request, method)(*part))
         return Response("page")
 
     config.add_view(page)

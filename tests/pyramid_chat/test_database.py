@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -233,6 +234,17 @@ def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch) ->
     sentence = refused(tmp_path, sqlalchemy__url="postgresql://ada:secret@localhost/chat")
     assert "sockjs-bridge[postgresql]" in sentence
     assert "secret" not in sentence
+
+
+def test_sqlite_needs_no_other_driver(tmp_path: Path) -> None:
+    """The chat's own extra brings none. In a process of its own: here the modules are loaded."""
+    script = (
+        "import sys; sys.modules['psycopg'] = None;"
+        "import pyramid_chat; pyramid_chat.main({'here': sys.argv[1]})"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)]
+    subprocess.run(command, check=True, timeout=60)
+    assert (tmp_path / "chat.sqlite").is_file()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,19 @@ import { addressOf, trimmed } from "./urls.js";
  *   `include` where nothing is said.
  */
 
+// The URL of the next try: Firefox remembers for the life of a page which one it could not load. It is in two parts,
+// as bundlers would look for a file of that name.
+/** @type {[string, number]} */
+const again = ["./sockjs-bridge-connection.js?", 1];
+
+/**
+ * Loads what else a SockJS needs. Bundlers know the first of its names alone.
+ *
+ * @returns {Promise<typeof import("./connection.js")>}
+ */
+const load = () =>
+  import("./connection.js").catch(() => import(/* webpackIgnore: true */ /* @vite-ignore */ again.join("")));
+
 /**
  * A connection to a SockJS server, with the interface of a WebSocket.
  *
@@ -80,8 +93,7 @@ class Connection extends EventTarget {
       self[handler] = null;
       this.addEventListener(type, (event) => self[handler]?.(event));
     }
-    // What else there is to do stands in a file of its own.
-    import("./connection.js").then(
+    load().then(
       ({ open }) => {
         // The page may have closed it meanwhile.
         if (this.readyState) return;
@@ -89,7 +101,10 @@ class Connection extends EventTarget {
         const host = network(own.credentials);
         this.#connection = open(host, sock, own, (...values) => this.#end(...values));
       },
-      () => this.#end(1002, "Cannot connect to server"),
+      () => {
+        again[1]++;
+        this.#end(1002, "Cannot connect to server");
+      },
     );
   }
 

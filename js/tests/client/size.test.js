@@ -39,6 +39,11 @@ test("it is complete", async () => {
   assert(built.SockJS.prototype.send);
 });
 
+test("bundlers leave alone what is tried where the file for SockJS was not loaded", async () => {
+  const text = await readFile(fileOf("client"), "utf8");
+  assert.match(text, /import\(\s*\/\* webpackIgnore: true \*\/\s*\/\* @vite-ignore \*\//);
+});
+
 test("without the file for SockJS there is no server, and what resumes asks again", { timeout: 60_000 }, async (t) => {
   await rm(fileOf("connection"));
   const { ReconnectingSockJS, SockJS } = await load();
