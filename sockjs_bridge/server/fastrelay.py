@@ -121,9 +121,9 @@ class _Asked:
             missing = self.action.missing
             assert isinstance(cluster, Cluster)
             cluster.relay.doubt(self._node, gone=False)
-            again = broken and missing is not None and missing.resumable
+            again = broken and missing is not None and missing.may_come_twice
             if again and not connection.half_closed:
-                # What comes twice does no harm there: its home is looked for anew.
+                # Its home is looked for anew.
                 connection.pass_on(self.request.whole)
                 return
             monitor.relayed("unreachable")

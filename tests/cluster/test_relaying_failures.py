@@ -187,6 +187,44 @@ async def test_resumable_session_whose_link_breaks(
 
 
 @PLAIN_OR_ODD
+async def test_resumable_session_whose_home_dies_before_its_welcome(
+    monkeypatch: pytest.MonkeyPatch, headers: tuple[str, ...]
+):
+    """Its client asks again, and says that the home may have handled its messages: no front can."""
+    session, key, numbers = token(), token(), itertools.count(1)
+
+    def poll(*headers: str, **fields: Any) -> bytes:
+        said = {"key": key, "request": next(numbers), "received": 0, "new": True, **fields}
+        return request("POST", f"/echo/~r1/{session}/xhr", json.dumps(said).encode(), headers)
+
+    async with nodes(2) as (home, front):
+        writers = list[asyncio.StreamWriter]()
+        for each in (home, front):
+            reader, writer = await each.connect()
+            writers.append(writer)
+            client = Client(reader, writer)
+            writer.write(poll())
+            assert (await client.answer())[0] == 200
+        [opened] = home.sessions
+        received = RelayedTransport.received
+
+        def die(self: RelayedTransport, data: bytes) -> None:
+            monkeypatch.undo()
+            received(self, data)
+            home.cluster._nodes.end()
+            home.cluster._links.close()
+            front.cluster._links.get(home.cluster.node).abort()
+
+        monkeypatch.setattr(RelayedTransport, "received", die)
+        writer.write(poll(*headers, first=1, messages=["once"]))
+        assert (await client.answer())[0] == 503
+        await until(lambda: opened.handled)
+        assert not front.sessions
+        for writer in writers:
+            writer.close()
+
+
+@PLAIN_OR_ODD
 async def test_resumable_session_whose_home_dies_in_a_poll(headers: tuple[str, ...]):
     """Its client hears at once that it is lost, whatever its lease says."""
     async with nodes(2) as (home, front), resumable(home, front) as (client, poll):
