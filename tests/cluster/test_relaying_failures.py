@@ -18,9 +18,10 @@ import pytest
 from sockjs_bridge.client import connect
 from sockjs_bridge.cluster.cluster import Cluster
 from sockjs_bridge.cluster.link import Link
-from sockjs_bridge.cluster.linkframes import Kind
+from sockjs_bridge.cluster.linkframes import Kind, Refused
 from sockjs_bridge.cluster.nodes import Nodes
 from sockjs_bridge.cluster.relay import Home
+from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.cluster.streams import WINDOW
 from sockjs_bridge.endpoint.homes import Missing
 from sockjs_bridge.server.connection import PeerConnection
@@ -263,6 +264,27 @@ async def test_resumable_session_whose_home_dies_on_another_host(
             assert (status, body) == (200, b'r{"lost":{}}\n')
         else:
             assert status == 503
+
+
+async def test_store_that_comes_back_is_no_witness(monkeypatch: pytest.MonkeyPatch):
+    """Commands may reach it before any process is heard there again."""
+    monkeypatch.setattr(Nodes, "judges", True)
+    async with nodes(2) as (home, front):
+        cluster, node = front.cluster, home.cluster.node
+        home.cluster._store.fail()
+        assert await cluster.died(node, Refused("nobody is there"))
+        tell = cluster._store.tell
+
+        def lose(*asked: Any) -> None:
+            cluster.lost(StoreError("it was cut"))
+            tell(*asked)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(cluster._store, "tell", lose)
+            assert not await cluster.died(node, Refused("nobody is there"))
+        assert not await cluster.died(node, Refused("nobody is there"))
+        cluster.connected(same=True)
+        assert await cluster.died(node, Refused("nobody is there"))
 
 
 async def test_resumable_session_whose_home_is_away_for_longer(monkeypatch: pytest.MonkeyPatch):
