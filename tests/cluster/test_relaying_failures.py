@@ -8,7 +8,7 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from sockjs_bridge.cluster.relay import Home
 from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.cluster.streams import WINDOW
 from sockjs_bridge.endpoint.homes import Missing
+from sockjs_bridge.server import fastrelay
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.forwarded import Forwarded
 from sockjs_bridge.server.relayed import RelayedTransport
@@ -236,6 +237,38 @@ async def test_resumable_session_whose_home_dies_in_a_poll(headers: tuple[str, .
         assert front.cluster._nodes.get(home.cluster.node) is not None
         status, body = await client.answer()
         assert (status, body) == (200, b'r{"lost":{}}\n')
+
+
+async def test_home_of_many_that_dies(monkeypatch: pytest.MonkeyPatch):
+    """Their requests are sent again in several ticks of the loop; who has gone is passed over."""
+    monkeypatch.setattr(fastrelay, "AT_ONCE", 1)
+    loop, now, passed = asyncio.get_running_loop(), itertools.count(), list[int]()
+    pass_on = PeerConnection.pass_on
+
+    def note(self: PeerConnection, whole: bytes) -> None:
+        passed.append(ticks[-1])
+        pass_on(self, whole)
+        if len(passed) == 1:
+            reset(leaves.writer)
+
+    def tick() -> None:
+        ticks[:] = [next(now)]
+        loop.call_soon(tick)
+
+    ticks: list[int] = []
+    tick()
+    monkeypatch.setattr(PeerConnection, "pass_on", note)
+    async with nodes(2) as (home, front), AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(resumable(home, front)) for _ in range(4)]
+        for client, poll in clients:
+            client.writer.write(poll())
+        await until(lambda: sum(each._receiver is not None for each in home.sessions) == 4)
+        *stay, leaves = (client for client, _ in clients)
+        home.cluster._links.close()
+        for client in stay:
+            assert await client.answer() == (200, b'r{"lost":{}}\n')
+        await until(lambda: not front.runner._activity.count)
+    assert len(passed) == len({*passed}) == 3
 
 
 @pytest.mark.parametrize(
