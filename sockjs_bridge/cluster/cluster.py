@@ -257,12 +257,15 @@ class Cluster:
         """
         if not isinstance(error, Refused):
             return isinstance(error, PeerGone)
-        if self._nodes is None or not self._nodes.judges:
-            # Where the store was away, those that live are about to come back to it, too.
+        # Where the store was away, those that live are about to come back to it, too.
+        if not self._sees_store():
             return False
         heard: asyncio.Future[int | StoreError] = asyncio.get_running_loop().create_future()
         self._store.tell(node, PROBE, partial(_set, heard))
-        return await heard == 0
+        return await heard == 0 and self._sees_store()
+
+    def _sees_store(self) -> bool:
+        return self._connected and self._nodes is not None and self._nodes.judges
 
     def ended(self, base: str, session_id: str) -> None:
         """Hears that a stock session over HTTP is over; see `Homes.ended`."""

@@ -144,6 +144,8 @@ class Links:
         """
         if (link := self._dialled.get(node)) is not None:
             return link
+        if self._closed:
+            raise LinkError("this process ends")
         now = asyncio.get_running_loop().time()
         failed = self._failed.get(node)
         if failed is not None and now < failed[0] + RETRY_AFTER:
@@ -166,21 +168,11 @@ class Links:
 
     async def _dial(self, node: str, address: str) -> Link:
         kind, _, where = address.partition(":")
-        for pause in DYING:
-            try:
-                link = await self._connect(node, kind, where)
-                break
-            except HungUp:
-                if kind != "unix":
-                    raise
-                await asyncio.sleep(pause)
-        else:
-            link = await self._connect(node, kind, where)
-        if self._closed:
-            link.abort()
-            raise LinkError("this process ends")
-        self._dialled[node] = link
-        return link
+        for pause in DYING if kind == "unix" else ():
+            with suppress(HungUp):
+                return await self._connect(node, kind, where)
+            await asyncio.sleep(pause)
+        return await self._connect(node, kind, where)
 
     async def _connect(self, node: str, kind: str, where: str) -> Link:
         loop = asyncio.get_running_loop()
@@ -198,11 +190,15 @@ class Links:
         except TimeoutError:
             link.abort()
             raise LinkError("it does not answer") from None
+        except asyncio.CancelledError:
+            link.abort()
+            raise
         except (FileNotFoundError, ConnectionRefusedError) as error:
             # On this host nobody stands between.
             raise (PeerGone if kind == "unix" else Refused)(str(error)) from None
         except (OSError, ValueError) as error:
             raise LinkError(str(error)) from None
+        self._dialled[node] = link
         return link
 
     def _complain(self, node: str, address: str, error: LinkError) -> None:
@@ -242,6 +238,8 @@ class Links:
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink()
+        for dialling in self._dialling.values():
+            dialling.cancel()
         for link in [*self._dialled.values(), *self._accepted, *self._strangers]:
             link.abort()
 

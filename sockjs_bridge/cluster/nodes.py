@@ -245,7 +245,10 @@ class Nodes:
         if now >= self._since + CERTAINTY * self._seconds:
             for node in missing & self._missing:
                 # It was declared dead after the look before.
-                self._departed[node] = self._others.pop(node)
+                about = self._others.pop(node)
+                if not about.leaving:
+                    # Who leaves does not come back.
+                    self._departed[node] = about
                 if len(self._departed) > MAX_DEPARTED:
                     del self._departed[next(iter(self._departed))]
                 self._listener.went(node)

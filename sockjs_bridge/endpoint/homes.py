@@ -53,6 +53,16 @@ class Missing(NamedTuple):
     home: str
     lasts: float
 
+    @property
+    def may_come_twice(self) -> bool:
+        """Whether the request does no harm where its home may have handled it before.
+
+        A client of ``~r1`` that names its home has had a welcome, and all it says is counted.
+        Before, another process may make the session anew, and would take its messages for new
+        ones: only the client can say that they are repeated.
+        """
+        return self.resumable and bool(self.home)
+
 
 class Homes(Protocol):
     """The processes of a cluster, as the endpoints of one of them see them.

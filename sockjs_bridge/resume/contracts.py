@@ -7,6 +7,7 @@ from typing import Protocol
 from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.contracts import Handler, Owner, Receiver, Recipient
 from sockjs_bridge.core.transports import Transport
+from sockjs_bridge.resume.frames import Replaced
 
 
 class ResumableHandler(Handler, Protocol):
@@ -122,8 +123,13 @@ class ResumeOwner(Owner[Resident], Protocol):
         """Seconds that a session waits for its client."""
         raise NotImplementedError
 
-    def introduced(self, session: Resident) -> None:
-        """Hears that a session's client has said what it has of rooms; may call it back."""
+    def introduced(self, session: Resident, former: Replaced | None) -> None:
+        """Hears that a session's client has said what it has of rooms; may call it back.
+
+        Args:
+            session: the session.
+            former: another one of this client's, which is to end.
+        """
         raise NotImplementedError
 
     def tell_soon(self, session: Resident) -> None:

@@ -15,7 +15,7 @@ from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
 from sockjs_bridge.resume.contracts import Resident, ResumeMonitor, WebSocketLink
 from sockjs_bridge.resume.found import DENIED, Found, Limits
-from sockjs_bridge.resume.frames import ReceiveRequest
+from sockjs_bridge.resume.frames import ReceiveRequest, Replaced
 from sockjs_bridge.resume.lines import lost
 from sockjs_bridge.resume.mux import Muxes
 from sockjs_bridge.resume.session import REPLACED, ResumableSession, digest
@@ -64,7 +64,6 @@ class ResumeManager(BaseManager[ResumableSession]):
         super().__init__(settings, hub)
         self.wheel = hub.wheel
         self.claim = hub.claim
-        self.introduced = hub.introduced
         self.tell_soon = Telling(hub.clock).add
         self.limits = Limits() if limits is None else limits
         self.resumption = ResumeMonitor() if resumption is None else resumption
@@ -154,9 +153,7 @@ class ResumeManager(BaseManager[ResumableSession]):
             unknown = session is None and found.tombstone is None and found.line is not None
             if unknown and request.new:
                 found = Found(make=True)
-        if found.session is not None or found.make:
-            self._end_former(place, request)
-        elif found.tombstone is not None:
+        if found.tombstone is not None:
             self.resumption.tombstone(transport)
         elif found.line is not None:
             self.resumption.lost(transport)
@@ -222,15 +219,16 @@ class ResumeManager(BaseManager[ResumableSession]):
             self._complained, self._wrong_keys = now, 0
         return DENIED
 
-    def _end_former(self, place: Place, request: ReceiveRequest) -> None:
-        former = request.replaces
-        if former is None or not request.new or former.session == place[1]:
-            return
-        before, proof = (place[0], former.session), digest(former.key)
-        if before in self._sessions:
-            self.end_former(before, proof)
-        elif self.end_elsewhere is not None:
-            self.end_elsewhere(before, proof)
+    def introduced(self, session: Resident, former: Replaced | None) -> None:
+        """Hears who a session's client is; see `ResumeOwner`."""
+        if former is not None and former.session != session.key[1]:
+            # Once for each session that is made: all processes hear of it.
+            place, proof = (session.key[0], former.session), digest(former.key)
+            if place in self._sessions:
+                self.end_former(place, proof)
+            elif self.end_elsewhere is not None:
+                self.end_elsewhere(place, proof)
+        self._hub.introduced(session)
 
     def end_former(self, place: Place, proof: bytes) -> None:
         """Ends a session that another one of its client's replaces, if it is here.

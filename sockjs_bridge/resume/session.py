@@ -315,7 +315,7 @@ class ResumableSession(Incoming):
         self.positions = None if request.rooms is None else {**request.rooms}
         self._client, self._first_number = request.client, request.base
         self._repeated = request.repeated
-        self._owner.introduced(self)
+        self._owner.introduced(self, request.replaces)
 
     def _replace(self, receiver: Receiver) -> None:
         former = self._receiver

@@ -6,6 +6,9 @@ aiohttp, and to `sockjs_bridge.server.relaying` then.
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Final
+
 from sockjs_bridge.cluster.cluster import Cluster
 from sockjs_bridge.cluster.linkframes import LinkError
 from sockjs_bridge.endpoint.actions import Action
@@ -13,6 +16,11 @@ from sockjs_bridge.endpoint.resumable import ResumableAction
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.forwarded import Forwarded, UnderWay, relays_of
 from sockjs_bridge.server.plain import PlainRequest
+
+#: Requests whose links broke that are left to aiohttp in one go, and seconds until the next go: a
+#: process that dies had many, which are not to hold up the loop.
+AT_ONCE: Final = 50
+PAUSE: Final = 0.01
 
 
 class FastRelay:
@@ -24,6 +32,7 @@ class FastRelay:
 
     def __init__(self, under_way: UnderWay) -> None:
         self._under_way = under_way
+        self._broken: deque[_Asked] = deque()
 
     def begin(
         self, action: Action | ResumableAction, request: PlainRequest, connection: PeerConnection
@@ -77,6 +86,21 @@ class FastRelay:
             found[1].begin(asked, asked.request.whole)
         return found is not None
 
+    def broke(self, asked: _Asked) -> None:
+        """Has aiohttp see to a request soon: its home is looked for anew."""
+        self._broken.append(asked)
+        if len(self._broken) == 1:
+            asked.connection.activity.clock.call_soon(self._pass_on)
+
+    def _pass_on(self) -> None:
+        some = [self._broken.popleft() for _ in range(min(AT_ONCE, len(self._broken)))]
+        if self._broken:
+            clock = some[0].connection.activity.clock
+            clock.call_at(clock.time() + PAUSE, self._pass_on)
+        for asked in some:
+            if not asked.connection.lost:
+                asked.connection.pass_on(asked.request.whole)
+
 
 class _Asked:
     """A request that was relayed; fulfils `Asker`."""
@@ -121,10 +145,9 @@ class _Asked:
             missing = self.action.missing
             assert isinstance(cluster, Cluster)
             cluster.relay.doubt(self._node, gone=False)
-            again = broken and missing is not None and missing.resumable
+            again = broken and missing is not None and missing.may_come_twice
             if again and not connection.half_closed:
-                # What comes twice does no harm there: its home is looked for anew.
-                connection.pass_on(self.request.whole)
+                self._relay.broke(self)
                 return
             monitor.relayed("unreachable")
             monitor.refused(503)

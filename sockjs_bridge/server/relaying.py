@@ -92,9 +92,8 @@ class Front:
                 response = await forwarded.ask(request, as_bytes(routed.head, parts.body), upgrade)
             except LinkError:
                 cluster.relay.doubt(home.node, gone=False)
-                if missing.resumable and forwarded.stream.over:
-                    # What comes twice does no harm there; and who is killed is seen by its links
-                    # before it is known to be gone.
+                if missing.may_come_twice and forwarded.stream.over:
+                    # Who is killed is seen by its links before it is known to be gone.
                     continue
                 break
             if response is not None:

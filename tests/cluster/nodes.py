@@ -64,6 +64,7 @@ class Process:
     Attributes:
         events: what it heard, in order.
         ends: what `lapsed` was given, where sessions take their time to end.
+        leaving: see `About`.
         reached: the names of processes that answer it past the store.
     """
 
@@ -79,6 +80,7 @@ class Process:
         self.events: list[Any] = []
         self.ends: list[Callable[[], object]] = []
         self.sessions = 0
+        self.leaving = False
         self.reached: set[str] | None = None
         self._slow = slow
         self.nodes = Nodes(
@@ -88,7 +90,7 @@ class Process:
         )
 
     def about(self) -> About:
-        return About(f"unix:{self.name}", self.sessions)
+        return About(f"unix:{self.name}", self.sessions, leaving=self.leaving)
 
     def ask(self, node: str, done: Callable[[bool | None], object]) -> None:
         other = self.cluster.processes[node]

@@ -381,6 +381,35 @@ async def test_process_on_this_host_that_hangs_up(
         links.close()
 
 
+@pytest.mark.parametrize("hangs_up", [True, False], ids=["hung up", "silent"])
+async def test_nothing_is_dialled_by_a_process_that_ends(tmp_path: Path, hangs_up: bool) -> None:
+    path = tmp_path / "other.sock"
+    dialled = asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
+
+    def come(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dialled.put_nowait((reader, writer))
+        if hangs_up:
+            writer.close()
+
+    server = await asyncio.start_unix_server(come, path)
+    links = Links("dials1", SECRET, "test")
+    waits = asyncio.create_task(links.link("other1", f"unix:{path}"))
+    try:
+        reader, writer = await dialled.get()
+        links.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        await until(lambda: not links._dialling)
+        with pytest.raises(LinkError, match="ends"):
+            await links.link("other1", f"unix:{path}")
+        # The one that had begun is cut.
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+        assert dialled.empty()
+        writer.close()
+    finally:
+        server.close()
+
+
 def test_frames_however_they_are_cut() -> None:
     whole = frame(Kind.OPEN, 1, b"[]") + frame(Kind.DATA, 1, b"abc") + frame(Kind.PING, 0)
     expected = [(Kind.OPEN, 1, b"[]"), (Kind.DATA, 1, b"abc"), (Kind.PING, 0, b"")]

@@ -78,6 +78,18 @@ async def test_only_so_many_dead_ones_are_remembered(
     assert (one.nodes.get("node2"), one.nodes.get("node3")) == (None, About("unix:node3"))
 
 
+async def test_who_has_left_is_not_remembered(cluster: Cluster) -> None:
+    """A site that is restarted now and then need not ask all that were there."""
+    one, other = await cluster.start("node1"), await cluster.start("node2")
+    other.leaving = True
+    other.nodes.tell()
+    cluster.settle()
+    other.nodes.end()
+    cluster.settle()
+    assert not one.nodes.others
+    assert one.nodes.get("node2") is None
+
+
 async def test_one_sweeps_up_what_a_dead_one_leaves(cluster: Cluster) -> None:
     one, other, third = [await cluster.start(f"node{number}") for number in (1, 2, 3)]
     come(third, "a", "x")

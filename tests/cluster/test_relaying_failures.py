@@ -8,7 +8,7 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +18,13 @@ import pytest
 from sockjs_bridge.client import connect
 from sockjs_bridge.cluster.cluster import Cluster
 from sockjs_bridge.cluster.link import Link
-from sockjs_bridge.cluster.linkframes import Kind
+from sockjs_bridge.cluster.linkframes import Kind, Refused
 from sockjs_bridge.cluster.nodes import Nodes
 from sockjs_bridge.cluster.relay import Home
+from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.cluster.streams import WINDOW
 from sockjs_bridge.endpoint.homes import Missing
+from sockjs_bridge.server import fastrelay
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.forwarded import Forwarded
 from sockjs_bridge.server.relayed import RelayedTransport
@@ -187,6 +189,44 @@ async def test_resumable_session_whose_link_breaks(
 
 
 @PLAIN_OR_ODD
+async def test_resumable_session_whose_home_dies_before_its_welcome(
+    monkeypatch: pytest.MonkeyPatch, headers: tuple[str, ...]
+):
+    """Its client asks again, and says that the home may have handled its messages: no front can."""
+    session, key, numbers = token(), token(), itertools.count(1)
+
+    def poll(*headers: str, **fields: Any) -> bytes:
+        said = {"key": key, "request": next(numbers), "received": 0, "new": True, **fields}
+        return request("POST", f"/echo/~r1/{session}/xhr", json.dumps(said).encode(), headers)
+
+    async with nodes(2) as (home, front):
+        writers = list[asyncio.StreamWriter]()
+        for each in (home, front):
+            reader, writer = await each.connect()
+            writers.append(writer)
+            client = Client(reader, writer)
+            writer.write(poll())
+            assert (await client.answer())[0] == 200
+        [opened] = home.sessions
+        received = RelayedTransport.received
+
+        def die(self: RelayedTransport, data: bytes) -> None:
+            monkeypatch.undo()
+            received(self, data)
+            home.cluster._nodes.end()
+            home.cluster._links.close()
+            front.cluster._links.get(home.cluster.node).abort()
+
+        monkeypatch.setattr(RelayedTransport, "received", die)
+        writer.write(poll(*headers, first=1, messages=["once"]))
+        assert (await client.answer())[0] == 503
+        await until(lambda: opened.handled)
+        assert not front.sessions
+        for writer in writers:
+            writer.close()
+
+
+@PLAIN_OR_ODD
 async def test_resumable_session_whose_home_dies_in_a_poll(headers: tuple[str, ...]):
     """Its client hears at once that it is lost, whatever its lease says."""
     async with nodes(2) as (home, front), resumable(home, front) as (client, poll):
@@ -197,6 +237,38 @@ async def test_resumable_session_whose_home_dies_in_a_poll(headers: tuple[str, .
         assert front.cluster._nodes.get(home.cluster.node) is not None
         status, body = await client.answer()
         assert (status, body) == (200, b'r{"lost":{}}\n')
+
+
+async def test_home_of_many_that_dies(monkeypatch: pytest.MonkeyPatch):
+    """Their requests are sent again in several ticks of the loop; who has gone is passed over."""
+    monkeypatch.setattr(fastrelay, "AT_ONCE", 1)
+    loop, now, passed = asyncio.get_running_loop(), itertools.count(), list[int]()
+    pass_on = PeerConnection.pass_on
+
+    def note(self: PeerConnection, whole: bytes) -> None:
+        passed.append(ticks[-1])
+        pass_on(self, whole)
+        if len(passed) == 1:
+            reset(leaves.writer)
+
+    def tick() -> None:
+        ticks[:] = [next(now)]
+        loop.call_soon(tick)
+
+    ticks: list[int] = []
+    tick()
+    monkeypatch.setattr(PeerConnection, "pass_on", note)
+    async with nodes(2) as (home, front), AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(resumable(home, front)) for _ in range(4)]
+        for client, poll in clients:
+            client.writer.write(poll())
+        await until(lambda: sum(each._receiver is not None for each in home.sessions) == 4)
+        *stay, leaves = (client for client, _ in clients)
+        home.cluster._links.close()
+        for client in stay:
+            assert await client.answer() == (200, b'r{"lost":{}}\n')
+        await until(lambda: not front.runner._activity.count)
+    assert len(passed) == len({*passed}) == 3
 
 
 @pytest.mark.parametrize(
@@ -225,6 +297,27 @@ async def test_resumable_session_whose_home_dies_on_another_host(
             assert (status, body) == (200, b'r{"lost":{}}\n')
         else:
             assert status == 503
+
+
+async def test_store_that_comes_back_is_no_witness(monkeypatch: pytest.MonkeyPatch):
+    """Commands may reach it before any process is heard there again."""
+    monkeypatch.setattr(Nodes, "judges", True)
+    async with nodes(2) as (home, front):
+        cluster, node = front.cluster, home.cluster.node
+        home.cluster._store.fail()
+        assert await cluster.died(node, Refused("nobody is there"))
+        tell = cluster._store.tell
+
+        def lose(*asked: Any) -> None:
+            cluster.lost(StoreError("it was cut"))
+            tell(*asked)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(cluster._store, "tell", lose)
+            assert not await cluster.died(node, Refused("nobody is there"))
+        assert not await cluster.died(node, Refused("nobody is there"))
+        cluster.connected(same=True)
+        assert await cluster.died(node, Refused("nobody is there"))
 
 
 async def test_resumable_session_whose_home_is_away_for_longer(monkeypatch: pytest.MonkeyPatch):

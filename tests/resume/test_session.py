@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from sockjs_bridge.core.frames import Place, placed
@@ -14,7 +12,7 @@ from sockjs_bridge.resume.session import digest
 from sockjs_bridge.resume.shared import Shared
 from sockjs_bridge.resume.states import State
 from sockjs_bridge.resume.transports import POLL, STREAM
-from tests.resume.support import ALICE, KEY, OTHER_KEY, PLACE, Server, answers
+from tests.resume.support import KEY, OTHER_KEY, PLACE, Server, answers
 from tests.support import Recorder
 
 TERMS = {
@@ -485,33 +483,32 @@ def test_wrong_keys_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -
     assert OTHER_KEY not in caplog.text
 
 
+def replace_former(server: Server, former: str, key: str) -> None:
+    """Have a new session come that replaces one; its first requests come three times."""
+    session = server.manager.create(("/echo", f"new{next(server.numbers)}"))
+    for number in range(1, 4):
+        replaced = Replaced(former, key)
+        request = ReceiveRequest("n" * 22, number, 0, new=True, replaces=replaced)
+        session.attach(request, Recorder(POLL))
+
+
 def test_replaces_a_former_session() -> None:
     server = started()
     former = server.session
-    other = ("/echo", "t" * 22)
-    request = ReceiveRequest("n" * 22, 1, 0, new=True, replaces=Replaced(PLACE[1], OTHER_KEY))
-    assert server.manager.look(other, request, POLL, b"").make
-    assert former.state is not State.ENDED
-    request = replace(request, replaces=Replaced(PLACE[1], KEY))
-    assert server.manager.look(other, request, POLL, b"").make
+    replace_former(server, PLACE[1], OTHER_KEY)
+    assert former.close_code is None
+    replace_former(server, PLACE[1], KEY)
     assert (former.close_code, former.close_reason) == (1000, "Replaced")
 
 
 def test_replaces_what_is_elsewhere() -> None:
-    """Others hear of it, but not its key; nobody need be asked of what is here."""
+    """Others hear of it once, but not its key; nobody need be asked of what is here."""
     server = started()
     heard: list[tuple[tuple[str, str], bytes]] = []
     server.manager.end_elsewhere = lambda *said: heard.append(said)
-    other = ("/echo", "t" * 22)
-    request = ReceiveRequest("n" * 22, 1, 0, new=True, replaces=Replaced("e" * 22, KEY))
-    for each in (
-        replace(request, replaces=Replaced(PLACE[1], OTHER_KEY)),
-        replace(request, replaces=Replaced(other[1], KEY)),
-        replace(request, new=False),
-    ):
-        server.manager.look(other, each, POLL, b"")
+    replace_former(server, PLACE[1], OTHER_KEY)
     assert not heard
-    server.manager.look(other, request, POLL, b"")
+    replace_former(server, "e" * 22, KEY)
     assert heard == [(("/echo", "e" * 22), digest(KEY))]
     server.manager.end_former(*heard[0])
     server.manager.end_former(PLACE, digest(OTHER_KEY))
@@ -520,18 +517,14 @@ def test_replaces_what_is_elsewhere() -> None:
     assert server.session.close_code == 1000
 
 
-def test_replaces_of_itself_or_without_new_is_passed_over() -> None:
-    server = started()
-    itself = Replaced(PLACE[1], KEY)
-    assert server.manager.look(
-        PLACE, ReceiveRequest(KEY, 9, 0, new=True, replaces=itself), POLL, ALICE
-    ).session
-    other = ("/echo", "t" * 22)
-    server.manager.create(other).proof = digest("n" * 22)
-    assert server.manager.look(
-        other, ReceiveRequest("n" * 22, 1, 0, replaces=itself), POLL, ALICE
-    ).session
-    assert server.session.close_code is None
+def test_replaces_of_itself_or_of_a_known_session_is_passed_over() -> None:
+    server = Server()
+    itself = {"session": PLACE[1], "key": KEY}
+    server.poll(new=True, replaces=itself)
+    former = server.manager.create(("/echo", "f" * 22))
+    former.proof = digest(OTHER_KEY)
+    server.poll(new=True, replaces={"session": "f" * 22, "key": OTHER_KEY})
+    assert server.session.close_code is former.close_code is None
 
 
 def test_end_is_told_with_what_is_left_for_the_window() -> None:
