@@ -8,11 +8,14 @@ apart, so that nobody's poll waits behind them.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from sockjs_bridge.core.contracts import Clock
+
+logger = logging.getLogger("sockjs_bridge.server")
 
 #: Requests of which the loop reads the first bytes in a tick: a poll takes 0.1 ms at most.
 READS: Final = 100
@@ -57,4 +60,9 @@ class Turns:
         if not self._left:
             self._clock.call_soon(self._tick)
         for _ in range(some):
-            self._waiting.popleft()()
+            begin = self._waiting.popleft()
+            try:
+                begin()
+            except Exception:
+                # The others must not wait for ever because of this one.
+                logger.exception("a request could not begin")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sockjs_bridge.server.turns import Turns
 from tests.support import HandClock
 
@@ -39,6 +41,23 @@ def test_a_crowd_begins_in_goes() -> None:
     assert not turns.take(lambda: begun.append(-2))
     clock.settle()
     assert begun[-1] == -2
+
+
+def test_who_fails_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    clock = HandClock()
+    turns = Turns(clock, BATCH)
+    begun: list[int] = []
+
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    for _ in range(BATCH):
+        turns.take(nobody)
+    turns.take(fail)
+    turns.take(lambda: begun.append(1))
+    clock.settle()
+    assert begun == [1]
+    assert "RuntimeError: broken" in caplog.text
 
 
 def test_who_begins_may_ask_again() -> None:
