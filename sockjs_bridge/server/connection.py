@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from aiohttp import web
@@ -92,8 +93,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
-        # uvloop's transports are none by their class.
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by their class.
         self.addresses = Addresses.of(transport)
         self.flow = Flow(self.transport, self.activity.clock, self.activity.wheel)
         self.activity.connections.add(self)
@@ -222,7 +222,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
             opens = request.head is not None and request.head.upgrades
             if not opens and self._answer(request, self):
                 return
-            if not (turn or self.activity.beginnings.take(lambda: self._look_again(turn=True))):
+            if not (turn or self.activity.beginnings.take(partial(self._look_again, turn=True))):
                 self._defer(whole)
                 return
             if opens and self._answer(request, self):
