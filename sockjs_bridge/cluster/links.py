@@ -23,7 +23,7 @@ from sockjs_bridge.cluster.streams import Accept
 logger = logging.getLogger("sockjs_bridge.cluster")
 
 #: Seconds that a link has to begin, and after which one that could not be had is tried again.
-DIAL_TIMEOUT: Final = 2.0
+DIAL_TIMEOUT: Final = 5.0
 RETRY_AFTER: Final = 1.0
 #: Seconds after which a process on this host is dialled again that has hung up: of one that is
 #: killed the sockets end one after the other, and the last tells that it is gone.
@@ -158,6 +158,10 @@ class Links:
         try:
             # Who waits may be cancelled; others wait for it too.
             return await asyncio.shield(dialling)
+        except asyncio.CancelledError:
+            if dialling.cancelled():
+                raise LinkError("this process ends") from None
+            raise
         except LinkError as error:
             self._failed = {
                 each: known for each, known in self._failed.items() if known[0] + RETRY_AFTER > now

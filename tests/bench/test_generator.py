@@ -192,7 +192,9 @@ def test_a_fault_is_noticed(programs: Path, fault: str, noticed: str) -> None:
     """A message of fifty goes wrong."""
     server = Installed([programs / "limit", "{port}", "--fault", fault], {})
     measured = found(programs, server, "ws-fanout n5", "/broadcast", "--pace", 1000)
-    assert [what for what in SOUND if measured[what]] == [noticed]
+    # What is swapped with the next one is lost where the measurement ends before that.
+    possible = {noticed, "lost"} if fault == "swap" else {noticed}
+    assert noticed in {what for what in SOUND if measured[what]} <= possible
 
 
 def test_stock_sessions_are_not_taken_for_resumable_ones(programs: Path) -> None:

@@ -123,6 +123,7 @@ def test_response_that_is_lost(client: Client, mux: Mux) -> None:
     shared.until("from")
     shared.response.connection.close()
     session.send(1, "a")
+    session.until_handled(1)
     assert session.poll(now=True)[1] == 'a["a"]'
     again = Stream(mux.ask())
     assert again.line() == SHARED

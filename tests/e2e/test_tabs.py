@@ -14,12 +14,13 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.e2e.chromium import Chromium
-from tests.e2e.test_resuming_page import Browser, Site, browser, site, until
+from tests.e2e.reconnecting import Browser, until
+from tests.e2e.test_resuming_page import Site, site
 from tests.proxies.behaviour import Behaviour
 from tests.proxies.middlebox import Middlebox
 from tests.proxies.tcp import in_thread
 
-__all__ = ["browser", "site"]
+__all__ = ["site"]
 
 LIMIT = 10.0
 """Seconds until all go on without their leader, on a machine that does much else; alone it is 3."""
