@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock
-from sockjs_bridge.server.turns import BEGINNINGS, READS, Turns
+from sockjs_bridge.server.turns import BEGINNINGS, Turns
 
 
 class Abortable(Protocol):
@@ -30,7 +30,6 @@ class Activity:
         keepalive_timeout: as given.
         wheel: the deadlines of the connections.
         connections: all that are open.
-        reads: the turns of what is read.
         beginnings: the turns of what takes longer than a poll.
         count: how many requests are being handled, and WebSockets open.
         stopping: the requests that are being handled are the last ones of their connections.
@@ -41,7 +40,6 @@ class Activity:
         self.keepalive_timeout = keepalive_timeout
         self.wheel = DeadlineWheel(clock)
         self.connections: set[Abortable] = set()
-        self.reads = Turns(clock, READS)
         self.beginnings = Turns(clock, BEGINNINGS)
         self.count = 0
         self.stopping = False

@@ -106,10 +106,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
         """Called by the loop."""
         self.heard = self._now()
         if self.state in READING:
-            if self.activity.reads.take(self._look_again):
-                self._read(data)
-            else:
-                self._defer(self._kept + data)
+            self._read(data)
         elif self.state in KEEPING:
             self._kept += data
             if len(self._kept) > MAX_HELD:

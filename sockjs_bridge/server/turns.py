@@ -1,9 +1,9 @@
-"""So that a crowd does not hold up the loop: so many requests are read in a tick, others wait.
+"""So that a crowd does not hold up the loop: so many requests begin in a tick, others wait.
 
 When a process of a cluster has died, all of its clients ask the others at the same moment. A tick
 in which the loop began with all of them would last for as long as they take together. A session
-that opens, a page, and whatever else is aiohttp's take ten times what a poll takes: these wait
-apart, so that nobody's poll waits behind them.
+that opens, a page, and whatever else is aiohttp's take ten times what a poll takes: these wait,
+and nobody's poll waits behind them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from sockjs_bridge.core.contracts import Clock
 
 logger = logging.getLogger("sockjs_bridge.server")
 
-#: Requests of which the loop reads the first bytes in a tick: a poll takes 0.1 ms at most.
-READS: Final = 100
-#: Of them, how many are no poll and no send of an open session. Each takes up to a millisecond, in
-#: this tick and the next ones.
+#: Requests that begin in a tick and are no poll and no send of an open session. Each takes up to a
+#: millisecond, in this tick and the next ones.
 BEGINNINGS: Final = 16
 
 

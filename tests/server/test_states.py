@@ -19,7 +19,7 @@ from pyramid.response import Response
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
 from sockjs_bridge.server.states import TRANSITIONS, Event, Ownership, State
-from sockjs_bridge.server.turns import BEGINNINGS, READS
+from sockjs_bridge.server.turns import BEGINNINGS
 from tests.server.support import PATIENCE, until
 from tests.server.wire import HANDSHAKE, Talk, Unplugged, Wire
 
@@ -446,28 +446,6 @@ async def test_a_crowd_of_websockets_opens_by_turns() -> None:
         drop(gone)
         await until(lambda: all(wire.written.endswith(b"\x81\x01o") for wire in opened))
         assert not gone.written
-
-
-async def test_a_crowd_of_requests_is_read_by_turns() -> None:
-    """Polls of open sessions too; what comes in pieces, or behind one that waits, is read whole."""
-    async with Server() as server:
-        await server.open_session()
-        # Which need no room in the session.
-        data = SEND % (2, b"[]")
-        wires = [server.connect() for _ in range(READS + 3)]
-        pieces, more, _ = wires[-3:]
-        pieces.feed(data[:9])
-        await server.quiet()
-        for wire in wires[:-3]:
-            wire.feed(data)
-        pieces.feed(data[9:])
-        more.feed(data)
-        more.feed(PAGE)
-        wires[-1].feed(data)
-        states = {wire.protocol.state for wire in wires[-3:]}
-        assert states == {State.DEFERRED}
-        await until(lambda: all(b"HTTP/1.1 204 " in wire.written for wire in wires))
-        await until(lambda: b"page" in more.written)
 
 
 async def test_what_came_before_the_end_is_answered() -> None:
