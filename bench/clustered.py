@@ -20,8 +20,8 @@ from typing import TypedDict
 
 from bench.servers import Lacking, find_program
 from sockjs_bridge.cluster.engine import Bounds
-from sockjs_bridge.cluster.redis.keys import Keys, add_arguments
-from sockjs_bridge.cluster.redis.scripts import ADD
+from sockjs_bridge.cluster.redisstore.keys import Keys, add_arguments
+from sockjs_bridge.cluster.redisstore.scripts import ADD
 from sockjs_bridge.cluster.store import Entry
 
 _PR_SET_PDEATHSIG = 1

@@ -45,7 +45,7 @@ def make_store(
     if address.scheme == "memory":
         return MemoryStore(_brokers.setdefault(name, MemoryBroker()), clock)
     try:
-        from sockjs_bridge.cluster.redis.store import RedisStore
+        from sockjs_bridge.cluster.redisstore.store import RedisStore
     except ImportError as error:
         raise StoreError(MISSING.format(error=error)) from None
     return RedisStore(address, name, application, rooms)

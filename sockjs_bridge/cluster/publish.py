@@ -37,7 +37,7 @@ def publish(url: str, room: str | None, message: str, *, name: str = "default") 
     if address.scheme == "memory":
         raise ValueError("memory:// is within one process: no other program can publish there")
     try:
-        from sockjs_bridge.cluster.redis.outside import publish_to
+        from sockjs_bridge.cluster.redisstore.outside import publish_to
     except ImportError as error:
         raise StoreError(MISSING.format(error=error)) from None
     publish_to(address, name, room or "", message)

@@ -12,10 +12,10 @@ import pytest
 
 from sockjs_bridge import StoreError, publish
 from sockjs_bridge.cluster.engine import Bounds
-from sockjs_bridge.cluster.redis.keys import Keys
+from sockjs_bridge.cluster.redisstore.keys import Keys
 from sockjs_bridge.cluster.store import Entry, Position
-from tests.cluster.redis.support import fresh, raw, started
 from tests.cluster.redisserver import RedisServer
+from tests.cluster.redisstore.support import fresh, raw, started
 from tests.cluster.stores import BOUNDS, ask
 from tests.cluster.stores import publish as published
 
@@ -127,7 +127,7 @@ def test_what_cannot_be(arguments: Any, error: type[Exception], why: str) -> Non
 
 
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sockjs_bridge.cluster.redis.outside", None)
+    monkeypatch.setitem(sys.modules, "sockjs_bridge.cluster.redisstore.outside", None)
     with pytest.raises(StoreError, match=r"pip install sockjs-bridge\[cluster\]"):
         publish("redis://host", "a", "text")
 

@@ -13,7 +13,7 @@ import pytest
 from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.memorybroker import MemoryBroker
 from sockjs_bridge.cluster.memorystore import MemoryStore
-from sockjs_bridge.cluster.redis.store import RedisStore
+from sockjs_bridge.cluster.redisstore.store import RedisStore
 from sockjs_bridge.cluster.store import Entry, Fenced, Position, Since, Store
 from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sockjs_bridge.cluster.store import Entry
-from tests.cluster.redis.support import raw, started
 from tests.cluster.redisserver import RedisServer
+from tests.cluster.redisstore.support import raw, started
 from tests.cluster.stores import Ear
 from tests.docs.blocks import collect
 

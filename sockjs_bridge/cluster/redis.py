@@ -1,10 +1,4 @@
-"""The store on Redis, and all that is used of redis-py: no other module imports that.
-
-To read in this order: `scripts` (what happens there in one step), `keys` (names, and how messages
-are written), `server` (connections, and what errors mean), `acquaintance` (the first words),
-`commands` and `subscriptions` (what goes over the two connections), `lifecycle` (when they are
-there), `asking` and `store` (what fulfils `Store`).
-"""
+"""All that is used of redis-py: no other module imports it."""
 
 from redis import exceptions
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sockjs_bridge.cluster.engine import Bounds
-from sockjs_bridge.cluster.redis.keys import FORMAT, Keys
-from sockjs_bridge.cluster.redis.scripts import MICROSECONDS, Script, command, whole
-from sockjs_bridge.cluster.redis.server import SILENCE, AnyConnection, call
+from sockjs_bridge.cluster.redisstore.keys import FORMAT, Keys
+from sockjs_bridge.cluster.redisstore.scripts import MICROSECONDS, Script, command, whole
+from sockjs_bridge.cluster.redisstore.server import SILENCE, AnyConnection, call
 from sockjs_bridge.cluster.store import StoreError
 from sockjs_bridge.cluster.urls import Address
 

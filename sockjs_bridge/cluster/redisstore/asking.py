@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from sockjs_bridge.cluster.redis.keys import decode
-from sockjs_bridge.cluster.redis.lifecycle import Lifecycle
-from sockjs_bridge.cluster.redis.scripts import Script, command
+from sockjs_bridge.cluster.redisstore.keys import decode
+from sockjs_bridge.cluster.redisstore.lifecycle import Lifecycle
+from sockjs_bridge.cluster.redisstore.scripts import Script, command
 from sockjs_bridge.cluster.store import Done, StoreError
 
 #: Keys that one command names.

@@ -9,18 +9,24 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from sockjs_bridge.cluster.engine import Bounds
-from sockjs_bridge.cluster.redis import scripts
-from sockjs_bridge.cluster.redis.acquaintance import check_server, meeting, met, noted_rooms, probe
-from sockjs_bridge.cluster.redis.commands import Commands
-from sockjs_bridge.cluster.redis.keys import Keys
-from sockjs_bridge.cluster.redis.server import (
+from sockjs_bridge.cluster.redisstore import scripts
+from sockjs_bridge.cluster.redisstore.acquaintance import (
+    check_server,
+    meeting,
+    met,
+    noted_rooms,
+    probe,
+)
+from sockjs_bridge.cluster.redisstore.commands import Commands
+from sockjs_bridge.cluster.redisstore.keys import Keys
+from sockjs_bridge.cluster.redisstore.server import (
     FAILURES,
     AnyConnection,
     Server,
     call,
     first_of,
 )
-from sockjs_bridge.cluster.redis.subscriptions import Subscriptions
+from sockjs_bridge.cluster.redisstore.subscriptions import Subscriptions
 from sockjs_bridge.cluster.store import Listener, StoreError
 from sockjs_bridge.cluster.urls import Address
 

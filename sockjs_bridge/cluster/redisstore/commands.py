@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from sockjs_bridge.cluster.redis import exceptions
-from sockjs_bridge.cluster.redis.server import (
+from sockjs_bridge.cluster.redisstore.server import (
     FAILURES,
     LOOK,
     SILENCE,

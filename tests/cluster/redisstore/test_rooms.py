@@ -13,14 +13,14 @@ from pyramid.config import Configurator
 from sockjs_bridge import NotConfirmed
 from sockjs_bridge.cluster.clusterrooms import ClusterRooms
 from sockjs_bridge.cluster.engine import Bounds
-from sockjs_bridge.cluster.redis.store import RedisStore
+from sockjs_bridge.cluster.redisstore.store import RedisStore
 from sockjs_bridge.cluster.store import Entry, Position, StoreError
 from sockjs_bridge.core.contracts import Recipient
 from sockjs_bridge.server.loop import LoopClock, look_until
 from tests.cluster.histories import Log, SharedHistory, check_order
-from tests.cluster.redis.support import fresh, started
 from tests.cluster.redisproxy import RedisProxy
 from tests.cluster.redisserver import RedisServer
+from tests.cluster.redisstore.support import fresh, started
 from tests.cluster.stores import SOON, Ear
 from tests.cluster.support import RoomServer
 
@@ -139,7 +139,7 @@ async def test_a_client_goes_on_in_another_process(serve: Serve, shared: RedisSe
     two, _ = await serve(shared.url, "node2")
     first = one.client(join="room")
     one.broadcast("a")
-    await until(lambda: "a" in str(first.stream.frames))
+    await until(lambda: '"a"' in str(first.stream.frames))
     first.read()
     first.session.finish()
     confirmed: list[Exception | None] = []

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from sockjs_bridge.cluster.engine import Bounds
-from sockjs_bridge.cluster.redis import scripts
-from sockjs_bridge.cluster.redis.asking import (
+from sockjs_bridge.cluster.redisstore import scripts
+from sockjs_bridge.cluster.redisstore.asking import (
     AT_ONCE,
     Asking,
     mapping,
@@ -17,7 +17,7 @@ from sockjs_bridge.cluster.redis.asking import (
     nothing,
     optional_text,
 )
-from sockjs_bridge.cluster.redis.keys import (
+from sockjs_bridge.cluster.redisstore.keys import (
     add_arguments,
     decode,
     encode,

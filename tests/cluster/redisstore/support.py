@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sockjs_bridge.cluster.redis.store import RedisStore
+from sockjs_bridge.cluster.redisstore.store import RedisStore
 from sockjs_bridge.cluster.urls import parse
 from tests.cluster.redisserver import RedisServer
 from tests.cluster.stores import SOON, Ear, ask

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sockjs_bridge.cluster.redis.acquaintance import facts
-from sockjs_bridge.cluster.redis.keys import Keys, published
-from sockjs_bridge.cluster.redis.server import (
+from sockjs_bridge.cluster.redisstore.acquaintance import facts
+from sockjs_bridge.cluster.redisstore.keys import Keys, published
+from sockjs_bridge.cluster.redisstore.server import (
     FAILURES,
     LOOK,
     SILENCE,

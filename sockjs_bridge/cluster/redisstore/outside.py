@@ -14,11 +14,11 @@ from sockjs_bridge.cluster.redis import (
     BlockingRetry,
     BlockingSentinel,
     NoBackoff,
-    scripts,
 )
-from sockjs_bridge.cluster.redis.acquaintance import check, facts, meeting, met
-from sockjs_bridge.cluster.redis.keys import FORMAT, Keys, add_arguments, payload
-from sockjs_bridge.cluster.redis.server import (
+from sockjs_bridge.cluster.redisstore import scripts
+from sockjs_bridge.cluster.redisstore.acquaintance import check, facts, meeting, met
+from sockjs_bridge.cluster.redisstore.keys import FORMAT, Keys, add_arguments, payload
+from sockjs_bridge.cluster.redisstore.server import (
     CONNECT_TIMEOUT,
     FAILURES,
     SILENCE,

@@ -15,14 +15,14 @@ from sockjs_bridge.cluster.engine import Bounds
 from sockjs_bridge.cluster.factory import make_store
 from sockjs_bridge.cluster.memorystore import MemoryStore
 from sockjs_bridge.cluster.publish import publish as outside
-from sockjs_bridge.cluster.redis import store as store_module
-from sockjs_bridge.cluster.redis.acquaintance import check, facts
-from sockjs_bridge.cluster.redis.store import RedisStore
+from sockjs_bridge.cluster.redisstore import store as store_module
+from sockjs_bridge.cluster.redisstore.acquaintance import check, facts
+from sockjs_bridge.cluster.redisstore.store import RedisStore
 from sockjs_bridge.cluster.store import Entry, StoreError
 from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
-from tests.cluster.redis.support import fresh, raw, sentinel, started
 from tests.cluster.redisserver import RedisServer
+from tests.cluster.redisstore.support import fresh, raw, sentinel, started
 from tests.cluster.stores import BOUNDS, ask, publish
 from tests.docs.blocks import collect
 from tests.proxies.programs import free_port, make_certificate
@@ -287,7 +287,7 @@ def test_the_factory(monkeypatch: pytest.MonkeyPatch) -> None:
     rooms = [("*", Bounds(1, 2))]
     made = make_store("redis://host", "default", clock, application="shop", rooms=rooms)
     assert isinstance(made, RedisStore)
-    monkeypatch.setitem(sys.modules, "sockjs_bridge.cluster.redis.store", None)
+    monkeypatch.setitem(sys.modules, "sockjs_bridge.cluster.redisstore.store", None)
     with pytest.raises(StoreError, match=r"pip install sockjs-bridge\[cluster\]"):
         make_store("redis://host", "default", clock)
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from sockjs_bridge.cluster.redis import commands, subscriptions
-from sockjs_bridge.cluster.redis import store as store_module
+from sockjs_bridge.cluster.redisstore import commands, subscriptions
+from sockjs_bridge.cluster.redisstore import store as store_module
 from sockjs_bridge.cluster.store import Entry, Position, Since, StoreError
-from tests.cluster.redis.support import fresh, knows_replica, raw, sentinel, started
 from tests.cluster.redisproxy import RedisProxy
 from tests.cluster.redisserver import RedisServer
+from tests.cluster.redisstore.support import fresh, knows_replica, raw, sentinel, started
 from tests.cluster.stores import BOUNDS, Ear, ask, publish
 
 

@@ -14,15 +14,15 @@ import pytest
 
 from sockjs_bridge.cluster.clusterrooms import ClusterRooms
 from sockjs_bridge.cluster.engine import Bounds
-from sockjs_bridge.cluster.redis import server
-from sockjs_bridge.cluster.redis.store import RedisStore
+from sockjs_bridge.cluster.redisstore import server
+from sockjs_bridge.cluster.redisstore.store import RedisStore
 from sockjs_bridge.cluster.urls import parse
 from sockjs_bridge.server.loop import LoopClock
 from tests.cluster.clusterserver import ClusterServer, Listening
 from tests.cluster.histories import Log, SharedHistory
-from tests.cluster.redis.support import fresh, raw
 from tests.cluster.redisproxy import RedisProxy
 from tests.cluster.redisserver import RedisServer
+from tests.cluster.redisstore.support import fresh, raw
 from tests.cluster.stores import SOON
 from tests.cluster.support import Client, RoomServer
 
