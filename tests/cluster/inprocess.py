@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sockjs_bridge.client import connect
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
 from tests.cluster.application import main
@@ -143,6 +144,19 @@ class Client:
             _, found, rest = head.partition(b"content-length: ")
             size = int(rest.partition(b"\r\n")[0]) if found else 0
             return int(head[9:12]), await self.reader.readexactly(size)
+
+
+@asynccontextmanager
+async def resumable_elsewhere() -> AsyncIterator[tuple[Node, str]]:
+    """Yield a process, and the path that requests of a session of another one have before them."""
+    async with (
+        nodes(2) as (home, front),
+        connect(
+            f"http://127.0.0.1:{home.port}/echo", resume=True, transport="xhr-polling"
+        ) as first,
+    ):
+        core = first._core
+        yield front, f"/echo/~r1{core.home}/{core.session}"
 
 
 @asynccontextmanager

@@ -124,14 +124,19 @@ async def test_client_that_half_closes(stays: bool) -> None:
         assert front.heard == (b"last words" if stays else b"")
 
 
+async def comes_meanwhile(front: End, home: RelayedTransport) -> None:
+    """Stop reading; two texts and the client's end come."""
+    home.pause_reading()
+    for text in (b"1", b"2"):
+        front.stream.write(text)
+    front.stream.say(Kind.EOF)
+    await until(lambda: home._eof)
+
+
 async def test_what_is_not_read_waits_in_order() -> None:
     """Also the client's end, and not forever what it takes no more of."""
     async with relayed() as (front, home, heard):
-        home.pause_reading()
-        for text in (b"1", b"2"):
-            front.stream.write(text)
-        front.stream.say(Kind.EOF)
-        await until(lambda: home._eof)
+        await comes_meanwhile(front, home)
         assert heard.events == [] and not home.is_reading()
         for _ in range(2):
             home.resume_reading()
@@ -143,11 +148,7 @@ async def test_what_is_not_read_waits_in_order() -> None:
 
 async def test_reading_that_stops_again() -> None:
     async with relayed() as (front, home, heard):
-        home.pause_reading()
-        for text in (b"1", b"2"):
-            front.stream.write(text)
-        front.stream.say(Kind.EOF)
-        await until(lambda: home._eof)
+        await comes_meanwhile(front, home)
         home.resume_reading()
         home.pause_reading()
         await asyncio.sleep(0)

@@ -16,7 +16,14 @@ import pytest
 from sockjs_bridge.client import connect
 from sockjs_bridge.server.relayed import RelayedConnection, RelayedTransport
 from sockjs_bridge.server.relaying import Front
-from tests.cluster.inprocess import Client, known_home, nodes, one_more, request
+from tests.cluster.inprocess import (
+    Client,
+    known_home,
+    nodes,
+    one_more,
+    request,
+    resumable_elsewhere,
+)
 from tests.cluster.inturn import in_turn
 from tests.conformance.resumable import token
 from tests.server.support import PATIENCE, until
@@ -69,20 +76,13 @@ async def test_resumable_client_whose_connections_go_to_processes_in_turn(transp
 
 async def test_resumable_websocket_at_another_process():
     """The URL names the home; what follows the 101 goes over in both directions."""
-    async with (
-        nodes(2) as (home, front),
-        connect(
-            f"http://127.0.0.1:{home.port}/echo", resume=True, transport="xhr-polling"
-        ) as first,
-    ):
-        core = first._core
-        target = f"/echo/~r1{core.home}/{core.session}/websocket"
+    async with resumable_elsewhere() as (front, path):
         reader, writer = await front.connect()
         upgrade = (
             *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
         )
-        writer.write(request("GET", target, headers=upgrade))
+        writer.write(request("GET", f"{path}/websocket", headers=upgrade))
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         assert head.startswith(b"HTTP/1.1 101 ")
         writer.write(b"\x88\x80\0\0\0\0")

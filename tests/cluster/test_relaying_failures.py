@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from sockjs_bridge.client import connect
 from sockjs_bridge.cluster.cluster import Cluster
 from sockjs_bridge.cluster.link import Link
 from sockjs_bridge.cluster.linkframes import Kind, Refused
@@ -29,7 +28,14 @@ from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.forwarded import Forwarded
 from sockjs_bridge.server.relayed import RelayedTransport
 from sockjs_bridge.server.relaying import ATTEMPTS, Front, _locate
-from tests.cluster.inprocess import Client, Node, known_home, nodes, request
+from tests.cluster.inprocess import (
+    Client,
+    Node,
+    known_home,
+    nodes,
+    request,
+    resumable_elsewhere,
+)
 from tests.conformance.resumable import token
 from tests.server.support import PATIENCE, until
 from tests.support import XHR
@@ -114,22 +120,15 @@ async def test_home_that_closes_and_cannot_be_reached_again(monkeypatch: pytest.
 
 async def test_resumable_session_whose_home_cannot_be_reached(monkeypatch: pytest.MonkeyPatch):
     """A plain poll of one is told when to come again."""
-    async with (
-        nodes(2) as (home, front),
-        connect(
-            f"http://127.0.0.1:{home.port}/echo", resume=True, transport="xhr-polling"
-        ) as first,
-    ):
-        core = first._core
-        target = f"/echo/~r1{core.home}/{core.session}/xhr"
+    async with resumable_elsewhere() as (front, path):
         reader, writer = await front.connect()
         client = Client(reader, writer)
         try:
             for _ in range(2):
-                writer.write(request("POST", target, b"{}"))
+                writer.write(request("POST", f"{path}/xhr", b"{}"))
                 assert (await client.answer())[0] == 400
             monkeypatch.setattr(RelayedTransport, "received", lambda self, data: self.abort())
-            writer.write(request("POST", target, b"{}"))
+            writer.write(request("POST", f"{path}/xhr", b"{}"))
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
             assert head.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 1\r\n" in head
         finally:

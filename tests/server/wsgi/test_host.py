@@ -593,16 +593,19 @@ async def test_call():
     assert closed == ["test-1"]
 
 
-async def test_a_crowd_of_calls_waits_beside_the_pool():
-    """Two for each thread are in there at a time: threads with no end of work starve the loop."""
-    gate = threading.Event()
-
+def waits_for(gate: threading.Event):
     def app(environ, start_response):
         gate.wait(PATIENCE)
         start_response("200 OK", [])
         return []
 
-    async with serving(app, threads=2) as served:
+    return app
+
+
+async def test_a_crowd_of_calls_waits_beside_the_pool():
+    """Two for each thread are in there at a time: threads with no end of work starve the loop."""
+    gate = threading.Event()
+    async with serving(waits_for(gate), threads=2) as served:
         calls = [
             asyncio.ensure_future(served.host.call({"REQUEST_METHOD": "GET"})) for _ in range(9)
         ]
@@ -620,13 +623,7 @@ async def test_a_crowd_of_calls_waits_beside_the_pool():
 
 async def test_calls_that_wait_are_dropped_when_the_pool_closes():
     gate = threading.Event()
-
-    def app(environ, start_response):
-        gate.wait(PATIENCE)
-        start_response("200 OK", [])
-        return []
-
-    async with serving(app, threads=1) as served:
+    async with serving(waits_for(gate), threads=1) as served:
         calls = [
             asyncio.ensure_future(served.host.call({"REQUEST_METHOD": "GET"})) for _ in range(4)
         ]
