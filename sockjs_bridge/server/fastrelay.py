@@ -6,6 +6,7 @@ aiohttp, and to `sockjs_bridge.server.relaying` then.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import Final
 
@@ -16,6 +17,8 @@ from sockjs_bridge.endpoint.resumable import ResumableAction
 from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.forwarded import Forwarded, UnderWay, relays_of
 from sockjs_bridge.server.plain import PlainRequest
+
+logger = logging.getLogger("sockjs_bridge.server")
 
 #: Requests whose links broke that are left to aiohttp in one go, and seconds until the next go: a
 #: process that dies had many, which are not to hold up the loop.
@@ -99,7 +102,12 @@ class FastRelay:
             clock.call_at(clock.time() + PAUSE, self._pass_on)
         for asked in some:
             if not asked.connection.lost:
-                asked.connection.pass_on(asked.request.whole)
+                try:
+                    asked.connection.pass_on(asked.request.whole)
+                except Exception:
+                    # The others must not wait for ever because of this one.
+                    logger.exception("a request could not be sent again")
+                    asked.connection.abort()
 
 
 class _Asked:

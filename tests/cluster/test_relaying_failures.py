@@ -270,6 +270,34 @@ async def test_home_of_many_that_dies(monkeypatch: pytest.MonkeyPatch):
     assert len(passed) == len({*passed}) == 3
 
 
+async def test_who_cannot_be_sent_again_costs_others_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    pass_on, failed = PeerConnection.pass_on, list[PeerConnection]()
+
+    def fail_once(self: PeerConnection, whole: bytes) -> None:
+        if not failed:
+            failed.append(self)
+            raise RuntimeError("broken")
+        pass_on(self, whole)
+
+    monkeypatch.setattr(PeerConnection, "pass_on", fail_once)
+    async with nodes(2) as (home, front), AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(resumable(home, front)) for _ in range(2)]
+        for client, poll in clients:
+            client.writer.write(poll())
+        await until(lambda: sum(each._receiver is not None for each in home.sessions) == 2)
+        home.cluster._links.close()
+        answers = [
+            asyncio.ensure_future(asyncio.wait_for(client.reader.readuntil(b"}\n"), PATIENCE))
+            for client, _ in clients
+        ]
+        await asyncio.wait(answers)
+        assert [bool(answer.exception()) for answer in answers].count(True) == 1
+        await until(lambda: failed[0].lost)
+    assert "RuntimeError: broken" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("heard", "judges", "told"),
     [(False, True, True), (True, True, False), (False, False, False)],
