@@ -46,15 +46,25 @@ def find_program(name: str) -> str:
     )
 
 
+_claims: list[socket.socket] = []
+
+
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nobody uses.
 
-    The system gives it to no connection: a server that is killed and started again can have it.
+    The system gives it to no connection, and we to no other test while this process runs: a server
+    that is killed and started again can have it.
     """
     while True:
         port = 16384 + secrets.randbelow(16384)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+        claim = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            # A name of Linux's own: no file, and free again when the process ends.
+            claim.bind(f"\0sockjs-bridge-tests-{port}")
+            with socket.create_server(("127.0.0.1", port)):
+                _claims.append(claim)
+                return port
+        claim.close()
 
 
 def adapted(name: str, changes: dict[str, str]) -> str:
