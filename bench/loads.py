@@ -57,7 +57,13 @@ LOADS = (
 GROWTH = ("ws-echo c1000", "ws-echo c10000")
 """What shows, beside the first of `LOADS`, how the cost of a message grows with the connections."""
 
-CLUSTER = ("cluster-fanout n1000", "cluster-fanout n2", "cluster-poll c100", "cluster-open c32")
+CLUSTER = (
+    "cluster-fanout n1000",
+    "cluster-fanout n2",
+    "cluster-poll c100",
+    "cluster-poll c100 r2000",
+    "cluster-open c32",
+)
 """What a cluster costs, beside one process."""
 
 OPEN_TIME = 60
@@ -79,6 +85,7 @@ class Measurement(TypedDict, total=False):
     p99_us: float
     errors: int
     lost: int
+    skipped: int
     duplicates: int
     reordered: int
     bad_payload: int
@@ -104,12 +111,14 @@ class Load:
         mode: one of `MODES`.
         connections: how many sessions there are, a publisher not counted.
         inflight: how many messages are under way at a time, for each session or publisher.
+        pace: messages in a second, all sessions taken together; 0: each as soon as it may.
     """
 
     name: str
     mode: str
     connections: int
     inflight: int
+    pace: int = 0
 
     @classmethod
     def parse(cls, name: str) -> Load:
@@ -118,14 +127,15 @@ class Load:
         Raises:
             Lacking: it is none.
         """
-        match = re.fullmatch(r"(\S+) [cn](\d+)(?: k(\d+))?", name)
+        match = re.fullmatch(r"(\S+) [cn](\d+)(?: k(\d+))?(?: r(\d+))?", name)
         if match is None or match[1] not in MODES:
             raise Lacking(
-                f"no such load: {name!r}; a load is a mode, a number of connections, and one of"
-                f" messages in flight if it is not 1: 'ws-fanout n1000 k16'; modes are"
+                f"no such load: {name!r}; a load is a mode, a number of connections, one of"
+                f" messages in flight if it is not 1, and one of messages in a second if they are"
+                f" not sent as fast as may be: 'ws-fanout n1000 k16 r50'; modes are"
                 f" {', '.join(MODES)}"
             )
-        return cls(name, match[1], int(match[2]), int(match[3] or 1))
+        return cls(name, match[1], int(match[2]), int(match[3] or 1), int(match[4] or 0))
 
     @property
     def resumable(self) -> bool:
@@ -187,7 +197,8 @@ def generator_command(
     command = (
         *(generator, "--mode", mode, "--connections", load.connections, "--port", port),
         *("--inflight", load.inflight, "--seconds", load.seconds(seconds)),
-        *("--warmup", load.warmup, "--open-timeout", OPEN_TIME, *arguments),
+        *("--warmup", load.warmup, "--open-timeout", OPEN_TIME),
+        *("--pace", load.pace, *arguments),
     )
     return [str(part) for part in command]
 

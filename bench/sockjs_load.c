@@ -774,7 +774,7 @@ static void xhr_next(Sess *s)
         return;
     if (!s->open)
         sess_opened(s);
-    else if (sending())
+    else if (sending() && o_pace <= 0)
         xhr_send_next(s);
 }
 static u32 pub_inflight(void)
@@ -824,6 +824,13 @@ static void pace_tick(void)
     }
     for (; pace_due >= 1; pace_due -= 1) {
         Sess *s = &sess[pace_rr++ % nsess];
+        if (o_mode == M_XHRECHO) {
+            if (s->send_busy || s->recvd != s->sent)
+                C.skipped++;
+            else
+                xhr_send_next(s);
+            continue;
+        }
         if (s->sent - s->recvd > ringmask) {
             C.skipped++;
             continue;
@@ -1761,8 +1768,8 @@ static void options(int argc, char **argv)
         o_conns < 1 || o_conns > 60000 || o_seconds <= 0 || o_seconds > 600 || o_warmup < 0 ||
         o_warmup > 60 || o_addrs > 250 || o_ramp < 1)
         die("option out of range");
-    if (o_pace > 0 && o_mode != M_WSECHO && !fan)
-        die("--pace works with ws-echo and the fanout modes");
+    if (o_pace > 0 && o_mode != M_WSECHO && o_mode != M_XHRECHO && !fan)
+        die("--pace works with the echo and the fanout modes");
     if (o_front_port && o_mode != M_XHRECHO && !fan)
         die("--front-port works with xhr-echo and the fanout modes");
 }

@@ -26,7 +26,7 @@ MORE_MEMORY = 1.2
 """How many KiB a silent resumable session may take beside a stock one."""
 CLUSTER_DEARER = {"cluster-fanout n1000": 1.05}
 """How many times as much CPU time a message may take with a cluster as in one process."""
-CLUSTER_LATER = {"cluster-poll c100": 1.0}
+CLUSTER_LATER = {"cluster-poll c100": 1.0, "cluster-poll c100 r2000": 1.0}
 """How many milliseconds later half of the messages may arrive with a cluster."""
 
 LEGEND = """\
@@ -238,6 +238,7 @@ def _notes(rows: list[Measurement]) -> str:
         "lost": sum(row["lost"] for row in sound),
         "doubled": sum(row["duplicates"] for row in sound),
         "out of order": sum(row["reordered"] for row in sound),
+        "not sent in time": sum(row["skipped"] for row in sound),
         "wrong": sum(row["bad_payload"] + row["foreign"] for row in sound),
     }
     notes = [f"{name}: {count}" for name, count in faults.items() if count]

@@ -75,6 +75,7 @@ def found(
         ("ws-echo c10 k4", "/echo"),
         ("xhr-echo c10", "/echo"),
         ("xhr-echo c2", "/view"),
+        ("xhr-echo c10 r200", "/echo"),
         ("ws-echo c2", "/coroutine"),
         ("ws-echo c2", "/plain"),
         ("r1-echo c10 k4", "/echo"),

@@ -58,7 +58,7 @@ def measurements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[
 def test_everything_in_full() -> None:
     """The loads of the figures to reach, those that show growth, and all peers."""
     plan = planned()
-    assert (plan, plan.peers[0], len(plan.loads)) == (run.FULL, "ours", 20)
+    assert (plan, plan.peers[0], len(plan.loads)) == (run.FULL, "ours", 21)
     assert plan.redis and not planned("--short").redis
 
 
@@ -94,6 +94,9 @@ def test_a_load_is_read_from_its_name() -> None:
         "stream-fanout n1000 k16", "stream-fanout", 1000, 16
     )
     assert Load.parse("open c32").inflight == 1
+    assert Load.parse("xhr-echo c100 k2 r50") == Load(
+        "xhr-echo c100 k2 r50", "xhr-echo", 100, 2, 50
+    )
 
 
 @pytest.mark.parametrize(

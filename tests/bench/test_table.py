@@ -9,7 +9,8 @@ from bench.loads import Measurement
 from bench.stalls import Stall
 
 NO_FAULTS = {
-    "errors": 0, "lost": 0, "duplicates": 0, "reordered": 0, "bad_payload": 0, "foreign": 0
+    "errors": 0, "lost": 0, "duplicates": 0, "reordered": 0, "bad_payload": 0, "foreign": 0,
+    "skipped": 0,
 }  # fmt: skip
 
 
@@ -139,12 +140,13 @@ def test_memory_of_idle_connections() -> None:
 def test_notes_tell_what_went_wrong() -> None:
     load = "ws-echo c100"
     rows = [
-        measured("ours", load, lost=2, first_error="reset"),
+        measured("ours", load, lost=2, skipped=7, first_error="reset"),
         measured("ours", load, lost=1, duplicates=1, reordered=4, foreign=1, first_error="reset"),
         {"server": "ours", "load": load, "failed": "the generator did not end"},
     ]
     assert cells("ours", *rows)["notes"] == (
-        "lost: 3; doubled: 1; out of order: 4; wrong: 1; reset; the generator did not end"
+        "lost: 3; doubled: 1; out of order: 4; not sent in time: 7; wrong: 1; reset;"
+        " the generator did not end"
     )
 
 
