@@ -59,7 +59,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Trio has one for Hypothesis, and each worker would import all of it for nothing.
 export HYPOTHESIS_NO_PLUGINS = 1
 
-.PHONY: demo demo-cluster check test test-js compiled test-units test-pythons test-browsers test-python coverage lint format docs bench bench-short bench-stalls bench-killed bench-capacity proxies browser-files programs dist clean
+.PHONY: demo demo-cluster check test test-js test-js-units compiled test-units test-pythons test-browsers test-python coverage lint format docs bench bench-short bench-stalls bench-killed bench-capacity proxies browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
@@ -70,7 +70,7 @@ demo-cluster: $(TEST) programs
 	@exec $(BIN)/python -m buildtools.cluster_demo
 
 check: $(TEST) $(NODE_MODULES)
-	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js test-units
+	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js-units test-units
 
 test:
 	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js programs compiled
@@ -88,6 +88,10 @@ test-python: $(TEST)
 # Some of them talk to our server.
 test-js: $(TEST) $(NODE_MODULES)
 	cd js && npm test
+
+# All but those for which servers are started, or the browser's files are built.
+test-js-units: $(NODE_MODULES)
+	cd js && npm run --silent test:units
 
 # By one process: of a fresh checkout each worker would compile all of the tests. What is wrong with
 # them, their run tells.

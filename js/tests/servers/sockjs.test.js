@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { SockJS } from "../../src/client/index.js";
-import { ours, sockjsNode, story } from "./peers.js";
+import { ours, sockjsNode, story } from "../client/peers.js";
 
 const TRANSPORTS = ["websocket", "xhr-streaming", "xhr-polling"];
 const limit = { timeout: 60_000 };

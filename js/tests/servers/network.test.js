@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { network } from "../../src/client/network.js";
-import { handOver, scripted } from "./peers.js";
+import { handOver, scripted } from "../client/peers.js";
 
 const limit = { timeout: 60_000 };
 

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { buildClient } from "../../client.mjs";
-import { pageOf, scripted, story } from "./peers.js";
+import { pageOf, scripted, story } from "../client/peers.js";
 
 // Bytes of each file, compressed as servers do it: what a page loads has less than 8 KB, what is loaded on
 // demand comes beside it.
