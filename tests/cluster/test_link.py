@@ -12,7 +12,7 @@ import pytest
 from sockjs_bridge.cluster import link as link_module
 from sockjs_bridge.cluster import links as links_module
 from sockjs_bridge.cluster.link import Link
-from sockjs_bridge.cluster.linkframes import Kind, LinkError
+from sockjs_bridge.cluster.linkframes import Kind, LinkError, frame
 from sockjs_bridge.cluster.linkproof import INTRODUCTION, Introduction
 from sockjs_bridge.cluster.links import MAX_STRANGERS, Links
 from tests.cluster.test_links import SECRET, End, Ends, pair
@@ -39,12 +39,15 @@ class ByteByByte(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Nothing waits here."""
 
+    def pause_reading(self) -> None:
+        """The test hands it what it reads."""
+
     def is_closing(self) -> bool:
         return False
 
 
-async def test_introductions_however_they_are_cut() -> None:
-    ends = Ends()
+async def introduced(ends: Ends) -> tuple[Link, Link]:
+    """Return who has dialled and who has accepted, without sockets."""
     dials = Link(b"secret", "dials1", lambda link: None, peer="accepts1")
     accepts = Link(b"secret", "accepts1", lambda link: None, accept=ends.accept)
     there, back = ByteByByte(), ByteByByte()
@@ -55,6 +58,12 @@ async def test_introductions_however_they_are_cut() -> None:
         await dials.ready()
         # At once.
         await dials.ready()
+    return dials, accepts
+
+
+async def test_introductions_however_they_are_cut() -> None:
+    ends = Ends()
+    dials, accepts = await introduced(ends)
     assert accepts.peer == "dials1"
     front = dials.open((), End)
     front.stream.write(b"text")
@@ -226,6 +235,20 @@ async def test_what_comes_at_once_is_heard_in_goes() -> None:
         await until(lambda: ends[0].ends)
         assert list(dict.fromkeys(heard)) == [b"", b"012", b"012345", b"01234567"]
         assert (ends[0].ends, accepted._holds) == ([True], False)
+
+
+@pytest.mark.usefixtures("goes_of_three")
+async def test_what_comes_between_two_goes_waits_for_its_turn() -> None:
+    """More frames, and the end."""
+    ends = Ends()
+    _, accepts = await introduced(ends)
+    frames = [frame(Kind.OPEN, 1, b"[]"), *(frame(Kind.DATA, 1, b"%d" % n) for n in range(4))]
+    accepts.data_received(b"".join(frames[:4]))
+    accepts.data_received(frames[4])
+    accepts.connection_lost(None)
+    assert (ends[0].heard, ends[0].ends) == (b"01", [])
+    await until(lambda: ends[0].ends)
+    assert (ends[0].heard, ends[0].ends) == (b"0123", [True])
 
 
 @pytest.mark.usefixtures("goes_of_three")

@@ -198,6 +198,20 @@ def test_what_another_process_has_taken_ends() -> None:
     assert site.homes[key("/echo", "abc")][0] == "two"
 
 
+def test_what_another_process_has_taken_may_have_ended_by_itself() -> None:
+    site = Site("one", "two")
+    site.live("one", 5)
+    site.locate("one", SESSION)
+    site.clock.advance(6)
+    site.locate("two", SESSION)
+    site.relays["one"].restored()
+    # Before the store's answer is here.
+    site.relays["one"].ended("/echo", "abc")
+    site.clock.settle()
+    assert site.taken == []
+    assert site.homes[key("/echo", "abc")][0] == "two"
+
+
 def test_claim_of_what_was_not_opened_is_given_up() -> None:
     site = Site("one", "two")
     site.locate("one", SESSION)
