@@ -125,6 +125,27 @@ async def test_address_that_is_none() -> None:
         await links.link("listens1", "tcp:127.0.0.1:port")
 
 
+async def test_who_stops_waiting_for_a_link_takes_it_from_nobody() -> None:
+    async with pair() as (_, dial, _, _):
+        waiting = [asyncio.ensure_future(dial()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        first, second = await asyncio.gather(*waiting[1:])
+        assert first is second
+        assert waiting[0].cancelled()
+
+
+async def test_process_that_cannot_be_reached_again_and_again_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(links_module, "RETRY_AFTER", 0)
+    links = Links("dials1", SECRET, "test")
+    for node in ("listens1", "listens1", "listens2"):
+        with pytest.raises(LinkError, match="invalid literal"):
+            await links.link(node, "tcp:127.0.0.1:port")
+    assert [record.args[0] for record in caplog.records] == ["listens1", "listens2"]
+
+
 async def test_process_that_ends_while_it_dials() -> None:
     async with pair() as (_, dial, _, other):
         dialling = asyncio.ensure_future(dial())

@@ -294,6 +294,14 @@ def test_first_requests_of_a_resumable_session_meet() -> None:
     assert site.locate("two", RESUMABLE) is None
 
 
+def test_request_that_could_open_nothing_has_claimed_nothing() -> None:
+    site = Site("one", "two")
+    site.locate("one", RESUMABLE)
+    site.relays["one"].not_opened(RESUMABLE._replace(opens=False))
+    site.clock.settle()
+    assert site.locate("two", RESUMABLE) == Home("one", "about one")
+
+
 def test_url_names_the_home() -> None:
     site = Site("one", "two")
     named = RESUMABLE._replace(home="one")
