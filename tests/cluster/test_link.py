@@ -176,6 +176,17 @@ async def test_many_strangers_do_not_cut_who_has_just_proved(
                 writer.close()
 
 
+async def test_who_has_proved_itself_stays_when_the_time_for_that_is_over() -> None:
+    async with pair() as (one, dial, ends, _):
+        front = (await dial()).open((), End)
+        await until(lambda: ends)
+        accepted: Any = ends[0].stream._link
+        one._judge(accepted)
+        assert not accepted._dropped
+        front.stream.write(b"text")
+        await until(lambda: ends[0].heard == b"text")
+
+
 async def test_stream_takes_no_number_that_is_another_s() -> None:
     async with pair() as (_, dial, ends, _):
         link = await dial()
