@@ -85,10 +85,6 @@ async def test_a_subscription_hears_what_is_published_from_its_confirmation_on(m
     assert ear.of("heard") == [("a", position, entry), ("", None, Entry("to all"))]
 
 
-def test_position_as_text() -> None:
-    assert str(Position(5, 7)) == "5-7"
-
-
 async def test_positions_are_consecutive(make: Make) -> None:
     one, _ = await make("node1")
     other, _ = await make("node2")
