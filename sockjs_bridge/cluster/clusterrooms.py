@@ -148,7 +148,7 @@ class ClusterRooms(DeclaredRooms):
 
     def _caught_up(self, entrant: ClusterEntrant, room: str, text: str, since: Since) -> None:
         """Hears what a client has missed."""
-        if entrant.continues and self._enters(entrant, room):
+        if entrant.continues:
             entrant.continues = False
             missed = None
             if since.entries is not None:

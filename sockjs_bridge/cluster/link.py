@@ -243,9 +243,8 @@ class Link(asyncio.Protocol):
             self._go()
 
     def _go_later(self) -> None:
-        if not self._going:
-            self._going = True
-            asyncio.get_running_loop().call_soon(self._go_on)
+        self._going = True
+        asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
         self._going = False

@@ -113,8 +113,7 @@ class ClusterPresences(Presences):
                 self._note(key[0], known)
             yield None
         for key, known in list(self._gone.items()):
-            if key in self._gone:
-                self._went(key[0], known)
+            self._went(key[0], known)
             yield None
 
     # What happens to the store, and to other processes

@@ -60,9 +60,6 @@ class Position:
     epoch: int
     number: int
 
-    def __str__(self) -> str:
-        return f"{self.epoch}-{self.number}"
-
 
 @dataclass(frozen=True, slots=True)
 class Since:

@@ -99,9 +99,11 @@ class Dispatcher:
         connection_of(request).flow.carried += 1
         inquiry = Inquiry()
         response = await self._host.serve(request, inquiry)
-        if inquiry.found is None or not await self._clusters.found(inquiry.found[0]):
-            return response
-        if self._site.learn(path, inquiry, self._host_of(request)):
+        if (
+            inquiry.found is not None
+            and await self._clusters.found(inquiry.found[0])
+            and self._site.learn(path, inquiry, self._host_of(request))
+        ):
             request[BODY] = inquiry.body
             return await self._serve_endpoint(request, path) or response
         return response

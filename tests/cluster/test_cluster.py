@@ -17,7 +17,10 @@ from sockjs_bridge.client import connect
 from sockjs_bridge.cluster.cluster import Cluster
 from sockjs_bridge.cluster.links import Links
 from sockjs_bridge.cluster.memorystore import MemoryStore
+from sockjs_bridge.core.presences import KIND
 from sockjs_bridge.core.settings import Settings
+from sockjs_bridge.core.signals import GONE
+from sockjs_bridge.endpoint.homes import Process
 from sockjs_bridge.ini import SettingError
 from sockjs_bridge.server.loop import LoopClock
 from tests.cluster.application import main
@@ -262,6 +265,32 @@ async def test_processes_know_each_other() -> None:
         one.cluster._ask("gone1", answers.append)
         await until(lambda: len(answers) == 2)
         assert None in answers
+        listed = one.cluster.processes()
+        assert listed == [
+            Process(one.cluster.node, 0, False, own=True),
+            Process(other.cluster.node, 0, False),
+        ]
+
+
+async def test_process_that_serves_nothing_yet_lists_itself() -> None:
+    async with joined() as (cluster, _):
+        assert cluster.processes() == [Process(cluster.node, 0, False, own=True)]
+
+
+async def test_what_a_dead_process_has_left_is_told() -> None:
+    """Here alone as a whole; everywhere, that members of rooms are gone."""
+    async with nodes(2) as (one, other):
+        here, there = (node.app.registry.sockjs.endpoints.signals for node in (one, other))
+        left: list[object] = []
+        gone: list[object] = []
+        for signals in (here, there):
+            signals.on(GONE, left.append)
+        there.on(KIND, gone.append)
+        members = [("room", "dead/1", '["ann",1.5,{},true]')]
+        one.cluster.swept("dead", members)
+        await until(lambda: left and gone)
+        assert left == [members]
+        assert gone == [["room", "dead/1", '["ann",1.5,{},true]', False]]
 
 
 async def test_process_that_was_taken_for_dead_ends_its_resumable_sessions(

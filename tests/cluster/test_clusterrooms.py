@@ -333,6 +333,33 @@ def test_subscriptions_follow_rooms(cluster: Cluster) -> None:
     assert heard(one) == {""}
 
 
+def test_rooms_of_one_tick_are_subscribed_at_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = cluster.servers[0]
+    client, subscribed = one.client(), []
+    monkeypatch.setattr(one.store, "subscribe", subscribed.append)
+    for room in ("plain", "room"):
+        client.session.join(room)
+    cluster.clock.settle()
+    assert subscribed == [["plain", "room"]]
+
+
+def test_each_room_is_heard_a_little_longer(cluster: Cluster) -> None:
+    one = cluster.servers[0]
+    client = one.client()
+    for room in ("plain", "other"):
+        client.session.join(room)
+    cluster.clock.settle()
+    client.session.leave("plain")
+    cluster.clock.advance(subscriptions.LINGER / 2)
+    client.session.leave("other")
+    cluster.clock.advance(subscriptions.LINGER / 2)
+    assert heard(one) == {"", "other"}
+    cluster.clock.advance(subscriptions.LINGER / 2)
+    assert heard(one) == {""}
+
+
 def test_what_is_not_confirmed_is_not_ended(cluster: Cluster) -> None:
     one = cluster.servers[0]
     one.store.delay = 3
@@ -342,6 +369,25 @@ def test_what_is_not_confirmed_is_not_ended(cluster: Cluster) -> None:
     assert heard(one) == {"", "plain"}
     cluster.clock.advance(4)
     assert heard(one) == {""}
+
+
+def test_room_that_is_subscribed_again_after_its_end(cluster: Cluster) -> None:
+    """After a cut the store confirms it once more, and that comes late."""
+    one, two, _ = cluster.servers
+    client = one.client(join="plain")
+    cluster.clock.settle()
+    one.store.fail()
+    cluster.clock.settle()
+    one.store.delay = subscriptions.LINGER + 1
+    one.store.recover()
+    client.session.leave("plain")
+    cluster.clock.advance(subscriptions.LINGER + 2)
+    assert heard(one) == {""}
+    one.store.delay = 0
+    client.session.join("plain")
+    cluster.clock.settle()
+    two.broadcast("a", "plain")
+    assert client.texts == ["a"]
 
 
 def test_rejoined_before_the_end_is_heard_of(cluster: Cluster) -> None:
@@ -383,6 +429,22 @@ def test_a_last_message_that_nobody_heard_is_found(cluster: Cluster) -> None:
     cluster.clock.advance(hub.LOOK)
     two.store._rooms.clear()
     one.broadcast("unheard")
+    cluster.clock.advance(hub.LOOK)
+    assert client.texts == ["unheard"]
+
+
+def test_a_look_that_the_store_refuses_is_made_again() -> None:
+    cluster = Cluster(bounds=Bounds(5, 4 * hub.LOOK))
+    one, two, _ = cluster.servers
+    client = two.client(join="room")
+    cluster.clock.settle()
+    cluster.clock.advance(hub.LOOK)
+    two.store._rooms.clear()
+    one.broadcast("unheard")
+    two.store.refusal = StoreError("out of memory")
+    cluster.clock.advance(hub.LOOK)
+    assert client.texts == []
+    two.store.refusal = None
     cluster.clock.advance(hub.LOOK)
     assert client.texts == ["unheard"]
 
@@ -651,6 +713,23 @@ def test_answers_for_who_has_left(cluster: Cluster) -> None:
     assert told(kept)[0].startswith("p[1,")
 
 
+def test_answer_for_who_has_left_a_room_that_others_are_in(cluster: Cluster) -> None:
+    one, two, _ = cluster.servers
+    first = one.client(join="room")
+    first.read()
+    one.broadcast("a")
+    two.client(join="room")
+    cluster.clock.settle()
+    two.store.delay = 1
+    again = two.client(first.positions, join="room")
+    cluster.clock.settle()
+    again.session.leave("room")
+    cluster.clock.advance(2)
+    assert told(again) == []
+    assert two.joined is not None
+    assert two.joined.recovered is None
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_errors_for_who_has_left(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, again: bool
@@ -724,6 +803,24 @@ def test_a_hole_in_what_comes_before_the_first_answer(cluster: Cluster) -> None:
     answers.answer()
     assert told(client) == ["p[0,[]]", 'p[1,["a","b","c"]]']
     assert messages(stranger) == ["a", "b", "c"]
+
+
+def test_a_gap_that_is_told_before_the_answer_holds(cluster: Cluster) -> None:
+    one, two, _ = cluster.servers
+    first = one.client(join="room")
+    first.read()
+    one.broadcast("a")
+    two.client(join="room")
+    cluster.clock.settle()
+    answers = HeldAnswers(two)
+    again = two.client(first.positions, join="room")
+    cluster.clock.settle()
+    last = two.history.hub.position("room")
+    assert last is not None
+    two.history.gap("room", last)
+    answers.answer()
+    assert told(again)[0] == 'r{"missed":[[KEY,"room"]]}'
+    assert again.texts == []
 
 
 @pytest.mark.parametrize("error", [None, StoreError("too slow")])

@@ -209,7 +209,8 @@ class Talk(RuleBasedStateMachine):
                     assert person.log.texts[""][-1] == "last"
                 else:
                     position = person.log.positions[self.key(room)]
-                    assert position.partition(".")[2] == str(tops[room])
+                    top = tops[room]
+                    assert position.partition(".")[2] == f"{top.epoch}-{top.number}"
         for room, recorder in self.strangers:
             assert room != "plain" or recorder.messages[-1] == "last"
         self.everybody_hears_one_history()

@@ -12,7 +12,7 @@ import pytest
 from sockjs_bridge.cluster import link as link_module
 from sockjs_bridge.cluster import links as links_module
 from sockjs_bridge.cluster.link import Link
-from sockjs_bridge.cluster.linkframes import Kind, LinkError
+from sockjs_bridge.cluster.linkframes import Kind, LinkError, frame
 from sockjs_bridge.cluster.linkproof import INTRODUCTION, Introduction
 from sockjs_bridge.cluster.links import MAX_STRANGERS, Links
 from tests.cluster.test_links import SECRET, End, Ends, pair
@@ -39,12 +39,15 @@ class ByteByByte(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Nothing waits here."""
 
+    def pause_reading(self) -> None:
+        """The test hands it what it reads."""
+
     def is_closing(self) -> bool:
         return False
 
 
-async def test_introductions_however_they_are_cut() -> None:
-    ends = Ends()
+async def introduced(ends: Ends) -> tuple[Link, Link]:
+    """Return who has dialled and who has accepted, without sockets."""
     dials = Link(b"secret", "dials1", lambda link: None, peer="accepts1")
     accepts = Link(b"secret", "accepts1", lambda link: None, accept=ends.accept)
     there, back = ByteByByte(), ByteByByte()
@@ -55,6 +58,12 @@ async def test_introductions_however_they_are_cut() -> None:
         await dials.ready()
         # At once.
         await dials.ready()
+    return dials, accepts
+
+
+async def test_introductions_however_they_are_cut() -> None:
+    ends = Ends()
+    dials, accepts = await introduced(ends)
     assert accepts.peer == "dials1"
     front = dials.open((), End)
     front.stream.write(b"text")
@@ -116,6 +125,27 @@ async def test_address_that_is_none() -> None:
         await links.link("listens1", "tcp:127.0.0.1:port")
 
 
+async def test_who_stops_waiting_for_a_link_takes_it_from_nobody() -> None:
+    async with pair() as (_, dial, _, _):
+        waiting = [asyncio.ensure_future(dial()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        first, second = await asyncio.gather(*waiting[1:])
+        assert first is second
+        assert waiting[0].cancelled()
+
+
+async def test_process_that_cannot_be_reached_again_and_again_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(links_module, "RETRY_AFTER", 0)
+    links = Links("dials1", SECRET, "test")
+    for node in ("listens1", "listens1", "listens2"):
+        with pytest.raises(LinkError, match="invalid literal"):
+            await links.link(node, "tcp:127.0.0.1:port")
+    assert [record.args[0] for record in caplog.records] == ["listens1", "listens2"]
+
+
 async def test_process_that_ends_while_it_dials() -> None:
     async with pair() as (_, dial, _, other):
         dialling = asyncio.ensure_future(dial())
@@ -144,6 +174,17 @@ async def test_many_strangers_do_not_cut_who_has_just_proved(
         finally:
             for _, writer in strangers:
                 writer.close()
+
+
+async def test_who_has_proved_itself_stays_when_the_time_for_that_is_over() -> None:
+    async with pair() as (one, dial, ends, _):
+        front = (await dial()).open((), End)
+        await until(lambda: ends)
+        accepted: Any = ends[0].stream._link
+        one._judge(accepted)
+        assert not accepted._dropped
+        front.stream.write(b"text")
+        await until(lambda: ends[0].heard == b"text")
 
 
 async def test_stream_takes_no_number_that_is_another_s() -> None:
@@ -226,6 +267,20 @@ async def test_what_comes_at_once_is_heard_in_goes() -> None:
         await until(lambda: ends[0].ends)
         assert list(dict.fromkeys(heard)) == [b"", b"012", b"012345", b"01234567"]
         assert (ends[0].ends, accepted._holds) == ([True], False)
+
+
+@pytest.mark.usefixtures("goes_of_three")
+async def test_what_comes_between_two_goes_waits_for_its_turn() -> None:
+    """More frames, and the end."""
+    ends = Ends()
+    _, accepts = await introduced(ends)
+    frames = [frame(Kind.OPEN, 1, b"[]"), *(frame(Kind.DATA, 1, b"%d" % n) for n in range(4))]
+    accepts.data_received(b"".join(frames[:4]))
+    accepts.data_received(frames[4])
+    accepts.connection_lost(None)
+    assert (ends[0].heard, ends[0].ends) == (b"01", [])
+    await until(lambda: ends[0].ends)
+    assert (ends[0].heard, ends[0].ends) == (b"0123", [True])
 
 
 @pytest.mark.usefixtures("goes_of_three")

@@ -179,13 +179,47 @@ async def test_what_the_store_has_refused_it_is_told_again(
     assert [who.info for who in other.answer("a") if who.userid == "bob"] == [{"name": "Bob"}]
 
 
+async def test_who_leaves_before_the_store_has_refused_them(
+    sites: tuple[Site, Site, Sites],
+) -> None:
+    one, other, cluster = sites
+    ann = Member("ann")
+    one.store.refusal = StoreError("out of memory")
+    one.rooms.join(ann, "a")
+    one.presences.entered(ann, "a", "", announce=True)
+    one.leave(ann, "a")
+    one.store.refusal = None
+    cluster.clock.advance(3)
+    assert other.present("a") == []
+
+
+async def test_who_leaves_while_the_store_is_told_what_it_has_refused(
+    sites: tuple[Site, Site, Sites],
+) -> None:
+    one, other, cluster = sites
+    members = [Member(f"{number:03d}") for number in range(2 * ClusterPresences.BATCH)]
+    one.store.refusal = StoreError("out of memory")
+    for member in members:
+        one.join(member, "a")
+    one.store.refusal = None
+    one.presences.connected()
+    # The first go.
+    cluster.clock.tick()
+    one.leave(members[-1], "a")
+    assert other.present("a") == [member.userid for member in members[:-1]]
+
+
+@pytest.mark.parametrize("refused", [False, True])
 async def test_nothing_is_retried_while_it_is_away(
-    sites: tuple[Site, Site, Sites], monkeypatch: pytest.MonkeyPatch
+    sites: tuple[Site, Site, Sites], monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
     one, _, cluster = sites
+    if refused:
+        one.store.refusal = StoreError("out of memory")
+        one.join(Member("bob"), "a")
     one.store.fail()
     one.join(Member("ann"), "a")
-    cluster.clock.advance(1)
+    cluster.clock.advance(0)
     told: list[str] = []
     monkeypatch.setattr(one.store, "come", lambda room, *rest: told.append(room))
     cluster.clock.advance(5)
@@ -248,9 +282,24 @@ async def test_who_leaves_while_the_store_is_told_again(sites: tuple[Site, Site,
     # For two reasons at once.
     one.presences.restored()
     one.presences.connected()
-    one.rooms.leave(members[-1], "a")
-    one.presences.left(members[-1], ("a",))
-    cluster.clock.settle()
+    # The first go.
+    cluster.clock.tick()
+    one.leave(members[-1], "a")
     # The others are there as before: nobody hears of them.
     assert bob.heard == [("a", members[-1].userid, False)]
     assert len(other.present("a")) == len(members)
+
+
+async def test_who_leaves_one_of_many_rooms_while_the_store_is_told_again(
+    sites: tuple[Site, Site, Sites],
+) -> None:
+    one, other, cluster = sites
+    ann = Member("ann")
+    rooms = [str(number) for number in range(2 * ClusterPresences.BATCH)]
+    for room in rooms:
+        one.join(ann, room)
+    one.presences.connected()
+    # The first go.
+    cluster.clock.tick()
+    one.leave(ann, rooms[-1])
+    assert [room for room in rooms if other.present(room)] == rooms[:-1]

@@ -198,6 +198,20 @@ def test_what_another_process_has_taken_ends() -> None:
     assert site.homes[key("/echo", "abc")][0] == "two"
 
 
+def test_what_another_process_has_taken_may_have_ended_by_itself() -> None:
+    site = Site("one", "two")
+    site.live("one", 5)
+    site.locate("one", SESSION)
+    site.clock.advance(6)
+    site.locate("two", SESSION)
+    site.relays["one"].restored()
+    # Before the store's answer is here.
+    site.relays["one"].ended("/echo", "abc")
+    site.clock.settle()
+    assert site.taken == []
+    assert site.homes[key("/echo", "abc")][0] == "two"
+
+
 def test_claim_of_what_was_not_opened_is_given_up() -> None:
     site = Site("one", "two")
     site.locate("one", SESSION)
@@ -278,6 +292,14 @@ def test_first_requests_of_a_resumable_session_meet() -> None:
     site.clock.advance(FIRST_REQUESTS + 1)
     # The welcome has told the home by then.
     assert site.locate("two", RESUMABLE) is None
+
+
+def test_request_that_could_open_nothing_has_claimed_nothing() -> None:
+    site = Site("one", "two")
+    site.locate("one", RESUMABLE)
+    site.relays["one"].not_opened(RESUMABLE._replace(opens=False))
+    site.clock.settle()
+    assert site.locate("two", RESUMABLE) == Home("one", "about one")
 
 
 def test_url_names_the_home() -> None:

@@ -251,6 +251,8 @@ def test_who_is_announced_in_one_room_is_not_in_another() -> None:
     app.join(ann, "a")
     app.join(bob, "b", announce=True)
     app.join(bob, "a")
+    app.clock.settle()
+    # It is looked at from then on, in all its rooms.
     app.leave(bob, "a")
     app.join(bob, "a")
     app.clock.settle()

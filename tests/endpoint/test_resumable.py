@@ -32,6 +32,20 @@ def test_answer_that_is_there_before_anybody_waits_for_it() -> None:
     assert answer.body == b'{"arrived":2,"received":1}'
 
 
+def test_answer_is_given_once() -> None:
+    """When its messages are taken, and not again when its time is over."""
+    server = started(max_inbound=1)
+    server.application.slow = True
+    late = LateAnswer(server.manager, server.session, Answer(200))
+    late.outcome(Send(KEY, 1, ("a", "b")))
+    calls: list[str] = []
+    late.when_ready(lambda: calls.append("ready"))
+    server.application.handle()
+    assert calls == ["ready"]
+    server.clock.advance(5)
+    assert calls == ["ready"]
+
+
 def test_refused_websocket_takes_along_what_was_made_for_it() -> None:
     server = Server()
     refused = upgrade(server, make=True)

@@ -175,6 +175,23 @@ async def test_the_rest_is_the_applications():
         assert (await lab.ask("GET /lab/other HTTP/1.1")).status == 404
 
 
+async def test_endpoint_whose_place_cannot_be_told():
+    """A filter gives its path in place of another one: its application's answer stands."""
+    lab = Lab()
+    app = lab.app
+
+    def rewriting(environ, start_response):
+        if environ["PATH_INFO"] == "/other":
+            environ["PATH_INFO"] = "/lab/info"
+        return app(environ, start_response)
+
+    lab.app = rewriting
+    async with serving(lab=lab):
+        answer = await lab.ask("GET /other HTTP/1.1")
+        assert (answer.status, answer.body) == (404, b"Not found")
+        assert (await lab.ask("GET /lab/info HTTP/1.1")).status == 200
+
+
 async def test_server_header():
     """Every answer names the server once, and no version."""
     async with serving() as lab:

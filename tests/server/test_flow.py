@@ -456,6 +456,19 @@ async def test_who_reads_slowly_is_read_from() -> None:
 
 
 @both
+async def test_stream_whose_client_reads_again_goes_on(fast: str) -> None:
+    async with Unplugged({"sockjs.fast": fast}) as server:
+        wire = await server.open(transport="xhr_streaming")
+        (session,) = server.sessions
+        wire.protocol.pause_writing()
+        session.send("more")
+        await server.quiet()
+        assert wire.written == b""
+        wire.protocol.resume_writing()
+        assert b'a["more"]' in wire.written
+
+
+@both
 @pytest.mark.parametrize("path", ["/talk/0/ws/websocket", "/talk/websocket"])
 async def test_close_of_a_slow_client_that_talks(fast: str, path: str) -> None:
     """All that was sent before close() arrives, and the code; it is not reset."""

@@ -290,6 +290,19 @@ async def test_who_stops_without_a_server_does_not_hang(proxy: RedisProxy) -> No
     assert [type(answer) for answer in answers] == [StoreError]
 
 
+async def test_who_stops_while_the_server_is_silent_is_told(
+    proxy: RedisProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "LAST", 0.01)
+    answers: list[Any] = []
+    async with started(proxy.url, fresh()) as (store, _):
+        proxy.swallows = True
+        store.leases(answers.append)
+        while not store._commands._written:
+            await asyncio.sleep(0)
+    assert [*map(str, answers)] == ["the store was stopped"]
+
+
 async def test_who_leaves_and_enters_is_told_when_it_holds(proxy: RedisProxy) -> None:
     """The confirmation of the first subscription says nothing of the second one."""
     async with started(proxy.url, fresh()) as (store, ear):

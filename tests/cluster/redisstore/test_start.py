@@ -245,8 +245,13 @@ async def test_sentinel(server: Start, tmp_path: Path) -> None:
         await refused(f"{url}/other", "No master found for 'other'")
         # The first one cannot be reached.
         several = url.replace("//", f"//127.0.0.1:{free_port()},")
-        async with started(f"{several}/main", fresh()) as (store, _):
+        name = fresh()
+        async with started(f"{several}/main", name) as (store, ear):
             assert (await publish(store, "a", "1")).number == 1
+            store.subscribe(["a"])
+            await ear.hears("subscribed")
+            await asyncio.to_thread(outside, f"{several}/main", "a", "2", name=name)
+            assert await ear.hears("heard") == [("a", None, Entry("2"))]
 
 
 async def test_tls(server: Start, tmp_path: Path) -> None:
