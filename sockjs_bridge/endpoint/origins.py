@@ -114,9 +114,10 @@ class RefusedOrigins:
         if not self._limit.allows(shown, now):
             return
         logger.warning(
-            "the SockJS route %r refused the origin %s: it is neither that of %a (by Host, or as a"
-            " trusted proxy says) nor in sockjs.allowed_origins (%s). If the page is of this site,"
-            " have the proxy pass Host on. If it may connect all the same, name it there",
+            "the SockJS route %r refused the origin %s: it is not this server's own, %a (from Host,"
+            " or from a trusted proxy), and not in sockjs.allowed_origins (%s). If the page belongs"
+            " to this site, let the proxy pass Host on. If it is of another site and may connect,"
+            " add its origin to that setting",
             self._name,
             shown,
             f"{scheme}://{host[: self.SHOWN]}" if scheme else host[: self.SHOWN],

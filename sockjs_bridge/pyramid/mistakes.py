@@ -83,7 +83,7 @@ def _look_at_views(registry: Registry, sockjs: SockJS) -> None:
             continue
         if asks_for_connection(original, attr):
             name = dotted_name(original, attr)
-            where, lack = f"route {route!r}", "this is no SockJS route"
+            where, lack = f"route {route!r}", "the route is not a SockJS route"
             if route is None:
                 where, lack = f"view name {view['name']!r}", "it has no route"
             _warn(
@@ -113,10 +113,10 @@ def _look_at_order(registry: Registry, sockjs: SockJS) -> None:
             _warn(
                 sockjs,
                 ("covered", route.name),
-                "the route %r (%r) is not reached at %s, a URL of the SockJS route %r (%r),"
-                " whose place among the routes does not matter. Give the SockJS route its own"
+                "no request for %s reaches the route %r (%r): it is a URL of the SockJS route %r"
+                " (%r), which answers it wherever it stands. Give the SockJS route its own"
                 " pattern, for example /sockjs%s",
-                *(route.name, route.pattern, path, endpoint.name, endpoint.pattern),
+                *(path, route.name, route.pattern, endpoint.name, endpoint.pattern),
                 "/" + endpoint.pattern.lstrip("/"),
             )
 

@@ -169,7 +169,7 @@ class SockJSPanel(DebugPanel):  # type: ignore[misc]
         sessions = [(*key, count) for key, count in sorted(open_.items())]
         rooms = Counter({name: len(self._sockjs.members(name)) for name in self._sockjs.rooms()})
         parts = [
-            _table("Steps of the handshake", ("step", "what came of it"), self._steps),
+            _table("Steps of the handshake", ("step", "result"), self._steps),
             _table("Open sessions", ("route", "transport", "sessions"), sessions),
             _table("Rooms", ("room", "members"), rooms.most_common(ROOMS)),
         ]

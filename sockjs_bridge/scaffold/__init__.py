@@ -24,12 +24,12 @@ FILES: Final = {
 }
 
 _NEXT: Final = Template("""\
-$folder is a project of five files. It is installed and started by:
+$folder is a project of five files. Install it, and start it:
 
   pip install -e "$folder[testing]"
   pserve $folder/development.ini --reload
 
-Open http://localhost:6543 in two windows, and type. Its tests: pytest $folder
+Open http://localhost:6543 in two windows, and type. This runs its test: pytest $folder
 """)
 
 
@@ -73,7 +73,7 @@ def write(folder: Path) -> None:
             package.
 
     Raises:
-        CannotInit: that is no name for a package, or files are there already.
+        CannotInit: a package cannot have that name, or files are there already.
         OSError: the files cannot be written.
     """
     name = _package(folder.resolve().name)
@@ -90,7 +90,8 @@ def _package(project: str) -> str:
     name = project.replace("-", "_").lower()
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise CannotInit(
-            f"{project!r} is no name for a Python package: letters, digits, - and _, a letter first"
+            f"{project!r} cannot be the name of a Python package: use letters, digits, - and _,"
+            " and begin with a letter"
         )
     if name == "tests" or find_spec(name) is not None:
         raise CannotInit(f"there is a Python package {name} already; choose another name")

@@ -32,8 +32,14 @@ def server_factory(
         **settings: of `ServerOptions`, and those that waitress has for trusted proxies.
 
     Raises:
-        SystemExit: with one sentence: a setting cannot be, or a socket cannot be had.
+        SystemExit: with one sentence: a setting cannot be, a socket cannot be had, or the system is
+            Windows.
     """
+    # Its event loop has no signal handlers.
+    if sys.platform == "win32":
+        raise SystemExit(
+            "[server] sockjs_bridge does not run on Windows: it needs Linux or another POSIX system"
+        )
     try:
         options = ServerOptions.parse(settings)
         sockets = options.bind()

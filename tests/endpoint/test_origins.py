@@ -208,7 +208,7 @@ def test_a_refusal_is_logged_with_its_cause(caplog: pytest.LogCaptureFixture) ->
         "'http://x.y'",
         "'http://app:81'",
         "sockjs.allowed_origins (https://a.b https:",
-        "have the proxy pass Host on",
+        "let the proxy pass Host on",
     ):
         assert part in line
 

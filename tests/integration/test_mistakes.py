@@ -191,7 +191,7 @@ async def test_add_route_in_place_of_add_sockjs_route(
             assert (await get(f"{url}/chat"))[2] == "a page"
     assert lines() == []
     assert line.startswith(f"route 'chat': the view {__name__}.{name} asks for request.websocket")
-    assert "which is None there: this is no SockJS route" in line
+    assert "which is None there: the route is not a SockJS route" in line
     assert "config.add_sockjs_route(...) instead of config.add_route(...)" in line
 
 
@@ -436,7 +436,7 @@ async def test_a_page_at_a_url_of_an_endpoint(lines: Any, first: str, pattern: s
     app = config.make_wsgi_app()
     (line,) = lines()
     path = pattern.replace("{thing}", "x")
-    assert line.startswith(f"the route 'page' ('{pattern}') is not reached at {path}, a URL of")
+    assert line.startswith(f"no request for {path} reaches the route 'page' ('{pattern}'): it is")
     assert "the SockJS route 'room' ('/{room}')" in line
     assert "for example /sockjs/{room}" in line
     with serve(app) as url:

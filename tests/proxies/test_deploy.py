@@ -1,5 +1,5 @@
-"""The chat as docs/deploy has it: on PostgreSQL behind a proxy, in one process or several; and as a
-container starts it.
+"""The chat as docs/deploy has it: on PostgreSQL behind a proxy, in one process or several; and in a
+container.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ import pytest
 from sockjs_bridge.client import connect
 from tests.cluster.processes import HAProxyInTurn, NginxInTurn
 from tests.cluster.redisserver import RedisServer
+from tests.proxies import image
 from tests.proxies.programs import DEPLOY, PATIENCE, Nginx, TLSProgram, adapted, free_port
 from tests.pyramid_chat.postgresql import Cluster
 
 pytestmark = pytest.mark.integration
 
+ROOT = Path(__file__).parents[2]
 SITE = "nginx-websocket.conf"
 SCRIPT = "from pyramid_chat.scripts import main; raise SystemExit(main())"
 
@@ -148,13 +150,10 @@ def served(command: str, where: int | Path, log: Path, **changes: str) -> Iterat
 
 
 def test_container(tmp_path: Path) -> None:
-    """What the image starts serves the chat, and keeps all that lasts in the volume.
-
-    The image itself is not built: there is no container engine.
-    """
-    lines = dict(
-        line.split(" ", 1) for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line
-    )
+    """What the image starts serves the chat, and keeps all that lasts in the volume."""
+    lines = dict(image.instructions((DEPLOY / "Dockerfile").read_text()))
+    python = lines["FROM"].removeprefix("python:").removesuffix("-slim")
+    assert f"Programming Language :: Python :: {python}\n" in (ROOT / "setup.cfg").read_text()
     copied, folder = lines["COPY"].split()
     program, name = json.loads(lines["CMD"])
     assert (program, name) == ("pserve", folder + copied)
@@ -168,7 +167,32 @@ def test_container(tmp_path: Path) -> None:
     )
     with served(f"{program} {ini}", port, tmp_path / "log"):
         pass
-    assert {path.name for path in volume.iterdir()} >= {"chat.sqlite", "chat.secret"}
+    assert {path.name for path in volume.iterdir()} >= LASTING
+
+
+LASTING = {"chat.sqlite", "chat.secret"}
+
+
+@pytest.mark.skipif(not image.can_build(), reason="only root may make a root directory of its own")
+def test_image(tmp_path: Path) -> None:
+    """Each step of the Dockerfile runs, and its user may do what the chat needs."""
+    port = free_port()
+    (tmp_path / "container.ini").write_text(
+        adapted("container.ini", {"*:6543": f"127.0.0.1:{port}"})
+    )
+    log = tmp_path / "log"
+    process = image.start((DEPLOY / "Dockerfile").read_text(), tmp_path, log)
+    inside = Path(f"/proc/{process.pid}")
+    try:
+        until_it_answers(port, process, log)
+        assert {path.name for path in (inside / "root/data").iterdir()} >= LASTING
+        assert inside.stat().st_uid != 0
+    finally:
+        process.terminate()
+        status = process.wait(PATIENCE)
+    assert status == 0
+    # pip says so where the package has no such extra.
+    assert "WARNING" not in log.read_text()
 
 
 INI = "/etc/pyramid-chat/production.ini"

@@ -57,9 +57,9 @@ def test_the_command_is_installed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("2fast", "'2fast' is no name for a Python package: letters, digits, - and _, a letter "),
-        ("class", "'class' is no name for a Python package"),
-        ("a b", "'a b' is no name for a Python package"),
+        ("2fast", "'2fast' cannot be the name of a Python package: use letters, digits, - and _"),
+        ("class", "'class' cannot be the name of a Python package"),
+        ("a b", "'a b' cannot be the name of a Python package"),
         ("webob", "there is a Python package webob already"),
         ("test", "there is a Python package test already"),
         ("json", "there is a Python package json already; choose another name"),

@@ -59,6 +59,13 @@ def test_one_sentence(settings, said):
     assert end.value.__suppress_context__
 
 
+def test_windows(monkeypatch):
+    """Where the loop cannot wait for signals the start ends with one sentence, too."""
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(SystemExit, match="does not run on Windows"):
+        paste.server_factory({"here": "/"})
+
+
 @pytest.fixture
 def served():
     """Serve in this process's main thread, where signals arrive; a thread plays the client."""
