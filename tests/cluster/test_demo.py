@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.pserve import PATIENCE
 from tests.proxies.programs import free_port
 
 pytestmark = pytest.mark.skipif(
@@ -35,7 +36,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-            stack.callback(process.wait, 60)
+            stack.callback(process.wait, PATIENCE)
             stack.callback(process.terminate)
             return process
 
@@ -51,14 +52,16 @@ def test_one_command_starts_and_ends_all_of_it(demo: Demo) -> None:
             break
     url = f"http://127.0.0.1:{port}"
     for _ in range(6):
-        with urllib.request.urlopen(f"{url}/sign-in", timeout=60) as response:
+        with urllib.request.urlopen(f"{url}/sign-in", timeout=PATIENCE) as response:
             assert response.status == 200
     refused = demo(port)
-    assert refused.communicate(timeout=60)[0] == f"{url} cannot be had: Address already in use\n"
+    assert (
+        refused.communicate(timeout=PATIENCE)[0] == f"{url} cannot be had: Address already in use\n"
+    )
     assert refused.returncode == 1
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert said.endswith("ended\n")
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(f"{url}/sign-in", timeout=60)
+        urllib.request.urlopen(f"{url}/sign-in", timeout=PATIENCE)

@@ -38,6 +38,8 @@ class Balanced:
         redis.start()
         settings = {
             "sockjs.cluster": redis.url,
+            # None of them dies, however long it stands still where other tests run beside.
+            "sockjs.cluster_lease": 60,
             "sockjs.allowed_origins": "*",
             "sockjs.disconnect_delay": 20,
             "conformance.shared": self._new(f"{package}-events"),

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 def chats(start: Start, redis: RedisServer) -> Iterator[list[Chat]]:
     """Two processes of a chat."""
     with ExitStack() as stack:
-        settings: dict[str, Any] = {"sockjs__cluster": redis.url}
+        # None of them dies, however long it stands still where other tests run beside.
+        settings: dict[str, Any] = {"sockjs__cluster": redis.url, "sockjs__cluster_lease": 60}
         yield [stack.enter_context(start(**settings)) for _ in range(2)]
 
 
