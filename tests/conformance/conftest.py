@@ -2,7 +2,8 @@
 
 Ours is reached in several ways, and every case runs over each: one process with either reader of
 requests, and three processes of a cluster, behind HAProxy and behind nginx, which give each request
-to the next one. A case that cannot be there is marked ``direct``, with the reason.
+to the next one; unless `FULL`, a case is behind one of the two. A case that cannot be there is
+marked ``direct``, with the reason.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pytest
 from tests.cluster.processes import BALANCERS
 from tests.conformance.balanced import Balanced
 from tests.conformance.wire import Client
-from tests.selection import folders
+from tests.selection import FULL, folders
 
 FOREIGN_URL = os.environ.get("SOCKJS_TEST_URL", "").rstrip("/")
 
@@ -42,17 +43,34 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    balanced: dict[str, list[pytest.Item]] = {}
     for item in items:
         if "conformance" in folders(item.path):
             item.add_marker(pytest.mark.conformance)
             if FOREIGN_URL and item.get_closest_marker("ours"):
                 item.add_marker(pytest.mark.skip(reason="not required of a foreign server"))
             deployment = getattr(item, "callspec", None) and item.callspec.params.get("deployment")
+            if deployment not in BALANCERS:
+                continue
+            reasons = {}
             for marker in item.iter_markers("direct"):
                 reason, *balancers = marker.args
-                if deployment in (balancers or BALANCERS):
-                    item.add_marker(pytest.mark.skip(reason=reason))
+                reasons |= dict.fromkeys(balancers or BALANCERS, reason)
+            if deployment in reasons:
+                item.add_marker(pytest.mark.skip(reason=reasons[deployment]))
+            elif not reasons:
+                balanced.setdefault(item.nodeid.replace(deployment, "", 1), []).append(item)
+    if not FULL:
+        # Each second case that may be behind both is behind the other one.
+        left_out = {
+            item
+            for turn, cases in enumerate(balanced.values())
+            for index, item in enumerate(cases)
+            if index != turn % len(cases)
+        }
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
 
 
 @contextmanager
