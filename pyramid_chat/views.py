@@ -191,7 +191,7 @@ class Register:
             request.response.status_int = 400
             # What was written so far is not kept.
             request.tm.doom()
-            return self._form(bad.text)
+            return self._form(bad.text, bad.field)
         except passwords.PoolFull:
             _not_now(request, 503, RETRY_AFTER)
             request.tm.doom()
@@ -201,12 +201,16 @@ class Register:
             after_commit(request, live.membership_changed, room_id, user.id)
         return signed_in(request, user.id)
 
-    def _form(self, error: str | None = None) -> JSONObject:
+    def _form(self, error: str | None = None, wrong: str | None = None) -> JSONObject:
+        name = self.request.POST.get("name", "")
         return read_only(
             self.request,
-            name=self.request.POST.get("name", ""),
+            name=name,
             next=_next(self.request),
             error=error,
+            wrong=wrong,
+            # The passwords are to be written again, whatever was wrong.
+            focus="name" if wrong == "name" or not name else "password",
             max_name=MAX_NAME,
         )
 

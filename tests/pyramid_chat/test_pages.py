@@ -312,6 +312,12 @@ async def test_an_account_that_cannot_be_is_refused_and_the_form_kept(
         page = await done.text()
         assert done.status == 400
         assert sentence in re.search(r'id="form-error"[^>]*>([^<]*)', page)[1]
+        # The field that is to be written again has the focus, and says why.
+        wrong = "name" if "name" in fields else "password"
+        (field,) = re.findall(r"<input[^>]*\sautofocus=[^>]*>", page)
+        assert f'id="{wrong}"' in field
+        assert 'aria-invalid="true"' in field
+        assert re.search(r'aria-describedby="form-error( name-help)?"', field)
         if "\x00" not in form["name"]:
             assert f'value="{form["name"]}"' in page
         assert (await browser.get("/session"))[0] == 401

@@ -116,5 +116,5 @@ test("a loss that lasts is shown to who waits for a confirmation", async () => {
   mock.timers.tick(6_000);
   await Promise.resolve();
   assert.equal($("status-text").textContent, "Reconnecting…");
-  assert.equal(document.querySelector(".progress").textContent, "sent later");
+  assert.equal(document.querySelector(".progress").textContent, "will be sent");
 });
