@@ -1,7 +1,6 @@
 """The files that browsers get: their URLs change with their content, so that they may be kept.
 
-The build has compressed them. The pages themselves are never compressed: they hold a secret token,
-of which the length of a compressed page would tell.
+The build has compressed them.
 """
 
 from __future__ import annotations

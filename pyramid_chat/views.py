@@ -23,6 +23,7 @@ from pyramid_chat.limits import seconds
 from pyramid_chat.live import live_of
 from pyramid_chat.messages import MAX_TEXT, JSONObject
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name, folded
+from pyramid_chat.rendering import compress
 from pyramid_chat.settings import Settings
 from pyramid_chat.throttle import Throttle
 
@@ -92,6 +93,7 @@ def chat(context: object, request: Request) -> JSONObject:
     database: Database = request.registry.chat_database
     people.seen(database, request.identity.sign_in, _settings(request).session_timeout)
     room_id = getattr(context, "id", None)
+    request.add_response_callback(compress)
     return read_only(
         request, user=request.identity, room_id=room_id, max_text=MAX_TEXT, max_name=MAX_NAME
     )

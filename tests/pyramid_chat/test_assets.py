@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -111,16 +112,17 @@ async def test_the_chat_is_small_for_who_comes_first(chat: Chat) -> None:
     headers = {"Accept-Encoding": "gzip, deflate, br, zstd"}
     async with chat.browser("Ada") as browser:
 
-        async def load(path: str) -> tuple[int, str]:
+        async def load(path: str) -> tuple[int, bytes]:
             async with browser.http.get(
                 chat.url + path, headers=headers, auto_decompress=False
             ) as response:
                 assert response.status == 200
                 body = await response.read()
                 head = sum(len(name) + len(value) + 4 for name, value in response.raw_headers)
-                return head + len(body), body.decode(errors="replace")
+                return head + len(body), body
 
-        size, page = await load("/chat")
+        size, packed = await load("/chat")
+        page = gzip.decompress(packed).decode()
         links = {*re.findall(r'(?:src|href)="([^"]*/static/[^"]*)"', page)}
         assert len(links) == 3
         for link in links:

@@ -52,6 +52,23 @@ async def test_the_page_says_what_its_script_needs(chat: Chat) -> None:
         assert 'data-room="1"' in page
 
 
+@pytest.mark.parametrize(
+    ("accept", "encoding"),
+    [("gzip, deflate, br", "gzip"), ("br", None), ("gzip;q=0", None), ("identity", None)],
+)
+async def test_the_page_is_compressed_for_who_takes_it(
+    chat: Chat, accept: str, encoding: str | None
+) -> None:
+    async with chat.browser("Ada") as browser:
+        headers = {"Accept-Encoding": accept}
+        async with browser.http.get(f"{chat.url}/chat", headers=headers) as response:
+            assert response.headers.get("Content-Encoding") == encoding
+            assert response.headers["Vary"] == "Accept-Encoding"
+            length, page = int(response.headers["Content-Length"]), await response.text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert (length < len(page.encode()) / 3) == (encoding == "gzip")
+
+
 async def test_the_page_loads_everything_from_the_application_itself(chat: Chat) -> None:
     async with chat.browser("Ada") as browser:
         _, page = await browser.get("/chat")
