@@ -18,7 +18,7 @@ JS = ROOT / "js"
 #: What the outputs are made from.
 SOURCES = [
     *(JS / "package.json", JS / "package-lock.json"),
-    *(JS / "build.mjs", JS / "client.mjs", JS / "src"),
+    *(JS / "build.mjs", JS / "client.mjs", JS / "compress.mjs", JS / "src"),
 ]
 OUTPUTS = [ROOT / "sockjs_bridge" / "static", ROOT / "pyramid_chat" / "static" / "dist"]
 #: The digest of the sources and of what was made from them. An sdist contains it.

@@ -1,6 +1,7 @@
 // Builds what browsers get:
 //   sockjs_bridge/static      the SockJS client as it is, and our own
 //   pyramid_chat/static/dist  the page of the chat, under names that change with the content
+// Scripts and stylesheets are there compressed, too.
 // What is left of an earlier build is removed.
 
 import { build } from "esbuild";
@@ -8,6 +9,7 @@ import { copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildClient, common, written } from "./client.mjs";
+import { compress } from "./compress.mjs";
 
 const js = fileURLToPath(new URL(".", import.meta.url));
 const bridge = path.join(js, "..", "sockjs_bridge", "static");
@@ -31,8 +33,8 @@ async function buildBridge() {
   for (const [name, source] of Object.entries(copies)) {
     await copyFile(path.join(client, source), path.join(bridge, name));
   }
-  const own = await buildClient(bridge);
-  await removeOthers(bridge, [...Object.keys(copies), ...own]);
+  const files = [...Object.keys(copies), ...(await buildClient(bridge))];
+  await removeOthers(bridge, [...files, ...(await compress(bridge, files))]);
 }
 
 async function buildChat() {
@@ -50,7 +52,8 @@ async function buildChat() {
     if (entryPoint) manifest[`chat${path.extname(file)}`] = path.basename(file);
   }
   await writeFile(path.join(chat, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-  await removeOthers(chat, ["manifest.json", ...written(result.metafile)]);
+  const files = written(result.metafile);
+  await removeOthers(chat, ["manifest.json", ...files, ...(await compress(chat, files))]);
 }
 
 // What is wrong in a script of the page shows at once.

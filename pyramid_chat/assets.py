@@ -1,4 +1,7 @@
-"""The files that browsers get: their URLs change with their content, so that they may be kept."""
+"""The files that browsers get: their URLs change with their content, so that they may be kept.
+
+The build has compressed them.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.static import static_view
 
 from pyramid_chat.settings import CannotStart
 
 STATIC = Path(__file__).parent / "static"
 YEAR = 365 * 86400
 """Seconds that a browser may keep a static file."""
+ENCODINGS = ("br", "gzip")
+"""In which the build has written scripts and stylesheets, beside the files themselves."""
 
 
 class Assets:
@@ -70,10 +78,27 @@ def _read_manifest(folder: Path) -> Mapping[str, str]:
     return manifest
 
 
+def etag_deriver(view: Any, info: Any) -> Any:
+    """Gives each encoding of a static file an entity tag of its own (RFC 9110, 8.8.3.3)."""
+    if not isinstance(info.original_view, static_view):
+        return view
+
+    def tagged(context: object, request: Request) -> Response:
+        response = view(context, request)
+        # What differs between encodings is the length.
+        response.etag = f"{response.last_modified.timestamp():.0f}-{response.content_length}"
+        return response
+
+    return tagged
+
+
 def includeme(config: Configurator) -> None:
     """Serves the files, and gives templates ``asset(name)``."""
     assets = Assets()
-    config.add_static_view("static", "pyramid_chat:static", cache_max_age=YEAR)
+    config.add_static_view(
+        "static", "pyramid_chat:static", cache_max_age=YEAR, content_encodings=ENCODINGS
+    )
+    config.add_view_deriver(etag_deriver, "chat_etag")
 
     def add_asset(event: BeforeRender) -> None:
         if (request := event["request"]) is not None:

@@ -86,8 +86,6 @@ def secured(response: Response) -> None:
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "same-origin"
-    # The SockJS client listens to unload, which keeps a page out of the back/forward cache.
-    response.headers["Permissions-Policy"] = "unload=()"
     response.headers["Cache-Control"] = "no-cache"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 
 from pyramid.config import Configurator
+from pyramid.request import Request
+from pyramid.response import Response
 from pyramid_chameleon.zpt import renderer_factory
 
 # Templates are compiled when they are first used, and Python 3.11 fails with a SystemError where
@@ -27,6 +29,16 @@ class Renderer:
         with _lock:
             page: str = self._render(value, system)
             return page
+
+
+def compress(request: Request, response: Response) -> None:
+    """Compresses a page for who takes it: a response callback.
+
+    What is secret in the page must not be the same in the next one, see `pyramid_chat.csrf`.
+    """
+    response.vary = [*(response.vary or ()), "Accept-Encoding"]
+    if request.accept_encoding and request.accept_encoding.acceptable_offers(["gzip"]):
+        response.encode_content("gzip")
 
 
 def includeme(config: Configurator) -> None:

@@ -10,6 +10,7 @@ from pyramid.security import Allowed, Denied
 from pyramid.session import SignedCookieSessionFactory
 
 from pyramid_chat import people, rooms
+from pyramid_chat.csrf import MaskedTokens
 from pyramid_chat.database import Database
 from pyramid_chat.devices import Devices
 from pyramid_chat.messages import MAX_ID
@@ -139,3 +140,4 @@ def includeme(config: Configurator) -> None:
         )
     )
     config.set_default_csrf_options(require_csrf=True)
+    config.set_csrf_storage_policy(MaskedTokens())

@@ -23,6 +23,7 @@ from pyramid_chat.limits import seconds
 from pyramid_chat.live import live_of
 from pyramid_chat.messages import MAX_TEXT, JSONObject
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name, folded
+from pyramid_chat.rendering import compress
 from pyramid_chat.settings import Settings
 from pyramid_chat.throttle import Throttle
 
@@ -92,6 +93,7 @@ def chat(context: object, request: Request) -> JSONObject:
     database: Database = request.registry.chat_database
     people.seen(database, request.identity.sign_in, _settings(request).session_timeout)
     room_id = getattr(context, "id", None)
+    request.add_response_callback(compress)
     return read_only(
         request, user=request.identity, room_id=room_id, max_text=MAX_TEXT, max_name=MAX_NAME
     )
@@ -191,7 +193,7 @@ class Register:
             request.response.status_int = 400
             # What was written so far is not kept.
             request.tm.doom()
-            return self._form(bad.text)
+            return self._form(bad.text, bad.field)
         except passwords.PoolFull:
             _not_now(request, 503, RETRY_AFTER)
             request.tm.doom()
@@ -201,12 +203,16 @@ class Register:
             after_commit(request, live.membership_changed, room_id, user.id)
         return signed_in(request, user.id)
 
-    def _form(self, error: str | None = None) -> JSONObject:
+    def _form(self, error: str | None = None, wrong: str | None = None) -> JSONObject:
+        name = self.request.POST.get("name", "")
         return read_only(
             self.request,
-            name=self.request.POST.get("name", ""),
+            name=name,
             next=_next(self.request),
             error=error,
+            wrong=wrong,
+            # The passwords are to be written again, whatever was wrong.
+            focus="name" if wrong == "name" or not name else "password",
             max_name=MAX_NAME,
         )
 

@@ -26,15 +26,13 @@ from sockjs_bridge.ini import SettingError, parsers
 from sockjs_bridge.pyramid import handshake, mistakes, notices
 from sockjs_bridge.pyramid.application import SockJS
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
+from sockjs_bridge.pyramid.files import ENCODINGS, STATIC, etag_deriver
 from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
 from sockjs_bridge.pyramid.transactions import attempts
 from sockjs_bridge.pyramid.viewkinds import WebSocketPredicate
 
 logger = logging.getLogger("sockjs_bridge")
 
-# By its path: pkg_resources finds no files of a package whose modules pytest has rewritten, as it
-# does with those of a plugin.
-STATIC = f"{Path(__file__).parent.parent / 'static'}/"
 CLIENT = "sockjs.min.js"
 BRIDGE_CLIENT = "sockjs-bridge-client.js"
 # It loads these from beside itself.
@@ -361,6 +359,7 @@ def includeme(config: Configurator) -> None:
     config.add_view_deriver(
         handshake.handover_deriver, "sockjs_handover", under="rendered_view", over=VIEW
     )
+    config.add_view_deriver(etag_deriver, "sockjs_etag")
     # Within all that makes a request's surroundings: transactions above all, and exception views.
     tween = "sockjs_bridge.pyramid.handshake.sockjs_tween_factory"
     config.add_tween(tween, under=EXCVIEW, over=MAIN)
@@ -381,4 +380,4 @@ def includeme(config: Configurator) -> None:
     config.add_request_method(sockjs_bridge_client_url)
     config.add_request_method(reconnecting_sockjs_url)
     config.add_request_method(get_sockjs_manager)
-    config.add_static_view(static, STATIC, cache_max_age=YEAR)
+    config.add_static_view(static, STATIC, cache_max_age=YEAR, content_encodings=ENCODINGS)

@@ -95,6 +95,10 @@ class Chromium(webdriver.Chrome):
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
 
+    def touch(self, touched: bool = True) -> None:
+        """Have the screen be one that is touched, without a mouse, until `reset`."""
+        self.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": touched})
+
     def go_offline(self, offline: bool = True) -> None:
         """Cut this tab off from the network, or back in."""
         conditions: dict[str, Any] = {
@@ -145,6 +149,7 @@ class Chromium(webdriver.Chrome):
             )
         self._scripts.clear()
         self.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.touch(False)
         self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         self.get("about:blank")
         self.forget_cookies()

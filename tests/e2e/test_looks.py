@@ -108,6 +108,8 @@ def test_the_forms(browsers: list[ChatPage], server: Server, path: str) -> None:
     ada.until(lambda: ada.has("#form-error"), "what is wrong")
     assert ada.text("#form-error")
     assert_in_view(ada, "#form-error")
+    # What is to be written again.
+    assert ada.script("return document.activeElement.id") == "password"
     picture(ada, f"{path}-wrong")
 
 

@@ -10,6 +10,13 @@ from tests.e2e.conversation import meet
 from tests.e2e.page import ChatPage
 from tests.e2e.server import Server
 
+# A dot is full where all of it has the colour of its edge.
+FULL_DOT = """
+const face = document.querySelector("#direct-people [data-name=Grace] .face-holder");
+const dot = face && getComputedStyle(face, "::after");
+return dot?.backgroundColor === dot?.borderTopColor && dot !== null;
+"""
+
 
 @pytest.fixture
 def server(serve: Serve) -> Server:
@@ -135,6 +142,8 @@ def test_a_conversation_of_two(pages: tuple[ChatPage, ChatPage], server: Server)
     ada, grace = pages
     ada.click("#new-direct")
     ada.write("#direct-name", "gr")
+    ada.until(lambda: ada.script(FULL_DOT), "the full dot of who is here")
+    ada.screenshot(SCREENSHOTS / "suggestions.png")
     ada.click("#direct-people [role=option][data-name=Grace]")
     ada.click("#direct-ok")
     ada.until(lambda: ada.text("#room-name") == "Grace", "the conversation")

@@ -6,6 +6,7 @@ The copy holds what git would hold: no virtual environment, no node_modules, no 
 from __future__ import annotations
 
 import email
+import gzip
 import json
 import os
 import re
@@ -28,14 +29,15 @@ pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = "sockjs_bridge/static"
+#: Extensions of a script or stylesheet, its source map, and what is compressed of it.
+WITH_EACH = ("", ".map", ".br", ".gz")
 CLIENT = f"{STATIC}/sockjs.min.js"
 OWN = f"{STATIC}/sockjs-bridge-client.js"
 CONNECTION = f"{STATIC}/sockjs-bridge-connection.js"
 SHARE = f"{STATIC}/sockjs-bridge-share.js"
 BRIDGE_FILES = {
-    *(CLIENT, f"{CLIENT}.map", f"{STATIC}/sockjs.LICENSE"),
-    *(OWN, f"{OWN}.map", SHARE, f"{SHARE}.map"),
-    *(CONNECTION, f"{CONNECTION}.map"),
+    *(file + more for file in (CLIENT, OWN, CONNECTION, SHARE) for more in WITH_EACH),
+    f"{STATIC}/sockjs.LICENSE",
 }
 CHAT = "pyramid_chat/static/dist"
 #: Of each of the three builds, one.
@@ -130,10 +132,10 @@ def metadata(built: Built) -> Message:
 
 
 def chat_files(checkout: Path) -> set[str]:
-    """Return what the manifest of the chat's page names, the source maps and the manifest."""
+    """Return what the manifest of the chat's page names, what stands beside it, the manifest."""
     manifest = json.loads((checkout / CHAT / "manifest.json").read_text())
     assert manifest.keys() == {"chat.js", "chat.css"}
-    names = {name for file in manifest.values() for name in (file, f"{file}.map")}
+    names = {file + more for file in manifest.values() for more in WITH_EACH}
     return {f"{CHAT}/{name}" for name in {*names, "manifest.json"}}
 
 
@@ -143,13 +145,29 @@ def under(checkout: Path, folder: str) -> set[str]:
 
 
 def test_wheel_and_sdist_contain_the_files_for_browsers(built: Built) -> None:
-    """Both hold the two clients and the page of the chat, with source maps and licence."""
+    """Both hold the two clients and the page of the chat, compressed too, with source maps."""
     expected = BRIDGE_FILES | chat_files(built.checkout)
     assert under(built.checkout, STATIC) | under(built.checkout, CHAT) == expected
     assert wheel_files(built.wheel) >= expected
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names >= expected
+
+
+def test_what_is_compressed_is_the_file_beside_it(built: Built) -> None:
+    """A browser that accepts it gets the same script."""
+    unpack = (
+        "const { readFileSync } = require('fs'), { brotliDecompressSync } = require('zlib');"
+        "process.stdout.write(brotliDecompressSync(readFileSync(process.argv[1])));"
+    )
+    files = sorted(name for name in BRIDGE_FILES | chat_files(built.checkout) if name[-3:] == ".br")
+    assert len(files) == 6
+    for name in files:
+        file = built.checkout / name
+        plain = file.with_suffix("").read_bytes()
+        assert gzip.decompress(file.with_suffix(".gz").read_bytes()) == plain
+        command = ["node", "-e", unpack, str(file)]
+        assert subprocess.run(command, check=True, capture_output=True).stdout == plain
 
 
 def test_source_maps_name_no_place_of_the_machine(built: Built) -> None:
@@ -179,7 +197,8 @@ def test_sdist_contains_what_a_build_and_a_test_run_need(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     needed = (
-        "LICENSE Makefile demo.ini js/package-lock.json js/build.mjs js/client.mjs js/README.md"
+        "LICENSE Makefile demo.ini js/package-lock.json js/build.mjs js/client.mjs js/compress.mjs"
+        " js/README.md"
     )
     tools = {
         f"buildtools/{name}.py" for name in ("browser_files", "build_backend", "long_description")

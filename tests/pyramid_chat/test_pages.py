@@ -52,6 +52,23 @@ async def test_the_page_says_what_its_script_needs(chat: Chat) -> None:
         assert 'data-room="1"' in page
 
 
+@pytest.mark.parametrize(
+    ("accept", "encoding"),
+    [("gzip, deflate, br", "gzip"), ("br", None), ("gzip;q=0", None), ("identity", None)],
+)
+async def test_the_page_is_compressed_for_who_takes_it(
+    chat: Chat, accept: str, encoding: str | None
+) -> None:
+    async with chat.browser("Ada") as browser:
+        headers = {"Accept-Encoding": accept}
+        async with browser.http.get(f"{chat.url}/chat", headers=headers) as response:
+            assert response.headers.get("Content-Encoding") == encoding
+            assert response.headers["Vary"] == "Accept-Encoding"
+            length, page = int(response.headers["Content-Length"]), await response.text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert (length < len(page.encode()) / 3) == (encoding == "gzip")
+
+
 async def test_the_page_loads_everything_from_the_application_itself(chat: Chat) -> None:
     async with chat.browser("Ada") as browser:
         _, page = await browser.get("/chat")
@@ -312,6 +329,12 @@ async def test_an_account_that_cannot_be_is_refused_and_the_form_kept(
         page = await done.text()
         assert done.status == 400
         assert sentence in re.search(r'id="form-error"[^>]*>([^<]*)', page)[1]
+        # The field that is to be written again has the focus, and says why.
+        wrong = "name" if "name" in fields else "password"
+        (field,) = re.findall(r"<input[^>]*\sautofocus=[^>]*>", page)
+        assert f'id="{wrong}"' in field
+        assert 'aria-invalid="true"' in field
+        assert re.search(r'aria-describedby="form-error( name-help)?"', field)
         if "\x00" not in form["name"]:
             assert f'value="{form["name"]}"' in page
         assert (await browser.get("/session"))[0] == 401

@@ -5,6 +5,9 @@ import { setText } from "./dom.js";
 // The part of the longest message from which on the length is shown.
 const NEARLY_FULL = 0.9;
 
+// There the key that sends is the button beside the field.
+const TOUCH_KEYBOARD = "(hover: none) and (pointer: coarse)";
+
 /** @param {number} count */
 const characters = (count) => `${count} ${count === 1 ? "character" : "characters"}`;
 
@@ -23,6 +26,7 @@ export class Composer extends EventTarget {
   #submit;
   #most;
   #memory;
+  #touch = matchMedia(TOUCH_KEYBOARD);
   /** @type {number | null} */
   #room = null;
   /** @type {number | null} */
@@ -47,6 +51,9 @@ export class Composer extends EventTarget {
       this.#send();
     });
     field.addEventListener("keydown", (event) => this.#key(event));
+    const hint = () => { field.enterKeyHint = this.#touch.matches ? "enter" : "send"; };
+    this.#touch.addEventListener("change", hint);
+    hint();
     field.addEventListener("input", () => {
       this.#keepDraft();
       this.#fit();
@@ -109,7 +116,8 @@ export class Composer extends EventTarget {
   #key(event) {
     // While an input method composes, Enter takes its suggestion and Escape drops it.
     if (event.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey) {
+    const makesLine = event.shiftKey || (this.#touch.matches && !event.ctrlKey && !event.metaKey);
+    if (event.key === "Enter" && !makesLine) {
       event.preventDefault();
       this.#send();
     } else if (event.key === "Escape" && this.#edited !== null) {

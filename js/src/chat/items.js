@@ -35,6 +35,16 @@ import { dayName, dayOf } from "./times.js";
 const TOGETHER = 5 * 60 * 1000;
 
 /**
+ * The items that were made last, and of what: an item is the same object as long as nothing of it has
+ * changed, so that nobody needs to look for a change.
+ *
+ * @type {WeakMap<Message, { item: MessageItem, before: Before | null, mayPost: boolean }>}
+ */
+const made = new WeakMap();
+/** @type {WeakMap<Message, string>} */
+const days = new WeakMap();
+
+/**
  * @param {object} options
  * @param {Message[]} options.messages of the room by number, as the server told them.
  * @param {Entry[]} options.entries of the outbox for this room.
@@ -43,7 +53,8 @@ const TOGETHER = 5 * 60 * 1000;
  *   room was entered, or null for no mark.
  * @param {boolean} options.mayPost whether messages may be changed and deleted.
  * @param {Date} [options.now]
- * @returns {Item[]} items with an id each that stays the same while its message does.
+ * @returns {Item[]} items with an id each that stays the same while its message does. What a message
+ *   is shown by is the same object as the last time, where it would be equal.
  */
 export function itemsOf({ messages, entries, me, mark, mayPost, now = new Date() }) {
   /** @type {Item[]} */
@@ -51,18 +62,21 @@ export function itemsOf({ messages, entries, me, mark, mayPost, now = new Date()
   const changes = new Map(
     entries.filter((entry) => entry.type !== "message").map((entry) => [entry.number, entry]),
   );
-  const said = new Set();
+  // What is told already is not on its way any more.
+  const unsaid = new Set(entries.filter((entry) => entry.type === "message").map((entry) => entry.key));
   /** @type {Before | null} */
   let before = null;
+  let dayBefore = "";
   let marked = false;
   for (const message of messages) {
-    if (message.key) said.add(`${message.author.id} ${message.key}`);
-    const day = dayOf(message.time);
-    if (!before || dayOf(before.time) !== day) {
+    const day = dayOfMessage(message);
+    if (day !== dayBefore) {
       items.push({ kind: "day", id: `day ${day}`, text: dayName(message.time, now) });
       before = null;
+      dayBefore = day;
     }
     const own = message.author.id === me.id;
+    if (own && message.key) unsaid.delete(message.key);
     if (mark !== null && !marked && message.number > mark && !own) {
       items.push({ kind: "mark", id: "mark" });
       marked = true;
@@ -72,7 +86,7 @@ export function itemsOf({ messages, entries, me, mark, mayPost, now = new Date()
     before = message;
   }
   for (const entry of entries) {
-    if (entry.type !== "message" || said.has(`${me.id} ${entry.key}`)) continue;
+    if (!unsaid.has(entry.key)) continue;
     items.push({
       kind: "message", id: `own ${entry.key}`, key: entry.key, number: null, author: me, own: true,
       together: isTogether(before, me, now),
@@ -96,12 +110,35 @@ function isTogether(before, author, time) {
     && time.getTime() - new Date(before.time).getTime() < TOGETHER;
 }
 
+/** @param {Message} message */
+function dayOfMessage(message) {
+  let day = days.get(message);
+  if (day === undefined) days.set(message, day = dayOf(message.time));
+  return day;
+}
+
 /**
  * @param {Message} message
  * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean }} options
  * @returns {MessageItem}
  */
 function shown(message, { own, before, change, mayPost }) {
+  const known = made.get(message);
+  if (known && !change && known.before === before && known.mayPost === mayPost && known.item.own === own) {
+    return known.item;
+  }
+  const item = itemOf(message, { own, before, change, mayPost });
+  if (change) made.delete(message);
+  else made.set(message, { item, before, mayPost });
+  return item;
+}
+
+/**
+ * @param {Message} message
+ * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean }} options
+ * @returns {MessageItem}
+ */
+function itemOf(message, { own, before, change, mayPost }) {
   const { key, number, author, time } = message;
   return {
     kind: "message",

@@ -29,6 +29,12 @@ export class Log extends EventTarget {
   #newest;
   /** @type {Map<string, { row: HTMLElement, item: Item, content: string }>} */
   #rows = new Map();
+  /**
+   * The buttons at which the Tab key stops.
+   *
+   * @type {Element | null}
+   */
+  #offered = null;
   /** @type {number | null} */
   #room = null;
   // Where the reader was in each room; null: at the end.
@@ -78,7 +84,8 @@ export class Log extends EventTarget {
   show(room, items, { follow = false, fresh = false, toMark = false } = {}) {
     const entered = room !== this.#room;
     if (entered) this.#enter(room);
-    const anchor = this.#anchor();
+    // It takes a layout, for nothing where the end is shown.
+    const anchor = entered || follow || this.#followed ? null : this.#anchor();
     this.#fill(items);
     if (toMark && this.#goToMark()) this.#newest.hidden = false;
     else if (entered) this.#goBack();
@@ -111,10 +118,14 @@ export class Log extends EventTarget {
     const focusedRow = focused?.closest("li");
     const rows = new Map();
     for (const item of items) {
-      const content = JSON.stringify(item);
       const known = this.#rows.get(item.id);
+      if (known?.item === item) {
+        rows.set(item.id, known);
+        continue;
+      }
+      const content = JSON.stringify(item);
       if (!known) rows.set(item.id, { row: makeRow(item), item, content });
-      else if (known.content === content) rows.set(item.id, known);
+      else if (known.content === content) rows.set(item.id, { ...known, item });
       else rows.set(item.id, { row: fillRow(known.row, item), item, content });
     }
     this.#rows = rows;
@@ -134,11 +145,19 @@ export class Log extends EventTarget {
    */
   #offerActions(row = null) {
     const active = document.activeElement?.closest?.("#log .message");
-    const all = [...this.#list.querySelectorAll(".actions")];
-    const chosen = (row ?? active)?.querySelector(".actions") ?? all.at(-1);
-    for (const actions of all) {
-      for (const button of actions.querySelectorAll("button")) button.tabIndex = actions === chosen ? 0 : -1;
+    const chosen = (row ?? active)?.querySelector(".actions") ?? this.#lastActions;
+    if (chosen === this.#offered) return;
+    for (const [actions, tabIndex] of /** @type {const} */ ([[this.#offered, -1], [chosen, 0]])) {
+      for (const button of actions?.querySelectorAll("button") ?? []) button.tabIndex = tabIndex;
     }
+    this.#offered = chosen;
+  }
+
+  get #lastActions() {
+    for (const { row, item } of [...this.#rows.values()].reverse()) {
+      if (item.kind === "message" && item.editable) return row.querySelector(".actions");
+    }
+    return null;
   }
 
   /** @param {KeyboardEvent} event */

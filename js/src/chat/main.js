@@ -55,9 +55,12 @@ const store = new Store({
   ask: (request) => connection.request(request),
   changed(what) {
     refresh("rooms");
-    if (what.kind === "rooms") refresh("room", "members", "log");
-    else if (what.room.id === store.current) refresh("room", "members", "log");
-    if (what.kind === "message" && what.fresh) heard(what.room, what.message);
+    if (what.kind === "message") {
+      if (what.room.id === store.current) refresh("log");
+      if (what.fresh) heard(what.room, what.message);
+    } else if (what.kind === "rooms" || (what.kind === "room" && what.room.id === store.current)) {
+      refresh("room", "members", "log");
+    }
   },
 });
 const outbox = new Outbox({

@@ -38,7 +38,8 @@ export class Outbox {
   #changed;
   /** @type {Map<string, Kept>} */
   #entries = new Map();
-  #connected = false;
+  // Until a loss that lasts is told.
+  #connected = true;
   #isWelcome = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;

@@ -12,7 +12,7 @@ const BIN = "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.3 10.5v6M13.7 10.5v6";
 /** @type {Record<string, Record<import("./outbox.js").Entry["type"], string>>} */
 const PROGRESS = {
   sending: { edit: "saving…", delete: "deleting…", message: "sending…" },
-  waiting: { edit: "saved later", delete: "deleted later", message: "sent later" },
+  waiting: { edit: "will be saved", delete: "will be deleted", message: "will be sent" },
   failed: { edit: "not saved", delete: "not deleted", message: "not sent" },
 };
 

@@ -55,7 +55,8 @@ export class Status {
       else this.#timer ??= setTimeout(() => this.#tell(this.state, true), CALM);
       return;
     }
-    this.#tell(state, state !== "open", why);
+    // Who has only just come does not wait: what they say goes out in a moment.
+    this.#tell(state, state === "stopped", why);
   }
 
   /**

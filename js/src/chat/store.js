@@ -8,9 +8,9 @@ import { count, markRead, unreadIn, updated } from "./room.js";
 /** @import { Room } from "./room.js" */
 
 /**
- * @typedef {{ kind: "rooms" } | { kind: "room", room: Room }
+ * @typedef {{ kind: "rooms" } | { kind: "room" | "read", room: Room }
  *   | { kind: "message", room: Room, message: Message, fresh: boolean }} Change
- *   What is to be shown anew; fresh: somebody else said it just now.
+ *   What is to be shown anew; read: only what is unread; fresh: somebody else said it just now.
  */
 
 // A room that misses more versions than that is loaded afresh.
@@ -283,7 +283,7 @@ export class Store {
     const room = this.rooms.get(id);
     if (!room || number <= room.read) return;
     markRead(room, number);
-    this.#changed({ kind: "room", room });
+    this.#changed({ kind: "read", room });
   }
 
   /** @param {Refusal} refusal */

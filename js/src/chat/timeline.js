@@ -181,7 +181,9 @@ export class Timeline {
     const known = this.#messages.get(message.number);
     if (known && known.version >= message.version) return false;
     this.#messages.set(message.number, message);
-    this.#sorted = null;
+    // What is new comes at the end.
+    if (!known && this.#sorted && message.number > (this.#sorted.at(-1)?.number ?? -1)) this.#sorted.push(message);
+    else this.#sorted = null;
     return true;
   }
 

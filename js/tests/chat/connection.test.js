@@ -71,7 +71,7 @@ test("the page says who it is for, and what the server says is handed on", () =>
   connect();
   assert.match(server.socket.url, /^ws:\/\/chat\.test\/chat\/~r1\/.*websocket\?user=1&new$/);
   assert.equal($("status-text").textContent, "Connected");
-  assert.deepEqual(troubles, [true, false]);
+  assert.deepEqual(troubles, [false, false]);
   server.tell({ type: "presence" });
   assert.deepEqual(received, [{ type: "presence" }]);
 });

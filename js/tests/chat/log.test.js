@@ -3,7 +3,7 @@ import { beforeEach, describe, test } from "node:test";
 import { itemsOf } from "../../src/chat/items.js";
 import { linked } from "../../src/chat/links.js";
 import { Log } from "../../src/chat/log.js";
-import { ADA, fire, loadPage, message } from "./page.js";
+import { ADA, fire, GRACE, loadPage, message } from "./page.js";
 
 let $;
 let log;
@@ -213,6 +213,66 @@ describe("rows", () => {
     rows()[0].querySelector(".delete").focus();
     show([message(1, { author: ADA, version: 2, deleted: true, text: "" })]);
     assert.equal(document.activeElement, $("scroller"));
+  });
+});
+
+describe("what is drawn", () => {
+  const conversation = (count) => Array.from({ length: count }, (_, index) => (
+    message(index + 1, { author: index % 2 ? ADA : GRACE, time: NOW.toISOString() })
+  ));
+
+  /** Returns the rows that a change touches. */
+  function drawn(act) {
+    const observer = new window.MutationObserver(() => {});
+    observer.observe($("log"), { subtree: true, childList: true, attributes: true, characterData: true });
+    act();
+    const records = observer.takeRecords();
+    const nodes = records.flatMap(({ target, addedNodes, removedNodes }) => (
+      target === $("log") ? [...addedNodes, ...removedNodes] : [target]
+    ));
+    return new Set(nodes.map((node) => (node.closest ? node : node.parentElement).closest("li") ?? node));
+  }
+
+  for (const count of [20, 600]) {
+    test(`a message below ${count} others is the only row that is touched`, () => {
+      const messages = conversation(count);
+      show(messages);
+      const added = message(count + 1, { time: NOW.toISOString() });
+      const touched = drawn(() => show([...messages, added]));
+      assert.deepEqual([...touched], [rows().at(-1)]);
+    });
+
+    test(`one's own below ${count} others takes the stop of Tab from one row`, () => {
+      const messages = conversation(count);
+      show(messages);
+      const own = message(count + 1, { author: ADA, time: NOW.toISOString() });
+      const touched = drawn(() => show([...messages, own]));
+      assert.deepEqual(touched, new Set([rows()[count - 1], rows()[count]]));
+    });
+
+    test(`a change of one of ${count} touches its row alone`, () => {
+      const messages = conversation(count);
+      show(messages);
+      messages[8] = { ...messages[8], version: count + 1, text: "another" };
+      assert.deepEqual([...drawn(() => show(messages))], [rows()[8]]);
+    });
+  }
+
+  test("what has not changed is not even looked at", () => {
+    const messages = conversation(3);
+    const items = (all) => itemsOf({ messages: all, entries: [], me: ADA, mark: null, mayPost: true, now: NOW });
+    const before = items(messages);
+    const after = items([...messages, message(4, { time: NOW.toISOString() })]);
+    for (const at of [1, 2, 3]) assert.equal(after[at], before[at]);
+    assert.deepEqual(drawn(() => show(messages)).size, 4);
+    assert.deepEqual(drawn(() => show(messages)).size, 0);
+  });
+
+  test("whose page it is decides what is one's own", () => {
+    const messages = conversation(2);
+    const own = (me) => itemsOf({ messages, entries: [], me, mark: null, mayPost: true }).map((item) => item.own);
+    assert.deepEqual(own(ADA).slice(1), [false, true]);
+    assert.deepEqual(own(GRACE).slice(1), [true, false]);
   });
 });
 

@@ -45,7 +45,11 @@ test("it shows the room's people and messages, and what comes", async () => {
   await tell({ type: "history", room: 3, before: null, version: 1, messages: [message(1)], more: false });
   await tell({ type: "typing", room: 3, user: GRACE });
   assert.equal($("typing").textContent, "Grace is typing…");
+  const people = new window.MutationObserver(() => {});
+  people.observe($("members"), { subtree: true, childList: true, attributes: true });
   await tell(message(2));
+  // Neither a message nor that it is read is news of the people.
+  assert.deepEqual(people.takeRecords(), []);
   assert.deepEqual(texts(), ["text 1", "text 2"]);
   assert.equal($("typing").textContent, "");
   assert.equal($("members-count").textContent, "2");
@@ -112,5 +116,5 @@ test("a loss that lasts is shown to who waits for a confirmation", async () => {
   mock.timers.tick(6_000);
   await Promise.resolve();
   assert.equal($("status-text").textContent, "Reconnecting…");
-  assert.equal(document.querySelector(".progress").textContent, "sent later");
+  assert.equal(document.querySelector(".progress").textContent, "will be sent");
 });

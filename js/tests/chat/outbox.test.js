@@ -31,7 +31,6 @@ function load() {
   shown = [];
   const memory = new Memory("sessionStorage", "chat.1");
   outbox = new Outbox({ sock, memory, me: ADA, changed: (room) => shown.push(room) });
-  outbox.connected = true;
   outbox.welcomed();
 }
 
@@ -131,6 +130,13 @@ test("a refusal for now holds what is behind, and is sent again at its time", ()
   outbox.settle(message(2, { author: ADA, key }));
   assert.deepEqual(sent().slice(3), ["third"]);
   assert.deepEqual([states(), states(4)], [["sending"], ["sending"]]);
+});
+
+test("before the first connection is there, or has failed, nothing waits", () => {
+  outbox.say(3, "hello");
+  assert.deepEqual(states(), ["sending"]);
+  outbox.connected = false;
+  assert.deepEqual(states(), ["waiting"]);
 });
 
 test("without a connection everything waits", () => {

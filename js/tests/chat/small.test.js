@@ -242,6 +242,15 @@ describe("the status", () => {
     assert.deepEqual(troubled, [false]);
   });
 
+  test("who has only just come is not in trouble, before the first attempt has failed", () => {
+    $("status").dataset.state = "connecting";
+    status.show("connecting");
+    assert.deepEqual(troubled, [false]);
+    status.show("lost");
+    assert.deepEqual(troubled, [false, true]);
+    assert.match($("status-text").textContent, /^Reconnecting/);
+  });
+
   test("a loss that goes on is told once, and nothing flashes with each attempt", () => {
     status.show("lost");
     mock.timers.tick(3000);
@@ -407,9 +416,12 @@ describe("writing", () => {
   let composer;
   let heard;
   let memory;
+  let touch;
 
   beforeEach(() => {
     heard = [];
+    touch = Object.assign(new window.EventTarget(), { matches: false });
+    globalThis.matchMedia = () => touch;
     memory = new Memory("sessionStorage", "chat.1");
     composer = new Composer({
       form: $("say"), field: $("text"), submit: $("send"), counter: $("counter"),
@@ -439,6 +451,20 @@ describe("writing", () => {
     assert.equal(press("Enter", { shiftKey: true }).defaultPrevented, false);
     assert.equal(press("Enter", { isComposing: true }).defaultPrevented, false);
     assert.equal(heard.length, 1);
+  });
+
+  test("where a keyboard is touched, Enter makes a line, and the keyboard says so", () => {
+    assert.equal($("text").enterKeyHint, "send");
+    touch.matches = true;
+    touch.dispatchEvent(new window.Event("change"));
+    assert.equal($("text").enterKeyHint, "enter");
+    write("hello");
+    assert.equal(press("Enter").defaultPrevented, false);
+    assert.equal(heard.length, 1);
+    // A real keyboard at a tablet.
+    press("Enter", { ctrlKey: true });
+    fire($("say"), "submit");
+    assert.deepEqual(heard, [["typing", undefined], ["say", { text: "hello" }]]);
   });
 
   test("nothing but space is not sent", () => {

@@ -138,3 +138,14 @@ test("the answer to a question from before old messages were forgotten is left o
   assert.equal(timeline.oldest.number, 81);
   assert.equal(timeline.more, true);
 });
+
+test("what comes at the end, or between others, stands in its place at once", () => {
+  const timeline = loaded(1, 2);
+  assert.deepEqual(numbers(timeline), [1, 2]);
+  timeline.live(message(4));
+  assert.deepEqual(numbers(timeline), [1, 2, 4]);
+  timeline.live(message(3));
+  assert.deepEqual(numbers(timeline), [1, 2, 3, 4]);
+  timeline.live(message(4, { version: 5, text: "another" }));
+  assert.equal(timeline.newest.text, "another");
+});

@@ -176,7 +176,7 @@ describe("the log", () => {
     fire($("log").querySelector("button.retry"), "click");
     logView.show();
     fire($("log").querySelector("button.discard"), "click");
-    assert.deepEqual(outbox.entriesOf(3).map(({ text, state }) => [text, state]), [["a", "waiting"]]);
+    assert.deepEqual(outbox.entriesOf(3).map(({ text, state }) => [text, state]), [["a", "sending"]]);
   });
 });
 
