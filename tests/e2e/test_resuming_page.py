@@ -108,7 +108,7 @@ def site(tmp_path: Path, browser: Browser) -> Iterator[Site]:
 
 @pytest.fixture
 def quiet(browser: Browser, site: Site) -> Iterator[None]:
-    """The console shows no error."""
+    """The console shows no error and no warning."""
     browser.errors()
     yield
     assert browser.errors() == []
@@ -246,7 +246,7 @@ def test_back_forward_cache(browser, site) -> None:
 
 @pytest.mark.usefixtures("quiet")
 def test_duplicated_between_two_pages(browser, site) -> None:
-    """What the page in the cache left is taken by one of the two tabs; the other is another client."""
+    """One of the two tabs takes what the page left; the page in the cache is another client."""
     if not isinstance(browser, Chromium):
         pytest.skip("Firefox keeps no page that WebDriver drives")
     site.start()
@@ -275,7 +275,8 @@ def test_duplicated_between_two_pages(browser, site) -> None:
     ids += send(browser, ["of the other"])
     until_handled(browser)
     rows = site.ledger.rows("entries")
-    assert [row for row in rows if row[0] != own] == [*zip(ids, [*texts, "of the other"], strict=True)]
+    theirs = [*zip(ids, [*texts, "of the other"], strict=True)]
+    assert [row for row in rows if row[0] != own] == theirs
     assert (own, "of the first") in rows
     assert len(rows) == 5
     browser.close_tab()
