@@ -217,7 +217,7 @@ def test_ten_loads_behind_a_proxy_that_holds_responses(
             tried = open_and_connect(page, url, proxy)
             # What is sent comes over the connection that was found.
             assert tried - {"xhr_send"} == {"websocket", "xhr_streaming", "xhr"}
-            page.until(lambda: page.transport == "xhr-polling", "a poll")
+            assert page.transport == "xhr-polling"
             page.driver.get("about:blank")
 
 
