@@ -132,8 +132,9 @@ class Chromium(webdriver.Chrome):
         self.execute_cdp_cmd("Network.clearBrowserCookies", {})
 
     def errors(self) -> list[str]:
-        """Return and forget the errors that the console shows."""
-        return [entry["message"] for entry in self.get_log("browser") if entry["level"] == "SEVERE"]
+        """Return and forget the errors and warnings that the console shows."""
+        entries = self.get_log("browser")
+        return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
     def reset(self) -> None:
         """Forget everything that a test did; origins come and go with the tests' ports."""

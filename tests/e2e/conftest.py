@@ -86,7 +86,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 def watched(drivers: list[Chromium], request: pytest.FixtureRequest) -> Iterator[list[ChatPage]]:
-    """Give a page in each browser to a test; an error in a console fails it.
+    """Give a page in each browser to a test; an error or a warning in a console fails it.
 
     Where it fails, pictures of the pages are kept.
     """

@@ -143,9 +143,9 @@ class Firefox:
         Path(file).write_bytes(base64.b64decode(answer["data"]))
 
     def errors(self) -> list[str]:
-        """Return and forget the errors that the page's scripts told or threw."""
+        """Return and forget what the page's scripts told or threw: errors and warnings."""
         entries, self._entries = self._entries, []
-        return [entry["text"] or "" for entry in entries if entry["level"] == "error"]
+        return [entry["text"] or "" for entry in entries if entry["level"] in ("error", "warn")]
 
     def delete_all_cookies(self) -> None:
         """Forget all cookies."""

@@ -356,11 +356,11 @@ class ChatPage:
     # ---- afterwards ----------------------------------------------------------------------------
 
     def expect_errors(self, pattern: str) -> None:
-        """Have console errors left out that a test provokes: those that a pattern matches."""
+        """Have errors and warnings of the console left out that a test provokes, by a pattern."""
         self._expected.append(pattern)
 
     def errors(self) -> list[str]:
-        """Return and forget the unexpected errors that the console shows."""
+        """Return and forget the unexpected errors and warnings that the console shows."""
         return [
             f"{self.owner}: {error}"
             for error in self.driver.errors()

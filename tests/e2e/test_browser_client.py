@@ -97,7 +97,7 @@ def client_path(app: Any) -> str:
 
 @pytest.fixture
 def quiet(browser: Chromium | Firefox) -> Iterator[None]:
-    """The console shows no error."""
+    """The console shows no error and no warning."""
     browser.errors()
     yield
     # The pages have no icon.

@@ -108,7 +108,7 @@ def site(tmp_path: Path, browser: Browser) -> Iterator[Site]:
 
 @pytest.fixture
 def quiet(browser: Browser, site: Site) -> Iterator[None]:
-    """The console shows no error."""
+    """The console shows no error and no warning."""
     browser.errors()
     yield
     assert browser.errors() == []
@@ -242,6 +242,45 @@ def test_back_forward_cache(browser, site) -> None:
     until(browser, "return window.told.filter(([type]) => type === 'message').length >= 3")
     assert messages(browser) == ["before", "meanwhile", "after"]
     assert events(browser) == ["connecting", "open", "suspended", "resumed"]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_duplicated_between_two_pages(browser, site) -> None:
+    """One of the two tabs takes what the page left; the page in the cache is another client."""
+    if not isinstance(browser, Chromium):
+        pytest.skip("Firefox keeps no page that WebDriver drives")
+    site.start()
+    visit(browser, site.url)
+    first, page = browser.current_window_handle, browser.current_url
+    texts = [WAIT, "one", "two"]
+    ids = send(browser, texts)
+    browser.execute_script("location.href = '/elsewhere'; return true")
+    until(browser, "return document.title === 'Elsewhere'")
+    browser.execute_script("window.open(location.href); return true")
+    (other,) = set(browser.window_handles) - {first}
+    browser.go_to_tab(other)
+    until(browser, "return document.title === 'Elsewhere'")
+    browser.get(page)
+    until(browser, "return window.sock?.state === 'open'")
+    assert browser.execute_script("return window.inherited") == texts
+    browser.go_to_tab(first)
+    browser.execute_script("history.back(); return true")
+    until(browser, "return window.told?.some(([type, kept]) => type === 'pageshow' && kept)")
+    until(browser, "return window.sock.state === 'open'")
+    site.ask("release")
+    (own,) = send(browser, ["of the first"])
+    until_handled(browser)
+    assert events(browser) == ["connecting", "open", "suspended", "lost", "connecting", "open"]
+    browser.go_to_tab(other)
+    ids += send(browser, ["of the other"])
+    until_handled(browser)
+    rows = site.ledger.rows("entries")
+    theirs = [*zip(ids, [*texts, "of the other"], strict=True)]
+    assert [row for row in rows if row[0] != own] == theirs
+    assert (own, "of the first") in rows
+    assert len(rows) == 5
+    browser.close_tab()
+    browser.go_to_tab(first)
 
 
 def test_offline(browser, site) -> None:

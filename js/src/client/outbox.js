@@ -67,18 +67,11 @@ export function add(outbox, text, bytes = bytesOf(text)) {
   let settle = /** @type {Waiting["_settle"]} */ (/** @type {unknown} */ (undefined));
   /** @type {Promise<boolean>} */
   const handled = new Promise((resolve) => (settle = resolve));
-  return push(outbox, { _receipt: { id: "", text, handled }, _bytes: bytes, _settle: settle });
-}
-
-/**
- * @param {Outbox} outbox
- * @param {Waiting} waiting gets its id.
- */
-export function push(outbox, waiting) {
-  waiting._receipt.id = `${outbox._client}-${outbox._base + last(outbox)}`;
-  outbox._size += waiting._bytes;
-  outbox._waiting.push(waiting);
-  return waiting._receipt;
+  const id = `${outbox._client}-${outbox._base + last(outbox)}`;
+  const receipt = { id, text, handled };
+  outbox._size += bytes;
+  outbox._waiting.push({ _receipt: receipt, _bytes: bytes, _settle: settle });
+  return receipt;
 }
 
 /**

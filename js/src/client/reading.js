@@ -75,8 +75,11 @@ function read(session, link, text) {
     const news = link._number + more > session._received;
     take(session, link, messages);
     if (news && !link._over) {
+      const next = place.replace(/\d+$/, (/** @type {string} */ number) => Number(number) + more);
+      // A place alone is something, too, but not where it is repeated.
+      if (session._rooms.get(room) !== next) link._emptyUntil = 0;
       session._rooms.delete(room);
-      session._rooms.set(room, place.replace(/\d+$/, (/** @type {string} */ number) => Number(number) + more));
+      session._rooms.set(room, next);
     }
   } else {
     check(kind === "c");

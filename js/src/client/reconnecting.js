@@ -34,11 +34,7 @@ import { addressOf, trimmed } from "./urls.js";
 
 // Ms for which it is worth a first try what worked before.
 const REMEMBERED = 1800e3;
-// How long, in ms, the page before may take to let go of a session.
-const LET_GO = 1e3;
 const PAGE_EVENTS = ["pagehide", "pageshow", "online", "offline", "visibilitychange"];
-
-const locks = () => globalThis.navigator?.locks;
 
 /**
  * A connection to an endpoint of this server that outlives what carries it. To any other SockJS server
@@ -57,18 +53,14 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   #resumes;
   /** @type {Session} */
   #session;
-  // connect() was called; and what it needs is there.
+  // connect() was called.
   #wanted = false;
-  #started = false;
-  // So many of the texts that wait were of the page before, at the beginning.
-  #inherited;
   // What was said last by each key.
   /** @type {Map<string, { text: string }>} */
   #subscriptions = new Map();
   // Between pagehide and pageshow: whether something was left in the storage.
   /** @type {boolean | undefined} */
   #left;
-  #letGo = () => {};
   // The one that was told last.
   /** @type {?string} */
   #transport = null;
@@ -92,7 +84,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       _host = network(credentials),
     } = /** @type {ReconnectingSockJSOptions & { _host?: Host }} */ (options);
     this.#storageKey = storageKey;
-    this.#resumes = Boolean(resumeOverReload && locks());
+    this.#resumes = Boolean(resumeOverReload);
     const { at = 0, known, snapshot, unsaved = 0 } = take(storageKey);
     this.#session = core.resumable(
       _host,
@@ -108,7 +100,6 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       /** @type {Tell} */ ((type, detail) => this.#heard(type, detail)),
     );
     this.unsaved = unsaved;
-    this.#inherited = this.outbox.length;
     this.#listen("add");
   }
 
@@ -148,11 +139,10 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   connect() {
     const session = this.#session;
     if (!this.#wanted || core.refuses(session)) {
-      // One that waits for its lock is another page's yet.
-      if (this.#started) core.stop(session);
+      if (this.#wanted) core.stop(session);
       core.restart(session);
       this.#begin();
-    } else if (this.#started && /^(con|sus)/.test(this.state)) {
+    } else if (/^(con|sus)/.test(this.state)) {
       core.reconnect(session);
     }
   }
@@ -218,45 +208,7 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     this.#listen("add");
     this.#subscribeAgain();
     this.#tell("connecting");
-    this.#alone(tryWays);
-  }
-
-  /**
-   * Goes on as soon as no other page has this client: two would spoil each other's session.
-   *
-   * @param {(session: Session) => void} how
-   */
-  #alone(how) {
-    const session = this.#session;
-    const goOn = () => {
-      this.#started = true;
-      how(session);
-    };
-    this.#letGo();
-    this.#started = false;
-    if (!this.#resumes) {
-      goOn();
-      return;
-    }
-    const isCurrent = () => letGo === this.#letGo && !isOver(session);
-    let letGo = () => {};
-    const hold = () =>
-      isCurrent() &&
-      new Promise((resolve) => {
-        this.#letGo = letGo = () => resolve(0);
-        goOn();
-      });
-    this.#letGo = letGo;
-    locks()
-      .request(`sockjs ${session._client}`, { signal: AbortSignal.timeout(LET_GO) }, hold)
-      // Where the browser forbids locks, as it forbids storage, nothing was left that two could share.
-      .catch(({ name }) => isCurrent() && (name === "TimeoutError" ? this.#part() : goOn()));
-  }
-
-  /** Another page has this client, as where a tab was duplicated: nothing is shared with it. */
-  #part() {
-    core.part(this.#session, this.#inherited);
-    this.#begin();
+    tryWays(this.#session);
   }
 
   /** Says again what a new session has not heard, and will not by itself. */
@@ -277,7 +229,6 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
   #heard(type, detail = null) {
     const session = this.#session;
     const { transport } = this;
-    if (isOver(session)) this.#letGo();
     if (this.state === "closed") this.#listen("remove");
     if (type === "unsupported") {
       goOnPlain(session);
@@ -315,11 +266,10 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
       if (persisted || this.#resumes) core.hide(session);
       else core.stop(session);
       this.#left = leave(this.#storageKey, session);
-      this.#letGo();
     } else if (type === "pageshow") {
       if (this.#left !== undefined) this.#comeBack(this.#left);
       this.#left = undefined;
-    } else if (this.#left === undefined && this.#started && !isOver(session)) {
+    } else if (this.#left === undefined && this.#wanted && !isOver(session)) {
       if (type !== "visibilitychange" || !document.hidden) core.wake(session, type === "offline");
     }
   };
@@ -334,9 +284,9 @@ export class ReconnectingSockJS extends /** @type {new () => Target} */ (EventTa
     const { snapshot = /** @type {Partial<Snapshot>} */ ({}) } = take(this.#storageKey);
     const goesOn = this.#wanted && !isOver(session);
     if (!left || snapshot.session === session._id) {
-      if (goesOn) this.#alone(core.wake);
+      if (goesOn) core.wake(session);
     } else if (goesOn) {
-      // Another page of this tab has taken it meanwhile, and has left its own.
+      // Another page has taken it meanwhile: of this tab, which has left its own, or of a copy of the tab.
       core.replace(session, snapshot);
       this.#tell("lost", lossOf(session));
       this.#begin();

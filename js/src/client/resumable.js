@@ -6,7 +6,7 @@
 import { goOnOver, leave, leaveAll, ping, silence, tryWays } from "./asking.js";
 import { refusal } from "./checks.js";
 import { cancel, create, enter, isOver, token } from "./fields.js";
-import { add, beginAnew, bytesOf, forget, last, newOutbox, push, repeated, settled } from "./outbox.js";
+import { add, beginAnew, bytesOf, forget, last, newOutbox, repeated, settled } from "./outbox.js";
 import { finish, renew } from "./reading.js";
 import { active, bodyOf, pump, xhrSend } from "./sending.js";
 
@@ -60,18 +60,6 @@ export function restart(session, snapshot = snapshotOf(session)) {
 export function replace(session, snapshot) {
   enter(session, "end");
   restart(session, snapshot);
-}
-
-/**
- * Begins a new session of a new client.
- *
- * @param {Session} session
- * @param {number} others so many of the texts that wait are another one's.
- */
-export function part(session, others) {
-  const own = session._waiting.slice(others);
-  replace(session, {});
-  for (const waiting of own) push(session, waiting);
 }
 
 /**

@@ -7,14 +7,20 @@ import { snapshotOf } from "./resumable.js";
 
 /**
  * @typedef {object} Left
+ * @property {number} [id] by which it is known who took it.
  * @property {number} [at] when, by Date.now().
  * @property {Known} [known]
  * @property {Snapshot} [snapshot]
  * @property {number} [unsaved] so many texts were too much.
  */
 
+// By this name `localStorage` has what was taken last, so many characters of it: all pages of a browser see it.
+const TAKEN = "sockjs taken";
+const REMEMBERED = 1e4;
+
 /**
- * Takes what is there: a tab that is duplicated while the page lives has nothing to copy.
+ * Takes what is there. A tab that is duplicated while the page lives has nothing to copy; where it was duplicated in
+ * between, one of the two takes it.
  *
  * @param {?string | undefined} key
  * @returns {Left}
@@ -23,7 +29,12 @@ export function take(key) {
   let left;
   try {
     left = key && JSON.parse(/** @type {string} */ (sessionStorage.getItem(key)));
-    if (left) sessionStorage.removeItem(/** @type {string} */ (key));
+    if (left) {
+      sessionStorage.removeItem(/** @type {string} */ (key));
+      const taken = localStorage.getItem(TAKEN) || "";
+      if (taken.includes(left.id)) left = null;
+      else localStorage.setItem(TAKEN, `${left.id} ${taken}`.slice(0, REMEMBERED));
+    }
   } catch {
     // Forbidden, or not ours.
   }
@@ -40,6 +51,7 @@ export function take(key) {
 export function leave(key, session) {
   const snapshot = snapshotOf(session);
   const left = {
+    id: Math.random(),
     at: Date.now(),
     known: session._known,
     snapshot,

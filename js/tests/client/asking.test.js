@@ -317,6 +317,21 @@ suite("what breaks", () => {
     assert.ok(world.wires.length > 5 && world.wires.length < 40, String(world.wires.length));
   });
 
+  test("a poll that brings the place of a room is not empty, one that repeats it is", () => {
+    const world = overPoll();
+    const { told } = world;
+    told.length = 0;
+    const bring = (place) => {
+      world.poll.answer({ from: 1, received: 0 }, `p["K","${place}",[]]`);
+      world.poll.end();
+    };
+    bring("E-1");
+    bring("E-2");
+    assert.deepEqual([told.includes("suspended"), world.poll.body.now], [false, undefined]);
+    bring("E-2");
+    assert.deepEqual([told.at(-1), world.poll.body.now], ["suspended", true]);
+  });
+
   test("a way that breaks at each welcome is asked less and less, one that brings something at once", () => {
     for (const [lines, least, most] of [[[], 6, 15], [['a["x"]'], 19, 20]]) {
       const world = new World(["xhr_streaming"]);

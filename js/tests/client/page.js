@@ -105,19 +105,22 @@ export class FakeHost {
   }
 }
 
-/** What a window has, as far as it matters: until the test ends. */
-export function browse(t, { storage = new Map(), locks } = {}) {
+const storageOf = (map) => ({
+  getItem: (key) => map.get(key) ?? null,
+  setItem: (key, value) => map.set(key, value),
+  removeItem: (key) => map.delete(key),
+});
+
+/** What a window has, as far as it matters: until the test ends. `local` is what all windows of the browser share. */
+export function browse(t, { storage = new Map(), local = new Map(), locks } = {}) {
   const window = new EventTarget();
   const globals = {
     addEventListener: window.addEventListener.bind(window),
     removeEventListener: window.removeEventListener.bind(window),
     document: { hidden: false },
     navigator: { locks },
-    sessionStorage: storage && {
-      getItem: (key) => storage.get(key) ?? null,
-      setItem: (key, value) => storage.set(key, value),
-      removeItem: (key) => storage.delete(key),
-    },
+    sessionStorage: storageOf(storage),
+    localStorage: storageOf(local),
   };
   for (const [name, value] of Object.entries(globals)) {
     const former = Object.getOwnPropertyDescriptor(globalThis, name);
@@ -129,6 +132,7 @@ export function browse(t, { storage = new Map(), locks } = {}) {
   }
   return {
     storage,
+    local,
     say: (type, fields) => window.dispatchEvent(Object.assign(new Event(type), fields)),
     show: (state) => {
       globals.document.hidden = state === "hidden";

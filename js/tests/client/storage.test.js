@@ -4,28 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { browse, client, opened, URL } from "./page.js";
 
-const settled = () => new Promise((resolve) => setImmediate(resolve));
 const KEY = `sockjs ${URL}`;
-
-/** Web Locks of one browser: who asks for a held one waits, or gives up when the test says so. */
-function lockManager() {
-  const held = new Map();
-  const asked = [];
-  const waiting = [];
-  const request = (name, { signal }, callback) => {
-    asked.push(name);
-    const before = held.get(name) ?? Promise.resolve();
-    const given = new Promise((_, reject) => {
-      const giveUp = () => reject(new DOMException("", "TimeoutError"));
-      signal.addEventListener("abort", giveUp);
-      waiting.push(giveUp);
-    });
-    const mine = Promise.race([before, given]).then(callback);
-    held.set(name, before.then(() => mine).catch(() => {}));
-    return mine;
-  };
-  return { request, asked, giveUp: () => waiting.forEach((giveUp) => giveUp()) };
-}
 
 describe("a reload", () => {
   test("what is not handled goes out from the next page, under its ids", (t) => {
@@ -302,189 +281,97 @@ describe("the network", () => {
 describe("resumeOverReload", () => {
   const options = { resumeOverReload: true };
 
-  async function open(how = options) {
-    const all = client(how);
-    all.sock.connect();
-    await settled();
-    all.host.welcome();
-    return all;
-  }
-
-  test("the next page goes on with the session, as soon as the page before lets go", async (t) => {
-    const locks = lockManager();
-    const { say } = browse(t, { locks });
-    const former = await open();
+  test("the next page goes on with the session", (t) => {
+    const { say } = browse(t);
+    const former = opened(options);
     former.sock.send("one");
     former.host.took(1, 0);
-    const { session, body } = former.host.asked[0];
-    assert.deepEqual(locks.asked, [`sockjs ${body.client}`]);
+    const [{ session }] = former.host.asked;
     say("pagehide", { persisted: false });
     assert.equal(former.host.asked.filter(({ options: how }) => how?.keepalive).length, 0);
     const resumed = client(options);
     assert.deepEqual(resumed.sock.outbox.map(({ text }) => text), ["one"]);
     resumed.sock.connect();
-    await settled();
     const poll = resumed.host.newest("xhr");
     assert.deepEqual([poll.session, poll.body.new, poll.body.messages], [session, undefined, ["one"]]);
     resumed.host.welcome({ received: 1 });
     assert.deepEqual([resumed.sock.state, resumed.sock.outbox], ["open", []]);
   });
+});
 
-  test("where another page has the session, nothing is shared with it", async (t) => {
-    const locks = lockManager();
-    const { say, storage } = browse(t, { locks });
-    const former = await open();
-    const theirs = former.sock.send("theirs");
-    former.sock.subscribe("key", "said");
-    const { client: name } = former.host.asked[0].body;
-    say("pagehide", { persisted: true });
-    const copy = new Map(storage);
-    say("pageshow", { persisted: true });
-    await settled();
-    storage.set(...[...copy][0]);
-    const other = client(options);
-    assert.deepEqual(other.sock.outbox.map(({ id }) => id), [theirs.id, `${name}-2`]);
-    const own = other.sock.send("own");
-    other.sock.subscribe("key", "said");
-    other.sock.connect();
-    await settled();
-    assert.deepEqual([other.host.asked, other.sock.state], [[], "connecting"]);
-    locks.giveUp();
-    await settled();
-    const { body } = other.host.newest("xhr");
-    assert.deepEqual([body.new, body.base, body.messages], [true, 1, ["own", "said"]]);
-    assert.notEqual(body.client, name);
-    assert.equal(own.id, `${body.client}-1`);
-    other.host.welcome({ received: 2 });
-    assert.equal(await own.handled, true);
-    other.host.answer(other.host.newest("xhr"), 'r{"lost":{"received":2}}');
-    other.host.tick(3000);
-    assert.deepEqual(other.host.newest("xhr").body.messages, ["said"]);
-  });
+for (const resumeOverReload of [false, true]) {
+  describe(`a tab that was duplicated between two pages, resumeOverReload ${resumeOverReload}`, () => {
+    const options = { resumeOverReload };
 
-  test("without Web Locks it is a reload as any other", async (t) => {
-    const { say } = browse(t);
-    const former = await open();
-    say("pagehide", { persisted: false });
-    assert.deepEqual(former.host.asked.at(-1).body.close, [1000, ""]);
-    const next = client(options);
-    next.sock.connect();
-    const poll = next.host.newest("xhr");
-    assert.notEqual(poll.session, former.host.asked[0].session);
-    assert.deepEqual(poll.body.replaces.session, former.host.asked[0].session);
-  });
+    /** A page that was left with a text on its way, and what a copy of its tab has then. */
+    function left(t) {
+      const window = browse(t);
+      const page = opened(options);
+      page.sock.subscribe("key", "said");
+      const { id } = page.sock.send("one");
+      page.host.took(1, 0);
+      window.say("pagehide", { persisted: true });
+      return { ...page, id, ...window, copy: new Map(window.storage) };
+    }
 
-  test("who begins again while it waits for the lock begins one session", async (t) => {
-    const locks = lockManager();
-    const first = browse(t, { locks });
-    const former = await open();
-    const { id } = former.sock.send("one");
-    former.host.took(1, 0);
-    first.say("pagehide", { persisted: false });
-    browse(t, { locks, storage: first.storage });
-    let letGo;
-    const name = `sockjs ${id.slice(0, 22)}`;
-    locks.request(name, { signal: new AbortController().signal }, () => new Promise((free) => (letGo = free)));
-    const { host, sock } = client(options);
-    sock.connect();
-    sock.close();
-    sock.connect();
-    await settled();
-    assert.deepEqual(host.asked, []);
-    letGo();
-    await settled();
-    await settled();
-    const { body } = host.newest("xhr");
-    assert.deepEqual([body.messages, body.replaces.session], [["one"], former.host.asked[0].session]);
-    assert.deepEqual(sock.outbox.map((receipt) => receipt.id), [id]);
-    assert.equal(host.asked.length, 1);
-  });
+    /** The storage is that of the other tab now. */
+    function turnTo(storage, other) {
+      storage.clear();
+      for (const [key, value] of other) storage.set(key, value);
+    }
 
-  test("who waits in vain for a lock that it needs no more goes on", async (t) => {
-    const locks = lockManager();
-    const { say, storage } = browse(t, { locks });
-    const { id } = client(options).sock.send("one");
-    say("pagehide", { persisted: false });
-    browse(t, { locks, storage });
-    const name = `sockjs ${id.slice(0, 22)}`;
-    locks.request(name, { signal: new AbortController().signal }, () => new Promise(() => {}));
-    const window = browse(t, { locks, storage });
-    const { host, sock } = client(options);
-    sock.connect();
-    window.say("pagehide", { persisted: true });
-    storage.clear();
-    window.say("pageshow", { persisted: true });
-    await settled();
-    host.welcome();
-    locks.giveUp();
-    await settled();
-    assert.deepEqual([sock.state, host.asked.filter(({ body }) => body.new).length], ["open", 1]);
-  });
+    test("the page of the copy comes first: the one in the cache begins as another client", (t) => {
+      const { host, sock, told, events, id, say, storage, copy } = left(t);
+      const other = client(options);
+      assert.deepEqual(other.sock.outbox.map((receipt) => receipt.id), [`${id.slice(0, 22)}-1`, id]);
+      turnTo(storage, copy);
+      told.length = 0;
+      say("pageshow", { persisted: true });
+      assert.deepEqual([storage.size, events()], [0, ["lost", "connecting"]]);
+      const { body } = host.newest("xhr");
+      assert.notEqual(body.client, id.slice(0, 22));
+      assert.deepEqual([body.new, body.base, body.replaces, body.messages], [true, 1, undefined, ["said"]]);
+      assert.deepEqual(sock.outbox.map(({ text }) => text), ["said"]);
+    });
 
-  test("where locks are forbidden it goes on without", async (t) => {
-    let asked = 0;
-    const request = async () => {
-      asked += 1;
-      if (asked < 9) throw new DOMException("", "SecurityError");
-    };
-    browse(t, { locks: { request } });
-    const { host, sock, events } = client(options);
-    sock.connect();
-    await settled();
-    host.welcome();
-    assert.deepEqual([asked, sock.state, events()], [1, "open", ["connecting", "open"]]);
-  });
+    test("the page in the cache comes first: that of the copy has nothing of it", (t) => {
+      const { host, id, say, storage, copy } = left(t);
+      const [{ session }] = host.asked;
+      say("pageshow", { persisted: true });
+      assert.deepEqual([host.newest("xhr").session, host.newest("xhr").body.new], [session, undefined]);
+      turnTo(storage, copy);
+      const other = client(options);
+      assert.deepEqual([other.sock.outbox, other.sock.unsaved, storage.size], [[], 0, 0]);
+      const own = other.sock.send("own");
+      other.sock.connect();
+      const { body, session: theirs } = other.host.newest("xhr");
+      assert.notEqual(own.id.slice(0, 22), id.slice(0, 22));
+      assert.notEqual(theirs, session);
+      assert.deepEqual([body.new, body.base, body.replaces, body.messages], [true, 1, undefined, ["own"]]);
+    });
 
-  test("who is stopped, or begins anew, lets go of the lock", async (t) => {
-    const locks = lockManager();
-    browse(t, { locks });
-    const { host, sock } = await open();
-    sock.send("one");
-    sock.close();
-    sock.connect();
-    await settled();
-    host.welcome({ received: 1 }, 'c[3500,"Enough"]');
-    assert.equal(sock.state, "stopped");
-    let free = false;
-    locks.request(locks.asked[0], { signal: new AbortController().signal }, () => (free = true));
-    await settled();
-    assert.ok(free);
+    test("where it cannot be noted who took it, it is a reload as any other", (t) => {
+      const { id } = left(t);
+      globalThis.localStorage.setItem = () => {
+        throw new DOMException("full", "QuotaExceededError");
+      };
+      assert.deepEqual(client(options).sock.outbox.at(-1).id, id);
+    });
   });
+}
 
-  test("nothing is begun before the lock is there", async (t) => {
-    let give;
-    const request = (_, __, hold) => new Promise((resolve) => (give = () => resolve(hold())));
-    const { say, show } = browse(t, { locks: { request } });
-    const { host, sock } = client(options);
-    const hasty = () => {
-      sock.connect();
-      say("online");
-      show("visible");
-    };
-    sock.connect();
-    hasty();
-    assert.deepEqual(host.asked, []);
-    give();
-    await settled();
-    assert.equal(host.asked.length, 1);
-    host.welcome();
-    say("pagehide", { persisted: true });
-    const { length } = host.asked;
-    say("pageshow", { persisted: true });
-    hasty();
-    assert.equal(host.asked.length, length);
-    give();
-    await settled();
-    host.welcome();
-    assert.equal(sock.state, "open");
-  });
-
-  test("who closes while it waits for the lock begins nothing", async (t) => {
-    browse(t, { locks: lockManager() });
-    const { host, sock, last } = client(options);
-    sock.connect();
-    sock.close();
-    await settled();
-    assert.deepEqual([host.asked, sock.state, last("stopped")], [[], "closed", { code: 1000, reason: "" }]);
-  });
+test("what is noted of who took what does not grow for ever", (t) => {
+  const { say, local } = browse(t);
+  const reload = () => {
+    client();
+    say("pagehide");
+  };
+  reload();
+  reload();
+  const [[key, noted]] = local;
+  local.set(key, noted.padEnd(10_000, "-"));
+  reload();
+  const [[, after]] = local;
+  assert.deepEqual([local.size, after.length, after.includes(noted)], [1, 10_000, true]);
+  assert.notEqual(after.indexOf(noted), 0);
 });
