@@ -72,7 +72,7 @@ async def test_people_are_disabled_and_enabled(chat: Chat, admin: Browser, caplo
     for words in ("signed out 'Ada'", "disabled 'Ada'", "enabled 'Ada'"):
         assert f"administrator 'Root' {words}" in caplog.text
     assert (await admin.post("/admin/people/1/disable"))[0] == 409
-    for path in ("people/999/disable", "people/1/promote", "rooms/999/remove", "rooms/999/enter"):
+    for path in ("people/999/disable", "people/1/promote", "rooms/999/remove", "rooms/999/reopen"):
         assert (await admin.post(f"/admin/{path}"))[0] == 404
 
 
@@ -118,13 +118,13 @@ async def test_a_private_room_is_found_when_everybody_has_left(chat: Chat, admin
         room = catalog.create(session, grace_id, PRIVATE, "Plans", "")
     chat.add_messages(grace_id, 1, room, "the plan")
     assert shown((await admin.get("/admin"))[1], "rooms") == ["Lobby"]
-    for action in ("enter", "remove"):
+    for action in ("reopen", "remove"):
         assert (await admin.post(f"/admin/rooms/{room}/{action}"))[0] == 404
     with chat.database.writing() as session, session.begin():
         rooms.leave(session, room, grace_id)
     assert shown((await admin.get("/admin"))[1], "rooms") == ["Lobby", "Plans"]
     async with admin.connect() as root:
-        assert (await admin.post(f"/admin/rooms/{room}/enter"))[0] == 303
+        assert (await admin.post(f"/admin/rooms/{room}/reopen", name="root"))[0] == 303
         told = (await root.hear("room"))["room"]
         assert (told["id"], told["member"], "rename" in told["can"]) == (room, True, True)
         page = await root.ask("history", room=room, before=None)

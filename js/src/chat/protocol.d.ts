@@ -49,6 +49,8 @@ export interface Message {
   time: string;
   edited: string | null;
   deleted: boolean;
+  /** The administrator who deleted it; null where its author did. */
+  removed_by: Person | null;
   /** The key of the edit or deletion that this answers. */
   request?: string;
 }
