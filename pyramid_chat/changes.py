@@ -46,7 +46,7 @@ class Changes:
         elif notice.topic == notices.MEMBERSHIP and notice.room_id is not None:
             self._membership(notice.room_id, notice.user_id)
         elif notice.topic == notices.REMOVED and notice.room_id is not None:
-            self._removed(notice.room_id)
+            self._removed(notice.room_id, notice.user_id)
 
     def read_options(self) -> None:
         """Lets people send as much as administrators have set.
@@ -93,11 +93,14 @@ class Changes:
             event = {"type": "member", "room": room_id, "user": person, "joined": joined}
             self._tell(event, room_name(room_id))
 
-    def _removed(self, room_id: int) -> None:
+    def _removed(self, room_id: int, admin_id: int) -> None:
         with self._live.room(room_id):
+            with self._database.session() as session:
+                admin = rooms.person(session, admin_id)
+            event = encode({"type": "left", "room": room_id, "removed_by": admin})
             for listener in self._live.listeners(room_name(room_id)):
                 listener.unsubscribe(room_id)
-                listener.send(encode({"type": "left", "room": room_id}))
+                listener.send(event)
 
     def _tell(self, event: JSONObject, name: str) -> None:
         # Not `Live.tell`: the connections of other processes are told by these.

@@ -149,6 +149,8 @@ def test_an_archived_room_is_opened_again_and_a_room_is_removed(
     ada.click(f"form[action='/admin/rooms/{lobby}/remove'] button")
     ada.until(deed(ada, "Ada removed the room Lobby"), "that it is removed")
     grace.until(lambda: grace.shows("#refused"), "that it is gone")
+    assert grace.text("#refused-text") == "Ada has removed Lobby."
+    pictures(grace, "removed-room", "#refused")
     grace.until(lambda: grace.room_named("Lobby") is None, "that it is in the list no more")
 
 

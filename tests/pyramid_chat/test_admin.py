@@ -99,12 +99,15 @@ async def test_a_room_is_removed_for_ever(chat: Chat, admin: Browser) -> None:
         assert shown((await admin.get("/admin?q=SPA"))[1], "rooms") == ["Spam"]
         assert (await admin.post(f"/admin/rooms/{room}/remove", q="spa"))[0] == 303
         for person in (grace, ada):
-            assert await person.hear("left") == {"type": "left", "room": room}
+            left = await person.hear("left")
+            assert (left["room"], left["removed_by"]["name"]) == (room, "Root")
             assert (await person.ask("open", "opened", room=room))["code"] == "bad-room"
         assert (await grace.say("again", room))["code"] == "bad-room"
         assert (await grace.say("elsewhere"))["type"] == "message"
     assert (await admin.post(f"/admin/rooms/{room}/remove"))[0] == 404
-    assert shown((await admin.get("/admin"))[1], "rooms") == ["Lobby"]
+    page = (await admin.get("/admin"))[1]
+    assert shown(page, "rooms") == ["Lobby"]
+    assert "<bdi>Root</bdi> removed the room <bdi>Spam</bdi>" in page
     with chat.database.writing() as session, session.begin():
         assert session.query(Message).filter_by(room_id=room).count() == 0
         # The name is free; the number is not: pages may know the old room by it.

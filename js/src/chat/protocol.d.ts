@@ -96,7 +96,8 @@ export interface Events {
   history: HistoryPage;
   since: SincePage;
   room: { type: "room"; room: ToldRoom };
-  left: { type: "left"; room: number };
+  /** removed_by: the administrator, where the room is no more. */
+  left: { type: "left"; room: number; removed_by?: Person };
   member: { type: "member"; room: number; user: Person; joined: boolean };
   read: { type: "read"; room: number; number: number };
 }
