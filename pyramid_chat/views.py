@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVarTuple
 
 from pyramid.csrf import new_csrf_token
@@ -15,7 +16,7 @@ from pyramid.view import view_defaults
 
 from pyramid_chat import options, passwords, people
 from pyramid_chat.browsers import browser_name
-from pyramid_chat.database import RETRY_AFTER, Database
+from pyramid_chat.database import AWAY, RETRY_AFTER, Database
 from pyramid_chat.decorators import view_config
 from pyramid_chat.devices import devices_of
 from pyramid_chat.errors import TOO_MANY, Problem, secured
@@ -70,10 +71,15 @@ def _settings(request: Request) -> Settings:
 
 
 def _registration(request: Request) -> bool:
-    """Tells whether people may make accounts for themselves at the moment."""
+    """Tells whether people may make accounts for themselves at the moment.
+
+    Where the database does not answer, the ini does: its forms are there all the same.
+    """
     database: Database = request.registry.chat_database
-    with database.session() as session:
-        return options.effective(session, _settings(request)).registration
+    settings = _settings(request)
+    with suppress(*AWAY), database.session() as session:
+        settings = options.effective(session, settings)
+    return settings.registration
 
 
 @view_config(route_name="home", request_method="GET")

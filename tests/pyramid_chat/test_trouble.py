@@ -146,6 +146,10 @@ async def test_a_database_that_is_away_refuses_everything_until_it_is_back(
                     assert response.status == 503
                     assert int(response.headers["Retry-After"]) > 0
                     assert "cannot reach its database" in await response.text()
+            async with chat.browser() as stranger:
+                # A form is there, with what the ini says of registration.
+                status, page = await stranger.get("/sign-in")
+                assert (status, "/register" in page) == (200, True)
             for answer in (
                 await browser.get("/session"),
                 await browser.get("/people"),
