@@ -339,9 +339,7 @@ def _check_invited(session: Session, room: Room, user_id: int) -> None:
 
 
 def leave(session: Session, room_id: int, user_id: int) -> bool:
-    """Ends a membership. The room of an owner who leaves goes to who is in it longest.
-
-    A private room that nobody is in any more is archived.
+    """Ends a membership. Who is in a room longest inherits it; a private one is archived else.
 
     Returns:
         False where there was none.
