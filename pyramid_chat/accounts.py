@@ -131,6 +131,7 @@ def set_admin(session: Session, user: User, admin: bool) -> bool:
     changed = user.admin != admin
     user.admin = admin
     session.flush()
+    notices.post(session, notices.ADMIN, user.id)
     return changed
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import Message, Room, User, now
@@ -99,14 +99,16 @@ def _told_all(
     order: ColumnElement[int] | None = None,
     limit: int = 1,
 ) -> list[JSONObject]:
+    remover = aliased(User)
     query = (
-        select(Message, User.name)
+        select(Message, User.name, remover.name)
         .join(User, User.id == Message.author_id)
+        .outerjoin(remover, remover.id == Message.removed_by_id)
         .where(*conditions)
         .order_by(order)
         .limit(limit)
     )
-    return [told(message, name) for message, name in session.execute(query)]
+    return [told(*row) for row in session.execute(query)]
 
 
 def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
@@ -119,8 +121,15 @@ def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
     return messages[:PAGE]
 
 
-def told(message: Message, author: str) -> JSONObject:
-    """Returns what clients are told of a message."""
+def told(message: Message, author: str, remover: str | None = None) -> JSONObject:
+    """Returns what clients are told of a message.
+
+    Args:
+        message: it.
+        author: the author's name.
+        remover: that of the administrator who removed it; None: nobody did.
+    """
+    removed_by = {"id": message.removed_by_id, "name": remover} if remover is not None else None
     return {
         "type": "message",
         "room": message.room_id,
@@ -132,6 +141,7 @@ def told(message: Message, author: str) -> JSONObject:
         "time": moment(message.created),
         "edited": moment(message.edited) if message.edited is not None else None,
         "deleted": message.deleted,
+        "removed_by": removed_by,
     }
 
 
@@ -146,7 +156,15 @@ def edit(session: Session, message: Message, version: int, text: str) -> None:
     session.flush()
 
 
-def remove(session: Session, message: Message, version: int) -> None:
-    """Forgets what a message said."""
+def remove(session: Session, message: Message, version: int, admin_id: int | None = None) -> None:
+    """Forgets what a message said.
+
+    Args:
+        session: that may write.
+        message: which.
+        version: of the room, with that change.
+        admin_id: the administrator's who removes it; None: its author does.
+    """
     message.version, message.text, message.deleted = version, "", True
+    message.removed_by_id = admin_id
     session.flush()

@@ -30,15 +30,19 @@ class Devices:
             secret, COOKIE, COOKIE, secure=secure, max_age=YEAR, httponly=True, samesite="Lax"
         )
 
-    def known_as(self, request: Request, user_id: int) -> str | None:
-        """Returns the id of a browser that somebody has signed in with before; else None.
+    def device_of(self, request: Request) -> str | None:
+        """Returns the id of a browser that anybody has signed in with before; else None."""
+        device, user_ids = self._known(request)
+        return device if user_ids else None
+
+    def knows(self, request: Request, user_id: int) -> bool:
+        """Tells whether somebody has signed in with a browser before.
 
         Args:
             request: of the browser.
             user_id: the person's. Their name may be another one's later.
         """
-        device, user_ids = self._known(request)
-        return device if user_id in user_ids else None
+        return user_id in self._known(request)[1]
 
     def remember(self, request: Request, response: Response, user_id: int) -> None:
         """Notes that somebody has signed in.

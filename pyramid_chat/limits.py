@@ -15,6 +15,9 @@ from sqlalchemy.dialects.postgresql import insert
 from pyramid_chat.database import AWAY, Database
 from pyramid_chat.models import Bucket
 
+MESSAGES, ROOM_CHANGES = "messages", "room-changes"
+"""The kinds of limits that administrators may change (`pyramid_chat.options`)."""
+
 
 class Limit(Protocol):
     """How often something may happen for each key. May be used in any thread."""
@@ -29,6 +32,10 @@ class Limit(Protocol):
 
     def give_back(self, key: Hashable) -> None:
         """Puts a token back that was taken in vain."""
+        raise NotImplementedError
+
+    def change(self, per_minute: float, burst: int) -> None:
+        """Lets it happen more or less often from now on; see `Limits.make`."""
         raise NotImplementedError
 
 
@@ -72,6 +79,13 @@ class Buckets:
         with self._lock:
             self._buckets[key] = min(self._tokens(key) + 1, self._burst), self._clock()
 
+    def change(self, per_minute: float, burst: int) -> None:
+        """Counts otherwise from now on; see `Limit.change`."""
+        with self._lock:
+            self._buckets = {key: (self._tokens(key), self._clock()) for key in self._buckets}
+            self._rate = per_minute / 60
+            self._burst = burst
+
     def _tokens(self, key: Hashable) -> float:
         tokens, counted = self._buckets.get(key, (self._burst, 0.0))
         return min(self._burst, tokens + (self._clock() - counted) * self._rate)
@@ -103,10 +117,14 @@ class SharedBuckets:
     def __init__(self, database: Database, kind: str, per_minute: float, burst: int) -> None:
         self._database = database
         self._kind = kind
+        self._taken = 0
+        self.change(per_minute, burst)
+
+    def change(self, per_minute: float, burst: int) -> None:
+        """Counts otherwise from now on; see `Limit.change`. Tokens in the database stay there."""
         # Seconds for which a token counts.
         self._token = 60 / per_minute
         self._slack = (burst - 1) * self._token
-        self._taken = 0
 
     def take(self, key: Hashable) -> float:
         """Takes a token; see `Limit.take`.

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pyramid_chat import conversation, people, rooms
 from pyramid_chat.coalescer import Coalescer
 from pyramid_chat.database import Database
-from pyramid_chat.limits import Busy, Limits, Locks
+from pyramid_chat.limits import MESSAGES, ROOM_CHANGES, Busy, Limits, Locks
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import PUBLIC
 from pyramid_chat.people import Identity
@@ -73,9 +73,9 @@ class Listener(WebSocketSession):
         request.chat_identity = self.user
         self.previews: set[int] = set()
 
-    def renamed(self, name: str) -> None:
-        """Knows its person by another name."""
-        self.user = self.request.chat_identity = replace(self.user, name=name)
+    def know(self, user: Identity) -> None:
+        """Knows its person by another name, or that they look after the chat."""
+        self.user = self.request.chat_identity = user
 
     @property
     def member_of(self) -> set[int]:
@@ -148,14 +148,12 @@ class Live:
             if limits.shared
             else OwnPresence(self._tell_presence)
         )
-        self.messages = limits.make(
-            "messages", settings.messages_per_minute, settings.message_burst
-        )
+        self.messages = limits.make(MESSAGES, settings.messages_per_minute, settings.message_burst)
         self.requests = limits.make("requests", *self.REQUESTS)
         self.rooms = limits.make("rooms", *self.ROOMS)
         # As many as messages: others hear them, too.
         self.changes = limits.make(
-            "room-changes", settings.messages_per_minute, settings.message_burst
+            ROOM_CHANGES, settings.messages_per_minute, settings.message_burst
         )
         self.connections = limits.make("connections", *self.CONNECTIONS)
         self.coalescer = Coalescer()
@@ -321,7 +319,8 @@ class Live:
                     if mine := told.get(listener.user.id):
                         listener.send(encode({"type": "room", "room": mine[0]}))
                     elif stranger is not None and stranger.kind == PUBLIC:
-                        listener.send(encode({"type": "room", "room": stranger.told()}))
+                        known = replace(stranger, admin=listener.user.admin)
+                        listener.send(encode({"type": "room", "room": known.told()}))
         except (SQLAlchemyError, Busy) as error:
             self._give_up(self.listeners(room_name(room_id)), error)
 

@@ -1,4 +1,4 @@
-"""The tables: people and their sign-ins, rooms and their members, messages, notices."""
+"""The tables: people, sign-ins, rooms, members, messages, notices, what administrators did."""
 
 from __future__ import annotations
 
@@ -128,6 +128,7 @@ class Room(Base):
         unique_name: the folded name of a public room, the two people of a direct one.
         version: how many changes its messages have seen.
         owner_id: who may rename it.
+        archived: when the last member of a private room left it; None: somebody is in it.
     """
 
     __tablename__ = "room"
@@ -140,6 +141,7 @@ class Room(Base):
     version: Mapped[int] = mapped_column(default=0)
     owner_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
     created: Mapped[datetime] = mapped_column(default=now)
+    archived: Mapped[datetime | None]
 
 
 class Membership(Base):
@@ -171,6 +173,7 @@ class Message(Base):
         version: the version of its room that changed it last.
         key: the name that its author's page gave it.
         text: "" where it is deleted.
+        removed_by_id: the administrator who deleted it; None: it is not deleted, or by its author.
     """
 
     __tablename__ = "message"
@@ -187,6 +190,7 @@ class Message(Base):
     created: Mapped[datetime] = mapped_column(default=now)
     edited: Mapped[datetime | None]
     deleted: Mapped[bool] = mapped_column(default=False)
+    removed_by_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
 
 
 class Bucket(Base):
@@ -224,3 +228,37 @@ class Notice(Base):
     user_id: Mapped[int]
     room_id: Mapped[int | None]
     created: Mapped[datetime] = mapped_column(default=now, index=True)
+
+
+class AuditEntry(Base):
+    """What an administrator did.
+
+    Attributes:
+        admin_id: whose deed it is.
+        action: one of `pyramid_chat.audit.ACTIONS`.
+        user_id: whom it concerns, where it is somebody.
+        about: what else it concerns, such as the name of a room that is no more.
+    """
+
+    __tablename__ = "audit_entry"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    admin_id: Mapped[int] = mapped_column(ForeignKey(User.id))
+    action: Mapped[str]
+    user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
+    about: Mapped[str]
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class Option(Base):
+    """A setting that administrators have changed (`pyramid_chat.options`).
+
+    Attributes:
+        name: that of the setting.
+        value: as an ini would have it.
+    """
+
+    __tablename__ = "option"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]

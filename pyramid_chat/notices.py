@@ -21,9 +21,12 @@ from pyramid_chat.models import Notice, now
 
 logger = logging.getLogger("pyramid_chat")
 
-SIGN_INS, NAME, MEMBERSHIP, REMOVED = "sign-ins", "name", "membership", "removed"
-"""What a notice is about: somebody's browsers, their name, that they are in a room, that they have
-removed it."""
+SIGN_INS, NAME, ADMIN = "sign-ins", "name", "admin"
+"""What a notice is about: somebody's browsers, their name, that they look after the chat,"""
+MEMBERSHIP, REMOVED = "membership", "removed"
+"""that they are in a room, that they have removed it,"""
+OPTIONS = "options"
+"""or what they have set on the page of administrators."""
 KEPT = timedelta(days=1)
 """How long a notice is kept. A server whose database is away for longer may miss some."""
 
@@ -33,7 +36,7 @@ def post(session: Session, topic: str, user_id: int, room_id: int | None = None)
 
     Args:
         session: that may write.
-        topic: `SIGN_INS`, `NAME`, `MEMBERSHIP` or `REMOVED`.
+        topic: one of those above.
         user_id: whose it is.
         room_id: in which room, where it is one's.
     """
@@ -50,14 +53,21 @@ class Watch:
     Args:
         database: where they are.
         hear: called with each, in order, in that thread.
+        begin: called before the first look, for what was changed while nobody looked.
     """
 
     #: Seconds between two looks.
     EVERY = 1.0
 
-    def __init__(self, database: Database, hear: Callable[[Notice], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hear: Callable[[Notice], None],
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
         self._database = database
         self._hear = hear
+        self._begin = begin
         self._lock = threading.Lock()
         self._connections: set[object] = set()
         self._stop = threading.Event()
@@ -72,6 +82,7 @@ class Watch:
         with self._lock:
             if not self._connections:
                 newest = self._newest()
+                self._begin()
                 self._stop = threading.Event()
                 self._thread = threading.Thread(
                     target=self._run, args=(self._stop, newest), name="chat-notices", daemon=True

@@ -10,7 +10,7 @@ from pyramid.request import Request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pyramid_chat import conversation, live, messages, people, rooms
+from pyramid_chat import conversation, live, messages, moderation, people, rooms
 from pyramid_chat.database import RETRY_AFTER, is_away
 from pyramid_chat.limits import Busy, Limit, seconds
 from pyramid_chat.live import EVERYBODY, Listener, Live
@@ -181,7 +181,7 @@ class ChatSession(Listener):
                 case messages.Edit():
                     self._change(request.room, partial(self._edit, request))
                 case messages.Delete():
-                    self._change(request.room, partial(self._delete, request))
+                    self._change(request.room, partial(self._delete, request), "moderate")
                 case messages.Open():
                     self._open(request)
                 case messages.Close():
@@ -272,40 +272,47 @@ class ChatSession(Listener):
     def _edit(
         self, request: messages.Edit, session: Session, context: RoomContext, version: int
     ) -> tuple[JSONObject, bool]:
-        message = self._own(session, request.room, request.number)
+        message = self._message(request, session)
         if message.deleted:
             raise Refused("no-message", "That message was deleted.")
         changed = message.text != request.text
         if changed:
             conversation.edit(session, message, version, request.text)
-        return self._answer(request, message), changed
+        return self._answer(request, session), changed
 
     def _delete(
         self, request: messages.Delete, session: Session, context: RoomContext, version: int
     ) -> tuple[JSONObject, bool]:
-        message = self._own(session, request.room, request.number)
+        moderator = bool(self.request.has_permission("moderate", context))
+        message = self._message(request, session, others=moderator)
         changed = not message.deleted
-        if changed:
+        if changed and message.author_id == self.user.id:
             conversation.remove(session, message, version)
-        return self._answer(request, message), changed
+        elif changed:
+            moderation.remove_message(session, context, message, version, self.user)
+        return self._answer(request, session), changed
 
-    def _answer(self, request: messages.Edit | messages.Delete, message: Message) -> JSONObject:
-        return conversation.told(message, self.user.name) | {"request": request.key}
+    def _answer(self, request: messages.Edit | messages.Delete, session: Session) -> JSONObject:
+        of_room = (Message.room_id == request.room, Message.number == request.number)
+        return (conversation.find(session, *of_room) or {}) | {"request": request.key}
 
-    def _own(self, session: Session, room_id: int, number: int) -> Message:
-        message = session.get(Message, (room_id, number))
+    def _message(
+        self, request: messages.Edit | messages.Delete, session: Session, others: bool = False
+    ) -> Message:
+        message = session.get(Message, (request.room, request.number))
         if message is None:
             raise Refused("no-message", "There is no such message.")
-        if message.author_id != self.user.id:
+        if message.author_id != self.user.id and not others:
             raise Refused("not-author", "That message is not yours.")
         return message
 
-    def _change(self, room_id: int, change: Change) -> None:
+    def _change(self, room_id: int, change: Change, *permissions: str) -> None:
         """Changes the messages of a room in a transaction, and tells who hears it.
 
         Args:
             room_id: of the room.
             change: does it; returns what is told, and whether anything was changed.
+            permissions: with one of which somebody may do so who may not post.
         """
         with self.live.room(room_id):
             version = None
@@ -316,7 +323,8 @@ class ChatSession(Listener):
                     if version is None:
                         raise _no_room()
                     context = self._visible(room_id)
-                    if not self.request.has_permission("post", context):
+                    may = ("post", *permissions)
+                    if not any(self.request.has_permission(one, context) for one in may):
                         raise Refused("not-member", "Join the room first.")
                     event, changed = change(self.database, context, version)
                     if not changed:

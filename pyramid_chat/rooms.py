@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pyramid_chat.messages import JSONObject
-from pyramid_chat.models import DIRECT, PRIVATE, PUBLIC, Membership, Message, Room, User
+from pyramid_chat.models import DIRECT, PRIVATE, PUBLIC, Membership, Message, Room, User, now
 
 MAX_MEMBERS = 500
 """Members of a room that a client is told."""
@@ -24,7 +24,7 @@ MAX_INVITED_BY_OWNER = 5
 MAX_UNREAD = 999
 """Unread messages that are counted."""
 
-PERMISSIONS = ("post", "topic", "rename", "invite", "leave", "join")
+PERMISSIONS = ("post", "topic", "rename", "invite", "leave", "join", "moderate")
 """What somebody may do in a room, apart from looking at it."""
 _OF_MEMBERS = {
     PUBLIC: ("view", "post", "topic", "invite", "leave"),
@@ -69,6 +69,7 @@ class RoomContext:
         user_id: who finds it.
         read: the number of the last message that they have read; None: they are no member.
         invited: others have put them into it, and they have not looked into it yet.
+        admin: they look after the chat.
     """
 
     id: int
@@ -80,6 +81,7 @@ class RoomContext:
     user_id: int
     read: int | None
     invited: bool
+    admin: bool
 
     @property
     def member(self) -> bool:
@@ -96,6 +98,9 @@ class RoomContext:
                 entries.append((Allow, user, "rename"))
         if self.kind == PUBLIC:
             entries.append((Allow, Authenticated, ("view", "join")))
+        # What two people say to each other is their own business.
+        if self.admin and (self.kind == PUBLIC or (self.kind == PRIVATE and self.member)):
+            entries.append((Allow, user, "moderate"))
         return entries
 
     def told(self, unread: int = 0, person: JSONObject | None = None) -> JSONObject:
@@ -123,9 +128,11 @@ class RoomContext:
         return told | ({"person": person} if person is not None else {})
 
 
-def _context(room: Room, user_id: int, read: int | None, invited: bool | None) -> RoomContext:
+def _context(
+    room: Room, user_id: int, read: int | None, invited: bool | None, admin: bool | None
+) -> RoomContext:
     about = (room.id, room.kind, room.name, room.topic, room.version, room.owner_id)
-    return RoomContext(*about, user_id, read, bool(invited))
+    return RoomContext(*about, user_id, read, bool(invited), bool(admin))
 
 
 def load(session: Session, room_id: int, user_id: int, *, lock: bool = False) -> RoomContext | None:
@@ -138,8 +145,9 @@ def load(session: Session, room_id: int, user_id: int, *, lock: bool = False) ->
         lock: nobody else changes the room in the meantime.
     """
     query = (
-        select(Room, Membership.read, Membership.invited)
+        select(Room, Membership.read, Membership.invited, User.admin)
         .outerjoin(Membership, and_(Membership.room_id == Room.id, Membership.user_id == user_id))
+        .outerjoin(User, User.id == user_id)
         .where(Room.id == room_id)
         .execution_options(populate_existing=True)
     )
@@ -177,8 +185,9 @@ def told_to(
     )
     unread = select(func.count()).select_from(others).scalar_subquery()
     query = (
-        select(Room, Membership.user_id, Membership.read, Membership.invited, unread)
+        select(Room, User.id, Membership.read, Membership.invited, User.admin, unread)
         .join(Membership, Membership.room_id == Room.id)
+        .join(User, User.id == Membership.user_id)
         .where(Membership.user_id.in_(user_ids))
         .order_by(Room.id)
     )
@@ -187,9 +196,9 @@ def told_to(
     rows = session.execute(query).all()
     people = _people(session, [row[0].id for row in rows if row[0].kind == DIRECT])
     told: dict[int, list[JSONObject]] = {}
-    for room, user_id, read, invited, count in rows:
+    for room, user_id, read, invited, admin, count in rows:
         person = next((one for one in people.get(room.id, ()) if one["id"] != user_id), None)
-        context = _context(room, user_id, read, invited)
+        context = _context(room, user_id, read, invited, admin)
         told.setdefault(user_id, []).append(context.told(count, person))
     return told
 
@@ -301,6 +310,7 @@ def join(session: Session, room_id: int, user_id: int, *, invited: bool = False)
     else:
         _check_rooms(session, user_id)
     session.add(Membership(room_id=room_id, user_id=user_id, read=room.version, invited=invited))
+    room.archived = None
     if room.owner_id is None and room.kind != DIRECT:
         room.owner_id = user_id
     session.flush()
@@ -329,7 +339,7 @@ def _check_invited(session: Session, room: Room, user_id: int) -> None:
 
 
 def leave(session: Session, room_id: int, user_id: int) -> bool:
-    """Ends a membership. The room of an owner who leaves goes to who is in it longest.
+    """Ends a membership. Who is in a room longest inherits it; a private one is archived else.
 
     Returns:
         False where there was none.
@@ -345,13 +355,17 @@ def leave(session: Session, room_id: int, user_id: int) -> bool:
         .where(Membership.room_id == room_id, Membership.user_id == user_id)
         .returning(Membership.user_id)
     ).all()
-    if gone and room.owner_id == user_id:
-        room.owner_id = session.scalar(
+    if gone:
+        heir = session.scalar(
             select(Membership.user_id)
             .where(Membership.room_id == room_id)
             .order_by(Membership.joined, Membership.user_id)
             .limit(1)
         )
+        if room.owner_id == user_id:
+            room.owner_id = heir
+        if room.kind == PRIVATE and heir is None:
+            room.archived = now()
         session.flush()
     return bool(gone)
 

@@ -79,6 +79,7 @@ class Throttle:
         strangers: attempts that failed while ``names`` has no token, as ``guesses`` has them.
         addresses: attempts that failed, by where they came from.
         attempts: all attempts, by where they came from, or those of somebody's own browsers.
+        browsers: all attempts of a browser that somebody signed in with before, whoever they are.
         registrations: new accounts, by where they came from.
         changes: changes of names and passwords, and guesses at one's own, by whose they are.
     """
@@ -89,6 +90,7 @@ class Throttle:
         self.strangers = limits.make("strangers", 0.1, 1)
         self.addresses = limits.make("addresses", 10, 100)
         self.attempts = limits.make("attempts", 30, 60)
+        self.browsers = limits.make("browsers", 30, 60)
         self.registrations = limits.make("registrations", 2, 30)
         self.changes = limits.make("changes", 2, 10)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVarTuple
 
 from pyramid.csrf import new_csrf_token
-from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import forget, remember
 from pyramid.view import view_defaults
 
-from pyramid_chat import passwords, people
+from pyramid_chat import options, passwords, people
 from pyramid_chat.browsers import browser_name
-from pyramid_chat.database import RETRY_AFTER, Database
+from pyramid_chat.database import AWAY, RETRY_AFTER, Database
 from pyramid_chat.decorators import view_config
 from pyramid_chat.devices import devices_of
 from pyramid_chat.errors import TOO_MANY, Problem, secured
@@ -25,7 +26,7 @@ from pyramid_chat.messages import MAX_TEXT, JSONObject
 from pyramid_chat.names import MAX_NAME, BadInput, checked_name, folded
 from pyramid_chat.rendering import compress
 from pyramid_chat.settings import Settings
-from pyramid_chat.throttle import Throttle
+from pyramid_chat.throttle import Attempt, Throttle
 
 Arguments = TypeVarTuple("Arguments")
 
@@ -68,6 +69,18 @@ def _not_now(request: Request, status: int, wait: float) -> None:
 def _settings(request: Request) -> Settings:
     settings: Settings = request.registry.chat_settings
     return settings
+
+
+def _registration(request: Request) -> bool:
+    """Tells whether people may make accounts for themselves at the moment.
+
+    Where the database does not answer, the ini does: its forms are there all the same.
+    """
+    database: Database = request.registry.chat_database
+    settings = _settings(request)
+    with suppress(*AWAY), database.session() as session:
+        settings = options.effective(session, settings)
+    return settings.registration
 
 
 @view_config(route_name="home", request_method="GET")
@@ -119,17 +132,13 @@ class SignIn:
         request = self.request
         name = request.POST.get("name", "")
         password = request.POST.get("password", "")
-        throttle: Throttle = request.registry.chat_throttle
-        database: Database = request.registry.chat_database
-        with database.session() as session:
-            user = people.find(session, name)
-            user_id, kept = (user.id, user.password) if user is not None else (0, None)
-            disabled = user is not None and user.disabled
-        device = devices_of(request.registry).known_as(request, user_id)
-        attempt = throttle.attempt(folded(name), request.remote_addr, device)
+        attempt = self._attempt(name)
         if attempt.wait:
             _not_now(request, 429, attempt.wait)
-            return self._form(f"That was too often. Try again in {seconds(attempt.wait)} s.")
+            text = f"That was too often. Try again in {seconds(attempt.wait)} s."
+            # Nor does it ask the database whether there is registration.
+            return self._form(text, registration=False)
+        user_id, kept, disabled = self._account(name)
         try:
             right = passwords.verify(kept, password[: passwords.MAX_PASSWORD + 1])
         except passwords.PoolFull:
@@ -152,13 +161,39 @@ class SignIn:
         people.set_password(request.dbsession, user_id, new)
         return signed_in(request, user_id)
 
-    def _form(self, error: str | None = None) -> JSONObject:
+    def _attempt(self, name: str) -> Attempt:
+        """Counts the attempt; one that has to wait does not ask the database for the account.
+
+        Whether a browser is the person's own, the database alone knows. It is asked for browsers
+        that somebody has signed in with, not too often for each.
+        """
+        request = self.request
+        throttle: Throttle = request.registry.chat_throttle
+        devices = devices_of(request.registry)
+        device = devices.device_of(request)
+        if device is not None:
+            attempt = Attempt()
+            attempt.take(throttle.browsers, device, back=False)
+            if attempt.wait:
+                return attempt
+            if not devices.knows(request, self._account(name)[0]):
+                device = None
+        return throttle.attempt(folded(name), request.remote_addr, device)
+
+    def _account(self, name: str) -> tuple[int, str | None, bool]:
+        """Returns the id, the password's hash and whether it is disabled; of nobody 0 and None."""
+        database: Database = self.request.registry.chat_database
+        with database.session() as session:
+            user = people.find(session, name)
+            return (user.id, user.password, user.disabled) if user else (0, None, False)
+
+    def _form(self, error: str | None = None, *, registration: bool | None = None) -> JSONObject:
         return read_only(
             self.request,
             name=self.request.POST.get("name", ""),
             next=_next(self.request),
             error=error,
-            registration=_settings(self.request).registration,
+            registration=_registration(self.request) if registration is None else registration,
         )
 
 
@@ -168,8 +203,9 @@ class Register:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        if not _settings(request).registration:
-            raise HTTPNotFound
+        if not _registration(request):
+            text = "Nobody can make an account for themselves. Ask who looks after this chat."
+            raise Problem(404, text)
 
     @view_config(request_method="GET")
     def show(self) -> JSONObject | Response:

@@ -72,7 +72,7 @@ async def test_people_are_disabled_and_enabled(chat: Chat, admin: Browser, caplo
     for words in ("signed out 'Ada'", "disabled 'Ada'", "enabled 'Ada'"):
         assert f"administrator 'Root' {words}" in caplog.text
     assert (await admin.post("/admin/people/1/disable"))[0] == 409
-    for path in ("people/999/disable", "people/1/promote", "rooms/999/remove", "rooms/999/enter"):
+    for path in ("people/999/disable", "people/1/promote", "rooms/999/remove", "rooms/999/reopen"):
         assert (await admin.post(f"/admin/{path}"))[0] == 404
 
 
@@ -99,12 +99,15 @@ async def test_a_room_is_removed_for_ever(chat: Chat, admin: Browser) -> None:
         assert shown((await admin.get("/admin?q=SPA"))[1], "rooms") == ["Spam"]
         assert (await admin.post(f"/admin/rooms/{room}/remove", q="spa"))[0] == 303
         for person in (grace, ada):
-            assert await person.hear("left") == {"type": "left", "room": room}
+            left = await person.hear("left")
+            assert (left["room"], left["removed_by"]["name"]) == (room, "Root")
             assert (await person.ask("open", "opened", room=room))["code"] == "bad-room"
         assert (await grace.say("again", room))["code"] == "bad-room"
         assert (await grace.say("elsewhere"))["type"] == "message"
     assert (await admin.post(f"/admin/rooms/{room}/remove"))[0] == 404
-    assert shown((await admin.get("/admin"))[1], "rooms") == ["Lobby"]
+    page = (await admin.get("/admin"))[1]
+    assert shown(page, "rooms") == ["Lobby"]
+    assert "<bdi>Root</bdi> removed the room <bdi>Spam</bdi>" in page
     with chat.database.writing() as session, session.begin():
         assert session.query(Message).filter_by(room_id=room).count() == 0
         # The name is free; the number is not: pages may know the old room by it.
@@ -118,13 +121,13 @@ async def test_a_private_room_is_found_when_everybody_has_left(chat: Chat, admin
         room = catalog.create(session, grace_id, PRIVATE, "Plans", "")
     chat.add_messages(grace_id, 1, room, "the plan")
     assert shown((await admin.get("/admin"))[1], "rooms") == ["Lobby"]
-    for action in ("enter", "remove"):
+    for action in ("reopen", "remove"):
         assert (await admin.post(f"/admin/rooms/{room}/{action}"))[0] == 404
     with chat.database.writing() as session, session.begin():
         rooms.leave(session, room, grace_id)
     assert shown((await admin.get("/admin"))[1], "rooms") == ["Lobby", "Plans"]
     async with admin.connect() as root:
-        assert (await admin.post(f"/admin/rooms/{room}/enter"))[0] == 303
+        assert (await admin.post(f"/admin/rooms/{room}/reopen", name="root"))[0] == 303
         told = (await root.hear("room"))["room"]
         assert (told["id"], told["member"], "rename" in told["can"]) == (room, True, True)
         page = await root.ask("history", room=room, before=None)

@@ -43,6 +43,21 @@ def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:
     assert [buckets.take("a") for _ in range(4)] == [0.0] * 3 + [pytest.approx(1)]
 
 
+def test_a_bucket_counts_otherwise_from_a_change_on() -> None:
+    clock = Clock()
+    buckets = Buckets(60, 3, clock)
+    assert [buckets.take("a") for _ in range(3)] == [0.0] * 3
+    clock.now += 0.5
+    buckets.change(6, 1)
+    # What came back by then counts.
+    assert buckets.take("a") == pytest.approx(5)
+    assert [buckets.take("b") > 0 for _ in range(2)] == [False, True]
+    buckets.change(60, 5)
+    assert buckets.take("a") == pytest.approx(0.5)
+    clock.now += 3600
+    assert [buckets.take("a") for _ in range(6)] == [0.0] * 5 + [pytest.approx(1)]
+
+
 def test_a_token_comes_back_where_it_was_of_no_use() -> None:
     buckets = Buckets(60, 2, Clock())
     buckets.take("a")
@@ -149,6 +164,13 @@ def test_a_shared_token_comes_back_where_it_was_of_no_use(database: Database) ->
     buckets.take("a")
     for _ in range(5):
         buckets.give_back("a")
+    assert [buckets.take("a") > 0 for _ in range(3)] == [False, False, True]
+
+
+def test_a_shared_bucket_counts_otherwise_from_a_change_on(database: Database) -> None:
+    buckets = SharedBuckets(database, "messages", 1, 2)
+    assert [buckets.take("a") > 0 for _ in range(3)] == [False, False, True]
+    buckets.change(1, 4)
     assert [buckets.take("a") > 0 for _ in range(3)] == [False, False, True]
 
 

@@ -22,9 +22,11 @@ DATA = (
     " (2, 'Grace', 'grace', 'hash of grace', '{time}')",
     "INSERT INTO sign_in VALUES ('a cookie', 1, '{seen}')",
     "INSERT INTO room VALUES (1, 'public', 'Lobby', 'public:lobby', '', 2, 1, '{time}'),"
-    " (2, 'direct', '', 'direct:1:2', '', 1, NULL, '{time}')",
+    " (2, 'direct', '', 'direct:1:2', '', 1, NULL, '{time}'),"
+    " (3, 'private', 'Left', NULL, '', 0, NULL, '{time}'),"
+    " (4, 'private', 'Plans', NULL, '', 0, 1, '{time}')",
     "INSERT INTO membership VALUES (1, 1, 2, '{time}'), (1, 2, 1, '{time}'), (2, 1, 0, '{time}'),"
-    " (2, 2, 1, '{time}')",
+    " (2, 2, 1, '{time}'), (4, 1, 0, '{time}')",
     "INSERT INTO message VALUES (1, 1, 1, 1, 'k1', 'hello', '{time}', NULL, {false}),"
     " (1, 2, 2, 2, 'k2', '', '{time}', NULL, {true}),"
     " (2, 1, 1, 2, 'k3', 'you', '{time}', NULL, {false})",
@@ -48,7 +50,7 @@ def old(database_url: str, tmp_path: Path) -> Settings:
             connection.execute(text(filled))
         if not sqlite:
             for table in ("users", "room"):
-                connection.execute(text(f"SELECT setval('{table}_id_seq', 2)"))
+                connection.execute(text(f"SELECT setval('{table}_id_seq', max(id)) FROM {table}"))
     database.engine.dispose()
     return own
 
@@ -66,14 +68,19 @@ def test_a_database_of_0001_keeps_all_that_is_in_it(old: Settings) -> None:
         assert session.scalars(select(SignIn.id)).all() == ["a cookie"]
         identity = people.identify(session, "a cookie", old.session_timeout)
         assert identity is not None and identity.name == "Ada"
-        assert len(session.scalars(select(Membership)).all()) == 4
-        assert session.scalars(select(Room.name).order_by(Room.id)).all() == ["Lobby", ""]
+        assert len(session.scalars(select(Membership)).all()) == 5
+        found = session.scalars(select(Room).order_by(Room.id)).all()
+        assert [room.name for room in found] == ["Lobby", "", "Left", "Plans"]
+        # A private room in which nobody is was left by its last member.
+        assert [room.archived is not None for room in found] == [False, False, True, False]
         page = conversation.history(session, 1, None)["messages"]
         assert [(said["text"], said["deleted"]) for said in page] == [("hello", False), ("", True)]
+        assert [said["removed_by"] for said in page] == [None, None]
         assert len(session.scalars(select(Message)).all()) == 3
         assert rooms.told_to(session, [1], 2)[1][0]["name"] == "Grace"
         # What refers to people does so still.
         assert inspect(session.connection()).get_foreign_keys("membership")
+        assert len(inspect(session.connection()).get_foreign_keys("message")) == 3
     with database.writing() as session, session.begin():
         assert people.add(session, "Mary", "hash").id == 3
     database.engine.dispose()
@@ -85,7 +92,8 @@ def test_the_way_back_keeps_it_too(old: Settings) -> None:
     with database.engine.execution_options(chat_writes=True).begin() as connection:
         command.downgrade(_config(connection), "0001")
     with database.engine.connect() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM membership")) == 4
+        assert connection.scalar(text("SELECT count(*) FROM membership")) == 5
+        assert connection.scalar(text("SELECT count(*) FROM message")) == 3
         columns = {column["name"] for column in inspect(connection).get_columns("users")}
         assert columns == {"id", "name", "folded", "password", "created"}
     database.start(migrate=True)

@@ -253,3 +253,40 @@ async def test_what_the_operator_changes_is_heard_once_in_each(
                 with pytest.raises(ConnectionClosed) as closed:
                     await person.hear("nothing")
                 assert closed.value.code == 4401
+
+
+async def test_what_administrators_do_holds_in_each(
+    start: Start, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that was removed, registration, and limits."""
+    monkeypatch.setattr(Watch, "EVERY", 0.05)
+    settings: dict[str, Any] = {
+        "sockjs__cluster": redis.url,
+        "chat__messages_per_minute": "1",
+        "chat__message_burst": "2",
+    }
+    with start(**settings) as one, start(**settings) as other:
+        one.add_user("Root")
+        with one.database.writing() as session, session.begin():
+            root = people.find(session, "Root")
+            assert root is not None
+            accounts.set_admin(session, root, True)
+        async with one.browser("Root") as browser, other.visit("Grace") as grace:
+            said = await grace.say("buy this")
+            async with browser.connect() as admin:
+                place = {name: said[name] for name in ("room", "number")}
+                answer = await admin.ask("delete", "message", key="remove", **place)
+            assert answer["removed_by"]["name"] == "Root"
+            assert await grace.hear("message") == answer
+            assert (await grace.say("hello"))["type"] == "message"
+            # At the old rate the tokens that are gone would be back in two minutes.
+            assert (await grace.say("hello"))["code"] == "rate-limited"
+            values = {"messages_per_minute": "6000", "message_burst": "2"}
+            assert (await browser.post("/admin/options/limits", **values))[0] == 303
+            async with asyncio.timeout(PATIENCE):
+                while other.live.messages._token != 60 / 6000:
+                    await asyncio.sleep(0.02)
+            assert (await grace.say("hello"))["type"] == "message"
+            status, _ = await browser.post("/admin/options/registration", registration="no")
+            assert status == 303
+            assert (await elsewhere(browser, other).get("/register"))[0] == 404

@@ -12,11 +12,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from pyramid_chat import main, models, passwords, people
 from pyramid_chat.database import Database
+from pyramid_chat.limits import Buckets
 from sockjs_bridge.testing import serve
+from tests.pyramid_chat.conftest import Browser, Chat
 
 DAY = 86400
 
@@ -102,3 +104,36 @@ def test_of_many_browsers_the_oldest_are_forgotten(app: Any) -> None:
         kept = set(session.scalars(select(models.SignIn.id)))
     assert len(kept) == people.MAX_SIGN_INS
     assert first not in kept and last in kept
+
+
+async def test_who_has_to_wait_costs_the_database_nothing(chat: Chat) -> None:
+    """Nor does a browser that somebody signed in with, when it has asked too often."""
+    throttle = chat.app.registry.chat_throttle
+    throttle.guesses, throttle.browsers = Buckets(0.001, 2), Buckets(0.001, 3)
+    statements: list[str] = []
+    event.listen(
+        chat.database.engine,
+        "before_cursor_execute",
+        lambda connection, cursor, statement, *rest: statements.append(statement),
+    )
+
+    async def guess(browser: Browser) -> tuple[int, bool]:
+        """Try a wrong password; return the status, and whether the database was asked."""
+        statements.clear()
+        status, page = await browser.post("/sign-in", name="Ada", password="wrong")
+        assert ("too often" in page) == (status == 429)
+        return status, bool(statements)
+
+    chat.add_user("Ada")
+    async with chat.browser("Eve") as eve, chat.browser() as stranger:
+        assert (await eve.post("/sign-out"))[0] == 303
+        for browser in (eve, stranger):
+            _, page = await browser.get("/sign-in")
+            found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+            assert found
+            browser.token = found[1]
+        answers = [await guess(stranger) for _ in range(4)]
+        assert answers == [(400, True), (400, True), (429, False), (429, False)]
+        # Whether it is Ada's own, the database alone knows.
+        answers = [await guess(eve) for _ in range(5)]
+        assert answers == [(429, True)] * 3 + [(429, False)] * 2

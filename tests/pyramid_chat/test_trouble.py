@@ -130,6 +130,8 @@ async def test_a_database_that_is_away_refuses_everything_until_it_is_back(
         chat.visit("Grace") as grace,
     ):
         confirmed = [await ada.say(f"before {number}") for number in range(3)]
+        # All that a welcome asks the database for has been answered.
+        await grace.heard()
         async with away(cluster):
             for _ in range(2):
                 await refusal(ada, "k1")
@@ -144,6 +146,10 @@ async def test_a_database_that_is_away_refuses_everything_until_it_is_back(
                     assert response.status == 503
                     assert int(response.headers["Retry-After"]) > 0
                     assert "cannot reach its database" in await response.text()
+            async with chat.browser() as stranger:
+                # A form is there, with what the ini says of registration.
+                status, page = await stranger.get("/sign-in")
+                assert (status, "/register" in page) == (200, True)
             for answer in (
                 await browser.get("/session"),
                 await browser.get("/people"),

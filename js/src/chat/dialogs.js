@@ -5,7 +5,8 @@ import { $, setText, within } from "./dom.js";
 import { Refused, messageOf } from "./http.js";
 import { PeopleField } from "./people.js";
 
-/** @import { ToldRoom } from "./protocol.js" */
+/** @import { Message, Person, ToldRoom } from "./protocol.js" */
+/** @import { Room } from "./room.js" */
 
 /**
  * A dialog with one form: it closes when `submit` is done, and shows why where it is not.
@@ -191,24 +192,31 @@ export class Dialogs {
   /**
    * Leaves a room.
    *
-   * @param {ToldRoom} room
+   * @param {Room} room
    * @param {() => void} left called when that is done.
    */
   leave(room, left) {
     this.#leaving = room.id;
+    const again = room.members?.size === 1
+      ? `Nobody else is in ${room.name}: only who looks after this chat can open it again.`
+      : `You see ${room.name} again only when somebody invites you.`;
     setText($("leave-text"), room.kind === "private"
-      ? `You see ${room.name} again only when somebody invites you.`
-      : `You can join ${room.name} again at any time.`);
+      ? again : `You can join ${room.name} again at any time.`);
     this.#leave.open(left);
   }
 
   /**
    * Asks whether a message is to be deleted.
    *
-   * @param {string} text of the message.
+   * @param {Message} message
+   * @param {Person} me who asks: what others have said is removed by an administrator.
    * @param {() => void} confirmed called when it is.
    */
-  confirmDelete(text, confirmed) {
+  confirmDelete({ text, author }, me, confirmed) {
+    const own = author.id === me.id;
+    setText($("delete-title"), own ? "Delete this message?" : `Remove this message of ${author.name}?`);
+    $("delete-note").hidden = own;
+    setText($("delete-ok"), own ? "Delete" : "Remove");
     setText($("delete-text"), text.length > 200 ? `${text.slice(0, 200)}…` : text);
     this.#delete.open(confirmed);
   }

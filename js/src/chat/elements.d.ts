@@ -16,7 +16,10 @@ export interface Elements {
   "connection-panel": HTMLElement;
   "counter": HTMLElement;
   "delete-dialog": HTMLDialogElement;
+  "delete-note": HTMLElement;
+  "delete-ok": HTMLElement;
   "delete-text": HTMLElement;
+  "delete-title": HTMLElement;
   "direct-dialog": HTMLDialogElement;
   "direct-list": HTMLElement;
   "direct-name": HTMLInputElement;

@@ -22,11 +22,13 @@ import { dayName, dayOf } from "./times.js";
  * @property {string | null} time ISO 8601.
  * @property {boolean} edited
  * @property {boolean} deleted
+ * @property {string | null} remover the name of the administrator who deleted it.
  * @property {Entry["state"] | "deleted" | ""} state
  * @property {string} reason
  * @property {string | null} pending the key of what is on its way.
  * @property {Entry["type"] | null} doing what that does.
  * @property {boolean} editable
+ * @property {boolean} deletable
  *
  * @typedef {Day | Mark | MessageItem} Item
  */
@@ -38,7 +40,7 @@ const TOGETHER = 5 * 60 * 1000;
  * The items that were made last, and of what: an item is the same object as long as nothing of it has
  * changed, so that nobody needs to look for a change.
  *
- * @type {WeakMap<Message, { item: MessageItem, before: Before | null, mayPost: boolean }>}
+ * @type {WeakMap<Message, { item: MessageItem, before: Before | null, mayPost: boolean, mayModerate: boolean }>}
  */
 const made = new WeakMap();
 /** @type {WeakMap<Message, string>} */
@@ -51,12 +53,13 @@ const days = new WeakMap();
  * @param {Person} options.me
  * @param {number | null} options.mark the number of the last message that had been read when the
  *   room was entered, or null for no mark.
- * @param {boolean} options.mayPost whether messages may be changed and deleted.
+ * @param {boolean} options.mayPost whether one's own messages may be changed and deleted.
+ * @param {boolean} [options.mayModerate] whether all may be deleted.
  * @param {Date} [options.now]
  * @returns {Item[]} items with an id each that stays the same while its message does. What a message
  *   is shown by is the same object as the last time, where it would be equal.
  */
-export function itemsOf({ messages, entries, me, mark, mayPost, now = new Date() }) {
+export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = false, now = new Date() }) {
   /** @type {Item[]} */
   const items = [];
   const changes = new Map(
@@ -82,7 +85,8 @@ export function itemsOf({ messages, entries, me, mark, mayPost, now = new Date()
       marked = true;
       before = null;
     }
-    items.push(shown(message, { own, before, change: changes.get(message.number), mayPost }));
+    const change = changes.get(message.number);
+    items.push(shown(message, { own, before, change, mayPost, mayModerate }));
     before = message;
   }
   for (const entry of entries) {
@@ -90,8 +94,8 @@ export function itemsOf({ messages, entries, me, mark, mayPost, now = new Date()
     items.push({
       kind: "message", id: `own ${entry.key}`, key: entry.key, number: null, author: me, own: true,
       together: isTogether(before, me, now),
-      text: entry.text ?? "", time: null, edited: false, deleted: false, state: entry.state,
-      reason: entry.reason, pending: entry.key, doing: null, editable: false,
+      text: entry.text ?? "", time: null, edited: false, deleted: false, remover: null, state: entry.state,
+      reason: entry.reason, pending: entry.key, doing: null, editable: false, deletable: false,
     });
     before = { author: me, time: now };
   }
@@ -119,27 +123,31 @@ function dayOfMessage(message) {
 
 /**
  * @param {Message} message
- * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean }} options
+ * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean, mayModerate: boolean }} options
  * @returns {MessageItem}
  */
-function shown(message, { own, before, change, mayPost }) {
+function shown(message, { own, before, change, mayPost, mayModerate }) {
   const known = made.get(message);
-  if (known && !change && known.before === before && known.mayPost === mayPost && known.item.own === own) {
+  if (
+    known && !change && known.before === before && known.item.own === own
+    && known.mayPost === mayPost && known.mayModerate === mayModerate
+  ) {
     return known.item;
   }
-  const item = itemOf(message, { own, before, change, mayPost });
+  const item = itemOf(message, { own, before, change, mayPost, mayModerate });
   if (change) made.delete(message);
-  else made.set(message, { item, before, mayPost });
+  else made.set(message, { item, before, mayPost, mayModerate });
   return item;
 }
 
 /**
  * @param {Message} message
- * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean }} options
+ * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean, mayModerate: boolean }} options
  * @returns {MessageItem}
  */
-function itemOf(message, { own, before, change, mayPost }) {
+function itemOf(message, { own, before, change, mayPost, mayModerate }) {
   const { key, number, author, time } = message;
+  const settled = !message.deleted && !change;
   return {
     kind: "message",
     // What was sent keeps its row when the server confirms it.
@@ -153,10 +161,12 @@ function itemOf(message, { own, before, change, mayPost }) {
     time,
     edited: Boolean(message.edited),
     deleted: message.deleted,
+    remover: message.removed_by?.name ?? null,
     state: change?.state ?? (message.deleted ? "deleted" : ""),
     reason: change?.reason ?? "",
     pending: change?.key ?? null,
     doing: change?.type ?? null,
-    editable: own && mayPost && !message.deleted && !change,
+    editable: own && mayPost && settled,
+    deletable: ((own && mayPost) || mayModerate) && settled,
   };
 }

@@ -33,7 +33,7 @@ export class LogView {
    * @param {Store} parts.store
    * @param {import("./outbox.js").Outbox} parts.outbox
    * @param {(number: number) => void} parts.edit changes a message of the current room.
-   * @param {(text: string, confirmed: () => void) => void} parts.confirmDelete asks first.
+   * @param {(message: Message, confirmed: () => void) => void} parts.confirmDelete asks first.
    */
   constructor({ me, store, outbox, edit, confirmDelete }) {
     this.#me = me;
@@ -55,7 +55,7 @@ export class LogView {
       const { room } = store;
       const message = room?.timeline.get(number);
       if (!room || !message) return;
-      confirmDelete(message.text, () => outbox.remove(room.id, number));
+      confirmDelete(message, () => outbox.remove(room.id, number));
     });
     on("retry", ({ key }) => outbox.retry(key));
     on("discard", ({ key }) => outbox.discard(key));
@@ -105,6 +105,7 @@ export class LogView {
     const items = itemsOf({
       messages: room?.timeline.messages ?? [], entries, me: this.#me, mark,
       mayPost: room?.can.includes("post") ?? false,
+      mayModerate: room?.can.includes("moderate") ?? false,
     });
     this.#log.show(current, items, {
       follow: this.#following, fresh: this.#fresh, toMark: entered && mark !== null,

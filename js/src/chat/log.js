@@ -155,7 +155,7 @@ export class Log extends EventTarget {
 
   get #lastActions() {
     for (const { row, item } of [...this.#rows.values()].reverse()) {
-      if (item.kind === "message" && item.editable) return row.querySelector(".actions");
+      if (item.kind === "message" && item.deletable) return row.querySelector(".actions");
     }
     return null;
   }

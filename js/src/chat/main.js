@@ -117,7 +117,7 @@ const writing = new Writing({
 const logView = new LogView({
   me, store, outbox,
   edit: (number) => writing.edit(number),
-  confirmDelete: (text, confirmed) => dialogs.confirmDelete(text, confirmed),
+  confirmDelete: (message, confirmed) => dialogs.confirmDelete(message, me, confirmed),
 });
 const roomView = new RoomView({ store, presence, navigation, writing, api, dialogs, go });
 const members = new MemberList({ list: $("members"), count: $("members-count") }, me, writeTo);

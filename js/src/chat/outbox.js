@@ -124,10 +124,13 @@ export class Outbox {
    *
    * @param {Message} message
    */
-  settle(message) {
-    if (message.author.id !== this.#me.id) return;
-    for (const key of [message.key, message.request]) {
-      if (key && this.#entries.delete(key)) this.#goOn(message.room);
+  settle({ room, number, key, author, request }) {
+    if (key && author.id === this.#me.id && this.#entries.delete(key)) this.#goOn(room);
+    // An administrator deletes what others have said, too.
+    const asked = this.#entries.get(request ?? "")?.request;
+    if (request && asked?.room === room && asked.number === number) {
+      this.#entries.delete(request);
+      this.#goOn(room);
     }
   }
 

@@ -49,6 +49,8 @@ export interface Message {
   time: string;
   edited: string | null;
   deleted: boolean;
+  /** The administrator who deleted it; null where its author did. */
+  removed_by: Person | null;
   /** The key of the edit or deletion that this answers. */
   request?: string;
 }
@@ -94,7 +96,8 @@ export interface Events {
   history: HistoryPage;
   since: SincePage;
   room: { type: "room"; room: ToldRoom };
-  left: { type: "left"; room: number };
+  /** removed_by: the administrator, where the room is no more. */
+  left: { type: "left"; room: number; removed_by?: Person };
   member: { type: "member"; room: number; user: Person; joined: boolean };
   read: { type: "read"; room: number; number: number };
 }

@@ -68,7 +68,7 @@ function fillMessage(row, item) {
   const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", textOf(item), " ", footOf(item));
   /** @type {Element[]} */
   const parts = [face(item.author.name), bubble];
-  if (item.editable) parts.push(actions());
+  if (item.deletable) parts.push(actions(item));
   if (item.state === "failed" || item.reason) parts.push(trouble(item));
   row.replaceChildren(...parts);
   return row;
@@ -83,6 +83,9 @@ function nameOf({ author }) {
 
 /** @param {MessageItem} item */
 function textOf(item) {
+  if (item.remover !== null) {
+    return make("p", { class: "text" }, "This message was removed by ", make("bdi", {}, item.remover), ".");
+  }
   if (item.deleted) return make("p", { class: "text" }, "This message was deleted.");
   return make("p", { class: "text", dir: "auto" }, ...linked(item.text));
 }
@@ -99,12 +102,22 @@ function footOf(item) {
   return foot;
 }
 
-function actions() {
-  return make("div", { class: "actions" },
-    make("button", { class: "edit", type: "button", tabindex: -1, "aria-label": "Edit", title: "Edit" },
-      icon(PENCIL)),
-    make("button", { class: "delete", type: "button", tabindex: -1, "aria-label": "Delete",
-      title: "Delete" }, icon(BIN)));
+/** @param {MessageItem} item */
+function actions({ editable, own }) {
+  const made = make("div", { class: "actions" });
+  if (editable) made.append(action("edit", "Edit", PENCIL));
+  made.append(action("delete", own ? "Delete" : "Remove", BIN));
+  return made;
+}
+
+/**
+ * @param {string} name
+ * @param {string} label
+ * @param {string} path
+ */
+function action(name, label, path) {
+  return make("button",
+    { class: name, type: "button", tabindex: -1, "aria-label": label, title: label }, icon(path));
 }
 
 /** @param {MessageItem} item */

@@ -249,12 +249,13 @@ export class Store {
   }
 
   /** @param {Events["left"]} event */
-  left({ room: id }) {
+  left({ room: id, removed_by: admin }) {
     const room = this.rooms.get(id);
     if (!room) return;
     room.member = false;
+    if (id === this.current && admin) this.refusal = `${admin.name} has removed ${room.name}.`;
     // What may be done there is another matter now, and perhaps nothing.
-    if (id === this.current) this.#ask({ type: "open", room: id });
+    if (id === this.current && !admin) this.#ask({ type: "open", room: id });
     else this.rooms.delete(id);
     this.#changed({ kind: "rooms" });
   }

@@ -118,14 +118,18 @@ export class Timeline {
   }
 
   /**
-   * Calls an author by another name.
+   * Calls somebody by another name: an author, or who removed what they said.
    *
    * @param {Person} person
    */
   rename(person) {
     for (const messages of [this.#messages, this.#old]) {
       for (const [number, message] of messages) {
-        if (message.author.id === person.id) messages.set(number, { ...message, author: person });
+        const author = message.author.id === person.id ? person : message.author;
+        const remover = message.removed_by?.id === person.id ? person : message.removed_by;
+        if (author !== message.author || remover !== message.removed_by) {
+          messages.set(number, { ...message, author, removed_by: remover });
+        }
       }
     }
     this.#sorted = null;

@@ -4,7 +4,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { Dialogs } from "../../src/chat/dialogs.js";
 import { Api } from "../../src/chat/http.js";
 import { PeopleField } from "../../src/chat/people.js";
-import { fire, loadPage, room } from "./page.js";
+import { ADA, fire, loadPage, message, room } from "./page.js";
 
 // The requests are real ones, to a server that answers as the test says.
 let server;
@@ -253,14 +253,22 @@ test("an answer that a later one overtook suggests nothing", async () => {
 
 test("a deletion happens only when it is confirmed", async () => {
   let deleted = 0;
-  dialogs.confirmDelete("text", () => { deleted += 1; });
+  const own = message(1, { author: ADA, text: "text" });
+  dialogs.confirmDelete(own, ADA, () => { deleted += 1; });
   fire($("delete-dialog").querySelector(".cancel"), "click");
   assert.equal($("delete-dialog").open, false);
   assert.equal(deleted, 0);
-  dialogs.confirmDelete("text", () => { deleted += 1; });
+  dialogs.confirmDelete(own, ADA, () => { deleted += 1; });
   assert.equal($("delete-text").textContent, "text");
+  assert.equal($("delete-title").textContent, "Delete this message?");
+  assert.equal($("delete-note").hidden, true);
   submit("delete-dialog");
   await until(() => deleted);
+  // What somebody else has said is removed by an administrator, which everybody sees.
+  dialogs.confirmDelete(message(2), ADA, () => {});
+  assert.equal($("delete-title").textContent, "Remove this message of Grace?");
+  assert.equal($("delete-ok").textContent, "Remove");
+  assert.equal($("delete-note").hidden, false);
 });
 
 test("only a server that says so signs the user out", async () => {

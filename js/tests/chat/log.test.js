@@ -15,8 +15,8 @@ beforeEach(() => {
 
 const NOW = new Date(2026, 0, 5, 12, 1);
 
-function show(messages, { entries = [], mark = null, mayPost = true, ...options } = {}) {
-  log.show(3, itemsOf({ messages, entries, me: ADA, mark, mayPost, now: NOW }), options);
+function show(messages, { entries = [], mark = null, mayPost = true, mayModerate, ...options } = {}) {
+  log.show(3, itemsOf({ messages, entries, me: ADA, mark, mayPost, mayModerate, now: NOW }), options);
 }
 
 const rows = () => [...$("log").querySelectorAll(".message")];
@@ -140,6 +140,19 @@ describe("rows", () => {
     assert.equal(rows()[1].dataset.state, "deleted");
     assert.match(texts()[1], /deleted/);
     assert.equal(rows()[1].querySelector("button"), null);
+  });
+
+  test("a message that was removed says by whom", () => {
+    const removed = { deleted: true, text: "", removed_by: { id: 9, name: "Root" } };
+    show([message(1, removed)], { mayModerate: true });
+    assert.match(texts()[0], /removed by Root\./);
+    assert.equal(rows()[0].querySelector("button"), null);
+  });
+
+  test("an administrator can remove what others say, and change one's own alone", () => {
+    show([message(1), message(2, { author: ADA })], { mayPost: true, mayModerate: true });
+    const labels = rows().map((row) => [...row.querySelectorAll("button")].map((button) => button.title));
+    assert.deepEqual(labels, [["Remove"], ["Edit", "Delete"]]);
   });
 
   test("only one's own messages can be changed, and only where one may write", () => {

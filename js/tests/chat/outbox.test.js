@@ -174,6 +174,14 @@ test("edits and deletions are confirmed by the answer that names them", () => {
   assert.deepEqual(states(), []);
 });
 
+test("an administrator's deletion of another one's message is confirmed, too", () => {
+  const remove = outbox.remove(3, 18);
+  outbox.settle(message(17, { version: 20, deleted: true, request: remove }));
+  assert.deepEqual(outbox.entriesOf(3).map(({ key }) => key), [remove]);
+  outbox.settle(message(18, { version: 21, deleted: true, request: remove }));
+  assert.deepEqual(states(), []);
+});
+
 test("history that shows a message as it was does not confirm its edit or deletion", () => {
   outbox.edit(3, 17, "better");
   outbox.remove(3, 18);

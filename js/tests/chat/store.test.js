@@ -333,6 +333,14 @@ describe("rooms", () => {
     assert.equal(store.refusal, null);
   });
 
+  test("a room that an administrator removes is gone, and who looks at it is told by whom", () => {
+    enter();
+    tell({ type: "left", room: 3, removed_by: { id: 9, name: "Root" } });
+    assert.equal(store.refusal, "Root has removed Lobby.");
+    assert.equal(store.rooms.has(3), false);
+    assert.deepEqual(asked, []);
+  });
+
   test("leaving the room that is looked at asks what is left of it", () => {
     enter();
     tell({ type: "left", room: 3 });

@@ -149,3 +149,18 @@ test("what comes at the end, or between others, stands in its place at once", ()
   timeline.live(message(4, { version: 5, text: "another" }));
   assert.equal(timeline.newest.text, "another");
 });
+
+test("who has another name has it at what they said, and at what they removed", () => {
+  const timeline = new Timeline();
+  const root = { id: 9, name: "Root" };
+  timeline.history({ before: null, version: 3, more: false, messages: [
+    message(1, { author: root }), message(2, { deleted: true, removed_by: root }), message(3),
+  ] });
+  const untouched = timeline.get(3);
+  const renamed = { id: 9, name: "Admin" };
+  timeline.rename(renamed);
+  assert.deepEqual(timeline.get(1).author, renamed);
+  assert.deepEqual(timeline.get(2).removed_by, renamed);
+  assert.equal(timeline.get(2).author.name, "Grace");
+  assert.equal(timeline.get(3), untouched);
+});

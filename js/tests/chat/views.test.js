@@ -44,7 +44,7 @@ beforeEach(() => {
   logView = new LogView({
     me: ADA, store, outbox,
     edit: (number) => writing.edit(number),
-    confirmDelete: (text, act) => confirmed.push({ text, act }),
+    confirmDelete: ({ text }, act) => confirmed.push({ text, act }),
   });
   const go = (id) => went.push(id);
   const api = { post: async (path) => answer(path) };
