@@ -22,6 +22,7 @@ from sockjs_bridge.cluster.redisstore.server import (
     Backoff,
     Server,
     first_of,
+    look,
 )
 from sockjs_bridge.cluster.store import Done, StoreError
 
@@ -196,7 +197,8 @@ class Commands:
     async def _watch(self) -> None:
         """Ends when nothing was answered for too long."""
         while True:
-            await asyncio.sleep(LOOK)
+            stood = await look(self._loop)
+            self._progress += stood
             if self._written and self._loop.time() - self._progress > SILENCE:
                 raise TimeoutError
 

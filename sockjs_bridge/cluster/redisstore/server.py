@@ -203,6 +203,21 @@ class Backoff:
         await asyncio.sleep(seconds * _chance.uniform(0.5, 1))
 
 
+async def look(loop: asyncio.AbstractEventLoop) -> float:
+    """Waits for the next look at a connection.
+
+    Args:
+        loop: the one that runs.
+
+    Returns:
+        How many seconds this process stood still meanwhile: what arrived then is not read yet, and
+        is not to be taken for the server's silence.
+    """
+    due = loop.time() + LOOK
+    await asyncio.sleep(LOOK)
+    return max(0.0, loop.time() - due)
+
+
 async def first_of(*parts: Coroutine[Any, Any, None]) -> None:
     """Runs until the first one ends, and raises what it raised; the others are cancelled."""
     tasks = [asyncio.ensure_future(part) for part in parts]

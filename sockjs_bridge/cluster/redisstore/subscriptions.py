@@ -11,13 +11,13 @@ from sockjs_bridge.cluster.redisstore.acquaintance import facts
 from sockjs_bridge.cluster.redisstore.keys import Keys, published
 from sockjs_bridge.cluster.redisstore.server import (
     FAILURES,
-    LOOK,
     SILENCE,
     AnyConnection,
     Backoff,
     Server,
     call,
     first_of,
+    look,
 )
 from sockjs_bridge.cluster.store import Listener, StoreError
 
@@ -157,7 +157,8 @@ class Subscriptions:
     async def _watch(self, run: str) -> None:
         """Ends when nothing came for too long, or commands go elsewhere."""
         while True:
-            await asyncio.sleep(LOOK)
+            stood = await look(self._loop)
+            self._progress += stood
             if self._loop.time() - self._progress > PING + SILENCE:
                 raise TimeoutError
             if self._run() != run:

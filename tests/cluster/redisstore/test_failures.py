@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -301,6 +302,26 @@ async def test_who_stops_while_the_server_is_silent_is_told(
         while not store._commands._written:
             await asyncio.sleep(0)
     assert [*map(str, answers)] == ["the store was stopped"]
+
+
+async def test_who_stood_still_does_not_take_the_server_for_silent(
+    shared: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "PING", 0.1)
+    for module in (commands, subscriptions):
+        monkeypatch.setattr(module, "SILENCE", 1.0)
+    async with started(shared.url, fresh()) as (store, ear):
+        store.subscribe(["a"])
+        await ear.hears("subscribed")
+        for number in range(1, 4):
+            answer = asyncio.create_task(ask(store.tops, {"a": BOUNDS}))
+            while not store._commands._written:
+                await asyncio.sleep(0)
+            time.sleep(1.5)
+            await answer
+            assert (await publish(store, "a", "1")).number == number
+            await ear.hears("heard", number)
+        assert ear.of("lost") == []
 
 
 async def test_who_leaves_and_enters_is_told_when_it_holds(proxy: RedisProxy) -> None:
