@@ -30,7 +30,7 @@ TEST = $(VENV)/.installed-test
 # coverage costs nothing where it finds nothing new. tests/conftest.py says what stays together.
 TESTS = $(if $(FULL),SOCKJS_TEST_FULL=1) $(BIN)/python -m pytest --dist loadscope \
   --no-loadscope-reorder $(if $(FULL),--hypothesis-profile=night)
-UNITS = -n 2 --dist loadscope -m 'not server' --hypothesis-profile=check
+UNITS = -n 3 --dist loadscope -m 'not server' --hypothesis-profile=check
 FULL =
 COVERAGE =
 
