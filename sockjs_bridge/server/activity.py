@@ -7,11 +7,18 @@ from typing import Protocol
 
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.core.contracts import Clock
+from sockjs_bridge.server.flow import Flow
 from sockjs_bridge.server.turns import BEGINNINGS, Turns
 
 
 class Abortable(Protocol):
-    """An open connection, of whatever protocol."""
+    """An open connection, of whatever protocol.
+
+    Attributes:
+        flow: its two directions.
+    """
+
+    flow: Flow
 
     def abort(self) -> None:
         """Drops the connection."""
@@ -54,6 +61,11 @@ class Activity:
         self.count -= 1
         if self.stopping and not self.count:
             self._idle.set()
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something that was written has not left this process, and would be lost."""
+        return any(each.flow.unsent for each in self.connections)
 
     async def finish(self) -> None:
         """Waits until no request is being handled; those that come yet are the last of theirs.

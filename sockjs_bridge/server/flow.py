@@ -200,6 +200,11 @@ class Flow(Peer):
         """Whether nothing that is written arrives any more."""
         return self._transport is None or self._transport.is_closing()
 
+    @property
+    def unsent(self) -> int:
+        """The bytes that the transport holds; they are lost where it is dropped."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
     def take_over(self, protocol: asyncio.Protocol) -> None:
         """Has another protocol hear what the transport says from now on."""
         assert self._transport is not None

@@ -23,13 +23,16 @@ class RelayedSocket(asyncio.Protocol):
         connection: over which the handshake came.
         stream: to the home.
         under_way: it is in there as long as it is open.
+
+    Attributes:
+        flow: of the client's connection.
     """
 
-    __slots__ = ("_activity", "_connection", "_flow", "_stream", "_under_way", "_untaken")
+    __slots__ = ("_activity", "_connection", "_stream", "_under_way", "_untaken", "flow")
 
     def __init__(self, connection: PeerConnection, stream: Stream, under_way: set[Any]) -> None:
         self._connection = connection
-        self._flow = connection.flow
+        self.flow = connection.flow
         self._activity = connection.activity
         self._stream = stream
         self._under_way = under_way
@@ -41,7 +44,7 @@ class RelayedSocket(asyncio.Protocol):
         self._activity.begin()
         self._activity.connections.add(self)
         self._under_way.add(self)
-        self._flow.take_over(self)
+        self.flow.take_over(self)
         early = self._connection.hand_over()
         if early:
             self.data_received(early)
@@ -52,25 +55,25 @@ class RelayedSocket(asyncio.Protocol):
         """Called by the loop."""
         self._stream.write(data)
         if self._stream.paused:
-            self._flow.hold(BEHIND)
-        if self._flow.paused:
-            self._flow.hold(UNREAD)
+            self.flow.hold(BEHIND)
+        if self.flow.paused:
+            self.flow.hold(UNREAD)
 
     def eof_received(self) -> bool | None:
         """Called by the loop."""
-        self._flow.watch()
+        self.flow.watch()
         self._stream.say(Kind.EOF)
         # The home closes.
         return True
 
     def pause_writing(self) -> None:
         """Called by the loop."""
-        self._flow.pause_writing()
+        self.flow.pause_writing()
 
     def resume_writing(self) -> None:
         """Called by the loop."""
-        self._flow.resume_writing()
-        self._flow.let_go(UNREAD)
+        self.flow.resume_writing()
+        self.flow.let_go(UNREAD)
         untaken, self._untaken = self._untaken, 0
         self._stream.took(untaken, soon=True)
 
@@ -78,35 +81,35 @@ class RelayedSocket(asyncio.Protocol):
         """Called by the loop."""
         self._activity.connections.discard(self)
         self._under_way.discard(self)
-        self._flow.lost()
+        self.flow.lost()
         self._stream.close(broken=exc is not None)
         self._activity.end()
 
     def abort(self) -> None:
         """Drops the connection."""
-        self._flow.abort()
+        self.flow.abort()
 
     # What the home says
 
     def received(self, data: bytes) -> None:
         """Bytes for the client."""
-        self._flow.write(data)
+        self.flow.write(data)
         self._untaken += len(data)
-        if not self._flow.paused:
+        if not self.flow.paused:
             taken, self._untaken = self._untaken, 0
             self._stream.took(taken)
 
     def writable(self) -> None:
         """The home takes more."""
         if not self._stream.paused:
-            self._flow.let_go(BEHIND)
+            self.flow.let_go(BEHIND)
 
     def closed(self, *, broken: bool) -> None:
         """The home is through with the client, or gone."""
         if broken:
-            self._flow.abort()
+            self.flow.abort()
         else:
-            self._flow.close()
+            self.flow.close()
 
     def ticked(self) -> None:
         """Some time went by: a slow client takes something all the same."""
@@ -117,8 +120,8 @@ class RelayedSocket(asyncio.Protocol):
 
     def leave(self) -> None:
         """Has the client go: this process ends, not the session."""
-        self._flow.write(control_frame(framing.CLOSE, GOING_AWAY.to_bytes(2)))
-        self._flow.close()
+        self.flow.write(control_frame(framing.CLOSE, GOING_AWAY.to_bytes(2)))
+        self.flow.close()
 
 
 def tell_taken(connection: PeerConnection, stream: Stream, waiting: int) -> int:

@@ -199,7 +199,8 @@ class Runner:
         for serving in self._servers:
             serving.close()
         try:
-            assert self._web is not None and self._activity is not None
+            activity = self._activity
+            assert self._web is not None and activity is not None
             assert self._clusters is not None
             self._clusters.leave()
             pace = self._clusters.drain(self._site.sessions) if drain else None
@@ -211,7 +212,7 @@ class Runner:
             await look_until(lambda: self._site.told, start + patience)
             left = CUT
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._activity.finish(), start + timeout - now())
+                await asyncio.wait_for(activity.finish(), start + timeout - now())
                 # Handlers have returned; aiohttp may still be writing what they returned.
                 left = max(CUT, start + timeout - now())
             # aiohttp takes no bytes from here on: uploads had their time.
@@ -220,13 +221,15 @@ class Runner:
                 # It takes up to twice the time that it is given.
                 await asyncio.wait_for(self._web.shutdown(left), left + 2 * CUT)
             await self._workers.stop(start + timeout - now())
-            for connection in list(self._activity.connections):
+            # A client may be slow to take the last of its response.
+            await look_until(lambda: not activity.unsent, start + timeout)
+            for connection in list(activity.connections):
                 # Closed in good order it would wait for a peer that reads nothing.
                 connection.abort()
             # What was broken off ends now, the application's part of it too.
             end = max(now() + LAST_WORDS, start + timeout)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._activity.finish(), end - now())
+                await asyncio.wait_for(activity.finish(), end - now())
             await look_until(lambda: not self._requests.busy, end)
             await self._clusters.stop()
         finally:

@@ -63,6 +63,7 @@ class WebSocketConnection(asyncio.Protocol):
         max_message_size: bytes of one message.
 
     Attributes:
+        flow: the two directions of the connection.
         transport: how frames become bytes.
         session: the one, or the link of ``~r1``; gone when the connection is.
         heard: when the last byte arrived, in seconds of the loop's time.
@@ -70,8 +71,8 @@ class WebSocketConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        *("_activity", "_behind", "_flow", "_http", "_key", "_now", "_phase", "_pong", "_reader"),
-        *("heard", "peer", "session", "transport"),
+        *("_activity", "_behind", "_http", "_key", "_now", "_phase", "_pong", "_reader"),
+        *("flow", "heard", "peer", "session", "transport"),
     )
 
     #: Of an HTTP receiver.
@@ -85,7 +86,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.session: Session | Link = attach.session
         self.heard = connection.heard
         self.peer: Peer = connection.flow
-        self._flow = connection.flow
+        self.flow = connection.flow
         self._http: PeerConnection | None = connection
         self._activity = connection.activity
         self._now = connection.activity.clock.time
@@ -113,10 +114,10 @@ class WebSocketConnection(asyncio.Protocol):
         """
         http, self._http = self._http, None
         assert http is not None
-        self._flow.write(switching_protocols(self._key, headers))
+        self.flow.write(switching_protocols(self._key, headers))
         self._activity.begin()
         self._activity.connections.add(self)
-        self._flow.take_over(self)
+        self.flow.take_over(self)
         early = http.hand_over()
         self._phase = OPEN
         self.session.flush()
@@ -143,34 +144,34 @@ class WebSocketConnection(asyncio.Protocol):
             self._go_on(data)
         if self._behind is not None:
             self._bound()
-        if self._flow.paused:
-            self._flow.hold(UNREAD)
+        if self.flow.paused:
+            self.flow.hold(UNREAD)
 
     def eof_received(self) -> bool | None:
         """Called by the loop."""
-        self._flow.watch()
+        self.flow.watch()
         return None
 
     def pause_writing(self) -> None:
         """Called by the loop."""
-        self._flow.pause_writing()
+        self.flow.pause_writing()
 
     def resume_writing(self) -> None:
         """Called by the loop."""
-        self._flow.resume_writing()
+        self.flow.resume_writing()
         if self._pong is not None:
             pong, self._pong = self._pong, None
-            self._flow.write(pong)
+            self.flow.write(pong)
         if self._phase is OPEN:
             self.session.flush()
-        self._flow.let_go(UNREAD)
+        self.flow.let_go(UNREAD)
 
     def connection_lost(self, exc: Exception | None = None) -> None:
         """Called by the loop; by the connection that the handshake came over, before that."""
         session = self.session
         if self._http is None:
             self._activity.connections.discard(self)
-            self._flow.lost()
+            self.flow.lost()
             self._activity.end()
         self._http = None
         if self._behind is not None or not self._reader.empty:
@@ -185,7 +186,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drops the connection."""
-        self._flow.abort()
+        self.flow.abort()
 
     # What arrives
 
@@ -219,9 +220,9 @@ class WebSocketConnection(asyncio.Protocol):
     def _bound(self) -> None:
         """Stops reading while too much waits for the application."""
         if self._behind is not None and self._reader.unread + len(self._behind) > QUEUE:
-            self._flow.hold(BEHIND)
+            self.flow.hold(BEHIND)
         else:
-            self._flow.let_go(BEHIND)
+            self.flow.let_go(BEHIND)
 
     def _take(self, kind: int, payload: Any) -> None:
         if kind == framing.CLOSE:
@@ -233,11 +234,11 @@ class WebSocketConnection(asyncio.Protocol):
             self._close_broken("a binary message")
         elif kind == framing.PING:
             pong = control_frame(framing.PONG, payload)
-            if self._flow.paused:
+            if self.flow.paused:
                 # RFC 6455, 5.5.3: the last one need be answered.
                 self._pong = pong
             else:
-                self._flow.write(pong)
+                self.flow.write(pong)
 
     def _take_texts(self, texts: list[str]) -> None:
         """Hands messages to the application, and waits for it where that is too much for it."""
@@ -279,17 +280,17 @@ class WebSocketConnection(asyncio.Protocol):
     @property
     def writable(self) -> bool:
         """Whether a frame would be accepted now."""
-        return self._phase is OPEN and not self._flow.paused
+        return self._phase is OPEN and not self.flow.paused
 
     def write(self, data: bytes) -> bool:
         """Takes one frame's bytes."""
-        self._flow.write(data)
+        self.flow.write(data)
         return True
 
     def ping(self) -> None:
         """Pings the peer."""
         if self._phase is OPEN:
-            self._flow.write(protocol.WEBSOCKET_PING)
+            self.flow.write(protocol.WEBSOCKET_PING)
 
     def end(self) -> None:
         """Closes the WebSocket in good order."""
@@ -304,7 +305,7 @@ class WebSocketConnection(asyncio.Protocol):
         cut = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
         self._say_close(code, cut.encode())
         # Until the peer's close frame comes it is read from, and may read.
-        self._flow.leave(CLOSE_TIMEOUT)
+        self.flow.leave(CLOSE_TIMEOUT)
 
     # The end
 
@@ -313,17 +314,17 @@ class WebSocketConnection(asyncio.Protocol):
             self._phase = CLOSING
             # Nothing follows a close frame (RFC 6455, 5.5.1).
             self._pong = None
-            self._flow.write(control_frame(framing.CLOSE, code.to_bytes(2) + reason))
+            self.flow.write(control_frame(framing.CLOSE, code.to_bytes(2) + reason))
 
     def _peer_closes(self, code: int, reason: str) -> None:
         self._say_close(protocol.NORMAL[0] if code == framing.NO_STATUS else code)
         self._phase = LEFT
         self.session.detach(self, lost=False, code=code, reason=reason)
-        self._flow.close()
+        self.flow.close()
 
     def _fail(self, code: int) -> None:
         """Ends with a peer that broke the protocol."""
         self._say_close(code)
         self._phase = LEFT
         self.session.detach(self, lost=False, code=code)
-        self._flow.leave(CLOSE_TIMEOUT, last=True)
+        self.flow.leave(CLOSE_TIMEOUT, last=True)

@@ -65,9 +65,9 @@ class Relayed:
     def transport(self) -> RelayedTransport:
         """The home's end."""
         [found] = [
-            each._flow._transport
+            each.flow._transport
             for each in self.home.runner._activity.connections
-            if type(getattr(each, "_flow", None) and each._flow._transport) is RelayedTransport
+            if type(getattr(each, "flow", None) and each.flow._transport) is RelayedTransport
         ]
         return found
 
@@ -107,11 +107,11 @@ async def test_slow_application_stops_its_client() -> None:
         count = 2 * WINDOW // len(text)
         sending = asyncio.create_task(send(client, text, count))
         await until(lambda: stream.paused)
-        assert client.socket._flow._holds
+        assert client.socket.flow._holds
         transport.resume_reading()
         await sending
         assert await client.texts(count) == [text] * count
-        assert not client.socket._flow._holds
+        assert not client.socket.flow._holds
 
 
 async def test_slow_client_stops_its_session() -> None:
@@ -139,19 +139,19 @@ async def test_client_that_reads_nothing_for_a_while() -> None:
         connection = client.websocket._response.connection
         connection.transport.pause_reading()
         for transport, option in (
-            (socket._flow._transport, SO_SNDBUF),
+            (socket.flow._transport, SO_SNDBUF),
             (connection.transport, SO_RCVBUF),
         ):
             transport.get_extra_info("socket").setsockopt(SOL_SOCKET, option, 16384)
         text, count = "x" * 60_000, 0
-        while not socket._flow.paused:
+        while not socket.flow.paused:
             if not client.transport.get_write_buffer_size():
                 session.send(text)
                 count += 1
                 assert count < 1000
             await asyncio.sleep(0)
         await client.websocket.send_json(["meanwhile"])
-        await until(lambda: socket._flow._holds)
+        await until(lambda: socket.flow._holds)
         # As it does by itself from time to time.
         link = socket._stream._link
         assert isinstance(link, Link)
@@ -160,7 +160,7 @@ async def test_client_that_reads_nothing_for_a_while() -> None:
         texts = await client.texts(count)
         assert [len(each) for each in texts] == [60_000] * count
         assert await client.texts(1) == ["meanwhile"]
-        await until(lambda: not socket._flow._holds)
+        await until(lambda: not socket.flow._holds)
         # All of it was taken, and the home knows, but for what it is told later.
         link.tick()
         await until(lambda: not socket._untaken)
@@ -176,7 +176,7 @@ async def test_home_that_has_taken_too_little_yet() -> None:
         await until(lambda: stream.paused)
         # It hears of a byte, and goes on to wait.
         stream.acknowledged(1)
-        assert stream.paused and client.socket._flow._holds
+        assert stream.paused and client.socket.flow._holds
         stream.waiting += 1
         transport.resume_reading()
         await sending
@@ -261,7 +261,7 @@ async def test_front_that_says_nothing_of_what_its_client_takes(
     async with relayed() as client:
         session, stream = client.home.sessions[0], client.transport._stream
         monkeypatch.setattr(Stream, "acknowledged", lambda self, size: None)
-        client.transport.get_protocol()._flow.patience = 0.2
+        client.transport.get_protocol().flow.patience = 0.2
         for _ in range(12):
             session.send("x" * 60_000)
             await asyncio.sleep(0)

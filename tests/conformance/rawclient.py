@@ -104,10 +104,16 @@ class Connection:
 
     def read_exactly(self, size: int) -> bytes:
         """Read exactly `size` bytes."""
-        while len(self.buffer) < size:
+        parts, self.buffer = [self.buffer], b""
+        missing = size - len(parts[0])
+        while missing > 0:
             self._fill()
-        data, self.buffer = self.buffer[:size], self.buffer[size:]
-        return data
+            parts.append(self.buffer)
+            missing -= len(self.buffer)
+            self.buffer = b""
+        data = b"".join(parts)
+        self.buffer = data[size:]
+        return data[:size]
 
     def read_line(self) -> bytes:
         """Read one line, without its CR LF."""

@@ -112,7 +112,7 @@ def test_bundled_by_esbuild(project: Path) -> None:
 @pytest.mark.parametrize("module", ["esnext --moduleResolution bundler", "nodenext"])
 def test_typed(project: Path, module: str) -> None:
     """The compiler sees the types of all of the API."""
-    shutil.copy(JS / "tests" / "client" / "usage.ts", project)
+    shutil.copy(JS / "tests" / "built" / "usage.ts", project)
     options = ["--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,dom", "--types", ""]
     command = [TOOLS / ".bin" / "tsc", *options, "--module", *module.split(), "usage.ts"]
     assert run(*command, cwd=project) == ""

@@ -33,6 +33,14 @@ done
 umount -l /mnt/etc /mnt/tmp
 cp -a /etc /mnt
 chmod 1777 /mnt/tmp
+# Where the checkout, or Python, lies below /tmp.
+for path in $PRIVATE; do
+  if [ ! -e "/mnt$path" ]; then
+    mkdir -p "/mnt$path"
+    mount --rbind "$path" "/mnt$path"
+    mount -o remount,bind,ro "/mnt$path"
+  fi
+done
 exec chroot /mnt sh -eux /dev/stdin
 """
 
@@ -92,7 +100,11 @@ def start(dockerfile: str, files: Path, log: Path) -> subprocess.Popen[bytes]:
     """
     path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     # No index is asked: what is missing here is an error.
-    environment = {"PATH": path, "HOME": "/", "PIP_NO_INDEX": "1", "PYTHONWARNINGS": "ignore"}
+    private = f"{Path(__file__).parents[2]} {sys.prefix} {sys.base_prefix}"
+    environment = {
+        **{"PATH": path, "PRIVATE": private},
+        **{"HOME": "/", "PIP_NO_INDEX": "1", "PYTHONWARNINGS": "ignore"},
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", ROOT],

@@ -261,7 +261,7 @@ class Lab:
     def held(self) -> int:
         """Bytes that the transports of all connections hold."""
         return sum(
-            held(each._flow) + each._reader.unread
+            held(each.flow) + each._reader.unread
             if isinstance(each, websocket.WebSocketConnection)
             else held(each.flow) + len(each._kept)
             for each in self.runner._activity.connections
@@ -298,10 +298,7 @@ class Lab:
 
     @property
     def flows(self) -> list[Flow]:
-        return [
-            each._flow if isinstance(each, websocket.WebSocketConnection) else each.flow
-            for each in self.runner._activity.connections
-        ]
+        return [each.flow for each in self.runner._activity.connections]
 
     async def flood(self, sock: socket.socket, block: bytes) -> None:
         """Send and read nothing, until nothing is read of that any more."""
@@ -525,7 +522,7 @@ async def test_peer_that_says_it_leaves_and_reads_nothing(
         sock = await lab.websocket()
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(sock, frame(b'["0 15000000"]'))
-        await until(lambda: any(each._flow.paused for each in lab.runner._activity.connections))
+        await until(lambda: any(each.flow.paused for each in lab.runner._activity.connections))
         await loop.sock_sendall(sock, frame(b"\x03\xe8", 8))
         await until(lambda: not lab.runner._activity.connections)
         assert lab.sessions == []
