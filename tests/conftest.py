@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import linecache
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -54,6 +55,11 @@ hypothesis.settings.register_profile("test", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("night", max_examples=2000, deadline=None)
 # Unless --hypothesis-profile names another one.
 hypothesis.settings.load_profile("test")
+
+# A shell that runs the tests in the background has SIGINT ignored, and all that they start would
+# ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Thousands of applications are made, and each is full of circles: Python would look for garbage all
 # the time.
