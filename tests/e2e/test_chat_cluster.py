@@ -100,7 +100,7 @@ def test_one_after_the_other_is_killed(
     """Two people in two browsers go on talking, whichever process they had; no console error."""
     room = chat.room("Lobby")
     pages = [ChatPage(firefox, "Ada", PATIENCE), browsers[1]]
-    # What Chromium itself notes of a stream whose process is killed, where WebSockets came too late.
+    # What Chromium itself notes of a stream whose process is killed: WebSockets may come too late.
     browsers[1].expect_errors("net::ERR_INCOMPLETE_CHUNKED_ENCODING")
     ada, _ = meet(pages, f"{chat.url}/rooms/{room}")
     converse(pages, chat, room)
