@@ -239,6 +239,34 @@ def test_call_that_comes_as_its_loop_stops(url: str) -> None:
     assert codes == [1000]
 
 
+def test_two_threads_end_it(url: str) -> None:
+    """Each may have found that nobody has."""
+    with connect_sync(f"{url}/echo") as ws:
+        pass
+    ws._stop()
+    assert not ws._thread.is_alive()
+
+
+def test_what_is_being_cancelled_at_its_end_may_end(url: str) -> None:
+    ended: list[bool] = []
+
+    async def last_words() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            while not ws._stopped:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.2)
+            ended.append(True)
+
+    def begin() -> None:
+        ws._loop.call_soon(ws._loop.create_task(last_words()).cancel)
+
+    with connect_sync(f"{url}/echo") as ws:
+        ws._loop.call_soon_threadsafe(begin)
+    assert ended == [True]
+
+
 def test_on_its_own_loop_nothing_waits() -> None:
     """An event is told in the connection's thread, where its methods would wait for themselves."""
     refused = threading.Event()
