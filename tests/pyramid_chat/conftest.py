@@ -21,7 +21,7 @@ from argon2 import PasswordHasher
 from sqlalchemy.engine import make_url
 from yarl import URL
 
-from pyramid_chat import conversation, main, passwords, people
+from pyramid_chat import accounts, conversation, main, passwords, people
 from pyramid_chat.database import Database
 from pyramid_chat.live import Live
 from sockjs_bridge.client import TRANSPORTS, Connection, connect
@@ -304,3 +304,13 @@ def chat(start: Start) -> Iterator[Chat]:
     """A chat."""
     with start() as chat:
         yield chat
+
+
+@pytest.fixture
+async def admin(chat: Chat) -> AsyncIterator[Browser]:
+    """The browser of an administrator."""
+    chat.add_user("Root")
+    with chat.database.writing() as session, session.begin():
+        accounts.set_admin(session, people.find(session, "Root"), True)
+    async with chat.browser("Root") as browser:
+        yield browser

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,16 +20,6 @@ def chat(start: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     monkeypatch.setattr(Watch, "EVERY", 0.05)
     with start() as chat:
         yield chat
-
-
-@pytest.fixture
-async def admin(chat: Chat) -> AsyncIterator[Browser]:
-    """The browser of an administrator."""
-    chat.add_user("Root")
-    with chat.database.writing() as session, session.begin():
-        accounts.set_admin(session, people.find(session, "Root"), True)
-    async with chat.browser("Root") as browser:
-        yield browser
 
 
 def shown(page: str, part: str) -> list[str]:

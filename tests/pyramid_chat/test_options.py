@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import select
 
-from pyramid_chat import accounts, options, people
+from pyramid_chat import options
 from pyramid_chat.models import Option
 from pyramid_chat.notices import Watch
 from tests.pyramid_chat.conftest import PASSWORD, PATIENCE, Browser, Chat, Start, both_databases
@@ -19,16 +19,6 @@ def chat(start: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     monkeypatch.setattr(Watch, "EVERY", 0.05)
     with start(chat__messages_per_minute="60", chat__message_burst="3") as chat:
         yield chat
-
-
-@pytest.fixture
-async def admin(chat: Chat) -> AsyncIterator[Browser]:
-    """The browser of an administrator."""
-    chat.add_user("Root")
-    with chat.database.writing() as session, session.begin():
-        accounts.set_admin(session, people.find(session, "Root"), True)
-    async with chat.browser("Root") as browser:
-        yield browser
 
 
 async def register(browser: Browser, name: str) -> int:
