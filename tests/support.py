@@ -107,6 +107,7 @@ class Recorder:
 
     Attributes:
         open: the peer reads.
+        begun: the response has, as whoever sets this to False says.
         refuse: the next write is refused, and closes it until it is opened again.
         stubborn: every write is refused although it says that it is writable.
         written: what was accepted, by writes.
@@ -128,6 +129,7 @@ class Recorder:
         self.peer = peer or Peer()
         self.heard = 0.0
         self.open = open
+        self.begun = True
         self.refuse = False
         self.stubborn = False
         self.written: list[bytes] = []
@@ -138,7 +140,7 @@ class Recorder:
 
     @property
     def writable(self) -> bool:
-        return self.open and not (self.ended or self.aborted)
+        return self.open and self.begun and not (self.ended or self.aborted)
 
     def write(self, data: bytes) -> bool:
         assert not self.ended, f"written after the end: {data!r}"

@@ -122,19 +122,20 @@ class Receiver(Protocol):
 
     The session calls it from within `attach`, `flush`, and whatever else leads to a write. `write`
     and `ping` never call the session back; `end` and `abort` may call `detach` before they return.
-    After `end` or `abort` nothing is written any more.
 
     Attributes:
         transport: how frames become bytes.
         callback: the function that a jsonp or htmlfile client named.
         tag: the client's ``t`` parameter, by which a browser's repeat is recognised.
         peer: the other end of its connection.
+        begun: whether its response has; one that has not is not writable, but takes all there is.
     """
 
     transport: Transport
     callback: str
     tag: str | None
     peer: Peer
+    begun: bool
 
     @property
     def heard(self) -> float:
@@ -159,7 +160,7 @@ class Receiver(Protocol):
         raise NotImplementedError
 
     def abort(self) -> None:
-        """Drops the connection."""
+        """Drops the connection; nothing is written afterwards."""
         raise NotImplementedError
 
 
@@ -198,9 +199,8 @@ class Handler(Protocol):
 class Channel(Protocol):
     """What views, hooks and their connection hold of a session.
 
-    Attributes and properties may be read, and `join` and `leave` called, in any thread; the other
-    methods on the loop (`Clock.call_from_thread`). `send_encoded`, `close` and `ready` may call
-    the `Handler` before they return.
+    Attributes may be read, and `join` and `leave` called, in any thread; the other methods on the
+    loop (`Clock.call_from_thread`). `send_encoded`, `close` and `ready` may call the `Handler`.
 
     Attributes:
         id: in the URL, or a random one of a WebSocket.

@@ -30,7 +30,9 @@ class Port:
         session: the one that it is attached to.
     """
 
-    __slots__ = ("_ended", "_mux", "callback", "number", "peer", "session", "tag", "transport")
+    __slots__ = (
+        *("_ended", "_mux", "begun", "callback", "number", "peer", "session", "tag", "transport"),
+    )
 
     def __init__(
         self, mux: Mux, number: int, transport: Transport, session: ResumableSession
@@ -42,6 +44,7 @@ class Port:
         self.session = session
         self.callback = ""
         self.tag: str | None = None
+        self.begun = True
         self.peer: Peer = mux
 
     @property

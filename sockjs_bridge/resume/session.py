@@ -333,8 +333,8 @@ class ResumableSession(Incoming):
     def _answer(self, receiver: Receiver, line: bytes) -> None:
         """Answers a receive request that does not take over, or does no more."""
         data = receiver.transport.frame(line, receiver.callback)
-        # While the application is being asked its response has not begun, and takes all there is.
-        if (receiver.writable or self.state is State.NEW) and receiver.write(data):
+        # While the application is being asked, and until the loop is told what it says.
+        if (receiver.writable or not receiver.begun) and receiver.write(data):
             receiver.end()
         else:
             receiver.abort()

@@ -25,12 +25,13 @@ class HttpReceiver:
         tag: the client's ``t`` parameter.
         peer: the other end of the connection.
         session: what writes to it.
+        begun: the response may begin; until then all that is written is kept.
         ended: no frame is taken any more.
         size: bytes of the body so far, without the chunks' framing.
     """
 
     __slots__ = (
-        *("_attach", "_body", "_connection", "_dialect", "_done", "_flow", "_started", "callback"),
+        *("_attach", "_body", "_connection", "_dialect", "_done", "_flow", "begun", "callback"),
         *("ended", "peer", "session", "size", "tag", "transport"),
     )
 
@@ -49,7 +50,7 @@ class HttpReceiver:
         self.ended = False
         self.size = 0
         self._attach = attach
-        self._started = False
+        self.begun = False
         # A poll's body; of a stream, what was written before its head.
         self._body = b""
         self._connection = connection
@@ -66,25 +67,25 @@ class HttpReceiver:
     @property
     def writable(self) -> bool:
         """Whether a frame would be accepted now."""
-        return self._started and not (self.ended or self._flow.paused)
+        return self.begun and not (self.ended or self._flow.paused)
 
     def start(self) -> None:
         """Says that the response may begin; its session is to be flushed then."""
-        self._started = True
+        self.begun = True
         if self.transport.streaming:
             head = known_head(200, self._attach.headers, None, self._dialect)
             self._flow.write(head)
-            begun, self._body = self._body, b""
+            kept, self._body = self._body, b""
             if prelude := self.transport.prelude(self.callback):
                 self.write(prelude)
-            if begun:
-                self.write(begun)
+            if kept:
+                self.write(kept)
         if self.ended:
             self._complete()
 
     def write(self, data: bytes) -> bool:
         """Takes one frame's bytes."""
-        if not (self._started and self.transport.streaming):
+        if not (self.begun and self.transport.streaming):
             self._body += data
         else:
             self.size += len(data)
@@ -98,7 +99,7 @@ class HttpReceiver:
         """Ends the response in good order."""
         if not self.ended:
             self.ended = True
-            if self._started:
+            if self.begun:
                 self._complete()
 
     def _complete(self) -> None:

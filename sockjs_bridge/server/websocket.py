@@ -78,6 +78,7 @@ class WebSocketConnection(asyncio.Protocol):
     #: Of an HTTP receiver.
     callback = ""
     tag: str | None = None
+    begun = True
 
     def __init__(
         self, connection: PeerConnection, attach: Upgrading, key: str, max_message_size: int

@@ -51,6 +51,7 @@ class DummyReceiver:
     """
 
     callback = ""
+    begun = True
     tag: str | None = None
     heard = 0.0
 

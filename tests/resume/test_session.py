@@ -203,6 +203,18 @@ def test_who_cannot_be_told_that_it_is_replaced_is_dropped() -> None:
     assert stream.aborted
 
 
+def test_who_is_replaced_before_its_response_has_begun_is_told() -> None:
+    """The application has let the session in, and the loop has not heard of it yet."""
+    server = Server()
+    poll = server.poll(new=True, admit=False)
+    poll.begun = False
+    server.session.accept(server.application)
+    server.poll(request=1000, new=True)
+    assert answers(poll) == [{"stale": 1000}]
+    assert poll.ended
+    assert not poll.aborted
+
+
 def test_lines_are_split_at_32_kib() -> None:
     server = started()
     texts = ["x" * 10000] * 8
