@@ -1009,6 +1009,10 @@ static void r1_acknowledge(Conn *c)
     s->acked = s->got;
     s->unacked_bytes = 0;
     conn_write(c, f, ws_text(f, text, (size_t)n));
+    /* Linux delays the ACKs of who sends now and then; it sends them later, on the CPU of the server
+     * then, not on ours. The acknowledgement is to cost what it costs over a network. */
+    int one = 1;
+    setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
 }
 /* welcome, counts: both ends must have counted alike */
 static void on_control(Conn *c, const char *p, size_t n)
