@@ -234,8 +234,12 @@ class Dispatcher:
                 return _gone()
             if not begun:
                 response.began()
-                receiver.start()
-                session.flush()
+                connection.flow.gather()
+                try:
+                    receiver.start()
+                    session.flush()
+                finally:
+                    connection.flow.release()
             if connection.half_closed and not receiver.ended:
                 # The peer said already that it sends no more, and would have to wait.
                 receiver.abort()

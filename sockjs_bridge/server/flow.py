@@ -32,6 +32,8 @@ SOCKJS_PATIENCE: Final = 15.0
 PATIENCE: Final = 60.0
 #: Seconds between two looks at a peer that may be taking nothing, at most.
 LOOK: Final = 5.0
+#: Bytes that are gathered for one write, at most.
+GATHERED: Final = 16_384
 
 
 # Why nothing is read from a peer at present; an enumeration's flags would cost more than a message.
@@ -78,8 +80,8 @@ class Flow(Peer):
     """
 
     __slots__ = (
-        *("_due", "_holds", "_leaving", "_now", "_pending", "_room", "_taken", "_transport"),
-        *("_wheel", "patience", "paused", "slot"),
+        *("_due", "_gathered", "_holds", "_leaving", "_now", "_pending", "_room", "_taken"),
+        *("_transport", "_wheel", "patience", "paused", "slot"),
     )
 
     def __init__(self, transport: asyncio.Transport, clock: Clock, wheel: DeadlineWheel) -> None:
@@ -93,6 +95,8 @@ class Flow(Peer):
         self._holds = 0
         self._leaving = False
         self._due: float | None = None
+        # What leaves in one write; None while each is one of its own.
+        self._gathered: bytearray | None = None
         # What was on its way when it was last looked, and when it was seen to become less.
         self._pending = 0
         self._taken = 0.0
@@ -103,8 +107,22 @@ class Flow(Peer):
 
     def write(self, data: bytes) -> None:
         """Writes, as long as there is a connection."""
-        if self._transport is not None:
+        if self._gathered is not None:
+            self._gathered += data
+            if len(self._gathered) > GATHERED:
+                self.release()
+        elif self._transport is not None:
             self._transport.write(data)
+
+    def gather(self) -> None:
+        """Has what is written from now on leave in one write, which costs a packet and a call."""
+        self._gathered = bytearray()
+
+    def release(self) -> None:
+        """Writes what was gathered, and gathers no more."""
+        gathered, self._gathered = self._gathered, None
+        if gathered and self._transport is not None:
+            self._transport.write(bytes(gathered))
 
     async def drain(self) -> None:
         """Waits until the peer owes little enough that more may be written.
@@ -212,6 +230,7 @@ class Flow(Peer):
 
     def close(self) -> None:
         """Closes the connection when the peer has taken what was written."""
+        self.release()
         if self._transport is not None:
             self._transport.close()
             self.watch()
@@ -226,6 +245,7 @@ class Flow(Peer):
             patience: seconds that it has for its own end, from the last byte that it took.
             last: nothing more is written; the peer is told so.
         """
+        self.release()
         if self._transport is None:
             return
         if last and self._transport.can_write_eof() and not self._transport.is_closing():
@@ -243,6 +263,7 @@ class Flow(Peer):
         Args:
             reset: as an error that the peer cannot take for an end in good order.
         """
+        self._gathered = None
         if self._transport is None:
             return
         connection = self._transport.get_extra_info("socket")

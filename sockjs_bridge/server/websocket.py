@@ -115,13 +115,18 @@ class WebSocketConnection(asyncio.Protocol):
         """
         http, self._http = self._http, None
         assert http is not None
+        # With the first frame, which says that the session is open.
+        self.flow.gather()
         self.flow.write(switching_protocols(self._key, headers))
         self._activity.begin()
         self._activity.connections.add(self)
         self.flow.take_over(self)
         early = http.hand_over()
         self._phase = OPEN
-        self.session.flush()
+        try:
+            self.session.flush()
+        finally:
+            self.flow.release()
         if early:
             self.data_received(early)
 

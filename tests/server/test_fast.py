@@ -469,7 +469,7 @@ async def test_task_of_a_session_that_talks(monkeypatch: pytest.MonkeyPatch) -> 
         for number in range(5):
             wire.feed(frame(b'"echo %d"' % number))
             await server.quiet()
-        assert wire.writes == 2 + 5
+        assert wire.writes == 1 + 5
         assert len(created) == 1
         async with asyncio.timeout(PATIENCE):
             while len(asyncio.all_tasks()) > before:

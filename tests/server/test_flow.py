@@ -16,12 +16,12 @@ from pyramid.response import Response
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.core.clock import DeadlineWheel
 from sockjs_bridge.server import websocket
-from sockjs_bridge.server.flow import BEHIND, UNREAD, Flow
+from sockjs_bridge.server.flow import BEHIND, GATHERED, UNREAD, Flow
 from sockjs_bridge.server.loop import LoopClock
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.runner import Runner
 from tests.server.support import PATIENCE, until
-from tests.server.wire import HANDSHAKE, Unplugged, frame
+from tests.server.wire import HANDSHAKE, OPEN, Unplugged, frame
 from tests.support import HandClock
 
 # The object by itself
@@ -35,6 +35,11 @@ class Pipe(asyncio.Transport):
         self.size = 0
         self.reading = True
         self.done: list[str] = []
+        self.writes: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        assert not self.done
+        self.writes.append(data)
 
     def get_write_buffer_size(self) -> int:
         return self.size
@@ -98,6 +103,49 @@ def test_who_resumes_what_he_has_not_paused() -> None:
     desk.pipe.resume_reading()
     desk.flow.hold(UNREAD)
     assert not desk.pipe.reading
+
+
+def test_what_is_gathered_leaves_in_one_write() -> None:
+    desk = Desk()
+    desk.flow.gather()
+    desk.flow.write(b"a")
+    desk.flow.write(b"b")
+    assert desk.pipe.writes == []
+    desk.flow.release()
+    desk.flow.write(b"c")
+    assert desk.pipe.writes == [b"ab", b"c"]
+
+
+def test_not_much_is_gathered() -> None:
+    """So that a peer that reads nothing is seen to."""
+    desk = Desk()
+    desk.flow.gather()
+    desk.flow.write(bytes(GATHERED + 1))
+    desk.flow.write(b"more")
+    assert desk.pipe.writes == [bytes(GATHERED + 1), b"more"]
+
+
+@pytest.mark.parametrize("end", ["close", "leave", "abort"])
+def test_what_is_gathered_at_the_end(end: str) -> None:
+    desk = Desk()
+    desk.flow.gather()
+    desk.flow.write(b"last words")
+    getattr(desk.flow, end)(*[1.0] if end == "leave" else [])
+    desk.flow.release()
+    assert desk.pipe.writes == ([] if end == "abort" else [b"last words"])
+
+
+@pytest.mark.parametrize("transport", ["websocket", "xhr_streaming"])
+async def test_a_session_opens_in_one_write(transport: str) -> None:
+    """The response's head and the first frame."""
+    async with Unplugged() as server:
+        wire = server.connect()
+        opening = OPEN.replace(b"xhr", transport.encode())
+        wire.feed(HANDSHAKE if transport == "websocket" else opening)
+        await server.quiet()
+        assert wire.written.startswith(b"HTTP/1.1 ")
+        assert wire.written.endswith((b"\x81\x01o", b"2\r\no\n\r\n"))
+        assert wire.writes == 1
 
 
 def test_peer_that_takes_nothing() -> None:
