@@ -8,7 +8,13 @@ from sockjs_bridge.endpoint.outcomes import Source
 
 
 class Attached(Protocol):
-    """What a connection carries for a session."""
+    """What a connection carries for a session.
+
+    Attributes:
+        begun: whether its response has; before that the application is asked.
+    """
+
+    begun: bool
 
     @property
     def session(self) -> Source:

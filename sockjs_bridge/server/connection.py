@@ -128,8 +128,8 @@ class PeerConnection(Ownership, asyncio.Protocol):
         if self.state in (State.PARTIAL, State.DEFERRED):
             self._stop_waiting()
         if self.state in (State.ANSWERING, State.CATCHING_UP):
-            # A send may be answered late.
-            self.half_closed = self.receiver is None
+            # A send may be answered late; what opens a session is answered by itself.
+            self.half_closed = self.receiver is None or not self.receiver.begun
         else:
             self.flow.watch()
             self.half_closed = self.receiver is None and self._has_asked()
@@ -216,13 +216,13 @@ class PeerConnection(Ownership, asyncio.Protocol):
             return
         self._kept, self._deferrals = b"", 0
         if request is not None and waits:
-            opens = request.head is not None and request.head.upgrades
-            if not opens and self._answer(request, self):
+            answer = self._answer(request, self)
+            if answer is True:
                 return
             if not (turn or self.activity.beginnings.take(partial(self._look_again, turn=True))):
                 self._defer(whole)
                 return
-            if opens and self._answer(request, self):
+            if answer is not False and answer():
                 return
         self.move(Event.ODD if request is None else Event.PASSED)
         if begun:
@@ -392,6 +392,6 @@ class PeerConnection(Ownership, asyncio.Protocol):
         self.abort()
 
 
-#: Answers a plain request, calling `PeerConnection.begin` first; returns False, and has done
-#: nothing, where that is for aiohttp.
-Answers = Callable[[PlainRequest, PeerConnection], bool]
+#: Answers a plain request, calling `PeerConnection.begin` first, and returns True; or returns what
+#: does so when it has its turn. False, and nothing is done, where that is for aiohttp.
+Answers = Callable[[PlainRequest, PeerConnection], Callable[[], bool] | bool]

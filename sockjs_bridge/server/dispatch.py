@@ -234,12 +234,7 @@ class Dispatcher:
                 return _gone()
             if not begun:
                 response.began()
-                connection.flow.gather()
-                try:
-                    receiver.start()
-                    session.flush()
-                finally:
-                    connection.flow.release()
+                receiver.start_opened()
             if connection.half_closed and not receiver.ended:
                 # The peer said already that it sends no more, and would have to wait.
                 receiver.abort()

@@ -1,13 +1,14 @@
-"""Answers plain requests within ``data_received``: of sessions that are open, and for WebSockets.
+"""Answers plain requests within ``data_received``: of sessions that are open, or that begin.
 
 For each request aiohttp makes a task, a request and a response, which costs several times what the
-endpoint does, and long-polling consists of nothing else. What came whole, alone and plain, for an
-open session or as a WebSocket's handshake, is answered here. All else goes to aiohttp as it came:
-it alone decides what is odd.
+endpoint does, and long-polling consists of nothing else. What came whole, alone and plain, for a
+session, is answered here. All else goes to aiohttp as it came: it alone decides what is odd.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from functools import partial
 
 from sockjs_bridge.core.transports import RECEIVING, SENDING
@@ -19,14 +20,16 @@ from sockjs_bridge.server.connection import PeerConnection
 from sockjs_bridge.server.openings import Openings
 from sockjs_bridge.server.plain import MAX_FORMS, Known, PlainRequest
 from sockjs_bridge.server.receivers import HttpReceiver
-from sockjs_bridge.server.routing import Router
+from sockjs_bridge.server.routing import Routed, Router
 from sockjs_bridge.server.site import Site
+
+logger = logging.getLogger("sockjs_bridge.server")
 
 _POLLS_AND_SENDS = {*RECEIVING, *SENDING}
 
 
 class FastReader:
-    """Answers polls and sends of open sessions, and opens WebSockets.
+    """Answers polls and sends of open sessions, and opens sessions.
 
     Args:
         site: where the endpoints are.
@@ -41,22 +44,29 @@ class FastReader:
         self._openings = openings
         self._clusters = clusters
 
-    def answer(self, request: PlainRequest, connection: PeerConnection) -> bool:
+    def answer(
+        self, request: PlainRequest, connection: PeerConnection
+    ) -> Callable[[], bool] | bool:
         """Answers a request; see `PeerConnection`."""
         if connection.activity.stopping:
             return False
         head = request.head
         if head is not None and head.upgrades:
-            return self._openings.begin(head, connection)
-        action = request.action or self._action(request, connection)
+            return partial(self._openings.begin, head, connection)
+        action, routed = request.action, None
+        if action is None and head is not None:
+            routed = self._router.plain(head, connection)
+            action = None if routed is None else self._action(request, routed)
         if action is None:
             return False
         outcome = action.take_open(request.query, request.body, connection.flow)
         if outcome is None and action.homes is not None and self._clusters.front is not None:
             return self._clusters.front.fast.begin(action, request, connection)
-        if outcome is None or isinstance(outcome, Prove):
-            # The application is to be asked, or aiohttp says what is wrong.
+        if isinstance(outcome, Prove):
+            # The application is to be asked.
             return False
+        if outcome is None:
+            return routed is not None and partial(self._open, request, routed)
         connection.begin()
         if isinstance(outcome, Receiving):
             receiver = HttpReceiver(connection, outcome, connection.finished)
@@ -70,21 +80,55 @@ class FastReader:
             connection.respond(outcome)
         return True
 
-    def _action(
-        self, request: PlainRequest, connection: PeerConnection
-    ) -> Action | ResumableAction | None:
+    def _open(self, request: PlainRequest, routed: Routed) -> bool:
+        """Begins a session whose first request is a poll or a stream.
+
+        Returns:
+            False where it is none, or aiohttp says what is wrong.
+        """
+        endpoint, target, connection = routed.endpoint, routed.target, routed.connection
+        if target.action not in RECEIVING:
+            return False
+        if len(request.body) > endpoint.settings.max_message_size:
+            return False
+        outcome = endpoint.handle(target, routed.parts(request.body))
+        if not isinstance(outcome, Receiving) or outcome.opening is None:
+            return False
+        connection.begin()
+        receiver = HttpReceiver(connection, outcome, connection.finished)
+        outcome.attach(receiver)
+        self._openings.spawn(self._ask(routed, outcome, receiver))
+        return True
+
+    async def _ask(self, routed: Routed, attach: Receiving, receiver: HttpReceiver) -> None:
+        """Asks the application about a new session, and begins the response."""
+        connection = routed.connection
+        try:
+            if (opening := attach.opening) is not None and not receiver.ended:
+                _, headers = await self._openings.open_session(routed, opening)
+                attach.headers += headers
+            if not connection.lost:
+                receiver.start_opened()
+                if connection.half_closed and not receiver.ended:
+                    # The peer said already that it sends no more, and would have to wait.
+                    receiver.abort()
+        except Exception:
+            head = routed.head
+            logger.exception("%s %s: the session could not open", head.method, head.raw_path)
+            connection.abort()
+
+    def _action(self, request: PlainRequest, routed: Routed) -> Action | ResumableAction | None:
         """Finds what a request of a form that was not known asks for, and remembers it.
 
         Returns:
             None where it is no poll or send.
         """
-        routed = self._router.plain(request.head, connection) if request.head else None
-        if routed is None or routed.target.action not in _POLLS_AND_SENDS:
+        if routed.target.action not in _POLLS_AND_SENDS:
             return None
         action = routed.endpoint.action(routed.target, routed.parts())
         # Behind other WSGI code another request may show that the path means something else.
         if action is not None and request.form and self._site.lasting(action.base):
-            forms = connection.forms
+            forms = routed.connection.forms
             if len(forms) >= MAX_FORMS:
                 forms.clear()
             forms[request.form] = Known(len(request.body), action)

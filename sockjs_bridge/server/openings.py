@@ -107,10 +107,11 @@ class Openings:
         if not isinstance(outcome, Upgrading):
             return False
         connection.begin()
-        self._spawn(self._open_plain(routed, outcome, self._attach(routed, outcome, key)))
+        self.spawn(self._open_plain(routed, outcome, self._attach(routed, outcome, key)))
         return True
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs a handshake as a task of its own."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -183,7 +184,7 @@ class Openings:
                 attach.abandon()
                 return Answer(GONE)
             if isinstance(attach, Upgrade):
-                attach.session.ask = lambda link, session: self._spawn(
+                attach.session.ask = lambda link, session: self.spawn(
                     self._prove_link(routed, link, session)
                 )
                 attach.session.begin(websocket)

@@ -83,6 +83,15 @@ class HttpReceiver:
         if self.ended:
             self._complete()
 
+    def start_opened(self) -> None:
+        """Starts, and has the session flushed: all of it in one write."""
+        self._flow.gather()
+        try:
+            self.start()
+            self.session.flush()
+        finally:
+            self._flow.release()
+
     def write(self, data: bytes) -> bool:
         """Takes one frame's bytes."""
         if not (self.begun and self.transport.streaming):

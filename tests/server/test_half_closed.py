@@ -164,6 +164,14 @@ async def test_polls_that_need_not_wait_and_sends(app, polls):
 
 
 @SKINS
+async def test_a_session_that_begins_with_a_stream(app, polls):
+    """What it says at once arrives; more cannot."""
+    async with started(app, access_log_polls=polls) as (runner, url):
+        await told(url, post("a", "xhr_streaming"))
+        await until(lambda: not runner._activity.connections and not runner._activity.count)
+
+
+@SKINS
 async def test_a_send_that_is_answered_late(app, polls):
     async with started(app, access_log_polls=polls) as (_, url):
         await told(url, post("a", "xhr"))
