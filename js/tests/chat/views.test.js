@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
+import { Context } from "../../src/chat/context.js";
 import { Dialogs } from "../../src/chat/dialogs.js";
 import { Refused } from "../../src/chat/http.js";
 import { LogView } from "../../src/chat/log-view.js";
@@ -19,10 +20,12 @@ import { ADA, fire, GRACE, loadPage, message, room, teller } from "./page.js";
 let $;
 let store;
 let outbox;
+let context;
 let tell;
 let asked;
 let said;
 let confirmed;
+let copied;
 let answer;
 let went;
 let writing;
@@ -32,24 +35,31 @@ let roomView;
 beforeEach(() => {
   $ = loadPage("/rooms/3");
   hide(false);
-  [asked, said, confirmed, went] = [[], 0, [], []];
+  [asked, said, confirmed, copied, went] = [[], 0, [], [], []];
   const nothing = () => {};
   const memory = new Memory("sessionStorage", "chat.1");
   store = new Store({ me: ADA, ask: (request) => asked.push(request), changed: nothing });
   outbox = new Outbox({ sock: new ReconnectingSockJS("http://chat.test/chat"), memory, me: ADA, changed: nothing });
   const presence = new Presence(nothing);
   const typing = new Typing((id) => asked.push({ type: "typing", room: id }), nothing);
-  tell = teller({ store, outbox, presence, typing });
+  context = new Context({ store, ask: (request) => asked.push(request), changed: nothing, place: () => logView.place });
+  tell = teller({ store, outbox, presence, typing, context });
   writing = new Writing({ store, outbox, typing, memory, most: 100, said: () => { said += 1; } });
   logView = new LogView({
-    me: ADA, store, outbox,
-    edit: (number) => writing.edit(number),
+    me: ADA, store, outbox, context,
+    edit: (changed) => writing.edit(changed),
+    copyLink: (number) => copied.push(number),
+    toNewest() {
+      context.leave();
+      logView.follow();
+      logView.show();
+    },
     confirmDelete: ({ text }, act) => confirmed.push({ text, act }),
   });
   const go = (id) => went.push(id);
   const api = { post: async (path) => answer(path) };
   const navigation = new Navigation({
-    root: "/", store, memory, connection: { open: nothing, close: nothing },
+    root: "/", store, memory, context, connection: { open: nothing, close: nothing },
     entered: nothing, chosen: nothing,
   });
   roomView = new RoomView({
@@ -203,7 +213,7 @@ describe("writing", () => {
     enter();
     tell(message(1, { author: ADA }));
     asked.length = 0;
-    writing.edit(1);
+    writing.edit(store.room.timeline.get(1));
     write("text 2");
     writing.enter(4);
     store.lost();
@@ -219,18 +229,17 @@ describe("writing", () => {
     assert.equal($("text").value, "text 1");
     fire($("say"), "submit");
     assert.deepEqual(entries(), []);
-    writing.edit(1);
+    writing.edit(store.room.timeline.get(1));
     write("better");
     fire($("say"), "submit");
     assert.deepEqual(entries(), [["edit", "better"]]);
     assert.equal(said, 0);
   });
 
-  test("does not edit what is deleted or unknown", () => {
+  test("does not edit what is deleted", () => {
     enter();
     tell(message(1, { author: ADA, deleted: true, text: "" }));
-    writing.edit(1);
-    writing.edit(7);
+    writing.edit(store.room.timeline.get(1));
     assert.equal($("editing").hidden, true);
   });
 });
@@ -276,7 +285,7 @@ describe("the room", () => {
   test("that is refused says so, and what is edited is put away", () => {
     enter();
     tell(message(1, { author: ADA }));
-    writing.edit(1);
+    writing.edit(store.room.timeline.get(1));
     tell({ type: "error", code: "bad-room", text: "There is no such room.", room: 3 });
     roomView.show();
     assert.deepEqual(shown("say", "refused"), ["refused"]);
