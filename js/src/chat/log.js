@@ -99,6 +99,7 @@ export class Log extends EventTarget {
   show(room, items, { follow = false, fresh = false, toMark = false, detached = false, target } = {}) {
     const entered = room !== this.#room;
     if (entered) this.#enter(room);
+    const left = this.#detached && !detached;
     this.#detached = detached;
     if (detached) this.#followed = false;
     // It takes a layout, for nothing where the end is shown.
@@ -108,7 +109,7 @@ export class Log extends EventTarget {
     else if (detached) this.#hold(anchor);
     else if (toMark && this.#goToMark()) this.#offerNewest();
     else if (entered) this.#goBack();
-    else if (this.#followed || follow) this.toEnd();
+    else if (this.#followed || follow || (left && !anchor?.row.isConnected)) this.toEnd();
     else this.#hold(anchor);
     if (detached) this.#offerNewest();
     if (fresh && !this.#followed) this.#offerNewest();
