@@ -178,6 +178,58 @@ describe("the log", () => {
     assert.equal(outbox.entriesOf(3)[0].type, "delete");
   });
 
+  test("has the address of a message copied, and no link at what is deleted", () => {
+    enter({ count: 2 });
+    tell(message(2, { version: 3, deleted: true, text: "" }));
+    logView.show();
+    assert.equal($("log").querySelectorAll(".permalink").length, 1);
+    fire($("log").querySelector(".permalink"), "click");
+    assert.deepEqual(copied, [1]);
+  });
+
+  test("shows the messages around one in place of the newest, reads none of them, and goes back", () => {
+    enter({ count: 100, read: 90, more: true });
+    store.room.timeline.clear();
+    page(51, 100, true);
+    asked.length = 0;
+    context.jump(10);
+    logView.show();
+    // Nothing is read while somebody is on their way to something else.
+    assert.deepEqual(asked.filter(({ type }) => type === "read"), []);
+    const messages = Array.from({ length: 20 }, (_, index) => message(index + 1, { author: index ? GRACE : ADA }));
+    tell({ type: "around", room: 3, number: 10, side: "both", version: 100, messages, earlier: false, later: true });
+    outbox.say(3, "on its way");
+    logView.show();
+    assert.deepEqual(rows(), messages.map(({ number }) => String(number)));
+    assert.equal(document.activeElement.dataset.number, "10");
+    assert.equal(marks(), 0);
+    assert.equal($("beginning").hidden, false);
+    assert.equal($("note").textContent, "");
+    // jsdom lays nothing out: both ends are near.
+    assert.deepEqual(asked.at(-1), { type: "around", room: 3, number: 20, side: "after" });
+    fire($("log").querySelector("button.edit"), "click");
+    assert.equal($("text").value, "text 1");
+    fire($("log").querySelector("button.delete"), "click");
+    assert.equal(confirmed[0].text, "text 1");
+    fire($("newest"), "click");
+    assert.equal(rows().length, 51);
+    assert.deepEqual(asked.at(-1), { type: "read", room: 3, number: 100 });
+  });
+
+  test("says quietly that a message is no more, or never was", () => {
+    enter({ count: 2 });
+    tell(message(2, { version: 3, deleted: true, text: "" }));
+    context.jump(2);
+    logView.show();
+    assert.equal($("note").textContent, "That message was deleted.");
+    assert.equal(document.activeElement.dataset.number, "2");
+    context.jump(7);
+    tell({ type: "around", room: 3, number: 7, side: "both", version: 3, messages: [message(1)], earlier: false, later: false });
+    logView.show();
+    assert.equal($("note").textContent, "There is no such message in this room.");
+    assert.deepEqual(rows(), ["1", "2"]);
+  });
+
   test("has what failed sent again or forgotten", () => {
     enter();
     const keys = ["a", "b"].map((text) => outbox.say(3, text));
