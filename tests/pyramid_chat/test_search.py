@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from yarl import URL
 from pyramid_chat import conversation
 from pyramid_chat.search import MAX_QUERY, PAGE, find
 from pyramid_chat.words import parse
+from tests.docs.blocks import collect
 from tests.pyramid_chat.conftest import LOBBY, Browser, Chat, Start, both_databases
 from tests.pyramid_chat.test_rooms import private_room
 
@@ -139,6 +141,27 @@ async def test_the_index_follows_edits_deletions_and_removed_rooms(
             session.execute(
                 text("INSERT INTO search_index(search_index, rank) VALUES ('integrity-check', 1)")
             )
+
+
+async def test_the_index_is_built_anew_as_the_docs_say(chat: Chat) -> None:
+    block = next(
+        block.code
+        for block in collect()
+        if (block.page, block.caption)
+        == ("chat-administration", "build the index of the search anew")
+    )
+    sqlite, _, postgresql = (shlex.split(line, comments=True)[-1:] for line in block.splitlines())
+    async with chat.browser("Ada") as browser, browser.connect() as ada:
+        await ada.say("needle")
+        with chat.database.writing() as session, session.begin():
+            if session.get_bind().dialect.name == "sqlite":
+                wrong = "INSERT INTO search_index(search_index) VALUES ('delete-all')"
+                session.execute(text(wrong))
+                (statement,) = sqlite
+            else:
+                (statement,) = postgresql
+            session.execute(text(statement))
+        assert await numbers(browser, "needle") == [1]
 
 
 async def test_what_is_undone_is_not_found(chat: Chat) -> None:
