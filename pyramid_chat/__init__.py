@@ -21,6 +21,7 @@ from pyramid_chat.limits import Limits
 from pyramid_chat.live import Live
 from pyramid_chat.models import PUBLIC, Room, User
 from pyramid_chat.notices import Watch
+from pyramid_chat.search import SEARCHES
 from pyramid_chat.settings import CannotStart, Settings
 from pyramid_chat.throttle import Throttle
 from sockjs_bridge import MembersGone, Notified
@@ -64,6 +65,7 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.registry.chat_database = database
         limits = Limits(database, shared=several)
         config.registry.chat_throttle = Throttle(limits)
+        config.registry.chat_searches = limits.make("searches", *SEARCHES)
         config.include("pyramid_chameleon")
         config.commit()
         config.include("pyramid_chat.rendering")
@@ -110,6 +112,7 @@ def add_routes(config: Configurator) -> None:
     config.add_route("rooms", "/rooms")
     config.add_route("direct", "/direct")
     config.add_route("people", "/people")
+    config.add_route("search", "/search")
     config.add_route("session", "/session")
     factory = "pyramid_chat.security.room_factory"
     config.add_route("room", "/rooms/{room:[0-9]{1,20}}", factory=factory)

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, aliased
 
+from pyramid_chat import messages, search_index
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import Message, Room, User, now
 
@@ -43,6 +44,7 @@ def add(session: Session, room_id: int, version: int, user_id: int, key: str, te
     )
     session.add(message)
     session.flush()
+    search_index.add(session, message)
     return message
 
 
@@ -89,6 +91,51 @@ def since(session: Session, room_id: int, after: int) -> JSONObject:
     }
 
 
+def around(session: Session, room_id: int, number: int, side: str) -> JSONObject:
+    """Returns the messages around a number, with the one that has it.
+
+    Args:
+        session: to ask.
+        room_id: of the room.
+        number: of a message, be it there or not.
+        side: "both"; "before" or "after": only those, without the one.
+
+    Returns:
+        ``earlier`` and ``later`` tell whether there are more; None on the side that is not wanted.
+    """
+    version = _version(session, room_id)
+    here = [Message.room_id == room_id]
+    told: JSONObject = {"earlier": None, "later": None}
+    page: list[JSONObject] = []
+    size = PAGE // 2 if side == "both" else PAGE
+    if side != "after":
+        upto = Message.number <= number if side == "both" else Message.number < number
+        found = _told_all(session, [*here, upto], Message.number.desc(), size + 1)
+        page = _fitting(found, size)[::-1]
+        told["earlier"] = len(page) < len(found)
+    if side != "before":
+        behind = [*here, Message.number > number]
+        found = _told_all(session, behind, Message.number.asc(), size + 1)
+        later = _fitting(found, size)
+        page += later
+        told["later"] = len(later) < len(found)
+    about = {"type": "around", "room": room_id, "number": number, "side": side}
+    return about | {"version": version, "messages": page} | told
+
+
+def page(
+    session: Session, request: messages.History | messages.Since | messages.Around
+) -> JSONObject:
+    """Returns the messages that a client asks for."""
+    match request:
+        case messages.History():
+            return history(session, request.room, request.before)
+        case messages.Since():
+            return since(session, request.room, request.version)
+        case messages.Around():
+            return around(session, request.room, request.number, request.side)
+
+
 def _version(session: Session, room_id: int) -> int:
     return session.scalars(select(Room.version).where(Room.id == room_id)).one()
 
@@ -111,14 +158,14 @@ def _told_all(
     return [told(*row) for row in session.execute(query)]
 
 
-def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
-    """Returns as many of the first messages as one page may hold."""
+def _fitting(found: list[JSONObject], most: int = PAGE) -> list[JSONObject]:
+    """Returns as many of the first messages as a page of so many may hold."""
     size = 0
-    for index, message in enumerate(messages[:PAGE]):
+    for index, message in enumerate(found[:most]):
         size += len(encode(message))
-        if size > PAGE_SIZE and index:
-            return messages[:index]
-    return messages[:PAGE]
+        if size > PAGE_SIZE * most // PAGE and index:
+            return found[:index]
+    return found[:most]
 
 
 def told(message: Message, author: str, remover: str | None = None) -> JSONObject:
@@ -154,6 +201,7 @@ def edit(session: Session, message: Message, version: int, text: str) -> None:
     """Gives a message another text."""
     message.version, message.text, message.edited = version, text, now()
     session.flush()
+    search_index.change(session, message)
 
 
 def remove(session: Session, message: Message, version: int, admin_id: int | None = None) -> None:
@@ -168,3 +216,4 @@ def remove(session: Session, message: Message, version: int, admin_id: int | Non
     message.version, message.text, message.deleted = version, "", True
     message.removed_by_id = admin_id
     session.flush()
+    search_index.remove(session, message)

@@ -50,7 +50,7 @@ FORM = "application/x-www-form-urlencoded"
 JSON_ROUTES = frozenset(
     {
         *("rooms", "room_edit", "room_join", "room_leave", "room_invite"),
-        *("direct", "people", "session"),
+        *("direct", "people", "search", "session"),
     }
 )
 """Routes whose answers programs read."""

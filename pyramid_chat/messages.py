@@ -19,6 +19,8 @@ MAX_ID = 2**31 - 1
 """The greatest number of a room, a message or a version that a database takes."""
 MAX_INTEGER = 2**53
 """The greatest integer that JavaScript knows."""
+SIDES = ("both", "before", "after")
+"""Where the messages stand that `Around` asks for, seen from one."""
 
 JSONObject = dict[str, Any]
 """An object of JSON, as clients are told it; each kind has fields of its own, hence `Any`."""
@@ -134,6 +136,19 @@ class Since:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """The messages around one.
+
+    Attributes:
+        side: one of `SIDES`: "before" and "after" are without the one itself.
+    """
+
+    room: int
+    number: int
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """A message was seen, and those before it."""
 
@@ -155,7 +170,7 @@ class Ping:
     n: int
 
 
-Request = Open | Close | Post | Edit | Delete | History | Since | Read | Typing | Ping
+Request = Open | Close | Post | Edit | Delete | History | Since | Around | Read | Typing | Ping
 
 
 def encode(event: Mapping[str, object]) -> str:
@@ -234,6 +249,12 @@ def _before(value: object) -> int | None:
     return None if value is None else _id(value)
 
 
+def _side(value: object) -> str:
+    if isinstance(value, str) and value in SIDES:
+        return value
+    raise Refused("bad-request", f"A side is one of {', '.join(SIDES)}.")
+
+
 _id = _integer(1, MAX_ID)
 
 _REQUESTS: dict[str, tuple[Callable[..., Request], dict[str, Callable[[object], object]]]] = {
@@ -244,6 +265,7 @@ _REQUESTS: dict[str, tuple[Callable[..., Request], dict[str, Callable[[object], 
     "delete": (Delete, {"room": _id, "number": _id, "key": _key}),
     "history": (History, {"room": _id, "before": _before}),
     "since": (Since, {"room": _id, "version": _integer(0, MAX_ID)}),
+    "around": (Around, {"room": _id, "number": _id, "side": _side}),
     "read": (Read, {"room": _id, "number": _id}),
     "typing": (Typing, {"room": _id}),
     "ping": (Ping, {"n": _integer(-MAX_INTEGER, MAX_INTEGER)}),

@@ -186,15 +186,10 @@ class ChatSession(Listener):
                     self._open(request)
                 case messages.Close():
                     self._close(request)
-                case messages.History():
+                case messages.History() | messages.Since() | messages.Around():
                     with self.transaction():
                         self._visible(request.room)
-                        page = conversation.history(self.database, request.room, request.before)
-                    self._send(page)
-                case messages.Since():
-                    with self.transaction():
-                        self._visible(request.room)
-                        page = conversation.since(self.database, request.room, request.version)
+                        page = conversation.page(self.database, request)
                     self._send(page)
                 case messages.Read():
                     self._read(request)

@@ -46,6 +46,10 @@ NOT_RUN = {
     ("chat-administration", "back up PostgreSQL"): "as above",
     ("chat-administration", "restore SQLite"): "as above",
     ("chat-administration", "restore PostgreSQL"): "as above",
+    (
+        "chat-administration",
+        "build the index of the search anew",
+    ): "tests/pyramid_chat/test_search.py does the same",
     ("chat-administration", "upgrade the chat"): "it would fetch from the network",
     (
         "howto/deployment",

@@ -42,6 +42,7 @@ KEYS = {
     Keys.ENTER: ("Enter", 13, "\r"),
     Keys.ESCAPE: ("Escape", 27, ""),
     Keys.TAB: ("Tab", 9, ""),
+    Keys.ARROW_DOWN: ("ArrowDown", 40, ""),
 }
 
 

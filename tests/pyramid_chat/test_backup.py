@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from pyramid_chat import search
+from pyramid_chat.words import parse
 from tests.docs.blocks import collect
 from tests.pyramid_chat.conftest import PATIENCE, Start
 
@@ -26,6 +28,9 @@ async def has_only_what_was_said_before(start: Start) -> None:
             page = await ada.ask("history", room=1, before=None)
             assert [message["text"] for message in page["messages"]] == ["before"]
             assert (await ada.say("after"))["version"] == 2
+            for words, count in (("before", 1), ("after", 1), ("too", 0)):
+                with chat.database.session() as session:
+                    assert len(search.find(session, ada.id, parse(words))["hits"]) == count
 
 
 async def test_sqlite(start: Start, tmp_path: Path, database_url: str) -> None:

@@ -35,10 +35,16 @@ def database(database_url: str, tmp_path: Path):
     database.engine.dispose()
 
 
+def _is_modelled(name: str | None, kind: str, parents: object) -> bool:
+    # The index of the search is the database's own matter: pyramid_chat/search_index.py.
+    return kind != "table" or not str(name).startswith("search_")
+
+
 @both_databases
 def test_models_and_migrations_agree(database: Database) -> None:
     with database.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_name": _is_modelled}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
         names = {
             constraint["name"]

@@ -8,10 +8,11 @@ import pytest
 from alembic import command
 from sqlalchemy import inspect, select, text
 
-from pyramid_chat import conversation, open_database, people, rooms
+from pyramid_chat import conversation, open_database, people, rooms, search
 from pyramid_chat.database import Database, _config
 from pyramid_chat.models import Base, Membership, Message, Room, SignIn, User
 from pyramid_chat.settings import Settings
+from pyramid_chat.words import parse
 from tests.pyramid_chat.conftest import both_databases
 
 TIME = "2026-01-02 03:04:05.678000"
@@ -78,6 +79,9 @@ def test_a_database_of_0001_keeps_all_that_is_in_it(old: Settings) -> None:
         assert [said["removed_by"] for said in page] == [None, None]
         assert len(session.scalars(select(Message)).all()) == 3
         assert rooms.told_to(session, [1], 2)[1][0]["name"] == "Grace"
+        # The index of the search has what was said before there was one.
+        found = [search.find(session, 2, parse(words))["hits"] for words in ("hello", "you", '"')]
+        assert [[hit["room"]["name"] for hit in hits] for hits in found] == [["Lobby"], ["Ada"], []]
         # What refers to people does so still.
         assert inspect(session.connection()).get_foreign_keys("membership")
         assert len(inspect(session.connection()).get_foreign_keys("message")) == 3

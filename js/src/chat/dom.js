@@ -131,3 +131,11 @@ export function presentFace(name) {
 export function within({ target }, selector) {
   return /** @type {Element} */ (target).closest(selector);
 }
+
+/**
+ * Whether a click is the page's: with a modifier the browser opens a tab or a window.
+ *
+ * @param {MouseEvent} event
+ */
+export const isPlain = ({ button, altKey, ctrlKey, metaKey, shiftKey }) => (
+  !button && !altKey && !ctrlKey && !metaKey && !shiftKey);

@@ -57,6 +57,7 @@ export interface Elements {
   "new-room": HTMLElement;
   "newest": HTMLElement;
   "notify": HTMLButtonElement;
+  "note": HTMLElement;
   "nowhere": HTMLElement;
   "nowhere-browse": HTMLElement;
   "nowhere-new": HTMLElement;
@@ -78,6 +79,16 @@ export interface Elements {
   "rtt": HTMLElement;
   "say": HTMLFormElement;
   "scroller": HTMLElement;
+  "search": HTMLElement;
+  "search-close": HTMLElement;
+  "search-dialog": HTMLDialogElement;
+  "search-field": HTMLInputElement;
+  "search-here": HTMLInputElement;
+  "search-here-label": HTMLElement;
+  "search-here-name": HTMLElement;
+  "search-list": HTMLElement;
+  "search-more": HTMLElement;
+  "search-note": HTMLElement;
   "send": HTMLButtonElement;
   "shade": HTMLElement;
   "sidebar": HTMLElement;

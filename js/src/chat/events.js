@@ -22,9 +22,10 @@ import { rename } from "./room.js";
  *   meanwhile, and what this page holds is not theirs to send.
  * @param {(person: Person) => void} parts.renamed called when somebody has another name.
  * @param {() => void} parts.refused called when the current room cannot be looked at.
+ * @param {import("./context.js").Context} parts.context
  * @returns {EventTable}
  */
-export function eventTable({ me, store, outbox, presence, typing, welcomed, stranger, renamed, refused }) {
+export function eventTable({ me, store, outbox, presence, typing, context, welcomed, stranger, renamed, refused }) {
   return {
     welcome(event) {
       if (event.user.id !== me.id) {
@@ -33,28 +34,37 @@ export function eventTable({ me, store, outbox, presence, typing, welcomed, stra
       }
       presence.welcome(event.online);
       store.welcome(event);
+      context.reload();
       welcomed();
     },
     person({ user }) {
       for (const room of store.rooms.values()) rename(room, user);
+      context.timeline?.rename(user);
       renamed(user);
     },
     presence: ({ user, online }) => presence.tell(user.id, online),
     typing({ room, user }) {
       if (user.id !== me.id) typing.started(room, user);
     },
-    opened: (event) => store.opened(event),
+    opened(event) {
+      store.opened(event);
+      context.advance();
+    },
     message(event) {
       typing.stopped(event.room, event.author.id);
       outbox.settle(event);
+      context.message(event);
       store.message(event);
     },
     history(event) {
       for (const message of event.messages) outbox.settle(message);
       store.history(event);
+      context.advance();
     },
+    around: (event) => context.around(event),
     since(event) {
       for (const message of event.messages) outbox.settle(message);
+      for (const message of event.messages) context.message(message);
       store.since(event);
     },
     room: (event) => store.roomChanged(event),
@@ -62,7 +72,10 @@ export function eventTable({ me, store, outbox, presence, typing, welcomed, stra
     member: (event) => store.member(event),
     read: (event) => store.readElsewhere(event),
     error(event) {
-      if (!outbox.refuse(event)) store.error(event);
+      if (!outbox.refuse(event)) {
+        store.error(event);
+        context.error(event);
+      }
       if (store.refusal) refused();
     },
   };

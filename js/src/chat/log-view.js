@@ -3,11 +3,13 @@
 import { $, make, setText } from "./dom.js";
 import { itemsOf } from "./items.js";
 import { Log } from "./log.js";
+import { note } from "./note.js";
 
 /** @import { Wishes } from "./log.js" */
 /** @import { Message, Person } from "./protocol.js" */
 /** @import { Room } from "./room.js" */
 /** @import { Store } from "./store.js" */
+/** @import { Timeline } from "./timeline.js" */
 
 // Messages that a screen reader is given at most at a time.
 const ANNOUNCED = 3;
@@ -16,6 +18,7 @@ export class LogView {
   #me;
   #store;
   #outbox;
+  #context;
   #log;
   /**
    * Up to which message all was read when the room was entered: null for no mark, undefined while
@@ -32,13 +35,17 @@ export class LogView {
    * @param {Person} parts.me
    * @param {Store} parts.store
    * @param {import("./outbox.js").Outbox} parts.outbox
-   * @param {(number: number) => void} parts.edit changes a message of the current room.
+   * @param {import("./context.js").Context} parts.context
+   * @param {(message: Message) => void} parts.edit changes a message of the current room.
+   * @param {(number: number) => void} parts.copyLink copies the address of one.
+   * @param {() => void} parts.toNewest goes back from the messages around one.
    * @param {(message: Message, confirmed: () => void) => void} parts.confirmDelete asks first.
    */
-  constructor({ me, store, outbox, edit, confirmDelete }) {
+  constructor({ me, store, outbox, context, edit, copyLink, toNewest, confirmDelete }) {
     this.#me = me;
     this.#store = store;
     this.#outbox = outbox;
+    this.#context = context;
     this.#log = new Log({ list: $("log"), scroller: $("scroller"), newest: $("newest") });
     /**
      * @template {keyof Wishes & string} Type
@@ -48,12 +55,18 @@ export class LogView {
     const on = (type, act) => this.#log.addEventListener(type, (event) => {
       act(/** @type {CustomEvent<Wishes[Type]>} */ (event).detail);
     });
-    on("top", () => store.older(store.current));
+    on("top", () => (context.timeline ? context.older() : store.older(store.current)));
+    on("bottom", () => context.newer());
+    on("newest", toNewest);
     on("end", () => this.#read());
-    on("edit", ({ number }) => edit(number));
+    on("permalink", ({ number }) => copyLink(number));
+    on("edit", ({ number }) => {
+      const message = this.#timeline?.get(number);
+      if (message) edit(message);
+    });
     on("delete", ({ number }) => {
       const { room } = store;
-      const message = room?.timeline.get(number);
+      const message = this.#timeline?.get(number);
       if (!room || !message) return;
       confirmDelete(message, () => outbox.remove(room.id, number));
     });
@@ -66,7 +79,17 @@ export class LogView {
     this.#mark = undefined;
   }
 
-  /** The user says something: there the reader is now. */
+  /** The number of the first message in sight, or null. */
+  get place() {
+    return this.#log.place;
+  }
+
+  /** What is shown of the current room, or null. */
+  get #timeline() {
+    return this.#context.timeline ?? this.#store.room?.timeline ?? null;
+  }
+
+  /** The user says something, or wants the newest: there the reader is now. */
   follow() {
     this.#mark = null;
     this.#following = true;
@@ -92,42 +115,55 @@ export class LogView {
   /** Shows what there is. */
   show() {
     const { room, current } = this.#store;
-    const entries = current === null ? [] : this.#outbox.entriesOf(current);
+    const detached = this.#context.timeline !== null;
+    const entries = (current === null ? [] : this.#outbox.entriesOf(current))
+      .filter(({ type }) => !detached || type !== "message");
     const loaded = room?.timeline.loaded ?? false;
-    const entered = room !== null && loaded && this.#mark === undefined;
+    const entered = !detached && room !== null && loaded && this.#mark === undefined;
     if (entered) this.#mark = this.#store.unread(room.id) > 0 ? room.read : null;
-    this.#showAround(room, entries.length);
+    this.#showAround(room, this.#timeline, entries.length);
     if (current === null) {
       this.#log.clear();
       return;
     }
-    const mark = room && loaded ? this.#markIn(room) : null;
+    const mark = room && loaded && !detached ? this.#markIn(room) : null;
     const items = itemsOf({
-      messages: room?.timeline.messages ?? [], entries, me: this.#me, mark,
+      messages: this.#timeline?.messages ?? [], entries, me: this.#me, mark,
       mayPost: room?.can.includes("post") ?? false,
       mayModerate: room?.can.includes("moderate") ?? false,
     });
     this.#log.show(current, items, {
       follow: this.#following, fresh: this.#fresh, toMark: entered && mark !== null,
+      detached, target: this.#reached(),
     });
     this.#following = this.#fresh = false;
     this.#read();
+  }
+
+  /** Returns the number of the message that the reader wanted to see, if that has come just now. */
+  #reached() {
+    const { target } = this.#context;
+    this.#context.target = null;
+    if (target?.message === null) note("There is no such message in this room.");
+    if (target?.message?.deleted) note("That message was deleted.");
+    return target?.message ? target.number : undefined;
   }
 
   /**
    * Shows what stands in place of messages, or above them.
    *
    * @param {Room | null} room
+   * @param {Timeline | null} timeline
    * @param {number} waiting
    */
-  #showAround(room, waiting) {
-    const loaded = room !== null && room.timeline.loaded;
-    $("history-loading").hidden = !room
-      || (loaded && !(room.asked.history && room.timeline.more));
-    $("beginning").hidden = !loaded || room.timeline.more || room.timeline.size === 0;
+  #showAround(room, timeline, waiting) {
+    const loaded = room !== null && timeline !== null && timeline.loaded;
+    const growing = this.#context.timeline ? this.#context.isGrowing : Boolean(room?.asked.history);
+    $("history-loading").hidden = !room || (loaded && !(growing && timeline.more));
+    $("beginning").hidden = !loaded || timeline.more || timeline.size === 0;
     setText($("beginning"), room?.kind === "direct"
       ? `Your conversation with ${room.name} begins here.` : `${room?.name ?? ""} begins here.`);
-    $("empty").hidden = !loaded || room.timeline.size > 0 || waiting > 0;
+    $("empty").hidden = !loaded || timeline.size > 0 || waiting > 0;
   }
 
   /**
@@ -143,7 +179,7 @@ export class LogView {
 
   #read() {
     const { current } = this.#store;
-    if (document.hidden || !this.#log.followed || current === null) return;
+    if (document.hidden || !this.#log.followed || current === null || this.#context.isWaiting) return;
     this.#store.trim(current);
     this.#store.readAll(current);
   }

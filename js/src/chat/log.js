@@ -1,6 +1,6 @@
 // The conversation: shows the items of a room, and keeps the place where the reader is.
 
-import { arrange, within } from "./dom.js";
+import { arrange, setText, within } from "./dom.js";
 import { fillRow, makeRow } from "./row.js";
 
 /** @import { Item } from "./items.js" */
@@ -12,6 +12,9 @@ import { fillRow, makeRow } from "./row.js";
  *   where it concerns one.
  * @property {null} top earlier messages.
  * @property {null} end the end is reached.
+ * @property {null} bottom later messages, where those that are shown are not the newest.
+ * @property {null} newest the newest messages in place of them.
+ * @property {{ number: number }} permalink the address of a message.
  * @property {{ number: number }} edit
  * @property {{ number: number }} delete
  * @property {{ key: string }} retry
@@ -22,6 +25,8 @@ import { fillRow, makeRow } from "./row.js";
 const NEAR = 48;
 // Pixels from the top at which earlier messages are asked for.
 const EARLY = 400;
+// Milliseconds for which a message is marked that the reader wanted to see.
+const MARKED = 4000;
 
 export class Log extends EventTarget {
   #list;
@@ -41,6 +46,9 @@ export class Log extends EventTarget {
   /** @type {Map<number, { id: string | undefined, below: number } | null>} */
   #places = new Map();
   #followed = true;
+  #detached = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #marked;
   #size = "";
 
   /**
@@ -54,7 +62,8 @@ export class Log extends EventTarget {
     this.#size = this.#measure();
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     newest.addEventListener("click", () => {
-      this.toEnd();
+      if (this.#detached) this.dispatchEvent(new Event("newest"));
+      else this.toEnd();
       this.#scroller.focus({ preventScroll: true });
     });
     list.addEventListener("click", (event) => this.#clicked(event));
@@ -67,6 +76,11 @@ export class Log extends EventTarget {
     }
   }
 
+  /** The number of the first message in sight, or null. */
+  get place() {
+    return Number(this.#anchor()?.row.dataset.number) || null;
+  }
+
   /** Whether the reader is at the end. */
   get followed() {
     return this.#followed;
@@ -77,22 +91,29 @@ export class Log extends EventTarget {
    *
    * @param {number} room its id.
    * @param {Item[]} items
-   * @param {{follow?: boolean, fresh?: boolean, toMark?: boolean}} [options] follow: go to the end;
-   *   fresh: somebody said something, which a reader further up is told of; toMark: go to where the
-   *   new messages begin, where they do not all fit.
+   * @param {{follow?: boolean, fresh?: boolean, toMark?: boolean, detached?: boolean, target?: number}
+   *   } [options] follow: go to the end; fresh: somebody said something, which a reader further up is
+   *   told of; toMark: go to where the new messages begin, where they do not all fit; detached: these
+   *   are not the newest messages; target: the number of a message to go to.
    */
-  show(room, items, { follow = false, fresh = false, toMark = false } = {}) {
+  show(room, items, { follow = false, fresh = false, toMark = false, detached = false, target } = {}) {
     const entered = room !== this.#room;
     if (entered) this.#enter(room);
+    const left = this.#detached && !detached;
+    this.#detached = detached;
+    if (detached) this.#followed = false;
     // It takes a layout, for nothing where the end is shown.
     const anchor = entered || follow || this.#followed ? null : this.#anchor();
     this.#fill(items);
-    if (toMark && this.#goToMark()) this.#newest.hidden = false;
+    if (target !== undefined && this.#goTo(items, target)) this.#newest.hidden = this.#followed;
+    else if (detached) this.#hold(anchor);
+    else if (toMark && this.#goToMark()) this.#offerNewest();
     else if (entered) this.#goBack();
-    else if (this.#followed || follow) this.toEnd();
+    else if (this.#followed || follow || (left && !anchor?.row.isConnected)) this.toEnd();
     else this.#hold(anchor);
-    if (fresh && !this.#followed) this.#newest.hidden = false;
-    if (this.#scroller.scrollTop < EARLY) this.dispatchEvent(new Event("top"));
+    if (detached) this.#offerNewest();
+    if (fresh && !this.#followed) this.#offerNewest();
+    this.#askForMore();
   }
 
   /** Shows nothing. */
@@ -154,8 +175,9 @@ export class Log extends EventTarget {
   }
 
   get #lastActions() {
-    for (const { row, item } of [...this.#rows.values()].reverse()) {
-      if (item.kind === "message" && item.deletable) return row.querySelector(".actions");
+    for (const { row } of [...this.#rows.values()].reverse()) {
+      const actions = row.querySelector(".actions");
+      if (actions) return actions;
     }
     return null;
   }
@@ -203,12 +225,25 @@ export class Log extends EventTarget {
     if (this.#measure() !== this.#size) return;
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
     const was = this.#followed;
-    this.#followed = scrollHeight - scrollTop - clientHeight < NEAR;
+    this.#followed = !this.#detached && scrollHeight - scrollTop - clientHeight < NEAR;
     if (this.#followed) {
       this.#newest.hidden = true;
       if (!was) this.dispatchEvent(new Event("end"));
     }
+    this.#askForMore();
+  }
+
+  #askForMore() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
     if (scrollTop < EARLY) this.dispatchEvent(new Event("top"));
+    if (this.#detached && scrollHeight - scrollTop - clientHeight < EARLY) {
+      this.dispatchEvent(new Event("bottom"));
+    }
+  }
+
+  #offerNewest() {
+    this.#newest.hidden = false;
+    setText(this.#newest, this.#detached ? "Back to the newest ↓" : "New messages ↓");
   }
 
   /** @param {Element} row */
@@ -259,6 +294,29 @@ export class Log extends EventTarget {
     this.#followed = true;
   }
 
+  /**
+   * Goes to a message, and marks it for a moment; returns whether it is there.
+   *
+   * @param {Item[]} items
+   * @param {number} number
+   */
+  #goTo(items, number) {
+    const item = items.find((one) => one.kind === "message" && one.number === number);
+    const row = item && this.#rows.get(item.id)?.row;
+    if (!row) return false;
+    const { clientHeight, scrollHeight } = this.#scroller;
+    const top = this.#offset(row) - Math.max(0, clientHeight - row.offsetHeight) / 2;
+    this.#scroller.scrollTop = top;
+    this.#followed = !this.#detached && top >= scrollHeight - clientHeight - NEAR;
+    clearTimeout(this.#marked);
+    for (const marked of this.#list.querySelectorAll(".target")) marked.classList.remove("target");
+    row.classList.add("target");
+    this.#marked = setTimeout(() => row.classList.remove("target"), MARKED);
+    row.tabIndex = -1;
+    row.focus({ preventScroll: true });
+    return true;
+  }
+
   #goToMark() {
     const mark = this.#list.querySelector(".new-mark");
     if (!mark) return false;
@@ -278,7 +336,7 @@ export class Log extends EventTarget {
       return;
     }
     this.#followed = false;
-    this.#newest.hidden = false;
+    this.#offerNewest();
     this.#hold({ row, below: place.below });
   }
 }

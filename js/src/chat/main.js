@@ -1,6 +1,7 @@
 // The page of the chat: puts its parts together.
 
 import { Connection } from "./connection.js";
+import { Context } from "./context.js";
 import { Dialogs } from "./dialogs.js";
 import { $, face, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
@@ -10,11 +11,13 @@ import { askBeforeLeaving } from "./leaving.js";
 import { LogView } from "./log-view.js";
 import { MemberList } from "./members.js";
 import { Navigation } from "./navigation.js";
+import { copy } from "./note.js";
 import { Notifier } from "./notify.js";
 import { Outbox } from "./outbox.js";
 import { Presence } from "./presence.js";
 import { refresher } from "./refresh.js";
 import { RoomView } from "./room-view.js";
+import { Search } from "./search.js";
 import { Memory } from "./storage.js";
 import { Store } from "./store.js";
 import { sentence, Typing } from "./typing.js";
@@ -43,9 +46,13 @@ const refresh = refresher({
 const connection = new Connection({
   endpoint: page.endpoint, session,
   received: (text) => receive(events, JSON.parse(text)),
-  missed: (name) => store.missed(Number(name.replace("room-", ""))),
+  missed(name) {
+    store.missed(Number(name.replace("room-", "")));
+    context.reload();
+  },
   lost() {
     store.lost();
+    context.lost();
     outbox.lost();
   },
   troubled(troubled) { outbox.connected = !troubled; },
@@ -63,6 +70,12 @@ const store = new Store({
     }
   },
 });
+const context = new Context({
+  store,
+  ask: (request) => connection.request(request),
+  changed: () => refresh("log"),
+  place: () => logView.place,
+});
 const outbox = new Outbox({
   sock: connection.sock, memory: session, me,
   changed() {
@@ -77,7 +90,7 @@ const typing = new Typing(
   (room) => room === store.current && refresh("typing"),
 );
 const events = eventTable({
-  me, store, outbox, presence, typing,
+  me, store, outbox, presence, typing, context,
   stranger: () => location.reload(),
   welcomed() {
     if (store.current === null) navigation.goHome();
@@ -97,7 +110,7 @@ const events = eventTable({
 // ---- what is shown of it ---------------------------------------------------------------------
 
 const navigation = new Navigation({
-  root: page.root, store, connection, memory: local,
+  root: page.root, store, connection, memory: local, context,
   entered(isOther) {
     if (isOther) logView.enter();
     if (store.current !== null) writing.enter(store.current);
@@ -112,11 +125,14 @@ const go = (id) => navigation.go(id);
 const dialogs = new Dialogs(api, go);
 const writing = new Writing({
   store, outbox, typing, memory: session, most: Number(page.maxText),
-  said: () => logView.follow(),
+  said: toNewest,
 });
 const logView = new LogView({
-  me, store, outbox,
-  edit: (number) => writing.edit(number),
+  me, store, outbox, context, toNewest,
+  edit: (message) => writing.edit(message),
+  copyLink: (number) => copy(
+    new URL(navigation.addressOf(store.current ?? 0, number), location.href).href, "The link is copied.",
+  ),
   confirmDelete: (message, confirmed) => dialogs.confirmDelete(message, me, confirmed),
 });
 const roomView = new RoomView({ store, presence, navigation, writing, api, dialogs, go });
@@ -141,6 +157,12 @@ const people = new Drawer({
 function heard(room, message) {
   if (room.member) notifier.tell(message, room);
   if (room.id === store.current) logView.heard(room, message);
+}
+
+function toNewest() {
+  navigation.toNewest();
+  logView.follow();
+  refresh("log");
 }
 
 /**
@@ -171,6 +193,7 @@ for (const button of [$("browse-rooms"), $("nowhere-browse"), $("refused-browse"
   button.addEventListener("click", () => dialogs.browse());
 }
 $("new-direct").addEventListener("click", () => dialogs.newDirect());
+new Search({ api, room: () => store.room, address: (room, message) => navigation.addressOf(room, message) });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh("log", "rooms");
 });

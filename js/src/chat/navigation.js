@@ -1,4 +1,9 @@
-// From room to room: which one the address names, and what is heard of it.
+// From room to room, and to messages: which one the address names, and what is heard of it.
+
+import { isPlain, within } from "./dom.js";
+
+// What the server takes for a number.
+const MAX_NUMBER = 2 ** 31 - 1;
 
 /**
  * Returns the id of the room that an address names, or null.
@@ -10,11 +15,22 @@ export function roomOf({ pathname }) {
   return match ? Number(match[1]) : null;
 }
 
+/**
+ * Returns the number of the message that an address names, or null.
+ *
+ * @param {{ search: string }} address
+ */
+export function messageIn({ search }) {
+  const number = new URLSearchParams(search).get("message") ?? "";
+  return /^[1-9]\d{0,9}$/.test(number) && Number(number) <= MAX_NUMBER ? Number(number) : null;
+}
+
 export class Navigation {
   #root;
   #store;
   #connection;
   #memory;
+  #context;
   #entered;
   #chosen;
 
@@ -24,35 +40,44 @@ export class Navigation {
    * @param {import("./store.js").Store} options.store
    * @param {Pick<import("./connection.js").Connection, "open" | "close">} options.connection
    * @param {import("./storage.js").Memory} options.memory keeps which room was looked at last.
+   * @param {import("./context.js").Context} options.context
    * @param {(isOther: boolean) => void} options.entered called in each room that is entered, or in
    *   none; isOther: another one than before.
    * @param {() => void} options.chosen called when the user went to a room.
    */
-  constructor({ root, store, connection, memory, entered, chosen }) {
+  constructor({ root, store, connection, memory, context, entered, chosen }) {
     this.#root = root;
     this.#store = store;
     this.#connection = connection;
     this.#memory = memory;
+    this.#context = context;
     this.#entered = entered;
     this.#chosen = chosen;
     addEventListener("popstate", ({ state }) => {
       const id = roomOf(location) ?? state?.room ?? null;
       if (id === null) this.goHome();
-      else this.enter(id);
+      else this.enter(id, messageIn(location));
     });
+    document.addEventListener("click", (event) => this.#clicked(event));
   }
 
-  /** @param {number} id */
-  addressOf(id) {
-    return `${this.#root}rooms/${id}`;
+  /**
+   * Returns the path of a room, or of a message in it.
+   *
+   * @param {number} id
+   * @param {number} [number]
+   */
+  addressOf(id, number) {
+    return `${this.#root}rooms/${id}${number === undefined ? "" : `?message=${number}`}`;
   }
 
   /**
    * Looks at a room; null looks at none.
    *
    * @param {number | null} id
+   * @param {number | null} [number] of a message to go to; null: to the newest ones.
    */
-  enter(id) {
+  enter(id, number = null) {
     const { current, room: before } = this.#store;
     if (current !== id) {
       if (current !== null) this.#connection.close(current, before?.member ?? false);
@@ -65,6 +90,8 @@ export class Navigation {
       if (roomOf(location) === null) history.replaceState({ room: id }, "");
     }
     this.#entered(current !== id);
+    if (number === null) this.#context.leave();
+    else this.#context.jump(number);
   }
 
   /**
@@ -73,9 +100,27 @@ export class Navigation {
    * @param {number} id
    */
   go(id) {
-    if (id !== roomOf(location)) history.pushState(null, "", this.addressOf(id) + location.search);
+    this.#write("pushState", id, null);
     this.enter(id);
     this.#chosen();
+  }
+
+  /**
+   * Goes to a message, and has the address say so.
+   *
+   * @param {number} id of its room.
+   * @param {number} number
+   */
+  jumpTo(id, number) {
+    this.#write("pushState", id, number);
+    this.enter(id, number);
+  }
+
+  /** Goes back from a message to the newest ones of its room. */
+  toNewest() {
+    const room = roomOf(location);
+    if (room !== null) this.#write("replaceState", room, null);
+    this.#context.leave();
   }
 
   /**
@@ -85,7 +130,7 @@ export class Navigation {
    */
   start(named) {
     const first = named ?? this.#memory.get("room");
-    if (first !== null) this.enter(first);
+    if (first !== null) this.enter(first, named === null ? null : messageIn(location));
   }
 
   /** Enters the room of an address that names none: the last one, else the first. */
@@ -107,6 +152,35 @@ export class Navigation {
     this.#memory.set("room", null);
     const other = this.#mine.find((room) => room.id !== this.#store.current);
     if (other) this.go(other.id);
+  }
+
+  /**
+   * Writes an address, where it is another one. What else it asks for stays.
+   *
+   * @param {"pushState" | "replaceState"} how
+   * @param {number} id
+   * @param {number | null} number
+   */
+  #write(how, id, number) {
+    if (id === roomOf(location) && number === messageIn(location)) return;
+    const query = new URLSearchParams(location.search);
+    query.delete("message");
+    if (number !== null) query.set("message", String(number));
+    history[how](null, "", `${this.addressOf(id)}${query.size ? `?${query}` : ""}`);
+  }
+
+  /**
+   * Follows a link to a message without loading the page anew.
+   *
+   * @param {MouseEvent} event
+   */
+  #clicked(event) {
+    const link = /** @type {HTMLAnchorElement | null} */ (within(event, "a[href]"));
+    if (!link || event.defaultPrevented || !isPlain(event) || link.origin !== location.origin) return;
+    const [id, number] = [roomOf(link), messageIn(link)];
+    if (id === null || number === null || link.pathname !== this.addressOf(id)) return;
+    event.preventDefault();
+    this.jumpTo(id, number);
   }
 
   get #mine() {

@@ -64,6 +64,31 @@ export interface HistoryPage {
   more: boolean;
 }
 
+export type Side = "both" | "before" | "after";
+
+/** The messages around one, or only those before or after it. */
+export interface AroundPage {
+  type: "around";
+  room: number;
+  number: number;
+  side: Side;
+  version: number;
+  messages: Message[];
+  /** Whether there are earlier, or later, ones; null on the side that was not asked for. */
+  earlier: boolean | null;
+  later: boolean | null;
+}
+
+/** A message that the search has found. */
+export interface Hit {
+  room: Pick<ToldRoom, "id" | "kind" | "name">;
+  number: number;
+  author: Person;
+  time: string;
+  /** A part of its text; every second string, from the second on, is what was looked for. */
+  excerpt: string[];
+}
+
 export interface SincePage {
   type: "since";
   room: number;
@@ -94,6 +119,7 @@ export interface Events {
   opened: { type: "opened"; room: ToldRoom; members: Person[] };
   message: Message;
   history: HistoryPage;
+  around: AroundPage;
   since: SincePage;
   room: { type: "room"; room: ToldRoom };
   /** removed_by: the administrator, where the room is no more. */
@@ -113,4 +139,5 @@ export type Request =
   | { type: "open" | "close" | "typing"; room: number }
   | { type: "history"; room: number; before: number | null }
   | { type: "since"; room: number; version: number }
+  | { type: "around"; room: number; number: number; side: Side }
   | { type: "read"; room: number; number: number };

@@ -7,6 +7,7 @@ import { clockOf, exactOf } from "./times.js";
 /** @import { Item, MessageItem } from "./items.js" */
 
 const PENCIL = "M4 20l1-4L16.5 4.5a1.8 1.8 0 0 1 2.5 0l.5.5a1.8 1.8 0 0 1 0 2.5L8 19l-4 1Z";
+const LINK = "M9.5 14.5 14.5 9.5M8 11.5 6 13.5a3.4 3.4 0 0 0 4.8 4.8l2-2M16 12.5l2-2a3.4 3.4 0 0 0-4.8-4.8l-2 2";
 const BIN = "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.3 10.5v6M13.7 10.5v6";
 
 /** @type {Record<string, Record<import("./outbox.js").Entry["type"], string>>} */
@@ -68,7 +69,7 @@ function fillMessage(row, item) {
   const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", textOf(item), " ", footOf(item));
   /** @type {Element[]} */
   const parts = [face(item.author.name), bubble];
-  if (item.deletable) parts.push(actions(item));
+  if (item.number !== null && !item.deleted) parts.push(actions(item));
   if (item.state === "failed" || item.reason) parts.push(trouble(item));
   row.replaceChildren(...parts);
   return row;
@@ -103,10 +104,10 @@ function footOf(item) {
 }
 
 /** @param {MessageItem} item */
-function actions({ editable, own }) {
-  const made = make("div", { class: "actions" });
+function actions({ editable, deletable, own }) {
+  const made = make("div", { class: "actions" }, action("permalink", "Copy link", LINK));
   if (editable) made.append(action("edit", "Edit", PENCIL));
-  made.append(action("delete", own ? "Delete" : "Remove", BIN));
+  if (deletable) made.append(action("delete", own ? "Delete" : "Remove", BIN));
   return made;
 }
 

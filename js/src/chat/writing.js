@@ -6,7 +6,6 @@ import { $ } from "./dom.js";
 /** @import { Written } from "./composer.js" */
 
 export class Writing {
-  #store;
   #composer;
 
   /**
@@ -19,7 +18,6 @@ export class Writing {
    * @param {() => void} parts.said called when something new goes out.
    */
   constructor({ store, outbox, typing, memory, most, said }) {
-    this.#store = store;
     const composer = new Composer({
       form: $("say"), field: $("text"), submit: $("send"), counter: $("counter"),
       editing: $("editing"), cancel: $("cancel-edit"),
@@ -49,7 +47,7 @@ export class Writing {
     });
     on("last", (room) => {
       const message = store.lastOwn(room);
-      if (message) this.edit(message.number);
+      if (message) this.edit(message);
     });
   }
 
@@ -65,11 +63,10 @@ export class Writing {
   /**
    * Changes a message of one's own.
    *
-   * @param {number} number
+   * @param {import("./protocol.js").Message} message
    */
-  edit(number) {
-    const message = this.#store.room?.timeline.get(number);
-    if (message && !message.deleted) this.#composer.edit(message);
+  edit(message) {
+    if (!message.deleted) this.#composer.edit(message);
   }
 
   /**

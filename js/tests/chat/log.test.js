@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { beforeEach, describe, test } from "node:test";
+import { beforeEach, describe, mock, test } from "node:test";
 import { itemsOf } from "../../src/chat/items.js";
 import { linked } from "../../src/chat/links.js";
 import { Log } from "../../src/chat/log.js";
@@ -152,7 +152,7 @@ describe("rows", () => {
   test("an administrator can remove what others say, and change one's own alone", () => {
     show([message(1), message(2, { author: ADA })], { mayPost: true, mayModerate: true });
     const labels = rows().map((row) => [...row.querySelectorAll("button")].map((button) => button.title));
-    assert.deepEqual(labels, [["Remove"], ["Edit", "Delete"]]);
+    assert.deepEqual(labels, [["Copy link", "Remove"], ["Copy link", "Edit", "Delete"]]);
   });
 
   test("only one's own messages can be changed, and only where one may write", () => {
@@ -247,19 +247,11 @@ describe("what is drawn", () => {
   }
 
   for (const count of [20, 600]) {
-    test(`a message below ${count} others is the only row that is touched`, () => {
+    test(`a message below ${count} others takes the stop of Tab from one row, and touches no other`, () => {
       const messages = conversation(count);
       show(messages);
       const added = message(count + 1, { time: NOW.toISOString() });
       const touched = drawn(() => show([...messages, added]));
-      assert.deepEqual([...touched], [rows().at(-1)]);
-    });
-
-    test(`one's own below ${count} others takes the stop of Tab from one row`, () => {
-      const messages = conversation(count);
-      show(messages);
-      const own = message(count + 1, { author: ADA, time: NOW.toISOString() });
-      const touched = drawn(() => show([...messages, own]));
       assert.deepEqual(touched, new Set([rows()[count - 1], rows()[count]]));
     });
 
@@ -344,6 +336,60 @@ describe("the reader's place", () => {
     show(range(31, 90));
     assert.equal(scroller.scrollTop, 300 + 20 * 20);
     assert.equal($("newest").hidden, true);
+  });
+
+  test("a message that is wanted comes into the middle, with the focus, and is marked for a moment", () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const scroller = layOut();
+    show(range(1, 60), { target: 30 });
+    const row = rows()[29];
+    // One more row is the day's.
+    assert.equal(scroller.scrollTop, 30 * 20 - 40);
+    assert.equal(document.activeElement, row);
+    assert.ok(row.classList.contains("target"));
+    assert.equal(log.followed, false);
+    assert.equal(log.place, 28);
+    show(range(1, 60), { target: 31 });
+    assert.deepEqual(rows().filter(({ classList }) => classList.contains("target")), [rows()[30]]);
+    mock.timers.tick(4000);
+    assert.equal($("log").querySelector(".target"), null);
+    show(range(1, 60), { target: 60 });
+    assert.equal(log.followed, true);
+    assert.equal($("newest").hidden, true);
+    mock.timers.reset();
+  });
+
+  test("the messages around one have no end: it asks for more on both sides, or for the newest", () => {
+    const scroller = layOut();
+    const asked = [];
+    for (const type of ["top", "bottom", "newest", "end"]) log.addEventListener(type, () => asked.push(type));
+    show(range(101, 160));
+    asked.length = 0;
+    show(range(1, 60), { detached: true, target: 30 });
+    assert.deepEqual([$("newest").hidden, $("newest").textContent], [false, "Back to the newest ↓"]);
+    asked.length = 0;
+    scrollTo(scroller, 1120);
+    assert.deepEqual(asked, ["bottom"]);
+    assert.equal(log.followed, false);
+    const before = scroller.scrollTop;
+    show(range(1, 80), { detached: true });
+    assert.equal(scroller.scrollTop, before);
+    scrollTo(scroller, 0);
+    assert.equal(asked.at(-1), "top");
+    fire($("newest"), "click");
+    assert.ok(asked.includes("newest"));
+    // They are a part of all now: the reader stays where they are.
+    scrollTo(scroller, 600);
+    show(range(1, 200));
+    assert.equal(scroller.scrollTop, 600);
+    // Something else is shown: that begins at its end.
+    show(range(1, 60), { detached: true });
+    show(range(301, 360));
+    assert.equal(log.followed, true);
+    assert.equal($("newest").hidden, true);
+    show(range(1, 60), { detached: true });
+    show(range(301, 361), { fresh: true, follow: true });
+    assert.equal(log.followed, true);
   });
 
   test("one's own message leads to the end", () => {

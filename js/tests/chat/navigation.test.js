@@ -1,24 +1,27 @@
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
-import { Navigation, roomOf } from "../../src/chat/navigation.js";
+import { beforeEach, describe, test } from "node:test";
+import { messageIn, Navigation, roomOf } from "../../src/chat/navigation.js";
 import { Memory } from "../../src/chat/storage.js";
 import { Store } from "../../src/chat/store.js";
-import { ADA, loadPage, room, teller } from "./page.js";
+import { ADA, fire, loadPage, room, teller } from "./page.js";
 
 let store;
 let memory;
 let heard;
 let entered;
+let jumps;
 let navigation;
 
 function load(path, ...rooms) {
   loadPage(path);
   heard = [];
   entered = [];
+  jumps = [];
   memory = new Memory("localStorage", "chat.1");
   store = new Store({ me: ADA, ask: () => {}, changed: () => {} });
   navigation = new Navigation({
     root: "/", store, memory,
+    context: { jump: (number) => jumps.push([store.current, number]), leave: () => jumps.push(null) },
     connection: {
       open: (id) => heard.push(["open", id]),
       close: (id, isMember) => heard.push(["close", id, isMember]),
@@ -123,4 +126,86 @@ test("who leaves a room goes on to another one, if there is one", () => {
   navigation.goOn();
   assert.equal(store.current, 3);
   assert.equal(memory.get("room"), null);
+});
+
+for (const [search, number] of [
+  ["?message=5", 5], ["?transport=websocket&message=17", 17], ["", null], ["?message=", null], ["?message=0", null],
+  ["?message=-1", null], ["?message=1.5", null], ["?message=x", null], ["?message=2147483647", 2147483647],
+  ["?message=2147483648", null], ["?message=99999999999", null],
+]) {
+  test(`${search} names ${number ?? "no message"}`, () => assert.equal(messageIn({ search }), number));
+}
+
+const address = () => location.pathname + location.search;
+
+test("the address names the message that is gone to, until the newest ones are", () => {
+  navigation.enter(3);
+  navigation.jumpTo(4, 17);
+  assert.equal(address(), "/rooms/4?transport=websocket&message=17");
+  assert.deepEqual(jumps, [null, [4, 17]]);
+  const { length } = history;
+  navigation.jumpTo(4, 17);
+  assert.equal(history.length, length);
+  navigation.toNewest();
+  assert.equal(address(), "/rooms/4?transport=websocket");
+  assert.equal(history.length, length);
+  assert.deepEqual(jumps.slice(2), [[4, 17], null]);
+  navigation.jumpTo(4, 17);
+  navigation.go(4);
+  assert.equal(address(), "/rooms/4?transport=websocket");
+  assert.equal(jumps.at(-1), null);
+});
+
+test("a page that is loaded at a message goes there", () => {
+  load("/rooms/3?message=5", LOBBY);
+  navigation.start(3);
+  assert.deepEqual(jumps, [[3, 5]]);
+  load("/?message=5", LOBBY);
+  navigation.start(null);
+  assert.deepEqual(jumps, []);
+});
+
+test("back leads to the message that was looked at there", async () => {
+  navigation.jumpTo(3, 5);
+  navigation.go(4);
+  const back = new Promise((resolve) => { window.addEventListener("popstate", resolve); });
+  history.back();
+  await back;
+  assert.deepEqual(jumps.at(-1), [3, 5]);
+});
+
+describe("a link", () => {
+  function click(href, init = {}) {
+    const link = document.createElement("a");
+    link.href = href;
+    link.append(document.createElement("b"));
+    document.body.append(link);
+    let taken = false;
+    // The document of a test goes nowhere.
+    window.addEventListener("click", (event) => {
+      taken = event.defaultPrevented;
+      event.preventDefault();
+    }, { once: true });
+    fire(link.firstChild, "click", init);
+    return taken;
+  }
+
+  test("to a message is followed by the page itself", () => {
+    assert.equal(click("/rooms/4?message=17"), true);
+    assert.equal(click("http://chat.test/rooms/3?message=2#x"), true);
+    assert.deepEqual(jumps, [[4, 17], [3, 2]]);
+    assert.equal(address(), "/rooms/3?transport=websocket&message=2");
+  });
+
+  test("elsewhere, or with a modifier, is the browser's", () => {
+    for (const href of [
+      "/rooms/4", "/rooms/4?message=x", "/rooms/x?message=1", "/other/rooms/4?message=1",
+      "http://other.test/rooms/4?message=17", "https://chat.test/rooms/4?message=17", "mailto:a@b.c",
+    ]) assert.equal(click(href), false, href);
+    for (const modifier of ["ctrlKey", "metaKey", "shiftKey", "altKey"]) {
+      assert.equal(click("/rooms/4?message=17", { [modifier]: true }), false);
+    }
+    assert.equal(click("/rooms/4?message=17", { button: 1 }), false);
+    assert.deepEqual(jumps, []);
+  });
 });

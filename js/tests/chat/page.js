@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { JSDOM } from "jsdom";
+import { Context } from "../../src/chat/context.js";
 import { eventTable, receive } from "../../src/chat/events.js";
 import { Outbox } from "../../src/chat/outbox.js";
 import { Presence } from "../../src/chat/presence.js";
@@ -76,10 +77,11 @@ export function teller({
   outbox = new Outbox({ sock, memory: new Memory("sessionStorage", "chat"), me: ADA, changed: nothing }),
   presence = new Presence(nothing),
   typing = new Typing(nothing, nothing),
+  context = new Context({ store, ask: nothing, changed: nothing }),
   welcomed = nothing, stranger = nothing, renamed = nothing, refused = nothing,
 }) {
   const table = eventTable({
-    me: ADA, store, outbox, presence, typing, welcomed, stranger, renamed, refused,
+    me: ADA, store, outbox, presence, typing, context, welcomed, stranger, renamed, refused,
   });
   return (event) => receive(table, event);
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
+import { Context } from "../../src/chat/context.js";
 import { Dialogs } from "../../src/chat/dialogs.js";
 import { Refused } from "../../src/chat/http.js";
 import { LogView } from "../../src/chat/log-view.js";
@@ -19,10 +20,12 @@ import { ADA, fire, GRACE, loadPage, message, room, teller } from "./page.js";
 let $;
 let store;
 let outbox;
+let context;
 let tell;
 let asked;
 let said;
 let confirmed;
+let copied;
 let answer;
 let went;
 let writing;
@@ -32,24 +35,31 @@ let roomView;
 beforeEach(() => {
   $ = loadPage("/rooms/3");
   hide(false);
-  [asked, said, confirmed, went] = [[], 0, [], []];
+  [asked, said, confirmed, copied, went] = [[], 0, [], [], []];
   const nothing = () => {};
   const memory = new Memory("sessionStorage", "chat.1");
   store = new Store({ me: ADA, ask: (request) => asked.push(request), changed: nothing });
   outbox = new Outbox({ sock: new ReconnectingSockJS("http://chat.test/chat"), memory, me: ADA, changed: nothing });
   const presence = new Presence(nothing);
   const typing = new Typing((id) => asked.push({ type: "typing", room: id }), nothing);
-  tell = teller({ store, outbox, presence, typing });
+  context = new Context({ store, ask: (request) => asked.push(request), changed: nothing, place: () => logView.place });
+  tell = teller({ store, outbox, presence, typing, context });
   writing = new Writing({ store, outbox, typing, memory, most: 100, said: () => { said += 1; } });
   logView = new LogView({
-    me: ADA, store, outbox,
-    edit: (number) => writing.edit(number),
+    me: ADA, store, outbox, context,
+    edit: (changed) => writing.edit(changed),
+    copyLink: (number) => copied.push(number),
+    toNewest() {
+      context.leave();
+      logView.follow();
+      logView.show();
+    },
     confirmDelete: ({ text }, act) => confirmed.push({ text, act }),
   });
   const go = (id) => went.push(id);
   const api = { post: async (path) => answer(path) };
   const navigation = new Navigation({
-    root: "/", store, memory, connection: { open: nothing, close: nothing },
+    root: "/", store, memory, context, connection: { open: nothing, close: nothing },
     entered: nothing, chosen: nothing,
   });
   roomView = new RoomView({
@@ -168,6 +178,58 @@ describe("the log", () => {
     assert.equal(outbox.entriesOf(3)[0].type, "delete");
   });
 
+  test("has the address of a message copied, and no link at what is deleted", () => {
+    enter({ count: 2 });
+    tell(message(2, { version: 3, deleted: true, text: "" }));
+    logView.show();
+    assert.equal($("log").querySelectorAll(".permalink").length, 1);
+    fire($("log").querySelector(".permalink"), "click");
+    assert.deepEqual(copied, [1]);
+  });
+
+  test("shows the messages around one in place of the newest, reads none of them, and goes back", () => {
+    enter({ count: 100, read: 90, more: true });
+    store.room.timeline.clear();
+    page(51, 100, true);
+    asked.length = 0;
+    context.jump(10);
+    logView.show();
+    // Nothing is read while somebody is on their way to something else.
+    assert.deepEqual(asked.filter(({ type }) => type === "read"), []);
+    const messages = Array.from({ length: 20 }, (_, index) => message(index + 1, { author: index ? GRACE : ADA }));
+    tell({ type: "around", room: 3, number: 10, side: "both", version: 100, messages, earlier: false, later: true });
+    outbox.say(3, "on its way");
+    logView.show();
+    assert.deepEqual(rows(), messages.map(({ number }) => String(number)));
+    assert.equal(document.activeElement.dataset.number, "10");
+    assert.equal(marks(), 0);
+    assert.equal($("beginning").hidden, false);
+    assert.equal($("note").textContent, "");
+    // jsdom lays nothing out: both ends are near.
+    assert.deepEqual(asked.at(-1), { type: "around", room: 3, number: 20, side: "after" });
+    fire($("log").querySelector("button.edit"), "click");
+    assert.equal($("text").value, "text 1");
+    fire($("log").querySelector("button.delete"), "click");
+    assert.equal(confirmed[0].text, "text 1");
+    fire($("newest"), "click");
+    assert.equal(rows().length, 51);
+    assert.deepEqual(asked.at(-1), { type: "read", room: 3, number: 100 });
+  });
+
+  test("says quietly that a message is no more, or never was", () => {
+    enter({ count: 2 });
+    tell(message(2, { version: 3, deleted: true, text: "" }));
+    context.jump(2);
+    logView.show();
+    assert.equal($("note").textContent, "That message was deleted.");
+    assert.equal(document.activeElement.dataset.number, "2");
+    context.jump(7);
+    tell({ type: "around", room: 3, number: 7, side: "both", version: 3, messages: [message(1)], earlier: false, later: false });
+    logView.show();
+    assert.equal($("note").textContent, "There is no such message in this room.");
+    assert.deepEqual(rows(), ["1", "2"]);
+  });
+
   test("has what failed sent again or forgotten", () => {
     enter();
     const keys = ["a", "b"].map((text) => outbox.say(3, text));
@@ -203,7 +265,7 @@ describe("writing", () => {
     enter();
     tell(message(1, { author: ADA }));
     asked.length = 0;
-    writing.edit(1);
+    writing.edit(store.room.timeline.get(1));
     write("text 2");
     writing.enter(4);
     store.lost();
@@ -219,18 +281,17 @@ describe("writing", () => {
     assert.equal($("text").value, "text 1");
     fire($("say"), "submit");
     assert.deepEqual(entries(), []);
-    writing.edit(1);
+    writing.edit(store.room.timeline.get(1));
     write("better");
     fire($("say"), "submit");
     assert.deepEqual(entries(), [["edit", "better"]]);
     assert.equal(said, 0);
   });
 
-  test("does not edit what is deleted or unknown", () => {
+  test("does not edit what is deleted", () => {
     enter();
     tell(message(1, { author: ADA, deleted: true, text: "" }));
-    writing.edit(1);
-    writing.edit(7);
+    writing.edit(store.room.timeline.get(1));
     assert.equal($("editing").hidden, true);
   });
 });
@@ -276,7 +337,7 @@ describe("the room", () => {
   test("that is refused says so, and what is edited is put away", () => {
     enter();
     tell(message(1, { author: ADA }));
-    writing.edit(1);
+    writing.edit(store.room.timeline.get(1));
     tell({ type: "error", code: "bad-room", text: "There is no such room.", room: 3 });
     roomView.show();
     assert.deepEqual(shown("say", "refused"), ["refused"]);
