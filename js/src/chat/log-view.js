@@ -3,6 +3,7 @@
 import { $, make, setText } from "./dom.js";
 import { itemsOf } from "./items.js";
 import { Log } from "./log.js";
+import { isMarkup, isReady, plain } from "./markdown.js";
 
 /** @import { Wishes } from "./log.js" */
 /** @import { Message, Person } from "./protocol.js" */
@@ -33,9 +34,10 @@ export class LogView {
    * @param {Store} parts.store
    * @param {import("./outbox.js").Outbox} parts.outbox
    * @param {(number: number) => void} parts.edit changes a message of the current room.
+   * @param {(number: number) => void} parts.reply begins a reply to a message of the current room.
    * @param {(message: Message, confirmed: () => void) => void} parts.confirmDelete asks first.
    */
-  constructor({ me, store, outbox, edit, confirmDelete }) {
+  constructor({ me, store, outbox, edit, reply, confirmDelete }) {
     this.#me = me;
     this.#store = store;
     this.#outbox = outbox;
@@ -51,6 +53,7 @@ export class LogView {
     on("top", () => store.older(store.current));
     on("end", () => this.#read());
     on("edit", ({ number }) => edit(number));
+    on("reply", ({ number }) => reply(number));
     on("delete", ({ number }) => {
       const { room } = store;
       const message = room?.timeline.get(number);
@@ -84,7 +87,7 @@ export class LogView {
       this.#mark ??= room.read;
       return;
     }
-    const announced = make("p", {}, `${message.author.name}: ${message.text}`);
+    const announced = make("p", {}, `${message.author.name}: ${plain(message.text)}`);
     $("announcer").append(announced);
     if ($("announcer").children.length > ANNOUNCED) $("announcer").firstElementChild?.remove();
   }
@@ -103,7 +106,9 @@ export class LogView {
     }
     const mark = room && loaded ? this.#markIn(room) : null;
     const items = itemsOf({
-      messages: room?.timeline.messages ?? [], entries, me: this.#me, mark,
+      messages: room?.timeline.messages ?? [], entries, me: this.#me, room: current, mark,
+      quoteOf: (number) => room?.timeline.quote(number) ?? null,
+      isRich: isReady() ? isMarkup : undefined,
       mayPost: room?.can.includes("post") ?? false,
       mayModerate: room?.can.includes("moderate") ?? false,
     });

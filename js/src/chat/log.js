@@ -13,6 +13,7 @@ import { fillRow, makeRow } from "./row.js";
  * @property {null} top earlier messages.
  * @property {null} end the end is reached.
  * @property {{ number: number }} edit
+ * @property {{ number: number }} reply
  * @property {{ number: number }} delete
  * @property {{ key: string }} retry
  * @property {{ key: string }} discard
@@ -133,7 +134,8 @@ export class Log extends EventTarget {
     this.#offerActions();
     // A button that was replaced while it had the focus gives it to its successor.
     if (focused && !focused.isConnected) {
-      const successor = focusedRow?.isConnected && focusedRow.querySelector("button");
+      /** @type {HTMLElement | null | false | undefined} */
+      const successor = focusedRow?.isConnected && focusedRow.querySelector(".actions button, .choices button");
       (successor || this.#scroller).focus({ preventScroll: true });
     }
   }
@@ -155,7 +157,7 @@ export class Log extends EventTarget {
 
   get #lastActions() {
     for (const { row, item } of [...this.#rows.values()].reverse()) {
-      if (item.kind === "message" && item.deletable) return row.querySelector(".actions");
+      if (item.kind === "message" && (item.answerable || item.deletable)) return row.querySelector(".actions");
     }
     return null;
   }

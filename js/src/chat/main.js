@@ -8,6 +8,7 @@ import { eventTable, receive } from "./events.js";
 import { Api, messageOf } from "./http.js";
 import { askBeforeLeaving } from "./leaving.js";
 import { LogView } from "./log-view.js";
+import { whenReady } from "./markdown.js";
 import { MemberList } from "./members.js";
 import { Navigation } from "./navigation.js";
 import { Notifier } from "./notify.js";
@@ -35,8 +36,12 @@ const refresh = refresher({
   room: () => roomView.show(),
   members: () => members.show(store.room?.members ?? null, (id) => presence.has(id)),
   typing: () => setText($("typing"), sentence(typing.names(store.current))),
-  log: () => logView.show(),
+  log() {
+    logView.show();
+    writing.showReply();
+  },
 });
+whenReady(() => refresh("log"));
 
 // ---- what is known, and the connection by which it comes -------------------------------------
 
@@ -117,6 +122,7 @@ const writing = new Writing({
 const logView = new LogView({
   me, store, outbox,
   edit: (number) => writing.edit(number),
+  reply: (number) => writing.reply(number),
   confirmDelete: (message, confirmed) => dialogs.confirmDelete(message, me, confirmed),
 });
 const roomView = new RoomView({ store, presence, navigation, writing, api, dialogs, go });
@@ -171,6 +177,7 @@ for (const button of [$("browse-rooms"), $("nowhere-browse"), $("refused-browse"
   button.addEventListener("click", () => dialogs.browse());
 }
 $("new-direct").addEventListener("click", () => dialogs.newDirect());
+$("format-help").addEventListener("click", () => $("format-dialog").showModal());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh("log", "rooms");
 });

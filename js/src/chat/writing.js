@@ -2,12 +2,14 @@
 
 import { Composer } from "./composer.js";
 import { $ } from "./dom.js";
+import { Replying } from "./replying.js";
 
 /** @import { Written } from "./composer.js" */
 
 export class Writing {
   #store;
   #composer;
+  #replying;
 
   /**
    * @param {object} parts
@@ -25,6 +27,9 @@ export class Writing {
       editing: $("editing"), cancel: $("cancel-edit"),
     }, memory, most);
     this.#composer = composer;
+    this.#replying = new Replying({ bar: $("replying"), field: $("text"), cancel: $("cancel-reply") }, {
+      memory, quote: (number) => store.room?.timeline.quote(number) ?? null, canceled: () => composer.focus(),
+    });
     /**
      * Listens to what the composer tells of the current room.
      *
@@ -39,7 +44,7 @@ export class Writing {
     on("say", (room, { text }) => {
       said();
       typing.said(room);
-      outbox.say(room, text);
+      outbox.say(room, text, this.#replying.take());
     });
     on("change", (room, { number, text }) => {
       if (store.room?.timeline.get(number)?.text !== text) outbox.edit(room, number, text);
@@ -60,6 +65,7 @@ export class Writing {
    */
   enter(room) {
     this.#composer.enter(room);
+    this.#replying.enter(room);
   }
 
   /**
@@ -70,6 +76,22 @@ export class Writing {
   edit(number) {
     const message = this.#store.room?.timeline.get(number);
     if (message && !message.deleted) this.#composer.edit(message);
+  }
+
+  /**
+   * Begins a reply to a message.
+   *
+   * @param {number} number
+   */
+  reply(number) {
+    this.#composer.cancel();
+    this.#replying.begin(number);
+    this.#composer.focus();
+  }
+
+  /** Shows the message that is answered, as it is now. */
+  showReply() {
+    this.#replying.show();
   }
 
   /**

@@ -15,8 +15,12 @@ beforeEach(() => {
 
 const NOW = new Date(2026, 0, 5, 12, 1);
 
-function show(messages, { entries = [], mark = null, mayPost = true, mayModerate, ...options } = {}) {
-  log.show(3, itemsOf({ messages, entries, me: ADA, mark, mayPost, mayModerate, now: NOW }), options);
+function show(messages, {
+  entries = [], mark = null, mayPost = true, mayModerate, quoteOf = () => null, isRich, ...options
+} = {}) {
+  log.show(3, itemsOf({
+    messages, entries, me: ADA, room: 3, mark, mayPost, mayModerate, quoteOf, isRich, now: NOW,
+  }), options);
 }
 
 const rows = () => [...$("log").querySelectorAll(".message")];
@@ -152,7 +156,7 @@ describe("rows", () => {
   test("an administrator can remove what others say, and change one's own alone", () => {
     show([message(1), message(2, { author: ADA })], { mayPost: true, mayModerate: true });
     const labels = rows().map((row) => [...row.querySelectorAll("button")].map((button) => button.title));
-    assert.deepEqual(labels, [["Remove"], ["Edit", "Delete"]]);
+    assert.deepEqual(labels, [["Reply", "Remove"], ["Reply", "Edit", "Delete"]]);
   });
 
   test("only one's own messages can be changed, and only where one may write", () => {
@@ -247,20 +251,22 @@ describe("what is drawn", () => {
   }
 
   for (const count of [20, 600]) {
-    test(`a message below ${count} others is the only row that is touched`, () => {
-      const messages = conversation(count);
-      show(messages);
-      const added = message(count + 1, { time: NOW.toISOString() });
-      const touched = drawn(() => show([...messages, added]));
-      assert.deepEqual([...touched], [rows().at(-1)]);
+    test(`a message below ${count} others is the only row that is drawn, and takes the stop of Tab from one`, () => {
+      for (const author of [ADA, GRACE]) {
+        const messages = conversation(count);
+        show(messages);
+        const added = message(count + 1, { author, time: NOW.toISOString() });
+        const touched = drawn(() => show([...messages, added]));
+        assert.deepEqual(touched, new Set([rows()[count - 1], rows()[count]]));
+      }
     });
 
-    test(`one's own below ${count} others takes the stop of Tab from one row`, () => {
+    test(`where one may not write, a message below ${count} others is the only row that is touched`, () => {
       const messages = conversation(count);
-      show(messages);
-      const own = message(count + 1, { author: ADA, time: NOW.toISOString() });
-      const touched = drawn(() => show([...messages, own]));
-      assert.deepEqual(touched, new Set([rows()[count - 1], rows()[count]]));
+      show(messages, { mayPost: false });
+      const added = message(count + 1, { time: NOW.toISOString() });
+      const touched = drawn(() => show([...messages, added], { mayPost: false }));
+      assert.deepEqual([...touched], [rows().at(-1)]);
     });
 
     test(`a change of one of ${count} touches its row alone`, () => {
