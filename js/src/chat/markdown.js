@@ -147,7 +147,7 @@ function blocksOf(tokens) {
         before.append("\n".repeat((token.map?.[0] ?? end) - end + 1));
         stack.push(before);
       } else {
-        stack.push(opened(token, parent));
+        stack.push(opened(token, parent, parent === root));
       }
     } else if (token.nesting < 0) {
       stack.pop();
@@ -168,11 +168,13 @@ function blocksOf(tokens) {
  *
  * @param {Tokens[number]} token
  * @param {Element} parent
+ * @param {boolean} [isOutermost] whether it is a block that is in no other one.
  */
-function opened({ type, hidden, attrs }, parent) {
+function opened({ type, hidden, attrs }, parent, isOutermost = false) {
   if (hidden || !Object.hasOwn(TAGS, type)) return parent;
   const tag = TAGS[type];
-  const element = make(tag, { dir: ["li", "p"].includes(tag) && "auto" });
+  // By its first letter, in all of its parts alike.
+  const element = make(tag, { dir: isOutermost && "auto" });
   const start = attrs?.find(([name]) => name === "start");
   if (tag === "ol" && start) element.setAttribute("start", String(start[1]));
   parent.append(element);

@@ -63,7 +63,6 @@ function fillMessage(row, item) {
   row.className = "message";
   row.classList.toggle("own", item.own);
   row.classList.toggle("together", item.together);
-  row.classList.toggle("reply-row", item.quote !== null && !item.deleted);
   Object.assign(row.dataset, {
     number: item.number ?? "", key: item.key, state: item.state, author: item.author.id,
   });

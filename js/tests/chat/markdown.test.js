@@ -176,8 +176,8 @@ function generator(seed) {
 
 const ATTRIBUTES = {
   A: ["href", "rel", "target", "title"], BUTTON: ["class", "type"], DIV: ["class", "dir"], OL: ["dir", "start"],
-  PRE: ["aria-label", "dir", "role", "tabindex"], P: ["class", "dir"], LI: ["dir"], BLOCKQUOTE: [],
-  CODE: [], EM: [], S: [], STRONG: [], UL: [],
+  PRE: ["aria-label", "dir", "role", "tabindex"], P: ["class", "dir"], LI: [], BLOCKQUOTE: ["dir"],
+  CODE: [], EM: [], S: [], STRONG: [], UL: ["dir"],
 };
 
 function assertHarmless(element) {
