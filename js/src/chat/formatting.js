@@ -14,9 +14,9 @@ const usesCommand = () => /Mac|iP/.test(navigator.platform);
  */
 export function format(field, { key, ctrlKey, metaKey, altKey, shiftKey }) {
   const [wanted, other] = usesCommand() ? [metaKey, ctrlKey] : [ctrlKey, metaKey];
-  const mark = MARKS[key.toLowerCase()];
-  if (!mark || !wanted || other || altKey || shiftKey) return false;
-  wrap(field, mark);
+  const letter = key.toLowerCase();
+  if (!Object.hasOwn(MARKS, letter) || !wanted || other || altKey || shiftKey) return false;
+  wrap(field, MARKS[letter]);
   return true;
 }
 
