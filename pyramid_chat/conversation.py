@@ -124,7 +124,10 @@ def _told_all(
         .limit(limit)
     )
     rows = session.execute(quotes.joined(query))
-    return [told(*row[:3], quote=quotes.told(row[3], row[4], row[5])) for row in rows]
+    return [
+        told(message, author, remover, quotes.told(*quoted))
+        for message, author, remover, *quoted in rows
+    ]
 
 
 def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
