@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, aliased
 
-from pyramid_chat import messages, search_index
+from pyramid_chat import messages, quotes, search_index
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import Message, Room, User, now
 
@@ -33,14 +33,28 @@ def next_version(session: Session, room_id: int) -> int | None:
     )
 
 
-def add(session: Session, room_id: int, version: int, user_id: int, key: str, text: str) -> Message:
+def add(
+    session: Session,
+    room_id: int,
+    version: int,
+    user_id: int,
+    key: str,
+    text: str,
+    reply_to: int | None = None,
+) -> Message:
     """Keeps a new message.
 
     Raises:
         sqlalchemy.exc.IntegrityError: its author has used the key.
     """
     message = Message(
-        room_id=room_id, number=version, version=version, author_id=user_id, key=key, text=text
+        room_id=room_id,
+        number=version,
+        version=version,
+        author_id=user_id,
+        key=key,
+        text=text,
+        reply_to=reply_to,
     )
     session.add(message)
     session.flush()
@@ -148,14 +162,18 @@ def _told_all(
 ) -> list[JSONObject]:
     remover = aliased(User)
     query = (
-        select(Message, User.name, remover.name)
+        select(Message, User.name, remover.name, *quotes.COLUMNS)
         .join(User, User.id == Message.author_id)
         .outerjoin(remover, remover.id == Message.removed_by_id)
         .where(*conditions)
         .order_by(order)
         .limit(limit)
     )
-    return [told(*row) for row in session.execute(query)]
+    rows = session.execute(quotes.joined(query))
+    return [
+        told(message, author, remover, quotes.told(*quoted))
+        for message, author, remover, *quoted in rows
+    ]
 
 
 def _fitting(found: list[JSONObject], most: int = PAGE) -> list[JSONObject]:
@@ -168,13 +186,16 @@ def _fitting(found: list[JSONObject], most: int = PAGE) -> list[JSONObject]:
     return found[:most]
 
 
-def told(message: Message, author: str, remover: str | None = None) -> JSONObject:
+def told(
+    message: Message, author: str, remover: str | None = None, quote: JSONObject | None = None
+) -> JSONObject:
     """Returns what clients are told of a message.
 
     Args:
         message: it.
         author: the author's name.
         remover: that of the administrator who removed it; None: nobody did.
+        quote: what is told of the message that it answers; None: it answers none.
     """
     removed_by = {"id": message.removed_by_id, "name": remover} if remover is not None else None
     return {
@@ -189,6 +210,7 @@ def told(message: Message, author: str, remover: str | None = None) -> JSONObjec
         "edited": moment(message.edited) if message.edited is not None else None,
         "deleted": message.deleted,
         "removed_by": removed_by,
+        "quote": quote,
     }
 
 

@@ -93,11 +93,13 @@ class Post:
         key: the client's name for the message; no other message of its author has it. It is the
             same where the client says it again, after a refusal or over another session.
         text: 1 to 4000 characters.
+        reply_to: the number of the message that it answers.
     """
 
     room: int
     key: str
     text: str
+    reply_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,7 @@ def _text(value: object) -> str:
     return text
 
 
-def _before(value: object) -> int | None:
+def _optional_id(value: object) -> int | None:
     return None if value is None else _id(value)
 
 
@@ -260,10 +262,10 @@ _id = _integer(1, MAX_ID)
 _REQUESTS: dict[str, tuple[Callable[..., Request], dict[str, Callable[[object], object]]]] = {
     "open": (Open, {"room": _id}),
     "close": (Close, {"room": _id}),
-    "message": (Post, {"room": _id, "key": _key, "text": _text}),
+    "message": (Post, {"room": _id, "key": _key, "text": _text, "reply_to": _optional_id}),
     "edit": (Edit, {"room": _id, "number": _id, "key": _key, "text": _text}),
     "delete": (Delete, {"room": _id, "number": _id, "key": _key}),
-    "history": (History, {"room": _id, "before": _before}),
+    "history": (History, {"room": _id, "before": _optional_id}),
     "since": (Since, {"room": _id, "version": _integer(0, MAX_ID)}),
     "around": (Around, {"room": _id, "number": _id, "side": _side}),
     "read": (Read, {"room": _id, "number": _id}),

@@ -173,6 +173,7 @@ class Message(Base):
         version: the version of its room that changed it last.
         key: the name that its author's page gave it.
         text: "" where it is deleted.
+        reply_to: the number of the message of the same room that it answers; None: it answers none.
         removed_by_id: the administrator who deleted it; None: it is not deleted, or by its author.
     """
 
@@ -191,6 +192,7 @@ class Message(Base):
     edited: Mapped[datetime | None]
     deleted: Mapped[bool] = mapped_column(default=False)
     removed_by_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
+    reply_to: Mapped[int | None]
 
 
 class Bucket(Base):

@@ -10,7 +10,7 @@ from pyramid.request import Request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pyramid_chat import conversation, live, messages, moderation, people, rooms
+from pyramid_chat import conversation, live, messages, moderation, people, quotes, rooms
 from pyramid_chat.database import RETRY_AFTER, is_away
 from pyramid_chat.limits import Busy, Limit, seconds
 from pyramid_chat.live import EVERYBODY, Listener, Live
@@ -237,10 +237,10 @@ class ChatSession(Listener):
         def post(session: Session, context: RoomContext, version: int) -> tuple[JSONObject, bool]:
             if (before := self._replayed(session, request)) is not None:
                 return before, False
-            message = conversation.add(
-                session, context.id, version, self.user.id, request.key, request.text
-            )
-            return conversation.told(message, self.user.name), True
+            quote = quotes.find(session, context.id, request.reply_to)
+            said = (request.key, request.text, request.reply_to)
+            message = conversation.add(session, context.id, version, self.user.id, *said)
+            return conversation.told(message, self.user.name, quote=quote), True
 
         try:
             self._change(request.room, post)

@@ -132,11 +132,13 @@ def metadata(built: Built) -> Message:
 
 
 def chat_files(checkout: Path) -> set[str]:
-    """Return what the manifest of the chat's page names, what stands beside it, the manifest."""
+    """Return what the manifest names, what that imports, what stands beside it, the manifest."""
     manifest = json.loads((checkout / CHAT / "manifest.json").read_text())
     assert manifest.keys() == {"chat.js", "chat.css"}
-    names = {file + more for file in manifest.values() for more in WITH_EACH}
-    return {f"{CHAT}/{name}" for name in {*names, "manifest.json"}}
+    script = (checkout / CHAT / manifest["chat.js"]).read_text()
+    (parser,) = re.findall(r'import\("\./(markdown-parser-\w+\.js)"\)', script)
+    names = {file + more for file in {*manifest.values(), parser} for more in WITH_EACH}
+    return {f"{CHAT}/{name}" for name in {*names, "manifest.json", "markdown-parser.LICENSE"}}
 
 
 def under(checkout: Path, folder: str) -> set[str]:
@@ -161,7 +163,7 @@ def test_what_is_compressed_is_the_file_beside_it(built: Built) -> None:
         "process.stdout.write(brotliDecompressSync(readFileSync(process.argv[1])));"
     )
     files = sorted(name for name in BRIDGE_FILES | chat_files(built.checkout) if name[-3:] == ".br")
-    assert len(files) == 6
+    assert len(files) == 7
     for name in files:
         file = built.checkout / name
         plain = file.with_suffix("").read_bytes()
@@ -173,7 +175,7 @@ def test_what_is_compressed_is_the_file_beside_it(built: Built) -> None:
 def test_source_maps_name_no_place_of_the_machine(built: Built) -> None:
     """A source map names the sources by relative paths, and brings their text along."""
     maps = [built.checkout / f"{OWN}.map", *(built.checkout / CHAT).glob("*.map")]
-    assert len(maps) == 3
+    assert len(maps) == 4
     for file in maps:
         content = json.loads(file.read_text())
         assert all(source.startswith("../") for source in content["sources"])

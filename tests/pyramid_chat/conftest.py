@@ -88,10 +88,12 @@ class Person:
         await self.tell({"type": kind, **fields})
         return await self.hear(*(answers or (kind,)), "error")
 
-    async def say(self, text: str, room: int = LOBBY, key: str | None = None) -> dict[str, Any]:
-        """Send a message and wait until it is confirmed or refused."""
+    async def say(
+        self, text: str, room: int = LOBBY, key: str | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """Send a message, with more fields, and wait until it is confirmed or refused."""
         key = key or next(_keys)
-        await self.tell({"type": "message", "room": room, "key": key, "text": text})
+        await self.tell({"type": "message", "room": room, "key": key, "text": text, **more})
         while True:
             event = await self.hear("message", "error")
             if (event.get("key"), event.get("room")) == (key, room):

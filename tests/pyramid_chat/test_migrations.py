@@ -77,6 +77,7 @@ def test_a_database_of_0001_keeps_all_that_is_in_it(old: Settings) -> None:
         page = conversation.history(session, 1, None)["messages"]
         assert [(said["text"], said["deleted"]) for said in page] == [("hello", False), ("", True)]
         assert [said["removed_by"] for said in page] == [None, None]
+        assert [said["quote"] for said in page] == [None, None]
         assert len(session.scalars(select(Message)).all()) == 3
         assert rooms.told_to(session, [1], 2)[1][0]["name"] == "Grace"
         # The index of the search has what was said before there was one.

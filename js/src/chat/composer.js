@@ -1,6 +1,7 @@
 // The field where messages are written: drafts, editing, and what the keys do there.
 
 import { setText } from "./dom.js";
+import { format } from "./formatting.js";
 
 // The part of the longest message from which on the length is shown.
 const NEARLY_FULL = 0.9;
@@ -126,6 +127,8 @@ export class Composer extends EventTarget {
     } else if (event.key === "ArrowUp" && this.#field.value === "" && this.#edited === null) {
       event.preventDefault();
       this.dispatchEvent(new Event("last"));
+    } else if (format(this.#field, event)) {
+      event.preventDefault();
     }
   }
 

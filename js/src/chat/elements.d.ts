@@ -11,6 +11,7 @@ export interface Elements {
   "browse-note": HTMLElement;
   "browse-rooms": HTMLElement;
   "cancel-edit": HTMLElement;
+  "cancel-reply": HTMLElement;
   "connection": HTMLElement;
   "connection-label": HTMLElement;
   "connection-panel": HTMLElement;
@@ -31,6 +32,8 @@ export interface Elements {
   "edit-room-topic": HTMLInputElement;
   "editing": HTMLElement;
   "empty": HTMLElement;
+  "format-dialog": HTMLDialogElement;
+  "format-help": HTMLElement;
   "force": HTMLSelectElement;
   "force-apply": HTMLElement;
   "history-loading": HTMLElement;
@@ -65,6 +68,7 @@ export interface Elements {
   "refused": HTMLElement;
   "refused-browse": HTMLElement;
   "refused-text": HTMLElement;
+  "replying": HTMLElement;
   "room-dialog": HTMLDialogElement;
   "room-dialog-name": HTMLInputElement;
   "room-dialog-private": HTMLInputElement;

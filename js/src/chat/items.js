@@ -4,7 +4,7 @@
 import { dayName, dayOf } from "./times.js";
 
 /** @import { Entry } from "./outbox.js" */
-/** @import { Message, Person } from "./protocol.js" */
+/** @import { Message, Person, Quote } from "./protocol.js" */
 
 /**
  * @typedef {{ kind: "day", id: string, text: string }} Day
@@ -12,6 +12,7 @@ import { dayName, dayOf } from "./times.js";
  *
  * @typedef {object} MessageItem A message, or what is to become one.
  * @property {"message"} kind
+ * @property {number} room
  * @property {string} id
  * @property {string} key
  * @property {number | null} number null while the server has not told one.
@@ -19,6 +20,9 @@ import { dayName, dayOf } from "./times.js";
  * @property {boolean} own
  * @property {boolean} together whether it shares the heading of the one before.
  * @property {string} text
+ * @property {Quote | { number: number } | null} quote what it answers; its number alone, where no more is
+ *   known of it.
+ * @property {boolean} rich whether its text, or that of the quote, has markup that can be read.
  * @property {string | null} time ISO 8601.
  * @property {boolean} edited
  * @property {boolean} deleted
@@ -29,6 +33,7 @@ import { dayName, dayOf } from "./times.js";
  * @property {Entry["type"] | null} doing what that does.
  * @property {boolean} editable
  * @property {boolean} deletable
+ * @property {boolean} answerable
  *
  * @typedef {Day | Mark | MessageItem} Item
  */
@@ -40,7 +45,7 @@ const TOGETHER = 5 * 60 * 1000;
  * The items that were made last, and of what: an item is the same object as long as nothing of it has
  * changed, so that nobody needs to look for a change.
  *
- * @type {WeakMap<Message, { item: MessageItem, before: Before | null, mayPost: boolean, mayModerate: boolean }>}
+ * @type {WeakMap<Message, { item: MessageItem } & Around>}
  */
 const made = new WeakMap();
 /** @type {WeakMap<Message, string>} */
@@ -55,11 +60,17 @@ const days = new WeakMap();
  *   room was entered, or null for no mark.
  * @param {boolean} options.mayPost whether one's own messages may be changed and deleted.
  * @param {boolean} [options.mayModerate] whether all may be deleted.
+ * @param {number} options.room the id of the room.
+ * @param {(number: number) => Quote | null} options.quoteOf returns what is known of a message that is
+ *   answered.
+ * @param {(text: string) => boolean} [options.isRich] whether a text has markup that can be read.
  * @param {Date} [options.now]
  * @returns {Item[]} items with an id each that stays the same while its message does. What a message
  *   is shown by is the same object as the last time, where it would be equal.
  */
-export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = false, now = new Date() }) {
+export function itemsOf({
+  messages, entries, me, room, mark, quoteOf, mayPost, mayModerate = false, isRich = never, now = new Date(),
+}) {
   /** @type {Item[]} */
   const items = [];
   const changes = new Map(
@@ -86,24 +97,48 @@ export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = fa
       before = null;
     }
     const change = changes.get(message.number);
-    items.push(shown(message, { own, before, change, mayPost, mayModerate }));
+    const quote = message.quote ? quoteOf(message.quote.number) ?? message.quote : null;
+    items.push(shown(message, { own, before, quote, isRich, change, mayPost, mayModerate }));
     before = message;
   }
   for (const entry of entries) {
     if (!unsaid.has(entry.key)) continue;
+    const text = entry.text ?? "";
+    const quote = entry.reply_to === undefined ? null
+      : quoteOf(entry.reply_to) ?? { number: entry.reply_to };
     items.push({
-      kind: "message", id: `own ${entry.key}`, key: entry.key, number: null, author: me, own: true,
-      together: isTogether(before, me, now),
-      text: entry.text ?? "", time: null, edited: false, deleted: false, remover: null, state: entry.state,
-      reason: entry.reason, pending: entry.key, doing: null, editable: false, deletable: false,
+      kind: "message", room, id: `own ${entry.key}`, key: entry.key, number: null, author: me, own: true,
+      together: isTogether(before, me, now), text, quote, rich: hasMarkup(isRich, text, quote),
+      time: null, edited: false, deleted: false, remover: null, state: entry.state,
+      reason: entry.reason, pending: entry.key, doing: null, editable: false, deletable: false, answerable: false,
     });
     before = { author: me, time: now };
   }
   return items;
 }
 
+const never = () => false;
+
+/**
+ * @param {(text: string) => boolean} isRich
+ * @param {string} text
+ * @param {MessageItem["quote"]} quote
+ */
+function hasMarkup(isRich, text, quote) {
+  return isRich(text) || (quote !== null && "text" in quote && isRich(quote.text));
+}
+
 /**
  * @typedef {{ author: Person, time: string | Date }} Before The message above.
+ *
+ * @typedef {object} Around What an item depends on beside its message.
+ * @property {boolean} own
+ * @property {Before | null} before
+ * @property {Quote | null} quote
+ * @property {(text: string) => boolean} isRich
+ * @property {Entry} [change]
+ * @property {boolean} mayPost
+ * @property {boolean} mayModerate
  *
  * @param {Before | null} before
  * @param {Person} author
@@ -123,33 +158,31 @@ function dayOfMessage(message) {
 
 /**
  * @param {Message} message
- * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean, mayModerate: boolean }} options
+ * @param {Around} around
  * @returns {MessageItem}
  */
-function shown(message, { own, before, change, mayPost, mayModerate }) {
+function shown(message, around) {
   const known = made.get(message);
-  if (
-    known && !change && known.before === before && known.item.own === own
-    && known.mayPost === mayPost && known.mayModerate === mayModerate
-  ) {
-    return known.item;
-  }
-  const item = itemOf(message, { own, before, change, mayPost, mayModerate });
-  if (change) made.delete(message);
-  else made.set(message, { item, before, mayPost, mayModerate });
+  const keys = /** @type {(keyof Around)[]} */ (Object.keys(around));
+  if (known && !around.change && keys.every((key) => known[key] === around[key])) return known.item;
+  const item = itemOf(message, around);
+  if (around.change) made.delete(message);
+  else made.set(message, { item, ...around });
   return item;
 }
 
 /**
  * @param {Message} message
- * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean, mayModerate: boolean }} options
+ * @param {Around} around
  * @returns {MessageItem}
  */
-function itemOf(message, { own, before, change, mayPost, mayModerate }) {
+function itemOf(message, { own, before, quote, isRich, change, mayPost, mayModerate }) {
   const { key, number, author, time } = message;
   const settled = !message.deleted && !change;
+  const text = change?.type === "edit" && change.text !== undefined ? change.text : message.text;
   return {
     kind: "message",
+    room: message.room,
     // What was sent keeps its row when the server confirms it.
     id: own && key ? `own ${key}` : `number ${number}`,
     key: key ?? "",
@@ -157,7 +190,9 @@ function itemOf(message, { own, before, change, mayPost, mayModerate }) {
     author,
     own,
     together: isTogether(before, author, new Date(time)),
-    text: change?.type === "edit" && change.text !== undefined ? change.text : message.text,
+    text,
+    quote,
+    rich: hasMarkup(isRich, text, quote),
     time,
     edited: Boolean(message.edited),
     deleted: message.deleted,
@@ -168,5 +203,6 @@ function itemOf(message, { own, before, change, mayPost, mayModerate }) {
     doing: change?.type ?? null,
     editable: own && mayPost && settled,
     deletable: ((own && mayPost) || mayModerate) && settled,
+    answerable: mayPost && settled,
   };
 }

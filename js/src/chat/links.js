@@ -22,8 +22,12 @@ function trim(found) {
   return found.slice(0, end);
 }
 
-/** @param {string} address */
-function anchor(address) {
+/**
+ * Returns a link that has its address as its text, or null, where that is none.
+ *
+ * @param {string} address
+ */
+export function anchor(address) {
   if (!URL.canParse(address)) return null;
   const made = document.createElement("a");
   made.href = address;
@@ -31,6 +35,18 @@ function anchor(address) {
   made.target = "_blank";
   made.textContent = address;
   return made;
+}
+
+/**
+ * Returns the address of the web that begins at a place of a text, or "".
+ *
+ * @param {string} text
+ * @param {number} start
+ */
+export function addressAt(text, start) {
+  const here = new RegExp(LINK, "iuy");
+  here.lastIndex = start;
+  return trim(here.exec(text)?.[0] ?? "");
 }
 
 /**

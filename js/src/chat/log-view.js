@@ -3,6 +3,7 @@
 import { $, make, setText } from "./dom.js";
 import { itemsOf } from "./items.js";
 import { Log } from "./log.js";
+import { isMarkup, isReady, plain } from "./markdown.js";
 import { note } from "./note.js";
 
 /** @import { Wishes } from "./log.js" */
@@ -37,11 +38,12 @@ export class LogView {
    * @param {import("./outbox.js").Outbox} parts.outbox
    * @param {import("./context.js").Context} parts.context
    * @param {(message: Message) => void} parts.edit changes a message of the current room.
+   * @param {(number: number) => void} parts.reply begins a reply to a message of the current room.
    * @param {(number: number) => void} parts.copyLink copies the address of one.
    * @param {() => void} parts.toNewest goes back from the messages around one.
    * @param {(message: Message, confirmed: () => void) => void} parts.confirmDelete asks first.
    */
-  constructor({ me, store, outbox, context, edit, copyLink, toNewest, confirmDelete }) {
+  constructor({ me, store, outbox, context, edit, reply, copyLink, toNewest, confirmDelete }) {
     this.#me = me;
     this.#store = store;
     this.#outbox = outbox;
@@ -64,6 +66,7 @@ export class LogView {
       const message = this.#timeline?.get(number);
       if (message) edit(message);
     });
+    on("reply", ({ number }) => reply(number));
     on("delete", ({ number }) => {
       const { room } = store;
       const message = this.#timeline?.get(number);
@@ -107,7 +110,7 @@ export class LogView {
       this.#mark ??= room.read;
       return;
     }
-    const announced = make("p", {}, `${message.author.name}: ${message.text}`);
+    const announced = make("p", {}, `${message.author.name}: ${plain(message.text)}`);
     $("announcer").append(announced);
     if ($("announcer").children.length > ANNOUNCED) $("announcer").firstElementChild?.remove();
   }
@@ -128,7 +131,9 @@ export class LogView {
     }
     const mark = room && loaded && !detached ? this.#markIn(room) : null;
     const items = itemsOf({
-      messages: this.#timeline?.messages ?? [], entries, me: this.#me, mark,
+      messages: this.#timeline?.messages ?? [], entries, me: this.#me, room: current, mark,
+      quoteOf: (number) => this.#timeline?.quote(number) ?? null,
+      isRich: isReady() ? isMarkup : undefined,
       mayPost: room?.can.includes("post") ?? false,
       mayModerate: room?.can.includes("moderate") ?? false,
     });

@@ -1,7 +1,7 @@
 // The conversation: shows the items of a room, and keeps the place where the reader is.
 
 import { arrange, setText, within } from "./dom.js";
-import { fillRow, makeRow } from "./row.js";
+import { fillRow, hasActions, makeRow } from "./row.js";
 
 /** @import { Item } from "./items.js" */
 
@@ -16,6 +16,7 @@ import { fillRow, makeRow } from "./row.js";
  * @property {null} newest the newest messages in place of them.
  * @property {{ number: number }} permalink the address of a message.
  * @property {{ number: number }} edit
+ * @property {{ number: number }} reply
  * @property {{ number: number }} delete
  * @property {{ key: string }} retry
  * @property {{ key: string }} discard
@@ -154,7 +155,8 @@ export class Log extends EventTarget {
     this.#offerActions();
     // A button that was replaced while it had the focus gives it to its successor.
     if (focused && !focused.isConnected) {
-      const successor = focusedRow?.isConnected && focusedRow.querySelector("button");
+      /** @type {HTMLElement | null | false | undefined} */
+      const successor = focusedRow?.isConnected && focusedRow.querySelector(".actions button, .choices button");
       (successor || this.#scroller).focus({ preventScroll: true });
     }
   }
@@ -175,9 +177,8 @@ export class Log extends EventTarget {
   }
 
   get #lastActions() {
-    for (const { row } of [...this.#rows.values()].reverse()) {
-      const actions = row.querySelector(".actions");
-      if (actions) return actions;
+    for (const { row, item } of [...this.#rows.values()].reverse()) {
+      if (item.kind === "message" && hasActions(item)) return row.querySelector(".actions");
     }
     return null;
   }

@@ -9,6 +9,7 @@ import { eventTable, receive } from "./events.js";
 import { Api, messageOf } from "./http.js";
 import { askBeforeLeaving } from "./leaving.js";
 import { LogView } from "./log-view.js";
+import { whenReady } from "./markdown.js";
 import { MemberList } from "./members.js";
 import { Navigation } from "./navigation.js";
 import { copy } from "./note.js";
@@ -38,8 +39,12 @@ const refresh = refresher({
   room: () => roomView.show(),
   members: () => members.show(store.room?.members ?? null, (id) => presence.has(id)),
   typing: () => setText($("typing"), sentence(typing.names(store.current))),
-  log: () => logView.show(),
+  log() {
+    logView.show();
+    writing.showReply();
+  },
 });
+whenReady(() => refresh("log"));
 
 // ---- what is known, and the connection by which it comes -------------------------------------
 
@@ -125,11 +130,13 @@ const go = (id) => navigation.go(id);
 const dialogs = new Dialogs(api, go);
 const writing = new Writing({
   store, outbox, typing, memory: session, most: Number(page.maxText),
+  quoteOf: (number) => context.timeline?.quote(number) ?? store.room?.timeline.quote(number) ?? null,
   said: toNewest,
 });
 const logView = new LogView({
   me, store, outbox, context, toNewest,
   edit: (message) => writing.edit(message),
+  reply: (number) => writing.reply(number),
   copyLink: (number) => copy(
     new URL(navigation.addressOf(store.current ?? 0, number), location.href).href, "The link is copied.",
   ),
@@ -194,6 +201,7 @@ for (const button of [$("browse-rooms"), $("nowhere-browse"), $("refused-browse"
 }
 $("new-direct").addEventListener("click", () => dialogs.newDirect());
 new Search({ api, room: () => store.room, address: (room, message) => navigation.addressOf(room, message) });
+$("format-help").addEventListener("click", () => $("format-dialog").showModal());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh("log", "rooms");
 });

@@ -1,5 +1,7 @@
 // What tells of unread messages while the page is not looked at: its title, and notifications.
 
+import { plain } from "./markdown.js";
+
 /** @import { Message, ToldRoom } from "./protocol.js" */
 
 // Characters of a message that a notification shows.
@@ -49,7 +51,8 @@ export class Notifier {
   tell({ room, author, text }, { name, kind }) {
     if (!this.#wanted || !document.hidden) return;
     const title = kind === "direct" ? author.name : `${author.name} in ${name}`;
-    const body = text.length > MOST ? `${text.slice(0, MOST)}…` : text;
+    const said = plain(text);
+    const body = said.length > MOST ? `${said.slice(0, MOST)}…` : said;
     try {
       const shown = new Notification(title, { body, tag: `room ${room}` });
       shown.addEventListener("click", () => {

@@ -12,6 +12,7 @@
  * @property {Write["type"]} type
  * @property {number} [number] of the message that is changed.
  * @property {string} [text]
+ * @property {number} [reply_to] the number of the message that it answers.
  * @property {"sending" | "waiting" | "failed"} state
  * @property {string} reason why it is not sent, or not yet.
  */
@@ -68,9 +69,10 @@ export class Outbox {
    *
    * @param {number} room
    * @param {string} text
+   * @param {number | null} [replyTo] the number of the message that it answers; null: of none.
    */
-  say(room, text) {
-    return this.#post({ type: "message", room, text });
+  say(room, text, replyTo = null) {
+    return this.#post({ type: "message", room, text, ...(replyTo !== null && { reply_to: replyTo }) });
   }
 
   /**
@@ -208,6 +210,7 @@ export class Outbox {
         type: request.type,
         number: request.number,
         text: request.text,
+        reply_to: request.type === "message" ? request.reply_to : undefined,
         state: failed ? "failed" : held ? "waiting" : "sending",
         reason: failed ?? deferred ?? "",
       });

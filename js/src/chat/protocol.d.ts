@@ -34,6 +34,18 @@ export interface ListedRoom {
   member: boolean;
 }
 
+/** What a reply tells of the message that it answers, as that is now. */
+export interface Quote {
+  number: number;
+  version: number;
+  author: Person;
+  /** How it begins. */
+  text: string;
+  edited: boolean;
+  deleted: boolean;
+  removed_by: Person | null;
+}
+
 export interface Message {
   type: "message";
   room: number;
@@ -51,6 +63,8 @@ export interface Message {
   deleted: boolean;
   /** The administrator who deleted it; null where its author did. */
   removed_by: Person | null;
+  /** The message that it answers. */
+  quote: Quote | null;
   /** The key of the edit or deletion that this answers. */
   request?: string;
 }
@@ -130,7 +144,7 @@ export interface Events {
 
 /** What is sent until it is confirmed. */
 export type Write =
-  | { type: "message"; room: number; text: string; number?: undefined }
+  | { type: "message"; room: number; text: string; reply_to?: number; number?: undefined }
   | { type: "edit"; room: number; number: number; text: string }
   | { type: "delete"; room: number; number: number; text?: undefined };
 

@@ -1,13 +1,15 @@
 // One row of the log. Texts and names enter the page as text, never as markup.
 
 import { face, hueOf, icon, make } from "./dom.js";
-import { linked } from "./links.js";
+import { textElement } from "./markdown.js";
+import { quoteLine } from "./quote-row.js";
 import { clockOf, exactOf } from "./times.js";
 
 /** @import { Item, MessageItem } from "./items.js" */
 
 const PENCIL = "M4 20l1-4L16.5 4.5a1.8 1.8 0 0 1 2.5 0l.5.5a1.8 1.8 0 0 1 0 2.5L8 19l-4 1Z";
 const LINK = "M9.5 14.5 14.5 9.5M8 11.5 6 13.5a3.4 3.4 0 0 0 4.8 4.8l2-2M16 12.5l2-2a3.4 3.4 0 0 0-4.8-4.8l-2 2";
+const ARROW = "M10 5.5 4 11.5l6 6M4.5 11.5H13c4.2 0 6.5 2.4 6.5 7";
 const BIN = "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.3 10.5v6M13.7 10.5v6";
 
 /** @type {Record<string, Record<import("./outbox.js").Entry["type"], string>>} */
@@ -66,10 +68,11 @@ function fillMessage(row, item) {
     number: item.number ?? "", key: item.key, state: item.state, author: item.author.id,
   });
   const dir = RIGHT_TO_LEFT.test(item.text) ? "rtl" : "ltr";
-  const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", textOf(item), " ", footOf(item));
+  const quote = item.quote && !item.deleted ? [quoteLine(item.room, item.quote), " "] : [];
+  const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", ...quote, textOf(item), " ", footOf(item));
   /** @type {Element[]} */
   const parts = [face(item.author.name), bubble];
-  if (item.number !== null && !item.deleted) parts.push(actions(item));
+  if (hasActions(item)) parts.push(actions(item));
   if (item.state === "failed" || item.reason) parts.push(trouble(item));
   row.replaceChildren(...parts);
   return row;
@@ -88,7 +91,7 @@ function textOf(item) {
     return make("p", { class: "text" }, "This message was removed by ", make("bdi", {}, item.remover), ".");
   }
   if (item.deleted) return make("p", { class: "text" }, "This message was deleted.");
-  return make("p", { class: "text", dir: "auto" }, ...linked(item.text));
+  return textElement(item.text);
 }
 
 /** @param {MessageItem} item */
@@ -103,9 +106,20 @@ function footOf(item) {
   return foot;
 }
 
+/**
+ * Whether something can be done with a message.
+ *
+ * @param {MessageItem} item
+ */
+export function hasActions({ number, deleted }) {
+  return number !== null && !deleted;
+}
+
 /** @param {MessageItem} item */
-function actions({ editable, deletable, own }) {
-  const made = make("div", { class: "actions" }, action("permalink", "Copy link", LINK));
+function actions({ answerable, editable, deletable, own }) {
+  const made = make("div", { class: "actions" });
+  if (answerable) made.append(action("reply", "Reply", ARROW));
+  made.append(action("permalink", "Copy link", LINK));
   if (editable) made.append(action("edit", "Edit", PENCIL));
   if (deletable) made.append(action("delete", own ? "Delete" : "Remove", BIN));
   return made;

@@ -2,7 +2,9 @@
 // page knows what it misses: it is complete up to `version`, and `ahead` of that are the versions
 // that came while others were still missing.
 
-/** @import { HistoryPage, Message, Person, SincePage } from "./protocol.js" */
+import { quoteOf, Quotes } from "./quotes.js";
+
+/** @import { HistoryPage, Message, Person, Quote, SincePage } from "./protocol.js" */
 
 export class Timeline {
   /** @type {Map<number, Message>} */
@@ -14,6 +16,7 @@ export class Timeline {
   // Changes of messages that come as history, which may have been read before they happened.
   /** @type {Map<number, Message>} */
   #old = new Map();
+  #quotes = new Quotes();
 
   /**
    * Complete up to this version; null: nothing was loaded yet.
@@ -58,6 +61,17 @@ export class Timeline {
   }
 
   /**
+   * What is known of a message that is answered, or is about to be; null: nothing.
+   *
+   * @param {number} number
+   * @returns {Quote | null}
+   */
+  quote(number) {
+    const message = this.get(number);
+    return this.#quotes.get(number) ?? (message && quoteOf(message));
+  }
+
+  /**
    * Whether a message with this number would not be older than all that is here.
    *
    * @param {number} number
@@ -92,6 +106,7 @@ export class Timeline {
       if (more) this.#forget((message) => message.number < messages[0].number);
     }
     for (const message of messages) {
+      this.#requote(message);
       this.#upsert(message);
       const changed = this.#old.get(message.number);
       if (changed) this.#upsert(changed);
@@ -132,12 +147,14 @@ export class Timeline {
         }
       }
     }
+    this.#quotes.rename(person);
     this.#sorted = null;
   }
 
   /** Forgets everything. */
   clear() {
     this.#messages.clear();
+    this.#quotes = new Quotes();
     this.#ahead.clear();
     this.#old.clear();
     this.#sorted = null;
@@ -160,14 +177,33 @@ export class Timeline {
   /** @param {(message: Message) => boolean} condition */
   #forget(condition) {
     for (const message of this.messages) if (condition(message)) this.#messages.delete(message.number);
+    this.#quotes.keep(this.#messages.values());
     this.#sorted = null;
   }
 
   /** @param {Message} message */
   #take(message) {
-    if (!this.#beyond(message)) return this.#upsert(message);
+    const requoted = this.#requote(message);
+    if (!this.#beyond(message)) return this.#upsert(message) || requoted;
     this.#old.set(message.number, message);
-    return false;
+    return requoted;
+  }
+
+  /**
+   * Knows what a message answers, and what replies to it show; returns whether that is news.
+   *
+   * @param {Message} message
+   */
+  #requote(message) {
+    const { quote } = message;
+    let changed = this.#quotes.message(message);
+    if (!quote) return changed;
+    changed = this.#quotes.tell(quote) || changed;
+    // It may have been told before a change that is known here.
+    for (const known of [this.#messages.get(quote.number), this.#old.get(quote.number)]) {
+      if (known) changed = this.#quotes.message(known) || changed;
+    }
+    return changed;
   }
 
   /**

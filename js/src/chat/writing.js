@@ -2,11 +2,13 @@
 
 import { Composer } from "./composer.js";
 import { $ } from "./dom.js";
+import { Replying } from "./replying.js";
 
 /** @import { Written } from "./composer.js" */
 
 export class Writing {
   #composer;
+  #replying;
 
   /**
    * @param {object} parts
@@ -15,14 +17,19 @@ export class Writing {
    * @param {import("./typing.js").Typing} parts.typing
    * @param {import("./storage.js").Memory} parts.memory keeps the drafts.
    * @param {number} parts.most characters of a message.
+   * @param {(number: number) => import("./protocol.js").Quote | null} parts.quoteOf returns what is known
+   *   of a message of the current room.
    * @param {() => void} parts.said called when something new goes out.
    */
-  constructor({ store, outbox, typing, memory, most, said }) {
+  constructor({ store, outbox, typing, memory, most, quoteOf, said }) {
     const composer = new Composer({
       form: $("say"), field: $("text"), submit: $("send"), counter: $("counter"),
       editing: $("editing"), cancel: $("cancel-edit"),
     }, memory, most);
     this.#composer = composer;
+    this.#replying = new Replying({ bar: $("replying"), field: $("text"), cancel: $("cancel-reply") }, {
+      memory, quote: quoteOf, canceled: () => composer.focus(),
+    });
     /**
      * Listens to what the composer tells of the current room.
      *
@@ -37,7 +44,7 @@ export class Writing {
     on("say", (room, { text }) => {
       said();
       typing.said(room);
-      outbox.say(room, text);
+      outbox.say(room, text, this.#replying.take());
     });
     on("change", (room, { number, text }) => {
       if (store.room?.timeline.get(number)?.text !== text) outbox.edit(room, number, text);
@@ -58,6 +65,7 @@ export class Writing {
    */
   enter(room) {
     this.#composer.enter(room);
+    this.#replying.enter(room);
   }
 
   /**
@@ -67,6 +75,22 @@ export class Writing {
    */
   edit(message) {
     if (!message.deleted) this.#composer.edit(message);
+  }
+
+  /**
+   * Begins a reply to a message.
+   *
+   * @param {number} number
+   */
+  reply(number) {
+    this.#composer.cancel();
+    this.#replying.begin(number);
+    this.#composer.focus();
+  }
+
+  /** Shows the message that is answered, as it is now. */
+  showReply() {
+    this.#replying.show();
   }
 
   /**

@@ -15,8 +15,12 @@ beforeEach(() => {
 
 const NOW = new Date(2026, 0, 5, 12, 1);
 
-function show(messages, { entries = [], mark = null, mayPost = true, mayModerate, ...options } = {}) {
-  log.show(3, itemsOf({ messages, entries, me: ADA, mark, mayPost, mayModerate, now: NOW }), options);
+function show(messages, {
+  entries = [], mark = null, mayPost = true, mayModerate, quoteOf = () => null, isRich, ...options
+} = {}) {
+  log.show(3, itemsOf({
+    messages, entries, me: ADA, room: 3, mark, mayPost, mayModerate, quoteOf, isRich, now: NOW,
+  }), options);
 }
 
 const rows = () => [...$("log").querySelectorAll(".message")];
@@ -152,7 +156,9 @@ describe("rows", () => {
   test("an administrator can remove what others say, and change one's own alone", () => {
     show([message(1), message(2, { author: ADA })], { mayPost: true, mayModerate: true });
     const labels = rows().map((row) => [...row.querySelectorAll("button")].map((button) => button.title));
-    assert.deepEqual(labels, [["Copy link", "Remove"], ["Copy link", "Edit", "Delete"]]);
+    assert.deepEqual(labels, [
+      ["Reply", "Copy link", "Remove"], ["Reply", "Copy link", "Edit", "Delete"],
+    ]);
   });
 
   test("only one's own messages can be changed, and only where one may write", () => {
@@ -248,11 +254,13 @@ describe("what is drawn", () => {
 
   for (const count of [20, 600]) {
     test(`a message below ${count} others takes the stop of Tab from one row, and touches no other`, () => {
-      const messages = conversation(count);
-      show(messages);
-      const added = message(count + 1, { time: NOW.toISOString() });
-      const touched = drawn(() => show([...messages, added]));
-      assert.deepEqual(touched, new Set([rows()[count - 1], rows()[count]]));
+      for (const author of [ADA, GRACE]) {
+        const messages = conversation(count);
+        show(messages);
+        const added = message(count + 1, { author, time: NOW.toISOString() });
+        const touched = drawn(() => show([...messages, added]));
+        assert.deepEqual(touched, new Set([rows()[count - 1], rows()[count]]));
+      }
     });
 
     test(`a change of one of ${count} touches its row alone`, () => {

@@ -50,7 +50,9 @@ test("a message is shown as sending, and goes to the client", () => {
   assert.match(key, /^[A-Za-z0-9_-]{1,64}$/);
   assert.deepEqual(sock.sent, [{ type: "message", room: 3, text: "hello", key }]);
   assert.deepEqual(outbox.entriesOf(3), [
-    { key, type: "message", number: undefined, text: "hello", state: "sending", reason: "" },
+    {
+      key, type: "message", number: undefined, text: "hello", reply_to: undefined, state: "sending", reason: "",
+    },
   ]);
   assert.deepEqual(outbox.entriesOf(4), []);
   assert.deepEqual(shown, [3]);

@@ -53,6 +53,7 @@ export function message(number, more = {}) {
     type: "message", room: 3, number, version: number, key: `key-${number}`,
     author: { id: 2, name: "Grace" }, text: `text ${number}`,
     time: new Date(2026, 0, 5, 12, 0, number).toISOString(), edited: null, deleted: false, removed_by: null,
+    quote: null,
     ...more,
   };
 }

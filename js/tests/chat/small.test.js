@@ -467,6 +467,15 @@ describe("writing", () => {
     assert.deepEqual(heard, [["typing", undefined], ["say", { text: "hello" }]]);
   });
 
+  test("Ctrl+B, Ctrl+I and Ctrl+E mark what is selected", () => {
+    write("say it");
+    $("text").setSelectionRange(4, 6);
+    assert.equal(press("b", { ctrlKey: true }).defaultPrevented, true);
+    assert.equal($("text").value, "say **it**");
+    assert.equal(memory.get("draft.3"), "say **it**");
+    assert.equal(press("b").defaultPrevented, false);
+  });
+
   test("nothing but space is not sent", () => {
     write(" \n ");
     press("Enter");

@@ -44,10 +44,11 @@ beforeEach(() => {
   const typing = new Typing((id) => asked.push({ type: "typing", room: id }), nothing);
   context = new Context({ store, ask: (request) => asked.push(request), changed: nothing, place: () => logView.place });
   tell = teller({ store, outbox, presence, typing, context });
-  writing = new Writing({ store, outbox, typing, memory, most: 100, said: () => { said += 1; } });
+  writing = new Writing({ store, outbox, typing, memory, most: 100, quoteOf: () => null, said: () => { said += 1; } });
   logView = new LogView({
     me: ADA, store, outbox, context,
     edit: (changed) => writing.edit(changed),
+    reply: nothing,
     copyLink: (number) => copied.push(number),
     toNewest() {
       context.leave();
