@@ -54,6 +54,21 @@ async def test_what_is_said_in_one_process_is_heard_in_the_other(
             assert heard[0]["text"] == f"message {number}"
 
 
+async def test_a_reply_answers_what_was_said_in_another_process(chats: list[Chat]) -> None:
+    """And is refused for what was deleted there."""
+    one, other = chats
+    async with one.visit("Ada") as ada, other.visit("Grace") as grace:
+        first = await ada.say("who?")
+        assert await grace.hear("message") == first
+        reply = await grace.say("me", reply_to=first["number"])
+        assert reply["quote"]["text"] == "who?"
+        assert await ada.hear("message") == reply
+        place = {"room": LOBBY, "number": first["number"]}
+        deleted = await ada.ask("delete", "message", key="delete", **place)
+        assert deleted["deleted"]
+        assert (await grace.say("me too", reply_to=first["number"]))["code"] == "no-message"
+
+
 async def test_many_who_talk_at_once_miss_nothing(chats: list[Chat]) -> None:
     """Two processes may tell of changes in another order than they were made: pages ask then."""
     one, other = chats
