@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
+from pyramid_chat import mentions
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import Message, Room, User, now
 
@@ -43,13 +44,33 @@ def add(session: Session, room_id: int, version: int, user_id: int, key: str, te
     )
     session.add(message)
     session.flush()
+    mentions.keep(session, message)
     return message
+
+
+def said(session: Session, message: Message, author: str) -> JSONObject:
+    """Returns what clients are told of a new message of somebody."""
+    return mentions.attach(session, [told(message, author)])[0]
 
 
 def find(session: Session, *conditions: ColumnElement[bool]) -> JSONObject | None:
     """Returns what clients are told of one message; None where there is none."""
     found = _told_all(session, conditions)
     return found[0] if found else None
+
+
+def at(session: Session, places: list[tuple[int, int]]) -> list[JSONObject]:
+    """Returns what clients are told of some messages.
+
+    Args:
+        session: to ask.
+        places: the room and the number of each, which is the order here, too.
+    """
+    wanted = tuple_(Message.room_id, Message.number).in_(places)
+    found = {
+        (one["room"], one["number"]): one for one in _told_all(session, [wanted], None, len(places))
+    }
+    return [found[place] for place in places]
 
 
 def history(session: Session, room_id: int, before: int | None) -> JSONObject:
@@ -108,7 +129,7 @@ def _told_all(
         .order_by(order)
         .limit(limit)
     )
-    return [told(*row) for row in session.execute(query)]
+    return mentions.attach(session, [told(*row) for row in session.execute(query)])
 
 
 def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
@@ -152,8 +173,8 @@ def moment(time: datetime) -> str:
 
 def edit(session: Session, message: Message, version: int, text: str) -> None:
     """Gives a message another text."""
-    message.version, message.text, message.edited = version, text, now()
-    session.flush()
+    message.version, message.edited = version, now()
+    mentions.change(session, message, text)
 
 
 def remove(session: Session, message: Message, version: int, admin_id: int | None = None) -> None:
@@ -167,4 +188,4 @@ def remove(session: Session, message: Message, version: int, admin_id: int | Non
     """
     message.version, message.text, message.deleted = version, "", True
     message.removed_by_id = admin_id
-    session.flush()
+    mentions.forget(session, message)

@@ -10,7 +10,7 @@ from pyramid.request import Request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pyramid_chat import conversation, live, messages, moderation, people, rooms
+from pyramid_chat import conversation, live, memberships, messages, moderation, people, rooms
 from pyramid_chat.database import RETRY_AFTER, is_away
 from pyramid_chat.limits import Busy, Limit, seconds
 from pyramid_chat.live import EVERYBODY, Listener, Live
@@ -222,7 +222,7 @@ class ChatSession(Listener):
         if context.invited:
             # SQLite lets nobody write who has looked before, in the same transaction.
             with self.transaction():
-                rooms.look_into(self.database, request.room, self.user.id)
+                memberships.look_into(self.database, request.room, self.user.id)
         # Only now: what it hears already cannot be missing here.
         with self.transaction():
             context = self._visible(request.room)
@@ -245,7 +245,7 @@ class ChatSession(Listener):
             message = conversation.add(
                 session, context.id, version, self.user.id, request.key, request.text
             )
-            return conversation.told(message, self.user.name), True
+            return conversation.said(session, message, self.user.name), True
 
         try:
             self._change(request.room, post)
@@ -344,7 +344,7 @@ class ChatSession(Listener):
 
     def _read(self, request: messages.Read) -> None:
         with self.transaction():
-            news = rooms.mark_read(self.database, request.room, self.user.id, request.number)
+            news = memberships.mark_read(self.database, request.room, self.user.id, request.number)
             context = self._visible(request.room)
             if not context.member:
                 raise Refused("not-member", "Join the room first.")
