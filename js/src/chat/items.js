@@ -19,6 +19,8 @@ import { dayName, dayOf } from "./times.js";
  * @property {boolean} own
  * @property {boolean} together whether it shares the heading of the one before.
  * @property {string} text
+ * @property {import("./mention-marks.js").Mark[]} mentions in the text.
+ * @property {boolean} mentioned whether somebody else mentions the user.
  * @property {string | null} time ISO 8601.
  * @property {boolean} edited
  * @property {boolean} deleted
@@ -86,7 +88,7 @@ export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = fa
       before = null;
     }
     const change = changes.get(message.number);
-    items.push(shown(message, { own, before, change, mayPost, mayModerate }));
+    items.push(shown(message, { me, own, before, change, mayPost, mayModerate }));
     before = message;
   }
   for (const entry of entries) {
@@ -94,7 +96,7 @@ export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = fa
     items.push({
       kind: "message", id: `own ${entry.key}`, key: entry.key, number: null, author: me, own: true,
       together: isTogether(before, me, now),
-      text: entry.text ?? "", time: null, edited: false, deleted: false, remover: null, state: entry.state,
+      text: entry.text ?? "", mentions: [], mentioned: false, time: null, edited: false, deleted: false, remover: null, state: entry.state,
       reason: entry.reason, pending: entry.key, doing: null, editable: false, deletable: false,
     });
     before = { author: me, time: now };
@@ -123,10 +125,11 @@ function dayOfMessage(message) {
 
 /**
  * @param {Message} message
- * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean, mayModerate: boolean }} options
+ * @param {{ me: Person, own: boolean, before: Before | null, change?: Entry, mayPost: boolean,
+ *   mayModerate: boolean }} options
  * @returns {MessageItem}
  */
-function shown(message, { own, before, change, mayPost, mayModerate }) {
+function shown(message, { me, own, before, change, mayPost, mayModerate }) {
   const known = made.get(message);
   if (
     known && !change && known.before === before && known.item.own === own
@@ -134,7 +137,7 @@ function shown(message, { own, before, change, mayPost, mayModerate }) {
   ) {
     return known.item;
   }
-  const item = itemOf(message, { own, before, change, mayPost, mayModerate });
+  const item = itemOf(message, { me, own, before, change, mayPost, mayModerate });
   if (change) made.delete(message);
   else made.set(message, { item, before, mayPost, mayModerate });
   return item;
@@ -142,12 +145,17 @@ function shown(message, { own, before, change, mayPost, mayModerate }) {
 
 /**
  * @param {Message} message
- * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean, mayModerate: boolean }} options
+ * @param {{ me: Person, own: boolean, before: Before | null, change?: Entry, mayPost: boolean,
+ *   mayModerate: boolean }} options
  * @returns {MessageItem}
  */
-function itemOf(message, { own, before, change, mayPost, mayModerate }) {
+function itemOf(message, { me, own, before, change, mayPost, mayModerate }) {
   const { key, number, author, time } = message;
   const settled = !message.deleted && !change;
+  // Who is meant in another text, the server says when it has it.
+  const mentions = (change?.type === "edit" ? [] : message.mentions ?? []).map(
+    ({ user, start, length }) => ({ start, length, name: user.name, mine: user.id === me.id }),
+  );
   return {
     kind: "message",
     // What was sent keeps its row when the server confirms it.
@@ -158,6 +166,8 @@ function itemOf(message, { own, before, change, mayPost, mayModerate }) {
     own,
     together: isTogether(before, author, new Date(time)),
     text: change?.type === "edit" && change.text !== undefined ? change.text : message.text,
+    mentions,
+    mentioned: !own && mentions.some(({ mine }) => mine),
     time,
     edited: Boolean(message.edited),
     deleted: message.deleted,

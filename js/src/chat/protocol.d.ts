@@ -20,6 +20,10 @@ export interface ToldRoom {
   /** The number of the last message that was read; none for who is no member. */
   read?: number;
   unread?: number;
+  /** The numbers of those unread messages that mention the person: the newest ones. */
+  mentioned?: number[];
+  /** Whether the person is told only of mentions there. */
+  muted?: boolean;
   /** The other one, in a direct room. */
   person?: Person;
 }
@@ -32,6 +36,13 @@ export interface ListedRoom {
   /** How many there are. */
   members: number;
   member: boolean;
+}
+
+/** A part of a text that means somebody: where it is in the text, and who it is. */
+export interface Mention {
+  user: Person;
+  start: number;
+  length: number;
 }
 
 export interface Message {
@@ -51,6 +62,8 @@ export interface Message {
   deleted: boolean;
   /** The administrator who deleted it; null where its author did. */
   removed_by: Person | null;
+  /** Who is meant in the text, in order; none where nobody is. */
+  mentions?: Mention[];
   /** The key of the edit or deletion that this answers. */
   request?: string;
 }
@@ -100,6 +113,7 @@ export interface Events {
   left: { type: "left"; room: number; removed_by?: Person };
   member: { type: "member"; room: number; user: Person; joined: boolean };
   read: { type: "read"; room: number; number: number };
+  muted: { type: "muted"; room: number; muted: boolean };
 }
 
 /** What is sent until it is confirmed. */

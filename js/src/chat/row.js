@@ -2,6 +2,7 @@
 
 import { face, hueOf, icon, make } from "./dom.js";
 import { linked } from "./links.js";
+import { markMentions } from "./mention-marks.js";
 import { clockOf, exactOf } from "./times.js";
 
 /** @import { Item, MessageItem } from "./items.js" */
@@ -61,6 +62,7 @@ function fillMessage(row, item) {
   row.className = "message";
   row.classList.toggle("own", item.own);
   row.classList.toggle("together", item.together);
+  row.classList.toggle("mentioned", item.mentioned);
   Object.assign(row.dataset, {
     number: item.number ?? "", key: item.key, state: item.state, author: item.author.id,
   });
@@ -87,12 +89,14 @@ function textOf(item) {
     return make("p", { class: "text" }, "This message was removed by ", make("bdi", {}, item.remover), ".");
   }
   if (item.deleted) return make("p", { class: "text" }, "This message was deleted.");
-  return make("p", { class: "text", dir: "auto" }, ...linked(item.text));
+  const text = make("p", { class: "text", dir: "auto" }, ...linked(item.text));
+  return markMentions(text, item.text, item.mentions);
 }
 
 /** @param {MessageItem} item */
 function footOf(item) {
   const foot = make("span", { class: "foot", dir: "auto" });
+  if (item.mentioned) foot.append(make("span", { class: "mentions-you" }, "mentions you"), " ");
   if (item.edited && !item.deleted) foot.append(make("span", { class: "edited" }, "edited"), " ");
   const progress = PROGRESS[item.state]?.[item.doing ?? "message"];
   if (progress) foot.append(make("span", { class: "progress" }, progress), " ");
