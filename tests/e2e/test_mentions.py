@@ -9,6 +9,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.chromium import Chromium
 from tests.e2e.conftest import Serve
+from tests.e2e.conversation import meet
 from tests.e2e.firefox import Firefox
 from tests.e2e.page import ChatPage
 from tests.e2e.server import PATIENCE, Server
@@ -127,17 +128,13 @@ def test_a_mention_reaches_who_looks_elsewhere(
 
 def test_how_it_looks(browsers: list[ChatPage], server: Server) -> None:
     """Marks, suggestions and the list of mentions fit on every screen, in light and dark."""
-    ada, _ = browsers
-    lobby, grace = server.room("Lobby"), server.user("Grace")
+    lobby = server.room("Lobby")
     server.change("UPDATE membership SET muted = 1 WHERE room_id = ?", lobby)
-    ada.open(f"{server.url}/rooms/{lobby}")
-    ada.until_connected()
-    ada.say("@Grace, and nobody called @Gracious", "word " * 80 + "@Grace")
-    ada.until(lambda: ada.has("#log .mention"), "the marks")
-    server.change("UPDATE message SET author_id = ? WHERE room_id = ?", grace, lobby)
-    server.change("UPDATE mention SET user_id = ?", server.user("Ada"))
-    ada.driver.refresh()
-    ada.until(lambda: ada.has("#log .mention.mine"), "the user's own marks")
+    ada, grace = meet(browsers, f"{server.url}/rooms/{lobby}")
+    said = ("@Ada, and nobody called @Adam", "word " * 80 + "@Ada")
+    grace.say(*said)
+    ada.until_said(*said)
+    assert ada.has("#log .mention.mine")
     ada.focus("#text")
     ada.driver.press("@")
     ada.until(lambda: ada.shows("#mention-people"), "the people")

@@ -7,8 +7,21 @@ import { clockOf, dayName, exactOf } from "./times.js";
 
 /** @import { Message } from "./protocol.js" */
 
-// Characters of a message that the list shows.
+// Characters of a message that the list shows, and how many of them are before the mention at most.
 const MOST = 200;
+const BEFORE = 80;
+
+/**
+ * Returns the part of a text around a place.
+ *
+ * @param {string} text
+ * @param {number} [place]
+ */
+function excerpt(text, place = 0) {
+  const from = place > BEFORE ? place - BEFORE : 0;
+  const part = text.slice(from, from + MOST);
+  return `${from ? "…" : ""}${part}${from + MOST < text.length ? "…" : ""}`;
+}
 
 export class MentionList {
   #api;
@@ -80,7 +93,7 @@ export class MentionList {
   }
 
   /** @param {Message} message */
-  #entry({ room: id, number, author, text, time }) {
+  #entry({ room: id, number, author, text, time, mentions = [] }) {
     const room = this.#store.rooms.get(id);
     const unread = room !== undefined && number > room.read;
     const where = room?.kind === "direct" ? "to you" : `in ${room?.name ?? "a room"}`;
@@ -91,7 +104,7 @@ export class MentionList {
     face(author.name),
     make("span", { class: "about" },
       make("span", {}, make("bdi", { class: "person-name" }, author.name), " ", make("bdi", { class: "help" }, where)),
-      make("span", { class: "excerpt", dir: "auto" }, text.length > MOST ? `${text.slice(0, MOST)}…` : text),
+      make("span", { class: "excerpt", dir: "auto" }, excerpt(text, mentions.find(({ user }) => user.id === this.#store.me.id)?.start)),
       make("span", { class: "help" },
         make("time", { datetime: time, title: exactOf(time) }, `${dayName(time)}, ${clockOf(time)}`),
         unread ? make("span", { class: "new-word" }, " · not read yet") : ""))));

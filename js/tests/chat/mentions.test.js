@@ -278,6 +278,13 @@ describe("the list of mentions", () => {
     assert.equal($("mentions-dialog").open, true);
     fire(entries()[0], "click");
     assert.equal($("mentions-dialog").open, false);
+    // Of a long one it shows where the user is mentioned.
+    const text = `${"x".repeat(300)}@Ada${"y".repeat(300)}`;
+    answer = () => ({
+      mentions: [message(8, { text, mentions: [{ user: ADA, start: 300, length: 4 }] })], more: false,
+    });
+    await list.open();
+    assert.match(entries()[0].querySelector(".excerpt").textContent, /^…x{80}@Aday{116}…$/);
   });
 
   test("goes on page by page, and the focus with it", async () => {
