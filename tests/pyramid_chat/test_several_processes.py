@@ -121,7 +121,8 @@ async def test_mentions_and_muted_rooms_are_the_same_in_all_processes(chats: lis
         for tab in (here, there):
             assert await tab.hear("muted") == {"type": "muted", "room": LOBBY, "muted": True}
         said = await grace.say("@Ada: hello")
-        assert said["mentions"] == [{"user": {"id": here.id, "name": "Ada"}, "start": 0, "length": 4}]
+        person = {"id": here.id, "name": "Ada"}
+        assert said["mentions"] == [{"user": person, "start": 0, "length": 4}]
         for tab in (here, there):
             assert await tab.hear("message") == said
         for process in chats:
