@@ -27,14 +27,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["room_id", "number"],
             ["message.room_id", "message.number"],
-            name="fk_mention_room_id",
+            name="fk_mention_room_id_number",
             ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_mention_user_id", ondelete="CASCADE"
         ),
     )
-    op.create_index("ix_mention_user_id", "mention", ["user_id", "created"])
+    op.create_index("ix_mention_user_id_created", "mention", ["user_id", "created"])
 
 
 def downgrade() -> None:
