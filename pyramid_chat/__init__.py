@@ -113,10 +113,11 @@ def add_routes(config: Configurator) -> None:
     config.add_route("direct", "/direct")
     config.add_route("people", "/people")
     config.add_route("search", "/search")
+    config.add_route("mentions", "/mentions")
     config.add_route("session", "/session")
     factory = "pyramid_chat.security.room_factory"
     config.add_route("room", "/rooms/{room:[0-9]{1,20}}", factory=factory)
-    for action in ("edit", "join", "leave", "invite"):
+    for action in ("edit", "join", "leave", "invite", "mute"):
         path = f"/rooms/{{room:[0-9]{{1,20}}}}/{action}"
         config.add_route(f"room_{action}", path, factory=factory)
 

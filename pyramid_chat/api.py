@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from pyramid.request import Request
 
-from pyramid_chat import catalog, people, rooms
+from pyramid_chat import catalog, conversation, mentions, people, rooms
 from pyramid_chat.decorators import view_config
 from pyramid_chat.errors import Problem, rate_limited
 from pyramid_chat.live import live_of
@@ -16,9 +18,10 @@ from pyramid_chat.views import after_commit
 
 MAX_DIGITS = 6
 """Fewer digits than that the number of a page has."""
+_PLACE = re.compile(r"(?P<room>[0-9]{1,9})-(?P<number>[0-9]{1,9})")
 
 
-def _limit(request: Request) -> None:
+def limit(request: Request) -> None:
     """Lets somebody ask only so much."""
     if wait := live_of(request.registry).requests.take(request.identity.id):
         raise rate_limited(wait)
@@ -26,14 +29,14 @@ def _limit(request: Request) -> None:
 
 def _limit_changes(request: Request) -> None:
     """Lets somebody make only so many changes that others hear of."""
-    _limit(request)
+    limit(request)
     if wait := live_of(request.registry).changes.take(request.identity.id):
         raise rate_limited(wait)
 
 
 def _limit_rooms(request: Request) -> None:
     """Lets somebody make, and put others into, only so many rooms."""
-    _limit(request)
+    limit(request)
     if wait := live_of(request.registry).rooms.take(request.identity.id):
         raise rate_limited(wait)
 
@@ -69,7 +72,7 @@ def _other(request: Request) -> User:
 @view_config(route_name="rooms", request_method="GET", renderer="json", permission="view")
 def public_rooms(request: Request) -> JSONObject:
     """Lists public rooms, a page of them, by a part of their names or topics."""
-    _limit(request)
+    limit(request)
     page = request.GET.get("page", "0")
     if not (page.isascii() and page.isdigit() and len(page) < MAX_DIGITS):
         raise BadInput("A page is a number.", "page")
@@ -141,10 +144,25 @@ def invite(context: RoomContext, request: Request) -> JSONObject:
     return {"id": user.id, "name": user.name}
 
 
+@view_config(route_name="mentions", request_method="GET", renderer="json", permission="view")
+def mentioned(request: Request) -> JSONObject:
+    """Lists the messages that mention who asks, a page of them, the newest first."""
+    limit(request)
+    before = request.GET.get("before")
+    place = None
+    if before is not None:
+        match = _PLACE.fullmatch(before)
+        if match is None:
+            raise BadInput("A page begins behind a message: its room and its number.", "before")
+        place = int(match["room"]), int(match["number"])
+    found, more = mentions.places(request.dbsession, request.identity.id, place)
+    return {"mentions": conversation.at(request.dbsession, found), "more": more}
+
+
 @view_config(route_name="direct", request_method="POST", renderer="json", permission="create")
 def direct(request: Request) -> JSONObject:
     """Finds or makes the room of who asks and somebody else."""
-    _limit(request)
+    limit(request)
     user = _other(request)
     room_id, new = rooms.direct(request.dbsession, request.identity.id, user.id)
     if new:
@@ -157,7 +175,7 @@ def direct(request: Request) -> JSONObject:
 @view_config(route_name="people", request_method="GET", renderer="json", permission="view")
 def search(request: Request) -> JSONObject:
     """Finds people by a part of their names."""
-    _limit(request)
+    limit(request)
     here = live_of(request.registry).presence.online() or set()
     found = people.search(request.dbsession, request.GET.get("q", ""))
     return {"people": [one | {"online": one["id"] in here} for one in found]}

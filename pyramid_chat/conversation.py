@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
-from pyramid_chat import messages, quotes, search_index
+from pyramid_chat import mentions, messages, quotes, search_index
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import Message, Room, User, now
 
@@ -59,13 +59,35 @@ def add(
     session.add(message)
     session.flush()
     search_index.add(session, message)
+    mentions.keep(session, message)
     return message
+
+
+def said(
+    session: Session, message: Message, author: str, quote: JSONObject | None = None
+) -> JSONObject:
+    """Returns what clients are told of a new message of somebody, which may answer another one."""
+    return mentions.attach(session, [told(message, author, quote=quote)])[0]
 
 
 def find(session: Session, *conditions: ColumnElement[bool]) -> JSONObject | None:
     """Returns what clients are told of one message; None where there is none."""
     found = _told_all(session, conditions)
     return found[0] if found else None
+
+
+def at(session: Session, places: list[tuple[int, int]]) -> list[JSONObject]:
+    """Returns what clients are told of some messages.
+
+    Args:
+        session: to ask.
+        places: the room and the number of each, which is the order here, too.
+    """
+    wanted = tuple_(Message.room_id, Message.number).in_(places)
+    found = {
+        (one["room"], one["number"]): one for one in _told_all(session, [wanted], None, len(places))
+    }
+    return [found[place] for place in places]
 
 
 def history(session: Session, room_id: int, before: int | None) -> JSONObject:
@@ -170,10 +192,11 @@ def _told_all(
         .limit(limit)
     )
     rows = session.execute(quotes.joined(query))
-    return [
+    found = [
         told(message, author, remover, quotes.told(*quoted))
         for message, author, remover, *quoted in rows
     ]
+    return mentions.attach(session, found)
 
 
 def _fitting(found: list[JSONObject], most: int = PAGE) -> list[JSONObject]:
@@ -221,8 +244,8 @@ def moment(time: datetime) -> str:
 
 def edit(session: Session, message: Message, version: int, text: str) -> None:
     """Gives a message another text."""
-    message.version, message.text, message.edited = version, text, now()
-    session.flush()
+    message.version, message.edited = version, now()
+    mentions.change(session, message, text)
     search_index.change(session, message)
 
 
@@ -239,3 +262,4 @@ def remove(session: Session, message: Message, version: int, admin_id: int | Non
     message.removed_by_id = admin_id
     session.flush()
     search_index.remove(session, message)
+    mentions.forget(session, message)

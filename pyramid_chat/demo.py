@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pyramid_chat import catalog, conversation, passwords, people, rooms
+from pyramid_chat import catalog, conversation, memberships, passwords, people, rooms
 from pyramid_chat.models import PRIVATE, Room, User, now
 
 PASSWORD = "demo-demo"
@@ -73,4 +73,4 @@ def _say(session: Session, room_id: int, ids: list[int], said: tuple[tuple[int, 
         message.created = time + timedelta(minutes=3 * index)
     session.flush()
     for user_id in ids:
-        rooms.mark_read(session, room_id, user_id, len(said))
+        memberships.mark_read(session, room_id, user_id, len(said))

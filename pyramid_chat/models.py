@@ -1,4 +1,4 @@
-"""The tables: people, sign-ins, rooms, members, messages, notices, what administrators did."""
+"""The tables: people, sign-ins, rooms, members, messages, mentions, notices, audit, options."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
+    Index,
     MetaData,
     UniqueConstraint,
     false,
@@ -150,6 +152,7 @@ class Membership(Base):
     Attributes:
         read: the number of the last message that this person has read.
         invited: somebody else has made it, and the person has not looked into the room yet.
+        muted: the person is told of nothing there but of mentions.
     """
 
     __tablename__ = "membership"
@@ -163,6 +166,7 @@ class Membership(Base):
     read: Mapped[int] = mapped_column(default=0)
     joined: Mapped[datetime] = mapped_column(default=now)
     invited: Mapped[bool] = mapped_column(default=False, server_default=false())
+    muted: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Message(Base):
@@ -193,6 +197,31 @@ class Message(Base):
     deleted: Mapped[bool] = mapped_column(default=False)
     removed_by_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
     reply_to: Mapped[int | None]
+
+
+class Mention(Base):
+    """That a part of a message's text means somebody (`pyramid_chat.mentions`).
+
+    Attributes:
+        start: where the part begins, as JavaScript counts: in units of UTF-16.
+        length: of the part, likewise.
+        created: when the message was said.
+    """
+
+    __tablename__ = "mention"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["room_id", "number"], ["message.room_id", "message.number"], ondelete="CASCADE"
+        ),
+        Index(None, "user_id", "created"),
+    )
+
+    room_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    length: Mapped[int]
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    created: Mapped[datetime]
 
 
 class Bucket(Base):

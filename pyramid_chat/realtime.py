@@ -10,7 +10,16 @@ from pyramid.request import Request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pyramid_chat import conversation, live, messages, moderation, people, quotes, rooms
+from pyramid_chat import (
+    conversation,
+    live,
+    memberships,
+    messages,
+    moderation,
+    people,
+    quotes,
+    rooms,
+)
 from pyramid_chat.database import RETRY_AFTER, is_away
 from pyramid_chat.limits import Busy, Limit, seconds
 from pyramid_chat.live import EVERYBODY, Listener, Live
@@ -217,7 +226,7 @@ class ChatSession(Listener):
         if context.invited:
             # SQLite lets nobody write who has looked before, in the same transaction.
             with self.transaction():
-                rooms.look_into(self.database, request.room, self.user.id)
+                memberships.look_into(self.database, request.room, self.user.id)
         # Only now: what it hears already cannot be missing here.
         with self.transaction():
             context = self._visible(request.room)
@@ -240,7 +249,7 @@ class ChatSession(Listener):
             quote = quotes.find(session, context.id, request.reply_to)
             said = (request.key, request.text, request.reply_to)
             message = conversation.add(session, context.id, version, self.user.id, *said)
-            return conversation.told(message, self.user.name, quote=quote), True
+            return conversation.said(session, message, self.user.name, quote), True
 
         try:
             self._change(request.room, post)
@@ -339,7 +348,7 @@ class ChatSession(Listener):
 
     def _read(self, request: messages.Read) -> None:
         with self.transaction():
-            news = rooms.mark_read(self.database, request.room, self.user.id, request.number)
+            news = memberships.mark_read(self.database, request.room, self.user.id, request.number)
             context = self._visible(request.room)
             if not context.member:
                 raise Refused("not-member", "Join the room first.")

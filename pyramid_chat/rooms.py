@@ -6,10 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from pyramid.authorization import ACLHelper, Allow, Authenticated, Everyone
-from sqlalchemy import and_, delete, func, literal, select, update
+from sqlalchemy import and_, delete, func, literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from pyramid_chat import mentions
 from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import DIRECT, PRIVATE, PUBLIC, Membership, Message, Room, User, now
 
@@ -31,6 +32,7 @@ _OF_MEMBERS = {
     PRIVATE: ("view", "post", "topic", "invite", "leave"),
     DIRECT: ("view", "post"),
 }
+_MINE = (Membership.read, Membership.invited, Membership.muted)
 _acl = ACLHelper()
 
 
@@ -69,6 +71,7 @@ class RoomContext:
         user_id: who finds it.
         read: the number of the last message that they have read; None: they are no member.
         invited: others have put them into it, and they have not looked into it yet.
+        muted: they are told of nothing there but of mentions.
         admin: they look after the chat.
     """
 
@@ -81,6 +84,7 @@ class RoomContext:
     user_id: int
     read: int | None
     invited: bool
+    muted: bool
     admin: bool
 
     @property
@@ -103,12 +107,18 @@ class RoomContext:
             entries.append((Allow, user, "moderate"))
         return entries
 
-    def told(self, unread: int = 0, person: JSONObject | None = None) -> JSONObject:
+    def told(
+        self,
+        unread: int = 0,
+        person: JSONObject | None = None,
+        mentioned: Collection[int] = (),
+    ) -> JSONObject:
         """Returns what who finds it is told of it.
 
         Args:
             unread: how many messages of others they have not read.
             person: the other one of a direct room.
+            mentioned: the numbers of those that mention them.
         """
         who = principals(self.user_id)
         can = [name for name in PERMISSIONS if _acl.permits(self, who, name)]
@@ -122,6 +132,8 @@ class RoomContext:
             "version": self.version,
             "member": self.member,
             "unread": unread,
+            "mentioned": list(mentioned),
+            "muted": self.muted,
             "read": self.read if self.read is not None else self.version,
             "can": can,
         }
@@ -129,10 +141,15 @@ class RoomContext:
 
 
 def _context(
-    room: Room, user_id: int, read: int | None, invited: bool | None, admin: bool | None
+    room: Room,
+    user_id: int,
+    read: int | None,
+    invited: bool | None,
+    muted: bool | None,
+    admin: bool | None,
 ) -> RoomContext:
     about = (room.id, room.kind, room.name, room.topic, room.version, room.owner_id)
-    return RoomContext(*about, user_id, read, bool(invited), bool(admin))
+    return RoomContext(*about, user_id, read, bool(invited), bool(muted), bool(admin))
 
 
 def load(session: Session, room_id: int, user_id: int, *, lock: bool = False) -> RoomContext | None:
@@ -145,7 +162,7 @@ def load(session: Session, room_id: int, user_id: int, *, lock: bool = False) ->
         lock: nobody else changes the room in the meantime.
     """
     query = (
-        select(Room, Membership.read, Membership.invited, User.admin)
+        select(Room, *_MINE, User.admin)
         .outerjoin(Membership, and_(Membership.room_id == Room.id, Membership.user_id == user_id))
         .outerjoin(User, User.id == user_id)
         .where(Room.id == room_id)
@@ -185,7 +202,7 @@ def told_to(
     )
     unread = select(func.count()).select_from(others).scalar_subquery()
     query = (
-        select(Room, User.id, Membership.read, Membership.invited, User.admin, unread)
+        select(Room, User.id, *_MINE, User.admin, unread)
         .join(Membership, Membership.room_id == Room.id)
         .join(User, User.id == Membership.user_id)
         .where(Membership.user_id.in_(user_ids))
@@ -195,11 +212,13 @@ def told_to(
         query = query.where(Room.id == room_id)
     rows = session.execute(query).all()
     people = _people(session, [row[0].id for row in rows if row[0].kind == DIRECT])
+    mentioned = mentions.unread(session, user_ids, room_id)
     told: dict[int, list[JSONObject]] = {}
-    for room, user_id, read, invited, admin, count in rows:
+    for room, user_id, read, invited, muted, admin, count in rows:
         person = next((one for one in people.get(room.id, ()) if one["id"] != user_id), None)
-        context = _context(room, user_id, read, invited, admin)
-        told.setdefault(user_id, []).append(context.told(count, person))
+        context = _context(room, user_id, read, invited, muted, admin)
+        numbers = mentioned.get((user_id, room.id), ())
+        told.setdefault(user_id, []).append(context.told(count, person, numbers))
     return told
 
 
@@ -368,31 +387,3 @@ def leave(session: Session, room_id: int, user_id: int) -> bool:
             room.archived = now()
         session.flush()
     return bool(gone)
-
-
-def look_into(session: Session, room_id: int, user_id: int) -> None:
-    """Notes that somebody has looked into a room into which others have put them."""
-    mine = (Membership.room_id == room_id, Membership.user_id == user_id)
-    session.execute(update(Membership).where(*mine, Membership.invited).values(invited=False))
-
-
-def mark_read(session: Session, room_id: int, user_id: int, number: int) -> bool:
-    """Notes what a member has read, and that they have looked into the room; nobody un-reads.
-
-    Returns:
-        False where that is no news, or cannot be.
-    """
-    version = select(Room.version).where(Room.id == room_id).scalar_subquery()
-    changed = session.scalar(
-        update(Membership)
-        .where(
-            Membership.room_id == room_id,
-            Membership.user_id == user_id,
-            Membership.read < number,
-            version >= number,
-        )
-        .values(read=number, invited=False)
-        .returning(Membership.read)
-        .execution_options(synchronize_session=False)
-    )
-    return changed is not None

@@ -10,7 +10,7 @@ from sqlalchemy import inspect, select, text
 
 from pyramid_chat import conversation, open_database, people, rooms, search
 from pyramid_chat.database import Database, _config
-from pyramid_chat.models import Base, Membership, Message, Room, SignIn, User
+from pyramid_chat.models import Base, Membership, Mention, Message, Room, SignIn, User
 from pyramid_chat.settings import Settings
 from pyramid_chat.words import parse
 from tests.pyramid_chat.conftest import both_databases
@@ -69,7 +69,9 @@ def test_a_database_of_0001_keeps_all_that_is_in_it(old: Settings) -> None:
         assert session.scalars(select(SignIn.id)).all() == ["a cookie"]
         identity = people.identify(session, "a cookie", old.session_timeout)
         assert identity is not None and identity.name == "Ada"
-        assert len(session.scalars(select(Membership)).all()) == 5
+        members = session.scalars(select(Membership)).all()
+        assert [member.muted for member in members] == [False] * 5
+        assert not session.scalars(select(Mention)).all()
         found = session.scalars(select(Room).order_by(Room.id)).all()
         assert [room.name for room in found] == ["Lobby", "", "Left", "Plans"]
         # A private room in which nobody is was left by its last member.

@@ -39,6 +39,8 @@ async def test_who_makes_a_room_owns_it_and_hears_of_it_in_all_tabs(chat: Chat) 
             "version": 0,
             "member": True,
             "unread": 0,
+            "mentioned": [],
+            "muted": False,
             "read": 0,
             "can": ["post", "topic", "rename", "invite", "leave"],
         }

@@ -124,6 +124,27 @@ async def test_memberships_reach_all_tabs(chats: list[Chat]) -> None:
             assert "alone" not in [event.get("text") for event in await tab.heard()]
 
 
+async def test_mentions_and_muted_rooms_are_the_same_in_all_processes(chats: list[Chat]) -> None:
+    one, other = chats
+    async with (
+        one.browser("Ada") as browser,
+        browser.connect() as here,
+        elsewhere(browser, other).connect() as there,
+        other.visit("Grace") as grace,
+    ):
+        assert (await browser.post(f"/rooms/{LOBBY}/mute", muted="true"))[0] == 200
+        for tab in (here, there):
+            assert await tab.hear("muted") == {"type": "muted", "room": LOBBY, "muted": True}
+        said = await grace.say("@Ada: hello")
+        person = {"id": here.id, "name": "Ada"}
+        assert said["mentions"] == [{"user": person, "start": 0, "length": 4}]
+        for tab in (here, there):
+            assert await tab.hear("message") == said
+        for process in chats:
+            status, page = await elsewhere(browser, process).get("/mentions")
+            assert (status, page["mentions"]) == (200, [said])
+
+
 async def test_a_changed_room_is_told_everywhere(chats: list[Chat]) -> None:
     one, other = chats
     async with one.browser("Ada") as browser, other.visit("Grace") as grace:

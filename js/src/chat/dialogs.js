@@ -13,7 +13,7 @@ import { PeopleField } from "./people.js";
  *
  * @template Result
  */
-class FormDialog {
+export class FormDialog {
   #submit;
   /** @type {((result: Result) => void) | null} */
   #done = null;

@@ -55,6 +55,16 @@ export interface Elements {
   "members-panel": HTMLElement;
   "members-shade": HTMLElement;
   "members-toggle": HTMLElement;
+  "mention-people": HTMLElement;
+  "mention-status": HTMLElement;
+  "mentions": HTMLElement;
+  "mentions-count": HTMLElement;
+  "mentions-dialog": HTMLDialogElement;
+  "mentions-list": HTMLElement;
+  "mentions-more": HTMLElement;
+  "mentions-note": HTMLElement;
+  "mute-error": HTMLElement;
+  "mute-room": HTMLButtonElement;
   "my-face": HTMLElement;
   "new-direct": HTMLElement;
   "new-room": HTMLElement;
@@ -75,6 +85,7 @@ export interface Elements {
   "room-dialog-topic": HTMLInputElement;
   "room-list": HTMLElement;
   "room-menu": HTMLDetailsElement;
+  "room-muted": HTMLElement;
   "room-name": HTMLElement;
   "room-topic": HTMLElement;
   "rooms": HTMLElement;

@@ -14,6 +14,7 @@ import { rename } from "./room.js";
  * @param {object} parts
  * @param {Person} parts.me
  * @param {import("./store.js").Store} parts.store
+ * @param {import("./mentions.js").Mentions} parts.mentions
  * @param {import("./outbox.js").Outbox} parts.outbox
  * @param {import("./presence.js").Presence} parts.presence
  * @param {import("./typing.js").Typing} parts.typing
@@ -21,11 +22,14 @@ import { rename } from "./room.js";
  * @param {() => void} parts.stranger called when the connection is somebody else's: they signed in
  *   meanwhile, and what this page holds is not theirs to send.
  * @param {(person: Person) => void} parts.renamed called when somebody has another name.
+ * @param {() => void} parts.muted called when a room is muted, or is no more.
  * @param {() => void} parts.refused called when the current room cannot be looked at.
  * @param {import("./context.js").Context} parts.context
  * @returns {EventTable}
  */
-export function eventTable({ me, store, outbox, presence, typing, context, welcomed, stranger, renamed, refused }) {
+export function eventTable({
+  me, store, mentions, outbox, presence, typing, context, welcomed, stranger, renamed, muted, refused,
+}) {
   return {
     welcome(event) {
       if (event.user.id !== me.id) {
@@ -33,6 +37,7 @@ export function eventTable({ me, store, outbox, presence, typing, context, welco
         return;
       }
       presence.welcome(event.online);
+      for (const room of event.rooms) mentions.told(room);
       store.welcome(event);
       context.reload();
       welcomed();
@@ -47,12 +52,14 @@ export function eventTable({ me, store, outbox, presence, typing, context, welco
       if (user.id !== me.id) typing.started(room, user);
     },
     opened(event) {
+      mentions.told(event.room);
       store.opened(event);
       context.advance();
     },
     message(event) {
       typing.stopped(event.room, event.author.id);
       outbox.settle(event);
+      mentions.message(event);
       context.message(event);
       store.message(event);
     },
@@ -63,14 +70,25 @@ export function eventTable({ me, store, outbox, presence, typing, context, welco
     },
     around: (event) => context.around(event),
     since(event) {
-      for (const message of event.messages) outbox.settle(message);
-      for (const message of event.messages) context.message(message);
+      for (const message of event.messages) {
+        outbox.settle(message);
+        mentions.message(message);
+        context.message(message);
+      }
       store.since(event);
     },
-    room: (event) => store.roomChanged(event),
+    room(event) {
+      mentions.told(event.room);
+      store.roomChanged(event);
+    },
     left: (event) => store.left(event),
     member: (event) => store.member(event),
     read: (event) => store.readElsewhere(event),
+    muted(event) {
+      const room = store.rooms.get(event.room);
+      if (room) room.muted = event.muted;
+      muted();
+    },
     error(event) {
       if (!outbox.refuse(event)) {
         store.error(event);

@@ -23,6 +23,8 @@ import { dayName, dayOf } from "./times.js";
  * @property {Quote | { number: number } | null} quote what it answers; its number alone, where no more is
  *   known of it.
  * @property {boolean} rich whether its text, or that of the quote, has markup that can be read.
+ * @property {import("./mention-marks.js").Mark[]} mentions in the text.
+ * @property {boolean} mentioned whether somebody else mentions the user.
  * @property {string | null} time ISO 8601.
  * @property {boolean} edited
  * @property {boolean} deleted
@@ -98,7 +100,7 @@ export function itemsOf({
     }
     const change = changes.get(message.number);
     const quote = message.quote ? quoteOf(message.quote.number) ?? message.quote : null;
-    items.push(shown(message, { own, before, quote, isRich, change, mayPost, mayModerate }));
+    items.push(shown(message, { me, own, before, quote, isRich, change, mayPost, mayModerate }));
     before = message;
   }
   for (const entry of entries) {
@@ -109,7 +111,7 @@ export function itemsOf({
     items.push({
       kind: "message", room, id: `own ${entry.key}`, key: entry.key, number: null, author: me, own: true,
       together: isTogether(before, me, now), text, quote, rich: hasMarkup(isRich, text, quote),
-      time: null, edited: false, deleted: false, remover: null, state: entry.state,
+      mentions: [], mentioned: false, time: null, edited: false, deleted: false, remover: null, state: entry.state,
       reason: entry.reason, pending: entry.key, doing: null, editable: false, deletable: false, answerable: false,
     });
     before = { author: me, time: now };
@@ -132,6 +134,7 @@ function hasMarkup(isRich, text, quote) {
  * @typedef {{ author: Person, time: string | Date }} Before The message above.
  *
  * @typedef {object} Around What an item depends on beside its message.
+ * @property {Person} me
  * @property {boolean} own
  * @property {Before | null} before
  * @property {Quote | null} quote
@@ -176,10 +179,14 @@ function shown(message, around) {
  * @param {Around} around
  * @returns {MessageItem}
  */
-function itemOf(message, { own, before, quote, isRich, change, mayPost, mayModerate }) {
+function itemOf(message, { me, own, before, quote, isRich, change, mayPost, mayModerate }) {
   const { key, number, author, time } = message;
   const settled = !message.deleted && !change;
   const text = change?.type === "edit" && change.text !== undefined ? change.text : message.text;
+  // Who is meant in another text, the server says when it has it.
+  const mentions = (change?.type === "edit" ? [] : message.mentions ?? []).map(
+    ({ user, start, length }) => ({ start, length, name: user.name, mine: user.id === me.id }),
+  );
   return {
     kind: "message",
     room: message.room,
@@ -193,6 +200,8 @@ function itemOf(message, { own, before, quote, isRich, change, mayPost, mayModer
     text,
     quote,
     rich: hasMarkup(isRich, text, quote),
+    mentions,
+    mentioned: !own && mentions.some(({ mine }) => mine),
     time,
     edited: Boolean(message.edited),
     deleted: message.deleted,

@@ -110,7 +110,16 @@ export class LogView {
       this.#mark ??= room.read;
       return;
     }
-    const announced = make("p", {}, `${message.author.name}: ${plain(message.text)}`);
+    this.announce(`${message.author.name}: ${plain(message.text)}`);
+  }
+
+  /**
+   * Has a screen reader say something.
+   *
+   * @param {string} text
+   */
+  announce(text) {
+    const announced = make("p", {}, text);
     $("announcer").append(announced);
     if ($("announcer").children.length > ANNOUNCED) $("announcer").firstElementChild?.remove();
   }

@@ -1,5 +1,6 @@
 // The page of the chat: puts its parts together.
 
+import { Completion } from "./completion.js";
 import { Connection } from "./connection.js";
 import { Context } from "./context.js";
 import { Dialogs } from "./dialogs.js";
@@ -9,8 +10,10 @@ import { eventTable, receive } from "./events.js";
 import { Api, messageOf } from "./http.js";
 import { askBeforeLeaving } from "./leaving.js";
 import { LogView } from "./log-view.js";
-import { whenReady } from "./markdown.js";
+import { plain, whenReady } from "./markdown.js";
 import { MemberList } from "./members.js";
+import { MentionList } from "./mention-list.js";
+import { Mentions } from "./mentions.js";
 import { Navigation } from "./navigation.js";
 import { copy } from "./note.js";
 import { Notifier } from "./notify.js";
@@ -81,6 +84,7 @@ const context = new Context({
   changed: () => refresh("log"),
   place: () => logView.place,
 });
+const mentions = new Mentions(me, store);
 const outbox = new Outbox({
   sock: connection.sock, memory: session, me,
   changed() {
@@ -95,7 +99,7 @@ const typing = new Typing(
   (room) => room === store.current && refresh("typing"),
 );
 const events = eventTable({
-  me, store, outbox, presence, typing, context,
+  me, store, mentions, outbox, presence, typing, context,
   stranger: () => location.reload(),
   welcomed() {
     if (store.current === null) navigation.goHome();
@@ -109,6 +113,7 @@ const events = eventTable({
     }
     refresh("rooms", "room", "members", "log");
   },
+  muted: () => refresh("rooms", "room"),
   refused: () => navigation.refused(),
 });
 
@@ -120,6 +125,7 @@ const navigation = new Navigation({
     if (isOther) logView.enter();
     if (store.current !== null) writing.enter(store.current);
     roomView.enter();
+    completion.clear();
     sidebar.hide();
     refresh("rooms", "room", "members", "typing", "log");
   },
@@ -142,8 +148,14 @@ const logView = new LogView({
   ),
   confirmDelete: (message, confirmed) => dialogs.confirmDelete(message, me, confirmed),
 });
-const roomView = new RoomView({ store, presence, navigation, writing, api, dialogs, go });
+const roomView = new RoomView({ store, mentions, presence, navigation, writing, api, dialogs, go });
 const members = new MemberList({ list: $("members"), count: $("members-count") }, me, writeTo);
+const mentionList = new MentionList(api, store, (room, number) => navigation.addressOf(room, number));
+const completion = new Completion({
+  field: $("text"), list: $("mention-people"),
+  people: () => [...(store.room?.members?.values() ?? [])].filter(({ id }) => id !== me.id)
+    .map((person) => ({ ...person, online: presence.has(person.id) })),
+});
 const notifier = new Notifier($("notify"), local, go);
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));
 const sidebar = new Drawer({
@@ -162,8 +174,13 @@ const people = new Drawer({
  * @param {Message} message
  */
 function heard(room, message) {
-  if (room.member) notifier.tell(message, room);
-  if (room.id === store.current) logView.heard(room, message);
+  const mentioned = mentions.isMentioned(message);
+  const elsewhere = room.id !== store.current;
+  if (room.member && (mentioned || !room.muted)) notifier.tell(message, room, { mentioned, elsewhere });
+  if (!elsewhere) logView.heard(room, message);
+  else if (room.member && mentioned) {
+    logView.announce(`${message.author.name} mentioned you in ${room.name}: ${plain(message.text)}`);
+  }
 }
 
 function toNewest() {
@@ -202,6 +219,7 @@ for (const button of [$("browse-rooms"), $("nowhere-browse"), $("refused-browse"
 $("new-direct").addEventListener("click", () => dialogs.newDirect());
 new Search({ api, room: () => store.room, address: (room, message) => navigation.addressOf(room, message) });
 $("format-help").addEventListener("click", () => $("format-dialog").showModal());
+$("mentions").addEventListener("click", () => mentionList.open());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh("log", "rooms");
 });

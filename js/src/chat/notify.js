@@ -47,14 +47,17 @@ export class Notifier {
    *
    * @param {Pick<Message, "room" | "author" | "text">} message
    * @param {Pick<ToldRoom, "name" | "kind">} room
+   * @param {{ mentioned?: boolean, elsewhere?: boolean }} [options] mentioned: it mentions the user;
+   *   elsewhere: another room is looked at. A mention there is told of, too.
    */
-  tell({ room, author, text }, { name, kind }) {
-    if (!this.#wanted || !document.hidden) return;
-    const title = kind === "direct" ? author.name : `${author.name} in ${name}`;
+  tell({ room, author, text }, { name, kind }, { mentioned = false, elsewhere = false } = {}) {
+    if (!this.#wanted || !(document.hidden || (mentioned && elsewhere))) return;
+    const who = mentioned ? `${author.name} mentioned you` : author.name;
+    const title = kind === "direct" ? who : `${who} in ${name}`;
     const said = plain(text);
     const body = said.length > MOST ? `${said.slice(0, MOST)}…` : said;
     try {
-      const shown = new Notification(title, { body, tag: `room ${room}` });
+      const shown = new Notification(title, { body, tag: `${mentioned ? "mention" : "room"} ${room}` });
       shown.addEventListener("click", () => {
         window.focus();
         this.#open(room);

@@ -1,20 +1,19 @@
 // A field for somebody's name, which suggests the people whom the server knows.
 
-import { make, presentFace, within } from "./dom.js";
+import { Suggestions } from "./suggestions.js";
 
-/** @typedef {import("./protocol.js").Person & { online?: boolean }} Suggestion */
+/** @import { Suggestion } from "./suggestions.js" */
 
 // Milliseconds without a further key after which the server is asked.
 const PAUSE = 150;
 
 export class PeopleField {
   #field;
-  #list;
+  #suggestions;
   #api;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #asked = 0;
-  #active = -1;
 
   /**
    * @param {HTMLInputElement} field a combobox.
@@ -23,7 +22,10 @@ export class PeopleField {
    */
   constructor(field, list, api) {
     this.#field = field;
-    this.#list = list;
+    this.#suggestions = new Suggestions(field, list, (name) => {
+      field.value = name;
+      this.#show([]);
+    });
     this.#api = api;
     field.addEventListener("input", () => this.#askSoon());
     field.addEventListener("focus", () => this.#askSoon());
@@ -39,12 +41,8 @@ export class PeopleField {
     field.addEventListener("blur", () => {
       if (!pressed) this.#show([]);
     });
-    field.addEventListener("keydown", (event) => this.#key(event));
-    // Before the field loses the focus, with which the list closes.
-    list.addEventListener("pointerdown", (event) => {
-      event.preventDefault();
-      const option = within(event, "[role=option]");
-      if (option) this.#choose(option);
+    field.addEventListener("keydown", (event) => {
+      if (this.#suggestions.key(event) && !this.#suggestions.open) this.#show([]);
     });
   }
 
@@ -76,47 +74,8 @@ export class PeopleField {
   /** @param {Suggestion[]} people */
   #show(people) {
     clearTimeout(this.#timer);
+    // What is asked already comes too late.
     this.#asked += people.length ? 0 : 1;
-    this.#list.replaceChildren(...people.map(({ name, online }, index) => make("li", {
-      role: "option", id: `${this.#list.id}-${index}`, "data-name": name, "aria-selected": "false",
-      "data-online": String(Boolean(online)), class: "person",
-    }, presentFace(name), make("bdi", {}, name), make("span", { class: "unseen" }, online ? " (online)" : ""))));
-    this.#list.hidden = people.length === 0;
-    this.#field.setAttribute("aria-expanded", String(people.length > 0));
-    this.#activate(-1);
-  }
-
-  /** @param {number} index of the option; -1: of none. */
-  #activate(index) {
-    const options = this.#list.children;
-    this.#active = index;
-    for (const [at, option] of [...options].entries()) {
-      option.setAttribute("aria-selected", String(at === index));
-    }
-    if (index < 0) {
-      this.#field.removeAttribute("aria-activedescendant");
-    } else {
-      this.#field.setAttribute("aria-activedescendant", options[index].id);
-      options[index].scrollIntoView?.({ block: "nearest" });
-    }
-  }
-
-  /** @param {HTMLElement} option */
-  #choose(option) {
-    this.#field.value = option.dataset.name ?? "";
-    this.#show([]);
-  }
-
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    const { length } = this.#list.children;
-    if (!length || event.isComposing) return;
-    if (event.key === "ArrowDown") this.#activate((this.#active + 1) % length);
-    else if (event.key === "ArrowUp") this.#activate((Math.max(this.#active, 0) + length - 1) % length);
-    else if (event.key === "Enter" && this.#active >= 0) {
-      this.#choose(/** @type {HTMLElement} */ (this.#list.children[this.#active]));
-    } else if (event.key === "Escape") this.#show([]);
-    else return;
-    event.preventDefault();
+    this.#suggestions.show(people);
   }
 }

@@ -20,6 +20,10 @@ export interface ToldRoom {
   /** The number of the last message that was read; none for who is no member. */
   read?: number;
   unread?: number;
+  /** The numbers of those unread messages that mention the person: the newest ones. */
+  mentioned?: number[];
+  /** Whether the person is told only of mentions there. */
+  muted?: boolean;
   /** The other one, in a direct room. */
   person?: Person;
 }
@@ -46,6 +50,13 @@ export interface Quote {
   removed_by: Person | null;
 }
 
+/** A part of a text that means somebody: where it is in the text, and who it is. */
+export interface Mention {
+  user: Person;
+  start: number;
+  length: number;
+}
+
 export interface Message {
   type: "message";
   room: number;
@@ -65,6 +76,8 @@ export interface Message {
   removed_by: Person | null;
   /** The message that it answers. */
   quote: Quote | null;
+  /** Who is meant in the text, in order; none where nobody is. */
+  mentions?: Mention[];
   /** The key of the edit or deletion that this answers. */
   request?: string;
 }
@@ -140,6 +153,7 @@ export interface Events {
   left: { type: "left"; room: number; removed_by?: Person };
   member: { type: "member"; room: number; user: Person; joined: boolean };
   read: { type: "read"; room: number; number: number };
+  muted: { type: "muted"; room: number; muted: boolean };
 }
 
 /** What is sent until it is confirmed. */

@@ -12,6 +12,7 @@ const MOST_SHOWN = 9;
 
 export class RoomView {
   #store;
+  #mentions;
   #presence;
   #navigation;
   #writing;
@@ -20,6 +21,7 @@ export class RoomView {
   /**
    * @param {object} parts
    * @param {Store} parts.store
+   * @param {import("./mentions.js").Mentions} parts.mentions
    * @param {import("./presence.js").Presence} parts.presence
    * @param {import("./navigation.js").Navigation} parts.navigation
    * @param {import("./writing.js").Writing} parts.writing
@@ -27,14 +29,16 @@ export class RoomView {
    * @param {import("./dialogs.js").Dialogs} parts.dialogs
    * @param {(id: number) => void} parts.go goes to a room that the user chose.
    */
-  constructor({ store, presence, navigation, writing, api, dialogs, go }) {
+  constructor({ store, mentions, presence, navigation, writing, api, dialogs, go }) {
     this.#store = store;
+    this.#mentions = mentions;
     this.#presence = presence;
     this.#navigation = navigation;
     this.#writing = writing;
     this.#list = new RoomList($("rooms"), { rooms: $("room-list"), direct: $("direct-list") },
       (id) => navigation.addressOf(id), go);
     $("join-room").addEventListener("click", () => this.#join(api));
+    $("mute-room").addEventListener("click", () => this.#mute(api));
     this.#offerMenu(dialogs);
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && $("room-menu").open) this.#leaveMenu();
@@ -54,17 +58,23 @@ export class RoomView {
 
   /** Shows the list, and how much is unread. */
   showList() {
-    const { rooms, room: shown, current, allUnread } = this.#store;
+    const { rooms, room: shown, current } = this.#store;
+    const mentions = this.#mentions;
+    const allUnread = this.#store.allUnread + mentions.inMuted;
     const listed = [...rooms.values()].filter((room) => room.member || room.id === current);
     this.#list.show(listed, {
       current,
       unread: (id) => this.#store.unread(id),
+      mentions: (id) => mentions.unread(id),
       isOnline: (id) => this.#presence.has(id),
     });
     document.title = titleOf(allUnread, shown?.name);
-    const elsewhere = allUnread - this.#store.unread(current);
+    const here = shown?.muted ? mentions.unread(shown.id) : this.#store.unread(current);
+    const elsewhere = allUnread - here;
     $("rooms-badge").hidden = elsewhere === 0;
     setText($("rooms-badge"), elsewhere > MOST_SHOWN ? `${MOST_SHOWN}+` : String(elsewhere));
+    $("mentions-count").hidden = mentions.allUnread === 0;
+    setText($("mentions-count"), `@${mentions.allUnread}`);
     $("rooms-toggle").setAttribute("aria-label", elsewhere ? `Rooms, ${elsewhere} unread` : "Rooms");
   }
 
@@ -81,8 +91,9 @@ export class RoomView {
     $("edit-room").hidden = !can("topic") && !can("rename");
     $("invite").hidden = !can("invite");
     $("leave-room").hidden = !can("leave");
-    $("room-menu").hidden = !room?.member
-      || ![$("edit-room"), $("invite"), $("leave-room")].some((button) => !button.hidden);
+    setText($("mute-room"), room?.muted ? "Unmute the room" : "Mute the room");
+    $("room-muted").hidden = !room?.muted;
+    $("room-menu").hidden = !room?.member;
     $("members-toggle").hidden = !room;
     $("preview").hidden = !room || room.member;
     $("refused").hidden = !refusal;
@@ -102,6 +113,23 @@ export class RoomView {
       setText($("preview"), messageOf(error));
     } finally {
       $("join-room").disabled = false;
+    }
+  }
+
+  /** @param {import("./http.js").Api} api */
+  async #mute(api) {
+    const { room } = this.#store;
+    if (!room) return;
+    $("mute-room").disabled = true;
+    setText($("mute-error"), "");
+    try {
+      // The server tells all of the user's pages, this one too.
+      await api.post(`rooms/${room.id}/mute`, { muted: String(!room.muted) });
+      this.#leaveMenu();
+    } catch (error) {
+      setText($("mute-error"), messageOf(error));
+    } finally {
+      $("mute-room").disabled = false;
     }
   }
 

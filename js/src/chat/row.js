@@ -2,6 +2,7 @@
 
 import { face, hueOf, icon, make } from "./dom.js";
 import { textElement } from "./markdown.js";
+import { markMentions } from "./mention-marks.js";
 import { quoteLine } from "./quote-row.js";
 import { clockOf, exactOf } from "./times.js";
 
@@ -64,6 +65,7 @@ function fillMessage(row, item) {
   row.className = "message";
   row.classList.toggle("own", item.own);
   row.classList.toggle("together", item.together);
+  row.classList.toggle("mentioned", item.mentioned);
   Object.assign(row.dataset, {
     number: item.number ?? "", key: item.key, state: item.state, author: item.author.id,
   });
@@ -91,12 +93,13 @@ function textOf(item) {
     return make("p", { class: "text" }, "This message was removed by ", make("bdi", {}, item.remover), ".");
   }
   if (item.deleted) return make("p", { class: "text" }, "This message was deleted.");
-  return textElement(item.text);
+  return markMentions(textElement(item.text), item.text, item.mentions);
 }
 
 /** @param {MessageItem} item */
 function footOf(item) {
   const foot = make("span", { class: "foot", dir: "auto" });
+  if (item.mentioned) foot.append(make("span", { class: "mentions-you" }, "mentions you"), " ");
   if (item.edited && !item.deleted) foot.append(make("span", { class: "edited" }, "edited"), " ");
   const progress = PROGRESS[item.state]?.[item.doing ?? "message"];
   if (progress) foot.append(make("span", { class: "progress" }, progress), " ");

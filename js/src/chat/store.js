@@ -137,10 +137,10 @@ export class Store {
     return room ? unreadIn(room, this.me) : 0;
   }
 
-  /** Counts the unread messages of all rooms. */
+  /** Counts the unread messages of all rooms that are not muted. */
   get allUnread() {
     let sum = 0;
-    for (const id of this.rooms.keys()) sum += this.unread(id);
+    for (const [id, { muted }] of this.rooms) if (!muted) sum += this.unread(id);
     return sum;
   }
 

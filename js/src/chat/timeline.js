@@ -133,7 +133,7 @@ export class Timeline {
   }
 
   /**
-   * Calls somebody by another name: an author, or who removed what they said.
+   * Calls somebody by another name: an author, who removed what they said, or who is meant.
    *
    * @param {Person} person
    */
@@ -142,8 +142,12 @@ export class Timeline {
       for (const [number, message] of messages) {
         const author = message.author.id === person.id ? person : message.author;
         const remover = message.removed_by?.id === person.id ? person : message.removed_by;
-        if (author !== message.author || remover !== message.removed_by) {
-          messages.set(number, { ...message, author, removed_by: remover });
+        const mentions = message.mentions?.map((mention) => (
+          mention.user.id === person.id ? { ...mention, user: person } : mention
+        ));
+        const meant = mentions?.some((mention, index) => mention !== message.mentions?.[index]);
+        if (author !== message.author || remover !== message.removed_by || meant) {
+          messages.set(number, { ...message, author, removed_by: remover, ...(mentions && { mentions }) });
         }
       }
     }

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { JSDOM } from "jsdom";
 import { Context } from "../../src/chat/context.js";
 import { eventTable, receive } from "../../src/chat/events.js";
+import { Mentions } from "../../src/chat/mentions.js";
 import { Outbox } from "../../src/chat/outbox.js";
 import { Presence } from "../../src/chat/presence.js";
 import { Memory } from "../../src/chat/storage.js";
@@ -40,7 +41,7 @@ export function loadPage(path = "/chat") {
 export function fire(element, type, init = {}) {
   const { window } = globalThis;
   const kinds = {
-    keydown: "KeyboardEvent", click: "MouseEvent", submit: "SubmitEvent", pointerdown: "MouseEvent",
+    keydown: "KeyboardEvent", keyup: "KeyboardEvent", click: "MouseEvent", submit: "SubmitEvent", pointerdown: "MouseEvent",
   };
   const event = new window[kinds[type] ?? "Event"](type, { bubbles: true, cancelable: true, ...init });
   element.dispatchEvent(event);
@@ -74,15 +75,16 @@ const nothing = () => {};
 /** Returns a function that tells a store, and the parts around it, events as the server does. */
 export function teller({
   store,
+  mentions = new Mentions(ADA, store),
   sock = new ReconnectingSockJS("http://chat.test/chat"),
   outbox = new Outbox({ sock, memory: new Memory("sessionStorage", "chat"), me: ADA, changed: nothing }),
   presence = new Presence(nothing),
   typing = new Typing(nothing, nothing),
   context = new Context({ store, ask: nothing, changed: nothing }),
-  welcomed = nothing, stranger = nothing, renamed = nothing, refused = nothing,
+  welcomed = nothing, stranger = nothing, renamed = nothing, muted = nothing, refused = nothing,
 }) {
   const table = eventTable({
-    me: ADA, store, outbox, presence, typing, context, welcomed, stranger, renamed, refused,
+    me: ADA, store, mentions, outbox, presence, typing, context, welcomed, stranger, renamed, muted, refused,
   });
   return (event) => receive(table, event);
 }

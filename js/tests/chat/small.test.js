@@ -336,7 +336,9 @@ describe("the connection panel", () => {
 describe("the list of rooms", () => {
   let list;
   let chosen;
-  const options = { current: 3, unread: (id) => (id === 4 ? 120 : 0), isOnline: (id) => id === 2 };
+  const options = {
+    current: 3, unread: (id) => (id === 4 ? 120 : 0), mentions: () => 0, isOnline: (id) => id === 2,
+  };
   const rooms = () => [
     room({ name: "Zoo" }), room({ id: 4, kind: "private", name: "<b>Alpha</b>" }),
     room({ id: 5, kind: "direct", name: "Grace", person: GRACE }),

@@ -7,6 +7,7 @@ import { Dialogs } from "../../src/chat/dialogs.js";
 import { Refused } from "../../src/chat/http.js";
 import { LogView } from "../../src/chat/log-view.js";
 import { Navigation } from "../../src/chat/navigation.js";
+import { Mentions } from "../../src/chat/mentions.js";
 import { Outbox } from "../../src/chat/outbox.js";
 import { Presence } from "../../src/chat/presence.js";
 import { RoomView } from "../../src/chat/room-view.js";
@@ -43,7 +44,8 @@ beforeEach(() => {
   const presence = new Presence(nothing);
   const typing = new Typing((id) => asked.push({ type: "typing", room: id }), nothing);
   context = new Context({ store, ask: (request) => asked.push(request), changed: nothing, place: () => logView.place });
-  tell = teller({ store, outbox, presence, typing, context });
+  const mentions = new Mentions(ADA, store);
+  tell = teller({ store, mentions, outbox, presence, typing, context });
   writing = new Writing({ store, outbox, typing, memory, most: 100, quoteOf: () => null, said: () => { said += 1; } });
   logView = new LogView({
     me: ADA, store, outbox, context,
@@ -58,13 +60,13 @@ beforeEach(() => {
     confirmDelete: ({ text }, act) => confirmed.push({ text, act }),
   });
   const go = (id) => went.push(id);
-  const api = { post: async (path) => answer(path) };
+  const api = { post: async (path, fields) => answer(path, fields) };
   const navigation = new Navigation({
     root: "/", store, memory, context, connection: { open: nothing, close: nothing },
     entered: nothing, chosen: nothing,
   });
   roomView = new RoomView({
-    store, presence, navigation, writing, api, dialogs: new Dialogs(api, go), go,
+    store, mentions, presence, navigation, writing, api, dialogs: new Dialogs(api, go), go,
   });
 });
 
@@ -311,7 +313,7 @@ describe("the room", () => {
     assert.deepEqual(shown("say", "preview", "join-room", "refused", "nowhere"), ["say"]);
     tell({ type: "room", room: room({ can: [] }) });
     roomView.show();
-    assert.deepEqual(shown(...MENU, "say"), []);
+    assert.deepEqual(shown(...MENU, "say"), ["room-menu"]);
   });
 
   test("can be looked at, and joined", async () => {
@@ -393,6 +395,63 @@ describe("the room", () => {
       assert.equal($("room-menu").open, false);
     }
     assert.equal($("invite-dialog").open, true);
+  });
+
+  test("is muted and unmuted by its menu, and says so", async () => {
+    enter({ version: 9, read: 5, unread: 4, mentioned: [7] });
+    roomView.show();
+    assert.deepEqual([$("mute-room").textContent, $("room-muted").hidden], ["Mute the room", true]);
+    const posts = [];
+    answer = (...post) => posts.push(post);
+    $("room-menu").open = true;
+    fire($("mute-room"), "click");
+    await new Promise(setImmediate);
+    assert.deepEqual(posts, [["rooms/3/mute", { muted: "true" }]]);
+    assert.equal($("room-menu").open, false);
+    tell({ type: "muted", room: 3, muted: true });
+    roomView.show();
+    assert.deepEqual([$("mute-room").textContent, $("room-muted").hidden], ["Unmute the room", false]);
+    fire($("mute-room"), "click");
+    await new Promise(setImmediate);
+    assert.deepEqual(posts[1], ["rooms/3/mute", { muted: "false" }]);
+    answer = () => { throw new Refused("Not now.", 503); };
+    fire($("mute-room"), "click");
+    await new Promise(setImmediate);
+    assert.equal($("mute-error").textContent, "Not now.");
+    // Of a room that is not there, nothing becomes known.
+    tell({ type: "muted", room: 77, muted: true });
+    assert.equal(store.rooms.has(77), false);
+  });
+
+  test("that is muted counts only mentions in the title, and is quiet in the list", () => {
+    store.select(3);
+    tell({
+      type: "welcome", user: ADA, online: [],
+      rooms: [
+        room({ unread: 2, version: 2 }),
+        room({ id: 4, name: "Garden", unread: 10, version: 10, muted: true, mentioned: [9, 10] }),
+        room({ id: 5, name: "Quiet", unread: 3, version: 3, muted: true }),
+      ],
+    });
+    roomView.showList();
+    assert.equal(document.title, "(4) Lobby – Chat");
+    assert.equal($("rooms-badge").textContent, "2");
+    assert.equal($("mentions-count").textContent, "@2");
+    const link = (id) => document.querySelector(`a.room[data-room="${id}"]`);
+    assert.equal(link(4).querySelector(".mention-count").textContent, "@2 mentions");
+    assert.equal(link(4).querySelector(".unread").textContent, "10 unread");
+    assert.match(link(4).textContent, /muted/);
+    assert.deepEqual([3, 4, 5].map((id) => link(id).classList.contains("muted")), [false, true, true]);
+    assert.deepEqual([3, 4, 5].map((id) => link(id).classList.contains("has-unread")), [true, true, false]);
+    assert.equal(link(3).querySelector(".muted-sign, .mention-count"), null);
+    tell({ type: "read", room: 4, number: 9 });
+    roomView.showList();
+    assert.equal(link(4).querySelector(".mention-count").textContent, "@1 mention");
+    tell({ type: "read", room: 4, number: 10 });
+    roomView.showList();
+    assert.equal(link(4).querySelector(".mention-count"), null);
+    assert.equal($("mentions-count").hidden, true);
+    assert.equal(document.title, "(2) Lobby – Chat");
   });
 
   test("that is left leads to another one", async () => {
