@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, aliased
 
+from pyramid_chat import reactions
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import Message, Room, User, now
 
@@ -108,7 +109,14 @@ def _told_all(
         .order_by(order)
         .limit(limit)
     )
-    return [told(*row) for row in session.execute(query)]
+    messages = [told(*row) for row in session.execute(query)]
+    if messages:
+        # Those that are told together are of one room.
+        numbers = [message["number"] for message in messages]
+        reacted = reactions.told(session, messages[0]["room"], numbers)
+        for message in messages:
+            message["reactions"] = reacted.get(message["number"], [])
+    return messages
 
 
 def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
@@ -122,7 +130,7 @@ def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
 
 
 def told(message: Message, author: str, remover: str | None = None) -> JSONObject:
-    """Returns what clients are told of a message.
+    """Returns what clients are told of a message, apart from reactions to it.
 
     Args:
         message: it.
@@ -142,6 +150,7 @@ def told(message: Message, author: str, remover: str | None = None) -> JSONObjec
         "edited": moment(message.edited) if message.edited is not None else None,
         "deleted": message.deleted,
         "removed_by": removed_by,
+        "reactions": [],
     }
 
 
@@ -167,4 +176,5 @@ def remove(session: Session, message: Message, version: int, admin_id: int | Non
     """
     message.version, message.text, message.deleted = version, "", True
     message.removed_by_id = admin_id
+    reactions.forget(session, message)
     session.flush()

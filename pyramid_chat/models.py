@@ -1,4 +1,4 @@
-"""The tables: people, sign-ins, rooms, members, messages, notices, what administrators did."""
+"""The tables: people, sign-ins, rooms, members, messages, reactions, notices, and others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     MetaData,
     UniqueConstraint,
     false,
@@ -191,6 +192,30 @@ class Message(Base):
     edited: Mapped[datetime | None]
     deleted: Mapped[bool] = mapped_column(default=False)
     removed_by_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
+
+
+class Reaction(Base):
+    """An emoji that somebody has put below a message.
+
+    Attributes:
+        emoji: fully qualified (UTS 51), so that the same one is one.
+        version: the version of its room that it made.
+    """
+
+    __tablename__ = "reaction"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["room_id", "number"], ["message.room_id", "message.number"], ondelete="CASCADE"
+        ),
+    )
+
+    room_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    emoji: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey(User.id, ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True
+    )
+    version: Mapped[int]
 
 
 class Bucket(Base):
