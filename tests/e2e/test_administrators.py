@@ -54,7 +54,7 @@ def test_a_message_is_removed(browsers: list[ChatPage], server: Server) -> None:
         page.until_said("Good morning!", "Buy this.")
     number = ada.message("Buy this.")["number"]
     row = f"#log .message[data-number='{number}']"
-    assert not grace.has("#log .message:not(.own) .actions")
+    assert not grace.has("#log .message:not(.own) .delete")
     assert not ada.has(f"{row} .edit")
     # The button stands behind the message, which it does not move.
     edges = ada.script(
@@ -93,7 +93,7 @@ def test_who_becomes_an_administrator_sees_the_buttons_at_once(
     ada, grace = meet(browsers, f"{server.url}/rooms/{server.room('Lobby')}")
     ada.say("Hello.")
     grace.until_said("Hello.")
-    assert not grace.has("#log .message:not(.own) .actions")
+    assert not grace.has("#log .message:not(.own) .delete")
     server.change("UPDATE users SET admin = 1 WHERE name = 'Grace'")
     server.change(
         "INSERT INTO notice (topic, user_id, created) VALUES ('admin', ?, '2099-01-01 00:00:00')",

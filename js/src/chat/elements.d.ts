@@ -61,6 +61,9 @@ export interface Elements {
   "nowhere-browse": HTMLElement;
   "nowhere-new": HTMLElement;
   "preview": HTMLElement;
+  "react-choices": HTMLElement;
+  "react-dialog": HTMLDialogElement;
+  "react-emoji": HTMLInputElement;
   "refused": HTMLElement;
   "refused-browse": HTMLElement;
   "refused-text": HTMLElement;

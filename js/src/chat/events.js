@@ -45,7 +45,7 @@ export function eventTable({ me, store, outbox, presence, typing, welcomed, stra
     },
     opened: (event) => store.opened(event),
     message(event) {
-      typing.stopped(event.room, event.author.id);
+      if (event.number === event.version) typing.stopped(event.room, event.author.id);
       outbox.settle(event);
       store.message(event);
     },

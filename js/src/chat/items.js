@@ -1,10 +1,12 @@
 // What the log shows of a room, as a plain list: days, the mark of what is new, and messages with
 // what is on its way. No DOM.
 
+import { reactionsOf } from "./reactions.js";
 import { dayName, dayOf } from "./times.js";
 
 /** @import { Entry } from "./outbox.js" */
 /** @import { Message, Person } from "./protocol.js" */
+/** @import { ReactionItem } from "./reactions.js" */
 
 /**
  * @typedef {{ kind: "day", id: string, text: string }} Day
@@ -29,6 +31,8 @@ import { dayName, dayOf } from "./times.js";
  * @property {Entry["type"] | null} doing what that does.
  * @property {boolean} editable
  * @property {boolean} deletable
+ * @property {boolean} reactable
+ * @property {ReactionItem[]} reactions
  *
  * @typedef {Day | Mark | MessageItem} Item
  */
@@ -62,9 +66,8 @@ const days = new WeakMap();
 export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = false, now = new Date() }) {
   /** @type {Item[]} */
   const items = [];
-  const changes = new Map(
-    entries.filter((entry) => entry.type !== "message").map((entry) => [entry.number, entry]),
-  );
+  const changes = changesIn(entries);
+  const wishes = wishesIn(entries);
   // What is told already is not on its way any more.
   const unsaid = new Set(entries.filter((entry) => entry.type === "message").map((entry) => entry.key));
   /** @type {Before | null} */
@@ -86,7 +89,9 @@ export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = fa
       before = null;
     }
     const change = changes.get(message.number);
-    items.push(shown(message, { own, before, change, mayPost, mayModerate }));
+    items.push(shown(message, {
+      me, own, before, change, wishes: wishes.get(message.number), mayPost, mayModerate,
+    }));
     before = message;
   }
   for (const entry of entries) {
@@ -96,10 +101,37 @@ export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = fa
       together: isTogether(before, me, now),
       text: entry.text ?? "", time: null, edited: false, deleted: false, remover: null, state: entry.state,
       reason: entry.reason, pending: entry.key, doing: null, editable: false, deletable: false,
+      reactable: false, reactions: [],
     });
     before = { author: me, time: now };
   }
   return items;
+}
+
+/**
+ * By the message's number, the edit or deletion of it; or a reaction that the server refused.
+ *
+ * @param {Entry[]} entries
+ */
+function changesIn(entries) {
+  const refused = entries.filter(({ type, state }) => type === "react" && state === "failed");
+  const edits = entries.filter(({ type }) => type === "edit" || type === "delete");
+  return new Map([...refused, ...edits].map((entry) => [entry.number, entry]));
+}
+
+/**
+ * By the message's number, the reactions that are on their way.
+ *
+ * @param {Entry[]} entries
+ */
+function wishesIn(entries) {
+  /** @type {Map<number | undefined, Entry[]>} */
+  const wishes = new Map();
+  for (const entry of entries) {
+    if (entry.type !== "react" || entry.state === "failed") continue;
+    wishes.set(entry.number, [...wishes.get(entry.number) ?? [], entry]);
+  }
+  return wishes;
 }
 
 /**
@@ -122,32 +154,42 @@ function dayOfMessage(message) {
 }
 
 /**
+ * @typedef {object} Around What else a message is shown by.
+ * @property {Person} me
+ * @property {boolean} own
+ * @property {Before | null} before
+ * @property {Entry} [change]
+ * @property {Entry[]} [wishes]
+ * @property {boolean} mayPost
+ * @property {boolean} mayModerate
+ *
  * @param {Message} message
- * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean, mayModerate: boolean }} options
+ * @param {Around} around
  * @returns {MessageItem}
  */
-function shown(message, { own, before, change, mayPost, mayModerate }) {
+function shown(message, around) {
+  const { own, before, change, wishes, mayPost, mayModerate } = around;
   const known = made.get(message);
   if (
-    known && !change && known.before === before && known.item.own === own
+    known && !change && !wishes && known.before === before && known.item.own === own
     && known.mayPost === mayPost && known.mayModerate === mayModerate
   ) {
     return known.item;
   }
-  const item = itemOf(message, { own, before, change, mayPost, mayModerate });
-  if (change) made.delete(message);
+  const item = itemOf(message, around);
+  if (change || wishes) made.delete(message);
   else made.set(message, { item, before, mayPost, mayModerate });
   return item;
 }
 
 /**
  * @param {Message} message
- * @param {{ own: boolean, before: Before | null, change?: Entry, mayPost: boolean, mayModerate: boolean }} options
+ * @param {Around} options
  * @returns {MessageItem}
  */
-function itemOf(message, { own, before, change, mayPost, mayModerate }) {
+function itemOf(message, { me, own, before, change, wishes = [], mayPost, mayModerate }) {
   const { key, number, author, time } = message;
-  const settled = !message.deleted && !change;
+  const settled = !message.deleted && (!change || change.type === "react");
   return {
     kind: "message",
     // What was sent keeps its row when the server confirms it.
@@ -168,5 +210,7 @@ function itemOf(message, { own, before, change, mayPost, mayModerate }) {
     doing: change?.type ?? null,
     editable: own && mayPost && settled,
     deletable: ((own && mayPost) || mayModerate) && settled,
+    reactable: mayPost && settled,
+    reactions: message.deleted ? [] : reactionsOf(message, wishes, me),
   };
 }

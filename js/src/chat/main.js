@@ -13,6 +13,7 @@ import { Navigation } from "./navigation.js";
 import { Notifier } from "./notify.js";
 import { Outbox } from "./outbox.js";
 import { Presence } from "./presence.js";
+import { EmojiDialog } from "./reaction-view.js";
 import { refresher } from "./refresh.js";
 import { RoomView } from "./room-view.js";
 import { Memory } from "./storage.js";
@@ -114,8 +115,10 @@ const writing = new Writing({
   store, outbox, typing, memory: session, most: Number(page.maxText),
   said: () => logView.follow(),
 });
+const emoji = new EmojiDialog();
 const logView = new LogView({
   me, store, outbox,
+  chooseEmoji: (button, chosen) => emoji.open(button, chosen),
   edit: (number) => writing.edit(number),
   confirmDelete: (message, confirmed) => dialogs.confirmDelete(message, me, confirmed),
 });

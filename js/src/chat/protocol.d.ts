@@ -34,6 +34,15 @@ export interface ListedRoom {
   member: boolean;
 }
 
+/** An emoji below a message. */
+export interface Reaction {
+  emoji: string;
+  /** The ids of all who have put it there. */
+  users: number[];
+  /** The first of them. */
+  people: Person[];
+}
+
 export interface Message {
   type: "message";
   room: number;
@@ -51,7 +60,10 @@ export interface Message {
   deleted: boolean;
   /** The administrator who deleted it; null where its author did. */
   removed_by: Person | null;
-  /** The key of the edit or deletion that this answers. */
+  reactions: Reaction[];
+  /** Earlier versions of the room that changed the message, and were not told. */
+  covers?: number[];
+  /** The key of the edit, deletion or reaction that this answers. */
   request?: string;
 }
 
@@ -106,7 +118,8 @@ export interface Events {
 export type Write =
   | { type: "message"; room: number; text: string; number?: undefined }
   | { type: "edit"; room: number; number: number; text: string }
-  | { type: "delete"; room: number; number: number; text?: undefined };
+  | { type: "delete"; room: number; number: number; text?: undefined }
+  | { type: "react"; room: number; number: number; emoji: string; on: boolean; text?: undefined };
 
 /** What is asked for once. */
 export type Request =

@@ -2,18 +2,20 @@
 
 import { face, hueOf, icon, make } from "./dom.js";
 import { linked } from "./links.js";
+import { showReactions } from "./reaction-view.js";
 import { clockOf, exactOf } from "./times.js";
 
 /** @import { Item, MessageItem } from "./items.js" */
 
 const PENCIL = "M4 20l1-4L16.5 4.5a1.8 1.8 0 0 1 2.5 0l.5.5a1.8 1.8 0 0 1 0 2.5L8 19l-4 1Z";
+const SMILE = "M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17ZM8.5 14.2c1.8 2.6 5.2 2.6 7 0M9.2 9.3v.6M14.8 9.3v.6";
 const BIN = "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.3 10.5v6M13.7 10.5v6";
 
 /** @type {Record<string, Record<import("./outbox.js").Entry["type"], string>>} */
 const PROGRESS = {
-  sending: { edit: "saving…", delete: "deleting…", message: "sending…" },
-  waiting: { edit: "will be saved", delete: "will be deleted", message: "will be sent" },
-  failed: { edit: "not saved", delete: "not deleted", message: "not sent" },
+  sending: { edit: "saving…", delete: "deleting…", message: "sending…", react: "" },
+  waiting: { edit: "will be saved", delete: "will be deleted", message: "will be sent", react: "" },
+  failed: { edit: "not saved", delete: "not deleted", message: "not sent", react: "reaction not sent" },
 };
 
 // A text whose first letter is one of these is read from right to left, and so is its bubble.
@@ -68,9 +70,10 @@ function fillMessage(row, item) {
   const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", textOf(item), " ", footOf(item));
   /** @type {Element[]} */
   const parts = [face(item.author.name), bubble];
-  if (item.deletable) parts.push(actions(item));
+  if (item.deletable || item.reactable) parts.push(actions(item));
   if (item.state === "failed" || item.reason) parts.push(trouble(item));
   row.replaceChildren(...parts);
+  showReactions(row, item);
   return row;
 }
 
@@ -103,10 +106,11 @@ function footOf(item) {
 }
 
 /** @param {MessageItem} item */
-function actions({ editable, own }) {
+function actions({ editable, deletable, reactable, own }) {
   const made = make("div", { class: "actions" });
+  if (reactable) made.append(action("react", "React", SMILE));
   if (editable) made.append(action("edit", "Edit", PENCIL));
-  made.append(action("delete", own ? "Delete" : "Remove", BIN));
+  if (deletable) made.append(action("delete", own ? "Delete" : "Remove", BIN));
   return made;
 }
 

@@ -2,6 +2,8 @@
 // page knows what it misses: it is complete up to `version`, and `ahead` of that are the versions
 // that came while others were still missing.
 
+import { renamed } from "./reactions.js";
+
 /** @import { HistoryPage, Message, Person, SincePage } from "./protocol.js" */
 
 export class Timeline {
@@ -73,7 +75,9 @@ export class Timeline {
    */
   live(message) {
     const changed = this.#take(message);
-    if (message.version > (this.version ?? -1)) this.#ahead.add(message.version);
+    for (const version of [message.version, ...message.covers ?? []]) {
+      if (version > (this.version ?? -1)) this.#ahead.add(version);
+    }
     this.#advance();
     return changed;
   }
@@ -118,7 +122,7 @@ export class Timeline {
   }
 
   /**
-   * Calls somebody by another name: an author, or who removed what they said.
+   * Calls somebody by another name: an author, who removed what they said, or who reacted.
    *
    * @param {Person} person
    */
@@ -127,8 +131,9 @@ export class Timeline {
       for (const [number, message] of messages) {
         const author = message.author.id === person.id ? person : message.author;
         const remover = message.removed_by?.id === person.id ? person : message.removed_by;
-        if (author !== message.author || remover !== message.removed_by) {
-          messages.set(number, { ...message, author, removed_by: remover });
+        const reactions = renamed(message.reactions, person);
+        if (author !== message.author || remover !== message.removed_by || reactions !== message.reactions) {
+          messages.set(number, { ...message, author, removed_by: remover, reactions });
         }
       }
     }

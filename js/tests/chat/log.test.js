@@ -3,7 +3,7 @@ import { beforeEach, describe, test } from "node:test";
 import { itemsOf } from "../../src/chat/items.js";
 import { linked } from "../../src/chat/links.js";
 import { Log } from "../../src/chat/log.js";
-import { ADA, fire, GRACE, loadPage, message } from "./page.js";
+import { ADA, fire, GRACE, loadPage, message, reaction } from "./page.js";
 
 let $;
 let log;
@@ -152,7 +152,7 @@ describe("rows", () => {
   test("an administrator can remove what others say, and change one's own alone", () => {
     show([message(1), message(2, { author: ADA })], { mayPost: true, mayModerate: true });
     const labels = rows().map((row) => [...row.querySelectorAll("button")].map((button) => button.title));
-    assert.deepEqual(labels, [["Remove"], ["Edit", "Delete"]]);
+    assert.deepEqual(labels, [["React", "Remove"], ["React", "Edit", "Delete"]]);
   });
 
   test("only one's own messages can be changed, and only where one may write", () => {
@@ -249,13 +249,13 @@ describe("what is drawn", () => {
   for (const count of [20, 600]) {
     test(`a message below ${count} others is the only row that is touched`, () => {
       const messages = conversation(count);
-      show(messages);
+      show(messages, { mayPost: false });
       const added = message(count + 1, { time: NOW.toISOString() });
-      const touched = drawn(() => show([...messages, added]));
+      const touched = drawn(() => show([...messages, added], { mayPost: false }));
       assert.deepEqual([...touched], [rows().at(-1)]);
     });
 
-    test(`one's own below ${count} others takes the stop of Tab from one row`, () => {
+    test(`one with buttons below ${count} others takes the stop of Tab from one row`, () => {
       const messages = conversation(count);
       show(messages);
       const own = message(count + 1, { author: ADA, time: NOW.toISOString() });
@@ -270,6 +270,29 @@ describe("what is drawn", () => {
       assert.deepEqual([...drawn(() => show(messages))], [rows()[8]]);
     });
   }
+
+  test("a reaction touches nothing but the buttons below its message", () => {
+    const messages = conversation(9);
+    show(messages);
+    const parts = [...rows()[4].children];
+    const seen = new window.MutationObserver(() => {});
+    seen.observe($("log"), { subtree: true, childList: true, attributes: true, characterData: true });
+    messages[4] = { ...messages[4], version: 10, reactions: [reaction("👍", GRACE)] };
+    show(messages);
+    const list = rows()[4].querySelector(".reactions");
+    assert.deepEqual(new Set(seen.takeRecords().map(({ target }) => target)), new Set([rows()[4], list]));
+    assert.deepEqual([...rows()[4].children].filter((part) => part !== list), parts);
+    const button = list.querySelector("button");
+    button.focus();
+    messages[4] = { ...messages[4], version: 11, reactions: [reaction("👍", GRACE, ADA), reaction("🎉", ADA)] };
+    show(messages);
+    assert.deepEqual([list.children.length, list.firstElementChild, document.activeElement], [2, button, button]);
+    messages[4] = { ...messages[4], version: 12, reactions: [] };
+    show(messages);
+    assert.equal(rows()[4].querySelector(".reactions"), null);
+    // The focus goes on in the message.
+    assert.equal(document.activeElement.closest(".message"), rows()[4]);
+  });
 
   test("what has not changed is not even looked at", () => {
     const messages = conversation(3);

@@ -52,8 +52,14 @@ export function message(number, more = {}) {
     type: "message", room: 3, number, version: number, key: `key-${number}`,
     author: { id: 2, name: "Grace" }, text: `text ${number}`,
     time: new Date(2026, 0, 5, 12, 0, number).toISOString(), edited: null, deleted: false, removed_by: null,
+    reactions: [],
     ...more,
   };
+}
+
+/** Makes a reaction of some people as the server tells it. */
+export function reaction(emoji, ...people) {
+  return { emoji, users: people.map(({ id }) => id), people };
 }
 
 /** Makes a room as the server tells it. */
