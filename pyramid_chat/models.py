@@ -218,6 +218,31 @@ class Reaction(Base):
     version: Mapped[int]
 
 
+class Invitation(Base):
+    """A link by which people join a room. Where it is deleted, it is worthless.
+
+    Attributes:
+        digest: of the token that is in the link (`pyramid_chat.accounts.digest`).
+        maker_id: who has made it.
+        expires: when it is worthless anyway.
+        uses: how many may join by it; None: any number.
+        used: how many have.
+        admits: who has no account may make one by it, where the registration is closed.
+    """
+
+    __tablename__ = "invitation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(unique=True)
+    room_id: Mapped[int] = mapped_column(ForeignKey(Room.id, ondelete="CASCADE"), index=True)
+    maker_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    created: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime]
+    uses: Mapped[int | None]
+    used: Mapped[int] = mapped_column(default=0)
+    admits: Mapped[bool] = mapped_column(default=False)
+
+
 class Bucket(Base):
     """A token bucket that several processes share (`pyramid_chat.limits.SharedBuckets`).
 
