@@ -39,6 +39,15 @@ export interface Elements {
   "invite-dialog": HTMLDialogElement;
   "invite-name": HTMLInputElement;
   "invite-people": HTMLElement;
+  "invitations-admits": HTMLInputElement;
+  "invitations-admits-field": HTMLElement;
+  "invitations-copy": HTMLElement;
+  "invitations-dialog": HTMLDialogElement;
+  "invitations-list": HTMLElement;
+  "invitations-new": HTMLElement;
+  "invitations-note": HTMLElement;
+  "invitations-url": HTMLInputElement;
+  "invitations-uses": HTMLInputElement;
   "join-room": HTMLButtonElement;
   "leave-dialog": HTMLDialogElement;
   "leave-room": HTMLElement;
@@ -71,6 +80,7 @@ export interface Elements {
   "room-dialog-name": HTMLInputElement;
   "room-dialog-private": HTMLInputElement;
   "room-dialog-topic": HTMLInputElement;
+  "room-invitations": HTMLElement;
   "room-list": HTMLElement;
   "room-menu": HTMLDetailsElement;
   "room-name": HTMLElement;

@@ -6,6 +6,7 @@ import { $, face, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { eventTable, receive } from "./events.js";
 import { Api, messageOf } from "./http.js";
+import { InvitationDialog } from "./invitations.js";
 import { askBeforeLeaving } from "./leaving.js";
 import { LogView } from "./log-view.js";
 import { MemberList } from "./members.js";
@@ -122,7 +123,11 @@ const logView = new LogView({
   edit: (number) => writing.edit(number),
   confirmDelete: (message, confirmed) => dialogs.confirmDelete(message, me, confirmed),
 });
-const roomView = new RoomView({ store, presence, navigation, writing, api, dialogs, go });
+const invitations = new InvitationDialog(api);
+const roomView = new RoomView({
+  store, presence, navigation, writing, api, dialogs, go,
+  invitations: (room) => invitations.open(room),
+});
 const members = new MemberList({ list: $("members"), count: $("members-count") }, me, writeTo);
 const notifier = new Notifier($("notify"), local, go);
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));

@@ -67,6 +67,22 @@ export interface Message {
   request?: string;
 }
 
+/** A link that invites to a room. */
+export interface Invitation {
+  id: number;
+  maker: Person;
+  /** ISO 8601. */
+  expires: string;
+  /** How many may join by it; null: any number. */
+  uses: number | null;
+  /** How many have. */
+  used: number;
+  /** Whether new people can make an account with it. */
+  admits: boolean;
+  /** Where it leads: told only to who makes it. */
+  path?: string;
+}
+
 export interface HistoryPage {
   type: "history";
   room: number;

@@ -25,9 +25,10 @@ export class RoomView {
    * @param {import("./writing.js").Writing} parts.writing
    * @param {import("./http.js").Api} parts.api
    * @param {import("./dialogs.js").Dialogs} parts.dialogs
+   * @param {(room: Room) => void} parts.invitations shows the links to a room.
    * @param {(id: number) => void} parts.go goes to a room that the user chose.
    */
-  constructor({ store, presence, navigation, writing, api, dialogs, go }) {
+  constructor({ store, presence, navigation, writing, api, dialogs, invitations, go }) {
     this.#store = store;
     this.#presence = presence;
     this.#navigation = navigation;
@@ -35,7 +36,7 @@ export class RoomView {
     this.#list = new RoomList($("rooms"), { rooms: $("room-list"), direct: $("direct-list") },
       (id) => navigation.addressOf(id), go);
     $("join-room").addEventListener("click", () => this.#join(api));
-    this.#offerMenu(dialogs);
+    this.#offerMenu(dialogs, invitations);
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && $("room-menu").open) this.#leaveMenu();
       const step = stepOf(event);
@@ -79,7 +80,7 @@ export class RoomView {
     $("scroller").setAttribute("aria-label", room ? `Messages in ${room.name}` : "Messages");
     $("join-room").hidden = !room || room.member || !can("join");
     $("edit-room").hidden = !can("topic") && !can("rename");
-    $("invite").hidden = !can("invite");
+    $("invite").hidden = $("room-invitations").hidden = !can("invite");
     $("leave-room").hidden = !can("leave");
     $("room-menu").hidden = !room?.member
       || ![$("edit-room"), $("invite"), $("leave-room")].some((button) => !button.hidden);
@@ -105,12 +106,16 @@ export class RoomView {
     }
   }
 
-  /** @param {import("./dialogs.js").Dialogs} dialogs */
-  #offerMenu(dialogs) {
+  /**
+   * @param {import("./dialogs.js").Dialogs} dialogs
+   * @param {(room: Room) => void} invitations
+   */
+  #offerMenu(dialogs, invitations) {
     /** @type {[button: HTMLElement, act: (room: Room) => void][]} */
     const actions = [
       [$("edit-room"), (room) => dialogs.editRoom(room)],
       [$("invite"), (room) => dialogs.invite(room)],
+      [$("room-invitations"), invitations],
       [$("leave-room"), (room) => dialogs.leave(room, () => this.#navigation.goOn())],
     ];
     for (const [button, act] of actions) {

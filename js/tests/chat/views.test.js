@@ -55,6 +55,7 @@ beforeEach(() => {
   });
   roomView = new RoomView({
     store, presence, navigation, writing, api, dialogs: new Dialogs(api, go), go,
+    invitations: ({ id }) => asked.push({ invitations: id }),
   });
 });
 
@@ -323,6 +324,7 @@ describe("the room", () => {
     enter();
     for (const close of [
       () => fire($("invite"), "click"),
+      () => fire($("room-invitations"), "click"),
       () => fire(document, "keydown", { key: "Escape" }),
       () => fire($("room-name"), "click"),
       () => roomView.enter(),
@@ -332,6 +334,7 @@ describe("the room", () => {
       assert.equal($("room-menu").open, false);
     }
     assert.equal($("invite-dialog").open, true);
+    assert.deepEqual(asked.at(-1), { invitations: 3 });
   });
 
   test("that is left leads to another one", async () => {
