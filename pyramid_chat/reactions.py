@@ -88,8 +88,9 @@ def react(
 
 def _check(session: Session, message: Message, emoji: str) -> None:
     of_message = (Reaction.room_id == message.room_id, Reaction.number == message.number)
-    counts = select(Reaction.emoji, func.count()).where(*of_message).group_by(Reaction.emoji)
-    kinds = dict(session.execute(counts).tuples().all())
+    counts = select(Reaction.emoji, func.count().label("people")).where(*of_message)
+    found = session.execute(counts.group_by(Reaction.emoji))
+    kinds = {row.emoji: row.people for row in found}
     if emoji not in kinds and len(kinds) >= MAX_KINDS:
         text = f"A message has at most {MAX_KINDS} different reactions."
         raise Refused("too-many", text)
