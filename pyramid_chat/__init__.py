@@ -109,6 +109,7 @@ def add_routes(config: Configurator) -> None:
     config.add_route("admin_room", r"/admin/rooms/{id:\d{1,9}}/{action}")
     config.add_route("admin_options", "/admin/options/{action}")
     config.add_route("reset", f"/reset/{{token:{TOKEN}}}")
+    config.add_route("invitation", f"/invitation/{{token:{TOKEN}}}")
     config.add_route("rooms", "/rooms")
     config.add_route("direct", "/direct")
     config.add_route("people", "/people")
@@ -120,6 +121,9 @@ def add_routes(config: Configurator) -> None:
     for action in ("edit", "join", "leave", "invite", "mute"):
         path = f"/rooms/{{room:[0-9]{{1,20}}}}/{action}"
         config.add_route(f"room_{action}", path, factory=factory)
+    made = "/rooms/{room:[0-9]{1,20}}/invitations"
+    config.add_route("room_invitations", made, factory=factory)
+    config.add_route("room_invitation_revoke", rf"{made}/{{id:\d{{1,9}}}}/revoke", factory=factory)
 
 
 def dbsession(request: Request) -> Session:

@@ -23,6 +23,7 @@ ACTIONS: Final = {
     "remove-message": ("removed a message of", "in"),
     "remove-room": ("removed the room", ""),
     "reopen-room": ("let", "into the room"),
+    "admit": ("made a link for new accounts, to", ""),
     "open-registration": ("opened the registration", ""),
     "close-registration": ("closed the registration", ""),
     "limit-messages": ("limited messages to", ""),

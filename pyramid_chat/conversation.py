@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
-from pyramid_chat import mentions, messages, quotes, search_index
+from pyramid_chat import mentions, messages, quotes, reactions, search_index
 from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import Message, Room, User, now
 
@@ -196,7 +196,7 @@ def _told_all(
         told(message, author, remover, quotes.told(*quoted))
         for message, author, remover, *quoted in rows
     ]
-    return mentions.attach(session, found)
+    return mentions.attach(session, reactions.attach(session, found))
 
 
 def _fitting(found: list[JSONObject], most: int = PAGE) -> list[JSONObject]:
@@ -212,7 +212,7 @@ def _fitting(found: list[JSONObject], most: int = PAGE) -> list[JSONObject]:
 def told(
     message: Message, author: str, remover: str | None = None, quote: JSONObject | None = None
 ) -> JSONObject:
-    """Returns what clients are told of a message.
+    """Returns what clients are told of a message, apart from reactions and mentions.
 
     Args:
         message: it.
@@ -234,6 +234,7 @@ def told(
         "deleted": message.deleted,
         "removed_by": removed_by,
         "quote": quote,
+        "reactions": [],
     }
 
 
@@ -260,6 +261,7 @@ def remove(session: Session, message: Message, version: int, admin_id: int | Non
     """
     message.version, message.text, message.deleted = version, "", True
     message.removed_by_id = admin_id
+    reactions.forget(session, message)
     session.flush()
     search_index.remove(session, message)
     mentions.forget(session, message)

@@ -50,6 +50,7 @@ FORM = "application/x-www-form-urlencoded"
 JSON_ROUTES = frozenset(
     {
         *("rooms", "room_edit", "room_join", "room_leave", "room_invite"),
+        *("room_invitations", "room_invitation_revoke"),
         *("direct", "people", "search", "session"),
     }
 )

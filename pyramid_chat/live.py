@@ -26,6 +26,7 @@ from pyramid_chat.messages import JSONObject, encode
 from pyramid_chat.models import PUBLIC
 from pyramid_chat.people import Identity
 from pyramid_chat.presence import ONLINE, OwnPresence, Presence, SharedPresence, people_of
+from pyramid_chat.reactions import Teller
 from pyramid_chat.settings import Settings
 from sockjs_bridge import MembersGone, Notified, SockJS, WebSocketSession
 
@@ -124,6 +125,7 @@ class Live:
         changes: how many changes of rooms and memberships somebody may make that others hear of.
         connections: how many connections somebody may open.
         coalescer: for what is told at most every second.
+        reactions: tells rooms of reactions.
     """
 
     #: Requests a minute, and at once: a page makes a few when it opens a room.
@@ -157,6 +159,7 @@ class Live:
         )
         self.connections = limits.make("connections", *self.CONNECTIONS)
         self.coalescer = Coalescer()
+        self.reactions = Teller(self.tell)
         # By room, the version from which on it is not known what others were told.
         self._doubts: dict[int, int] = {}
 

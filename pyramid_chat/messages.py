@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import emoji
+
 MAX_TEXT = 4000
 """Characters of a message."""
 MAX_ID = 2**31 - 1
@@ -122,6 +124,25 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class React:
+    """Puts an emoji below a message, or takes it away again.
+
+    Attributes:
+        room: where.
+        number: of the message.
+        key: the client's name for this request, which the answer has.
+        emoji: one, fully qualified.
+        on: whether it is to be there.
+    """
+
+    room: int
+    number: int
+    key: str
+    emoji: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """The messages before one; before None are the newest."""
 
@@ -172,7 +193,9 @@ class Ping:
     n: int
 
 
-Request = Open | Close | Post | Edit | Delete | History | Since | Around | Read | Typing | Ping
+Request = (
+    Open | Close | Post | Edit | Delete | React | History | Since | Around | Read | Typing | Ping
+)
 
 
 def encode(event: Mapping[str, object]) -> str:
@@ -247,6 +270,20 @@ def _text(value: object) -> str:
     return text
 
 
+def _emoji(value: object) -> str:
+    """Returns an emoji as UTS 51 has it fully qualified: some are written in several ways."""
+    # What is no emoji of Unicode's list is none, so nothing long comes through.
+    if isinstance(value, str) and emoji.is_emoji(value):
+        return emoji.emojize(emoji.demojize(value))
+    raise Refused("bad-emoji", "A reaction is one emoji.")
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Refused("bad-request", "A reaction is there (true) or not (false).")
+
+
 def _optional_id(value: object) -> int | None:
     return None if value is None else _id(value)
 
@@ -265,6 +302,7 @@ _REQUESTS: dict[str, tuple[Callable[..., Request], dict[str, Callable[[object], 
     "message": (Post, {"room": _id, "key": _key, "text": _text, "reply_to": _optional_id}),
     "edit": (Edit, {"room": _id, "number": _id, "key": _key, "text": _text}),
     "delete": (Delete, {"room": _id, "number": _id, "key": _key}),
+    "react": (React, {"room": _id, "number": _id, "key": _key, "emoji": _emoji, "on": _flag}),
     "history": (History, {"room": _id, "before": _optional_id}),
     "since": (Since, {"room": _id, "version": _integer(0, MAX_ID)}),
     "around": (Around, {"room": _id, "number": _id, "side": _side}),

@@ -1,4 +1,4 @@
-"""The tables: people, sign-ins, rooms, members, messages, mentions, notices, audit, options."""
+"""The tables: people, sign-ins, rooms, members, messages and what goes with them, and others."""
 
 from __future__ import annotations
 
@@ -222,6 +222,55 @@ class Mention(Base):
     length: Mapped[int]
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
     created: Mapped[datetime]
+
+
+class Reaction(Base):
+    """An emoji that somebody has put below a message.
+
+    Attributes:
+        emoji: fully qualified (UTS 51), so that the same one is one.
+        version: the version of its room that it made.
+    """
+
+    __tablename__ = "reaction"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["room_id", "number"], ["message.room_id", "message.number"], ondelete="CASCADE"
+        ),
+    )
+
+    room_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    emoji: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey(User.id, ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True
+    )
+    version: Mapped[int]
+
+
+class Invitation(Base):
+    """A link by which people join a room. Where it is deleted, it is worthless.
+
+    Attributes:
+        digest: of the token that is in the link (`pyramid_chat.accounts.digest`).
+        maker_id: who has made it.
+        expires: when it is worthless anyway.
+        uses: how many may join by it; None: any number.
+        used: how many have.
+        admits: who has no account may make one by it, where the registration is closed.
+    """
+
+    __tablename__ = "invitation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(unique=True)
+    room_id: Mapped[int] = mapped_column(ForeignKey(Room.id, ondelete="CASCADE"), index=True)
+    maker_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    created: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime]
+    uses: Mapped[int | None]
+    used: Mapped[int] = mapped_column(default=0)
+    admits: Mapped[bool] = mapped_column(default=False)
 
 
 class Bucket(Base):

@@ -8,7 +8,16 @@ from sqlalchemy.orm import Session
 from pyramid_chat import audit, conversation, notices, people, rooms
 from pyramid_chat.database import alone
 from pyramid_chat.messages import JSONObject
-from pyramid_chat.models import PUBLIC, REMOVED, Membership, Message, Room, SignIn, User
+from pyramid_chat.models import (
+    PUBLIC,
+    REMOVED,
+    Invitation,
+    Membership,
+    Message,
+    Room,
+    SignIn,
+    User,
+)
 from pyramid_chat.names import BadInput, folded, visible
 from pyramid_chat.people import Identity
 from pyramid_chat.rooms import RoomContext
@@ -106,6 +115,7 @@ def remove_room(session: Session, room_id: int, admin: Identity) -> str | None:
     name = room.name
     session.execute(delete(Membership).where(Membership.room_id == room_id))
     session.execute(delete(Message).where(Message.room_id == room_id))
+    session.execute(delete(Invitation).where(Invitation.room_id == room_id))
     # The row stays: SQLite would give its number to the next room, and pages know its messages.
     room.kind, room.name, room.topic = REMOVED, "", ""
     room.unique_name = room.owner_id = room.archived = None

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from pyramid.request import Request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,15 +15,15 @@ from pyramid_chat import (
     memberships,
     messages,
     moderation,
-    people,
     quotes,
+    reactions,
     rooms,
 )
 from pyramid_chat.database import RETRY_AFTER, is_away
 from pyramid_chat.limits import Busy, Limit, seconds
-from pyramid_chat.live import EVERYBODY, Listener, Live
-from pyramid_chat.messages import JSONObject, Refused, encode
+from pyramid_chat.messages import JSONObject, Refused
 from pyramid_chat.models import Message
+from pyramid_chat.participant import Participant
 from pyramid_chat.rooms import RoomContext
 from sockjs_bridge import websocket_view
 
@@ -34,54 +33,14 @@ MAX_PREVIEWS = 20
 """Rooms that one connection may look at without being in them."""
 
 Change = Callable[[Session, RoomContext, int], tuple[JSONObject, bool]]
+Tell = Callable[[JSONObject, str], None]
+WRITES = messages.Post | messages.Edit | messages.Delete | messages.React
+"""What counts as a message."""
 
 
 @websocket_view(route_name="chat", permission="view")
-class ChatSession(Listener):
+class ChatSession(Participant):
     """One browser's connection. The hooks are plain methods: they run in a pool of threads."""
-
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
-        self._present = False
-        self._away = False
-
-    @property
-    def live(self) -> Live:
-        """What all connections share."""
-        return live.live_of(self.request.registry)
-
-    @property
-    def database(self) -> Session:
-        """The database, in the transaction of the moment."""
-        session: Session = self.request.dbsession
-        return session
-
-    # The hooks.
-
-    def on_open(self) -> None:
-        """Tells the page who it is and what rooms there are; from then on it hears all of them."""
-        if self.request.GET.get("user", str(self.user.id)) != str(self.user.id):
-            # Somebody else has signed in meanwhile: what the page has is not theirs to say.
-            self._send({"type": "welcome", "user": self.user.person, "rooms": [], "online": []})
-            self.close(*live.SIGNED_OUT)
-            return
-        try:
-            if self.live.connections.take(self.user.id):
-                # Its page comes back, later each time.
-                self.close(*live.UNSURE)
-                return
-            if (mine := self._mine()) is not None:
-                timeout = self.request.registry.chat_settings.session_timeout
-                people.seen(self.request.registry.chat_database, self.user.sign_in, timeout)
-                self._come(mine)
-                self._listen(mine)
-                for person, online in self.live.presence.look_again(self):
-                    self._send({"type": "presence", "user": person, "online": online})
-        except Exception as error:
-            if not (is_away(error) or isinstance(error, Busy)):
-                raise
-            logger.warning("a connection could not be welcomed: %s", error)
-            self.close(*live.UNSURE)
 
     def on_message(self, message: str) -> None:
         """Does what the page asks for, or tells it why not."""
@@ -109,79 +68,10 @@ class ChatSession(Listener):
             again = RETRY_AFTER if away else None
             self._refuse(Refused("unavailable", text, retry_after=again), request)
 
-    def on_suspend(self) -> None:
-        """The page is out of reach: somebody who may come back, but is not here."""
-        self._go()
-        self._away = True
-
-    def on_resume(self) -> None:
-        """The page is back."""
-        self._away = False
-        if self._present:
-            self.live.presence.come(self)
-
-    def on_close(self) -> None:
-        """Tells the others, if it was the person's last connection."""
-        self._go()
-        self.request.registry.chat_watch.leave(self)
-
-    def _go(self) -> None:
-        if self._present and not self._away:
-            self.live.presence.go(self)
-
-    # How it begins.
-
-    def _mine(self) -> list[JSONObject] | None:
-        """Returns the person's rooms; None, and closes, where they have signed out."""
-        with self.transaction():
-            if (user := people.identify(self.database, self.user.sign_in)) is None:
-                self.close(*live.SIGNED_OUT)
-                return None
-            self.user = self.request.chat_identity = user
-            return rooms.told_to(self.database, [self.user.id]).get(self.user.id, [])
-
-    def _come(self, mine: list[JSONObject]) -> None:
-        def welcome(online: list[int]) -> None:
-            # The first that it hears; what changes from now on comes behind it.
-            self._send(
-                {"type": "welcome", "user": self.user.person, "rooms": mine, "online": online}
-            )
-            self.join(EVERYBODY)
-
-        self._present = True
-        self.live.presence.come(self, welcome)
-
-    def _listen(self, before: list[JSONObject]) -> None:
-        """Hears the rooms, and looks again whether something happened in the meantime."""
-        self.request.registry.chat_watch.enter(self)
-        self.join(live.sign_in_name(self.user.sign_in))
-        known = {room["id"]: room for room in before}
-        with self.live.user(self.user.id):
-            # Memberships do not change for this connection until it hears all rooms.
-            for room_id in known:
-                self.subscribe(room_id)
-            self.join(live.user_name(self.user.id))
-            mine = self._mine()
-            if mine is None:
-                return
-            now = {room["id"]: room for room in mine}
-            for room_id in now.keys() - known.keys():
-                self.subscribe(room_id)
-            for room_id in known.keys() - now.keys():
-                self.unsubscribe(room_id)
-                self._send({"type": "left", "room": room_id})
-            for room_id in [room_id for room_id in now if now[room_id] != known.get(room_id)]:
-                with self.live.room(room_id), self.transaction():
-                    # Under its lock, so that no message is told between looking and telling.
-                    told = rooms.told_to(self.database, [self.user.id], room_id)
-                    if told:
-                        self._send({"type": "room", "room": told[self.user.id][0]})
-
     # What a page may ask for.
 
     def _do(self, request: messages.Request) -> None:
-        writes = isinstance(request, messages.Post | messages.Edit | messages.Delete)
-        bucket = self.live.messages if writes else self.live.requests
+        bucket = self.live.messages if isinstance(request, WRITES) else self.live.requests
         self._take(bucket)
         try:
             match request:
@@ -191,6 +81,8 @@ class ChatSession(Listener):
                     self._change(request.room, partial(self._edit, request))
                 case messages.Delete():
                     self._change(request.room, partial(self._delete, request), "moderate")
+                case messages.React():
+                    self._change(request.room, partial(self._react, request), tell=self._reacted)
                 case messages.Open():
                     self._open(request)
                 case messages.Close():
@@ -296,12 +188,32 @@ class ChatSession(Listener):
             moderation.remove_message(session, context, message, version, self.user)
         return self._answer(request, session), changed
 
-    def _answer(self, request: messages.Edit | messages.Delete, session: Session) -> JSONObject:
+    def _react(
+        self, request: messages.React, session: Session, context: RoomContext, version: int
+    ) -> tuple[JSONObject, bool]:
+        message = self._message(request, session, others=True)
+        # To a message that was deleted meanwhile nobody needs to be told that they came too late.
+        changed = not message.deleted and reactions.react(
+            session, message, version, self.user.id, request.emoji, on=request.on
+        )
+        return self._answer(request, session), changed
+
+    def _reacted(self, event: JSONObject, name: str) -> None:
+        # Who asked is answered at once; others hear of several together.
+        self._send(event)
+        self.live.reactions.tell(event, name)
+
+    def _answer(
+        self, request: messages.Edit | messages.Delete | messages.React, session: Session
+    ) -> JSONObject:
         of_room = (Message.room_id == request.room, Message.number == request.number)
         return (conversation.find(session, *of_room) or {}) | {"request": request.key}
 
     def _message(
-        self, request: messages.Edit | messages.Delete, session: Session, others: bool = False
+        self,
+        request: messages.Edit | messages.Delete | messages.React,
+        session: Session,
+        others: bool = False,
     ) -> Message:
         message = session.get(Message, (request.room, request.number))
         if message is None:
@@ -310,13 +222,16 @@ class ChatSession(Listener):
             raise Refused("not-author", "That message is not yours.")
         return message
 
-    def _change(self, room_id: int, change: Change, *permissions: str) -> None:
+    def _change(
+        self, room_id: int, change: Change, *permissions: str, tell: Tell | None = None
+    ) -> None:
         """Changes the messages of a room in a transaction, and tells who hears it.
 
         Args:
             room_id: of the room.
             change: does it; returns what is told, and whether anything was changed.
             permissions: with one of which somebody may do so who may not post.
+            tell: tells the room what was changed, by its name; `Live.tell` where there is none.
         """
         with self.live.room(room_id):
             version = None
@@ -341,10 +256,11 @@ class ChatSession(Listener):
                     self.live.doubt(room_id, version)
                 raise
             settled = self.live.settle(room_id)
-            if not changed:
+            if changed and event["version"] > settled:
+                (tell or self.live.tell)(event, live.room_name(room_id))
+            else:
+                # Nothing is new to the others, or they were told what had been in doubt.
                 self._send(event)
-            elif event["version"] > settled:
-                self.live.tell(event, live.room_name(room_id))
 
     def _read(self, request: messages.Read) -> None:
         with self.transaction():
@@ -392,9 +308,6 @@ class ChatSession(Listener):
             refused.key = getattr(request, "key", None)
             refused.room = getattr(request, "room", None)
         self._send(refused.event())
-
-    def _send(self, event: JSONObject) -> None:
-        self.send(encode(event))
 
 
 def _no_room() -> Refused:

@@ -69,6 +69,7 @@ class Settings:
         message_burst: how many of them at once.
         database_timeout: seconds to wait for the database.
         session_timeout: seconds after which somebody who was not here is signed out.
+        invitation_lifetime: seconds for which a link that invites to a room is good.
         secure_cookies: cookies are sent over https only.
         public_url: where people reach the chat, for the links that ``pyramid-chat`` makes.
     """
@@ -82,6 +83,7 @@ class Settings:
     message_burst: int = setting(20, count(1, high=100000))
     database_timeout: float = setting(3, number(0.1, 60))
     session_timeout: int = setting(2592000, count(60, high=10 * 365 * 86400))
+    invitation_lifetime: int = setting(604800, count(60, high=365 * 86400))
     secure_cookies: bool = setting(False, _flag)
     public_url: str = setting("", public_url)
 

@@ -81,6 +81,7 @@ class Throttle:
         attempts: all attempts, by where they came from, or those of somebody's own browsers.
         browsers: all attempts of a browser that somebody signed in with before, whoever they are.
         registrations: new accounts, by where they came from.
+        invitations: links to rooms that were not good, by where who opened them came from.
         changes: changes of names and passwords, and guesses at one's own, by whose they are.
     """
 
@@ -92,6 +93,7 @@ class Throttle:
         self.attempts = limits.make("attempts", 30, 60)
         self.browsers = limits.make("browsers", 30, 60)
         self.registrations = limits.make("registrations", 2, 30)
+        self.invitations = limits.make("invitations", 10, 100)
         self.changes = limits.make("changes", 2, 10)
 
     def attempt(self, name: str, address: str | None, device: str | None) -> Attempt:

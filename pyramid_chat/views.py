@@ -14,7 +14,7 @@ from pyramid.response import Response
 from pyramid.security import forget, remember
 from pyramid.view import view_defaults
 
-from pyramid_chat import options, passwords, people
+from pyramid_chat import invitations, options, passwords, people
 from pyramid_chat.browsers import browser_name
 from pyramid_chat.database import AWAY, RETRY_AFTER, Database
 from pyramid_chat.decorators import view_config
@@ -193,17 +193,27 @@ class SignIn:
             name=self.request.POST.get("name", ""),
             next=_next(self.request),
             error=error,
-            registration=_registration(self.request) if registration is None else registration,
+            registration=self._registration() if registration is None else registration,
+        )
+
+    def _registration(self) -> bool:
+        wanted = _next(self.request)
+        return (
+            _registration(self.request) or invitations.admitting(self.request, wanted) is not None
         )
 
 
 @view_defaults(route_name="register", renderer="pyramid_chat:templates/register.pt")
 class Register:
-    """The form to make an account."""
+    """The form to make an account; for who has a link that admits them, where it is closed."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        if not _registration(request):
+        self.token: str | None = None
+        if _registration(request):
+            return
+        self.token = invitations.admitting(request, _next(request))
+        if self.token is None:
             text = "Nobody can make an account for themselves. Ask who looks after this chat."
             raise Problem(404, text)
 
@@ -225,6 +235,7 @@ class Register:
                 return self._form(f"Too many accounts at once. Try again in {seconds(wait)} s.")
             kept = passwords.hashed(password)
             user = people.add(request.dbsession, name, kept)
+            after = self._join(user.id)
         except BadInput as bad:
             request.response.status_int = 400
             # What was written so far is not kept.
@@ -237,7 +248,21 @@ class Register:
         live = live_of(request.registry)
         for room_id in people.rooms_of(request.dbsession, user.id):
             after_commit(request, live.membership_changed, room_id, user.id)
-        return signed_in(request, user.id)
+        return signed_in(request, user.id, after)
+
+    def _join(self, user_id: int) -> str | None:
+        """Uses the link that admits somebody; returns the path of the room to which it leads.
+
+        Raises:
+            Problem: somebody else has used it meanwhile.
+        """
+        if self.token is None:
+            return None
+        used = invitations.use(self.request.dbsession, self.token, user_id, new=True)
+        if used is None:
+            raise invitations.worthless()
+        path: str = self.request.route_path("room", room=used[0])
+        return path
 
     def _form(self, error: str | None = None, wrong: str | None = None) -> JSONObject:
         name = self.request.POST.get("name", "")
@@ -265,13 +290,19 @@ def new_password(request: Request) -> str:
     return password
 
 
-def signed_in(request: Request, user_id: int) -> Response:
-    """Signs somebody in, who was somebody else before, or nobody."""
+def signed_in(request: Request, user_id: int, after: str | None = None) -> Response:
+    """Signs somebody in, who was somebody else before, or nobody.
+
+    Args:
+        request: the current one.
+        user_id: who.
+        after: the path to which they go; None: where they wanted to.
+    """
     sign_out_before(request)
     timeout = _settings(request).session_timeout
     browser = browser_name(request.user_agent or "")
     sign_in = people.sign_in(request.dbsession, user_id, timeout, browser)
-    after = _next(request)
+    after = after or _next(request)
     remember(request, sign_in)
     new_csrf_token(request)
     done = HTTPSeeOther(after)

@@ -92,6 +92,28 @@ async def test_many_who_talk_at_once_miss_nothing(chats: list[Chat]) -> None:
             )
 
 
+async def test_reactions_are_the_same_everywhere(chats: list[Chat]) -> None:
+    one, other = chats
+    async with one.visit("Ada") as ada, other.visit("Grace") as grace:
+        said = await ada.say("We ship today")
+        place = {"room": LOBBY, "number": said["number"], "emoji": "\N{PARTY POPPER}"}
+        for number in range(6):
+            person = (ada, grace)[number % 2]
+            request = {"type": "react", "key": f"key-{number}", "on": number < 5, **place}
+            await person.tell(request)
+            while (await person.hear("message")).get("request") != f"key-{number}":
+                pass
+        # Twice each was no change, and Grace took hers away.
+        for person in (ada, grace):
+            page = await person.ask("since", room=LOBBY, version=said["version"])
+            (message,) = page["messages"]
+            assert message["version"] == page["version"] == 4
+            assert [kind["users"] for kind in message["reactions"]] == [[ada.id]]
+        while (event := await ada.hear("message"))["version"] < 4:
+            pass
+        assert event["reactions"] == message["reactions"]
+
+
 async def test_memberships_reach_all_tabs(chats: list[Chat]) -> None:
     one, other = chats
     async with (

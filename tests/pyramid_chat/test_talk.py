@@ -33,6 +33,7 @@ async def test_a_message_reaches_everybody_as_it_was_sent(chat: Chat, transport:
             "deleted": False,
             "removed_by": None,
             "quote": None,
+            "reactions": [],
         }
         assert abs(datetime.now(UTC) - datetime.fromisoformat(said["time"])) < timedelta(minutes=1)
         assert await grace.hear("message") == said

@@ -45,8 +45,14 @@ export class FormDialog {
     if (!this.dialog.open) this.dialog.showModal();
   }
 
-  close() {
+  /**
+   * Closes the dialog: it is done.
+   *
+   * @param {Result} result
+   */
+  finish(result) {
     this.dialog.close();
+    this.#done?.(result);
   }
 
   /**
@@ -82,9 +88,7 @@ export class FormDialog {
     this.form.setAttribute("aria-busy", "true");
     this.error("");
     try {
-      const result = await this.#submit();
-      this.close();
-      this.#done?.(result);
+      this.finish(await this.#submit());
     } catch (error) {
       this.failed(error);
     } finally {
@@ -238,7 +242,7 @@ export class Dialogs {
         button.disabled = true;
         await this.#api.post(`rooms/${id}/join`);
       }
-      this.#browse.close();
+      this.#browse.dialog.close();
       this.#entered(id);
     } catch (error) {
       button.disabled = false;

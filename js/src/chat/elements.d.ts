@@ -42,6 +42,15 @@ export interface Elements {
   "invite-dialog": HTMLDialogElement;
   "invite-name": HTMLInputElement;
   "invite-people": HTMLElement;
+  "invitations-admits": HTMLInputElement;
+  "invitations-admits-field": HTMLElement;
+  "invitations-copy": HTMLElement;
+  "invitations-dialog": HTMLDialogElement;
+  "invitations-list": HTMLElement;
+  "invitations-new": HTMLElement;
+  "invitations-note": HTMLElement;
+  "invitations-url": HTMLInputElement;
+  "invitations-uses": HTMLInputElement;
   "join-room": HTMLButtonElement;
   "leave-dialog": HTMLDialogElement;
   "leave-room": HTMLElement;
@@ -75,6 +84,9 @@ export interface Elements {
   "nowhere-browse": HTMLElement;
   "nowhere-new": HTMLElement;
   "preview": HTMLElement;
+  "react-choices": HTMLElement;
+  "react-dialog": HTMLDialogElement;
+  "react-emoji": HTMLInputElement;
   "refused": HTMLElement;
   "refused-browse": HTMLElement;
   "refused-text": HTMLElement;
@@ -83,6 +95,7 @@ export interface Elements {
   "room-dialog-name": HTMLInputElement;
   "room-dialog-private": HTMLInputElement;
   "room-dialog-topic": HTMLInputElement;
+  "room-invitations": HTMLElement;
   "room-list": HTMLElement;
   "room-menu": HTMLDetailsElement;
   "room-muted": HTMLElement;

@@ -57,7 +57,7 @@ export function eventTable({
       context.advance();
     },
     message(event) {
-      typing.stopped(event.room, event.author.id);
+      if (event.number === event.version) typing.stopped(event.room, event.author.id);
       outbox.settle(event);
       mentions.message(event);
       context.message(event);

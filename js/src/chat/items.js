@@ -1,10 +1,12 @@
 // What the log shows of a room, as a plain list: days, the mark of what is new, and messages with
 // what is on its way. No DOM.
 
+import { reactionsOf } from "./reactions.js";
 import { dayName, dayOf } from "./times.js";
 
 /** @import { Entry } from "./outbox.js" */
 /** @import { Message, Person, Quote } from "./protocol.js" */
+/** @import { ReactionItem } from "./reactions.js" */
 
 /**
  * @typedef {{ kind: "day", id: string, text: string }} Day
@@ -36,6 +38,8 @@ import { dayName, dayOf } from "./times.js";
  * @property {boolean} editable
  * @property {boolean} deletable
  * @property {boolean} answerable
+ * @property {boolean} reactable
+ * @property {ReactionItem[]} reactions
  *
  * @typedef {Day | Mark | MessageItem} Item
  */
@@ -75,9 +79,8 @@ export function itemsOf({
 }) {
   /** @type {Item[]} */
   const items = [];
-  const changes = new Map(
-    entries.filter((entry) => entry.type !== "message").map((entry) => [entry.number, entry]),
-  );
+  const changes = changesIn(entries);
+  const wishes = wishesIn(entries);
   // What is told already is not on its way any more.
   const unsaid = new Set(entries.filter((entry) => entry.type === "message").map((entry) => entry.key));
   /** @type {Before | null} */
@@ -100,7 +103,9 @@ export function itemsOf({
     }
     const change = changes.get(message.number);
     const quote = message.quote ? quoteOf(message.quote.number) ?? message.quote : null;
-    items.push(shown(message, { me, own, before, quote, isRich, change, mayPost, mayModerate }));
+    items.push(shown(message, {
+      me, own, before, quote, isRich, change, wishes: wishes.get(message.number), mayPost, mayModerate,
+    }));
     before = message;
   }
   for (const entry of entries) {
@@ -113,6 +118,7 @@ export function itemsOf({
       together: isTogether(before, me, now), text, quote, rich: hasMarkup(isRich, text, quote),
       mentions: [], mentioned: false, time: null, edited: false, deleted: false, remover: null, state: entry.state,
       reason: entry.reason, pending: entry.key, doing: null, editable: false, deletable: false, answerable: false,
+      reactable: false, reactions: [],
     });
     before = { author: me, time: now };
   }
@@ -131,6 +137,32 @@ function hasMarkup(isRich, text, quote) {
 }
 
 /**
+ * By the message's number, the edit or deletion of it; or a reaction that the server refused.
+ *
+ * @param {Entry[]} entries
+ */
+function changesIn(entries) {
+  const refused = entries.filter(({ type, state }) => type === "react" && state === "failed");
+  const edits = entries.filter(({ type }) => type === "edit" || type === "delete");
+  return new Map([...refused, ...edits].map((entry) => [entry.number, entry]));
+}
+
+/**
+ * By the message's number, the reactions that are on their way.
+ *
+ * @param {Entry[]} entries
+ */
+function wishesIn(entries) {
+  /** @type {Map<number | undefined, Entry[]>} */
+  const wishes = new Map();
+  for (const entry of entries) {
+    if (entry.type !== "react" || entry.state === "failed") continue;
+    wishes.set(entry.number, [...wishes.get(entry.number) ?? [], entry]);
+  }
+  return wishes;
+}
+
+/**
  * @typedef {{ author: Person, time: string | Date }} Before The message above.
  *
  * @typedef {object} Around What an item depends on beside its message.
@@ -140,6 +172,7 @@ function hasMarkup(isRich, text, quote) {
  * @property {Quote | null} quote
  * @property {(text: string) => boolean} isRich
  * @property {Entry} [change]
+ * @property {Entry[]} [wishes] reactions that are on their way.
  * @property {boolean} mayPost
  * @property {boolean} mayModerate
  *
@@ -167,9 +200,10 @@ function dayOfMessage(message) {
 function shown(message, around) {
   const known = made.get(message);
   const keys = /** @type {(keyof Around)[]} */ (Object.keys(around));
-  if (known && !around.change && keys.every((key) => known[key] === around[key])) return known.item;
+  const isOnItsWay = around.change !== undefined || around.wishes !== undefined;
+  if (known && !isOnItsWay && keys.every((key) => known[key] === around[key])) return known.item;
   const item = itemOf(message, around);
-  if (around.change) made.delete(message);
+  if (isOnItsWay) made.delete(message);
   else made.set(message, { item, ...around });
   return item;
 }
@@ -179,9 +213,9 @@ function shown(message, around) {
  * @param {Around} around
  * @returns {MessageItem}
  */
-function itemOf(message, { me, own, before, quote, isRich, change, mayPost, mayModerate }) {
+function itemOf(message, { me, own, before, quote, isRich, change, wishes = [], mayPost, mayModerate }) {
   const { key, number, author, time } = message;
-  const settled = !message.deleted && !change;
+  const settled = !message.deleted && (!change || change.type === "react");
   const text = change?.type === "edit" && change.text !== undefined ? change.text : message.text;
   // Who is meant in another text, the server says when it has it.
   const mentions = (change?.type === "edit" ? [] : message.mentions ?? []).map(
@@ -213,5 +247,7 @@ function itemOf(message, { me, own, before, quote, isRich, change, mayPost, mayM
     editable: own && mayPost && settled,
     deletable: ((own && mayPost) || mayModerate) && settled,
     answerable: mayPost && settled,
+    reactable: mayPost && settled,
+    reactions: message.deleted ? [] : reactionsOf(message, wishes, me),
   };
 }

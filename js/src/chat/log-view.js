@@ -5,6 +5,7 @@ import { itemsOf } from "./items.js";
 import { Log } from "./log.js";
 import { isMarkup, isReady, plain } from "./markdown.js";
 import { note } from "./note.js";
+import { reactionsOf } from "./reactions.js";
 
 /** @import { Wishes } from "./log.js" */
 /** @import { Message, Person } from "./protocol.js" */
@@ -42,8 +43,10 @@ export class LogView {
    * @param {(number: number) => void} parts.copyLink copies the address of one.
    * @param {() => void} parts.toNewest goes back from the messages around one.
    * @param {(message: Message, confirmed: () => void) => void} parts.confirmDelete asks first.
+   * @param {(button: HTMLElement, chosen: (emoji: string) => void) => void} parts.chooseEmoji
+   *   asks for one, near a button.
    */
-  constructor({ me, store, outbox, context, edit, reply, copyLink, toNewest, confirmDelete }) {
+  constructor({ me, store, outbox, context, edit, reply, copyLink, toNewest, confirmDelete, chooseEmoji }) {
     this.#me = me;
     this.#store = store;
     this.#outbox = outbox;
@@ -73,8 +76,26 @@ export class LogView {
       if (!room || !message) return;
       confirmDelete(message, () => outbox.remove(room.id, number));
     });
+    on("reaction", ({ number, emoji }) => this.#toggle(number, emoji));
+    on("react", ({ number, button }) => chooseEmoji(button, (emoji) => this.#toggle(number, emoji)));
     on("retry", ({ key }) => outbox.retry(key));
     on("discard", ({ key }) => outbox.discard(key));
+  }
+
+  /**
+   * Puts an emoji below a message of the current room, or takes it away where the user has put it there.
+   *
+   * @param {number} number
+   * @param {string} emoji
+   */
+  #toggle(number, emoji) {
+    const { room } = this.#store;
+    const message = room?.timeline.get(number);
+    if (!room || !message) return;
+    const wishes = this.#outbox.entriesOf(room.id)
+      .filter((entry) => entry.type === "react" && entry.number === number);
+    const shown = reactionsOf(message, wishes, this.#me).find((reaction) => reaction.emoji === emoji);
+    this.#outbox.react(room.id, number, emoji, !shown?.own);
   }
 
   /** Another room is entered. */

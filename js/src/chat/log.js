@@ -1,6 +1,7 @@
 // The conversation: shows the items of a room, and keeps the place where the reader is.
 
 import { arrange, setText, within } from "./dom.js";
+import { showReactions } from "./reaction-view.js";
 import { fillRow, hasActions, makeRow } from "./row.js";
 
 /** @import { Item } from "./items.js" */
@@ -20,7 +21,12 @@ import { fillRow, hasActions, makeRow } from "./row.js";
  * @property {{ number: number }} delete
  * @property {{ key: string }} retry
  * @property {{ key: string }} discard
+ * @property {{ number: number, button: HTMLElement }} react wants to choose an emoji.
+ * @property {{ number: number, emoji: string }} reaction puts one there, or takes it away.
  */
+
+// What the Tab key stops at in a message.
+const BUTTONS = ".actions button, .reactions button";
 
 // Pixels from the end at which the reader counts as being there.
 const NEAR = 48;
@@ -33,10 +39,10 @@ export class Log extends EventTarget {
   #list;
   #scroller;
   #newest;
-  /** @type {Map<string, { row: HTMLElement, item: Item, content: string }>} */
+  /** @type {Map<string, { row: HTMLElement, item: Item, content: string, reactions: string }>} */
   #rows = new Map();
   /**
-   * The buttons at which the Tab key stops.
+   * The message at whose buttons the Tab key stops.
    *
    * @type {Element | null}
    */
@@ -145,10 +151,8 @@ export class Log extends EventTarget {
         rows.set(item.id, known);
         continue;
       }
-      const content = JSON.stringify(item);
-      if (!known) rows.set(item.id, { row: makeRow(item), item, content });
-      else if (known.content === content) rows.set(item.id, { ...known, item });
-      else rows.set(item.id, { row: fillRow(known.row, item), item, content });
+      const [content, reactions] = contentOf(item);
+      rows.set(item.id, { row: this.#row(item, known, content, reactions), item, content, reactions });
     }
     this.#rows = rows;
     arrange(this.#list, [...rows.values()].map(({ row }) => row));
@@ -162,23 +166,38 @@ export class Log extends EventTarget {
   }
 
   /**
+   * Returns the row of an item, in which nothing is drawn that was there before.
+   *
+   * @param {Item} item
+   * @param {{ row: HTMLElement, content: string, reactions: string } | undefined} known
+   * @param {string} content
+   * @param {string} reactions
+   */
+  #row(item, known, content, reactions) {
+    if (!known) return makeRow(item);
+    if (known.content !== content) return fillRow(known.row, item);
+    if (item.kind === "message" && known.reactions !== reactions) showReactions(known.row, item);
+    return known.row;
+  }
+
+  /**
    * Has the Tab key stop at one message's buttons only; the arrow keys go on from there.
    *
    * @param {Element | null} [row]
    */
   #offerActions(row = null) {
     const active = document.activeElement?.closest?.("#log .message");
-    const chosen = (row ?? active)?.querySelector(".actions") ?? this.#lastActions;
-    if (chosen === this.#offered) return;
-    for (const [actions, tabIndex] of /** @type {const} */ ([[this.#offered, -1], [chosen, 0]])) {
-      for (const button of actions?.querySelectorAll("button") ?? []) button.tabIndex = tabIndex;
-    }
+    const wanted = row ?? active;
+    const chosen = wanted?.querySelector(BUTTONS) ? wanted : this.#lastRow;
+    if (this.#offered !== chosen) stopTab(this.#offered, -1);
+    // Some of its buttons may be new.
+    stopTab(chosen, 0);
     this.#offered = chosen;
   }
 
-  get #lastActions() {
+  get #lastRow() {
     for (const { row, item } of [...this.#rows.values()].reverse()) {
-      if (item.kind === "message" && hasActions(item)) return row.querySelector(".actions");
+      if (item.kind === "message" && hasActions(item)) return row;
     }
     return null;
   }
@@ -186,16 +205,18 @@ export class Log extends EventTarget {
   /** @param {KeyboardEvent} event */
   #moved(event) {
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
-    const button = within(event, ".actions button");
+    const button = within(event, BUTTONS);
     if (!button) return;
     event.preventDefault();
-    /** @type {NodeListOf<HTMLElement>} */
-    const buttons = this.#list.querySelectorAll(`.actions .${button.className}`);
-    const all = [...buttons];
-    const next = all[all.indexOf(button) + (event.key === "ArrowUp" ? -1 : 1)];
-    if (!next) return;
-    this.#offerActions(next.closest(".message"));
-    next.focus();
+    // Of several in one message the first.
+    const same = `.${button.classList[0]}`;
+    const rows = [...this.#list.querySelectorAll(".message")]
+      .filter((row) => row.contains(button) || row.querySelector(same));
+    const at = rows.findIndex((row) => row.contains(button));
+    const row = rows[at + (event.key === "ArrowUp" ? -1 : 1)];
+    if (!row) return;
+    this.#offerActions(row);
+    /** @type {HTMLElement} */ (row.querySelector(same)).focus();
   }
 
   /** @param {Event} event */
@@ -211,7 +232,7 @@ export class Log extends EventTarget {
     const item = [...this.#rows.values()].find((known) => known.row === row)?.item;
     if (item?.kind !== "message") return;
     this.dispatchEvent(new CustomEvent(button.classList[0], {
-      detail: { number: item.number, key: item.pending },
+      detail: { number: item.number, key: item.pending, emoji: button.dataset.emoji, button },
     }));
   }
 
@@ -340,4 +361,25 @@ export class Log extends EventTarget {
     this.#offerNewest();
     this.#hold({ row, below: place.below });
   }
+}
+
+/**
+ * @param {Element | null} message
+ * @param {number} tabIndex of its buttons.
+ */
+function stopTab(message, tabIndex) {
+  for (const button of /** @type {HTMLElement[]} */ ([...message?.querySelectorAll(BUTTONS) ?? []])) {
+    if (button.tabIndex !== tabIndex) button.tabIndex = tabIndex;
+  }
+}
+
+/**
+ * What a row is made of, and what of it changes without the rest: two texts to compare.
+ *
+ * @param {Item} item
+ */
+function contentOf(item) {
+  if (item.kind !== "message") return [JSON.stringify(item), ""];
+  const { reactions, ...content } = item;
+  return [JSON.stringify(content), JSON.stringify(reactions)];
 }

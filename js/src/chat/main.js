@@ -8,6 +8,7 @@ import { $, face, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { eventTable, receive } from "./events.js";
 import { Api, messageOf } from "./http.js";
+import { InvitationDialog } from "./invitations.js";
 import { askBeforeLeaving } from "./leaving.js";
 import { LogView } from "./log-view.js";
 import { plain, whenReady } from "./markdown.js";
@@ -19,6 +20,7 @@ import { copy } from "./note.js";
 import { Notifier } from "./notify.js";
 import { Outbox } from "./outbox.js";
 import { Presence } from "./presence.js";
+import { EmojiDialog } from "./reaction-view.js";
 import { refresher } from "./refresh.js";
 import { RoomView } from "./room-view.js";
 import { Search } from "./search.js";
@@ -139,8 +141,10 @@ const writing = new Writing({
   quoteOf: (number) => context.timeline?.quote(number) ?? store.room?.timeline.quote(number) ?? null,
   said: toNewest,
 });
+const emoji = new EmojiDialog();
 const logView = new LogView({
   me, store, outbox, context, toNewest,
+  chooseEmoji: (button, chosen) => emoji.open(button, chosen),
   edit: (message) => writing.edit(message),
   reply: (number) => writing.reply(number),
   copyLink: (number) => copy(
@@ -148,7 +152,11 @@ const logView = new LogView({
   ),
   confirmDelete: (message, confirmed) => dialogs.confirmDelete(message, me, confirmed),
 });
-const roomView = new RoomView({ store, mentions, presence, navigation, writing, api, dialogs, go });
+const invitations = new InvitationDialog(api);
+const roomView = new RoomView({
+  store, mentions, presence, navigation, writing, api, dialogs, go,
+  invitations: (room) => invitations.open(room),
+});
 const members = new MemberList({ list: $("members"), count: $("members-count") }, me, writeTo);
 const mentionList = new MentionList(api, store, (room, number) => navigation.addressOf(room, number));
 const completion = new Completion({

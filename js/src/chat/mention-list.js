@@ -45,7 +45,7 @@ export class MentionList {
     $("mentions-more").addEventListener("click", () => this.#more());
     $("mentions-list").addEventListener("click", (event) => {
       const elsewhere = event.button || event.metaKey || event.ctrlKey || event.shiftKey;
-      if (within(event, "a") && !elsewhere) this.#dialog.close();
+      if (within(event, "a") && !elsewhere) this.#dialog.dialog.close();
     });
   }
 

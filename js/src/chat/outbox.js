@@ -1,4 +1,5 @@
-// What the user sent and the server did not answer yet: new messages, edits and deletions, in order.
+// What the user sent and the server did not answer yet: new messages, edits, deletions and reactions,
+// in order.
 // One of them is on its way at a time: when the server refuses it for now, none may overtake it.
 
 /** @import { Receipt, ReconnectingSockJS } from "../client/index.js" */
@@ -13,6 +14,8 @@
  * @property {number} [number] of the message that is changed.
  * @property {string} [text]
  * @property {number} [reply_to] the number of the message that it answers.
+ * @property {string} [emoji] of a reaction,
+ * @property {boolean} [on] and whether it is to be there.
  * @property {"sending" | "waiting" | "failed"} state
  * @property {string} reason why it is not sent, or not yet.
  */
@@ -97,6 +100,23 @@ export class Outbox {
   }
 
   /**
+   * Puts an emoji below a message, or takes it away.
+   *
+   * @param {number} room
+   * @param {number} number
+   * @param {string} emoji
+   * @param {boolean} on whether it is to be there.
+   */
+  react(room, number, emoji, on) {
+    // The last of several wishes is the one that counts; the server need not hear of the others.
+    for (const [key, { request, receipt }] of this.#entries) {
+      if (request.type === "react" && request.room === room && request.number === number
+          && request.emoji === emoji && !receipt) this.#entries.delete(key);
+    }
+    return this.#post({ type: "react", room, number, emoji, on });
+  }
+
+  /**
    * Sends what failed once more, after everything else.
    *
    * @param {string} key
@@ -122,7 +142,7 @@ export class Outbox {
 
   /**
    * Takes a message of the server, which may be the answer to one of these: to the message itself,
-   * wherever it is met, or to the edit or deletion that it names as its `request`.
+   * wherever it is met, or to the change of one that it names as its `request`.
    *
    * @param {Message} message
    */
@@ -210,7 +230,8 @@ export class Outbox {
         type: request.type,
         number: request.number,
         text: request.text,
-        reply_to: request.type === "message" ? request.reply_to : undefined,
+        ...(request.type === "message" && { reply_to: request.reply_to }),
+        ...(request.type === "react" && { emoji: request.emoji, on: request.on }),
         state: failed ? "failed" : held ? "waiting" : "sending",
         reason: failed ?? deferred ?? "",
       });

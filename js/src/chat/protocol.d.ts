@@ -57,6 +57,15 @@ export interface Mention {
   length: number;
 }
 
+/** An emoji below a message. */
+export interface Reaction {
+  emoji: string;
+  /** The ids of all who have put it there. */
+  users: number[];
+  /** The first of them. */
+  people: Person[];
+}
+
 export interface Message {
   type: "message";
   room: number;
@@ -78,8 +87,27 @@ export interface Message {
   quote: Quote | null;
   /** Who is meant in the text, in order; none where nobody is. */
   mentions?: Mention[];
-  /** The key of the edit or deletion that this answers. */
+  reactions: Reaction[];
+  /** Earlier versions of the room that changed the message, and were not told. */
+  covers?: number[];
+  /** The key of the edit, deletion or reaction that this answers. */
   request?: string;
+}
+
+/** A link that invites to a room. */
+export interface Invitation {
+  id: number;
+  maker: Person;
+  /** ISO 8601. */
+  expires: string;
+  /** How many may join by it; null: any number. */
+  uses: number | null;
+  /** How many have. */
+  used: number;
+  /** Whether new people can make an account with it. */
+  admits: boolean;
+  /** Where it leads: told only to who makes it. */
+  path?: string;
 }
 
 export interface HistoryPage {
@@ -160,7 +188,8 @@ export interface Events {
 export type Write =
   | { type: "message"; room: number; text: string; reply_to?: number; number?: undefined }
   | { type: "edit"; room: number; number: number; text: string }
-  | { type: "delete"; room: number; number: number; text?: undefined };
+  | { type: "delete"; room: number; number: number; text?: undefined }
+  | { type: "react"; room: number; number: number; emoji: string; on: boolean; text?: undefined };
 
 /** What is asked for once. */
 export type Request =

@@ -27,9 +27,10 @@ export class RoomView {
    * @param {import("./writing.js").Writing} parts.writing
    * @param {import("./http.js").Api} parts.api
    * @param {import("./dialogs.js").Dialogs} parts.dialogs
+   * @param {(room: Room) => void} parts.invitations shows the links to a room.
    * @param {(id: number) => void} parts.go goes to a room that the user chose.
    */
-  constructor({ store, mentions, presence, navigation, writing, api, dialogs, go }) {
+  constructor({ store, mentions, presence, navigation, writing, api, dialogs, invitations, go }) {
     this.#store = store;
     this.#mentions = mentions;
     this.#presence = presence;
@@ -39,7 +40,7 @@ export class RoomView {
       (id) => navigation.addressOf(id), go);
     $("join-room").addEventListener("click", () => this.#join(api));
     $("mute-room").addEventListener("click", () => this.#mute(api));
-    this.#offerMenu(dialogs);
+    this.#offerMenu(dialogs, invitations);
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && $("room-menu").open) this.#leaveMenu();
       const step = stepOf(event);
@@ -89,7 +90,7 @@ export class RoomView {
     $("scroller").setAttribute("aria-label", room ? `Messages in ${room.name}` : "Messages");
     $("join-room").hidden = !room || room.member || !can("join");
     $("edit-room").hidden = !can("topic") && !can("rename");
-    $("invite").hidden = !can("invite");
+    $("invite").hidden = $("room-invitations").hidden = !can("invite");
     $("leave-room").hidden = !can("leave");
     setText($("mute-room"), room?.muted ? "Unmute the room" : "Mute the room");
     $("room-muted").hidden = !room?.muted;
@@ -133,12 +134,16 @@ export class RoomView {
     }
   }
 
-  /** @param {import("./dialogs.js").Dialogs} dialogs */
-  #offerMenu(dialogs) {
+  /**
+   * @param {import("./dialogs.js").Dialogs} dialogs
+   * @param {(room: Room) => void} invitations
+   */
+  #offerMenu(dialogs, invitations) {
     /** @type {[button: HTMLElement, act: (room: Room) => void][]} */
     const actions = [
       [$("edit-room"), (room) => dialogs.editRoom(room)],
       [$("invite"), (room) => dialogs.invite(room)],
+      [$("room-invitations"), invitations],
       [$("leave-room"), (room) => dialogs.leave(room, () => this.#navigation.goOn())],
     ];
     for (const [button, act] of actions) {

@@ -4,6 +4,7 @@ import { face, hueOf, icon, make } from "./dom.js";
 import { textElement } from "./markdown.js";
 import { markMentions } from "./mention-marks.js";
 import { quoteLine } from "./quote-row.js";
+import { showReactions } from "./reaction-view.js";
 import { clockOf, exactOf } from "./times.js";
 
 /** @import { Item, MessageItem } from "./items.js" */
@@ -11,13 +12,14 @@ import { clockOf, exactOf } from "./times.js";
 const PENCIL = "M4 20l1-4L16.5 4.5a1.8 1.8 0 0 1 2.5 0l.5.5a1.8 1.8 0 0 1 0 2.5L8 19l-4 1Z";
 const LINK = "M9.5 14.5 14.5 9.5M8 11.5 6 13.5a3.4 3.4 0 0 0 4.8 4.8l2-2M16 12.5l2-2a3.4 3.4 0 0 0-4.8-4.8l-2 2";
 const ARROW = "M10 5.5 4 11.5l6 6M4.5 11.5H13c4.2 0 6.5 2.4 6.5 7";
+const SMILE = "M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17ZM8.5 14.2c1.8 2.6 5.2 2.6 7 0M9.2 9.3v.6M14.8 9.3v.6";
 const BIN = "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.3 10.5v6M13.7 10.5v6";
 
 /** @type {Record<string, Record<import("./outbox.js").Entry["type"], string>>} */
 const PROGRESS = {
-  sending: { edit: "saving…", delete: "deleting…", message: "sending…" },
-  waiting: { edit: "will be saved", delete: "will be deleted", message: "will be sent" },
-  failed: { edit: "not saved", delete: "not deleted", message: "not sent" },
+  sending: { edit: "saving…", delete: "deleting…", message: "sending…", react: "" },
+  waiting: { edit: "will be saved", delete: "will be deleted", message: "will be sent", react: "" },
+  failed: { edit: "not saved", delete: "not deleted", message: "not sent", react: "reaction not sent" },
 };
 
 // A text whose first letter is one of these is read from right to left, and so is its bubble.
@@ -77,6 +79,7 @@ function fillMessage(row, item) {
   if (hasActions(item)) parts.push(actions(item));
   if (item.state === "failed" || item.reason) parts.push(trouble(item));
   row.replaceChildren(...parts);
+  showReactions(row, item);
   return row;
 }
 
@@ -119,8 +122,9 @@ export function hasActions({ number, deleted }) {
 }
 
 /** @param {MessageItem} item */
-function actions({ answerable, editable, deletable, own }) {
+function actions({ answerable, editable, deletable, reactable, own }) {
   const made = make("div", { class: "actions" });
+  if (reactable) made.append(action("react", "React", SMILE));
   if (answerable) made.append(action("reply", "Reply", ARROW));
   made.append(action("permalink", "Copy link", LINK));
   if (editable) made.append(action("edit", "Edit", PENCIL));

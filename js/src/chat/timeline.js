@@ -3,6 +3,7 @@
 // that came while others were still missing.
 
 import { quoteOf, Quotes } from "./quotes.js";
+import { renamed } from "./reactions.js";
 
 /** @import { HistoryPage, Message, Person, Quote, SincePage } from "./protocol.js" */
 
@@ -87,7 +88,9 @@ export class Timeline {
    */
   live(message) {
     const changed = this.#take(message);
-    if (message.version > (this.version ?? -1)) this.#ahead.add(message.version);
+    for (const version of [message.version, ...message.covers ?? []]) {
+      if (version > (this.version ?? -1)) this.#ahead.add(version);
+    }
     this.#advance();
     return changed;
   }
@@ -133,7 +136,7 @@ export class Timeline {
   }
 
   /**
-   * Calls somebody by another name: an author, who removed what they said, or who is meant.
+   * Calls somebody by another name: an author, who removed what they said, who is meant, or who reacted.
    *
    * @param {Person} person
    */
@@ -142,12 +145,17 @@ export class Timeline {
       for (const [number, message] of messages) {
         const author = message.author.id === person.id ? person : message.author;
         const remover = message.removed_by?.id === person.id ? person : message.removed_by;
+        const reactions = renamed(message.reactions, person);
         const mentions = message.mentions?.map((mention) => (
           mention.user.id === person.id ? { ...mention, user: person } : mention
         ));
         const meant = mentions?.some((mention, index) => mention !== message.mentions?.[index]);
-        if (author !== message.author || remover !== message.removed_by || meant) {
-          messages.set(number, { ...message, author, removed_by: remover, ...(mentions && { mentions }) });
+        if (
+          author !== message.author || remover !== message.removed_by || reactions !== message.reactions || meant
+        ) {
+          messages.set(number, {
+            ...message, author, removed_by: remover, reactions, ...(mentions && { mentions }),
+          });
         }
       }
     }

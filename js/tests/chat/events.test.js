@@ -80,6 +80,9 @@ test("others are typing until they have said it; the user is not told of", () =>
   assert.deepEqual(typing.names(3), []);
   tell({ type: "typing", room: 3, user: GRACE });
   assert.deepEqual(typing.names(3), ["Grace"]);
+  // Somebody reacted to what she had said before.
+  tell(message(7, { version: 9 }));
+  assert.deepEqual(typing.names(3), ["Grace"]);
   tell(message(1));
   assert.deepEqual(typing.names(3), []);
 });

@@ -3,7 +3,7 @@ import { beforeEach, describe, mock, test } from "node:test";
 import { itemsOf } from "../../src/chat/items.js";
 import { linked } from "../../src/chat/links.js";
 import { Log } from "../../src/chat/log.js";
-import { ADA, fire, GRACE, loadPage, message } from "./page.js";
+import { ADA, fire, GRACE, loadPage, message, reaction } from "./page.js";
 
 let $;
 let log;
@@ -157,7 +157,7 @@ describe("rows", () => {
     show([message(1), message(2, { author: ADA })], { mayPost: true, mayModerate: true });
     const labels = rows().map((row) => [...row.querySelectorAll("button")].map((button) => button.title));
     assert.deepEqual(labels, [
-      ["Reply", "Copy link", "Remove"], ["Reply", "Copy link", "Edit", "Delete"],
+      ["React", "Reply", "Copy link", "Remove"], ["React", "Reply", "Copy link", "Edit", "Delete"],
     ]);
   });
 
@@ -270,6 +270,29 @@ describe("what is drawn", () => {
       assert.deepEqual([...drawn(() => show(messages))], [rows()[8]]);
     });
   }
+
+  test("a reaction touches nothing but the buttons below its message", () => {
+    const messages = conversation(9);
+    show(messages);
+    const parts = [...rows()[4].children];
+    const seen = new window.MutationObserver(() => {});
+    seen.observe($("log"), { subtree: true, childList: true, attributes: true, characterData: true });
+    messages[4] = { ...messages[4], version: 10, reactions: [reaction("👍", GRACE)] };
+    show(messages);
+    const list = rows()[4].querySelector(".reactions");
+    assert.deepEqual(new Set(seen.takeRecords().map(({ target }) => target)), new Set([rows()[4], list]));
+    assert.deepEqual([...rows()[4].children].filter((part) => part !== list), parts);
+    const button = list.querySelector("button");
+    button.focus();
+    messages[4] = { ...messages[4], version: 11, reactions: [reaction("👍", GRACE, ADA), reaction("🎉", ADA)] };
+    show(messages);
+    assert.deepEqual([list.children.length, list.firstElementChild, document.activeElement], [2, button, button]);
+    messages[4] = { ...messages[4], version: 12, reactions: [] };
+    show(messages);
+    assert.equal(rows()[4].querySelector(".reactions"), null);
+    // The focus goes on in the message.
+    assert.equal(document.activeElement.closest(".message"), rows()[4]);
+  });
 
   test("what has not changed is not even looked at", () => {
     const messages = conversation(3);

@@ -252,7 +252,7 @@ describe("the list of mentions", () => {
   beforeEach(() => {
     asked = [];
     const api = { get: async (path) => { asked.push(path); return answer(path); } };
-    list = new MentionList(api, store, (id) => `/chat/rooms/${id}`);
+    list = new MentionList(api, store, (id, number) => `/chat/rooms/${id}?message=${number}`);
     welcome(
       room({ version: 9, read: 5 }),
       room({ id: 4, kind: "direct", name: "Grace", person: GRACE, version: 9, read: 9 }),

@@ -210,3 +210,34 @@ test("what would be lost with the tab is waited for, what failed is not", () => 
   outbox.settle(message(2, { author: ADA, key: second }));
   assert.deepEqual(waits.slice(4), [true, false]);
 });
+
+test("of several wishes for one reaction the last is sent, once", () => {
+  outbox.lost();
+  const key = outbox.react(3, 7, "👍", true);
+  assert.deepEqual(outbox.entriesOf(3), [
+    { key, type: "react", number: 7, text: undefined, emoji: "👍", on: true, state: "sending", reason: "" },
+  ]);
+  outbox.react(3, 7, "🎉", true);
+  outbox.react(3, 8, "👍", true);
+  for (const on of [false, true, false]) outbox.react(3, 7, "👍", on);
+  outbox.welcomed();
+  while (sock.outbox.length) {
+    sock.handle();
+    const { number, key: request } = sock.sent.at(-1);
+    outbox.settle(message(number, { author: GRACE, request }));
+  }
+  assert.deepEqual(
+    sock.sent.map(({ number, emoji, on }) => [number, emoji, on]),
+    [[7, "🎉", true], [8, "👍", true], [7, "👍", false]],
+  );
+  assert.equal(outbox.waits, false);
+});
+
+test("one that is on its way is followed by the next", () => {
+  const first = outbox.react(3, 7, "👍", true);
+  const second = outbox.react(3, 7, "👍", false);
+  assert.deepEqual(sock.sent.map(({ key }) => key), [first]);
+  sock.handle();
+  outbox.settle(message(7, { author: GRACE, request: first }));
+  assert.deepEqual(sock.sent.map(({ key, on }) => [key, on]), [[first, true], [second, false]]);
+});

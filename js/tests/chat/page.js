@@ -55,8 +55,14 @@ export function message(number, more = {}) {
     author: { id: 2, name: "Grace" }, text: `text ${number}`,
     time: new Date(2026, 0, 5, 12, 0, number).toISOString(), edited: null, deleted: false, removed_by: null,
     quote: null,
+    reactions: [],
     ...more,
   };
+}
+
+/** Makes a reaction of some people as the server tells it. */
+export function reaction(emoji, ...people) {
+  return { emoji, users: people.map(({ id }) => id), people };
 }
 
 /** Makes a room as the server tells it. */

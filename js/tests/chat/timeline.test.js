@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Timeline } from "../../src/chat/timeline.js";
-import { message } from "./page.js";
+import { ADA, GRACE, message, reaction } from "./page.js";
 
 const numbers = (timeline) => timeline.messages.map(({ number }) => number);
 
@@ -163,4 +163,24 @@ test("who has another name has it at what they said, and at what they removed", 
   assert.deepEqual(timeline.get(2).removed_by, renamed);
   assert.equal(timeline.get(2).author.name, "Grace");
   assert.equal(timeline.get(3), untouched);
+});
+
+test("a message may cover changes that were not told", () => {
+  const timeline = loaded(1, 2);
+  timeline.live(message(1, { version: 6, covers: [3, 5] }));
+  assert.deepEqual([timeline.version, timeline.gap], [3, true]);
+  timeline.live(message(4));
+  assert.deepEqual([timeline.version, timeline.gap], [6, false]);
+  // The answer to a question from before says nothing new.
+  assert.equal(timeline.live(message(1, { version: 3, covers: [2] })), false);
+  assert.deepEqual([timeline.version, timeline.gap], [6, false]);
+});
+
+test("who reacted has another name", () => {
+  const timeline = loaded(1, 2);
+  timeline.live(message(2, { version: 3, reactions: [reaction("👍", ADA, GRACE)] }));
+  const untouched = timeline.get(1);
+  timeline.rename({ id: ADA.id, name: "Countess" });
+  assert.deepEqual(timeline.get(2).reactions[0].people.map(({ name }) => name), ["Countess", "Grace"]);
+  assert.equal(timeline.get(1), untouched);
 });

@@ -16,7 +16,7 @@ import { Store } from "../../src/chat/store.js";
 import { Typing } from "../../src/chat/typing.js";
 import { Writing } from "../../src/chat/writing.js";
 import { ReconnectingSockJS } from "../../src/client/index.js";
-import { ADA, fire, GRACE, loadPage, message, room, teller } from "./page.js";
+import { ADA, fire, GRACE, loadPage, message, reaction, room, teller } from "./page.js";
 
 let $;
 let store;
@@ -58,6 +58,7 @@ beforeEach(() => {
       logView.show();
     },
     confirmDelete: ({ text }, act) => confirmed.push({ text, act }),
+    chooseEmoji: (button, chosen) => chosen("🎉"),
   });
   const go = (id) => went.push(id);
   const api = { post: async (path, fields) => answer(path, fields) };
@@ -67,6 +68,7 @@ beforeEach(() => {
   });
   roomView = new RoomView({
     store, mentions, presence, navigation, writing, api, dialogs: new Dialogs(api, go), go,
+    invitations: ({ id }) => asked.push({ invitations: id }),
   });
 });
 
@@ -386,6 +388,7 @@ describe("the room", () => {
     enter();
     for (const close of [
       () => fire($("invite"), "click"),
+      () => fire($("room-invitations"), "click"),
       () => fire(document, "keydown", { key: "Escape" }),
       () => fire($("room-name"), "click"),
       () => roomView.enter(),
@@ -395,6 +398,7 @@ describe("the room", () => {
       assert.equal($("room-menu").open, false);
     }
     assert.equal($("invite-dialog").open, true);
+    assert.deepEqual(asked.at(-1), { invitations: 3 });
   });
 
   test("is muted and unmuted by its menu, and says so", async () => {
@@ -462,5 +466,33 @@ describe("the room", () => {
     fire($("leave-dialog").querySelector("form"), "submit");
     await new Promise(setImmediate);
     assert.equal(store.current, 4);
+  });
+});
+
+describe("reactions", () => {
+  const wishes = () => outbox.entriesOf(3).map(({ number, emoji, on }) => [number, emoji, on]);
+
+  test("a click puts one's own there, and the next one takes it away", () => {
+    enter({ count: 2 });
+    tell(message(2, { version: 3, reactions: [reaction("👍", GRACE), reaction("🎉", GRACE, ADA)] }));
+    logView.show();
+    const button = (emoji) => $("log").querySelector(`.reaction[data-emoji="${emoji}"]`);
+    for (const pressed of [true, false]) {
+      fire(button("👍"), "click");
+      assert.deepEqual(wishes(), [[2, "👍", pressed]]);
+      logView.show();
+      assert.equal(button("👍").getAttribute("aria-pressed"), String(pressed));
+    }
+    // What is chosen from the dialog and is there already is taken away, too.
+    fire($("log").querySelector("[data-number=\"2\"] .react"), "click");
+    assert.deepEqual(wishes()[1], [2, "🎉", false]);
+  });
+
+  test("of a message that is gone nothing is sent", () => {
+    enter({ count: 1 });
+    logView.show();
+    store.room.timeline.clear();
+    fire($("log").querySelector(".react"), "click");
+    assert.deepEqual(wishes(), []);
   });
 });
