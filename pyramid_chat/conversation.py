@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, aliased
 
-from pyramid_chat.messages import JSONObject, encode
-from pyramid_chat.models import Message, Room, User, now
+from pyramid_chat import files
+from pyramid_chat.messages import JSONObject, Post, encode
+from pyramid_chat.models import File, Message, Room, User, now
+from pyramid_chat.people import Identity
 
 PAGE = 50
 """Messages that a client is told at once."""
@@ -44,6 +46,18 @@ def add(session: Session, room_id: int, version: int, user_id: int, key: str, te
     session.add(message)
     session.flush()
     return message
+
+
+def say(session: Session, version: int, author: Identity, post: Post) -> JSONObject:
+    """Keeps a new message with its files, and returns what clients are told of it.
+
+    Raises:
+        Refused: a file is not to be had.
+        sqlalchemy.exc.IntegrityError: its author has used the key.
+    """
+    message = add(session, post.room, version, author.id, post.key, post.text)
+    attached = files.attach(session, post.room, version, author.id, post.files)
+    return told(message, author.name, attached=attached)
 
 
 def find(session: Session, *conditions: ColumnElement[bool]) -> JSONObject | None:
@@ -108,7 +122,13 @@ def _told_all(
         .order_by(order)
         .limit(limit)
     )
-    return [told(*row) for row in session.execute(query)]
+    rows = session.execute(query).all()
+    places = [(message.room_id, message.number) for message, _, _ in rows if not message.deleted]
+    attached = files.of_messages(session, places)
+    return [
+        told(message, author, remover_name, attached.get((message.room_id, message.number), ()))
+        for message, author, remover_name in rows
+    ]
 
 
 def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
@@ -121,13 +141,16 @@ def _fitting(messages: list[JSONObject]) -> list[JSONObject]:
     return messages[:PAGE]
 
 
-def told(message: Message, author: str, remover: str | None = None) -> JSONObject:
+def told(
+    message: Message, author: str, remover: str | None = None, attached: Sequence[File] = ()
+) -> JSONObject:
     """Returns what clients are told of a message.
 
     Args:
         message: it.
         author: the author's name.
         remover: that of the administrator who removed it; None: nobody did.
+        attached: the message's files.
     """
     removed_by = {"id": message.removed_by_id, "name": remover} if remover is not None else None
     return {
@@ -142,6 +165,7 @@ def told(message: Message, author: str, remover: str | None = None) -> JSONObjec
         "edited": moment(message.edited) if message.edited is not None else None,
         "deleted": message.deleted,
         "removed_by": removed_by,
+        **({"files": [files.told(file) for file in attached]} if attached else {}),
     }
 
 
@@ -157,7 +181,7 @@ def edit(session: Session, message: Message, version: int, text: str) -> None:
 
 
 def remove(session: Session, message: Message, version: int, admin_id: int | None = None) -> None:
-    """Forgets what a message said.
+    """Forgets what a message said, and removes its files.
 
     Args:
         session: that may write.
@@ -168,3 +192,4 @@ def remove(session: Session, message: Message, version: int, admin_id: int | Non
     message.version, message.text, message.deleted = version, "", True
     message.removed_by_id = admin_id
     session.flush()
+    files.remove_of_message(session, message.room_id, message.number)

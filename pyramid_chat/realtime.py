@@ -242,10 +242,7 @@ class ChatSession(Listener):
         def post(session: Session, context: RoomContext, version: int) -> tuple[JSONObject, bool]:
             if (before := self._replayed(session, request)) is not None:
                 return before, False
-            message = conversation.add(
-                session, context.id, version, self.user.id, request.key, request.text
-            )
-            return conversation.told(message, self.user.name), True
+            return conversation.say(session, version, self.user, request), True
 
         try:
             self._change(request.room, post)
