@@ -1,4 +1,4 @@
-"""The command ``pyramid-chat clean-files``: brings the folder of files and the database together."""
+"""The command ``pyramid-chat clean-files``: has the folder of files match the database."""
 
 from __future__ import annotations
 

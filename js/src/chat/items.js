@@ -4,7 +4,7 @@
 import { dayName, dayOf } from "./times.js";
 
 /** @import { Entry } from "./outbox.js" */
-/** @import { Message, Person } from "./protocol.js" */
+/** @import { Message, Person, ToldFile } from "./protocol.js" */
 
 /**
  * @typedef {{ kind: "day", id: string, text: string }} Day
@@ -19,6 +19,8 @@ import { dayName, dayOf } from "./times.js";
  * @property {boolean} own
  * @property {boolean} together whether it shares the heading of the one before.
  * @property {string} text
+ * @property {number} [room] where its files are, if it has some.
+ * @property {ToldFile[]} [files]
  * @property {string | null} time ISO 8601.
  * @property {boolean} edited
  * @property {boolean} deleted
@@ -48,6 +50,7 @@ const days = new WeakMap();
 
 /**
  * @param {object} options
+ * @param {number} [options.room] of all that.
  * @param {Message[]} options.messages of the room by number, as the server told them.
  * @param {Entry[]} options.entries of the outbox for this room.
  * @param {Person} options.me
@@ -59,7 +62,7 @@ const days = new WeakMap();
  * @returns {Item[]} items with an id each that stays the same while its message does. What a message
  *   is shown by is the same object as the last time, where it would be equal.
  */
-export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = false, now = new Date() }) {
+export function itemsOf({ room, messages, entries, me, mark, mayPost, mayModerate = false, now = new Date() }) {
   /** @type {Item[]} */
   const items = [];
   const changes = new Map(
@@ -94,7 +97,7 @@ export function itemsOf({ messages, entries, me, mark, mayPost, mayModerate = fa
     items.push({
       kind: "message", id: `own ${entry.key}`, key: entry.key, number: null, author: me, own: true,
       together: isTogether(before, me, now),
-      text: entry.text ?? "", time: null, edited: false, deleted: false, remover: null, state: entry.state,
+      text: entry.text ?? "", ...(entry.files && { room, files: entry.files }), time: null, edited: false, deleted: false, remover: null, state: entry.state,
       reason: entry.reason, pending: entry.key, doing: null, editable: false, deletable: false,
     });
     before = { author: me, time: now };
@@ -158,6 +161,7 @@ function itemOf(message, { own, before, change, mayPost, mayModerate }) {
     own,
     together: isTogether(before, author, new Date(time)),
     text: change?.type === "edit" && change.text !== undefined ? change.text : message.text,
+    ...(message.files && { room: message.room, files: message.files }),
     time,
     edited: Boolean(message.edited),
     deleted: message.deleted,

@@ -1,6 +1,7 @@
 // The conversation of the room that is looked at: what the log shows, and up to where it was read.
 
 import { $, make, setText } from "./dom.js";
+import { wordsOf } from "./files.js";
 import { itemsOf } from "./items.js";
 import { Log } from "./log.js";
 
@@ -84,7 +85,7 @@ export class LogView {
       this.#mark ??= room.read;
       return;
     }
-    const announced = make("p", {}, `${message.author.name}: ${message.text}`);
+    const announced = make("p", {}, `${message.author.name}: ${wordsOf(message)}`);
     $("announcer").append(announced);
     if ($("announcer").children.length > ANNOUNCED) $("announcer").firstElementChild?.remove();
   }
@@ -103,7 +104,7 @@ export class LogView {
     }
     const mark = room && loaded ? this.#markIn(room) : null;
     const items = itemsOf({
-      messages: room?.timeline.messages ?? [], entries, me: this.#me, mark,
+      room: current, messages: room?.timeline.messages ?? [], entries, me: this.#me, mark,
       mayPost: room?.can.includes("post") ?? false,
       mayModerate: room?.can.includes("moderate") ?? false,
     });

@@ -18,6 +18,7 @@ import { RoomView } from "./room-view.js";
 import { Memory } from "./storage.js";
 import { Store } from "./store.js";
 import { sentence, Typing } from "./typing.js";
+import { Uploads } from "./uploads.js";
 import { Writing } from "./writing.js";
 
 /** @import { Message } from "./protocol.js" */
@@ -36,6 +37,7 @@ const refresh = refresher({
   members: () => members.show(store.room?.members ?? null, (id) => presence.has(id)),
   typing: () => setText($("typing"), sentence(typing.names(store.current))),
   log: () => logView.show(),
+  files: () => writing.showFiles(),
 });
 
 // ---- what is known, and the connection by which it comes -------------------------------------
@@ -48,7 +50,10 @@ const connection = new Connection({
     store.lost();
     outbox.lost();
   },
-  troubled(troubled) { outbox.connected = !troubled; },
+  troubled(troubled) {
+    outbox.connected = !troubled;
+    if (uploads) uploads.connected = !troubled;
+  },
 });
 const store = new Store({
   me,
@@ -67,10 +72,21 @@ const outbox = new Outbox({
   sock: connection.sock, memory: session, me,
   changed() {
     refresh("log");
-    askBeforeLeaving(outbox.waits);
+    askBeforeLeaving(waits());
   },
 });
-askBeforeLeaving(outbox.waits);
+const uploads = page.maxFile ? new Uploads({
+  send: (path, body, progress) => api.upload(path, body, progress),
+  discard: (path) => api.post(path),
+  most: Number(page.maxFile),
+  changed() {
+    refresh("files");
+    askBeforeLeaving(waits());
+  },
+  complete: (room) => writing.complete(room),
+}) : null;
+const waits = () => outbox.waits || Boolean(uploads?.waits);
+askBeforeLeaving(waits());
 const presence = new Presence(() => refresh("rooms", "members"));
 const typing = new Typing(
   (room) => connection.request({ type: "typing", room }),
@@ -103,7 +119,7 @@ const navigation = new Navigation({
     if (store.current !== null) writing.enter(store.current);
     roomView.enter();
     sidebar.hide();
-    refresh("rooms", "room", "members", "typing", "log");
+    refresh("rooms", "room", "members", "typing", "log", "files");
   },
   chosen: () => writing.focus(),
 });
@@ -111,7 +127,8 @@ const navigation = new Navigation({
 const go = (id) => navigation.go(id);
 const dialogs = new Dialogs(api, go);
 const writing = new Writing({
-  store, outbox, typing, memory: session, most: Number(page.maxText),
+  store, outbox, typing, uploads, memory: session, most: Number(page.maxText),
+  target: /** @type {HTMLElement} */ (document.querySelector("main")),
   said: () => logView.follow(),
 });
 const logView = new LogView({

@@ -1,5 +1,7 @@
 // What tells of unread messages while the page is not looked at: its title, and notifications.
 
+import { wordsOf } from "./files.js";
+
 /** @import { Message, ToldRoom } from "./protocol.js" */
 
 // Characters of a message that a notification shows.
@@ -43,12 +45,13 @@ export class Notifier {
   /**
    * Tells of a message, where that is wanted and nobody looks.
    *
-   * @param {Pick<Message, "room" | "author" | "text">} message
+   * @param {Pick<Message, "room" | "author" | "text" | "files">} message
    * @param {Pick<ToldRoom, "name" | "kind">} room
    */
-  tell({ room, author, text }, { name, kind }) {
+  tell({ room, author, text: said, files }, { name, kind }) {
     if (!this.#wanted || !document.hidden) return;
     const title = kind === "direct" ? author.name : `${author.name} in ${name}`;
+    const text = wordsOf({ text: said, files });
     const body = text.length > MOST ? `${text.slice(0, MOST)}…` : text;
     try {
       const shown = new Notification(title, { body, tag: `room ${room}` });

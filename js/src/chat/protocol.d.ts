@@ -34,6 +34,17 @@ export interface ListedRoom {
   member: boolean;
 }
 
+/** A file of a message. */
+export interface ToldFile {
+  id: string;
+  name: string;
+  /** In bytes. */
+  size: number;
+  /** Of a picture, in pixels. */
+  width?: number;
+  height?: number;
+}
+
 export interface Message {
   type: "message";
   room: number;
@@ -45,6 +56,7 @@ export interface Message {
   key: string | null;
   author: Person;
   text: string;
+  files?: ToldFile[];
   /** ISO 8601, as is `edited`. */
   time: string;
   edited: string | null;
@@ -104,7 +116,7 @@ export interface Events {
 
 /** What is sent until it is confirmed. */
 export type Write =
-  | { type: "message"; room: number; text: string; number?: undefined }
+  | { type: "message"; room: number; text: string; files?: string[]; number?: undefined }
   | { type: "edit"; room: number; number: number; text: string }
   | { type: "delete"; room: number; number: number; text?: undefined };
 

@@ -1,6 +1,7 @@
 // One row of the log. Texts and names enter the page as text, never as markup.
 
 import { face, hueOf, icon, make } from "./dom.js";
+import { shownFiles } from "./files.js";
 import { linked } from "./links.js";
 import { clockOf, exactOf } from "./times.js";
 
@@ -66,6 +67,7 @@ function fillMessage(row, item) {
   });
   const dir = RIGHT_TO_LEFT.test(item.text) ? "rtl" : "ltr";
   const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", textOf(item), " ", footOf(item));
+  if (item.files) bubble.insertBefore(shownFiles(item.room ?? 0, item.files), bubble.lastChild);
   /** @type {Element[]} */
   const parts = [face(item.author.name), bubble];
   if (item.deletable) parts.push(actions(item));
@@ -87,6 +89,8 @@ function textOf(item) {
     return make("p", { class: "text" }, "This message was removed by ", make("bdi", {}, item.remover), ".");
   }
   if (item.deleted) return make("p", { class: "text" }, "This message was deleted.");
+  // A message without a text had files, which went with its author's account.
+  if (!item.text && !item.files) return make("p", { class: "text" }, "The files of this message were removed.");
   return make("p", { class: "text", dir: "auto" }, ...linked(item.text));
 }
 
