@@ -142,7 +142,7 @@ function fill(row, { room, file, state, reason, final, told }) {
   row.className = state;
   row.replaceChildren();
   if (told?.width) row.append(make("img", { src: `${addressOf(room, told)}/thumbnail`, alt: "", width: 40, height: 40 }));
-  row.append(make("bdi", { class: "file-name" }, file.name));
+  row.append(make("bdi", { class: "file-name" }, told?.name ?? file.name));
   if (state === "failed") row.append(make("span", { class: "reason" }, reason));
   else if (state === "ready") row.append(make("span", { class: "size" }, sizeOf(told?.size ?? 0)));
   else row.append(make("progress", { "max": 1, "aria-label": `Upload of ${file.name}` }));
