@@ -25,8 +25,8 @@ const data = new DataTransfer();
 data.items.add(new File([Uint8Array.from(atob(content), (char) => char.charCodeAt(0))], name));
 const about = { bubbles: true, cancelable: true };
 // Firefox makes no paste with files.
-const event = kind === "paste" ? Object.defineProperty(new Event("paste", about), "clipboardData", { value: data })
-    : new DragEvent("drop", { ...about, dataTransfer: data });
+const paste = Object.defineProperty(new Event("paste", about), "clipboardData", { value: data });
+const event = kind === "paste" ? paste : new DragEvent("drop", { ...about, dataTransfer: data });
 document.querySelector(kind === "paste" ? "#text" : "main").dispatchEvent(event);
 """
 # What is shown of the files of messages; null: a picture that is not there yet.
@@ -41,11 +41,12 @@ ROWS = """
 return [...document.querySelectorAll("#attachment-list li")].map((row) => row.className);
 """
 FETCH = """
-const response = await fetch(document.querySelector(arguments[0]).href);
-return [response.status, response.headers.get("Content-Disposition"),
-    btoa(String.fromCharCode(...new Uint8Array(await response.arrayBuffer())))];
+window.fetched = null;
+fetch(arguments[0]).then(async (response) => {
+    window.fetched = [response.status, response.headers.get("Content-Disposition"),
+        btoa(String.fromCharCode(...new Uint8Array(await response.arrayBuffer())))];
+});
 """
-
 STYLE = "Applying inline style|Content-Security-Policy"
 
 
@@ -70,6 +71,19 @@ def kept(server: Server) -> set[str]:
     """The files in the folder."""
     folder = server.database.parent / "files"
     return {path.name for path in folder.iterdir()}
+
+
+def address_of(page: ChatPage, selector: str) -> str:
+    found: str = page.script("return document.querySelector(arguments[0]).href", selector)
+    return found
+
+
+def fetched(page: ChatPage, address: str) -> tuple[int, str, bytes]:
+    """Return status, disposition and body of what the page gets from an address."""
+    page.script(FETCH, address)
+    page.until(lambda: page.script("return window.fetched"), f"an answer of {address}")
+    status, disposition, content = page.script("return window.fetched")
+    return status, disposition or "", base64.b64decode(content)
 
 
 def lobby(server: Server) -> str:
@@ -109,14 +123,13 @@ def test_a_picture_and_a_file(browsers: list[ChatPage], server: Server, tmp_path
         assert grace.script(FITS) == [0, 0, 0]
         picture(grace, f"files-{size}-{scheme}")
     show(grace, "desktop", "light")
-    status, disposition, content = grace.script(FETCH, ".file")
+    status, disposition, content = fetched(grace, address_of(grace, ".file"))
     assert (status, disposition.split(";")[0]) == (200, "attachment")
-    assert base64.b64decode(content) == plan.read_bytes()
-    _, _, content = grace.script(FETCH, ".picture")
-    assert SECRET not in base64.b64decode(content)
+    assert content == plan.read_bytes()
+    address = address_of(grace, ".picture")
+    assert SECRET not in fetched(grace, address)[2]
     # The whole picture, as the browser shows one: its own style for that is none of the file's.
     grace.expect_errors(STYLE)
-    address = grace.script("return document.querySelector('.picture').href")
     grace.driver.get(address)
     assert grace.script("return document.contentType") == "image/jpeg"
     assert grace.script("return document.images[0].naturalWidth") == 1600
@@ -129,10 +142,7 @@ def test_a_picture_and_a_file(browsers: list[ChatPage], server: Server, tmp_path
     ada.click("#delete-ok")
     for page in browsers:
         until_shown(page)
-    status, *_ = grace.script(
-        FETCH.replace("document.querySelector(arguments[0]).href", "arguments[0]"), address
-    )
-    assert status == 404
+    assert fetched(grace, address)[0] == 404
     grace.expect_errors(f"{address}.* 404")
 
 
@@ -216,9 +226,9 @@ def test_every_browser_takes_them(browser: Chromium | Firefox, server: Server) -
     page.say("Both")
     page.until_said("Both")
     until_shown(page, ["picture", "garden.jpg", 480], ["file", "notes.txt"])
-    status, _, content = page.script(FETCH, ".file")
-    assert (status, base64.b64decode(content)) == (200, "Ä".encode())
+    status, _, content = fetched(page, address_of(page, ".file"))
+    assert (status, content) == (200, "Ä".encode())
     page.expect_errors(STYLE)
-    page.driver.get(page.script("return document.querySelector('.picture').href"))
+    page.driver.get(address_of(page, ".picture"))
     assert page.script("return document.images[0].naturalWidth") == 900
     assert not page.errors()
