@@ -136,15 +136,18 @@ class Uploads:
             logger.warning("an upload that failed is removed later: %s", error)
 
     def sweep(self) -> None:
-        """Removes files that have to go; at most every `SWEEP_EVERY`, and one thread at a time."""
+        """Removes some of the files that have to go, in one thread at a time.
+
+        When all are gone, it does nothing for `SWEEP_EVERY`.
+        """
         now = time.monotonic()
         if self._swept is not None and now - self._swept < self.SWEEP_EVERY:
             return
         if self._sweep_lock.acquire(blocking=False):
             try:
-                self._swept = now
-                while self.remove_due():
-                    pass
+                # Some at a time: who calls this has other things to do.
+                if not self.remove_due():
+                    self._swept = now
             finally:
                 self._sweep_lock.release()
 

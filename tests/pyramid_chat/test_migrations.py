@@ -8,9 +8,9 @@ import pytest
 from alembic import command
 from sqlalchemy import inspect, select, text
 
-from pyramid_chat import conversation, open_database, people, rooms
+from pyramid_chat import conversation, files, open_database, people, rooms
 from pyramid_chat.database import Database, _config
-from pyramid_chat.models import Base, Membership, Message, Room, SignIn, User
+from pyramid_chat.models import Base, File, Membership, Message, Room, SignIn, User
 from pyramid_chat.settings import Settings
 from tests.pyramid_chat.conftest import both_databases
 
@@ -77,12 +77,18 @@ def test_a_database_of_0001_keeps_all_that_is_in_it(old: Settings) -> None:
         assert [(said["text"], said["deleted"]) for said in page] == [("hello", False), ("", True)]
         assert [said["removed_by"] for said in page] == [None, None]
         assert len(session.scalars(select(Message)).all()) == 3
+        assert session.scalars(select(File)).all() == []
         assert rooms.told_to(session, [1], 2)[1][0]["name"] == "Grace"
         # What refers to people does so still.
         assert inspect(session.connection()).get_foreign_keys("membership")
         assert len(inspect(session.connection()).get_foreign_keys("message")) == 3
     with database.writing() as session, session.begin():
         assert people.add(session, "Mary", "hash").id == 3
+        # What was said before can have no files, and what is said now can.
+        file_id = files.reserve(session, 1, 1, "plan.txt", 7, (100, 100))
+        session.get_one(File, file_id).complete = True
+        files.attach(session, 1, 3, 1, [file_id])
+        assert [one.id for one in files.of_messages(session, [(1, 3)])[1, 3]] == [file_id]
     database.engine.dispose()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,11 @@ from PIL import Image, ImageCms
 
 from pyramid_chat import picture_worker, pictures
 from pyramid_chat.pictures import AT_ONCE, NoPicture, Picture, Pictures, PoolFull
+from tests.pyramid_chat.conftest import PATIENCE
 from tests.pyramid_chat.pictures import jpeg, png
+
+# It starts programs.
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture
@@ -101,9 +106,10 @@ def test_only_so_many_are_looked_at_at_once(
     ]
     for thread in threads:
         thread.start()
-    patience = threading.Event()
+    deadline = time.monotonic() + PATIENCE
     while len(list(folder.iterdir())) < AT_ONCE or pool._waiting.total() < len(threads):
-        patience.wait(0.01)
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     assert len(list(folder.iterdir())) == AT_ONCE
     with pool._place(0), pytest.raises(PoolFull):
         read(pool, source, 0)

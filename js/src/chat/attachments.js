@@ -113,13 +113,14 @@ export class Attachments {
    */
   #takeDropped(target, add) {
     /** @param {DragEvent} event */
-    const has = ({ dataTransfer: data }) => this.#possible && Boolean(data?.types.includes("Files"));
+    const has = ({ dataTransfer: data }) => Boolean(data?.types.includes("Files"));
     /** @param {boolean} over */
     const mark = (over) => target.classList.toggle("dropping", over);
     target.addEventListener("dragover", (event) => {
       if (!has(event)) return;
+      // The browser would show the file in place of the page.
       event.preventDefault();
-      mark(true);
+      mark(this.#possible);
     });
     target.addEventListener("dragleave", ({ relatedTarget: to }) => {
       if (!target.contains(/** @type {Node | null} */ (to))) mark(false);

@@ -128,7 +128,7 @@ const go = (id) => navigation.go(id);
 const dialogs = new Dialogs(api, go);
 const writing = new Writing({
   store, outbox, typing, uploads, memory: session, most: Number(page.maxText),
-  target: /** @type {HTMLElement} */ (document.querySelector("main")),
+  target: document.body,
   said: () => logView.follow(),
 });
 const logView = new LogView({

@@ -110,7 +110,9 @@ test("files are dropped and pasted, and text is left alone", () => {
   // Where one may not write, nothing is taken.
   view.allow(false);
   assert.equal($("attach").hidden, true);
-  assert.equal(give(main, "drop", ["b.txt"]).defaultPrevented, false);
+  assert.equal(give(main, "dragover", []).defaultPrevented, true);
+  assert.ok(!main.classList.contains("dropping"));
+  assert.equal(give(main, "drop", ["b.txt"]).defaultPrevented, true);
   assert.equal(rows().length, 1);
 });
 
