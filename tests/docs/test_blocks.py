@@ -46,6 +46,7 @@ NOT_RUN = {
     ("chat-administration", "back up PostgreSQL"): "as above",
     ("chat-administration", "restore SQLite"): "as above",
     ("chat-administration", "restore PostgreSQL"): "as above",
+    ("chat-administration", "restore the files"): "test_clean_files.py beside it does the same",
     ("chat-administration", "upgrade the chat"): "it would fetch from the network",
     (
         "howto/deployment",
