@@ -149,7 +149,7 @@ def test_a_picture_and_a_file(browsers: list[ChatPage], server: Server, tmp_path
 def test_progress_cancel_and_what_cannot_be_sent(browsers: list[ChatPage], server: Server) -> None:
     """The way up is slow: a message waits for its files, one is stopped, others are too large."""
     ada, _ = meet(browsers, lobby(server))
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20_000}
     ada.chromium.execute_cdp_cmd("Network.emulateNetworkConditions", slow)
     give(ada, "drop", "long.bin", b"x" * 2_000_000)
     give(ada, "drop", "too long.bin", b"x" * 3_000_001)
