@@ -30,12 +30,12 @@ _INI = """\
 use = config:{demo}
 sqlalchemy.url = postgresql://postgres@/chat?host={sockets}
 chat.secret_file = {sockets}/chat.secret
+chat.files_folder = {sockets}/files
 sockjs.cluster = unix://{sockets}/redis.sock
 
 [server:main]
 use = egg:sockjs-bridge
 listen = unix:{sockets}/chat{number}.sock
-max_body_size = 16384
 trusted_proxy = unix
 trusted_proxy_headers = x-forwarded-for x-forwarded-proto
 

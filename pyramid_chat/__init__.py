@@ -24,6 +24,7 @@ from pyramid_chat.notices import Watch
 from pyramid_chat.search import SEARCHES
 from pyramid_chat.settings import CannotStart, Settings
 from pyramid_chat.throttle import Throttle
+from pyramid_chat.uploads import Uploads
 from sockjs_bridge import MembersGone, Notified
 
 FIRST_ROOM = "Lobby"
@@ -31,9 +32,15 @@ FIRST_ROOM = "Lobby"
 
 
 MAX_BODY = 16 * 1024
-"""Bytes of a request's body that the server takes; what is too much for a form hears it nicely."""
+"""Bytes of a request's body that the server takes; what is too much for a form hears it nicely.
+
+A file may be larger (``chat.max_file_size``)."""
 PAGE_THREADS = 200
 """The most threads for pages: a server has more where those that it has wait for the database."""
+
+
+UNSCANNED = ("migrations", "picture_worker", "postgresql", "scripts")
+"""Modules that hold no views, and want what is not always there, or are programs of their own."""
 
 
 def main(global_config: Mapping[str, str] | None = None, **settings: object) -> WSGIApplication:
@@ -58,7 +65,8 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
     database = open_database(own)
     settings.setdefault("tm.manager_hook", "pyramid_tm.explicit_manager")
     settings.setdefault("tm.annotate_user", "false")
-    settings.setdefault("sockjs.max_body_size", MAX_BODY)
+    longest = max(MAX_BODY, own.max_file_size) if own.files else MAX_BODY
+    settings.setdefault("sockjs.max_body_size", longest)
     settings.setdefault("sockjs.page_threads", PAGE_THREADS)
     with Configurator(settings=settings) as config:
         config.registry.chat_settings = own
@@ -75,7 +83,9 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         config.add_subscriber(live.heard, Notified)
         config.add_subscriber(live.members_gone, MembersGone)
         changes = Changes(live, database, own)
-        config.registry.chat_watch = Watch(database, changes.hear, changes.read_options)
+        config.registry.chat_uploads = Uploads(database, own, limits) if own.files else None
+        sweep = config.registry.chat_uploads.sweep if own.files else None
+        config.registry.chat_watch = Watch(database, changes.hear, changes.read_options, sweep)
         config.include("pyramid_chat.security")
         config.include("pyramid_chat.errors")
         config.add_request_method(dbsession, reify=True)
@@ -83,8 +93,12 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
         if several and own.demo:
             config.add_route("processes", "/processes")
         config.include("pyramid_chat.assets")
+        if own.files:
+            config.include("pyramid_chat.file_views")
         # The scan imports all others. SQLite works without psycopg.
-        ignored = [f"pyramid_chat.{name}" for name in ("migrations", "postgresql", "scripts")]
+        ignored = [f"pyramid_chat.{name}" for name in UNSCANNED]
+        if not own.files:
+            ignored.append("pyramid_chat.file_views")
         if not (several and own.demo):
             ignored.append("pyramid_chat.processes")
         config.scan(ignore=ignored)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
-from pyramid_chat import notices, people, rooms
+from pyramid_chat import files, notices, people, rooms
 from pyramid_chat.database import alone
 from pyramid_chat.models import DIRECT, Membership, ResetLink, Room, SignIn, User, now
 from pyramid_chat.names import folded
@@ -138,7 +138,8 @@ def set_admin(session: Session, user: User, admin: bool) -> bool:
 def remove(session: Session, user: User) -> None:
     """Removes an account: its name is free, its owner is out, and in no room any more.
 
-    What they said stays, as said by a removed account. So do direct rooms, for the other one.
+    What they said stays, as said by a removed account; their files go. Direct rooms stay, for the
+    other one.
     """
     # Before any room: of two removals one waits here, and not each for the other.
     alone(session.connection())
@@ -151,6 +152,7 @@ def remove(session: Session, user: User) -> None:
     for room_id in joined:
         rooms.leave(session, room_id, user.id)
         notices.post(session, notices.MEMBERSHIP, user.id, room_id)
+    files.remove_of_person(session, user.id)
     user.removed, user.admin = True, False
     # Nobody's name folds to that: it would have no space around it.
     user.name, user.folded, user.password = REMOVED_NAME, f" removed {user.id}", ""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
-from pyramid_chat import mentions, messages, quotes, reactions, search_index
-from pyramid_chat.messages import JSONObject, encode
-from pyramid_chat.models import Message, Room, User, now
+from pyramid_chat import files, mentions, messages, quotes, reactions, search_index
+from pyramid_chat.messages import JSONObject, Post, encode
+from pyramid_chat.models import File, Message, Room, User, now
+from pyramid_chat.people import Identity
 
 PAGE = 50
 """Messages that a client is told at once."""
@@ -63,11 +64,17 @@ def add(
     return message
 
 
-def said(
-    session: Session, message: Message, author: str, quote: JSONObject | None = None
-) -> JSONObject:
-    """Returns what clients are told of a new message of somebody, which may answer another one."""
-    return mentions.attach(session, [told(message, author, quote=quote)])[0]
+def say(session: Session, version: int, author: Identity, post: Post) -> JSONObject:
+    """Keeps a new message with its files, and returns what clients are told of it.
+
+    Raises:
+        Refused: a file is not to be had, or the message that it answers is not.
+        sqlalchemy.exc.IntegrityError: its author has used the key.
+    """
+    quote = quotes.find(session, post.room, post.reply_to)
+    message = add(session, post.room, version, author.id, post.key, post.text, post.reply_to)
+    attached = files.attach(session, post.room, version, author.id, post.files)
+    return mentions.attach(session, [told(message, author.name, None, quote, attached)])[0]
 
 
 def find(session: Session, *conditions: ColumnElement[bool]) -> JSONObject | None:
@@ -191,9 +198,17 @@ def _told_all(
         .order_by(order)
         .limit(limit)
     )
-    rows = session.execute(quotes.joined(query))
+    rows = session.execute(quotes.joined(query)).all()
+    places = [(row[0].room_id, row[0].number) for row in rows if not row[0].deleted]
+    attached = files.of_messages(session, places)
     found = [
-        told(message, author, remover, quotes.told(*quoted))
+        told(
+            message,
+            author,
+            remover,
+            quotes.told(*quoted),
+            attached.get((message.room_id, message.number), ()),
+        )
         for message, author, remover, *quoted in rows
     ]
     return mentions.attach(session, reactions.attach(session, found))
@@ -210,7 +225,11 @@ def _fitting(found: list[JSONObject], most: int = PAGE) -> list[JSONObject]:
 
 
 def told(
-    message: Message, author: str, remover: str | None = None, quote: JSONObject | None = None
+    message: Message,
+    author: str,
+    remover: str | None = None,
+    quote: JSONObject | None = None,
+    attached: Sequence[File] = (),
 ) -> JSONObject:
     """Returns what clients are told of a message, apart from reactions and mentions.
 
@@ -219,6 +238,7 @@ def told(
         author: the author's name.
         remover: that of the administrator who removed it; None: nobody did.
         quote: what is told of the message that it answers; None: it answers none.
+        attached: the message's files.
     """
     removed_by = {"id": message.removed_by_id, "name": remover} if remover is not None else None
     return {
@@ -235,6 +255,7 @@ def told(
         "removed_by": removed_by,
         "quote": quote,
         "reactions": [],
+        **({"files": [files.told(file) for file in attached]} if attached else {}),
     }
 
 
@@ -251,7 +272,7 @@ def edit(session: Session, message: Message, version: int, text: str) -> None:
 
 
 def remove(session: Session, message: Message, version: int, admin_id: int | None = None) -> None:
-    """Forgets what a message said.
+    """Forgets what a message said, and removes its files.
 
     Args:
         session: that may write.
@@ -265,3 +286,4 @@ def remove(session: Session, message: Message, version: int, admin_id: int | Non
     session.flush()
     search_index.remove(session, message)
     mentions.forget(session, message)
+    files.remove_of_message(session, message.room_id, message.number)

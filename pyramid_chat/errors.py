@@ -26,6 +26,7 @@ from pyramid_chat.limits import Busy, seconds
 from pyramid_chat.names import BadInput
 from pyramid_chat.passwords import PoolFull
 from pyramid_chat.rooms import TooMany
+from pyramid_chat.settings import Settings
 
 logger = logging.getLogger("pyramid_chat")
 
@@ -46,11 +47,13 @@ POLICY = "; ".join(
 )
 
 FORM = "application/x-www-form-urlencoded"
+OCTETS = "application/octet-stream"
+"""What a file is sent as, and what it is served as where it is no picture that was made here."""
 
 JSON_ROUTES = frozenset(
     {
         *("rooms", "room_edit", "room_join", "room_leave", "room_invite"),
-        *("room_invitations", "room_invitation_revoke"),
+        *("room_invitations", "room_invitation_revoke", "room_files", "room_file_discard"),
         *("direct", "people", "search", "session"),
     }
 )
@@ -234,10 +237,28 @@ def check_form(event: ContextFound) -> None:
         raise Problem(400, "That was not UTF-8.")
     if not request.content_length:
         return
+    if request.matched_route is not None and request.matched_route.name == "room_files":
+        check_upload(request)
+        return
     if request.content_length > MAX_FORM:
         raise Problem(413, "That was too much for one form.")
     if request.method == "POST" and request.content_type != FORM:
         raise Problem(415, f"That was no form: a form is {FORM}.")
+
+
+def check_upload(request: Request) -> None:
+    """Refuses what is too large for a file, or is none as pages send it, before it is read.
+
+    No other site has a browser send this type without asking first (CORS).
+
+    Raises:
+        Problem: it is.
+    """
+    settings: Settings = request.registry.chat_settings
+    if request.content_length > settings.max_file_size:
+        raise Problem(413, f"A file has at most {settings.max_file_size} bytes.", "file")
+    if request.content_type != OCTETS:
+        raise Problem(415, f"A file is sent as {OCTETS}.", "file")
 
 
 def includeme(config: Configurator) -> None:

@@ -17,6 +17,8 @@ import emoji
 
 MAX_TEXT = 4000
 """Characters of a message."""
+MAX_FILES = 10
+"""Files of a message."""
 MAX_ID = 2**31 - 1
 """The greatest number of a room, a message or a version that a database takes."""
 MAX_INTEGER = 2**53
@@ -94,14 +96,20 @@ class Post:
         room: where.
         key: the client's name for the message; no other message of its author has it. It is the
             same where the client says it again, after a refusal or over another session.
-        text: 1 to 4000 characters.
+        text: 1 to 4000 characters; with files it may be "".
         reply_to: the number of the message that it answers.
+        files: the ids of what was uploaded for it, in this room.
     """
 
     room: int
     key: str
     text: str
     reply_to: int | None = None
+    files: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.text and not self.files:
+            raise _nothing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,14 +268,32 @@ def _key(value: object) -> str:
 
 
 def _text(value: object) -> str:
+    if not (text := _perhaps_text(value)):
+        raise _nothing()
+    return text
+
+
+def _nothing() -> Refused:
+    return Refused("bad-text", "There is nothing to read in that message.")
+
+
+def _perhaps_text(value: object) -> str:
     if not isinstance(value, str):
         raise Refused("bad-text", "The text of a message is a string.")
     text = _UNKEPT.sub("\ufffd", value.strip())
-    if not text:
-        raise Refused("bad-text", "There is nothing to read in that message.")
     if len(text) > MAX_TEXT:
         raise Refused("bad-text", f"A message has at most {MAX_TEXT} characters.")
     return text
+
+
+def _files(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or len(value) > MAX_FILES:
+        raise Refused("bad-request", f"A message has at most {MAX_FILES} files.")
+    if not all(isinstance(one, str) and _KEY.fullmatch(one) for one in value):
+        raise Refused("bad-request", "A file is named by its id.")
+    return tuple(value)
 
 
 def _emoji(value: object) -> str:
@@ -299,7 +325,16 @@ _id = _integer(1, MAX_ID)
 _REQUESTS: dict[str, tuple[Callable[..., Request], dict[str, Callable[[object], object]]]] = {
     "open": (Open, {"room": _id}),
     "close": (Close, {"room": _id}),
-    "message": (Post, {"room": _id, "key": _key, "text": _text, "reply_to": _optional_id}),
+    "message": (
+        Post,
+        {
+            "room": _id,
+            "key": _key,
+            "text": _perhaps_text,
+            "reply_to": _optional_id,
+            "files": _files,
+        },
+    ),
     "edit": (Edit, {"room": _id, "number": _id, "key": _key, "text": _text}),
     "delete": (Delete, {"room": _id, "number": _id, "key": _key}),
     "react": (React, {"room": _id, "number": _id, "key": _key, "emoji": _emoji, "on": _flag}),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from sqlalchemy import (
+    BigInteger,
     DateTime,
     Dialect,
     Double,
@@ -271,6 +272,39 @@ class Invitation(Base):
     uses: Mapped[int | None]
     used: Mapped[int] = mapped_column(default=0)
     admits: Mapped[bool] = mapped_column(default=False)
+
+
+class File(Base):
+    """A file that somebody has uploaded. As long as there is its row, it may be in the folder.
+
+    Attributes:
+        id: random; also what it is called in the folder.
+        number: of the message of its room that it belongs to; None: of none yet.
+        place: among the files of its message.
+        name: as it is shown.
+        size: in bytes, with its thumbnail; before it is complete, of what was uploaded.
+        media_type: of a picture, such as image/jpeg; "": it is none, or not complete.
+        width, height: of a picture, in pixels; 0: it is none.
+        complete: all of it is in the folder.
+        removed: nobody gets it any more; it goes from the folder, and this row after it.
+    """
+
+    __tablename__ = "file"
+    __table_args__ = (Index("ix_file_room_id_number", "room_id", "number"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    room_id: Mapped[int] = mapped_column(ForeignKey(Room.id))
+    owner_id: Mapped[int] = mapped_column(ForeignKey(User.id), index=True)
+    number: Mapped[int | None]
+    place: Mapped[int] = mapped_column(default=0)
+    name: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    media_type: Mapped[str] = mapped_column(default="")
+    width: Mapped[int] = mapped_column(default=0)
+    height: Mapped[int] = mapped_column(default=0)
+    created: Mapped[datetime] = mapped_column(default=now)
+    complete: Mapped[bool] = mapped_column(default=False)
+    removed: Mapped[bool] = mapped_column(default=False, index=True)
 
 
 class Bucket(Base):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from pyramid_chat import audit, conversation, notices, people, rooms
+from pyramid_chat import audit, conversation, files, notices, people, rooms
 from pyramid_chat.database import alone
 from pyramid_chat.messages import JSONObject
 from pyramid_chat.models import (
@@ -99,7 +99,7 @@ def reopen_room(session: Session, room_id: int, name: str, admin: Identity) -> s
 
 
 def remove_room(session: Session, room_id: int, admin: Identity) -> str | None:
-    """Removes a room that `find_rooms` lists, for ever, with its messages.
+    """Removes a room that `find_rooms` lists, for ever, with its messages and files.
 
     Args:
         session: that may write.
@@ -116,6 +116,7 @@ def remove_room(session: Session, room_id: int, admin: Identity) -> str | None:
     session.execute(delete(Membership).where(Membership.room_id == room_id))
     session.execute(delete(Message).where(Message.room_id == room_id))
     session.execute(delete(Invitation).where(Invitation.room_id == room_id))
+    files.remove_of_room(session, room_id)
     # The row stays: SQLite would give its number to the next room, and pages know its messages.
     room.kind, room.name, room.topic = REMOVED, "", ""
     room.unique_name = room.owner_id = room.archived = None

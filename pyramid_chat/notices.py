@@ -54,6 +54,7 @@ class Watch:
         database: where they are.
         hear: called with each, in order, in that thread.
         begin: called before the first look, for what was changed while nobody looked.
+        tidy: called after each look, for what is to be done now and then.
     """
 
     #: Seconds between two looks.
@@ -64,10 +65,12 @@ class Watch:
         database: Database,
         hear: Callable[[Notice], None],
         begin: Callable[[], None] = lambda: None,
+        tidy: Callable[[], None] | None = None,
     ) -> None:
         self._database = database
         self._hear = hear
         self._begin = begin
+        self._tidy = tidy
         self._lock = threading.Lock()
         self._connections: set[object] = set()
         self._stop = threading.Event()
@@ -116,6 +119,8 @@ class Watch:
                     self._hear_one(notice)
                     heard = notice.id
                 away = False
+                if self._tidy is not None:
+                    self._tidy()
             except (SQLAlchemyError, Busy) as error:
                 # From the same notice on, until it was heard.
                 if not away:

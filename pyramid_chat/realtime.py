@@ -15,7 +15,6 @@ from pyramid_chat import (
     memberships,
     messages,
     moderation,
-    quotes,
     reactions,
     rooms,
 )
@@ -138,10 +137,7 @@ class ChatSession(Participant):
         def post(session: Session, context: RoomContext, version: int) -> tuple[JSONObject, bool]:
             if (before := self._replayed(session, request)) is not None:
                 return before, False
-            quote = quotes.find(session, context.id, request.reply_to)
-            said = (request.key, request.text, request.reply_to)
-            message = conversation.add(session, context.id, version, self.user.id, *said)
-            return conversation.said(session, message, self.user.name, quote), True
+            return conversation.say(session, version, self.user, request), True
 
         try:
             self._change(request.room, post)

@@ -8,6 +8,7 @@ from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 from pyramid.security import Allowed, Denied
 from pyramid.session import SignedCookieSessionFactory
+from sqlalchemy.orm import Session
 
 from pyramid_chat import people, rooms
 from pyramid_chat.csrf import MaskedTokens
@@ -55,11 +56,16 @@ def room_factory(request: Request) -> rooms.RoomContext | Nowhere:
     Raises:
         pyramid.httpexceptions.HTTPNotFound: there is none, or it may not be seen.
     """
+    return find_room(request, request.dbsession)
+
+
+def find_room(request: Request, session: Session) -> rooms.RoomContext | Nowhere:
+    """Finds the room of a route, by a session of the caller's; see `room_factory`."""
     identity: Identity | None = request.identity
     if identity is None:
         return Nowhere()
     number = int(request.matchdict["room"])
-    context = rooms.load(request.dbsession, number, identity.id) if number <= MAX_ID else None
+    context = rooms.load(session, number, identity.id) if number <= MAX_ID else None
     if context is None or not request.has_permission("view", context):
         raise HTTPNotFound
     return context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,6 +41,15 @@ def _file(value: object) -> Path:
     return Path(text)
 
 
+def _endings(value: object) -> frozenset[str]:
+    if isinstance(value, frozenset):
+        return value
+    endings = frozenset(str(value).lower().replace(",", " ").replace(".", " ").split())
+    if not all(ending.isascii() and ending.isalnum() and len(ending) <= 10 for ending in endings):
+        raise ValueError("what names of files end with, such as jpg png pdf")
+    return endings
+
+
 def public_url(value: object) -> str:
     """Reads the URL of a chat, without the slash at its end.
 
@@ -72,6 +81,13 @@ class Settings:
         invitation_lifetime: seconds for which a link that invites to a room is good.
         secure_cookies: cookies are sent over https only.
         public_url: where people reach the chat, for the links that ``pyramid-chat`` makes.
+        files: whether people may send pictures and files; None: where there is a folder for them.
+        files_folder: where these are kept. The default stands beside SQLite's file; None: there is
+            none.
+        max_file_size: bytes of one file.
+        max_files_per_person: bytes of what one person has sent, together.
+        max_files_total: bytes of all files.
+        file_types: what their names may end with; none: with anything.
     """
 
     url: URL
@@ -86,6 +102,12 @@ class Settings:
     invitation_lifetime: int = setting(604800, count(60, high=365 * 86400))
     secure_cookies: bool = setting(False, _flag)
     public_url: str = setting("", public_url)
+    files: bool | None = setting(None, _flag)
+    files_folder: Path | None = setting(None, _file)  # noqa: RUF009 (a field)
+    max_file_size: int = setting(10 * 1024**2, count(1, "bytes", high=1024**3))
+    max_files_per_person: int = setting(1024**3, count(1, "bytes"))
+    max_files_total: int = setting(10 * 1024**3, count(1, "bytes"))
+    file_types: frozenset[str] = setting(frozenset(), _endings)
 
     @classmethod
     def parse(cls, here: Path, raw: Mapping[str, object]) -> Settings:
@@ -107,7 +129,20 @@ class Settings:
             values = read(cls, own, PREFIX, unknown=unknown)
         except SettingError as error:
             raise CannotStart(str(error)) from None
-        return cls(**{"url": url, "secret_file": here / cls.secret_file, **values})
+        settings = cls(**{"url": url, "secret_file": here / cls.secret_file, **values})
+        return settings._with_files()
+
+    def _with_files(self) -> Settings:
+        """Decides whether there are files, and where."""
+        folder = self.files_folder
+        if folder is None and self.url.get_backend_name() == "sqlite":
+            folder = Path(str(self.url.database)).with_name("files")
+        if self.files and folder is None:
+            raise CannotStart(
+                "chat.files = true needs a folder that all processes have: set chat.files_folder"
+            )
+        files = folder is not None and self.files is not False
+        return replace(self, files=files, files_folder=folder)
 
     def secret(self) -> str:
         """Returns the key that signs cookies; it is made where there is none yet.

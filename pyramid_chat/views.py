@@ -107,8 +107,14 @@ def chat(context: object, request: Request) -> JSONObject:
     people.seen(database, request.identity.sign_in, _settings(request).session_timeout)
     room_id = getattr(context, "id", None)
     request.add_response_callback(compress)
+    settings = _settings(request)
     return read_only(
-        request, user=request.identity, room_id=room_id, max_text=MAX_TEXT, max_name=MAX_NAME
+        request,
+        user=request.identity,
+        room_id=room_id,
+        max_text=MAX_TEXT,
+        max_name=MAX_NAME,
+        max_file=settings.max_file_size if settings.files else "",
     )
 
 

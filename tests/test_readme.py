@@ -132,6 +132,7 @@ WORDS = {
     "/health": "/health",
     "/metrics": "/metrics",
     "all": NAMES,
+    "any": frozenset(),
     "default": "default",
     "false": False,
     "http": "http",
@@ -146,7 +147,10 @@ WORDS = {
 }
 
 #: Their defaults are places beside the ini, or nowhere.
-PLACES = {"sqlalchemy.url", "chat.secret_file", "chat.public_url"}
+PLACES = {
+    *("sqlalchemy.url", "chat.secret_file", "chat.public_url"),
+    *("chat.files", "chat.files_folder"),
+}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pyramid_chat import demo, open_database
 from pyramid_chat.database import Database
 from pyramid_chat.names import BadInput
-from pyramid_chat.scripts import accounts, deploy
+from pyramid_chat.scripts import accounts, deploy, files
 from pyramid_chat.scripts.accounts import Nobody
 from pyramid_chat.settings import Settings
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pyramid-chat",
-        description="Looks after a chat: its accounts, its database, its files on a server.",
+        description="Looks after a chat: its accounts, its database, its files.",
         epilog=_STATUSES,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
         command.add_argument("ini", metavar="INI", help="the chat's ini file")
         command.set_defaults(run=run)
+    files.add_command(commands)
     accounts.add_commands(commands)
     return parser
 

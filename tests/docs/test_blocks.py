@@ -50,6 +50,7 @@ NOT_RUN = {
         "chat-administration",
         "build the index of the search anew",
     ): "tests/pyramid_chat/test_search.py does the same",
+    ("chat-administration", "restore the files"): "test_clean_files.py beside it does the same",
     ("chat-administration", "upgrade the chat"): "it would fetch from the network",
     (
         "howto/deployment",

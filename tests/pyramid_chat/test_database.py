@@ -283,6 +283,9 @@ def test_the_driver_need_not_be_named(tmp_path: Path, url: str, driver: str) -> 
         ("database_timeout", "3 s"),
         ("session_timeout", "1"),
         ("secret_file", " "),
+        ("files", "perhaps"),
+        ("max_file_size", "10M"),
+        ("file_types", "image/*"),
         ("messages", "1"),
         ("", "1"),
     ],
@@ -307,6 +310,12 @@ def test_the_settings_have_the_values_that_they_are_said_to_have(tmp_path: Path)
         database_timeout=3,
         session_timeout=2592000,
         secure_cookies=False,
+        files=True,
+        files_folder=tmp_path / "files",
+        max_file_size=10 * 1024**2,
+        max_files_per_person=1024**3,
+        max_files_total=10 * 1024**3,
+        file_types=frozenset(),
     )
     assert settings(tmp_path).url.database == f"{tmp_path}/chat.sqlite"
 

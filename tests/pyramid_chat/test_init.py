@@ -30,6 +30,10 @@ def test_the_files_name_what_they_are_to_name(tmp_path: Path, capsys) -> None:
             assert old not in text
     settings = Settings.parse(folder, get_settings(str(folder / "production.ini"), "app:main"))
     assert settings.url.database == "/var/lib/pyramid-chat/chat.sqlite"
+    assert settings.files_folder == Path("/var/lib/pyramid-chat/files")
+    # nginx refuses no file that the chat takes.
+    assert settings.max_file_size == 10 * 1024**2
+    assert "client_max_body_size 10m;" in written["nginx.conf"]
     assert settings.public_url == "https://talk.example.org"
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment]

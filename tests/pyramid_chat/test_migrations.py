@@ -8,9 +8,9 @@ import pytest
 from alembic import command
 from sqlalchemy import inspect, select, text
 
-from pyramid_chat import conversation, open_database, people, rooms, search
+from pyramid_chat import conversation, files, open_database, people, rooms, search
 from pyramid_chat.database import Database, _config
-from pyramid_chat.models import Base, Membership, Mention, Message, Room, SignIn, User
+from pyramid_chat.models import Base, File, Membership, Mention, Message, Room, SignIn, User
 from pyramid_chat.settings import Settings
 from pyramid_chat.words import parse
 from tests.pyramid_chat.conftest import both_databases
@@ -81,6 +81,7 @@ def test_a_database_of_0001_keeps_all_that_is_in_it(old: Settings) -> None:
         assert [said["removed_by"] for said in page] == [None, None]
         assert [said["quote"] for said in page] == [None, None]
         assert len(session.scalars(select(Message)).all()) == 3
+        assert session.scalars(select(File)).all() == []
         assert rooms.told_to(session, [1], 2)[1][0]["name"] == "Grace"
         # The index of the search has what was said before there was one.
         found = [search.find(session, 2, parse(words))["hits"] for words in ("hello", "you", '"')]
@@ -90,6 +91,11 @@ def test_a_database_of_0001_keeps_all_that_is_in_it(old: Settings) -> None:
         assert len(inspect(session.connection()).get_foreign_keys("message")) == 3
     with database.writing() as session, session.begin():
         assert people.add(session, "Mary", "hash").id == 3
+        # What was said before can have no files, and what is said now can.
+        file_id = files.reserve(session, 1, 1, "plan.txt", 7, (100, 100))
+        session.get_one(File, file_id).complete = True
+        files.attach(session, 1, 3, 1, [file_id])
+        assert [one.id for one in files.of_messages(session, [(1, 3)])[1, 3]] == [file_id]
     database.engine.dispose()
 
 

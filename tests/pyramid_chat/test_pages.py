@@ -403,13 +403,16 @@ async def test_what_no_form_can_hold_is_not_read(chat: Chat, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/rooms", "/no/such/page"])
-async def test_what_is_far_too_much_does_not_reach_the_chat(chat: Chat, path: str) -> None:
+@pytest.mark.parametrize(("files", "size"), [("false", 20_000), ("true", 10 * 1024**2 + 1)])
+async def test_what_is_far_too_much_does_not_reach_the_chat(
+    start: Start, path: str, files: str, size: int
+) -> None:
     """The chat tells the server how much it takes: more is neither asked for nor kept."""
-    async with chat.browser() as browser:
-        port = int(browser.url.rpartition(":")[2])
+    with start(chat__files=files) as chat:
+        port = int(chat.url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(
-            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n"
             "Expect: 100-continue\r\n\r\n".encode()
         )
         assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")

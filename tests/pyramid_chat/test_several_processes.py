@@ -348,3 +348,29 @@ async def test_what_administrators_do_holds_in_each(
             status, _ = await browser.post("/admin/options/registration", registration="no")
             assert status == 303
             assert (await elsewhere(browser, other).get("/register"))[0] == 404
+
+
+async def test_a_file_is_sent_by_one_process_and_served_by_the_other(
+    start: Start, redis: RedisServer, tmp_path: Path
+) -> None:
+    """They share the folder; which of them removes a file does not matter."""
+    with ExitStack() as stack:
+        settings = {"sockjs__cluster": redis.url, "chat__files_folder": tmp_path / "files"}
+        one, other = (stack.enter_context(start(**settings)) for _ in range(2))
+        async with one.browser("Ada") as ada, other.visit("Grace") as grace:
+            headers = {"X-CSRF-Token": ada.token, "Content-Type": "application/octet-stream"}
+            url = f"{other.url}/rooms/{LOBBY}/files?name=plan.txt"
+            async with ada.http.post(url, data=b"the plan", headers=headers) as response:
+                told = await response.json()
+            async with ada.connect() as person:
+                request = {"room": LOBBY, "key": "k", "text": "", "files": [told["id"]]}
+                said = await person.ask("message", **request)
+                assert said["files"] == [told]
+                assert (await grace.hear("message"))["files"] == [told]
+                path = f"/rooms/{LOBBY}/files/{told['id']}"
+                assert (await ada.get(path))[1] == "the plan"
+                await person.ask("delete", "message", room=LOBBY, number=said["number"], key="d")
+            assert (await elsewhere(ada, other).get(path))[0] == 404
+            assert other.app.registry.chat_uploads.remove_due() == 1
+            assert one.app.registry.chat_uploads.remove_due() == 0
+            assert list((tmp_path / "files").iterdir()) == []

@@ -33,6 +33,9 @@ export class Composer extends EventTarget {
   /** @type {number | null} */
   #edited = null;
 
+  /** Whether there are files to send: then there need not be a text. */
+  hasFiles = false;
+
   /**
    * @param {{ form: HTMLElement, field: HTMLTextAreaElement, submit: HTMLElement,
    *   counter: HTMLElement, editing: HTMLElement, cancel: HTMLElement }} elements
@@ -49,7 +52,7 @@ export class Composer extends EventTarget {
     this.#most = most;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#send();
+      this.send();
     });
     field.addEventListener("keydown", (event) => this.#key(event));
     const hint = () => { field.enterKeyHint = this.#touch.matches ? "enter" : "send"; };
@@ -120,7 +123,7 @@ export class Composer extends EventTarget {
     const makesLine = event.shiftKey || (this.#touch.matches && !event.ctrlKey && !event.metaKey);
     if (event.key === "Enter" && !makesLine) {
       event.preventDefault();
-      this.#send();
+      this.send();
     } else if (event.key === "Escape" && this.#edited !== null) {
       event.preventDefault();
       this.cancel();
@@ -132,17 +135,21 @@ export class Composer extends EventTarget {
     }
   }
 
-  #send() {
+  /** Sends what is written, or saves the change. */
+  send() {
     const text = this.#field.value.trim();
-    if (!text || this.#room === null) return;
+    const enough = text || (this.hasFiles && this.#edited === null);
+    if (!enough || this.#room === null) return;
     if (this.#length(text) > this.#most) {
       this.#fit();
       return;
     }
     if (this.#edited === null) {
+      // It stays as it is where its files are not there yet.
+      const say = new CustomEvent("say", { detail: { text }, cancelable: true });
+      if (!this.dispatchEvent(say)) return;
       this.#memory.set(`draft.${this.#room}`, null);
       this.#write("");
-      this.dispatchEvent(new CustomEvent("say", { detail: { text } }));
     } else {
       const number = this.#edited;
       this.cancel();

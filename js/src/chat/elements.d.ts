@@ -3,6 +3,11 @@
 export interface Elements {
   "again": HTMLElement;
   "announcer": HTMLElement;
+  "attach": HTMLElement;
+  "attach-input": HTMLInputElement;
+  "attachment-list": HTMLElement;
+  "attachment-note": HTMLElement;
+  "attachments": HTMLElement;
   "beginning": HTMLElement;
   "browse-dialog": HTMLDialogElement;
   "browse-filter": HTMLInputElement;

@@ -26,6 +26,17 @@ export class Refused extends Error {
  */
 export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
 
+const unreachable = () => new Refused("The server cannot be reached at the moment.", 0);
+
+/**
+ * @param {number} status
+ * @param {{ error?: string, field?: string } | null} body
+ */
+function refusedOf(status, body) {
+  if (status === 401) return new Refused("You are signed out.", status);
+  return new Refused(body?.error ?? `The server answered with an error (${status}).`, status, body?.field);
+}
+
 export class Api {
   #root;
   #token;
@@ -62,6 +73,37 @@ export class Api {
     });
   }
 
+  /**
+   * Uploads a file; the answer's object comes by `done`, which raises `Refused`.
+   *
+   * @param {string} path
+   * @param {Blob} body
+   * @param {(part: number) => void} progress told how much has left, from 0 to 1.
+   * @returns {{ done: Promise<any>, abort: () => void }}
+   */
+  upload(path, body, progress) {
+    // With fetch() nobody learns how much has left.
+    const request = new XMLHttpRequest();
+    const done = new Promise((resolve, reject) => {
+      request.open("POST", this.#root + path);
+      request.responseType = "json";
+      request.setRequestHeader("X-CSRF-Token", this.#token);
+      request.setRequestHeader("Content-Type", "application/octet-stream");
+      request.upload.addEventListener("progress", ({ loaded, total }) => progress(total ? loaded / total : 0));
+      for (const type of ["error", "abort", "timeout"]) {
+        request.addEventListener(type, () => reject(unreachable()));
+      }
+      request.addEventListener("load", () => {
+        const { status, response } = request;
+        const good = status >= 200 && status < 300 && response;
+        if (good) resolve(response);
+        else reject(refusedOf(status, response));
+      });
+      request.send(body);
+    });
+    return { done, abort: () => request.abort() };
+  }
+
   /** Whether the server still knows the user; true where it cannot be asked. */
   async signedIn() {
     try {
@@ -86,17 +128,14 @@ export class Api {
         cache: "no-store",
       });
     } catch {
-      throw new Refused("The server cannot be reached at the moment.", 0);
+      throw unreachable();
     }
     const body = await response.json().catch(() => null);
     // Who is not signed in may be sent to the page for that, which is no JSON.
     if (response.status === 401 || (response.redirected && !body)) {
-      throw new Refused("You are signed out.", 401);
+      throw refusedOf(401, null);
     }
-    if (!response.ok || !body) {
-      throw new Refused(body?.error ?? `The server answered with an error (${response.status}).`,
-        response.status, body?.field);
-    }
+    if (!response.ok || !body) throw refusedOf(response.status, body);
     return body;
   }
 }

@@ -5,7 +5,7 @@ import { reactionsOf } from "./reactions.js";
 import { dayName, dayOf } from "./times.js";
 
 /** @import { Entry } from "./outbox.js" */
-/** @import { Message, Person, Quote } from "./protocol.js" */
+/** @import { Message, Person, Quote, ToldFile } from "./protocol.js" */
 /** @import { ReactionItem } from "./reactions.js" */
 
 /**
@@ -27,6 +27,7 @@ import { dayName, dayOf } from "./times.js";
  * @property {boolean} rich whether its text, or that of the quote, has markup that can be read.
  * @property {import("./mention-marks.js").Mark[]} mentions in the text.
  * @property {boolean} mentioned whether somebody else mentions the user.
+ * @property {ToldFile[]} [files]
  * @property {string | null} time ISO 8601.
  * @property {boolean} edited
  * @property {boolean} deleted
@@ -116,7 +117,8 @@ export function itemsOf({
     items.push({
       kind: "message", room, id: `own ${entry.key}`, key: entry.key, number: null, author: me, own: true,
       together: isTogether(before, me, now), text, quote, rich: hasMarkup(isRich, text, quote),
-      mentions: [], mentioned: false, time: null, edited: false, deleted: false, remover: null, state: entry.state,
+      mentions: [], mentioned: false, ...(entry.files && { files: entry.files }),
+      time: null, edited: false, deleted: false, remover: null, state: entry.state,
       reason: entry.reason, pending: entry.key, doing: null, editable: false, deletable: false, answerable: false,
       reactable: false, reactions: [],
     });
@@ -236,6 +238,7 @@ function itemOf(message, { me, own, before, quote, isRich, change, wishes = [], 
     rich: hasMarkup(isRich, text, quote),
     mentions,
     mentioned: !own && mentions.some(({ mine }) => mine),
+    ...(message.files && { files: message.files }),
     time,
     edited: Boolean(message.edited),
     deleted: message.deleted,

@@ -1,6 +1,7 @@
 // The conversation of the room that is looked at: what the log shows, and up to where it was read.
 
 import { $, make, setText } from "./dom.js";
+import { wordsOf } from "./files.js";
 import { itemsOf } from "./items.js";
 import { Log } from "./log.js";
 import { isMarkup, isReady, plain } from "./markdown.js";
@@ -131,7 +132,7 @@ export class LogView {
       this.#mark ??= room.read;
       return;
     }
-    this.announce(`${message.author.name}: ${plain(message.text)}`);
+    this.announce(`${message.author.name}: ${plain(wordsOf(message))}`);
   }
 
   /**

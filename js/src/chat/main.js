@@ -7,6 +7,7 @@ import { Dialogs } from "./dialogs.js";
 import { $, face, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { eventTable, receive } from "./events.js";
+import { wordsOf } from "./files.js";
 import { Api, messageOf } from "./http.js";
 import { InvitationDialog } from "./invitations.js";
 import { askBeforeLeaving } from "./leaving.js";
@@ -27,6 +28,7 @@ import { Search } from "./search.js";
 import { Memory } from "./storage.js";
 import { Store } from "./store.js";
 import { sentence, Typing } from "./typing.js";
+import { Uploads } from "./uploads.js";
 import { Writing } from "./writing.js";
 
 /** @import { Message } from "./protocol.js" */
@@ -48,6 +50,7 @@ const refresh = refresher({
     logView.show();
     writing.showReply();
   },
+  files: () => writing.showFiles(),
 });
 whenReady(() => refresh("log"));
 
@@ -65,7 +68,10 @@ const connection = new Connection({
     context.lost();
     outbox.lost();
   },
-  troubled(troubled) { outbox.connected = !troubled; },
+  troubled(troubled) {
+    outbox.connected = !troubled;
+    if (uploads) uploads.connected = !troubled;
+  },
 });
 const store = new Store({
   me,
@@ -91,10 +97,21 @@ const outbox = new Outbox({
   sock: connection.sock, memory: session, me,
   changed() {
     refresh("log");
-    askBeforeLeaving(outbox.waits);
+    askBeforeLeaving(waits());
   },
 });
-askBeforeLeaving(outbox.waits);
+const uploads = page.maxFile ? new Uploads({
+  send: (path, body, progress) => api.upload(path, body, progress),
+  discard: (path) => api.post(path),
+  most: Number(page.maxFile),
+  changed() {
+    refresh("files");
+    askBeforeLeaving(waits());
+  },
+  complete: (room) => writing.complete(room),
+}) : null;
+const waits = () => outbox.waits || Boolean(uploads?.waits);
+askBeforeLeaving(waits());
 const presence = new Presence(() => refresh("rooms", "members"));
 const typing = new Typing(
   (room) => connection.request({ type: "typing", room }),
@@ -129,7 +146,7 @@ const navigation = new Navigation({
     roomView.enter();
     completion.clear();
     sidebar.hide();
-    refresh("rooms", "room", "members", "typing", "log");
+    refresh("rooms", "room", "members", "typing", "log", "files");
   },
   chosen: () => writing.focus(),
 });
@@ -137,8 +154,9 @@ const navigation = new Navigation({
 const go = (id) => navigation.go(id);
 const dialogs = new Dialogs(api, go);
 const writing = new Writing({
-  store, outbox, typing, memory: session, most: Number(page.maxText),
+  store, outbox, typing, uploads, memory: session, most: Number(page.maxText),
   quoteOf: (number) => context.timeline?.quote(number) ?? store.room?.timeline.quote(number) ?? null,
+  target: document.body,
   said: toNewest,
 });
 const emoji = new EmojiDialog();
@@ -187,7 +205,7 @@ function heard(room, message) {
   if (room.member && (mentioned || !room.muted)) notifier.tell(message, room, { mentioned, elsewhere });
   if (!elsewhere) logView.heard(room, message);
   else if (room.member && mentioned) {
-    logView.announce(`${message.author.name} mentioned you in ${room.name}: ${plain(message.text)}`);
+    logView.announce(`${message.author.name} mentioned you in ${room.name}: ${plain(wordsOf(message))}`);
   }
 }
 

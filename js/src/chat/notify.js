@@ -1,5 +1,6 @@
 // What tells of unread messages while the page is not looked at: its title, and notifications.
 
+import { wordsOf } from "./files.js";
 import { plain } from "./markdown.js";
 
 /** @import { Message, ToldRoom } from "./protocol.js" */
@@ -45,16 +46,16 @@ export class Notifier {
   /**
    * Tells of a message, where that is wanted and nobody looks.
    *
-   * @param {Pick<Message, "room" | "author" | "text">} message
+   * @param {Pick<Message, "room" | "author" | "text" | "files">} message
    * @param {Pick<ToldRoom, "name" | "kind">} room
    * @param {{ mentioned?: boolean, elsewhere?: boolean }} [options] mentioned: it mentions the user;
    *   elsewhere: another room is looked at. A mention there is told of, too.
    */
-  tell({ room, author, text }, { name, kind }, { mentioned = false, elsewhere = false } = {}) {
+  tell({ room, author, text, files }, { name, kind }, { mentioned = false, elsewhere = false } = {}) {
     if (!this.#wanted || !(document.hidden || (mentioned && elsewhere))) return;
     const who = mentioned ? `${author.name} mentioned you` : author.name;
     const title = kind === "direct" ? who : `${who} in ${name}`;
-    const said = plain(text);
+    const said = plain(wordsOf({ text, files }));
     const body = said.length > MOST ? `${said.slice(0, MOST)}…` : said;
     try {
       const shown = new Notification(title, { body, tag: `${mentioned ? "mention" : "room"} ${room}` });

@@ -3,7 +3,7 @@
 // One of them is on its way at a time: when the server refuses it for now, none may overtake it.
 
 /** @import { Receipt, ReconnectingSockJS } from "../client/index.js" */
-/** @import { Message, Refusal, Write } from "./protocol.js" */
+/** @import { Message, Refusal, ToldFile, Write } from "./protocol.js" */
 
 /**
  * @typedef {Write & { key: string }} Keyed
@@ -16,6 +16,7 @@
  * @property {number} [reply_to] the number of the message that it answers.
  * @property {string} [emoji] of a reaction,
  * @property {boolean} [on] and whether it is to be there.
+ * @property {ToldFile[]} [files]
  * @property {"sending" | "waiting" | "failed"} state
  * @property {string} reason why it is not sent, or not yet.
  */
@@ -23,6 +24,7 @@
 /**
  * @typedef {object} Kept
  * @property {Keyed} request
+ * @property {ToldFile[]} [files] of a new message.
  * @property {Receipt} [receipt] while it is on its way.
  * @property {?string} [failed] why the server refused it,
  * @property {string} [deferred] or why it did so for now.
@@ -60,10 +62,10 @@ export class Outbox {
     this.#memory = memory;
     this.#me = me;
     this.#changed = changed;
-    for (const [request, failed] of memory.get("unsent") ?? []) {
+    for (const [request, failed, files] of memory.get("unsent") ?? []) {
       // The client sends by itself what the page before had given it.
       const receipt = sock.outbox.find(({ text }) => text === JSON.stringify(request));
-      this.#entries.set(request.key, { request, receipt, failed });
+      this.#entries.set(request.key, { request, receipt, failed, files });
     }
   }
 
@@ -73,9 +75,13 @@ export class Outbox {
    * @param {number} room
    * @param {string} text
    * @param {number | null} [replyTo] the number of the message that it answers; null: of none.
+   * @param {ToldFile[]} [files] that were uploaded for it.
    */
-  say(room, text, replyTo = null) {
-    return this.#post({ type: "message", room, text, ...(replyTo !== null && { reply_to: replyTo }) });
+  say(room, text, replyTo = null, files = []) {
+    return this.#post({
+      type: "message", room, text, ...(replyTo !== null && { reply_to: replyTo }),
+      ...(files.length > 0 && { files: files.map(({ id }) => id) }),
+    }, files.length ? files : undefined);
   }
 
   /**
@@ -125,7 +131,7 @@ export class Outbox {
     const entry = this.#entries.get(key);
     if (!entry?.failed) return;
     this.#entries.delete(key);
-    this.#add(entry.request);
+    this.#add(entry.request, entry.files);
   }
 
   /**
@@ -221,7 +227,7 @@ export class Outbox {
     let held = !this.#connected;
     /** @type {Entry[]} */
     const found = [];
-    for (const [key, { request, failed, deferred }] of this.#entries) {
+    for (const [key, { request, failed, deferred, files }] of this.#entries) {
       // Those behind a deferred one wait with it.
       if (deferred && !failed) held = true;
       if (request.room !== room) continue;
@@ -232,6 +238,7 @@ export class Outbox {
         text: request.text,
         ...(request.type === "message" && { reply_to: request.reply_to }),
         ...(request.type === "react" && { emoji: request.emoji, on: request.on }),
+        ...(files && { files }),
         state: failed ? "failed" : held ? "waiting" : "sending",
         reason: failed ?? deferred ?? "",
       });
@@ -239,23 +246,31 @@ export class Outbox {
     return found;
   }
 
-  /** @param {Write} request */
-  #post(request) {
+  /**
+   * @param {Write} request
+   * @param {ToldFile[]} [files]
+   */
+  #post(request, files) {
     const key = randomKey();
-    this.#add({ ...request, key });
+    this.#add({ ...request, key }, files);
     return key;
   }
 
-  /** @param {Keyed} request */
-  #add(request) {
-    this.#entries.set(request.key, { request });
+  /**
+   * @param {Keyed} request
+   * @param {ToldFile[]} [files]
+   */
+  #add(request, files) {
+    this.#entries.set(request.key, { request, files });
     this.#goOn(request.room);
   }
 
   /** @param {number} room where something has changed. */
   #goOn(room) {
     this.#sendNext();
-    const kept = [...this.#entries.values()].map(({ request, failed }) => [request, failed]);
+    const kept = [...this.#entries.values()].map(
+      ({ request, failed, files }) => (files ? [request, failed ?? null, files] : [request, failed]),
+    );
     this.#memory.set("unsent", kept.length ? kept : null);
     this.#changed(room);
   }

@@ -66,6 +66,17 @@ export interface Reaction {
   people: Person[];
 }
 
+/** A file of a message. */
+export interface ToldFile {
+  id: string;
+  name: string;
+  /** In bytes. */
+  size: number;
+  /** Of a picture, in pixels. */
+  width?: number;
+  height?: number;
+}
+
 export interface Message {
   type: "message";
   room: number;
@@ -77,6 +88,7 @@ export interface Message {
   key: string | null;
   author: Person;
   text: string;
+  files?: ToldFile[];
   /** ISO 8601, as is `edited`. */
   time: string;
   edited: string | null;
@@ -186,7 +198,7 @@ export interface Events {
 
 /** What is sent until it is confirmed. */
 export type Write =
-  | { type: "message"; room: number; text: string; reply_to?: number; number?: undefined }
+  | { type: "message"; room: number; text: string; reply_to?: number; files?: string[]; number?: undefined }
   | { type: "edit"; room: number; number: number; text: string }
   | { type: "delete"; room: number; number: number; text?: undefined }
   | { type: "react"; room: number; number: number; emoji: string; on: boolean; text?: undefined };

@@ -35,6 +35,6 @@ export function quoteContent(quote) {
   const text = make("span", { class: "quote-text" });
   if (remover) text.append("This message was removed by ", make("bdi", {}, remover.name), ".");
   else if (deleted) text.append("This message was deleted.");
-  else text.append(make("bdi", {}, plain(quote.text)), edited ? " (edited)" : "");
+  else text.append(make("bdi", {}, quote.text ? plain(quote.text) : "Files"), edited ? " (edited)" : "");
   return [make("bdi", { class: "quote-name" }, author.name), " ", text];
 }

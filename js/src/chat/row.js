@@ -1,6 +1,7 @@
 // One row of the log. Texts and names enter the page as text, never as markup.
 
 import { face, hueOf, icon, make } from "./dom.js";
+import { shownFiles } from "./files.js";
 import { textElement } from "./markdown.js";
 import { markMentions } from "./mention-marks.js";
 import { quoteLine } from "./quote-row.js";
@@ -74,6 +75,7 @@ function fillMessage(row, item) {
   const dir = RIGHT_TO_LEFT.test(item.text) ? "rtl" : "ltr";
   const quote = item.quote && !item.deleted ? [quoteLine(item.room, item.quote), " "] : [];
   const bubble = make("div", { class: "bubble", dir }, nameOf(item), " ", ...quote, textOf(item), " ", footOf(item));
+  if (item.files) bubble.insertBefore(shownFiles(item.room, item.files), bubble.lastChild);
   /** @type {Element[]} */
   const parts = [face(item.author.name), bubble];
   if (hasActions(item)) parts.push(actions(item));
@@ -96,6 +98,8 @@ function textOf(item) {
     return make("p", { class: "text" }, "This message was removed by ", make("bdi", {}, item.remover), ".");
   }
   if (item.deleted) return make("p", { class: "text" }, "This message was deleted.");
+  // A message without a text had files, which went with its author's account.
+  if (!item.text && !item.files) return make("p", { class: "text" }, "The files of this message were removed.");
   return markMentions(textElement(item.text), item.text, item.mentions);
 }
 

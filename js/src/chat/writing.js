@@ -1,12 +1,21 @@
 // What the user writes in the room that is looked at.
 
+import { Attachments } from "./attachments.js";
 import { Composer } from "./composer.js";
 import { $ } from "./dom.js";
 import { Replying } from "./replying.js";
 
 /** @import { Written } from "./composer.js" */
+/** @import { Uploads } from "./uploads.js" */
 
 export class Writing {
+  #store;
+  #outbox;
+  #memory;
+  #most;
+  #said;
+  #uploads;
+  #attachments;
   #composer;
   #replying;
 
@@ -19,9 +28,20 @@ export class Writing {
    * @param {number} parts.most characters of a message.
    * @param {(number: number) => import("./protocol.js").Quote | null} parts.quoteOf returns what is known
    *   of a message of the current room.
+   * @param {Uploads | null} parts.uploads null: there are no files here.
+   * @param {HTMLElement} parts.target where files may be dropped.
    * @param {() => void} parts.said called when something new goes out.
    */
-  constructor({ store, outbox, typing, memory, most, quoteOf, said }) {
+  constructor({ store, outbox, typing, memory, most, quoteOf, uploads, target, said }) {
+    this.#store = store;
+    this.#outbox = outbox;
+    this.#memory = memory;
+    this.#most = most;
+    this.#said = said;
+    this.#uploads = uploads;
+    this.#attachments = uploads && new Attachments({
+      uploads, target, current: () => store.current, chosen: () => this.focus(),
+    });
     const composer = new Composer({
       form: $("say"), field: $("text"), submit: $("send"), counter: $("counter"),
       editing: $("editing"), cancel: $("cancel-edit"),
@@ -35,16 +55,20 @@ export class Writing {
      *
      * @template {keyof Written & string} Type
      * @param {Type} type
-     * @param {(room: number, detail: Written[Type]) => void} act
+     * @param {(room: number, detail: Written[Type], event: Event) => void} act
      */
     const on = (type, act) => composer.addEventListener(type, (event) => {
       const { detail } = /** @type {CustomEvent<Written[Type]>} */ (event);
-      if (store.current !== null) act(store.current, detail);
+      if (store.current !== null) act(store.current, detail, event);
     });
-    on("say", (room, { text }) => {
+    on("say", (room, { text }, event) => {
+      if (uploads && !uploads.ready(room)) {
+        event.preventDefault();
+        return;
+      }
       said();
       typing.said(room);
-      outbox.say(room, text, this.#replying.take());
+      outbox.say(room, text, this.#replying.take(), uploads?.take(room));
     });
     on("change", (room, { number, text }) => {
       if (store.room?.timeline.get(number)?.text !== text) outbox.edit(room, number, text);
@@ -66,6 +90,31 @@ export class Writing {
   enter(room) {
     this.#composer.enter(room);
     this.#replying.enter(room);
+  }
+
+  /** Shows the files that are to go with the next message. */
+  showFiles() {
+    const { current } = this.#store;
+    this.#composer.hasFiles = current !== null && Boolean(this.#uploads?.of(current).length);
+    this.#attachments?.show();
+  }
+
+  /**
+   * The files are ready of a message that the user has sent already.
+   *
+   * @param {number} room
+   */
+  complete(room) {
+    if (room === this.#store.current && this.#composer.edited === null) {
+      this.#composer.send();
+      return;
+    }
+    // The user is elsewhere by now.
+    const text = (this.#memory.get(`draft.${room}`) ?? "").trim();
+    if ([...text].length > this.#most) return;
+    if (room === this.#store.current) this.#said();
+    this.#memory.set(`draft.${room}`, null);
+    this.#outbox.say(room, text, null, this.#uploads?.take(room));
   }
 
   /**
@@ -100,6 +149,7 @@ export class Writing {
    */
   show(possible) {
     $("say").hidden = !possible;
+    this.#attachments?.allow(possible);
     if (!possible) this.#composer.cancel();
   }
 
