@@ -12,6 +12,7 @@ from tests.e2e.firefox import Firefox
 from tests.e2e.page import ChatPage
 from tests.e2e.server import PATIENCE, PLENTY
 from tests.proxies.programs import find_program
+from tests.selection import cases
 
 NASTY = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> & "quoted"'
 
@@ -76,7 +77,16 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+#: Whose every step another one of them takes, too.
+FULL_ONLY = {
+    "asked for xhr-streaming",
+    "no session that survives, asked for xhr-streaming",
+    "only polling on in the server",
+    "no websocket in the browser, asked for polling",
+}
+
+
+@pytest.mark.parametrize("way", cases(WAYS, FULL_ONLY))
 def test_two_browsers_chat(browsers: list[ChatPage], serve: Serve, way: Way) -> None:
     """What one types appears in the other, in order, as text, without a reload."""
     server = serve({**PLENTY, **way.settings})
@@ -125,7 +135,10 @@ def firefox(tmp_path_factory):
     driver.quit()
 
 
-@pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling"])
+@pytest.mark.parametrize(
+    "transport",
+    ["websocket", pytest.param("xhr-streaming", marks=pytest.mark.full), "xhr-polling"],
+)
 def test_firefox_and_chromium_chat(
     browsers: list[ChatPage], firefox: Firefox, serve: Serve, transport: str
 ) -> None:
