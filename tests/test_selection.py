@@ -43,7 +43,7 @@ def test_pairs_of_what_is_no_product() -> None:
 
 
 def test_turns() -> None:
-    """Each group keeps one case, and the next group the next one."""
+    """Each group keeps one case."""
     assert [*beside_turns([["a1", "a2"], ["b1", "b2"], ["c1", "c2"], ["d1"]])] == ["a2", "b1", "c2"]
     assert [*beside_turns([])] == []
 
@@ -51,7 +51,7 @@ def test_turns() -> None:
 def test_cases() -> None:
     """What only the full run has is marked."""
     one, two = cases({"one": 1, "two": 2}, {"two"})
-    assert (one.id, one.values, one.marks) == ("one", (1,), ())
+    assert (one.id, one.values, [*one.marks]) == ("one", (1,), [])
     assert (two.id, two.values, [mark.name for mark in two.marks]) == ("two", (2,), ["full"])
 
 

@@ -2,9 +2,9 @@
 
 Ours is reached in several ways, and every case runs over each: one process with either reader of
 requests, and three processes of a cluster, behind HAProxy and behind nginx, which give each request
-to the next one. Unless `FULL`, a case is behind one of the two by turns. One of sessions that survive
-has one of the readers by turns, too: they differ in requests, and not in sessions. A case that cannot
-be behind a balancer is marked ``direct``, with the reason.
+to the next one. Unless `FULL`, a case is behind one of the two by turns. One of sessions that
+survive has one of the readers by turns, too: they differ in requests, and not in sessions. A case
+that cannot be behind a balancer is marked ``direct``, with the reason.
 """
 
 from __future__ import annotations

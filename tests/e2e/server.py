@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import http.client
-import multiprocessing
 import os
 import re
 import sqlite3
@@ -21,6 +20,7 @@ from argon2 import PasswordHasher
 from pyramid.scripts.pserve import main
 
 from pyramid_chat import passwords
+from tests.forks import FORKS
 from tests.proxies.programs import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -29,18 +29,6 @@ PATIENCE = 40.0
 
 PLENTY = {"chat.messages_per_minute": "6000", "chat.message_burst": "1000"}
 """Settings of the application where the amount of messages is the subject."""
-
-
-# Processes that are forked from one in which everything is imported: a start takes a second less.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    [
-        *(__name__, "plaster_pastedeploy", "pyramid_chameleon.zpt", "pyramid_chat.api"),
-        *("pyramid_chat.realtime", "pyramid_chat.security", "sockjs_bridge.pyramid.config"),
-        *("sockjs_bridge.pyramid.rooms", "sockjs_bridge.server.paste"),
-        "sqlalchemy.dialects.sqlite",
-    ]
-)
 
 
 def pserve(ini: Path, log: Path) -> None:

@@ -101,13 +101,16 @@ def test_back_forward_cache(browsers: list[ChatPage], server: Server) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_laptop_sleeps(browsers: list[ChatPage], serve: Serve) -> None:
+@pytest.mark.parametrize(
+    "transport", ["xhr-streaming", pytest.param("websocket", marks=pytest.mark.full)]
+)
+def test_a_laptop_sleeps(browsers: list[ChatPage], serve: Serve, transport: str) -> None:
     """Offline: the page says so, keeps what is typed, and catches up when the network is back.
 
     It sleeps until the others see so; in the full run for a minute.
     """
     server = serve({**PLENTY, "sockjs.heartbeat_delay": "5" if FULL else "1"})
-    ada, grace = meet(browsers, lobby(server))
+    ada, grace = meet(browsers, f"{lobby(server)}?transport={transport}", transport)
     ada.say("before")
     grace.until_said("before")
     ada.expect_errors(LOST)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.chromium import Chromium
-from tests.e2e.server import PATIENCE
 from tests.proxies.trial import Place, available, place, run
 from tests.proxies.ways import WAYS
 
@@ -52,11 +51,12 @@ def where() -> Iterator[Place]:
         yield where
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    driver = Chromium(tmp_path_factory.mktemp("profile"), PATIENCE)
-    yield driver
-    driver.quit()
+@pytest.fixture
+def browser(drivers: list[Chromium]) -> Iterator[Chromium]:
+    """Ada's Chromium."""
+    drivers[0].errors()
+    yield drivers[0]
+    drivers[0].reset()
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.forks import ForkedPserve
+
 ROOT = Path(__file__).parents[2]
 PSERVE = Path(sys.executable).with_name("pserve")
 
@@ -110,7 +112,22 @@ class ServerProcess:
     """
 
     def __init__(self, command: list[str], folder: Path = ROOT) -> None:
-        self.process = subprocess.Popen(
+        self.process = self._start(command, folder)
+        self._changed = threading.Condition()
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=arguments, daemon=True)
+            for arguments in (
+                (self.process.stdout, self.out),
+                (self.process.stderr, self.err),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _start(self, command: list[str], folder: Path) -> subprocess.Popen[str] | ForkedPserve:
+        return subprocess.Popen(
             command,
             cwd=folder,
             env={
@@ -124,18 +141,6 @@ class ServerProcess:
             text=True,
             start_new_session=True,
         )
-        self._changed = threading.Condition()
-        self.out: list[str] = []
-        self.err: list[str] = []
-        self._readers = [
-            threading.Thread(target=self._read, args=arguments, daemon=True)
-            for arguments in (
-                (self.process.stdout, self.out),
-                (self.process.stderr, self.err),
-            )
-        ]
-        for reader in self._readers:
-            reader.start()
 
     def _read(self, pipe, lines: list[str]) -> None:
         for line in pipe:
@@ -209,6 +214,13 @@ class Pserve(ServerProcess):
     def urls(self, count: int = 1) -> list[str]:
         """Wait until it serves, and return where."""
         return [match[1] for match in self.wait_for(r"serving on (\S+)", count)]
+
+
+class QuickPserve(Pserve):
+    """The same without the start of an interpreter, see tests/forks.py."""
+
+    def _start(self, command: list[str], folder: Path) -> ForkedPserve:
+        return ForkedPserve(command[1:], folder, environment(folder))
 
 
 @contextmanager
