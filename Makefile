@@ -2,7 +2,8 @@
 # make demo-cluster  the same in three processes, behind HAProxy, on Redis and PostgreSQL
 # make check  what needs no server, before each commit: seconds
 # make test   everything that can be checked; COVERAGE=1: and how much of the code ran;
-#             FULL=1: every combination of parameters, over both readers, many more random examples
+#             FULL=1: every combination of parameters, over both readers, many more random examples;
+#             without it cases take turns in browsers, databases and balancers (tests/selection.py)
 # make test-pythons  the tests that need no server, by each later Python that is there
 # make docs   the documentation, in build/docs
 # make bench  how this server compares with others; make bench-short: a first look;

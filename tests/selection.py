@@ -1,4 +1,4 @@
-"""Which tests need a server, and which combinations of their parameters run.
+"""Which tests need a server, and which of their cases run.
 
 Unless `FULL`, three things leave cases out:
 

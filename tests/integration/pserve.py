@@ -224,9 +224,19 @@ class QuickPserve(Pserve):
 
 
 @contextmanager
-def running(ini: Path, *arguments: str, folder: Path = ROOT) -> Iterator[Pserve]:
-    """Run pserve, and end it."""
-    process = Pserve(ini, *arguments, folder=folder)
+def running(
+    ini: Path, *arguments: str, folder: Path = ROOT, interpreter: bool = False
+) -> Iterator[Pserve]:
+    """Run pserve, and end it.
+
+    Args:
+        ini: what it serves.
+        arguments: of the command line.
+        folder: where it is started, and finds modules beside ours.
+        interpreter: it is started as by a shell; so it is for another folder, or with arguments.
+    """
+    as_by_a_shell = interpreter or arguments or folder != ROOT
+    process = (Pserve if as_by_a_shell else QuickPserve)(ini, *arguments, folder=folder)
     try:
         yield process
     finally:
