@@ -181,7 +181,9 @@ def see(page: ChatPage, other: ChatPage, user: int) -> None:
 FULL_ONLY = {
     "direct",
     "upgrade swallowed",
+    "responses held",
     "HTTP 1.0",
+    "frames to the page dropped",
     "frames to the page dropped after 8 KiB",
 }
 

@@ -79,6 +79,7 @@ WAYS = {
 #: Whose every step another one of them takes, too.
 FULL_ONLY = {
     "asked for xhr-streaming",
+    "asked for xhr-polling",
     "no session that survives, asked for xhr-streaming",
     "only polling on in the server",
     "no websocket in the browser, asked for polling",
