@@ -2,7 +2,8 @@
 # make demo-cluster  the same in three processes, behind HAProxy, on Redis and PostgreSQL
 # make check  what needs no server, before each commit: seconds
 # make test   everything that can be checked; COVERAGE=1: and how much of the code ran;
-#             FULL=1: every combination of parameters, over both readers, many more random examples
+#             FULL=1: every combination of parameters, over both readers, many more random examples;
+#             without it cases take turns in browsers, databases and balancers (tests/selection.py)
 # make test-pythons  the tests that need no server, by each later Python that is there
 # make docs   the documentation, in build/docs
 # make bench  how this server compares with others; make bench-short: a first look;
@@ -25,8 +26,8 @@ BUILD = setup.cfg pyproject.toml buildtools/build_backend.py
 DEMO = $(VENV)/.installed-demo
 TEST = $(VENV)/.installed-test
 
-# Tests mostly wait, those with browsers most of all: eight workers keep two cores busy. Those with
-# browsers are a run of their own, beside all others: no worker collects what the other run has, and
+# Tests mostly wait: seven workers keep two cores busy. Those with browsers are a run of their own,
+# beside all others: no worker collects what the other run has, each has browsers of its own, and
 # coverage costs nothing where it finds nothing new. tests/conftest.py says what stays together.
 TESTS = $(if $(FULL),SOCKJS_TEST_FULL=1) $(BIN)/python -m pytest --dist loadscope \
   --no-loadscope-reorder $(if $(FULL),--hypothesis-profile=night)
@@ -80,7 +81,7 @@ test:
 # What it says is shown at its end, as the other run tells beside it how it gets on.
 test-browsers: $(TEST)
 	@mkdir -p build
-	@$(TESTS) -n 4 tests/e2e >build/browsers.txt 2>&1; status=$$?; cat build/browsers.txt; exit $$status
+	@$(TESTS) -n 3 tests/e2e >build/browsers.txt 2>&1; status=$$?; cat build/browsers.txt; exit $$status
 
 test-python: $(TEST)
 	$(TESTS) -n 4 --ignore=tests/e2e $(if $(COVERAGE),--cov --cov-report=)

@@ -21,7 +21,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 # Where workers run the tests, the process that reports has no other conftest.
 from tests.e2e.report import pytest_terminal_summary  # noqa: F401
 from tests.isolation import GUARD
-from tests.selection import FOLDERS, FULL, folders, needs_server, pairs
+from tests.selection import FOLDERS, FULL, beside_turns, folders, needs_server, pairs
 
 TESTS = Path(__file__).parent
 BROWSERS = "e2e"
@@ -119,7 +119,32 @@ def _balanced(file: str, test: str) -> bool:
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Returns the combinations of parameters that only the full run has."""
+    """Returns the cases that only the full run has."""
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    gone = set(left_out)
+    by_file: dict[Path, dict[object, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        if item not in gone and (key := _taking_turns(item)):
+            by_file[item.path][key].append(item)
+    for groups in by_file.values():
+        left_out += beside_turns(groups.values())
+    return left_out + _beside_pairs(items)
+
+
+def _taking_turns(item: pytest.Item) -> tuple[object, ...]:
+    """Returns what the cases have in common that take turns with this one, if any do."""
+    names = {name for marker in item.iter_markers("turns") for name in marker.args}
+    params = item.callspec.params if isinstance(item, pytest.Function) and names else {}
+    assert names <= params.keys(), f"{item.nodeid} has no {names - params.keys()}"
+    if not names:
+        return ()
+    # Values need not be hashable; a product holds the same objects again and again.
+    others = [(name, id(value)) for name, value in params.items() if name not in names]
+    return item.nodeid.partition("[")[0], *others
+
+
+def _beside_pairs(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Returns the cases of integration without which each pair of values is there."""
     by_test: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in items:
         if isinstance(item, pytest.Function) and "integration" in folders(item.path):
@@ -127,7 +152,6 @@ def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
     left_out: list[pytest.Item] = []
     for cases in by_test.values():
         if len(cases) > 1:
-            # Values need not be hashable; a product holds the same objects again and again.
             rows = [
                 {name: id(value) for name, value in case.callspec.params.items()} for case in cases
             ]

@@ -1,4 +1,12 @@
-"""Which tests need a server, and which combinations of their parameters run."""
+"""Which tests need a server, and which of their cases run.
+
+Unless `FULL`, three things leave cases out:
+
+- Of the parameters of a test in ``integration``, `pairs` of values are kept.
+- ``pytest.mark.turns("browser")``: of cases that differ in this parameter alone, one runs; the next
+  ones that do, in the same file, have the next value.
+- ``pytest.mark.full``: a case that meets nothing which no other case meets.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +14,14 @@ import functools
 import inspect
 import itertools
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from types import CodeType
+from typing import TypeVar
 
 import pytest
+
+Case = TypeVar("Case")
 
 #: Whether every combination runs, over both readers of requests.
 FULL = os.environ.get("SOCKJS_TEST_FULL") == "1"
@@ -117,3 +128,20 @@ def pairs(rows: Sequence[Mapping[str, Hashable]]) -> set[int]:
         missing -= holding[best]
         chosen.add(best)
     return chosen
+
+
+def cases(values: Mapping[str, object], full: Set[str]) -> list[object]:
+    """Returns named parameters of a test, of which only the full run has some."""
+    assert full <= values.keys()
+    return [
+        pytest.param(value, id=name, marks=[pytest.mark.full] if name in full else [])
+        for name, value in values.items()
+    ]
+
+
+def beside_turns(groups: Iterable[Sequence[Case]]) -> Iterator[Case]:
+    """Yields what is left out where one case of each group runs, and they take turns."""
+    for turn, cases in enumerate(groups):
+        for index, case in enumerate(cases):
+            if index != turn % len(cases):
+                yield case

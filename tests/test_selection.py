@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from tests.isolation import GUARD, Forbidden
-from tests.selection import pairs
+from tests.selection import FULL, beside_turns, cases, pairs
 
 
 @pytest.mark.parametrize("sizes", [(7,), (3, 2), (8, 4, 2), (3, 3, 3, 3), (5, 1, 4)])
@@ -40,6 +40,28 @@ def test_pairs_of_what_is_no_product() -> None:
     """Only what is there can be chosen."""
     rows = [{"a": 1, "b": 1, "c": 1}, {"a": 1, "b": 2, "c": 1}, {"a": 1, "b": 1, "c": 1}]
     assert pairs(rows) == {0, 1}
+
+
+def test_turns() -> None:
+    """Each group keeps one case."""
+    assert [*beside_turns([["a1", "a2"], ["b1", "b2"], ["c1", "c2"], ["d1"]])] == ["a2", "b1", "c2"]
+    assert [*beside_turns([])] == []
+
+
+def test_cases() -> None:
+    """What only the full run has is marked."""
+    one, two = cases({"one": 1, "two": 2}, {"two"})
+    assert (one.id, one.values, [*one.marks]) == ("one", (1,), [])
+    assert (two.id, two.values, [mark.name for mark in two.marks]) == ("two", (2,), ["full"])
+
+
+@pytest.mark.turns("number")
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.full), 3])
+@pytest.mark.parametrize("letter", ["a", "b"])
+def test_what_runs(request: pytest.FixtureRequest, letter: str, number: int) -> None:
+    """Each letter has a number, the second one has the next; none has one that is marked."""
+    ran = {item.name for item in request.session.items if "test_what_runs[" in item.name}
+    assert FULL or ran <= {"test_what_runs[a-1]", "test_what_runs[b-3]"}
 
 
 def listen() -> None:

@@ -102,11 +102,11 @@ def test_our_server_loses_no_broadcast(programs: Path, server: str, load: str) -
 @pytest.mark.parametrize(
     ("server", "load", "front"),
     [
-        ("ours-cluster", "ws-fanout n10", False),
+        pytest.param("ours-cluster", "ws-fanout n10", False, marks=pytest.mark.full),
         ("ours-cluster", "cluster-fanout n10", True),
         ("ours-cluster", "cluster-poll c10", True),
         ("ours-cluster", "cluster-open c3", False),
-        ("ours", "cluster-poll c10", False),
+        pytest.param("ours", "cluster-poll c10", False, marks=pytest.mark.full),
         ("ours", "cluster-fanout n10", False),
     ],
 )

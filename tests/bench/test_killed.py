@@ -20,7 +20,10 @@ from tests.server.support import PATIENCE, until
 @pytest.mark.parametrize(
     ("share", "affected", "lost"),
     # Of 30 pairs 10 are at the one that is killed, and more of the others poll through it; or all.
-    [([], 32, 20), (["--share", "100", "--announced"], 60, 60)],
+    [
+        ([], 32, 20),
+        pytest.param(["--share", "100", "--announced"], 60, 60, marks=pytest.mark.full),
+    ],
 )
 def test_all_of_it_in_small(
     monkeypatch: pytest.MonkeyPatch,

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.integration.pserve import Pserve, write_ini
+from tests.integration.pserve import QuickPserve, write_ini
 from tests.proxies.programs import (
     CERTIFICATE,
     DEPLOY,
@@ -43,7 +43,7 @@ class Server:
         process: the one that runs, or ran last.
     """
 
-    process: Pserve
+    process: QuickPserve
 
     def __init__(
         self, folder: Path, listen: str, app: str = "", server: str = "", factory: str = APPLICATION
@@ -66,7 +66,7 @@ class Server:
 
     def start(self) -> None:
         """Starts a process; `wait` waits for it."""
-        self.process = Pserve(self._ini)
+        self.process = QuickPserve(self._ini)
 
     def wait(self) -> None:
         """Waits until it serves."""

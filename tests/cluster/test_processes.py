@@ -40,6 +40,7 @@ async def ask(ws: Connection | ResumableConnection, command: str) -> str:
     return answer
 
 
+@pytest.mark.turns("balancer")
 @pytest.mark.parametrize("unix", [False, True], ids=["ports", "sockets"])
 @pytest.mark.parametrize("balancer", ["haproxy", "nginx"])
 async def test_in_turn(processes: Start, balance: Balance, balancer: str, unix: bool) -> None:
@@ -56,6 +57,7 @@ async def test_in_turn(processes: Start, balance: Balance, balancer: str, unix: 
     assert found.keys() == three.pids
 
 
+@pytest.mark.turns("balancer")
 @pytest.mark.parametrize("balancer", ["haproxy", "nginx"])
 async def test_one_less(processes: Start, balance: Balance, balancer: str) -> None:
     """Who was killed, or told to end, is passed over at once; it comes back to its place."""
@@ -82,6 +84,7 @@ def start(server: Server) -> None:
     server.wait()
 
 
+@pytest.mark.turns("balancer")
 @pytest.mark.parametrize("balancer", ["haproxy", "nginx"])
 async def test_rolling_restart(
     processes: Start, balance: Balance, balancer: str, tmp_path: Path

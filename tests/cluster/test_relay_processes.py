@@ -49,6 +49,7 @@ async def exchange(ws, count: int) -> None:
             assert [await ws.recv() for _ in texts] == texts
 
 
+@pytest.mark.turns("balancer")
 @pytest.mark.parametrize("balancer", ["haproxy", "nginx"])
 async def test_all_ways(three: Processes, balance: Balance, balancer: str) -> None:
     """Messages of each transport arrive once and in order, whoever gets the requests."""

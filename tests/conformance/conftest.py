@@ -2,8 +2,9 @@
 
 Ours is reached in several ways, and every case runs over each: one process with either reader of
 requests, and three processes of a cluster, behind HAProxy and behind nginx, which give each request
-to the next one; unless `FULL`, a case is behind one of the two. A case that cannot be there is
-marked ``direct``, with the reason.
+to the next one. Unless `FULL`, a case is behind one of the two by turns. One of sessions that
+survive has one of the readers by turns, too: they differ in requests, and not in sessions. A case
+that cannot be behind a balancer is marked ``direct``, with the reason.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import pytest
 from tests.cluster.processes import BALANCERS
 from tests.conformance.balanced import Balanced
 from tests.conformance.wire import Client
-from tests.selection import FULL, folders
+from tests.selection import FULL, beside_turns, folders
 
 FOREIGN_URL = os.environ.get("SOCKJS_TEST_URL", "").rstrip("/")
 
 #: How the server is reached: one process, by the fast reader of requests alone or not at all, or
 #: several, by a balancer.
-DEPLOYMENTS = ["foreign"] if FOREIGN_URL else ["fast", "reference", *BALANCERS]
+ONE_PROCESS = ["fast", "reference"]
+DEPLOYMENTS = ["foreign"] if FOREIGN_URL else [*ONE_PROCESS, *BALANCERS]
 
 # Why cases are marked ``direct``.
 STOPS = "one process stops: tests/cluster/test_processes.py has one of several"
@@ -45,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     balanced: dict[str, list[pytest.Item]] = {}
+    alone: dict[str, list[pytest.Item]] = {}
     for item in items:
         if "conformance" in folders(item.path):
             item.add_marker(pytest.mark.conformance)
@@ -52,6 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="not required of a foreign server"))
             deployment = getattr(item, "callspec", None) and item.callspec.params.get("deployment")
             if deployment not in BALANCERS:
+                if "resumable" in item.path.name and deployment in ONE_PROCESS:
+                    key = item.nodeid.replace(str(deployment), "", 1)
+                    alone.setdefault(key, []).append(item)
                 continue
             reasons = {}
             for marker in item.iter_markers("direct"):
@@ -62,13 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             elif not reasons:
                 balanced.setdefault(item.nodeid.replace(deployment, "", 1), []).append(item)
     if not FULL:
-        # Each second case that may be behind both is behind the other one.
-        left_out = {
-            item
-            for turn, cases in enumerate(balanced.values())
-            for index, item in enumerate(cases)
-            if index != turn % len(cases)
-        }
+        left_out = {*beside_turns(balanced.values()), *beside_turns(alone.values())}
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
 

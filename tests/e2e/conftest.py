@@ -35,32 +35,53 @@ def pytest_runtest_makereport(item: pytest.Item, call):
     return report
 
 
+Driver = Chromium | Firefox
+
+
 @pytest.fixture(scope="session")
-def drivers(tmp_path_factory) -> Iterator[list[Chromium]]:
-    """Two browsers that know nothing of each other; they serve all tests."""
-    started: list[Chromium] = []
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Driver]]:
+    """Starts browsers, by the names of who has them; each then serves all tests of a worker."""
+    known: dict[str, Driver] = {}
+
+    def started(owner: str) -> Driver:
+        if owner not in known:
+            profile = tmp_path_factory.mktemp(f"profile-{owner}")
+            if owner == "firefox":
+                known[owner] = Firefox(find_program("firefox-esr"), profile, PATIENCE)
+            else:
+                known[owner] = Chromium(profile, PATIENCE)
+        return known[owner]
+
     try:
-        for name in OWNERS:
-            started.append(Chromium(tmp_path_factory.mktemp(f"profile-{name}"), PATIENCE))
         yield started
     finally:
-        for driver in started:
+        for driver in known.values():
             driver.quit()
 
 
+@pytest.fixture(scope="session")
+def drivers(started: Callable[[str], Driver]) -> list[Driver]:
+    """Two Chromiums that know nothing of each other."""
+    return [started(owner) for owner in OWNERS]
+
+
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
-def browser(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Chromium | Firefox]:
-    """One of the browsers; it serves all tests of a file."""
-    profile = tmp_path_factory.mktemp(f"profile-{request.param}")
-    driver: Chromium | Firefox
-    if request.param == "chromium":
-        driver = Chromium(profile, PATIENCE)
-    else:
-        driver = Firefox(find_program("firefox-esr"), profile, PATIENCE)
+def browser(request: pytest.FixtureRequest, started: Callable[[str], Driver]) -> Iterator[Driver]:
+    """One of the browsers; it forgets what was before a file, and not what a test left behind."""
+    driver = started(OWNERS[0] if request.param == "chromium" else "firefox")
+    driver.errors()
     yield driver
-    driver.quit()
+    driver.reset()
+
+
+@pytest.fixture
+def firefox(started: Callable[[str], Driver]) -> Iterator[Firefox]:
+    """A Firefox without any memory of earlier tests."""
+    driver = started("firefox")
+    assert isinstance(driver, Firefox)
+    driver.errors()
+    yield driver
+    driver.reset()
 
 
 Serve = Callable[..., Server]

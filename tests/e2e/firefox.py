@@ -151,6 +151,16 @@ class Firefox:
         """Forget all cookies."""
         self._ask("storage.deleteCookies")
 
+    def reset(self) -> None:
+        """Forget everything that a test did; origins come and go with the tests' ports."""
+        first, *others = self._ask("browsingContext.getTree", maxDepth=0)["contexts"]
+        for context in others:
+            self._ask("browsingContext.close", context=context["context"])
+        self._page = first["context"]
+        self.get("about:blank")
+        self.delete_all_cookies()
+        self.errors()
+
     def quit(self) -> None:
         """End the process."""
         if self._socket is not None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit
 
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
@@ -98,6 +104,38 @@ STOPWATCH = """
 """
 
 
+def sign_in(url: str, name: str, password: str, agent: str) -> dict[str, str]:
+    """Sign in as a browser does that sends the form, and return the cookies that it then has."""
+    parts = urlsplit(url)
+    cookies: dict[str, str] = {}
+    # The certificates of the proxies are their own.
+    trusting = partial(http.client.HTTPSConnection, context=ssl._create_unverified_context())
+    connect = partial(
+        trusting if parts.scheme == "https" else http.client.HTTPConnection,
+        parts.netloc,
+        timeout=60,
+    )
+
+    def ask(method: str, form: str = "") -> str:
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),
+            "Referer": f"{parts.scheme}://{parts.netloc}/sign-in",
+            "User-Agent": agent,
+        }
+        with closing(connect()) as connection:
+            connection.request(method, "/sign-in", form, headers)
+            answer = connection.getresponse()
+            for line in answer.headers.get_all("Set-Cookie", []):
+                cookies.update({key: morsel.value for key, morsel in SimpleCookie(line).items()})
+            return answer.read().decode()
+
+    token = re.search(r'name="csrf_token"[^>]* value="([^"]*)"', ask("GET"))
+    assert token is not None
+    ask("POST", urlencode({"name": name, "password": password, "csrf_token": token[1]}))
+    return cookies
+
+
 class Driver(Protocol):
     """What a browser has to be capable of."""
 
@@ -141,7 +179,14 @@ class ChatPage:
     # ---- ways in -------------------------------------------------------------------------------
 
     def open(self, url: str) -> None:
-        """Go to a page of the chat, and sign in on the way there."""
+        """Go to a page of the chat, and sign in before, or on the way there.
+
+        The form and its page cost as much as the chat's own. Chromium is given the cookie that they
+        would give; the tests of the forms, and Firefox, take the way that users take.
+        """
+        if isinstance(self.driver, Chromium) and not self.driver.cookies(url):
+            agent = self.script("return navigator.userAgent")
+            self.driver.set_cookies(url, sign_in(url, self.owner, PASSWORD, agent))
         self.driver.get(url)
         self.until(lambda: self.has("#sign-in, #say"), "the chat")
         if self.has("#sign-in"):

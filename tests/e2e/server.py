@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import configparser
+import functools
 import http.client
-import multiprocessing
 import os
 import re
 import sqlite3
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -21,6 +22,7 @@ from argon2 import PasswordHasher
 from pyramid.scripts.pserve import main
 
 from pyramid_chat import passwords
+from tests.forks import FORKS
 from tests.proxies.programs import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -29,18 +31,6 @@ PATIENCE = 40.0
 
 PLENTY = {"chat.messages_per_minute": "6000", "chat.message_burst": "1000"}
 """Settings of the application where the amount of messages is the subject."""
-
-
-# Processes that are forked from one in which everything is imported: a start takes a second less.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    [
-        *(__name__, "plaster_pastedeploy", "pyramid_chameleon.zpt", "pyramid_chat.api"),
-        *("pyramid_chat.realtime", "pyramid_chat.security", "sockjs_bridge.pyramid.config"),
-        *("sockjs_bridge.pyramid.rooms", "sockjs_bridge.server.paste"),
-        "sqlalchemy.dialects.sqlite",
-    ]
-)
 
 
 def pserve(ini: Path, log: Path) -> None:
@@ -68,6 +58,7 @@ class Server:
         directory: for its ini file, its log and its database.
         settings: of the application, in place of demo.ini's.
         options: of the server, in place of demo.ini's.
+        filled: its database is there already, as another first start has made it.
     """
 
     def __init__(
@@ -75,6 +66,8 @@ class Server:
         directory: Path,
         settings: Mapping[str, str] | None = None,
         options: Mapping[str, str] | None = None,
+        *,
+        filled: bool = True,
     ) -> None:
         self.port = free_port()
         self.database = directory / "chat.sqlite"
@@ -91,6 +84,8 @@ class Server:
         ini["server:main"].update({"listen": f"127.0.0.1:{self.port}", **(options or {})})
         with self._ini.open("w", encoding="utf-8") as file:
             ini.write(file)
+        if filled:
+            self.database.write_bytes(demo_database())
 
     @property
     def url(self) -> str:
@@ -167,3 +162,14 @@ class Server:
             return False
         finally:
             connection.close()
+
+
+@functools.cache
+def demo_database() -> bytes:
+    """Return the database that a first start makes, which takes longer than any other start."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder), filled=False)
+        server.start()
+        server.stop()
+        with closing(sqlite3.connect(server.database)) as connection:
+            return connection.serialize()

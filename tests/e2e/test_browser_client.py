@@ -133,6 +133,7 @@ def talk(
 
 
 @pytest.mark.usefixtures("quiet")
+@pytest.mark.turns("texts")
 @pytest.mark.parametrize("texts", ["many", "units", "large"])
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_echo(browser, sites, transport: str, texts: str) -> None:

@@ -17,7 +17,6 @@ from tests.e2e.conversation import assert_complete, converse, meet
 from tests.e2e.firefox import Firefox
 from tests.e2e.page import ChatPage
 from tests.e2e.server import PATIENCE, PLENTY
-from tests.proxies.programs import find_program
 from tests.pyramid_chat.postgresql import Cluster
 
 pytestmark = pytest.mark.skipif(
@@ -85,15 +84,6 @@ def chat(tmp_path) -> Iterator[Chat]:
     assert "Traceback" not in "\n".join(server.log for server in three)
 
 
-@pytest.fixture
-def firefox(tmp_path) -> Iterator[Firefox]:
-    folder = tmp_path / "profile"
-    folder.mkdir()
-    driver = Firefox(find_program("firefox-esr"), folder, PATIENCE)
-    yield driver
-    driver.quit()
-
-
 def test_one_after_the_other_is_killed(
     chat: Chat, browsers: list[ChatPage], firefox: Firefox
 ) -> None:
@@ -118,4 +108,3 @@ def test_one_after_the_other_is_killed(
     assert_complete(pages, chat, room)
     # Those of Chromium are looked at behind each test.
     assert ada.errors() == []
-    firefox.get("about:blank")

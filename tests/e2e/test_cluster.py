@@ -23,6 +23,9 @@ from tests.e2e.reconnecting import (
 from tests.pkgs.ledger_app import KILL
 from tests.pkgs.page_app import WHERE, Ledger
 
+#: The client is the same as in test_resuming_page.py, where each browser has all of it.
+pytestmark = pytest.mark.turns("browser")
+
 TRANSPORTS = ["websocket", "xhr-streaming", "xhr-polling"]
 TEXTS = [f"{number} ümläut \U0001f680" for number in range(200)]
 #: How often a page takes another front, until it is another process than its session's home.

@@ -292,6 +292,7 @@ def stage(driver, watch, request) -> Iterator[Stage]:
     yield from set_up(driver, request.param)
 
 
+@pytest.mark.turns("stage")
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_nothing_opens(stage: Stage, watch: Watch, attack: str) -> None:
     """The request comes, with the visitor's cookies, and is refused; the own page goes on."""

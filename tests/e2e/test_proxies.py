@@ -21,6 +21,7 @@ from tests.proxies.behaviour import ACTIONS, Behaviour, Cut, Drop
 from tests.proxies.middlebox import Middlebox
 from tests.proxies.programs import HAProxy, Nginx, Squid
 from tests.proxies.tcp import Proxy, in_thread
+from tests.selection import FULL, cases
 
 TRUSTED = {
     "trusted_proxy": "127.0.0.1",
@@ -176,13 +177,24 @@ def see(page: ChatPage, other: ChatPage, user: int) -> None:
     other.write("#text", "")
 
 
+#: What test_transports.py, test_middleboxes.py and the others here meet, too.
+FULL_ONLY = {
+    "direct",
+    "upgrade swallowed",
+    "responses held",
+    "HTTP 1.0",
+    "frames to the page dropped",
+    "frames to the page dropped after 8 KiB",
+}
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("way", cases(WAYS, FULL_ONLY))
 def test_behind(
-    browsers: list[ChatPage], serve: Serve, tmp_path: Path, record_property, name: str
+    browsers: list[ChatPage], serve: Serve, tmp_path: Path, record_property, request, way: Way
 ) -> None:
     """Both see what the database has, and talk over what this proxy leaves of HTTP."""
-    way = WAYS[name]
+    name = request.node.callspec.id
     server = serve(PLENTY, way.options)
     with way.reach(tmp_path, server.url) as url:
         travel(name, way, browsers, server, url, record_property)
@@ -210,9 +222,7 @@ def open_and_connect(page: ChatPage, url: str, proxy: Proxy) -> Callable[[], set
 
 
 @pytest.mark.timeout(300)
-def test_ten_loads_behind_a_proxy_that_holds_responses(
-    browsers: list[ChatPage], serve: Serve
-) -> None:
+def test_loads_behind_a_proxy_that_holds_responses(browsers: list[ChatPage], serve: Serve) -> None:
     """Each connects at once; of what never ends one is tried, and nothing that is refused."""
     server = serve(PLENTY)
     page = browsers[0]
@@ -221,7 +231,7 @@ def test_ten_loads_behind_a_proxy_that_holds_responses(
     expected = {"websocket", "xhr_streaming", "xhr"}
     with in_thread(Middlebox(server.url, HELD, CHAT)) as proxy:
         url = f"{proxy.url}/rooms/{server.room('Lobby')}"
-        for _ in range(10):
+        for _ in range(10 if FULL else 3):
             tried = open_and_connect(page, url, proxy)
             # What is better is looked for once it is connected.
             page.until(lambda tried=tried: tried() >= expected, f"{expected}")

@@ -23,7 +23,10 @@ new MutationObserver((records) => {
 """
 
 
-@pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling"])
+@pytest.mark.parametrize(
+    "transport",
+    ["websocket", pytest.param("xhr-streaming", marks=pytest.mark.full), "xhr-polling"],
+)
 def test_killed_in_the_middle_of_a_conversation(
     browsers: list[ChatPage], serve: Serve, transport: str
 ) -> None:

@@ -148,6 +148,7 @@ def open_tabs(browser: Browser, site: Site, box: Middlebox) -> Iterator[OpenTabs
         tabs.close()
 
 
+@pytest.mark.turns("browser")
 @pytest.mark.parametrize("transport", ["xhr-streaming", "xhr-polling"])
 def test_ten_tabs_talk(site, open_tabs: OpenTabs, transport: str) -> None:
     """More than a browser has connections; both ways, each with its own session."""
@@ -205,7 +206,11 @@ def hang(tabs: Tabs) -> None:
     tabs.browser.execute_script(begin)
 
 
-@pytest.mark.parametrize("away", [close, leave, freeze, hang])
+#: It takes a core for as long, so each test has it in one of the browsers.
+HANGS = pytest.param(hang, marks=pytest.mark.turns("browser"))
+
+
+@pytest.mark.parametrize("away", [close, leave, freeze, HANGS])
 def test_leader_is_away(browser, site, open_tabs: OpenTabs, away: Callable[[Tabs], None]) -> None:
     """The others go on, and nothing is lost or comes twice."""
     if away is freeze and not isinstance(browser, Chromium):
@@ -231,7 +236,7 @@ def test_leader_is_away(browser, site, open_tabs: OpenTabs, away: Callable[[Tabs
     assert len({known for known, _ in arrivals}) == len(arrivals) == 5 * tabs.sent
 
 
-@pytest.mark.parametrize("away", [leave, freeze, hang])
+@pytest.mark.parametrize("away", [leave, freeze, HANGS])
 def test_leader_is_back(browser, site, open_tabs: OpenTabs, away: Callable[[Tabs], None]) -> None:
     """It follows the one that leads now, and has all that was said meanwhile."""
     if away is not hang and not isinstance(browser, Chromium):

@@ -11,7 +11,7 @@ from tests.e2e.conversation import assert_complete, converse, meet
 from tests.e2e.firefox import Firefox
 from tests.e2e.page import ChatPage
 from tests.e2e.server import PATIENCE, PLENTY
-from tests.proxies.programs import find_program
+from tests.selection import cases
 
 NASTY = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> & "quoted"'
 
@@ -76,7 +76,17 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+#: Whose every step another one of them takes, too.
+FULL_ONLY = {
+    "asked for xhr-streaming",
+    "asked for xhr-polling",
+    "no session that survives, asked for xhr-streaming",
+    "only polling on in the server",
+    "no websocket in the browser, asked for polling",
+}
+
+
+@pytest.mark.parametrize("way", cases(WAYS, FULL_ONLY))
 def test_two_browsers_chat(browsers: list[ChatPage], serve: Serve, way: Way) -> None:
     """What one types appears in the other, in order, as text, without a reload."""
     server = serve({**PLENTY, **way.settings})
@@ -115,17 +125,10 @@ def test_two_browsers_chat(browsers: list[ChatPage], serve: Serve, way: Way) -> 
         ada.until(lambda: ada.online(user) is False, "that Grace has left")
 
 
-@pytest.fixture(scope="module")
-def firefox(tmp_path_factory):
-    """A Firefox, which serves all tests here."""
-    driver = Firefox(
-        find_program("firefox-esr"), tmp_path_factory.mktemp("profile-firefox"), PATIENCE
-    )
-    yield driver
-    driver.quit()
-
-
-@pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "xhr-polling"])
+@pytest.mark.parametrize(
+    "transport",
+    ["websocket", pytest.param("xhr-streaming", marks=pytest.mark.full), "xhr-polling"],
+)
 def test_firefox_and_chromium_chat(
     browsers: list[ChatPage], firefox: Firefox, serve: Serve, transport: str
 ) -> None:
@@ -135,24 +138,20 @@ def test_firefox_and_chromium_chat(
     ada = ChatPage(firefox, "Ada", PATIENCE)
     grace = browsers[1]
     pages = [ada, grace]
-    try:
-        meet(pages, f"{server.url}/rooms/{room}?transport={transport}", transport)
-        for page in pages:
-            for owner in ("Ada", "Grace"):
-                user = server.user(owner)
-                page.until(lambda page=page, user=user: page.online(user), f"{owner} is here")
-        ada.focus("#text")
-        ada.driver.press("H")
-        grace.until(lambda: "Ada" in grace.text("#typing"), "who is typing")
-        ada.script("document.querySelector('#text').value = ''")
-        ada.say(NASTY, "emoji 👩\u200d🚀 and שלום")
-        grace.until_said(NASTY, "emoji 👩\u200d🚀 and שלום")
-        converse(pages, server, room)
-        ada.driver.get(f"{server.url}/rooms/{room}?transport={transport}")
-        ada.until_connected(transport)
-        ada.until_said("Grace 9")
-        assert_complete(pages, server, room)
-        assert ada.errors() == []
-    finally:
-        firefox.get("about:blank")
-        firefox.delete_all_cookies()
+    meet(pages, f"{server.url}/rooms/{room}?transport={transport}", transport)
+    for page in pages:
+        for owner in ("Ada", "Grace"):
+            user = server.user(owner)
+            page.until(lambda page=page, user=user: page.online(user), f"{owner} is here")
+    ada.focus("#text")
+    ada.driver.press("H")
+    grace.until(lambda: "Ada" in grace.text("#typing"), "who is typing")
+    ada.script("document.querySelector('#text').value = ''")
+    ada.say(NASTY, "emoji 👩\u200d🚀 and שלום")
+    grace.until_said(NASTY, "emoji 👩\u200d🚀 and שלום")
+    converse(pages, server, room)
+    ada.driver.get(f"{server.url}/rooms/{room}?transport={transport}")
+    ada.until_connected(transport)
+    ada.until_said("Grace 9")
+    assert_complete(pages, server, room)
+    assert ada.errors() == []

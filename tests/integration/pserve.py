@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.forks import ForkedPserve
+
 ROOT = Path(__file__).parents[2]
 PSERVE = Path(sys.executable).with_name("pserve")
 
@@ -110,7 +112,22 @@ class ServerProcess:
     """
 
     def __init__(self, command: list[str], folder: Path = ROOT) -> None:
-        self.process = subprocess.Popen(
+        self.process = self._start(command, folder)
+        self._changed = threading.Condition()
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=arguments, daemon=True)
+            for arguments in (
+                (self.process.stdout, self.out),
+                (self.process.stderr, self.err),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _start(self, command: list[str], folder: Path) -> subprocess.Popen[str] | ForkedPserve:
+        return subprocess.Popen(
             command,
             cwd=folder,
             env={
@@ -124,18 +141,6 @@ class ServerProcess:
             text=True,
             start_new_session=True,
         )
-        self._changed = threading.Condition()
-        self.out: list[str] = []
-        self.err: list[str] = []
-        self._readers = [
-            threading.Thread(target=self._read, args=arguments, daemon=True)
-            for arguments in (
-                (self.process.stdout, self.out),
-                (self.process.stderr, self.err),
-            )
-        ]
-        for reader in self._readers:
-            reader.start()
 
     def _read(self, pipe, lines: list[str]) -> None:
         for line in pipe:
@@ -211,10 +216,27 @@ class Pserve(ServerProcess):
         return [match[1] for match in self.wait_for(r"serving on (\S+)", count)]
 
 
+class QuickPserve(Pserve):
+    """The same without the start of an interpreter, see tests/forks.py."""
+
+    def _start(self, command: list[str], folder: Path) -> ForkedPserve:
+        return ForkedPserve(command[1:], folder, environment(folder))
+
+
 @contextmanager
-def running(ini: Path, *arguments: str, folder: Path = ROOT) -> Iterator[Pserve]:
-    """Run pserve, and end it."""
-    process = Pserve(ini, *arguments, folder=folder)
+def running(
+    ini: Path, *arguments: str, folder: Path = ROOT, interpreter: bool = False
+) -> Iterator[Pserve]:
+    """Run pserve, and end it.
+
+    Args:
+        ini: what it serves.
+        arguments: of the command line.
+        folder: where it is started, and finds modules beside ours.
+        interpreter: it is started as by a shell; so it is for another folder, or with arguments.
+    """
+    as_by_a_shell = interpreter or arguments or folder != ROOT
+    process = (Pserve if as_by_a_shell else QuickPserve)(ini, *arguments, folder=folder)
     try:
         yield process
     finally:

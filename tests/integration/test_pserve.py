@@ -46,7 +46,7 @@ def client():
 
 async def test_serves_page_and_sockjs(tmp_path):
     """One process answers the pages and the endpoints, over every transport, and says where."""
-    with running(write_ini(tmp_path, app=ORIGINS)) as pserve:
+    with running(write_ini(tmp_path, app=ORIGINS), interpreter=True) as pserve:
         (url,) = await asyncio.to_thread(pserve.urls)
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
         status, text = await asyncio.to_thread(fetch, url, "/page")
@@ -95,7 +95,7 @@ def test_stale_unix_socket(tmp_path):
     ini = write_ini(tmp_path, f"listen = unix:{path}")
     with running(ini) as first:
         first.urls()
-        first.process.kill()
+        first.signal(signal.SIGKILL)
         first.exit_code()
     assert path.exists()
     with running(ini) as second:
@@ -125,7 +125,7 @@ def test_port_in_use(tmp_path):
     """A port in use: the error names it."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with running(write_ini(tmp_path, f"listen = 127.0.0.1:{port}")) as pserve:
+        with running(write_ini(tmp_path, f"listen = 127.0.0.1:{port}"), interpreter=True) as pserve:
             text = one_sentence(pserve)
     assert f"cannot listen on 127.0.0.1:{port}" in text
     assert "in use" in text
@@ -184,7 +184,7 @@ def test_wrong_sockjs_setting(tmp_path, line, said):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_shutdown(tmp_path, client, number):
     """Nobody new is accepted, every client is told, a running request ends, exit code 0."""
-    with running(write_ini(tmp_path, app=ORIGINS)) as pserve:
+    with running(write_ini(tmp_path, app=ORIGINS), interpreter=True) as pserve:
         (url,) = pserve.urls()
         clients = client(url)
         sessions = []

@@ -348,6 +348,7 @@ def test_each_changed_or_missing_output_is_noticed(checkout: Path, no_npm: str, 
         assert (result.returncode, result.stdout) == (0, ""), file
 
 
+@pytest.mark.turns("how")
 @pytest.mark.parametrize("how", ["changed", "missing"])
 def test_changed_or_missing_outputs_are_made_again(checkout: Path, how: str) -> None:
     """What is served is what the lock file and the sources say, after the next build."""

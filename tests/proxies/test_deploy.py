@@ -255,6 +255,7 @@ async def test_gunicorn(database: str, redis: RedisServer, tmp_path: Path) -> No
     judge(log)
 
 
+@pytest.mark.turns("balancer")
 @pytest.mark.parametrize("balancer", [HAProxyInTurn, NginxInTurn])
 async def test_instances(
     database: str,

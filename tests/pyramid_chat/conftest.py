@@ -50,6 +50,16 @@ each_transport = pytest.mark.parametrize(
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 
+def any_transport(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks a test that is not about the transport: by one of them, each test by the next one."""
+    return pytest.mark.turns("transport", "database_url")(each_transport(test))
+
+
+def either_database(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks a test that is not about the database: on one of them, each test on the next one."""
+    return pytest.mark.turns("database_url")(both_databases(test))
+
+
 class Person:
     """One connection of somebody."""
 

@@ -12,7 +12,7 @@ import pytest
 from pyramid_chat.models import SignIn
 from pyramid_chat.notices import Watch
 from sockjs_bridge.client import ConnectionClosed
-from tests.pyramid_chat.conftest import PASSWORD, Browser, Chat, Person, Start, both_databases
+from tests.pyramid_chat.conftest import PASSWORD, Browser, Chat, Person, Start, either_database
 
 NEW = "another good password"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -56,7 +56,7 @@ async def test_the_chats_page_leads_there(chat: Chat) -> None:
         assert (await stranger.get("/account"))[0] == 303
 
 
-@both_databases
+@either_database
 async def test_a_new_name_shows_to_all(chat: Chat) -> None:
     async with chat.browser("Ada") as browser, chat.visit("Grace") as grace:
         async with browser.connect() as ada:
@@ -70,7 +70,7 @@ async def test_a_new_name_shows_to_all(chat: Chat) -> None:
         assert 'value="Lady Ada"' in (await browser.get("/account"))[1]
 
 
-@both_databases
+@either_database
 async def test_a_new_password_ends_the_other_sign_ins(chat: Chat) -> None:
     async with chat.browser("Ada") as browser, chat.browser("Ada") as other:
         async with browser.connect() as here, other.connect() as there:
@@ -92,7 +92,7 @@ async def test_a_new_password_ends_the_other_sign_ins(chat: Chat) -> None:
         assert (await other.sign_in("Ada", NEW)).status == 303
 
 
-@both_databases
+@either_database
 async def test_sign_ins_are_listed_and_ended(chat: Chat) -> None:
     async with chat.browser("Ada") as browser, chat.browser("Grace") as grace:
         async with chat.browser() as one, chat.browser("Ada") as two:

@@ -26,7 +26,7 @@ from tests.pyramid_chat.conftest import (
     Chat,
     Person,
     Start,
-    both_databases,
+    either_database,
 )
 
 NAMED = (
@@ -116,7 +116,7 @@ async def refused(browser: Browser, name: str, password: str) -> tuple[int, str]
     return response.status, sentence
 
 
-@both_databases
+@either_database
 async def test_who_is_disabled_is_out_at_once_until_enabled(chat: Chat, command: Run) -> None:
     async with chat.visit("Grace") as grace, chat.browser("Ada") as browser:
         async with browser.connect() as ada:
@@ -136,7 +136,7 @@ async def test_who_is_disabled_is_out_at_once_until_enabled(chat: Chat, command:
         assert (await grace.say("still here"))["type"] == "message"
 
 
-@both_databases
+@either_database
 async def test_who_is_signed_out_may_sign_in_again(chat: Chat, command: Run) -> None:
     async with chat.browser("Ada") as one, chat.browser("Ada") as two:
         async with one.connect() as here, two.connect("xhr-polling") as there:
@@ -148,7 +148,7 @@ async def test_who_is_signed_out_may_sign_in_again(chat: Chat, command: Run) -> 
     assert await done(command("sign-out", "Ada")) == "Ada is signed out already.\n"
 
 
-@both_databases
+@either_database
 async def test_another_password_ends_what_the_old_one_began(chat: Chat, command: Run) -> None:
     async with chat.browser("Ada") as browser:
         async with browser.connect() as ada:
@@ -162,7 +162,7 @@ async def test_another_password_ends_what_the_old_one_began(chat: Chat, command:
         assert bad.status == 1 and "at least 8" in bad.err
 
 
-@both_databases
+@either_database
 async def test_a_new_name_shows_at_once(chat: Chat, command: Run) -> None:
     async with chat.visit("Grace") as grace, chat.browser("Ada") as browser:
         async with browser.connect() as ada:
@@ -189,7 +189,7 @@ async def test_a_new_name_shows_at_once(chat: Chat, command: Run) -> None:
             assert ada.welcome["user"]["name"] == "lady ada"
 
 
-@both_databases
+@either_database
 async def test_what_a_removed_account_said_stays(chat: Chat, command: Run) -> None:
     ada_id = chat.add_user("Ada L")
     async with chat.visit("Grace") as grace:
@@ -227,7 +227,7 @@ async def test_what_a_removed_account_said_stays(chat: Chat, command: Run) -> No
         assert (await command("remove", f" removed {ada_id}")).status == 3
 
 
-@both_databases
+@either_database
 async def test_accounts_are_removed_at_once(chat: Chat) -> None:
     """Both are in the same rooms, of which each was made by the other one's owner first."""
     names = [f"Person {number}" for number in range(8)]
@@ -286,7 +286,7 @@ async def test_a_name_that_is_not_there_has_a_word_and_a_status_of_its_own(
     assert finished == (3, "", "pyramid-chat: there is nobody called 'Nobody'\n")
 
 
-@both_databases
+@either_database
 async def test_a_command_is_another_process(chat: Chat, command: Run) -> None:
     async with chat.visit("Ada") as ada:
         said = await done(command("rename", "Ada", "Lady Ada", process=True))
@@ -310,7 +310,7 @@ def test_help_says_what_a_command_does(capsys: pytest.CaptureFixture[str], name:
     assert ("NAME" in shown) == (name in NAMED)
 
 
-@both_databases
+@either_database
 async def test_who_signs_in_while_being_disabled_is_not_in(chat: Chat) -> None:
     """The sign-in was allowed before, and is written after."""
     async with chat.browser("Ada") as browser:

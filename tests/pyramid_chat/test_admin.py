@@ -12,7 +12,7 @@ from pyramid_chat.models import PRIVATE, PUBLIC, Message
 from pyramid_chat.moderation import MAX_SHOWN
 from pyramid_chat.notices import Watch
 from sockjs_bridge.client import ConnectionClosed
-from tests.pyramid_chat.conftest import LOBBY, PASSWORD, Browser, Chat, Start, both_databases
+from tests.pyramid_chat.conftest import LOBBY, PASSWORD, Browser, Chat, Start, either_database
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_nobody_else_gets_there(chat: Chat, admin: Browser) -> None:
         assert (await stranger.get("/admin"))[0] == 303
 
 
-@both_databases
+@either_database
 async def test_people_are_disabled_and_enabled(chat: Chat, admin: Browser, caplog) -> None:
     async with chat.browser("Ada") as browser:
         async with browser.connect() as ada:
@@ -66,7 +66,7 @@ async def test_people_are_disabled_and_enabled(chat: Chat, admin: Browser, caplo
         assert (await admin.post(f"/admin/{path}"))[0] == 404
 
 
-@both_databases
+@either_database
 async def test_a_link_for_a_new_password_is_shown_once(chat: Chat, admin: Browser) -> None:
     ada_id = chat.add_user("Ada")
     status, page = await admin.post(f"/admin/people/{ada_id}/reset-link")
@@ -78,7 +78,7 @@ async def test_a_link_for_a_new_password_is_shown_once(chat: Chat, admin: Browse
         assert (await browser.get(link.removeprefix(chat.url)))[0] == 200
 
 
-@both_databases
+@either_database
 async def test_a_room_is_removed_for_ever(chat: Chat, admin: Browser) -> None:
     grace_id = chat.add_user("Grace")
     with chat.database.writing() as session, session.begin():
@@ -104,7 +104,7 @@ async def test_a_room_is_removed_for_ever(chat: Chat, admin: Browser) -> None:
         assert catalog.create(session, grace_id, PUBLIC, "Spam", "") > room
 
 
-@both_databases
+@either_database
 async def test_a_private_room_is_found_when_everybody_has_left(chat: Chat, admin: Browser) -> None:
     grace_id = chat.add_user("Grace")
     with chat.database.writing() as session, session.begin():

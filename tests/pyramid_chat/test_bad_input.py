@@ -9,7 +9,7 @@ import pytest
 from pyramid_chat.live import Live
 from pyramid_chat.messages import MAX_TEXT
 from sockjs_bridge.client import TRANSPORTS
-from tests.pyramid_chat.conftest import LOBBY, Chat, Start, both_databases, each_transport
+from tests.pyramid_chat.conftest import LOBBY, Chat, Start, any_transport, either_database
 
 
 def post(**fields: object) -> dict:
@@ -95,7 +95,7 @@ async def test_bad_input_is_told_to_its_sender_only_and_the_session_goes_on(
         assert (await ada.ask("history", room=LOBBY))["version"] == len(BAD) // 10 + 1
 
 
-@both_databases
+@either_database
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
@@ -123,7 +123,7 @@ async def test_a_text_is_kept_as_it_is(chat: Chat, text: str, kept: str) -> None
         assert (await grace.hear("message")) == edited
 
 
-@each_transport
+@any_transport
 async def test_a_flood_of_one_person_does_not_disturb_the_others(
     start: Start, transport: str
 ) -> None:

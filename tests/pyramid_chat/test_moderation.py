@@ -12,7 +12,7 @@ from pyramid_chat import accounts, audit, catalog, people, rooms
 from pyramid_chat.models import PRIVATE, PUBLIC, AuditEntry, Room, now
 from pyramid_chat.moderation import find_rooms
 from pyramid_chat.notices import Watch
-from tests.pyramid_chat.conftest import LOBBY, Browser, Chat, Person, Start, both_databases
+from tests.pyramid_chat.conftest import LOBBY, Browser, Chat, Person, Start, either_database
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def done(chat: Chat) -> list[tuple[str, str, str | None, str]]:
         return [(one["admin"], one["did"], one["person"], one["about"]) for one in entries]
 
 
-@both_databases
+@either_database
 async def test_a_message_is_removed_and_everybody_sees_by_whom(chat: Chat, admin: Browser) -> None:
     async with admin.connect() as root, chat.visit("Grace") as grace, chat.visit("Ada") as ada:
         said = await grace.say("buy this")
@@ -129,7 +129,7 @@ async def test_private_rooms_are_out_of_reach_and_not_named(chat: Chat, admin: B
     assert done(chat) == [("Root", "removed a message of", "Grace", "a private room")]
 
 
-@both_databases
+@either_database
 async def test_who_becomes_an_administrator_can_remove_at_once(chat: Chat) -> None:
     """And no more when that is taken back; an open page hears of both."""
     async with chat.visit("Ada") as ada, chat.visit("Grace") as grace:
@@ -143,7 +143,7 @@ async def test_who_becomes_an_administrator_can_remove_at_once(chat: Chat) -> No
         assert (await remove(ada, said[1], "late"))["code"] == "not-author"
 
 
-@both_databases
+@either_database
 async def test_a_private_room_is_archived_when_its_last_member_leaves(
     chat: Chat, admin: Browser
 ) -> None:
@@ -170,7 +170,7 @@ async def test_a_private_room_is_archived_when_its_last_member_leaves(
         assert archived()
 
 
-@both_databases
+@either_database
 async def test_an_archived_room_is_opened_again_to_somebody(chat: Chat, admin: Browser) -> None:
     room = make_room(chat, chat.add_user("Grace"))
     async with chat.browser("Grace") as browser, browser.connect() as grace:

@@ -18,7 +18,7 @@ from pyramid_chat.limits import Busy
 from pyramid_chat.models import Notice, now
 from pyramid_chat.notices import MEMBERSHIP, NAME, SIGN_INS, Watch
 from pyramid_chat.settings import Settings
-from tests.pyramid_chat.conftest import PATIENCE, both_databases
+from tests.pyramid_chat.conftest import PATIENCE, either_database
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ class Heard:
         return self._queue.get(timeout=PATIENCE)
 
 
-@both_databases
+@either_database
 def test_they_come_once_and_in_order(database: Database) -> None:
     post(database, NAME, 1)
     one, two = Heard(), Heard()
@@ -133,7 +133,7 @@ def test_a_later_one_is_seen_no_sooner(database: Database) -> None:
     watch.leave("here")
 
 
-@both_databases
+@either_database
 def test_old_ones_are_forgotten_and_their_ids_are_not_used_again(database: Database) -> None:
     post(database, NAME, 1)
     with database.writing() as session, session.begin():

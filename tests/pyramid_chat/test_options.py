@@ -11,7 +11,7 @@ from sqlalchemy import select
 from pyramid_chat import options
 from pyramid_chat.models import Option
 from pyramid_chat.notices import Watch
-from tests.pyramid_chat.conftest import PASSWORD, PATIENCE, Browser, Chat, Start, both_databases
+from tests.pyramid_chat.conftest import PASSWORD, PATIENCE, Browser, Chat, Start, either_database
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def register(browser: Browser, name: str) -> int:
     return status
 
 
-@both_databases
+@either_database
 async def test_registration_is_closed_and_opened_at_once(chat: Chat, admin: Browser) -> None:
     async with chat.browser() as browser:
         # Somebody has the form already.

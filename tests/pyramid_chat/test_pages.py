@@ -20,7 +20,7 @@ from pyramid_chat.models import SignIn, User, now
 from pyramid_chat.names import MAX_NAME
 from sockjs_bridge.client import ConnectionClosed, HandshakeError, connect
 from sockjs_bridge.testing import serve
-from tests.pyramid_chat.conftest import PASSWORD, Chat, Start, both_databases
+from tests.pyramid_chat.conftest import PASSWORD, Chat, Start, either_database
 
 
 async def page_of(http: aiohttp.ClientSession, url: str) -> str:
@@ -198,7 +198,7 @@ async def test_signing_in_begins_a_new_session(chat: Chat) -> None:
                 assert response.status == 401
 
 
-@both_databases
+@either_database
 async def test_a_cookie_is_worth_nothing_after_signing_out(chat: Chat) -> None:
     async with chat.browser("Ada") as browser:
         cookie = browser.cookie
@@ -277,7 +277,7 @@ async def test_a_header_carries_the_token_as_well(chat: Chat) -> None:
             assert response.status == 200
 
 
-@both_databases
+@either_database
 async def test_whoever_registers_is_signed_in_and_in_the_lobby(chat: Chat) -> None:
     async with chat.visit("Ada") as ada, chat.browser() as browser:
         done = await browser.submit(
@@ -384,7 +384,7 @@ async def test_registration_can_be_turned_off(start: Start) -> None:
     ],
     ids=lambda value: ascii(value)[:20],
 )
-@both_databases
+@either_database
 async def test_wrong_is_wrong_whatever_is_wrong(chat: Chat, name: str, password: str) -> None:
     chat.add_user("Ada")
     async with chat.browser() as browser:
@@ -482,7 +482,7 @@ async def test_an_old_hash_is_made_anew_at_the_next_sign_in(chat: Chat, monkeypa
         pass
 
 
-@both_databases
+@either_database
 async def test_who_signs_in_while_the_password_is_changed_stays_out(
     chat: Chat, monkeypatch
 ) -> None:

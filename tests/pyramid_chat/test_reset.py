@@ -17,7 +17,7 @@ from pyramid_chat.models import ResetLink
 from pyramid_chat.notices import Watch
 from pyramid_chat.scripts import main
 from sockjs_bridge.client import ConnectionClosed
-from tests.pyramid_chat.conftest import PASSWORD, Browser, Chat, Start, both_databases
+from tests.pyramid_chat.conftest import PASSWORD, Browser, Chat, Start, either_database
 
 NEW = "a new password"
 
@@ -45,7 +45,7 @@ async def reset(browser: Browser, path: str, password: str = NEW, again: str = N
     return response.status
 
 
-@both_databases
+@either_database
 async def test_a_link_is_good_once(chat: Chat) -> None:
     path = link(chat)
     async with chat.browser() as browser, chat.browser("Ada") as elsewhere:
@@ -68,7 +68,7 @@ async def test_a_link_is_good_once(chat: Chat) -> None:
         assert (await browser.sign_in("Ada", NEW)).status == 303
 
 
-@both_databases
+@either_database
 async def test_of_two_who_use_a_link_at_once_one_sets_the_password(chat: Chat) -> None:
     path = link(chat)
     async with chat.browser() as one, chat.browser() as two:
@@ -83,7 +83,7 @@ async def test_of_two_who_use_a_link_at_once_one_sets_the_password(chat: Chat) -
         assert accounts.use_reset_link(session, token, "hash") is None
 
 
-@both_databases
+@either_database
 async def test_a_link_is_good_for_an_hour(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     path = link(chat)
     now = models.now()
@@ -94,7 +94,7 @@ async def test_a_link_is_good_for_an_hour(chat: Chat, monkeypatch: pytest.Monkey
             assert (await browser.get(path))[0] == status
 
 
-@both_databases
+@either_database
 async def test_a_link_is_worthless_when_something_came_after_it(chat: Chat) -> None:
     async with chat.browser() as browser:
         before = link(chat)

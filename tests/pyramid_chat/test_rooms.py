@@ -10,7 +10,7 @@ from yarl import URL
 
 from pyramid_chat.names import MAX_ROOM_NAME, MAX_TOPIC
 from sockjs_bridge.client import TRANSPORTS
-from tests.pyramid_chat.conftest import LOBBY, Browser, Chat, both_databases, each_transport
+from tests.pyramid_chat.conftest import LOBBY, Browser, Chat, any_transport, either_database
 
 
 async def private_room(browser: Browser, name: str = "Secret") -> int:
@@ -19,7 +19,7 @@ async def private_room(browser: Browser, name: str = "Secret") -> int:
     return room["id"]
 
 
-@both_databases
+@either_database
 async def test_who_makes_a_room_owns_it_and_hears_of_it_in_all_tabs(chat: Chat) -> None:
     async with (
         chat.browser("Ada") as browser,
@@ -87,7 +87,7 @@ async def test_a_name_may_be_of_any_script(chat: Chat, name: str) -> None:
         assert (status, room["name"]) == (201, name)
 
 
-@both_databases
+@either_database
 async def test_public_rooms_are_listed_and_joined_and_left(chat: Chat) -> None:
     async with (
         chat.browser("Ada") as at_ada,
@@ -122,7 +122,7 @@ async def test_public_rooms_are_listed_and_joined_and_left(chat: Chat) -> None:
         assert (await at_grace.post(f"/rooms/{attic}/leave"))[0] == 403
 
 
-@both_databases
+@either_database
 async def test_a_room_whose_owner_leaves_goes_to_who_is_in_it_longest(chat: Chat) -> None:
     async with (
         chat.browser("Ada") as ada,
@@ -143,7 +143,7 @@ async def test_a_room_whose_owner_leaves_goes_to_who_is_in_it_longest(chat: Chat
         assert "rename" in again["can"]
 
 
-@each_transport
+@any_transport
 async def test_all_who_hear_a_room_are_told_its_new_name(chat: Chat, transport: str) -> None:
     async with (
         chat.browser("Ada") as at_ada,
@@ -185,7 +185,7 @@ async def test_members_change_the_topic_and_only_the_owner_the_name(chat: Chat) 
         assert (await ada.post(edit, name="ATTIC"))[1]["name"] == "ATTIC"
 
 
-@both_databases
+@either_database
 async def test_a_private_room_is_heard_from_the_invitation_on(chat: Chat) -> None:
     async with (
         chat.browser("Ada") as at_ada,
@@ -224,7 +224,7 @@ async def test_only_somebody_else_can_be_invited_or_written_to(
             assert (answer[0], answer[1]["field"]) == (status, "name")
 
 
-@both_databases
+@either_database
 async def test_two_people_have_one_direct_room(chat: Chat) -> None:
     async with (
         chat.browser("Ada") as at_ada,
@@ -255,7 +255,7 @@ async def test_two_people_have_one_direct_room(chat: Chat) -> None:
             assert status == 403
 
 
-@each_transport
+@any_transport
 async def test_a_room_of_others_and_none_at_all_are_the_same(chat: Chat, transport: str) -> None:
     """Nothing that can be asked for tells them apart, or lets anything of the room through."""
     async with (
@@ -334,7 +334,7 @@ async def test_nobody_is_in_more_rooms_than_a_welcome_can_hold(chat: Chat, monke
         assert len((await ada.get("/rooms"))[1]["rooms"]) == 3
 
 
-@both_databases
+@either_database
 async def test_invitations_do_not_use_up_what_somebody_may_have(chat: Chat, monkeypatch) -> None:
     """Of one person's rooms only some wait for somebody, of all together so many."""
     monkeypatch.setattr("pyramid_chat.rooms.MAX_INVITED_BY_OWNER", 2)
@@ -371,7 +371,7 @@ async def test_invitations_do_not_use_up_what_somebody_may_have(chat: Chat, monk
         assert (await eve.post(f"/rooms/{rooms[2][0]}/invite", name="Ada"))[0] == 200
 
 
-@both_databases
+@either_database
 async def test_a_room_with_nothing_to_read_is_looked_into_too(chat: Chat, monkeypatch) -> None:
     """Who has opened all that they were invited to can be invited to more."""
     monkeypatch.setattr("pyramid_chat.rooms.MAX_INVITED_BY_OWNER", 1)
@@ -383,7 +383,7 @@ async def test_a_room_with_nothing_to_read_is_looked_into_too(chat: Chat, monkey
             assert (opened["type"], opened["room"]["unread"]) == ("opened", 0)
 
 
-@both_databases
+@either_database
 async def test_the_list_of_rooms_comes_in_pages_and_can_be_searched(
     chat: Chat, monkeypatch
 ) -> None:

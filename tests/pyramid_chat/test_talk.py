@@ -11,7 +11,15 @@ from pyramid_chat.conversation import PAGE, PAGE_SIZE
 from pyramid_chat.messages import MAX_TEXT
 from pyramid_chat.realtime import MAX_PREVIEWS
 from sockjs_bridge.client import TRANSPORTS, ConnectionClosed
-from tests.pyramid_chat.conftest import LOBBY, PATIENCE, Chat, Start, both_databases, each_transport
+from tests.pyramid_chat.conftest import (
+    LOBBY,
+    PATIENCE,
+    Chat,
+    Start,
+    any_transport,
+    each_transport,
+    either_database,
+)
 
 
 @each_transport
@@ -42,7 +50,7 @@ async def test_a_message_reaches_everybody_as_it_was_sent(chat: Chat, transport:
         assert answer["version"] == 2
 
 
-@each_transport
+@any_transport
 async def test_history_loads_backwards_page_by_page(chat: Chat, transport: str) -> None:
     async with chat.visit("Ada", transport) as ada:
         chat.add_messages(ada.id, 2 * PAGE + 3)
@@ -60,7 +68,7 @@ async def test_history_loads_backwards_page_by_page(chat: Chat, transport: str) 
         assert numbers == list(range(1, 2 * PAGE + 4))
 
 
-@each_transport
+@any_transport
 async def test_since_tells_what_was_missed_by_version(chat: Chat, transport: str) -> None:
     async with chat.visit("Ada", transport) as ada:
         chat.add_messages(ada.id, PAGE + 10)
@@ -91,7 +99,7 @@ async def test_a_page_of_long_messages_is_bounded_in_bytes(chat: Chat) -> None:
         assert page["version"] == len(page["messages"])
 
 
-@both_databases
+@either_database
 async def test_many_who_talk_at_once_are_heard_in_one_order_without_gaps(chat: Chat) -> None:
     people, each = 20, 5
     transports = [TRANSPORTS[index % len(TRANSPORTS)] for index in range(people)]
@@ -143,7 +151,7 @@ async def _talk(person, texts: list[str]) -> None:
                 break
 
 
-@both_databases
+@either_database
 async def test_a_message_that_is_sent_again_is_there_once(chat: Chat) -> None:
     async with chat.visit("Ada") as ada, chat.visit("Grace") as grace:
         said = await ada.say("once", key="k1")
@@ -156,7 +164,7 @@ async def test_a_message_that_is_sent_again_is_there_once(chat: Chat) -> None:
         assert [e for e in await grace.heard() if e["type"] == "message"] == []
 
 
-@both_databases
+@either_database
 async def test_two_tabs_that_send_the_same_message_at_once_make_one(chat: Chat) -> None:
     async with (
         chat.browser("Ada") as browser,
@@ -169,7 +177,7 @@ async def test_two_tabs_that_send_the_same_message_at_once_make_one(chat: Chat) 
             assert answers[0]["version"] == number
 
 
-@both_databases
+@either_database
 async def test_a_key_of_another_room_is_refused_even_at_once(chat: Chat) -> None:
     async with chat.browser("Ada") as browser, browser.connect() as one, browser.connect() as two:
         _, room = await browser.post("/rooms", name="Other", topic="", kind="public")
@@ -183,7 +191,7 @@ async def test_a_key_of_another_room_is_refused_even_at_once(chat: Chat) -> None
         assert sum(p["version"] for p in page) == 5
 
 
-@both_databases
+@either_database
 async def test_its_author_edits_and_deletes_a_message(chat: Chat) -> None:
     async with chat.visit("Ada") as ada, chat.visit("Grace") as grace:
         await ada.say("helo")
@@ -219,7 +227,7 @@ async def test_nobody_changes_what_others_have_said_or_what_there_is_not(chat: C
         assert (await mallory.ask("history", room=LOBBY))["messages"] == [said]
 
 
-@each_transport
+@any_transport
 async def test_presence_counts_people_not_tabs(chat: Chat, transport: str) -> None:
     async with chat.visit("Ada") as ada:
         assert ada.welcome["online"] == [ada.id]
@@ -252,7 +260,7 @@ async def test_presence_is_right_after_a_storm_of_tabs(chat: Chat) -> None:
         assert all(event["online"] is (index % 2 == 0) for index, event in enumerate(events))
 
 
-@each_transport
+@any_transport
 async def test_others_in_the_room_hear_who_is_typing(chat: Chat, transport: str) -> None:
     async with (
         chat.visit("Ada", transport) as ada,
@@ -273,7 +281,7 @@ async def test_others_in_the_room_hear_who_is_typing(chat: Chat, transport: str)
             assert "typing" not in [event["type"] for event in await person.heard()]
 
 
-@both_databases
+@either_database
 async def test_unread_messages_are_counted_until_they_are_read(chat: Chat) -> None:
     chat.add_user("Grace")
     async with chat.visit("Ada") as ada:
@@ -309,7 +317,7 @@ async def test_no_more_unread_messages_are_counted_than_matter(chat: Chat, monke
         assert grace.welcome["rooms"][0]["unread"] == 5
 
 
-@both_databases
+@either_database
 async def test_after_a_restart_everything_is_there(start: Start) -> None:
     with start() as chat:
         async with chat.browser("Ada") as browser, browser.connect() as ada:
@@ -325,7 +333,7 @@ async def test_after_a_restart_everything_is_there(start: Start) -> None:
             assert (await ada.say("and on"))["version"] == 4
 
 
-@each_transport
+@any_transport
 async def test_a_public_room_can_be_looked_at_before_one_joins(chat: Chat, transport: str) -> None:
     async with (
         chat.browser("Ada") as at_ada,
@@ -375,7 +383,7 @@ async def test_only_so_many_rooms_are_looked_at_at_once(chat: Chat) -> None:
         assert (await grace.ask("open", "opened", room=ids[-1]))["type"] == "opened"
 
 
-@each_transport
+@any_transport
 async def test_signing_out_closes_the_connections_of_that_browser(
     chat: Chat, transport: str
 ) -> None:
