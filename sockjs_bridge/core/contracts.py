@@ -17,6 +17,7 @@ from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
+from sockjs_bridge.native import mypyc_attr
 
 S_contra = TypeVar("S_contra", contravariant=True)
 
@@ -77,6 +78,7 @@ class Timed(Protocol):
 _KEYS: Final = itertools.count(1)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Peer:
     """The other end of a connection.
 

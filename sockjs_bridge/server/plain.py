@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import httptools
 
@@ -63,7 +63,7 @@ class Head:
     __slots__ = ("headers", "method", "raw_headers", "raw_path", "upgrades", "url")
 
     #: No other is plain.
-    version = (1, 1)
+    version: ClassVar[tuple[int, int]] = (1, 1)
 
     method: str
     raw_path: str
