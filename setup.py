@@ -1,7 +1,5 @@
 """What setup.cfg cannot say: the modules that a compiled build makes machine code of."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -9,6 +7,6 @@ from setuptools import setup
 
 sys.path.insert(0, str(Path(__file__).parent / "buildtools"))
 
-from compiled import extensions
+from compiled import extensions  # noqa: E402
 
 setup(ext_modules=extensions())

@@ -1,13 +1,15 @@
 """The compiled build: which modules mypyc makes machine code of, and where that is put.
 
-There is one source. What is not compiled, or where no compiler is, runs from it as ever::
+There is one source. What is not compiled runs from it as ever, and so does all of it where no
+compiler is::
 
     SOCKJS_BRIDGE_COMPILE=1 pip wheel .     a wheel of this platform and this Python
     python -m buildtools.compiled           in this checkout, beside the sources
     python -m buildtools.compiled --copy    in a copy, below build/compiled
     python -m buildtools.compiled --remove  removes what the second one has made
 
-A module beside its library is not read: whoever changes it builds again, or removes the library.
+A module is not read where its library is beside it: whoever changes it builds again, or removes
+the libraries.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +34,7 @@ COPY = ROOT / "build" / "compiled"
 WANTED = "SOCKJS_BRIDGE_COMPILE"
 #: What a compiled build needs beside the others.
 REQUIRED = "mypy>=2.4,<3"
-#: The library that holds all of the machine code; each module's own only names it.
+#: The library that holds all of the machine code; that of a module only names it.
 LIBRARY = "sockjs_bridge._compiled"
 
 #: What is compiled, below ``sockjs_bridge``.
@@ -49,12 +52,10 @@ MODULES = (
     "core/history",
     "core/hub",
     "core/inbound",
-    "core/joined",
     "core/manager",
     "core/outbound",
     "core/outbox",
     "core/presence",
-    "core/presences",
     "core/protocol",
     "core/readiness",
     "core/repeats",
@@ -112,10 +113,9 @@ MODULES = (
 
 #: What a copy needs not have, or makes itself.
 _LEFT_OUT = shutil.ignore_patterns(
-    *(".*", "*.egg-info", "*.pyc", "*.so", "__pycache__", "build", "dist", "htmlcov"),
-    *("node_modules", "chat.sqlite*", "chat.secret"),
+    *(".git", ".venv", ".*_cache", ".coverage*", ".hypothesis", "*.egg-info", "*.pyc", "*.so"),
+    *("__pycache__", "build", "chat.secret", "chat.sqlite*", "dist", "htmlcov", "node_modules"),
 )
-_STAMP = ".compiled"
 
 
 def wanted() -> bool:
@@ -124,63 +124,70 @@ def wanted() -> bool:
 
 
 def extensions() -> list[Any]:
-    """Returns what setuptools is to build: nothing, where no compiled build is asked for."""
+    """Returns what setuptools is to build: nothing, unless a compiled build is asked for."""
     if not wanted():
         return []
     from mypyc.build import mypycify
 
     return mypycify(
         [
-            # What is strict is checked by `make lint`. Libraries count as unknown, so that a build
-            # does not depend on what is installed beside it.
+            # Types are checked by `make lint`. Here no library is known, so that a build does not
+            # depend on what is installed beside it.
             *("--config-file=", "--no-site-packages", "--ignore-missing-imports"),
-            *("--follow-imports=silent", "--no-warn-unused-ignores"),
+            "--follow-imports=silent",
             *(f"sockjs_bridge/{module}.py" for module in MODULES),
         ],
         group_name=LIBRARY,
-        opt_level=os.environ.get("SOCKJS_BRIDGE_OPTIMIZE", "3"),
         debug_level="0",
     )
 
 
-def build(folder: Path, optimize: int = 3) -> None:
-    """Builds in a checkout or a copy, unless what is there was made of these sources.
+def build(folder: Path = ROOT) -> Path:
+    """Builds a wheel, and puts its libraries beside the sources, unless that was done before.
 
     Args:
-        folder: the one.
-        optimize: as the compiler of C has it; the tests need no quick code, but soon.
+        folder: a checkout, or a copy of one.
+
+    Returns:
+        The wheel.
 
     Raises:
-        SystemExit: the compiler failed; it has said why.
+        SystemExit: the compiler failed; the text says why.
     """
-    stamp, digest = folder / _STAMP, _digest(folder, optimize)
-    if stamp.is_file() and stamp.read_text() == digest and any(libraries(folder)):
-        return
-    stamp.unlink(missing_ok=True)
-    remove(folder)
-    environment = {**os.environ, WANTED: "1", "SOCKJS_BRIDGE_OPTIMIZE": str(optimize)}
-    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
-    built = subprocess.run(
+    wheels, digest = folder / "build" / "wheel", _digest(folder)
+    stamp = wheels / "made-of.txt"
+    if not (stamp.is_file() and stamp.read_text() == digest and any(libraries(folder))):
+        remove(folder)
+        shutil.rmtree(wheels, ignore_errors=True)
+        _make_wheel(folder, wheels)
+        with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel:
+            wheel.extractall(folder, [name for name in wheel.namelist() if name.endswith(".so")])
+        stamp.write_text(digest)
+    return next(wheels.glob("*.whl"))
+
+
+def _make_wheel(folder: Path, wheels: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"),
+        *("--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), "."),
+    ]
+    made = subprocess.run(
         command,
         cwd=folder,
-        env=environment,
+        env={**os.environ, WANTED: "1"},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    if built.returncode:
-        raise SystemExit(f"{built.stdout.strip()}\nerror: mypyc or the compiler of C failed")
-    stamp.write_text(digest)
+    if made.returncode:
+        raise SystemExit(f"{made.stdout.strip()}\nerror: the compiled build failed")
 
 
-def copy(optimize: int = 1) -> Path:
-    """Builds in a copy of this checkout, and returns where that is.
-
-    What has not changed is not copied again, so that little is compiled again.
-    """
+def copy() -> Path:
+    """Builds in a copy of this checkout, and returns where that is."""
     COPY.mkdir(parents=True, exist_ok=True)
     _mirror(ROOT, COPY)
-    build(COPY, optimize)
+    build(COPY)
     return COPY
 
 
@@ -195,24 +202,22 @@ def remove(folder: Path = ROOT) -> None:
         library.unlink()
 
 
-def _digest(folder: Path, optimize: int) -> str:
-    """Returns what stands for all that a build is made of."""
-    whole = hashlib.sha256(f"{sys.version} {version('mypy')} {optimize}".encode())
-    for file in [*sorted((folder / "sockjs_bridge").rglob("*.py")), Path(__file__)]:
+def _digest(folder: Path) -> str:
+    """Returns what stands for all that the libraries are made of."""
+    whole = hashlib.sha256(f"{sys.version} {version('mypy')}".encode())
+    for file in [Path(__file__), *sorted((folder / "sockjs_bridge").rglob("*.py"))]:
         whole.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return whole.hexdigest()
 
 
 def _mirror(source: Path, target: Path) -> None:
     """Makes a folder like another one, apart from what is built in it."""
-    here = sorted(os.listdir(source))
-    left_out = _LEFT_OUT(str(source), here)
-    wanted = {name for name in here if name not in left_out}
-    there = set(os.listdir(target))
-    for name in there - wanted - _LEFT_OUT(str(target), sorted(there)):
+    here, there = os.listdir(source), os.listdir(target)
+    kept = set(here) - _LEFT_OUT(str(source), here)
+    for name in set(there) - kept - _LEFT_OUT(str(target), there):
         gone = target / name
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    for name in wanted:
+    for name in kept:
         old, new = source / name, target / name
         if old.is_dir():
             new.mkdir(exist_ok=True)
@@ -232,7 +237,7 @@ def main() -> None:
     elif options.copy:
         print(copy())
     else:
-        build(ROOT)
+        build()
 
 
 if __name__ == "__main__":
