@@ -7,6 +7,6 @@ from setuptools import setup
 
 sys.path.insert(0, str(Path(__file__).parent / "buildtools"))
 
-from compiled import extensions  # noqa: E402
+from compiled import extensions
 
 setup(ext_modules=extensions())

@@ -88,13 +88,8 @@ def ours(app: str = "main") -> Installed:
 
 def _ours_compiled() -> Installed:
     """Returns our server from a compiled copy, which is built where a source has changed."""
-    from buildtools import compiled
-
-    try:
-        folder = compiled.copy()
-    except SystemExit as error:
-        raise Lacking(str(error)) from None
-    return replace(ours(), folder=folder)
+    _run(ROOT, sys.executable, "-m", "buildtools.compiled", "--copy")
+    return replace(ours(), folder=ROOT / "build" / "compiled")
 
 
 def _ours_cluster() -> Installed:

@@ -138,6 +138,7 @@ def extensions() -> list[Any]:
             *(f"sockjs_bridge/{module}.py" for module in MODULES),
         ],
         group_name=LIBRARY,
+        opt_level="2",
         debug_level="0",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sockjs_bridge.native import COMPILED as compiled
+from sockjs_bridge.native import COMPILED
 
 if TYPE_CHECKING:
     from sockjs_bridge.cluster.publish import publish
@@ -59,6 +59,9 @@ __all__ = (
     "websocket_view",
 )
 __version__ = "0.1.0"
+
+#: Whether a part of the package runs as machine code; False where all of it is interpreted.
+compiled: bool = COMPILED
 
 _MODULES = {
     "AsyncWebSocket": "pyramid.connections",

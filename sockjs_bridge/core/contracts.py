@@ -1,8 +1,7 @@
 """Every seam of the core: who calls whom, in which thread, and what may call back when.
 
-Where nothing else is said, everything is called on the loop, and nothing here may block. In the
-order of what a session stands between: time, the server, the application, the place where it
-lives, and the others that hear the same. What is counted: `monitor`.
+Where nothing else is said, everything is called on the loop, and nothing here may block. In order:
+time, server, application, where a session lives, who hears the same. What is counted: `monitor`.
 """
 
 from __future__ import annotations
@@ -333,8 +332,7 @@ class Recipient(Member, Timed, Protocol):
     def flush(self, shared: Frames | None = None) -> None:
         """Writes what waits to the receiver, as far as it takes it.
 
-        Args:
-            shared: frames that others have made in this tick.
+        ``shared`` has frames that others have made in this tick.
         """
         raise NotImplementedError
 
