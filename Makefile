@@ -109,8 +109,12 @@ compiled: $(TEST)
 plain: $(BIN)/python
 	$(BIN)/python -m buildtools.compiled --remove
 
-# The copy is built again where a source has changed. What the application sees is the same over both
-# readers and behind a balancer: one of them is enough.
+# The copy is built again where a source has changed. What an application sees is the same over both
+# readers and behind a balancer: one of them is enough; and of whole servers, what strains the
+# compiled parts.
+COMPILED_TESTS = tests/core tests/resume tests/endpoint tests/conformance $(addprefix \
+  tests/integration/test_,$(addsuffix .py,bad_input chaos history presence resume_network \
+  resume_styles stop))
 COMPILED = $(CURDIR)/build/compiled
 test-compiled: $(TEST)
 	$(BIN)/python -m buildtools.compiled --copy
@@ -118,7 +122,7 @@ test-compiled: $(TEST)
 	  $(CURDIR)/$(BIN)/python -c 'import sockjs_bridge; assert sockjs_bridge.compiled' && \
 	  $(CURDIR)/$(BIN)/python -m pytest -n 2 --dist loadscope --hypothesis-profile=check \
 	    -m 'not interpreted' -k 'not (haproxy or nginx or reference)' \
-	    tests/core tests/resume tests/endpoint tests/conformance tests/integration
+	    $(COMPILED_TESTS)
 
 # Each in an environment of its own, below build.
 test-pythons: | browser-files
