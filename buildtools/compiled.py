@@ -40,7 +40,8 @@ LIBRARY = "sockjs_bridge._compiled"
 #: What is compiled, by the folder of ``sockjs_bridge``. A class that interpreted ones inherit from
 #: is marked with ``mypyc_attr(allow_interpreted_subclasses=True)``. One that inherits from a class
 #: of Python's, ``Generic`` too, must not be referred to weakly: mypyc 2.4 leaves such a reference
-#: as it is when the object is gone. What is left out, and why:
+#: as it is when the object is gone. And no slice of bytes may end before it begins: that raises a
+#: SystemError there. What is left out, and why:
 #:
 #: - core/joined, core/presences, core/monitor: classes of cluster/, ops/ and pyramid/, interpreted,
 #:   inherit from theirs, and no message needs them.
