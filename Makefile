@@ -4,6 +4,8 @@
 # make test   everything that can be checked; COVERAGE=1: and how much of the code ran;
 #             FULL=1: every combination of parameters, over both readers, many more random examples;
 #             without it cases take turns in browsers, databases and balancers (tests/selection.py)
+# make compiled  machine code beside the sources, in this checkout; make plain: without it again
+# make test-compiled  a part of the tests once more, in a copy that is compiled
 # make test-pythons  the tests that need no server, by each later Python that is there
 # make docs   the documentation, in build/docs
 # make bench  how this server compares with others; make bench-short: a first look;
@@ -20,7 +22,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 NODE_MODULES = js/node_modules/.package-lock.json
 LOCK = js/package.json js/package-lock.json
-BUILD = setup.cfg pyproject.toml buildtools/build_backend.py
+BUILD = setup.cfg setup.py pyproject.toml buildtools/build_backend.py
 
 # A stamp per set of requirements: what is up to date is not installed again.
 DEMO = $(VENV)/.installed-demo
@@ -60,7 +62,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Trio has one for Hypothesis, and each worker would import all of it for nothing.
 export HYPOTHESIS_NO_PLUGINS = 1
 
-.PHONY: demo demo-cluster check test test-js test-js-units compiled test-units test-pythons test-browsers test-python coverage lint format docs bench bench-short bench-stalls bench-killed bench-capacity proxies browser-files programs dist clean
+.PHONY: demo demo-cluster check test test-js test-js-units bytecode test-units compiled plain test-compiled test-pythons test-browsers test-python coverage lint format docs bench bench-short bench-stalls bench-killed bench-capacity proxies browser-files programs dist clean
 
 demo: $(DEMO)
 	@# Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
@@ -74,7 +76,7 @@ check: $(TEST) $(NODE_MODULES)
 	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js-units test-units
 
 test:
-	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js programs compiled
+	@$(MAKE) --no-print-directory -j3 --output-sync=target lint test-js programs bytecode
 	@$(MAKE) --no-print-directory -j2 test-browsers test-python
 	$(if $(COVERAGE),@$(MAKE) --no-print-directory coverage)
 
@@ -96,11 +98,32 @@ test-js-units: $(NODE_MODULES)
 
 # By one process: of a fresh checkout each worker would compile all of the tests. What is wrong with
 # them, their run tells.
-compiled: $(TEST)
+bytecode: $(TEST)
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 
 test-units: $(TEST)
 	$(BIN)/python -m pytest $(UNITS)
+
+compiled: $(TEST)
+	$(BIN)/python -m buildtools.compiled
+
+plain: $(BIN)/python
+	$(BIN)/python -m buildtools.compiled --remove
+
+# The copy is built again where a source has changed. What an application sees is the same over both
+# readers and behind a balancer: one of them is enough; and of whole servers, what strains the
+# compiled parts.
+COMPILED_TESTS = tests/core tests/resume tests/endpoint tests/conformance $(addprefix \
+  tests/integration/test_,$(addsuffix .py,bad_input chaos history presence resume_network \
+  resume_styles stop))
+COMPILED = $(CURDIR)/build/compiled
+test-compiled: $(TEST)
+	$(BIN)/python -m buildtools.compiled --copy
+	cd $(COMPILED) && export PYTHONPATH=$(COMPILED) && \
+	  $(CURDIR)/$(BIN)/python -c 'import sockjs_bridge; assert sockjs_bridge.compiled' && \
+	  $(CURDIR)/$(BIN)/python -m pytest -n 2 --dist loadscope --hypothesis-profile=check \
+	    -m 'not interpreted' -k 'not (haproxy or nginx or reference)' \
+	    $(COMPILED_TESTS)
 
 # Each in an environment of its own, below build.
 test-pythons: | browser-files
@@ -161,6 +184,7 @@ programs:
 clean:
 	rm -rf $(VENV) js/node_modules js/.built sockjs_bridge/static pyramid_chat/static/dist
 	rm -rf build dist *.egg-info
+	find sockjs_bridge -name '*.so' -delete
 	rm -rf .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

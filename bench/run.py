@@ -87,7 +87,15 @@ REDIS_TIME = 5
 RESUMABLE = ", ".join(server.name for server in SERVERS.values() if server.resumable)
 
 FULL = Plan(
-    peers=("ours", "ours-reference", "sockjs-node", "aio-libs", "tornado", "limit"),
+    peers=(
+        "ours",
+        "ours-compiled",
+        "ours-reference",
+        "sockjs-node",
+        "aio-libs",
+        "tornado",
+        "limit",
+    ),
     loads=(*LOADS, *GROWTH, *CLUSTER),
     reps=3,
     seconds=2,

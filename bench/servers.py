@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,10 +41,12 @@ class Installed:
         command: what starts it; ``{port}`` stands for the port, and ``{redis}`` for the socket of a
             Redis.
         versions: what it is made of.
+        folder: where Python finds our packages.
     """
 
     command: list[str | Path]
     versions: dict[str, str]
+    folder: Path = ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,12 @@ def ours(app: str = "main") -> Installed:
     return Installed(
         [pserve, f"--app-name={app}", BENCH / "ours.ini", "http_port={port}"], versions
     )
+
+
+def _ours_compiled() -> Installed:
+    """Returns our server from a compiled copy, which is built where a source has changed."""
+    _run(ROOT, sys.executable, "-m", "buildtools.compiled", "--copy")
+    return replace(ours(), folder=ROOT / "build" / "compiled")
 
 
 def _ours_cluster() -> Installed:
@@ -137,6 +145,7 @@ SERVERS = {
     server.name: server
     for server in (
         Server("ours", ours, resumable=True),
+        Server("ours-compiled", _ours_compiled, resumable=True),
         Server("ours-reference", partial(ours, "reference")),
         Server("ours-tm", partial(ours, "tm")),
         Server("ours-cluster", _ours_cluster, resumable=True, clustered=True),
@@ -233,7 +242,7 @@ def running(
     environment = {
         **os.environ,
         "NODE_ENV": "production",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(installed.folder),
         # Pyramid 2.1 imports pkg_resources, which says at every start that it is deprecated.
         "PYTHONWARNINGS": "ignore",
     }

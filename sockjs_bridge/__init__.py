@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sockjs_bridge.native import COMPILED
+
 if TYPE_CHECKING:
     from sockjs_bridge.cluster.publish import publish
     from sockjs_bridge.cluster.store import StoreError
@@ -50,12 +52,16 @@ __all__ = (
     "add_sockjs_rooms",
     "add_sockjs_route",
     "add_websocket_view",
+    "compiled",
     "get_session_manager",
     "includeme",
     "publish",
     "websocket_view",
 )
 __version__ = "0.1.0"
+
+#: Whether a part of the package runs as machine code; False where all of it is interpreted.
+compiled: bool = COMPILED
 
 _MODULES = {
     "AsyncWebSocket": "pyramid.connections",

@@ -6,12 +6,14 @@ import heapq
 import itertools
 import json
 import re
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 
+import sockjs_bridge
 from sockjs_bridge.core.contracts import Peer
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.manager import Manager
@@ -41,6 +43,21 @@ TEXT = st.lists(
     ),
     max_size=4,
 ).map("".join)
+
+
+class Mark:
+    """Is gone when what has it is."""
+
+
+def weak_reference(something: Any) -> Callable[[], object]:
+    """Return what tells whether an object is still there, as a weak reference does.
+
+    One to an object of a compiled class is not cleared when that is gone (mypyc 2.4).
+    """
+    if not sockjs_bridge.compiled:
+        return weakref.ref(something)
+    mark = something.mark = Mark()
+    return weakref.ref(mark)
 
 
 def utf16(text: str) -> bytes:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 #: From the ground to the top. Folders side by side on a floor do not know each other.
 FLOORS = (
-    {"errors", "ini", "later", "logs"},
+    {"errors", "ini", "later", "logs", "native"},
     {"core"},
     {"resume"},
     {"endpoint"},

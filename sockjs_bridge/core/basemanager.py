@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from sockjs_bridge.core.contracts import Recipient
 from sockjs_bridge.core.flusher import Flusher
@@ -76,7 +76,7 @@ class BaseManager(Generic[S]):
     """
 
     #: How many sessions are ended in one go, so that many cannot hold up the loop.
-    BATCH = 100
+    BATCH: ClassVar[int] = 100
 
     def __init__(self, settings: Settings, hub: Hub) -> None:
         self.settings = settings

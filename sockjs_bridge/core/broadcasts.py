@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from typing import ClassVar
 
 from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.frames import Batch, Place, placed
@@ -98,7 +99,7 @@ class Broadcasts:
     """
 
     #: How many sessions are written in one go, so that many cannot hold up the loop.
-    BATCH = 100
+    BATCH: ClassVar[int] = 100
 
     def __init__(self, clock: Clock, monitor: Monitor) -> None:
         self._clock = clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 from functools import partial
+from typing import ClassVar
 
 from sockjs_bridge.core.contracts import Clock, Timed
 
@@ -27,15 +28,15 @@ class DeadlineWheel:
 
     #: Slots a second: the time of one is divided by this, not multiplied by `GRANULARITY`, whose
     #: rounding would put it behind a loop's clock that counts whole milliseconds (uvloop's).
-    PER_SECOND = 20
+    PER_SECOND: ClassVar[int] = 20
     #: Seconds.
-    GRANULARITY = 1 / PER_SECOND
+    GRANULARITY: ClassVar[float] = 1 / PER_SECOND
     #: How many objects are called in one go, so that many cannot hold up the loop.
-    BATCH = 100
+    BATCH: ClassVar[int] = 100
     #: Seconds by which a turn is late after a standstill.
-    LATE = GRANULARITY / 2
+    LATE: ClassVar[float] = GRANULARITY / 2
     #: Seconds in which all that arrived during a standstill is read.
-    GRACE = 1.0
+    GRACE: ClassVar[float] = 1.0
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

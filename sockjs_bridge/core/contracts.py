@@ -1,8 +1,7 @@
 """Every seam of the core: who calls whom, in which thread, and what may call back when.
 
-Where nothing else is said, everything is called on the loop, and nothing here may block. In the
-order of what a session stands between: time, the server, the application, the place where it
-lives, and the others that hear the same. What is counted: `monitor`.
+Where nothing else is said, everything is called on the loop, and nothing here may block. In order:
+time, server, application, where a session lives, who hears the same. What is counted: `monitor`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.presence import Presence
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.transports import Transport
+from sockjs_bridge.native import mypyc_attr
 
 S_contra = TypeVar("S_contra", contravariant=True)
 
@@ -77,6 +77,7 @@ class Timed(Protocol):
 _KEYS: Final = itertools.count(1)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Peer:
     """The other end of a connection.
 
@@ -331,8 +332,7 @@ class Recipient(Member, Timed, Protocol):
     def flush(self, shared: Frames | None = None) -> None:
         """Writes what waits to the receiver, as far as it takes it.
 
-        Args:
-            shared: frames that others have made in this tick.
+        ``shared`` has frames that others have made in this tick.
         """
         raise NotImplementedError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import ClassVar
 
 from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.frames import Frames
@@ -21,9 +22,9 @@ class Flusher:
     """
 
     #: How many sessions are written in one go, so that many cannot hold up the loop.
-    BATCH = 100
+    BATCH: ClassVar[int] = 100
     #: How many frames are kept for those of a tick that are written later.
-    SHARED = 1000
+    SHARED: ClassVar[int] = 1000
 
     def __init__(self, clock: Clock, watch: Callable[[Recipient], object]) -> None:
         self._clock = clock

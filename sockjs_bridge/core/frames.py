@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sockjs_bridge.core.transports import Transport
+from sockjs_bridge.native import mypyc_attr
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Place:
     number: int
 
 
+@mypyc_attr(native_class=False)
 class Placed(bytes):
     """An encoded message that has a place: bytes as any other for who does not ask for it.
 
@@ -131,7 +134,7 @@ class Batch(Frames):
     __slots__ = ("_encoded", "_size", "packages", "places", "texts")
 
     #: Characters of text that wait together, unless it is one message.
-    MAX_SIZE = 2**16
+    MAX_SIZE: ClassVar[int] = 2**16
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sockjs_bridge.core.contracts import Clock, Recipient
 from sockjs_bridge.core.presence import Presence
@@ -40,7 +40,7 @@ class Presences:
     #: Whether each stay is looked at, not only those that are announced.
     thorough = False
     #: How many members of a room hear of somebody in one go, so that many cannot hold up the loop.
-    BATCH = 100
+    BATCH: ClassVar[int] = 100
 
     def __init__(self, rooms: Rooms[Recipient], signals: Signals, node: str = "") -> None:
         self._rooms = rooms

@@ -68,7 +68,7 @@ class _Asked:
     peer: Peer
     carried: int
     at: float
-    rest: object
+    rest: str | bytes
 
 
 class RepeatMemory:
@@ -190,7 +190,7 @@ class RepeatMemory:
         if _is_time(tag) or any(other.tag == tag for other in others):
             self._counts = False
 
-    def _asked(self, tag: str, peer: Peer, rest: object) -> _Asked:
+    def _asked(self, tag: str, peer: Peer, rest: str | bytes) -> _Asked:
         return _Asked(tag, peer, peer.carried, self._now(), rest)
 
     def _came_again(self, first: _Asked) -> bool:

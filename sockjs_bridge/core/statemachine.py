@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
+
+from sockjs_bridge.native import mypyc_attr
 
 S = TypeVar("S", bound=enum.Enum)
 E = TypeVar("E", bound=enum.Enum)
@@ -17,6 +19,7 @@ class TableEnum(enum.Enum):
     __hash__ = object.__hash__
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class StateMachine(Generic[S, E]):
     """What has a state. A subclass says where it begins, and by which table it moves on.
 
@@ -26,12 +29,13 @@ class StateMachine(Generic[S, E]):
 
     __slots__ = ("state",)
 
-    _initial: S
+    # No class variable has the type of a subclass's parameter.
+    _initial: ClassVar[Any]
     #: What follows; an event that is missing for a state is passed over there.
-    _table: Mapping[tuple[S, E], S]
+    _table: ClassVar[Mapping[tuple[Any, Any], Any]]
 
     def __init__(self) -> None:
-        self.state = self._initial
+        self.state: S = self._initial
 
     def _enter(self, event: E) -> S | None:
         """Moves on.
@@ -40,7 +44,7 @@ class StateMachine(Generic[S, E]):
             The state before; None where the event means nothing there.
         """
         before = self.state
-        state = self._table.get((before, event))
+        state: S | None = self._table.get((before, event))
         if state is None:
             return None
         self.state = state

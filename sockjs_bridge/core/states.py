@@ -108,7 +108,8 @@ class States(StateMachine[State, Event]):
 
     __slots__ = ("over", "reception")
 
-    _initial, _table = NEW, TRANSITIONS
+    _initial = NEW
+    _table = TRANSITIONS
 
     def __init__(self) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from sockjs_bridge.core import protocol
@@ -54,7 +54,7 @@ class Endpoints:
     """
 
     #: How many base paths are remembered, and how many that are none: each poll and page asks.
-    REMEMBERED = 1000
+    REMEMBERED: ClassVar[int] = 1000
 
     def __init__(
         self,

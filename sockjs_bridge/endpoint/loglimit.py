@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import ClassVar
 
 
 class LogLimit:
@@ -13,8 +14,8 @@ class LogLimit:
         REMEMBERED: how many things are logged in that time.
     """
 
-    INTERVAL = 60.0
-    REMEMBERED = 100
+    INTERVAL: ClassVar[float] = 60.0
+    REMEMBERED: ClassVar[int] = 100
 
     def __init__(self) -> None:
         # When each was logged; the first is the oldest.

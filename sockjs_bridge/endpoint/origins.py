@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from sockjs_bridge.endpoint.loglimit import LogLimit
@@ -93,7 +94,7 @@ class RefusedOrigins:
     """
 
     #: Characters of an origin, and of a host.
-    SHOWN = 200
+    SHOWN: ClassVar[int] = 200
 
     def __init__(self, name: str, allowed: Sequence[str]) -> None:
         self._name = name

@@ -7,6 +7,7 @@ from typing import Protocol
 from sockjs_bridge.core.claim import Claim
 from sockjs_bridge.core.contracts import Handler, Owner, Receiver, Recipient
 from sockjs_bridge.core.transports import Transport
+from sockjs_bridge.native import mypyc_attr
 from sockjs_bridge.resume.frames import Replaced
 
 
@@ -82,6 +83,7 @@ class Resident(Recipient, Protocol):
         raise NotImplementedError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ResumeMonitor:
     """What is counted beside `Monitor`; by default nothing is. Everything is called on the loop."""
 

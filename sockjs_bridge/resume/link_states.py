@@ -60,4 +60,5 @@ class LinkLife(StateMachine[LinkState, LinkEvent]):
 
     __slots__ = ()
 
-    _initial, _table = LinkState.WAITING, LINK_TRANSITIONS
+    _initial = LinkState.WAITING
+    _table = LINK_TRANSITIONS

@@ -124,4 +124,5 @@ class Life(StateMachine[State, Event]):
 
     __slots__ = ()
 
-    _initial, _table = State.NEW, TRANSITIONS
+    _initial = State.NEW
+    _table = TRANSITIONS

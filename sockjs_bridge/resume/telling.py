@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import Final
+from typing import ClassVar, Final
 
 from sockjs_bridge.core.contracts import Clock
 from sockjs_bridge.resume.contracts import Resident
@@ -28,7 +28,7 @@ class Telling:
     """
 
     #: How many sessions are called in one go, so that many cannot hold up the loop.
-    BATCH = 100
+    BATCH: ClassVar[int] = 100
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

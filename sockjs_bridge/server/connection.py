@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import ClassVar, cast
 
 from aiohttp import web
 
 from sockjs_bridge.endpoint.outcomes import Answer
+from sockjs_bridge.native import mypyc_attr
 from sockjs_bridge.server import aiohttp_parts, http1
 from sockjs_bridge.server.activity import Activity
 from sockjs_bridge.server.addresses import Addresses
@@ -22,6 +23,7 @@ from sockjs_bridge.server.states import DEFERRALS, HOLD, KEEPING, READING, Event
 _TAKEN, _ANSWERED, _LOST = Event.TAKEN, Event.ANSWERED, State.LOST
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PeerConnection(Ownership, asyncio.Protocol):
     """The protocol of one connection, from its first byte to its end, or to the 101.
 
@@ -53,7 +55,7 @@ class PeerConnection(Ownership, asyncio.Protocol):
         *("receiver", "relays", "request", "slot", "transport"),
     )
 
-    relayed = False
+    relayed: ClassVar[bool] = False
 
     addresses: Addresses
     flow: Flow

@@ -172,12 +172,11 @@ class FrameReader:
             BrokenFrame: the client broke the protocol; there is nothing more to be read.
         """
         while True:
-            if self._left is None:
-                frame = self._head()
-                if self._left is None:
-                    break
+            frame = None if self._begun() else self._head()
+            if not self._begun():
+                break
             frame = self._payload()
-            if frame is not None or self._left is not None:
+            if frame is not None or self._begun():
                 break
         if frame is None or self._at == len(self._data):
             # Only what is missing something is kept.
@@ -185,6 +184,10 @@ class FrameReader:
             self._at = 0
             self.empty = not self._data
         return frame
+
+    def _begun(self) -> bool:
+        """Tells whether a frame's payload is under way."""
+        return self._left is not None
 
     def _head(self) -> Frame | None:
         """Reads the head of a frame, all of it where it is a control frame (5.2)."""

@@ -27,7 +27,7 @@ class LoopClock:
         self.time = loop.time
         self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._scheduled = False
-        self._thread = threading.get_ident()
+        self._own_thread = threading.get_ident()
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Calls back at the end of the loop's present tick."""
@@ -43,7 +43,7 @@ class LoopClock:
         Threads share one queue and one wake-up of the loop, which costs a hundredth of waking it
         for each call. After the loop's end nothing happens.
         """
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._own_thread:
             try:
                 callback(*arguments)
             except Exception:

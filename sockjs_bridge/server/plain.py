@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import httptools
 
@@ -63,7 +63,7 @@ class Head:
     __slots__ = ("headers", "method", "raw_headers", "raw_path", "upgrades", "url")
 
     #: No other is plain.
-    version = (1, 1)
+    version: ClassVar[tuple[int, int]] = (1, 1)
 
     method: str
     raw_path: str
@@ -121,12 +121,10 @@ class PlainRequest:
         # of headers and what they say took half of the time of a poll.
         line = _LINE.match(data)
         form = b""
-        if line is not None:
-            # The line's own end may begin the head's.
-            begin = line.end()
-            end = data.find(b"\r\n\r\n", begin - 2) + 4
+        # The line's own end may begin the head's.
+        if line is not None and (end := data.find(b"\r\n\r\n", line.end() - 2) + 4) > 3:
             # No path has a blank: what is of the path, and what of the headers, is plain.
-            form = line[1] + b" " + data[begin:end]
+            form = line[1] + b" " + data[line.end() : end]
             known = forms.get(form)
             if known is not None and end <= MAX_HEAD:
                 rest = len(data) - end - known.length

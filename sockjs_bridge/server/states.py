@@ -27,6 +27,8 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
+from sockjs_bridge.native import mypyc_attr
+
 
 class State(enum.IntEnum):
     """Who has a connection, and what for."""
@@ -149,6 +151,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
 }
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Ownership:
     """A connection's state.
 

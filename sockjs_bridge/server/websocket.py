@@ -80,6 +80,8 @@ class WebSocketConnection(asyncio.Protocol):
     tag: str | None = None
     begun = True
 
+    __deletable__ = ("session",)
+
     def __init__(
         self, connection: PeerConnection, attach: Upgrading, key: str, max_message_size: int
     ) -> None:

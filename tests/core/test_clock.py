@@ -394,6 +394,7 @@ class BareTimed(Timed):
     pass
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     "call",
     [

@@ -31,6 +31,7 @@ class BareOutbound(Outbound):
     pass
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     "call",
     [
@@ -80,6 +81,7 @@ def test_who_fulfils_what() -> None:
     assert handler.backlog() == 0
 
 
+@pytest.mark.interpreted
 def test_a_session_in_a_place_of_another_kind() -> None:
     """All that it needs of where it lives is the contract: no manager, no hub."""
     manager = make_manager()

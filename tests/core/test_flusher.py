@@ -9,6 +9,8 @@ from sockjs_bridge.core.flusher import Flusher
 from sockjs_bridge.core.frames import Frames
 from tests.support import XHR, HandClock
 
+pytestmark = pytest.mark.interpreted
+
 
 class Line(Recipient):
     """Notes when it is flushed, and with what others share.

@@ -121,6 +121,7 @@ class BareSessions(Sessions):
     pass
 
 
+@pytest.mark.interpreted
 def test_contract_has_no_behaviour_of_its_own() -> None:
     """An implementation that leaves something out says so."""
     bare = BareSessions()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +26,7 @@ from tests.support import (
     RecordingHandler,
     make_manager,
     settle,
+    weak_reference,
 )
 
 
@@ -136,7 +136,7 @@ def test_forgotten_session_is_not_kept() -> None:
     settle(manager)
     session.detach(receiver, lost=True)
     settle(manager)
-    kept = weakref.ref(session)
+    kept = weak_reference(session)
     del session
     gc.collect()
     assert kept() is None

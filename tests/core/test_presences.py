@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -172,6 +173,7 @@ def test_who_leaves_and_comes_back_in_one_tick_is_another_stay() -> None:
     assert ann.heard == [("a", "bob", True), ("a", "bob", False), ("a", "bob", True)]
 
 
+@pytest.mark.interpreted
 def test_who_leaves_in_a_thread_while_it_is_looked_leaves_all_the_same() -> None:
     class Hasty(Rooms[Any]):
         def stay(self, session: Any, room: str) -> Stay | None:

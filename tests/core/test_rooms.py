@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +15,16 @@ from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.rooms import Rooms
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.transports import RAW_WEBSOCKET, WEBSOCKET, Transport
-from tests.support import BY_NAME, STREAM, XHR, Recorder, RecordingHandler, make_manager, settle
+from tests.support import (
+    BY_NAME,
+    STREAM,
+    XHR,
+    Recorder,
+    RecordingHandler,
+    make_manager,
+    settle,
+    weak_reference,
+)
 
 
 class Party:
@@ -152,7 +160,7 @@ def test_nothing_is_kept_of_a_session(party: Party) -> None:
     party.rooms.join(session, "lobby")
     session.close(1000, "")
     session.finish()
-    kept = weakref.ref(session)
+    kept = weak_reference(session)
     party.receivers.clear()
     del session
     settle(party.manager)

@@ -27,7 +27,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from sockjs_bridge.core.broadcasts import Broadcasts
 from sockjs_bridge.core.contracts import Clock, Recipient
+from sockjs_bridge.core.flusher import Flusher
 from sockjs_bridge.core.hub import Capacity, Hub
 from sockjs_bridge.core.manager import Manager
 from sockjs_bridge.core.rooms import Rooms
@@ -108,10 +110,6 @@ class RoomLife(RuleBasedStateMachine):
         hub = Hub(self.clock, Capacity(1000), self.rooms)
         self.to_many = hub.broadcasts
         self.managers = [Manager(limits, hub) for _ in range(2)]
-        flushers = [manager._flusher for manager in self.managers]
-        for writer in (self.to_many, *flushers, *self.managers):
-            # Sessions are few here.
-            writer.BATCH = 2
         self.all: list[Client] = []
         # By room, in the order of joining.
         self.model: dict[str, list[Client]] = defaultdict(list)
@@ -324,7 +322,10 @@ def check(rooms: Rooms, over: set[Session]) -> None:
         assert not over & set(rooms._rooms)
 
 
-def test_random_lives() -> None:
+def test_random_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    for writer in (Broadcasts, Flusher, Manager):
+        # Sessions are few here.
+        monkeypatch.setattr(writer, "BATCH", 2)
     run_state_machine_as_test(
         RoomLife,
         settings=settings(

@@ -1643,6 +1643,7 @@ class BareHandler(Handler):
     pass
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     "call",
     [
@@ -1718,6 +1719,7 @@ def test_rooms_are_left_at_any_end(end: str) -> None:
     assert bench.session.last_rooms == {"lobby"}
 
 
+@pytest.mark.interpreted
 def test_join_while_a_session_ends() -> None:
     """Another thread may join at any moment: who is over gets in no more."""
     joined: list[bool] = []

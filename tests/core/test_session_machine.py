@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import itertools
 import json
-import weakref
 from functools import partial
 
 import pytest
@@ -32,7 +31,7 @@ from sockjs_bridge.core.repeats import WINDOW
 from sockjs_bridge.core.session import Session
 from sockjs_bridge.core.settings import Settings
 from sockjs_bridge.core.states import Reception, State
-from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler
+from tests.support import BY_NAME, HandClock, Recorder, RecordingHandler, weak_reference
 
 #: Codes of closes that drop what waited: the close frame says that messages are missing.
 DROPPING = (1002, 1006, 4008)
@@ -505,7 +504,7 @@ class Life(RuleBasedStateMachine):
         self.capacity.take()
         assert self.woken == self.waiting
         self.handler_is_called_in_order()
-        session = weakref.ref(self.session)
+        session = weak_reference(self.session)
         del self.session
         if session() is not None:
             gc.collect()

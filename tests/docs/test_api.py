@@ -13,7 +13,7 @@ PAGE = (DOCS / "api.rst").read_text(encoding="utf-8")
 ENTRIES = {
     name.rpartition(".")[2]: options
     for name, options in re.findall(
-        r"^\.\. auto(?:class|exception|function):: (\S+)\n((?:   .*\n)*)", PAGE, re.MULTILINE
+        r"^\.\. auto(?:class|data|exception|function):: (\S+)\n((?:   .*\n)*)", PAGE, re.MULTILINE
     )
 }
 

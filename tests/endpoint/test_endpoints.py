@@ -17,6 +17,8 @@ from sockjs_bridge.resume.contracts import ResumeMonitor
 from sockjs_bridge.resume.shared import Shared
 from tests.support import STREAM, XHR, HandClock, Recorder, RecordingHandler, make_hub
 
+pytestmark = pytest.mark.interpreted
+
 
 class BareWorkers(Workers):
     pass

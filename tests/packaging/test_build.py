@@ -45,7 +45,7 @@ OUTPUTS = (CLIENT, OWN, f"{CHAT}/manifest.json")
 BUILD = [sys.executable, "buildtools/browser_files.py"]
 PACKAGES = ("sockjs_bridge", "pyramid_chat")
 NOT_IN_GIT = shutil.ignore_patterns(
-    ".*_cache", ".coverage*", ".git", ".hypothesis", ".venv", "*.egg-info", "*.pyc",
+    ".*_cache", ".coverage*", ".git", ".hypothesis", ".venv", "*.egg-info", "*.pyc", "*.so",
     ".built", "__pycache__", "build", "dist", "htmlcov", "node_modules",
 )  # fmt: skip
 
@@ -200,10 +200,11 @@ def test_sdist_contains_what_a_build_and_a_test_run_need(built: Built) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     needed = (
         "LICENSE Makefile demo.ini js/package-lock.json js/build.mjs js/client.mjs js/compress.mjs"
-        " js/README.md"
+        " js/README.md setup.py"
     )
     tools = {
-        f"buildtools/{name}.py" for name in ("browser_files", "build_backend", "long_description")
+        f"buildtools/{name}.py"
+        for name in ("browser_files", "build_backend", "compiled", "long_description")
     }
     assert names >= {*needed.split(), *tools, "tests/packaging"}
     assert not [name for name in names if re.search(r"node_modules|__pycache__|js/dist", name)]

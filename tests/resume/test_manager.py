@@ -103,6 +103,7 @@ def test_line_at_the_end_of_a_session(caplog: pytest.LogCaptureFixture) -> None:
     assert re.match(pattern + r"in 2 messages, \d+ bytes; out 0 messages, \d+ bytes$", line)
 
 
+@pytest.mark.interpreted
 def test_session_that_fails_when_it_is_drained(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -46,6 +46,7 @@ def test_every_state_leads_to_the_end_and_that_to_nothing(
     assert ending == set(all_states)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("module", [states, client_states])
 def test_the_docstring_names_every_state(module: Any) -> None:
     names = State if module is states else ClientState

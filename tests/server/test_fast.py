@@ -22,6 +22,7 @@ from sockjs_bridge.server.states import HOLD
 from sockjs_bridge.server.workers import SessionWorkers
 from tests.server.support import PATIENCE
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
+from tests.support import weak_reference
 
 POLL = b"POST /talk/0/known/xhr HTTP/1.1\r\nHost: here\r\n\r\n"
 PAGE = b"GET /page/x HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -511,7 +512,7 @@ async def test_a_session_that_has_ended_leaves_no_cycle(
             else:
                 wire = await server.open("known", transport)
             (session,) = server.sessions
-            gone = [weakref.ref(session), weakref.ref(session.connection.request)]
+            gone = [weak_reference(session), weakref.ref(session.connection.request)]
             if talks and transport == "websocket":
                 wire.feed(frame(b'"echo"'))
             elif talks:

@@ -7,7 +7,6 @@ import gc
 import logging
 import re
 import threading
-import weakref
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from sockjs_bridge.server.plain import Head
 from sockjs_bridge.server.runner import Runner
 from tests.server.support import PATIENCE, until
 from tests.server.wire import HANDSHAKE, Unplugged, Wire, frame
+from tests.support import weak_reference
 
 INFO = b"GET /talk/info HTTP/1.1\r\nHost: here\r\n\r\n"
 OPENED = b"\x81\x01o"
@@ -308,7 +308,7 @@ async def test_a_session_that_ends_during_the_handshake_leaves_no_cycle(fast, as
             await asyncio.sleep(0)
             guard.sessions[0].finish()
             assert guard.sessions[0].state is State.CLOSED
-            gone = weakref.ref(guard.sessions[0])
+            gone = weak_reference(guard.sessions[0])
             guard.sessions.clear()
             guard.environs.clear()
             guard.gate.set()
