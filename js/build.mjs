@@ -16,7 +16,7 @@ const bridge = path.join(js, "..", "sockjs_bridge", "static");
 const chat = path.join(js, "..", "pyramid_chat", "static", "dist");
 
 // What the page imports when it needs it, each with all that it imports itself.
-const LATER = ["markdown-parser"];
+const LATER = ["chat/markdown-parser", "client/connection", "client/share"];
 
 async function removeOthers(folder, keep) {
   for (const name of await readdir(folder)) {
@@ -56,7 +56,7 @@ async function writeLicences(name, { inputs }) {
 async function buildLater() {
   const { metafile } = await build({
     ...common,
-    entryPoints: LATER.map((name) => `src/chat/${name}.js`),
+    entryPoints: LATER.map((name) => `src/${name}.js`),
     outdir: chat,
     entryNames: "[name]-[hash]",
   });
@@ -67,8 +67,8 @@ async function buildLater() {
   const plugin = {
     name: "later",
     setup({ onResolve }) {
-      onResolve({ filter: new RegExp(`/(${LATER.join("|")})\\.js$`) }, ({ path: imported }) => (
-        { path: `./${names.get(path.basename(imported))}`, external: true }
+      onResolve({ filter: /^\.\/[\w-]+\.js$/ }, ({ kind, path: imported }) => (
+        kind === "dynamic-import" ? { path: `./${names.get(path.basename(imported))}`, external: true } : null
       ));
     },
   };

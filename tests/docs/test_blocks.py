@@ -29,6 +29,14 @@ BLOCKS = collect()
 NOT_RUN = {
     ("installation", "$ pip install sockjs-bridge"): "it would fetch from the network",
     ("cluster", '$ pip install "sockjs-bridge[cluster]"'): "it would fetch from the network",
+    (
+        "installation",
+        "$ SOCKJS_BRIDGE_COMPILE=1 pip wheel --no-deps .",
+    ): "tests/packaging/test_compiled.py does so",
+    (
+        "installation",
+        '$ python -c "import sockjs_bridge; print(sockjs_bridge.compiled)"',
+    ): "as above",
     ("installation", "$ sockjs-bridge init notes"): "tests/scaffold has its steps",
     ("installation", "$ PYTHONPATH=. pserve hello.ini"): "test_servers starts it by its own means",
     ("installation", "$ python client.py http://127.0.0.1:6543/echo"): "so it does with this",

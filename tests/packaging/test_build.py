@@ -163,7 +163,7 @@ def test_what_is_compressed_is_the_file_beside_it(built: Built) -> None:
         "process.stdout.write(brotliDecompressSync(readFileSync(process.argv[1])));"
     )
     files = sorted(name for name in BRIDGE_FILES | chat_files(built.checkout) if name[-3:] == ".br")
-    assert len(files) == 7
+    assert len(files) == 9
     for name in files:
         file = built.checkout / name
         plain = file.with_suffix("").read_bytes()
@@ -175,7 +175,7 @@ def test_what_is_compressed_is_the_file_beside_it(built: Built) -> None:
 def test_source_maps_name_no_place_of_the_machine(built: Built) -> None:
     """A source map names the sources by relative paths, and brings their text along."""
     maps = [built.checkout / f"{OWN}.map", *(built.checkout / CHAT).glob("*.map")]
-    assert len(maps) == 4
+    assert len(maps) == 6
     for file in maps:
         content = json.loads(file.read_text())
         assert all(source.startswith("../") for source in content["sources"])
