@@ -136,8 +136,9 @@ def chat_files(checkout: Path) -> set[str]:
     manifest = json.loads((checkout / CHAT / "manifest.json").read_text())
     assert manifest.keys() == {"chat.js", "chat.css"}
     script = (checkout / CHAT / manifest["chat.js"]).read_text()
-    (parser,) = re.findall(r'import\("\./(markdown-parser-\w+\.js)"\)', script)
-    names = {file + more for file in {*manifest.values(), parser} for more in WITH_EACH}
+    later = re.findall(r'import\("\./([\w-]+-\w+\.js)"\)', script)
+    assert {name.rpartition("-")[0] for name in later} == {"connection", "markdown-parser", "share"}
+    names = {file + more for file in {*manifest.values(), *later} for more in WITH_EACH}
     return {f"{CHAT}/{name}" for name in {*names, "manifest.json", "markdown-parser.LICENSE"}}
 
 
