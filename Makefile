@@ -81,7 +81,7 @@ test:
 	$(if $(COVERAGE),@$(MAKE) --no-print-directory coverage)
 
 # What it says is shown at its end, as the other run tells beside it how it gets on.
-test-browsers: $(TEST)
+test-browsers: $(TEST) $(NODE_MODULES)
 	@mkdir -p build
 	@$(TESTS) -n 3 tests/e2e >build/browsers.txt 2>&1; status=$$?; cat build/browsers.txt; exit $$status
 
