@@ -155,6 +155,7 @@ def mentioned(request: Request) -> JSONObject:
         if match is None:
             raise BadInput("A page begins behind a message: its room and its number.", "before")
         place = int(match["room"]), int(match["number"])
+    request.response.headers["Cache-Control"] = "no-store"
     found, more = mentions.places(request.dbsession, request.identity.id, place)
     return {"mentions": conversation.at(request.dbsession, found), "more": more}
 

@@ -94,7 +94,8 @@ def at(session: Session, places: list[tuple[int, int]]) -> list[JSONObject]:
     found = {
         (one["room"], one["number"]): one for one in _told_all(session, [wanted], None, len(places))
     }
-    return [found[place] for place in places]
+    # A room may have been removed since they were looked for.
+    return [found[place] for place in places if place in found]
 
 
 def history(session: Session, room_id: int, before: int | None) -> JSONObject:

@@ -52,9 +52,9 @@ OCTETS = "application/octet-stream"
 
 JSON_ROUTES = frozenset(
     {
-        *("rooms", "room_edit", "room_join", "room_leave", "room_invite"),
+        *("rooms", "room_edit", "room_join", "room_leave", "room_invite", "room_mute"),
         *("room_invitations", "room_invitation_revoke", "room_files", "room_file_discard"),
-        *("direct", "people", "search", "session"),
+        *("direct", "people", "search", "mentions", "session"),
     }
 )
 """Routes whose answers programs read."""

@@ -18,6 +18,7 @@ from pyramid_chat.database import RETRY_AFTER, Database
 from pyramid_chat.decorators import exception_view_config, view_config
 from pyramid_chat.errors import OCTETS, Problem, problem, rate_limited
 from pyramid_chat.file_names import content_disposition
+from pyramid_chat.live import live_of
 from pyramid_chat.messages import MAX_ID, JSONObject
 from pyramid_chat.models import File
 from pyramid_chat.pictures import NoPicture, PoolFull
@@ -83,6 +84,8 @@ def upload(context: RoomContext, request: Request) -> JSONObject:
 )
 def discard(context: RoomContext, request: Request) -> JSONObject:
     """Gives an upload up that was not sent."""
+    if wait := live_of(request.registry).requests.take(request.identity.id):
+        raise rate_limited(wait)
     database: Database = request.registry.chat_database
     file_id = request.matchdict["file"]
     with database.writing() as session, session.begin():

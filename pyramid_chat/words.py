@@ -145,13 +145,21 @@ def excerpt(text: str, terms: list[Term]) -> list[str]:
 def _hits(text: str, terms: list[Term]) -> list[tuple[int, int]]:
     """Finds where the terms stand in a text: from where to where, in order, without overlaps."""
     words = list(words_of(text))
+    plain = [word.folded for word in words]
+    # A hundred terms of one letter meet four thousand words of one letter.
+    places: dict[str, list[int]] = {}
+    for index, word in enumerate(plain):
+        places.setdefault(word, []).append(index)
     found: set[tuple[int, int]] = set()
-    for term in terms:
+    for term in dict.fromkeys(terms):
         length = len(term.words)
-        for at in range(len(words) - length + 1):
-            here = tuple(word.folded for word in words[at : at + length])
-            last = here[-1].startswith(term.words[-1]) if term.prefix else here == term.words
-            if last and here[:-1] == term.words[:-1]:
+        *before, last = term.words
+        anywhere = term.prefix and length == 1
+        for at in range(len(words)) if anywhere else places.get(term.words[0], ()):
+            here = plain[at : at + length]
+            if len(here) < length or here[:-1] != before:
+                continue
+            if here[-1].startswith(last) if term.prefix else here[-1] == last:
                 found.add((words[at].start, words[at + length - 1].end))
     apart: list[tuple[int, int]] = []
     for start, end in sorted(found):

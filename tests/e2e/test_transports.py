@@ -43,7 +43,11 @@ def asked(transport: str, *, leaves: bool = False) -> Way:
     return Way(transport, f"?transport={transport}", leaves=leaves)
 
 
-NOT_THERE = r"/~r1/\S+ .*\b404\b|WebSocket connection to '\S+' failed: .* 404"
+#: Whichever of the two ways that it tries is refused first.
+NOT_THERE = (
+    r"/~r1/\S+ .*\b404\b|WebSocket connection to '\S+' failed:"
+    r" (.* 404|WebSocket is closed before the connection is established)"
+)
 
 
 WAYS = {

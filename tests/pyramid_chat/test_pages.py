@@ -208,8 +208,9 @@ async def test_a_cookie_is_worth_nothing_after_signing_out(chat: Chat) -> None:
         async with browser.http.post(url, data=data, allow_redirects=False) as done:
             assert done.status == 303
             assert done.headers["Clear-Site-Data"] == '"storage"'
-        status, answer = await browser.get("/session", headers={"Cookie": cookie})
-        assert (status, answer) == (401, {"error": answer["error"]})
+        for path in ("/session", "/mentions", "/search?q=a"):
+            status, answer = await browser.get(path, headers={"Cookie": cookie})
+            assert (status, answer) == (401, {"error": answer["error"]})
         # Out is out; a second time is nothing new, apart from the form's token.
         assert (await browser.post("/sign-out"))[0] == 400
 

@@ -57,11 +57,19 @@ export class Replying {
     this.#set(number);
   }
 
-  /** Returns the number of the message that is answered by what goes out now, or null. */
-  take() {
-    const { number } = this;
-    const isGone = number !== null && this.#quote(number)?.deleted;
-    this.#set(null);
+  /**
+   * Returns the number of the message that is answered by what goes out now, or null.
+   *
+   * @param {number | null} [room] to which it goes; the user may look at another one by now.
+   */
+  take(room = this.#room) {
+    if (room === null) return null;
+    /** @type {number | null} */
+    const number = this.#memory.get(`reply.${room}`);
+    // What is known of messages is known of the current room alone.
+    const isGone = number !== null && room === this.#room && this.#quote(number)?.deleted;
+    this.#memory.set(`reply.${room}`, null);
+    this.show();
     return isGone ? null : number;
   }
 

@@ -114,7 +114,7 @@ export class Writing {
     if ([...text].length > this.#most) return;
     if (room === this.#store.current) this.#said();
     this.#memory.set(`draft.${room}`, null);
-    this.#outbox.say(room, text, null, this.#uploads?.take(room));
+    this.#outbox.say(room, text, this.#replying.take(room), this.#uploads?.take(room));
   }
 
   /**

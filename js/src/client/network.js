@@ -41,6 +41,9 @@ export const network = (credentials = "include") => ({
       socket.onmessage = ({ data }) => text(data);
       // Some runtimes tell a failed handshake by `error` alone.
       socket.onclose = socket.onerror = over;
+      // One that is closing takes nothing, and complains in the console.
+      const send = socket.send.bind(socket);
+      socket.send = (data) => socket.readyState > 1 || send(data);
       return socket;
     } catch {
       // There are none here, or the page's policy forbids this one.
