@@ -85,8 +85,11 @@ def wanted() -> bool:
 
 
 def extensions() -> list[Any]:
-    """Returns what setuptools is to build: nothing, unless a compiled build is asked for."""
-    if not wanted():
+    """Returns what setuptools is to build: nothing, unless a compiled wheel is.
+
+    It is asked what it needs, too, when the compiler is not there yet.
+    """
+    if not wanted() or "bdist_wheel" not in sys.argv:
         return []
     from mypyc.build import mypycify
 

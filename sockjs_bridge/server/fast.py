@@ -13,7 +13,8 @@ from functools import partial
 
 from sockjs_bridge.core.transports import RECEIVING, SENDING
 from sockjs_bridge.endpoint.actions import Action
-from sockjs_bridge.endpoint.outcomes import Prove, Receiving, Wait
+from sockjs_bridge.endpoint.endpoint import Endpoint
+from sockjs_bridge.endpoint.outcomes import Answer, Prove, Receiving, Wait
 from sockjs_bridge.endpoint.resumable import ResumableAction
 from sockjs_bridge.server.clusters import Clusters
 from sockjs_bridge.server.connection import PeerConnection
@@ -75,16 +76,22 @@ class FastReader:
         elif isinstance(outcome, Wait):
             outcome.session.when_ready(partial(connection.respond, outcome.answer))
         else:
-            if outcome.status >= 400:
-                action.manager.monitor.refused(outcome.status)
-            connection.respond(outcome)
+            self._respond(action, outcome, connection)
         return True
 
+    @staticmethod
+    def _respond(
+        asked: Action | ResumableAction | Endpoint, answer: Answer, connection: PeerConnection
+    ) -> None:
+        if answer.status >= 400:
+            asked.manager.monitor.refused(answer.status)
+        connection.respond(answer)
+
     def _open(self, request: PlainRequest, routed: Routed) -> bool:
-        """Begins a session whose first request is a poll or a stream.
+        """Begins a session whose first request is a poll or a stream, or says that there is none.
 
         Returns:
-            False where it is none, or aiohttp says what is wrong.
+            False where it is neither, or the application is to be asked who that is.
         """
         endpoint, target, connection = routed.endpoint, routed.target, routed.connection
         if target.action not in RECEIVING:
@@ -92,12 +99,20 @@ class FastReader:
         if len(request.body) > endpoint.settings.max_message_size:
             return False
         outcome = endpoint.handle(target, routed.parts(request.body))
-        if not isinstance(outcome, Receiving) or outcome.opening is None:
+        if not isinstance(outcome, Answer | Receiving):
             return False
+        # What is handled once more is counted once more, too.
         connection.begin()
+        if isinstance(outcome, Answer):
+            self._respond(endpoint, outcome, connection)
+            return True
         receiver = HttpReceiver(connection, outcome, connection.finished)
-        outcome.attach(receiver)
-        self._openings.spawn(self._ask(routed, outcome, receiver))
+        if outcome.opening is None:
+            receiver.start()
+            outcome.attach(receiver)
+        else:
+            outcome.attach(receiver)
+            self._openings.spawn(self._ask(routed, outcome, receiver))
         return True
 
     async def _ask(self, routed: Routed, attach: Receiving, receiver: HttpReceiver) -> None:

@@ -16,6 +16,7 @@ from pyramid.httpexceptions import HTTPForbidden, HTTPNotModified
 from sockjs_bridge import WebSocketSession
 from sockjs_bridge.core.monitor import Monitor
 from sockjs_bridge.core.states import State
+from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.server.openings import accept_key
 from sockjs_bridge.server.options import ServerOptions
 from sockjs_bridge.server.plain import Head
@@ -514,6 +515,25 @@ async def test_each_refusal_is_counted_once(fast, asked, status):
         assert wire.written.startswith(b"HTTP/1.1 %d " % status)
         assert counting.refusals == [status]
         assert counting.handshakes == []
+
+
+@both_readers
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [(b'{"key":"' + b"k" * 22 + b'","request":1,"received":0}', b'{"lost"'), (b"{", b" 400 ")],
+)
+async def test_what_opens_nothing_is_handled_once(fast, body, answer, monkeypatch):
+    """Else it would be counted twice."""
+    asked = b"POST /talk/a/~r1/%s/xhr HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n%s"
+    calls = []
+    handle = Endpoint.handle
+    monkeypatch.setattr(Endpoint, "handle", lambda *these: calls.append(these) or handle(*these))
+    async with Server(fast=fast) as server:
+        wire = await ask(server, asked % (b"s" * 22, len(body), body))
+        assert answer in wire.written
+        assert len(calls) == 1
+        assert server.requests == (0 if fast else 1)
+        assert server.runner._activity.count == 0
 
 
 @both_readers
