@@ -172,3 +172,4 @@ class Chromium(webdriver.Chrome):
         self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         self.get("about:blank")
         self.forget_cookies()
+        self.errors()
