@@ -34,7 +34,7 @@ FIRST_ROOM = "Lobby"
 MAX_BODY = 16 * 1024
 """Bytes of a request's body that the server takes; what is too much for a form hears it nicely.
 
-A file may be larger (``chat.max_file_size``)."""
+Where files are uploaded, it takes ``chat.max_file_size``."""
 PAGE_THREADS = 200
 """The most threads for pages: a server has more where those that it has wait for the database."""
 
@@ -65,8 +65,7 @@ def main(global_config: Mapping[str, str] | None = None, **settings: object) -> 
     database = open_database(own)
     settings.setdefault("tm.manager_hook", "pyramid_tm.explicit_manager")
     settings.setdefault("tm.annotate_user", "false")
-    longest = max(MAX_BODY, own.max_file_size) if own.files else MAX_BODY
-    settings.setdefault("sockjs.max_body_size", longest)
+    settings.setdefault("sockjs.max_body_size", MAX_BODY)
     settings.setdefault("sockjs.page_threads", PAGE_THREADS)
     with Configurator(settings=settings) as config:
         config.registry.chat_settings = own

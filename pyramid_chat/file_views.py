@@ -217,7 +217,10 @@ def includeme(config: Configurator) -> None:
     """
     uploads: Uploads = config.registry.chat_uploads
     uploads.store.prepare()
-    room = f"/rooms/{{room:[0-9]{{1,{len(str(MAX_ID))}}}}}/files"
+    number = f"[0-9]{{1,{len(str(MAX_ID))}}}"
+    room = f"/rooms/{{room:{number}}}/files"
+    # Where all else is a form.
+    config.add_body_limit(f"/rooms/{number}/files", config.registry.chat_settings.max_file_size)
     for name, path in (
         (UPLOAD, room),
         ("room_file", f"{room}/{{file:{FILE}}}"),

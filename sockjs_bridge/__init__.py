@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sockjs_bridge.endpoint.homes import Process
     from sockjs_bridge.errors import ConnectionClosed, NotConfirmed, PresenceUnknown
     from sockjs_bridge.pyramid.application import SockJS
+    from sockjs_bridge.pyramid.bodies import add_body_limit
     from sockjs_bridge.pyramid.compat import Session, SessionManager, get_session_manager
     from sockjs_bridge.pyramid.config import (
         add_sockjs_route,
@@ -49,6 +50,7 @@ __all__ = (
     "StoreError",
     "WebSocket",
     "WebSocketSession",
+    "add_body_limit",
     "add_sockjs_rooms",
     "add_sockjs_route",
     "add_websocket_view",
@@ -82,6 +84,7 @@ _MODULES = {
     "StoreError": "cluster.store",
     "WebSocket": "pyramid.connections",
     "WebSocketSession": "pyramid.sessions",
+    "add_body_limit": "pyramid.bodies",
     "add_sockjs_rooms": "pyramid.rooms",
     "add_sockjs_route": "pyramid.config",
     "add_websocket_view": "pyramid.config",

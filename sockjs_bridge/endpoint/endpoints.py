@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import ClassVar, TypeVar
@@ -37,7 +38,7 @@ class Endpoints:
         page_threads: how many threads there may be for its pages; None leaves it to the server.
 
     Attributes:
-        max_body_size: as given.
+        body_limits: bytes in place of ``max_body_size``, by patterns of paths: the first that fits.
         page_threads: as given.
         rooms: of all endpoints together.
         monitor: what is counted; to be set before the server starts.
@@ -62,7 +63,8 @@ class Endpoints:
         max_body_size: int | None = None,
         page_threads: int | None = None,
     ) -> None:
-        self.max_body_size = max_body_size
+        self._max_body_size = max_body_size
+        self.body_limits: list[tuple[re.Pattern[str], int]] = []
         self.page_threads = page_threads
         self._endpoints: dict[str, Endpoint] = {}
         self._matched: dict[str, Endpoint] = {}
@@ -85,6 +87,17 @@ class Endpoints:
             self.signals, lambda: chain.from_iterable(each.all_sessions for each in self)
         )
         self._former = FormerSessions(self.signals, lambda: self)
+
+    def max_body_size(self, path: str) -> int | None:
+        """Returns how many bytes the body of a request may have; None where nothing bounds it.
+
+        Args:
+            path: of the request, percent-encoded, without the query.
+        """
+        for pattern, size in self.body_limits:
+            if pattern.fullmatch(path):
+                return size
+        return self._max_body_size
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._endpoints.values())

@@ -25,6 +25,7 @@ from sockjs_bridge.endpoint.endpoint import Endpoint
 from sockjs_bridge.ini import SettingError, parsers
 from sockjs_bridge.pyramid import handshake, mistakes, notices
 from sockjs_bridge.pyramid.application import SockJS
+from sockjs_bridge.pyramid.bodies import add_body_limit
 from sockjs_bridge.pyramid.compat import SessionManager, get_session_manager
 from sockjs_bridge.pyramid.files import ENCODINGS, STATIC, etag_deriver
 from sockjs_bridge.pyramid.rooms import add_sockjs_rooms
@@ -349,6 +350,7 @@ def includeme(config: Configurator) -> None:
         endpoints = sockjs.endpoints
         endpoints.cluster = Cluster(settings, endpoints, config.registry.package_name)
     notices.deliver(sockjs.endpoints, config.registry)
+    config.add_directive("add_body_limit", add_body_limit)
     config.add_directive("add_sockjs_route", add_sockjs_route)
     config.add_directive("add_sockjs_rooms", add_sockjs_rooms)
     config.add_directive("add_websocket_view", add_websocket_view)

@@ -98,7 +98,7 @@ class Dispatcher:
             return response
         connection_of(request).flow.carried += 1
         inquiry = Inquiry()
-        response = await self._host.serve(request, inquiry)
+        response = await self._host.serve(request, inquiry, self._site.max_body_size(path))
         if (
             inquiry.found is not None
             and await self._clusters.found(inquiry.found[0])

@@ -8,7 +8,6 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 from wsgiref.types import WSGIApplication
@@ -94,10 +93,6 @@ class Runner:
     def __init__(self, app: WSGIApplication, options: ServerOptions) -> None:
         self._options = options
         self._site = Site(app)
-        own = self._site.max_body_size
-        if own is not None:
-            # The application knows what its forms need.
-            options = replace(options, max_body_size=min(own, options.max_body_size))
         self._requests = ThreadPool(
             options.threads, "wsgi", self._site.page_threads, options.response_threads
         )

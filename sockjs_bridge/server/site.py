@@ -79,13 +79,15 @@ class Site:
         """Whether the process is to get new clients."""
         return self._shared.readiness
 
-    @property
-    def max_body_size(self) -> int | None:
-        """Bytes of the body of a request, as the application itself bounds it.
+    def max_body_size(self, path: str) -> int | None:
+        """Returns how many bytes of a request's body the application takes; None: any number.
 
         Of one behind other WSGI code that is not known before it has read the body.
+
+        Args:
+            path: of the request, percent-encoded, without the query.
         """
-        return self._direct.max_body_size if self._direct is not None else None
+        return self._direct.max_body_size(path) if self._direct is not None else None
 
     @property
     def page_threads(self) -> int | None:

@@ -93,3 +93,14 @@ def test_sessions_over_sockets(wheel: Path, tmp_path: Path) -> None:
 
 def test_the_checkout_itself_stays_plain(wheel: Path) -> None:
     assert not [*compiled.libraries(compiled.ROOT)]
+
+
+def test_the_compiler_is_asked_for_before_it_is_there() -> None:
+    """With build isolation pip asks what a wheel needs, and installs that; only then it builds."""
+    ask = "import sys; sys.modules['mypyc'] = None; from buildtools import compiled;"
+    command = [sys.executable, "-c", f"{ask} assert compiled.extensions() == []"]
+    environ = {**os.environ, compiled.WANTED: "1"}
+    subprocess.run([*command, "egg_info"], cwd=compiled.ROOT, env=environ, check=True)
+    assert subprocess.run(
+        [*command, "bdist_wheel"], cwd=compiled.ROOT, env=environ, capture_output=True
+    ).returncode

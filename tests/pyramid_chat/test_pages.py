@@ -403,12 +403,21 @@ async def test_what_no_form_can_hold_is_not_read(chat: Chat, path: str) -> None:
         assert isinstance(answer, dict) is path.startswith("/rooms")
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/rooms", "/no/such/page"])
-@pytest.mark.parametrize(("files", "size"), [("false", 20_000), ("true", 10 * 1024**2 + 1)])
+@pytest.mark.parametrize(
+    ("path", "files", "size"),
+    [
+        ("/sign-in", "true", 20_000),
+        ("/rooms", "true", 20_000),
+        ("/no/such/page", "true", 20_000),
+        ("/rooms/1/files/", "true", 20_000),
+        ("/rooms/1/files", "true", 10 * 1024**2 + 1),
+        ("/rooms/1/files", "false", 20_000),
+    ],
+)
 async def test_what_is_far_too_much_does_not_reach_the_chat(
     start: Start, path: str, files: str, size: int
 ) -> None:
-    """The chat tells the server how much it takes: more is neither asked for nor kept."""
+    """The chat tells the server how much it takes where: more is neither asked for nor kept."""
     with start(chat__files=files) as chat:
         port = int(chat.url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

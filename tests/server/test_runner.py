@@ -315,6 +315,34 @@ async def test_an_application_bounds_bodies(own, servers, size, status):
         writer.close()
 
 
+@pytest.mark.parametrize(
+    ("path", "size", "status"),
+    [
+        ("/page", 101, 413),
+        ("/uploads/7", 300, 200),
+        ("/uploads/7?name=x", 301, 413),
+        ("/uploads/7/", 101, 413),
+        ("/small", 11, 413),
+        ("/%75ploads/7", 101, 413),
+    ],
+)
+async def test_an_application_bounds_bodies_by_paths(path, size, status):
+    """Larger here, smaller there; of several that fit, the first."""
+    config = Configurator(settings={"sockjs.max_body_size": "100"})
+    config.include("sockjs_bridge")
+    config.add_body_limit(r"/uploads/\d+", 300)
+    config.add_body_limit("/uploads/.", 1)
+    config.add_body_limit("/small", "10")
+    config.add_route("page", "/*rest")
+    config.add_view(lambda request: Response(str(len(request.body))), route_name="page")
+    async with started(config.make_wsgi_app()) as (_, url):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {size}"
+        writer.write(f"{head}\r\n\r\n".encode() + b"x" * size)
+        assert Answer.parse(await reader.read()).status == status
+        writer.close()
+
+
 async def test_an_application_has_threads_for_pages_that_wait():
     """A page that waits for nothing is answered beside more of them than there are threads."""
     entered, release = threading.Semaphore(0), threading.Event()

@@ -133,7 +133,10 @@ class WSGIHost:
         return head.status, head.reason, head.headers
 
     async def serve(
-        self, request: web.BaseRequest, inquiry: Inquiry | None = None
+        self,
+        request: web.BaseRequest,
+        inquiry: Inquiry | None = None,
+        max_body_size: int | None = None,
     ) -> web.StreamResponse:
         """Answers a request with what the application says.
 
@@ -141,12 +144,17 @@ class WSGIHost:
             request: the request.
             inquiry: where the application may say that the request is for an endpoint; nothing
                 is sent then.
+            max_body_size: bytes of a body that the application takes; None: as many as the server.
         """
+        most = self._options.max_body_size
+        if max_body_size is not None:
+            # The application knows what its forms need.
+            most = min(most, max_body_size)
         try:
             client = self.client(request)
             body = None
             if request.can_read_body or request.transport is None:
-                body = await self.uploads.read(request, client.remote, self._options.max_body_size)
+                body = await self.uploads.read(request, client.remote, most)
         except BodyRefused as refused:
             return self._refusal(request, refused.status, str(refused))
         except MalformedForwarded as error:
